@@ -32,20 +32,18 @@ def loads(text: str) -> RunSpec:
     if unknown:
         raise ValueError(f"unknown field {min(unknown)!r}")
     try:
-        return RunSpec(
-            **given
-            | {
-                "id": RunId(_text(given, "id")),
-                "name": _text(given, "name"),
-                "workspace": _text(given, "workspace"),
-                "command": tuple(_texts(given, "command")),
-                "exclude": tuple(_texts(given, "exclude")),
-                "mounts": tuple(Mount(**m) for m in given["mounts"]),
-                "limits": Limits(**given["limits"]),
-                "size": TerminalSize(**given["size"]),
-                "env": {str(k): str(v) for k, v in given["env"].items()},
-            }
-        )
+        checked: dict[str, Any] = given | {
+            "id": RunId(_text(given, "id")),
+            "name": _text(given, "name"),
+            "workspace": _text(given, "workspace"),
+            "command": tuple(_texts(given, "command")),
+            "exclude": tuple(_texts(given, "exclude")),
+            "mounts": tuple(Mount(**m) for m in given["mounts"]),
+            "limits": Limits(**given["limits"]),
+            "size": TerminalSize(**given["size"]),
+            "env": {str(k): str(v) for k, v in given["env"].items()},
+        }
+        return RunSpec(**checked)
     except (KeyError, TypeError, AttributeError) as exc:
         raise ValueError(f"incomplete or malformed: {exc}") from exc
 
@@ -59,6 +57,8 @@ def _text(given: dict[str, Any], name: str) -> str:
 
 def _texts(given: dict[str, Any], name: str) -> list[str]:
     value = given[name]
-    if not isinstance(value, list) or not all(isinstance(v, str) for v in cast("list[object]", value)):
+    if not isinstance(value, list) or not all(
+        isinstance(v, str) for v in cast("list[object]", value)
+    ):
         raise TypeError(f"{name} is not a list of strings")
     return cast("list[str]", value)
