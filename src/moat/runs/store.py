@@ -1,0 +1,346 @@
+"""The index of runs (`moat.db`) and their folders.
+
+SQLite in WAL mode: readers never wait for the writer. Readers don't write: a listing leaves every
+row as it found it. A statement that fails raises `StoreError`; nothing is ignored.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import stat
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from moat.errors import NameTakenError, RunNotFoundError, StoreError
+from moat.paths import RunFolder, moat_home
+from moat.runs.states import ENDED, State
+from moat.spec import RunId, RunSpec, codec
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+    from pathlib import Path
+
+SCHEMA_VERSION = 1
+SCHEMA = """
+CREATE TABLE runs (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  state TEXT NOT NULL,
+  exit_code INTEGER,
+  error TEXT,
+  engine TEXT NOT NULL,
+  command TEXT NOT NULL,           -- JSON array
+  workspace TEXT NOT NULL,
+  interactive INTEGER NOT NULL,
+  tty INTEGER NOT NULL,
+  created_at TEXT NOT NULL,        -- RFC 3339, UTC, as the other two
+  started_at TEXT,
+  stopped_at TEXT,
+  pid INTEGER,                     -- of the command, as the host sees it
+  shim_pid INTEGER,
+  supervisor_pid INTEGER,
+  supervisor_version TEXT,
+  viewers INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE INDEX runs_by_age ON runs (created_at);
+CREATE INDEX runs_by_state ON runs (state);
+"""
+
+# How long a writer waits for another process's transaction; ours take well under a millisecond.
+BUSY_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A row of the index: what a listing shows."""
+
+    id: RunId
+    name: str
+    state: State
+    exit_code: int | None
+    error: str | None
+    engine: str
+    command: tuple[str, ...]
+    workspace: str
+    interactive: bool
+    tty: bool
+    created_at: str
+    started_at: str | None
+    stopped_at: str | None
+    pid: int | None
+    shim_pid: int | None
+    supervisor_pid: int | None
+    supervisor_version: str | None
+    viewers: int
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+    def as_json(self) -> dict[str, Any]:
+        """The public shape of a run, as `list --json` and `inspect` print it."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "state": str(self.state),
+            "exit_code": self.exit_code,
+            "error": self.error,
+            "engine": self.engine,
+            "command": list(self.command),
+            "workspace": self.workspace,
+            "interactive": self.interactive,
+            "tty": self.tty,
+            "created_at": self.created_at,
+            "started_at": self.started_at,
+            "stopped_at": self.stopped_at,
+            "viewers": self.viewers,
+            "supervisor": {"pid": self.supervisor_pid, "version": self.supervisor_version},
+            "shim": {"pid": self.shim_pid},
+            "pid": self.pid,
+        }
+
+
+class Store:
+    """The runs of one `MOAT_HOME`. A context manager: it owns a database connection."""
+
+    def __init__(self, home: Path | None = None) -> None:
+        """Makes the store where there is none. Raises `StoreError`."""
+        self.home = home or moat_home()
+        _own_folder(self.home)
+        self._db = _open(self.home / "moat.db")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    def folder(self, run_id: str) -> RunFolder:
+        return RunFolder(self.home / "runs" / run_id)
+
+    # --- the creator's part ---
+
+    def create(self, spec: RunSpec) -> Run:
+        """Adds the folder, the spec and the row, in this order: a row always has its spec."""
+        folder = self.folder(spec.id)
+        with _reported(f"run {spec.name} can't be written"):
+            folder.root.mkdir(mode=0o700, parents=True)
+            try:
+                for each in (folder.journal, folder.private, folder.exits):
+                    each.mkdir(mode=0o700)
+                _write_durably(folder.spec, codec.dumps(spec))
+                self._insert(spec)
+            except BaseException:
+                shutil.rmtree(folder.root)
+                raise
+        return self.get(spec.id)
+
+    def _insert(self, spec: RunSpec) -> None:
+        try:
+            self._db.execute(
+                "INSERT INTO runs (id, name, state, engine, command, workspace, interactive, tty,"
+                " created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    spec.id,
+                    spec.name,
+                    State.CREATED,
+                    spec.engine,
+                    json.dumps(spec.command),
+                    spec.workspace,
+                    spec.interactive,
+                    spec.tty,
+                    spec.created_at,
+                ),
+            )
+        except sqlite3.IntegrityError as exc:
+            raise NameTakenError(
+                f"a run named {spec.name} exists",
+                f"Choose another --name, or remove it: moat destroy {spec.name}",
+            ) from exc
+
+    # --- reading ---
+
+    def get(self, run_id: str) -> Run:
+        """Raises `RunNotFoundError`."""
+        rows = self._select("WHERE id = ?", run_id)
+        if not rows:
+            raise RunNotFoundError(f"no run {run_id}", "See them: moat list -a")
+        return rows[0]
+
+    def find(self, reference: str | None) -> Run:
+        """By id, name or unique prefix of an id; the newest run where there is no reference."""
+        if reference is None:
+            rows = self._select("ORDER BY created_at DESC, id DESC LIMIT 1")
+            if not rows:
+                raise RunNotFoundError("there is no run yet", "Start one: moat run -- COMMAND")
+            return rows[0]
+        rows = self._select("WHERE name = ?1 OR id = ?1", reference)
+        if not rows and reference:
+            escaped = reference.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+            rows = self._select(
+                "WHERE id LIKE ? ESCAPE '\\' ORDER BY created_at DESC", f"{escaped}%"
+            )
+        if not rows:
+            raise RunNotFoundError(f"no run {reference!r}", "See them: moat list -a")
+        if len(rows) > 1:
+            candidates = ", ".join(f"{run.id} ({run.name})" for run in rows[:8])
+            raise RunNotFoundError(f"{reference!r} fits {len(rows)} runs: {candidates}")
+        return rows[0]
+
+    def all(self, *, ended: bool = True) -> list[Run]:
+        """Newest first."""
+        if ended:
+            return self._select("ORDER BY created_at DESC, id DESC")
+        marks = ", ".join("?" * len(ENDED))
+        return self._select(
+            f"WHERE state NOT IN ({marks}) ORDER BY created_at DESC, id DESC", *sorted(ENDED)
+        )
+
+    def newest_active(self) -> Run:
+        """The newest run that has not ended, else the newest of all."""
+        active = self.all(ended=False)
+        return active[0] if active else self.find(None)
+
+    def spec(self, run_id: str) -> RunSpec:
+        """Raises `StoreError` where the file is gone or damaged."""
+        path = self.folder(run_id).spec
+        try:
+            return codec.loads(path.read_text())
+        except (OSError, ValueError) as exc:
+            raise StoreError(
+                f"the specification of run {run_id} can't be read: {exc}",
+                f"Remove the run: moat destroy {run_id}",
+            ) from exc
+
+    # --- the supervisor's part ---
+
+    def update(self, run_id: str, **changed: object) -> None:
+        """Writes columns of one run in one transaction. Only its supervisor calls this."""
+        assignments = ", ".join(f"{column} = ?" for column in changed)
+        self._execute(f"UPDATE runs SET {assignments} WHERE id = ?", *changed.values(), run_id)  # noqa: S608  columns are ours
+
+    def remove(self, run_id: str) -> None:
+        """Deletes the row, then the folder: what is left after a crash is never a row without one.
+
+        The sandbox wrote into `private`: `rmtree` goes by directory descriptors and follows no
+        symbolic link.
+        """
+        self._execute("DELETE FROM runs WHERE id = ?", run_id)
+        with _reported(f"the folder of run {run_id} can't be removed"):
+            _make_removable(self.folder(run_id).private)
+            shutil.rmtree(self.folder(run_id).root, ignore_errors=False)
+
+    # --- SQL ---
+
+    def _select(self, rest: str, *values: object) -> list[Run]:
+        return [_run(row) for row in self._execute(f"SELECT {_COLUMNS} FROM runs {rest}", *values)]  # noqa: S608  constants
+
+    def _execute(self, sql: str, *values: object) -> Iterable[tuple[Any, ...]]:
+        with _reported("the index of runs can't be used"):
+            return self._db.execute(sql, values).fetchall()
+
+
+_COLUMNS = (
+    "id, name, state, exit_code, error, engine, command, workspace, interactive, tty, created_at,"
+    " started_at, stopped_at, pid, shim_pid, supervisor_pid, supervisor_version, viewers"
+)
+
+
+def _run(row: tuple[Any, ...]) -> Run:
+    values: dict[str, Any] = dict(zip(_COLUMNS.split(", "), row, strict=True))
+    values["state"] = State(values["state"])
+    values["command"] = tuple(json.loads(values["command"]))
+    values["interactive"] = bool(values["interactive"])
+    values["tty"] = bool(values["tty"])
+    return Run(**values)
+
+
+@contextmanager
+def _reported(what: str) -> Generator[None]:
+    """Translates the failures of disk and database, once, into words."""
+    try:
+        yield
+    except sqlite3.DatabaseError as exc:
+        if isinstance(exc, sqlite3.OperationalError):
+            raise StoreError(f"{what}: {exc}", "Check the space and the rights there") from exc
+        raise StoreError(
+            f"{what}: the file is damaged ({exc})", "Rebuild it: moat doctor --rebuild-index"
+        ) from exc
+    except OSError as exc:
+        raise StoreError(f"{what}: {exc.strerror}: {exc.filename}") from exc
+
+
+def _own_folder(home: Path) -> None:
+    """Makes the store's folder, or checks that it is ours alone."""
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = home.stat()
+    except OSError as exc:
+        raise StoreError(
+            f"the store {home} can't be made: {exc.strerror}", "Set MOAT_HOME to a folder of yours"
+        ) from exc
+    if status.st_uid != os.geteuid():
+        raise StoreError(
+            f"the store {home} belongs to another user (uid {status.st_uid})",
+            "Set MOAT_HOME to a folder of yours",
+        )
+    if status.st_mode & 0o077:
+        with _reported(f"the store {home} can't be closed to others"):
+            home.chmod(0o700)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    with _reported(f"the index {path}"):
+        # Autocommit: each statement is a transaction of its own.
+        mask = os.umask(0o177)
+        try:
+            db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+        finally:
+            os.umask(mask)
+        try:
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            if version == 0:
+                _make_schema(db)
+            elif version > SCHEMA_VERSION:
+                raise StoreError(f"the index {path} was written by a newer moat", "Update moat")
+            db.execute("PRAGMA synchronous = NORMAL")
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+
+def _make_schema(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("BEGIN IMMEDIATE")
+    # Another process may have made it since we looked.
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        for statement in SCHEMA.split(";"):
+            db.execute(statement)
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    db.execute("COMMIT")
+
+
+def _write_durably(path: Path, text: str) -> None:
+    with path.open("x", encoding="utf-8", opener=_private) as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _make_removable(folder: Path) -> None:
+    """Opens folders that the sandbox left without rights (`chmod 000`, Go's module cache)."""
+    for _, names, _, parent in os.fwalk(folder, follow_symlinks=False):
+        for name in names:
+            mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
+            if stat.S_ISDIR(mode) and mode & 0o700 != 0o700:
+                os.chmod(name, 0o700, dir_fd=parent)

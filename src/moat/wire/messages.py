@@ -1,0 +1,100 @@
+"""The JSON payloads of frames and API answers, typed.
+
+Reading is tolerant towards unknown fields (the other side may be newer) and strict about the kinds
+of those it knows.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, TypeVar, cast
+
+PROTOCOL = 1
+UPGRADE = f"moat-attach/{PROTOCOL}"
+
+MAIN_SESSION = "main"
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """What a viewer is and wants."""
+
+    session: str = MAIN_SESSION
+    columns: int = 0
+    """0 where the viewer has no terminal."""
+    rows: int = 0
+    terminal: bool = False
+    """The viewer's output is a terminal, to be painted with the screen of a TTY session."""
+    passed: bool = False
+    """The terminal's descriptor comes with this frame: the supervisor paints it directly."""
+    read_only: bool = False
+    stdout: int = -1
+    """Offset in the journal from which a stream viewer wants stdout; -1: where `tail` says."""
+    stderr: int = -1
+    tail: int = -1
+    """For offsets of -1: so many lines from the end; -1: all from the start; 0: only what comes."""
+    scrollback: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The supervisor's answer to `Hello`."""
+
+    version: str
+    tty: bool
+    interactive: bool
+    painted: bool = False
+    """The supervisor paints the terminal itself; no STDOUT frames follow."""
+    stdout: int = 0
+    """Offset of the first byte of STDOUT that follows."""
+    stderr: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    exit_code: int | None
+    """As a shell's: 128 + n for a signal; `None` where nobody saw it (state `lost`)."""
+    state: str = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A `MoatError` on its way to the user."""
+
+    summary: str
+    hint: str | None = None
+    code: str = "error"
+
+
+Message = Hello | Welcome | Exited | Failure
+M = TypeVar("M", Hello, Welcome, Exited, Failure)
+
+
+def pack(message: Message) -> bytes:
+    return json.dumps(asdict(message), ensure_ascii=False).encode()
+
+
+def unpack(kind: type[M], payload: bytes) -> M:
+    """Raises `ValueError` when the payload is not such a message."""
+    raw: object = json.loads(payload)
+    if not isinstance(raw, dict):
+        raise ValueError(f"{kind.__name__}: not a JSON object")  # noqa: TRY004  one error for a bad payload
+    given = cast("dict[str, Any]", raw)
+    known = {f.name: given[f.name] for f in fields(kind) if f.name in given}
+    for f in fields(kind):
+        if f.name in known and not isinstance(known[f.name], _ACCEPTED[cast("str", f.type)]):
+            raise ValueError(f"{kind.__name__}.{f.name}: {known[f.name]!r} is no {f.type}")
+    try:
+        return kind(**known)
+    except TypeError as exc:
+        raise ValueError(f"{kind.__name__}: {exc}") from exc
+
+
+_ACCEPTED: dict[str, type | tuple[type, ...]] = {
+    "str": str,
+    "int": int,
+    "bool": bool,
+    "str | None": (str, type(None)),
+    "int | None": (int, type(None)),
+}
