@@ -1,0 +1,102 @@
+"""Starting a run's supervisor, so that exactly one lives.
+
+Whoever needs a supervisor holds the run's launch lock while he looks for one and starts one. The new
+supervisor inherits the lock and lets go of it when it listens. So a second client waits in `flock`
+until the first one's supervisor answers, also when the first client was killed meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from moat.errors import RunNotFoundError, SupervisorError
+from moat.paths import RunFolder
+from moat.runs import lock
+from moat.wire import sockets
+
+if TYPE_CHECKING:
+    import socket
+    from pathlib import Path
+
+
+def connect(home: Path, folder: RunFolder) -> socket.socket:
+    """A connection to the run's supervisor, which is started (and re-adopts) where none lives."""
+    try:
+        return sockets.connect(folder.root, RunFolder.SUPERVISOR_SOCKET)
+    except (FileNotFoundError, ConnectionRefusedError):
+        pass  # the two answers of a run without a supervisor, dealt with below
+    try:
+        with lock.locked(folder.launch_lock) as launch_lock:
+            try:
+                return sockets.connect(folder.root, RunFolder.SUPERVISOR_SOCKET)
+            except (FileNotFoundError, ConnectionRefusedError):
+                _start(home, folder, launch_lock)
+            return sockets.connect(folder.root, RunFolder.SUPERVISOR_SOCKET)
+    except FileNotFoundError as exc:
+        raise RunNotFoundError(f"run {folder.id} is gone", "See the others: moat list -a") from exc
+
+
+def is_supervised(folder: RunFolder) -> bool:
+    return lock.is_locked(folder.supervisor_lock)
+
+
+def _start(home: Path, folder: RunFolder, launch_lock: int) -> None:
+    """Spawns the supervisor and waits until it listens. Raises `SupervisorError`."""
+    ready, ready_theirs = os.pipe()
+    try:
+        try:
+            _spawn(home, folder, ready_theirs, launch_lock)
+        finally:
+            os.close(ready_theirs)
+        with os.fdopen(os.dup(ready), "rb") as file:
+            answer = file.read()  # to the end: it says "ready" or why not, and closes
+    finally:
+        os.close(ready)
+    if answer == b"ready":
+        return
+    if not answer:
+        raise SupervisorError(
+            f"the supervisor of run {folder.id} ended before it could answer",
+            f"See why: {folder.supervisor_log}",
+        )
+    failure = json.loads(answer)
+    raise SupervisorError(failure["summary"], failure["hint"])
+
+
+def _spawn(home: Path, folder: RunFolder, ready: int, launch_lock: int) -> int:
+    """A session of its own and no tie to us: it outlives this process and its terminal."""
+    log = os.open(
+        folder.supervisor_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+    )
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        return os.posix_spawn(
+            sys.executable,
+            # -I: neither the working directory, which the agent may write, nor PYTHON* variables
+            # decide what code runs.
+            [sys.executable, "-I", "-m", "moat.supervisor", str(home), folder.id],
+            {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"},
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, null, 0),
+                (os.POSIX_SPAWN_DUP2, log, 1),
+                (os.POSIX_SPAWN_DUP2, log, 2),
+                (os.POSIX_SPAWN_DUP2, ready, 3),
+                (os.POSIX_SPAWN_DUP2, launch_lock, 4),
+            ],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=(
+                signal.SIGPIPE,
+                signal.SIGINT,
+                signal.SIGHUP,
+                signal.SIGTERM,
+                signal.SIGXFSZ,
+            ),
+        )
+    finally:
+        os.close(log)
+        os.close(null)

@@ -1,0 +1,105 @@
+"""Asking a run's supervisor, one request a connection."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from moat.client import launch
+from moat.errors import MoatError, SupervisorError
+from moat.wire import http
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from moat.paths import RunFolder
+
+
+class Supervised:
+    """The API of one run's supervisor. Every call finds, or starts, the supervisor anew."""
+
+    def __init__(self, home: Path, folder: RunFolder) -> None:
+        self._home = home
+        self._folder = folder
+
+    def get(self, path: str, **query: str | float | None) -> dict[str, Any]:
+        """Raises `MoatError` with the supervisor's own words where it refuses."""
+        return json.loads(self._ask("GET", path, query, None))
+
+    def post(self, path: str, **fields: object) -> dict[str, Any]:
+        return json.loads(self._ask("POST", path, {}, fields))
+
+    def text(self, path: str, **query: str | float | None) -> str:
+        """For answers that are no JSON."""
+        return self._ask("GET", path, query, None).decode()
+
+    def upgrade(self, path: str, protocol: str) -> socket.socket:
+        """A connection that speaks `protocol` from its next byte on."""
+        sock = launch.connect(self._home, self._folder)
+        try:
+            sock.sendall(http.encode_request("GET", path, upgrade=protocol))
+            response, rest = _read_head(sock)
+            if response.status != 101:
+                raise _refused(response.status, _read_body(sock, response, rest))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | float | None],
+        fields: Mapping[str, object] | None,
+    ) -> bytes:
+        given = {name: value for name, value in query.items() if value is not None}
+        target = f"{path}?{urlencode(given)}" if given else path
+        body = b"" if fields is None else json.dumps(fields).encode()
+        with launch.connect(self._home, self._folder) as sock:
+            try:
+                sock.sendall(http.encode_request(method, target, body))
+                response, rest = _read_head(sock)
+                answer = _read_body(sock, response, rest)
+            except (BrokenPipeError, ConnectionResetError) as exc:
+                raise _hung_up() from exc
+        if response.status != 200:
+            raise _refused(response.status, answer)
+        return answer
+
+
+def _read_head(sock: socket.socket) -> tuple[http.Response, bytes]:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        piece = sock.recv(65536)
+        if not piece:
+            raise _hung_up()
+        data += piece
+    head, _, rest = data.partition(b"\r\n\r\n")
+    return http.decode_response(head), rest
+
+
+def _read_body(sock: socket.socket, response: http.Response, rest: bytes) -> bytes:
+    while len(rest) < response.content_length:
+        piece = sock.recv(1 << 20)
+        if not piece:
+            raise _hung_up()
+        rest += piece
+    return rest
+
+
+def _hung_up() -> SupervisorError:
+    return SupervisorError("the run's supervisor went away while answering", "Try again")
+
+
+def _refused(status: int, body: bytes) -> MoatError:
+    try:
+        failure = json.loads(body)
+        error = MoatError(failure["summary"], failure.get("hint"))
+        error.code = failure.get("code", error.code)
+    except (ValueError, KeyError, TypeError):
+        return SupervisorError(f"the run's supervisor answered {status}: {body[:200]!r}")
+    return error

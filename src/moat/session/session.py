@@ -1,0 +1,435 @@
+"""One session of a run: a command's output on its way to the journal, and from there to everybody.
+
+The order is fixed: program → pipe → journal → screen → viewers. What is shown is always on disk
+already. `_shown` is the offset up to which screen and viewers have been served; after a fault (a full
+disk, a new supervisor) serving goes on from there.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+import termios
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from moat.session.filter import OutputFilter
+from moat.session.journal_index import Stream
+from moat.session.viewers import CHUNK_BYTES, StreamViewer, TerminalViewer
+from moat.spec import TerminalSize
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from moat.session.journal import Journal
+    from moat.session.screen import Screen
+
+Viewer = StreamViewer | TerminalViewer
+
+# No terminal that a person looks at is smaller; a viewer that is does not set the program's size
+# while others watch.
+SMALLEST: Final = TerminalSize(columns=10, rows=3)
+# A full disk tells nobody when it has room again.
+DISK_RETRY_S: Final = 1.0
+# One pass over the terminal moves at most this much, so that a flood leaves time for the rest.
+PASS_BYTES: Final = 256 * 1024
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@dataclass(slots=True)
+class _Input:
+    """Bytes for the program, and whom to tell when it took them."""
+
+    data: memoryview
+    taken: Callable[[int], None]
+
+
+@dataclass(slots=True)
+class Streams:
+    """Descriptors of the program's terminal or pipes, as the shim handed them; owned by the session."""
+
+    fds: dict[str, int] = field(default_factory=dict[str, int])
+
+    def close(self, name: str) -> None:
+        fd = self.fds.pop(name, None)
+        if fd is not None:
+            os.close(fd)
+
+
+class Session:
+    """Everything about a command's input and output while it lives, and until it is drained."""
+
+    def __init__(
+        self,
+        name: str,
+        journal: Journal,
+        screen: Screen | None,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.name = name
+        self.journal = journal
+        self.screen = screen
+        """The terminal's model; `None` where the program has no TTY."""
+        self.viewers: dict[Viewer, None] = {}
+        self.leader: TerminalViewer | None = None
+        self.disk_full = False
+        self.exit_code: int | None = None
+        self.drained = False
+        """The command has ended and all of its output is in the journal."""
+        self.on_output: Callable[[], None] = _nothing
+        self.on_drained: Callable[[], None] = _nothing
+        self.on_disk: Callable[[bool], None] = _nothing_of
+        self.on_stdin_closed: Callable[[], None] = _nothing
+        self._loop = loop
+        self._filter = OutputFilter()
+        self._streams = Streams()
+        self._shown = journal.ends[Stream.STDOUT]
+        self._reading: set[str] = set()
+        self._inputs: deque[_Input] = deque()
+        self._input_ended = False
+        self._input_waiting = False
+        self._held_back = False
+
+    @property
+    def tty(self) -> bool:
+        return self.screen is not None
+
+    # --- the program's side ---
+
+    def connect(self, fds: dict[str, int]) -> None:
+        """Takes the descriptors from the shim and reads on."""
+        self._streams = Streams(fds)
+        if self.tty:
+            self._move_pipe()  # what the last supervisor left between terminal and journal
+        self._read_on()
+
+    def ended(self, exit_code: int) -> None:
+        """The command is over; what it has written is drained, and then `on_drained` is called."""
+        self.exit_code = exit_code
+        self._drain()
+
+    def _read_on(self) -> None:
+        for name in ("terminal", "stdout", "stderr"):
+            if name in self._streams.fds and name not in self._reading:
+                self._reading.add(name)
+                read = self._terminal_readable if name == "terminal" else self._pipe_reader(name)
+                self._loop.add_reader(self._streams.fds[name], read)
+
+    def _stop_reading(self, name: str) -> None:
+        if name in self._reading:
+            self._reading.discard(name)
+            self._loop.remove_reader(self._streams.fds[name])
+
+    def _terminal_readable(self) -> None:
+        self._read_terminal()
+
+    def _read_terminal(self) -> bool:
+        """One pass; False when the terminal has nothing more now."""
+        fds = self._streams.fds
+        moved = 0
+        try:
+            while moved < PASS_BYTES:
+                # The terminal gives 4 KiB at a time; the pipe holds sixteen such pieces.
+                try:
+                    for _ in range(16):
+                        moved += os.splice(
+                            fds["terminal"], fds["pipe_write"], 1 << 16, flags=os.SPLICE_F_NONBLOCK
+                        )
+                finally:
+                    if not self._move_pipe():
+                        return False
+        except BlockingIOError:
+            return False
+        except OSError as exc:
+            if exc.errno != errno.EIO:  # EIO: every program has closed its side
+                raise
+            self._stop_reading("terminal")
+            return False
+        return True
+
+    def _move_pipe(self) -> bool:
+        """From the pipe into the journal, and on to all; False when the disk is full."""
+        try:
+            self.journal.take(Stream.STDOUT, self._streams.fds["pipe_read"])
+        except BlockingIOError:
+            return True
+        except OSError as exc:
+            return self._disk_refused(exc)
+        finally:
+            self._serve()
+        return True
+
+    def _pipe_reader(self, name: str) -> Callable[[], None]:
+        stream = Stream.STDOUT if name == "stdout" else Stream.STDERR
+
+        def readable() -> None:
+            self._read_pipe(name, stream)
+
+        return readable
+
+    def _read_pipe(self, name: str, stream: Stream) -> bool:
+        """One pass; False when the pipe has nothing more now."""
+        if not self.journal.trim(self._needed()):
+            # A reader that gets every byte is that far behind: the program waits for it.
+            self._hold_back()
+            return False
+        try:
+            if self.journal.take(stream, self._streams.fds[name]) == 0:
+                self._stop_reading(name)
+                self._streams.close(name)
+                return False
+        except BlockingIOError:
+            return False
+        except OSError as exc:
+            return self._disk_refused(exc)
+        finally:
+            self._serve()
+        return True
+
+    def _needed(self) -> dict[Stream, int]:
+        needed: dict[Stream, int] = {}
+        for viewer in self.viewers:
+            if isinstance(viewer, StreamViewer):
+                for stream, offset in viewer.offsets.items():
+                    needed[stream] = min(offset, needed.get(stream, offset))
+        return needed
+
+    def _hold_back(self) -> None:
+        self._held_back = True
+        for name in tuple(self._reading):
+            self._stop_reading(name)
+
+    def _disk_refused(self, exc: OSError) -> bool:
+        if exc.errno not in _FULL:
+            raise exc
+        if not self.disk_full:
+            self.disk_full = True
+            self.on_disk(True)
+        self._hold_back()
+        self._loop.call_later(DISK_RETRY_S, self._try_again)
+        return False
+
+    def _try_again(self) -> None:
+        self._held_back = False
+        if self.exit_code is not None:
+            self._drain()
+        else:
+            self._read_on()
+            if self.tty and self._move_pipe() and self.disk_full:
+                self._disk_has_room()
+
+    def _disk_has_room(self) -> None:
+        self.disk_full = False
+        self.on_disk(False)
+
+    def _drain(self) -> None:
+        """After the end nobody writes any more: empty now is empty for good."""
+        if self.drained:
+            return
+        if self.tty:
+            while "terminal" in self._streams.fds and self._read_terminal():
+                pass
+        else:
+            for name, stream in (("stdout", Stream.STDOUT), ("stderr", Stream.STDERR)):
+                while name in self._streams.fds and self._read_pipe(name, stream):
+                    pass
+        if self._held_back:
+            return
+        self.drained = True
+        self.journal.flush()
+        for name in tuple(self._reading):
+            self._stop_reading(name)
+        self._close_input()
+        for name in tuple(self._streams.fds):
+            self._streams.close(name)
+        self.on_drained()
+
+    # --- serving ---
+
+    def _serve(self) -> None:
+        """Screen and viewers get what the journal has got."""
+        if self.disk_full and not self._held_back:
+            self._disk_has_room()
+        if self.screen is None:
+            for viewer in tuple(self.viewers):
+                if isinstance(viewer, StreamViewer):
+                    viewer.pump()
+        else:
+            self._show(self.screen)
+        self.on_output()
+
+    def _show(self, screen: Screen) -> None:
+        while self._shown < self.journal.ends[Stream.STDOUT]:
+            data = self.journal.read(Stream.STDOUT, self._shown, PASS_BYTES)
+            self._shown += len(data)
+            screen.feed(data)
+            replies = screen.take_replies()
+            if replies:
+                self._queue_input(replies, _nothing_of_int)
+            visible = self._filter.feed(data)
+            for viewer in tuple(self.viewers):
+                if isinstance(viewer, TerminalViewer):
+                    viewer.show(visible)
+                else:
+                    viewer.pump()
+        self.journal.trim(self._needed())
+
+    def viewer_moved(self) -> None:
+        """A slow reader has caught up some: a program that was held back for it goes on."""
+        if self._held_back and not self.disk_full:
+            self._try_again()
+
+    # --- viewers ---
+
+    def add(self, viewer: Viewer, *, leads: bool = False) -> None:
+        self.viewers[viewer] = None
+        if leads and self.leader is None and isinstance(viewer, TerminalViewer):
+            self.lead(viewer)
+
+    def remove(self, viewer: Viewer) -> None:
+        self.viewers.pop(viewer, None)
+        if viewer is self.leader:
+            self.leader = None
+        self.viewer_moved()
+
+    def lead(self, viewer: TerminalViewer) -> None:
+        """The viewer that typed last sets the program's size."""
+        if viewer is not self.leader:
+            self.leader = viewer
+            self.fit(viewer)
+
+    def fit(self, viewer: TerminalViewer) -> None:
+        """A viewer's terminal has a new size."""
+        alone = len(self.viewers) <= 1
+        tiny = viewer.size.columns < SMALLEST.columns or viewer.size.rows < SMALLEST.rows
+        if viewer is self.leader and (alone or not tiny):
+            self.resize(viewer.size)
+        else:
+            viewer.refit()
+
+    def resize(self, size: TerminalSize) -> None:
+        if self.screen is None or "terminal" not in self._streams.fds or size == self.screen.size:
+            return
+        packed = struct.pack("HHHH", size.rows, size.columns, 0, 0)
+        fcntl.ioctl(self._streams.fds["terminal"], termios.TIOCSWINSZ, packed)
+        self.journal.resized(size)
+        self.screen.resize(size)
+        for each in self.viewers:
+            if isinstance(each, TerminalViewer):
+                each.refit()
+
+    # --- input ---
+
+    def write(self, data: bytes, taken: Callable[[int], None]) -> None:
+        """Queues bytes for the program; `taken` hears how many it (or nobody) took.
+
+        The caller bounds what it queues by what was taken.
+        """
+        self._queue_input(data, taken)
+
+    def end_input(self) -> None:
+        """No more input: the program reads end of file behind what is queued."""
+        self._input_ended = True
+        self._write_input()
+
+    def _queue_input(self, data: bytes, taken: Callable[[int], None]) -> None:
+        self._inputs.append(_Input(memoryview(data), taken))
+        if not self._input_waiting:
+            self._write_input()
+
+    def _input_fd(self) -> int | None:
+        return self._streams.fds.get("terminal" if self.tty else "stdin")
+
+    def _write_input(self) -> None:
+        fd = self._input_fd()
+        while self._inputs:
+            first = self._inputs[0]
+            # Where nobody will ever read, the bytes are gone, and the sender may know it.
+            count = len(first.data) if fd is None else self._try_input(fd, first.data)
+            if count < 0:
+                fd = None
+                continue
+            first.taken(count)
+            if count < len(first.data):
+                first.data = first.data[count:]
+                self._wait_for_input(fd)
+                return
+            self._inputs.popleft()
+        self._wait_for_input(None)
+        if self._input_ended:
+            self._finish_input()
+
+    def _try_input(self, fd: int, data: memoryview) -> int:
+        """How much the program's end took; -1 when there is no reader any more."""
+        try:
+            return os.write(fd, data)
+        except BlockingIOError:
+            return 0
+        except OSError as exc:
+            if exc.errno not in (errno.EPIPE, errno.EIO):
+                raise
+            self._close_input()
+            return -1
+
+    def _wait_for_input(self, fd: int | None) -> None:
+        if fd is not None and not self._input_waiting:
+            self._input_waiting = True
+            self._loop.add_writer(fd, self._write_input)
+        elif fd is None and self._input_waiting:
+            self._input_waiting = False
+            current = self._input_fd()
+            if current is not None:
+                self._loop.remove_writer(current)
+
+    def _finish_input(self) -> None:
+        self._input_ended = False
+        if self.tty:
+            terminal = self._streams.fds.get("terminal")
+            if terminal is not None and (end := _end_of_file(terminal)):
+                os.write(terminal, end)
+        else:
+            self._close_input()
+
+    def _close_input(self) -> None:
+        self._wait_for_input(None)
+        if "stdin" in self._streams.fds:
+            self._streams.close("stdin")
+            self.on_stdin_closed()
+
+    def close(self) -> None:
+        """Lets go of everything; the program and its shim live on."""
+        for name in tuple(self._reading):
+            self._stop_reading(name)
+        self._wait_for_input(None)
+        for name in tuple(self._streams.fds):
+            self._streams.close(name)
+        self.journal.close()
+        if self.screen is not None:
+            self.screen.close()
+
+
+def _end_of_file(terminal: int) -> bytes:
+    """What end of file is on a terminal: the VEOF character, where line input is on at all."""
+    attributes = termios.tcgetattr(terminal)
+    local_flags, characters = attributes[3], attributes[6]
+    return characters[termios.VEOF] if local_flags & termios.ICANON else b""
+
+
+def _nothing() -> None:
+    """Nobody listens yet."""
+
+
+def _nothing_of(_value: bool) -> None:
+    """Nobody listens yet."""
+
+
+def _nothing_of_int(_count: int) -> None:
+    """The emulator's answers are nobody's window."""
+
+
+__all__ = ["CHUNK_BYTES", "Session"]

@@ -1,0 +1,115 @@
+"""The sandbox's network: a loopback that every address on earth belongs to.
+
+A new network namespace has `lo` alone, and it is down. With `lo` up and a `local` default route on
+it (AnyIP, ip-route(8)), a connection to any address reaches whoever listens in the namespace; where
+nobody does, the kernel refuses at once. There is no other interface, so nothing leaves.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import struct
+
+from moat.shim import linux
+
+_SIOCSIFFLAGS = 0x8914
+_IFF_UP = 1
+
+# The numbers of rtnetlink(7).
+_NETLINK_ROUTE = 0
+_RTM_NEWROUTE = 24
+_NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_CREATE = 0x001, 0x004, 0x400
+_RT_TABLE_LOCAL, _RTPROT_BOOT, _RT_SCOPE_HOST, _RTN_LOCAL = 255, 3, 254, 2
+_RTA_OIF = 4
+_NLMSG_ERROR = 2
+
+# No IPv6 in this kernel: then there is nothing to capture either.
+_NO_IPV6 = {errno.EAFNOSUPPORT, errno.EOPNOTSUPP, errno.ENODEV, errno.EACCES, errno.EPERM}
+
+
+def isolate() -> None:
+    """Moves this process into user and network namespaces of its own. Raises `OSError`."""
+    uid, gid = os.geteuid(), os.getegid()
+    linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWNET)
+    # user_namespaces(7): an unprivileged process may map itself alone, and only without setgroups.
+    _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/uid_map", f"0 {uid} 1")
+    _write("/proc/self/gid_map", f"0 {gid} 1")
+    _raise_loopback()
+    _claim_every_address(socket.AF_INET)
+    try:
+        _claim_every_address(socket.AF_INET6)
+    except OSError as exc:
+        if exc.errno not in _NO_IPV6:
+            raise
+
+
+def listen(family: str, kind: str, address: str, port: int) -> socket.socket:
+    """A socket bound in the sandbox's network; `kind` is "tcp" or "udp"."""
+    sock = socket.socket(_FAMILIES[family], _KINDS[kind])
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == "inet6":
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((address, port))
+        if kind == "tcp":
+            sock.listen(4096)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def dial(address: str, port: int) -> socket.socket:
+    """A TCP connection to a server inside the sandbox: the way in."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        # On loopback a handshake ends before connect returns, but a full backlog would make us
+        # wait for a hostile server: the caller waits instead.
+        sock.setblocking(False)
+        result = sock.connect_ex((address, port))
+        if result not in (0, errno.EINPROGRESS):
+            raise OSError(result, os.strerror(result))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+_FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
+_KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+
+
+def _raise_loopback() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        fcntl.ioctl(sock, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
+
+
+def _claim_every_address(family: socket.AddressFamily) -> None:
+    """`ip route add local 0.0.0.0/0 dev lo` (or `::/0`), without needing iproute2."""
+    route = struct.pack(
+        "BBBBBBBBI",
+        *(family, 0, 0, 0, _RT_TABLE_LOCAL, _RTPROT_BOOT, _RT_SCOPE_HOST, _RTN_LOCAL, 0),
+    )
+    loopback = struct.pack("HHi", 8, _RTA_OIF, socket.if_nametoindex("lo"))
+    flags = _NLM_F_REQUEST | _NLM_F_ACK | _NLM_F_CREATE
+    body = route + loopback
+    message = struct.pack("IHHII", 16 + len(body), _RTM_NEWROUTE, flags, 1, 0) + body
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_ROUTE) as sock:
+        sock.send(message)
+        answer = sock.recv(4096)
+    kind, status = struct.unpack_from("4xH10xi", answer)
+    if kind == _NLMSG_ERROR and status != 0:
+        raise OSError(-status, f"local route on lo: {os.strerror(-status)}")
+
+
+def _write(path: str, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)

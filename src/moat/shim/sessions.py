@@ -1,0 +1,274 @@
+"""A session: one command, the pty or pipes it talks through, and how it ended."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import socket
+import struct
+import termios
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from moat.shim import join, spawn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Bubblewrap's descriptors beside the standard three; the trampoline below names them too.
+_STARTED, _STDIN, _STDOUT, _STDERR, _INFO = 3, 4, 5, 6, 7
+
+# Runs inside the sandbox as the command-to-be. It takes the command's own stdio (bubblewrap's is
+# for bubblewrap's complaints), tells the shim its pid by writing to a socket that passes
+# credentials, and becomes the command in a session of its own, with the sandbox's `sh` and `setsid`.
+_TRAMPOLINE = (
+    "exec <&4 >&5 2>&6 4<&- 5>&- 6>&- 7>&-; echo >&3; exec 3>&-; "
+    'command -v "$1" >/dev/null || '
+    '{{ echo "moat: $1: command not found in the sandbox" >&2; exit 127; }}; '
+    'exec setsid {ctty} "$@"'
+)
+
+# struct ucred of unix(7): pid, uid, gid.
+_CREDENTIALS = struct.Struct("3i")
+
+
+@dataclass(slots=True)
+class Session:
+    """What the shim holds for one command. Descriptors by name; `fds` go to each supervisor."""
+
+    name: str
+    tty: bool
+    fds: dict[str, int]
+    started: socket.socket
+    errors: int
+    """Read end of the pipe on which bubblewrap or the joining process complains."""
+    child: int
+    """What was forked: bubblewrap, or the joining process, which leaves the command to the shim."""
+    info: int | None = None
+    """Read end of bubblewrap's --info-fd, which names the init of the sandbox."""
+    joins: bool = False
+    init_pidfd: int | None = None
+    pid: int | None = None
+    """The command, as the host numbers it; None until it began."""
+    pidfd: int | None = None
+    exit_code: int | None = None
+    kept: list[int] = field(default_factory=list[int])
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return {"pid": self.pid, "tty": self.tty, "exit_code": self.exit_code}
+
+    @property
+    def reaped_as(self) -> int | None:
+        """The pid whose wait status is the command's: bubblewrap passes it on."""
+        return self.pid if self.joins else self.child
+
+    def take_pid(self) -> bool:
+        """Takes the pid from the credentials of the byte that the command-to-be sent.
+
+        False when there is none and will be none: the command-to-be is gone.
+        """
+        data, ancillary, _flags, _from = self.started.recvmsg(16, socket.CMSG_SPACE(12))
+        for level, kind, value in ancillary:
+            if data and (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
+                pid: int = _CREDENTIALS.unpack(value)[0]
+                self.pid, self.pidfd = pid, _open_process(pid)
+        return bool(data)
+
+    def take_init(self) -> None:
+        """Opens the sandbox's init: with it the whole pid namespace can be ended and waited for."""
+        assert self.info is not None  # noqa: S101  it is watched only while it is there
+        text = os.read(self.info, 4096)
+        os.close(self.info)
+        self.info = None
+        if text:
+            self.init_pidfd = _open_process(json.loads(text)["child-pid"])
+
+    def complaint(self) -> str:
+        """What was said on `errors`, without waiting for more."""
+        os.set_blocking(self.errors, False)
+        try:
+            return os.read(self.errors, 4096).decode(errors="replace").strip()
+        except BlockingIOError:
+            return ""
+
+    def signal(self, number: int) -> None:
+        """Raises `ProcessLookupError` where the command is not there (yet, or any more)."""
+        if self.pidfd is None:
+            raise ProcessLookupError(3, "the command has not begun")
+        signal.pidfd_send_signal(self.pidfd, number)
+
+    def kill(self) -> None:
+        """Ends everything of the session that can be ended, at once."""
+        # Killing a pid namespace's init kills all that lives in it. Before there is one,
+        # bubblewrap's --die-with-parent does the same.
+        target = self.init_pidfd if self.init_pidfd is not None else self.pidfd
+        if target is not None:
+            signal.pidfd_send_signal(target, signal.SIGKILL)
+        else:
+            os.kill(self.child, signal.SIGKILL)
+
+    def close_stdin(self) -> None:
+        fd = self.fds.pop("stdin", None)
+        if fd is not None:
+            os.close(fd)
+
+    def close(self) -> None:
+        optional = (self.info, self.init_pidfd, self.pidfd)
+        for fd in (*self.fds.values(), *self.kept, self.errors, *optional):
+            if fd is not None:
+                os.close(fd)
+        self.started.close()
+
+
+def _open_process(pid: int) -> int | None:
+    """A stable handle on the process; `None` where it is over already."""
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+
+
+def launch(name: str, wish: dict[str, Any], given: list[int]) -> Session:
+    """The first command: bubblewrap, then the trampoline, then the command.
+
+    `wish`: `sandbox` (bubblewrap's own argv up to `--`), `command`, `tty`, `stdin`, `size`, `fds`
+    (the numbers under which bubblewrap finds `given`), `limits`, `cgroup`.
+    """
+    ctty = "-c" if wish["tty"] else ""
+    argv = [
+        *wish["sandbox"],
+        *("--info-fd", str(_INFO), "--", "/bin/sh", "-c", _TRAMPOLINE.format(ctty=ctty), "moat"),
+        *wish["command"],
+    ]
+    info_read, info_write = os.pipe()
+
+    def become(ends: _Ends) -> NoReturn:
+        os.setsid()
+        os.umask(0o022)
+        _enter_cgroup(wish["cgroup"])
+        placed = {0: ends.null, 1: ends.null, 2: ends.errors, _STARTED: ends.started}
+        placed |= {_STDIN: ends.stdin, _STDOUT: ends.stdout, _STDERR: ends.stderr}
+        placed |= {_INFO: info_write} | dict(zip(wish["fds"], given, strict=True))
+        spawn.place(placed)
+        spawn.reset_signals()
+        spawn.apply_limits(wish["limits"])
+        os.execv(argv[0], argv)
+
+    try:
+        return _start(name, wish, become, info=info_read)
+    finally:
+        os.close(info_write)
+
+
+def enter(name: str, wish: dict[str, Any], sandbox: Session) -> Session:
+    """A further command in the sandbox of `sandbox`.
+
+    `wish`: `command`, `env`, `workdir`, `tty`, `stdin`, `size`, `seccomp` (hex), `limits`.
+    """
+    if sandbox.pidfd is None or sandbox.exit_code is not None:
+        raise ProcessLookupError(3, "the sandbox has no running command")
+    pidfd = sandbox.pidfd
+
+    def become(ends: _Ends) -> NoReturn:
+        join.enter(
+            join.Joiner(
+                pidfd=pidfd,
+                argv=wish["command"],
+                env=wish["env"],
+                cwd=wish["workdir"],
+                tty=wish["tty"],
+                seccomp=bytes.fromhex(wish["seccomp"]),
+                limits=wish["limits"],
+                stdio={0: ends.stdin, 1: ends.stdout, 2: ends.stderr},
+                errors=ends.errors,
+                started=ends.started,
+            )
+        )
+
+    return _start(name, wish, become)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """The command's ends of everything."""
+
+    stdin: int
+    stdout: int
+    stderr: int
+    null: int
+    errors: int
+    started: int
+
+
+def _start(
+    name: str, wish: dict[str, Any], become: Callable[[_Ends], NoReturn], info: int | None = None
+) -> Session:
+    ours, theirs, kept = _terminal(wish) if wish["tty"] else _pipes(wish)
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    errors_read, errors_write = os.pipe()
+    started, started_theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    started.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    ends = _Ends(
+        stdin=theirs.get("stdin", null),
+        stdout=theirs["stdout"],
+        stderr=theirs["stderr"],
+        null=null,
+        errors=errors_write,
+        started=started_theirs.fileno(),
+    )
+    child = spawn.fork(lambda: become(ends), errors_write)
+    for fd in {null, errors_write, *theirs.values()} - set(kept):
+        os.close(fd)
+    started_theirs.close()
+    return Session(
+        name=name,
+        tty=wish["tty"],
+        fds=ours,
+        started=started,
+        errors=errors_read,
+        child=child,
+        info=info,
+        joins=info is None,
+        kept=kept,
+    )
+
+
+def _terminal(wish: dict[str, Any]) -> tuple[dict[str, int], dict[str, int], list[int]]:
+    """A pty, and the pipe over which its output goes into the journal by `splice`.
+
+    The pipe is held here so that bytes on their way survive the supervisor. The slave stays open:
+    a program that closes and reopens its terminal must not look like one that ended.
+    """
+    master, slave = pty.openpty()
+    columns, rows = wish["size"]
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    os.set_blocking(master, False)
+    pipe_read, pipe_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    ours = {"terminal": master, "pipe_read": pipe_read, "pipe_write": pipe_write}
+    theirs = {"stdout": slave, "stderr": slave}
+    if wish["stdin"]:
+        theirs["stdin"] = slave
+    return ours, theirs, [slave]
+
+
+def _pipes(wish: dict[str, Any]) -> tuple[dict[str, int], dict[str, int], list[int]]:
+    stdout_read, stdout_write = os.pipe()
+    stderr_read, stderr_write = os.pipe()
+    ours = {"stdout": stdout_read, "stderr": stderr_read}
+    theirs = {"stdout": stdout_write, "stderr": stderr_write}
+    if wish["stdin"]:
+        theirs["stdin"], ours["stdin"] = os.pipe()
+    for fd in ours.values():
+        os.set_blocking(fd, False)
+    return ours, theirs, []
+
+
+def _enter_cgroup(folder: str | None) -> None:
+    if folder is not None:
+        fd = os.open(f"{folder}/cgroup.procs", os.O_WRONLY)
+        os.write(fd, b"0")
+        os.close(fd)

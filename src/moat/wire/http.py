@@ -1,0 +1,114 @@
+"""The little of HTTP/1.1 (RFC 9112) that client and supervisor speak over the run's socket.
+
+Sans-I/O. Both ends are ours (or a curl of the user's): heads are small, bodies have a
+`Content-Length`, connections serve one request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+MAX_HEAD: Final = 16 * 1024
+MAX_BODY: Final = 8 * 1024 * 1024
+
+_REASONS: Final = {
+    101: "Switching Protocols",
+    200: "OK",
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    409: "Conflict",
+    413: "Content Too Large",
+    500: "Internal Server Error",
+}
+
+
+class HTTPError(ValueError):
+    """The peer's message is malformed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    method: str
+    path: str
+    query: dict[str, str] = field(default_factory=dict[str, str])
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    """Names in lower case."""
+
+    @property
+    def content_length(self) -> int:
+        return _length(self.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    status: int
+    headers: dict[str, str]
+
+    @property
+    def content_length(self) -> int:
+        return _length(self.headers)
+
+
+def encode_request(
+    method: str, target: str, body: bytes = b"", upgrade: str | None = None
+) -> bytes:
+    connection = f"Connection: Upgrade\r\nUpgrade: {upgrade}" if upgrade else "Connection: close"
+    head = f"{method} {target} HTTP/1.1\r\nHost: moat\r\n{connection}\r\n"
+    if body:
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    return head.encode("ascii") + b"\r\n" + body
+
+
+def encode_response(status: int, body: bytes = b"", kind: str = "application/json") -> bytes:
+    head = (
+        f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}\r\nConnection: close\r\n"
+        f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode("ascii") + body
+
+
+def encode_upgrade(protocol: str) -> bytes:
+    return (
+        f"HTTP/1.1 101 {_REASONS[101]}\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n"
+    ).encode("ascii")
+
+
+def decode_request(head: bytes) -> Request:
+    """`head` up to and including the empty line."""
+    first, headers = _split(head)
+    try:
+        method, target, _version = first.split(" ")
+    except ValueError:
+        raise HTTPError(f"not a request line: {first!r}") from None
+    url = urlsplit(target)
+    return Request(method, url.path, dict(parse_qsl(url.query)), headers)
+
+
+def decode_response(head: bytes) -> Response:
+    first, headers = _split(head)
+    try:
+        return Response(int(first.split(" ", 2)[1]), headers)
+    except (IndexError, ValueError):
+        raise HTTPError(f"not a status line: {first!r}") from None
+
+
+def _split(head: bytes) -> tuple[str, dict[str, str]]:
+    first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon:
+            raise HTTPError(f"not a header: {line!r}")
+        headers[name.strip().lower()] = value.strip()
+    return first, headers
+
+
+def _length(headers: dict[str, str]) -> int:
+    text = headers.get("content-length", "0")
+    if not text.isascii() or not text.isdigit() or int(text) > MAX_BODY:
+        raise HTTPError(f"Content-Length {text!r}")
+    return int(text)
