@@ -1,0 +1,110 @@
+"""The mounts that the user asks for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from moat.engines.mounts import Opened, SymbolicLinkError, open_beneath, open_folder, overlap
+from moat.engines.system import HOME, SYSTEM_FOLDERS
+from moat.engines.workspace import WORKSPACE, Cover, show_covered, trusted
+from moat.errors import UsageError
+
+if TYPE_CHECKING:
+    from moat.engines.mounts import Mounts
+    from moat.engines.toolchains import Grounds
+    from moat.spec import Mount, RunSpec
+
+_KERNEL: Final = tuple(map(PurePosixPath, ("/proc", "/dev", "/sys")))
+_GIT: Final = WORKSPACE / ".git"
+# Where the sandbox has read-only folders, no new mount point can be made.
+_READ_ONLY: Final = tuple(map(PurePosixPath, ("/etc", *SYSTEM_FOLDERS)))
+_OWN: Final = (
+    *_READ_ONLY,
+    *map(PurePosixPath, (WORKSPACE, HOME, "/run", "/tmp", "/var/tmp")),  # noqa: S108  the sandbox's own
+)
+
+
+def show_user_mounts(mounts: Mounts, spec: RunSpec, grounds: Grounds, private: Path) -> None:
+    for mount in spec.mounts:
+        target = _target(mount, grounds)
+        source = _source(mount, grounds)
+        writable = mount.mode == "rw"
+        if writable and source.is_dir() and not spec.writable_git:
+            covers = dict.fromkeys(trusted(source), Cover.READ_ONLY)
+            show_covered(mounts, source, target, covers, private)
+        else:
+            with _open(source) as opened:
+                mounts.opened(opened, target, writable=writable)
+
+
+def _target(mount: Mount, grounds: Grounds) -> PurePosixPath:
+    target = PurePosixPath(mount.target)
+    if not target.is_absolute() or ".." in target.parts:
+        raise _refusal(mount, f"target {mount.target} is not an absolute path", "begin it with /")
+    taken = (*_KERNEL, _GIT)
+    if any(own.is_relative_to(target) for own in _OWN) or any(map(target.is_relative_to, taken)):
+        raise _refusal(mount, f"target {target} is Moat's own", "choose another, such as /data")
+    if target.is_relative_to(WORKSPACE):
+        # A mount point made there would stay in the user's folder; one behind a link, anywhere.
+        place = grounds.workspace / target.relative_to(WORKSPACE)
+        if os.path.realpath(place) != str(place) or not place.exists():
+            raise _refusal(
+                mount,
+                f"target {target} is not a plain file or folder of the workspace",
+                "create it there, or choose a target outside /workspace",
+            )
+    elif any(map(target.is_relative_to, _READ_ONLY)) and not Path(target).exists():
+        raise _refusal(
+            mount,
+            f"target {target} can't be created, for the folder above it is read-only",
+            "choose another, such as /data",
+        )
+    return target
+
+
+def _source(mount: Mount, grounds: Grounds) -> Path:
+    """What to show, with the user's links resolved; links inside the workspace are not his."""
+    given = Path(os.path.abspath(mount.source))  # noqa: PTH100  resolve() would follow links
+    source = Path(os.path.realpath(given))
+    if not source.exists():
+        raise _refusal(
+            mount, f"source {mount.source} does not exist", "create it, or correct the path"
+        )
+    above = Path(os.path.realpath(given.parent))
+    for place in (given, above / given.name):
+        if place.is_relative_to(grounds.workspace) and place != source:
+            raise _refusal(
+                mount,
+                f"source {mount.source} is a symbolic link in the workspace",
+                f"a run may have made it; to mount what it leads to, name {source}",
+            )
+    if overlap(source, grounds.store):
+        raise _refusal(
+            mount,
+            f"source {mount.source} would show {grounds.store}, where Moat keeps its runs",
+            "a run must not read or change the record of runs; mount another folder",
+        )
+    if mount.mode == "rw" and (
+        grounds.workspace.is_relative_to(source)
+        or source.is_relative_to(grounds.workspace / ".git")
+    ):
+        raise _refusal(
+            mount,
+            f"source {mount.source} would open the workspace's protected files for writing",
+            "mount it read-only",
+        )
+    return source
+
+
+def _open(source: Path) -> Opened:
+    try:
+        with open_folder(Path("/")) as root:
+            return open_beneath(root, source.relative_to("/"))
+    except (SymbolicLinkError, OSError) as exc:
+        raise UsageError(f"mount source {source} can't be opened: {exc}", "try again") from exc
+
+
+def _refusal(mount: Mount, reason: str, hint: str) -> UsageError:
+    return UsageError(f"mount {mount.source}:{mount.target}: {reason}", hint)

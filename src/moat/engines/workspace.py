@@ -1,0 +1,214 @@
+"""The workspace in the sandbox: writable, but for what the host would run or trust later.
+
+The workspace may have been in the hands of a hostile run before. Whatever is bound from it is
+opened part by part without following symbolic links, and bound by descriptor.
+
+What is covered must stay where it is: a folder that is renamed takes the covers below it along and
+leaves its name free. A mount point can't be renamed, so every folder on the way to a cover is bound
+on itself.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import IntEnum
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from moat.engines.mounts import Opened, SymbolicLinkError, open_beneath, open_folder, overlap
+from moat.engines.system import blank_file, blank_folder
+from moat.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from moat.engines.mounts import Mounts
+    from moat.spec import RunSpec
+
+WORKSPACE: Final = PurePosixPath("/workspace")
+_GIT: Final = PurePosixPath(".git")
+
+# Read by editors, shells and Moat on the host, and commands to all of them.
+_TRUSTED_NAMES: Final = ("agent.yaml", "moat.yaml", ".vscode", ".idea", ".envrc")
+# In a git folder: hooks are programs; the others name programs, or a folder to take them from.
+_TRUSTED_BY_GIT: Final = ("config", "config.worktree", "hooks", "commondir", "gitdir")
+
+
+class Cover(IntEnum):
+    """What lies over a path of the workspace; the greater one wins."""
+
+    PINNED = 1
+    """Itself, so that it stays where it is."""
+    READ_ONLY = 2
+    HIDDEN = 3
+
+
+Covers = dict[PurePosixPath, Cover]
+
+
+def show_workspace(mounts: Mounts, spec: RunSpec, private: Path) -> None:
+    root = workspace_folder(spec)
+    covers: Covers = {}
+    if not spec.writable_git:
+        covers |= dict.fromkeys(trusted(root), Cover.READ_ONLY)
+    covers |= dict.fromkeys(_excluded(root, spec.exclude), Cover.HIDDEN)
+    show_covered(mounts, root, WORKSPACE, covers, private)
+    repository = repository_of_worktree(root)
+    if repository is not None and covers.get(_GIT) is not Cover.HIDDEN:
+        names = () if spec.writable_git else _trusted_by_git(repository)
+        covers = dict.fromkeys(names, Cover.READ_ONLY)
+        show_covered(mounts, repository, PurePosixPath(repository), covers, private)
+
+
+def workspace_folder(spec: RunSpec) -> Path:
+    """The workspace with the links on the user's way to it resolved."""
+    folder = Path(os.path.realpath(spec.workspace))
+    if not folder.is_dir():
+        raise UsageError(
+            f"workspace {spec.workspace} is not a folder", "name the folder to work in"
+        )
+    return folder
+
+
+def _excluded(root: Path, exclude: Iterable[str]) -> Iterator[PurePosixPath]:
+    """The places to hide: where links lead, for a link itself shows nothing.
+
+    A link that leaves the workspace shows nothing of it either: the sandbox has no such path.
+    """
+    for text in exclude:
+        path = PurePosixPath(text)
+        if path.is_absolute() or not path.parts or ".." in path.parts:
+            raise UsageError(
+                f"exclude {text!r} is not a path below the workspace",
+                "write it relative to the workspace, without ..",
+            )
+        real = Path(os.path.realpath(root / path))
+        if real == root:
+            raise UsageError(
+                f"exclude {text!r} is the whole workspace", "name a file or folder below it"
+            )
+        if real.is_relative_to(root):
+            yield PurePosixPath(real.relative_to(root))
+
+
+def trusted(root: Path) -> Iterator[PurePosixPath]:
+    """What the host would run or obey, relative to `root`; not all of it need exist."""
+    yield from map(PurePosixPath, _TRUSTED_NAMES)
+    git = root / _GIT
+    if git.is_symlink() or git.is_file():
+        yield _GIT
+    elif git.is_dir():
+        _make_hooks(git)
+        yield from (_GIT / name for name in _trusted_by_git(git))
+
+
+def _make_hooks(git: Path) -> None:
+    """Give a repository the `hooks` folder that `git init` gives it, where it has none.
+
+    It is the one thing made in a workspace. Without the folder there is nothing to make read-only,
+    and the sandbox could make it, with programs in it that the next `git commit` on the host runs.
+    """
+    if (git / "HEAD").is_file() and not os.path.lexists(git / "hooks"):
+        (git / "hooks").mkdir()
+
+
+def _trusted_by_git(git: Path) -> Iterator[PurePosixPath]:
+    """What must not change in a git folder, and in those of its worktrees and submodules."""
+    for folder in (git, *_folders_in(git / "worktrees"), *_submodules(git / "modules")):
+        for name in _TRUSTED_BY_GIT:
+            yield PurePosixPath(folder.relative_to(git), name)
+
+
+def _submodules(modules: Path) -> Iterator[Path]:
+    """A submodule's name may have slashes, so its git folder may lie deeper."""
+    for folder in _folders_in(modules):
+        if (folder / "HEAD").is_file():
+            yield folder
+            yield from _submodules(folder / "modules")
+        else:
+            yield from _submodules(folder)
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            return [Path(e.path) for e in entries if e.is_dir(follow_symlinks=False)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def show_covered(
+    mounts: Mounts, root: Path, target: PurePosixPath, covers: Covers, private: Path
+) -> None:
+    """Bind the folder `root` writable, and over it every cover whose path exists."""
+    present = {path: cover for path, cover in covers.items() if os.path.lexists(root / path)}
+    with open_folder(root) as top:
+        mounts.opened(top, target, writable=True)
+        for path, cover in _with_pins(present):
+            with _open(top, path) as opened:
+                if cover is Cover.HIDDEN:
+                    blank = blank_folder if opened.is_folder else blank_file
+                    mounts.read_only(blank(private), target / path)
+                else:
+                    mounts.opened(opened, target / path, writable=cover is Cover.PINNED)
+
+
+def _with_pins(covers: Covers) -> list[tuple[PurePosixPath, Cover]]:
+    """All covers, and a pin on every folder above one, parents first.
+
+    Nothing is bound into what is hidden; a pin in what is read-only is read-only too.
+    """
+    ordered: Covers = {}
+    above = {parent for path in covers for parent in path.parents if parent.parts}
+    for path in sorted(above | covers.keys()):
+        over = max(ordered.get(parent, Cover.PINNED) for parent in path.parents)
+        if over is not Cover.HIDDEN:
+            ordered[path] = max(covers.get(path, Cover.PINNED), over)
+    return list(ordered.items())
+
+
+def _open(top: Opened, path: PurePosixPath) -> Opened:
+    try:
+        return open_beneath(top, path)
+    except SymbolicLinkError as link:
+        raise UsageError(
+            f"{top.path / path} can't be protected: {link} is a symbolic link",
+            "put what it leads to in its place, or run with --writable-git to let the sandbox "
+            "change it",
+        ) from None
+    except OSError as exc:
+        # It was there a moment ago: another run in this workspace moves things about.
+        raise UsageError(f"{top.path / path} can't be opened: {exc.strerror}", "try again") from exc
+
+
+def repository_of_worktree(root: Path) -> Path | None:
+    """The git folder that `root`, a linked worktree (`git worktree add`), belongs to.
+
+    The `.git` file in a workspace may name any folder; so the folder it names must name this
+    workspace in turn, as git has it (gitrepository-layout(5): `worktrees/<id>/gitdir`). Nothing on
+    the way there may be a symbolic link, and links by relative paths don't hold in the sandbox.
+    """
+    pointer = _first_line(root / _GIT)
+    if pointer is None or not pointer.startswith("gitdir: /"):
+        return None
+    own = Path(os.path.normpath(pointer.removeprefix("gitdir: ")))
+    common = own.parent.parent
+    backward, shared = _first_line(own / "gitdir"), _first_line(own / "commondir")
+    is_consistent = (
+        own.parent.name == "worktrees"
+        and os.path.realpath(own) == str(own)
+        and backward is not None
+        and os.path.realpath(own / backward) == str(root / _GIT)
+        and shared is not None
+        and os.path.normpath(own / shared) == str(common)
+        and (common / "HEAD").is_file()
+        and (common / "objects").is_dir()
+    )
+    return common if is_consistent and not overlap(common, root) else None
+
+
+def _first_line(path: Path) -> str | None:
+    if path.is_symlink() or not path.is_file():
+        return None
+    with path.open(errors="surrogateescape") as file:
+        return file.readline(4096).rstrip("\n")
