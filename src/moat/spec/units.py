@@ -1,0 +1,45 @@
+"""Quantities as people write them: `512m` of memory, `1h30m` of time. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Final
+
+from moat.errors import UsageError
+
+# As docker and systemd have it: binary multiples, whether written k, kb or kib.
+_BYTES: Final = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_MEMORY: Final = re.compile(r"(\d+(?:\.\d+)?)([bkmgt]?)(?:(?<=[kmgt])i?b)?", re.ASCII)
+
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])", re.ASCII)
+_PLAIN: Final = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
+
+
+def parse_memory(text: str) -> int:
+    """Bytes; `UsageError` for anything that isn't a positive amount."""
+    match = _MEMORY.fullmatch(text.strip().lower())
+    amount = int(float(match[1]) * _BYTES[match[2]]) if match and len(match[1]) < 20 else 0
+    if amount < 1:
+        raise UsageError(f"{text!r} is not an amount of memory", "write it like 512m or 2g")
+    return amount
+
+
+def parse_duration(text: str) -> float:
+    """Seconds; `UsageError` for anything that isn't a length of time. Zero is one."""
+    plain = text.strip().lower()
+    if _PLAIN.fullmatch(plain):
+        seconds = float(plain)
+    else:
+        parts = [(float(amount), unit) for amount, unit in _PART.findall(plain)]
+        if not parts or _PART.sub("", plain):
+            raise _not_a_duration(text)
+        seconds = math.fsum(amount * _SECONDS[unit] for amount, unit in parts)
+    if not math.isfinite(seconds):
+        raise _not_a_duration(text)
+    return seconds
+
+
+def _not_a_duration(text: str) -> UsageError:
+    return UsageError(f"{text!r} is not a length of time", "write it like 10s, 1h30m or 500ms")
