@@ -7,13 +7,14 @@ until the first one's supervisor answers, also when the first client was killed 
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import sys
 from typing import TYPE_CHECKING
 
-from moat.errors import RunNotFoundError, SupervisorError
+from moat.errors import RunNotActiveError, RunNotFoundError, SupervisorError
 from moat.paths import RunFolder
 from moat.runs import lock
 from moat.wire import sockets
@@ -64,7 +65,8 @@ def _start(home: Path, folder: RunFolder, launch_lock: int) -> None:
             f"See why: {folder.supervisor_log}",
         )
     failure = json.loads(answer)
-    raise SupervisorError(failure["summary"], failure["hint"])
+    kind = RunNotActiveError if failure["code"] == RunNotActiveError.code else SupervisorError
+    raise kind(failure["summary"], failure["hint"])
 
 
 def _spawn(home: Path, folder: RunFolder, ready: int, launch_lock: int) -> int:
@@ -73,13 +75,19 @@ def _spawn(home: Path, folder: RunFolder, ready: int, launch_lock: int) -> int:
         folder.supervisor_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
     )
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    # Copies above the numbers that are given out below: a dup2 may not hit one still to be copied.
+    copies = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 16) for fd in (null, log, ready, launch_lock)]
+    os.close(log)
+    os.close(null)
+    null, log, ready, launch_lock = copies
     try:
         return os.posix_spawn(
             sys.executable,
             # -I: neither the working directory, which the agent may write, nor PYTHON* variables
             # decide what code runs.
             [sys.executable, "-I", "-m", "moat.supervisor", str(home), folder.id],
-            {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"},
+            {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
+            | {name: os.environ[name] for name in ("HOME", "MOAT_HOME") if name in os.environ},
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, null, 0),
                 (os.POSIX_SPAWN_DUP2, log, 1),
@@ -98,5 +106,5 @@ def _spawn(home: Path, folder: RunFolder, ready: int, launch_lock: int) -> int:
             ),
         )
     finally:
-        os.close(log)
-        os.close(null)
+        for fd in copies:
+            os.close(fd)

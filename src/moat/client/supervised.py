@@ -36,6 +36,11 @@ class Supervised:
         """For answers that are no JSON."""
         return self._ask("GET", path, query, None).decode()
 
+    def begin(self, path: str, **fields: object) -> None:
+        """Asks, and does not wait for the answer."""
+        with launch.connect(self._home, self._folder) as sock:
+            sock.sendall(http.encode_request("POST", path, json.dumps(fields).encode()))
+
     def upgrade(self, path: str, protocol: str) -> socket.socket:
         """A connection that speaks `protocol` from its next byte on."""
         sock = launch.connect(self._home, self._folder)

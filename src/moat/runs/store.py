@@ -231,8 +231,8 @@ class Store:
         """
         self._execute("DELETE FROM runs WHERE id = ?", run_id)
         with _reported(f"the folder of run {run_id} can't be removed"):
-            _make_removable(self.folder(run_id).private)
-            shutil.rmtree(self.folder(run_id).root, ignore_errors=False)
+            empty_private(self.folder(run_id))
+            shutil.rmtree(self.folder(run_id).root)
 
     # --- SQL ---
 
@@ -327,14 +327,21 @@ def _make_schema(db: sqlite3.Connection) -> None:
 
 
 def _write_durably(path: Path, text: str) -> None:
-    with path.open("x", encoding="utf-8", opener=_private) as file:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
-        os.fsync(file.fileno())
+        os.fsync(fd)
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+def empty_private(folder: RunFolder) -> None:
+    """Deletes what the sandbox wrote beside the workspace: its home and its /tmp."""
+    _make_removable(folder.private)
+    for path in folder.private.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _make_removable(folder: Path) -> None:

@@ -87,6 +87,33 @@ class JournalReader:
         path = self.path(segments[-1], stream)
         return segments[-1].base(stream) + (path.stat().st_size if path.exists() else 0)
 
+    def tail(self, stream: Stream, lines: int) -> int:
+        """The offset at which the last `lines` lines begin; -1 lines are all, 0 are none."""
+        if lines < 0:
+            return self.start(stream)
+        position = self.end(stream)
+        wanted = lines + (1 if lines and self._last_byte(stream) == b"\n" else 0)
+        for segment in reversed(self.segments()):
+            path = self.path(segment, stream)
+            data = path.read_bytes() if path.exists() else b""
+            cut = len(data)
+            while wanted and (cut := data.rfind(b"\n", 0, cut)) >= 0:
+                wanted -= 1
+                position = segment.base(stream) + cut + 1
+            if not wanted:
+                return position
+            position = segment.base(stream)
+        return position
+
+    def _last_byte(self, stream: Stream) -> bytes:
+        for segment in reversed(self.segments()):
+            path = self.path(segment, stream)
+            if path.exists() and (size := path.stat().st_size):
+                with path.open("rb") as file:
+                    file.seek(size - 1)
+                    return file.read(1)
+        return b""
+
     def records(self) -> Iterator[Record]:
         """All that is kept of the index; each segment opens with the terminal's size then."""
         for segment in self.segments():

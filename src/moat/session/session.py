@@ -16,7 +16,6 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from moat.session.filter import OutputFilter
 from moat.session.journal_index import Stream
 from moat.session.viewers import CHUNK_BYTES, StreamViewer, TerminalViewer
 from moat.spec import TerminalSize
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from moat.session.filter import OutputFilter
     from moat.session.journal import Journal
     from moat.session.screen import Screen
 
@@ -86,7 +86,7 @@ class Session:
         self.on_disk: Callable[[bool], None] = _nothing_of
         self.on_stdin_closed: Callable[[], None] = _nothing
         self._loop = loop
-        self._filter = OutputFilter()
+        self._filter = None if screen is None else _output_filter()
         self._streams = Streams()
         self._shown = journal.ends[Stream.STDOUT]
         self._reading: set[str] = set()
@@ -94,6 +94,7 @@ class Session:
         self._input_ended = False
         self._input_waiting = False
         self._held_back = False
+        self._over = False
 
     @property
     def tty(self) -> bool:
@@ -108,9 +109,10 @@ class Session:
             self._move_pipe()  # what the last supervisor left between terminal and journal
         self._read_on()
 
-    def ended(self, exit_code: int) -> None:
+    def ended(self, exit_code: int | None) -> None:
         """The command is over; what it has written is drained, and then `on_drained` is called."""
         self.exit_code = exit_code
+        self._over = True
         self._drain()
 
     def _read_on(self) -> None:
@@ -129,28 +131,34 @@ class Session:
         self._read_terminal()
 
     def _read_terminal(self) -> bool:
-        """One pass; False when the terminal has nothing more now."""
+        """One pass; False when the terminal has nothing more now, or the disk is full."""
+        moved = 0
+        more = True
+        while more and moved < PASS_BYTES:
+            count, more = self._fill_pipe()
+            moved += count
+            if not self._move_pipe():
+                return False
+        return more
+
+    def _fill_pipe(self) -> tuple[int, bool]:
+        """From the terminal into the pipe: how many bytes, and whether there may be more."""
         fds = self._streams.fds
         moved = 0
         try:
-            while moved < PASS_BYTES:
-                # The terminal gives 4 KiB at a time; the pipe holds sixteen such pieces.
-                try:
-                    for _ in range(16):
-                        moved += os.splice(
-                            fds["terminal"], fds["pipe_write"], 1 << 16, flags=os.SPLICE_F_NONBLOCK
-                        )
-                finally:
-                    if not self._move_pipe():
-                        return False
+            # The terminal gives 4 KiB at a time; the pipe holds sixteen such pieces.
+            for _ in range(16):
+                moved += os.splice(
+                    fds["terminal"], fds["pipe_write"], 1 << 16, flags=os.SPLICE_F_NONBLOCK
+                )
         except BlockingIOError:
-            return False
+            return moved, False
         except OSError as exc:
             if exc.errno != errno.EIO:  # EIO: every program has closed its side
                 raise
             self._stop_reading("terminal")
-            return False
-        return True
+            return moved, False
+        return moved, True
 
     def _move_pipe(self) -> bool:
         """From the pipe into the journal, and on to all; False when the disk is full."""
@@ -216,7 +224,7 @@ class Session:
 
     def _try_again(self) -> None:
         self._held_back = False
-        if self.exit_code is not None:
+        if self._over:
             self._drain()
         else:
             self._read_on()
@@ -271,7 +279,7 @@ class Session:
             replies = screen.take_replies()
             if replies:
                 self._queue_input(replies, _nothing_of_int)
-            visible = self._filter.feed(data)
+            visible = data if self._filter is None else self._filter.feed(data)
             for viewer in tuple(self.viewers):
                 if isinstance(viewer, TerminalViewer):
                     viewer.show(visible)
@@ -411,6 +419,12 @@ class Session:
         self.journal.close()
         if self.screen is not None:
             self.screen.close()
+
+
+def _output_filter() -> OutputFilter:
+    from moat.session.filter import OutputFilter  # noqa: PLC0415  for sessions with a TTY alone
+
+    return OutputFilter()
 
 
 def _end_of_file(terminal: int) -> bytes:

@@ -39,7 +39,7 @@ class Sink(Protocol):
 
     @property
     def queued(self) -> int: ...
-    def output(self, stream: Stream, data: bytes) -> None: ...
+    def output(self, stream: Stream, data: bytes, /) -> None: ...
 
 
 class StreamViewer:
@@ -96,6 +96,11 @@ class TerminalViewer:
         return self._picture is not None or self._screen.alternate
 
     @property
+    def last_row(self) -> int:
+        """The last row (from 0) on which something may stand: where the cursor is, at least."""
+        return self._screen.cursor[1] if self.mirrors else self.size.rows - 1
+
+    @property
     def mirrors(self) -> bool:
         """Whether the program's own output fits this terminal."""
         return self.size == self._screen.size
@@ -121,7 +126,7 @@ class TerminalViewer:
             self._repaint(scrollback=False)
 
     def refit(self) -> None:
-        """This terminal's size or the program's has changed; painted soon, once for many changes."""
+        """The terminal's size or the program's has changed; painted soon, once for many changes."""
         self._later()
 
     def pause(self) -> None:

@@ -10,6 +10,9 @@ the sandbox can't see it. It
   next one when that dies. Meanwhile nobody drains the output, so the command waits and nothing is
   lost.
 
+Its imports are few because its start is on the way of every `moat run`: no dataclasses (they load
+`inspect`), no typing, no pathlib, no subprocess: 30 ms instead of 50.
+
 It never reads output, never holds a credential, and knows nothing of the rest of Moat: what to start
 is told to it. `engines.shim_link` is its counterpart.
 """

@@ -10,13 +10,13 @@ from __future__ import annotations
 import fcntl
 import os
 import termios
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
 
 from moat.shim import linux, spawn
 
+TYPE_CHECKING = False  # see the package: importing `typing` costs start-up time
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any, NoReturn
 
 _NAMESPACES = (
     linux.CLONE_NEWUSER
@@ -28,21 +28,29 @@ _NAMESPACES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
 class Joiner:
-    """What to run, and where: the namespaces of the process behind `pidfd`."""
+    """What to run, and where."""
 
-    pidfd: int
-    argv: list[str]
-    env: dict[str, str]
-    cwd: str
-    tty: bool
-    seccomp: bytes
-    limits: dict[str, int]
-    stdio: Mapping[int, int]
-    errors: int
-    started: int
-    """A socket: one byte on it tells the shim the process's pid, by its credentials."""
+    __slots__ = ("errors", "pidfd", "started", "stdio", "wish")
+
+    def __init__(
+        self,
+        wish: dict[str, Any],
+        pidfd: int,
+        *,
+        stdio: Mapping[int, int],
+        errors: int,
+        started: int,
+    ) -> None:
+        """The namespaces are those of the process behind `pidfd`.
+
+        One byte on the socket `started` tells the shim the process's pid, by its credentials.
+        """
+        self.wish = wish
+        self.pidfd = pidfd
+        self.stdio = stdio
+        self.errors = errors
+        self.started = started
 
 
 def enter(what: Joiner) -> NoReturn:
@@ -54,20 +62,22 @@ def enter(what: Joiner) -> NoReturn:
 
 
 def _become(what: Joiner) -> NoReturn:
+    wish = what.wish
     os.setsid()
     spawn.place(what.stdio)
-    if what.tty:
+    if wish["tty"]:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     spawn.reset_signals()
-    spawn.apply_limits(what.limits)
-    os.chdir(what.cwd)
+    spawn.apply_limits(wish["limits"], wish["processors"])
+    os.chdir(wish["workdir"])
     os.umask(0o022)
     linux.drop_privileges()
-    linux.filter_syscalls(what.seccomp)
+    linux.filter_syscalls(bytes.fromhex(wish["seccomp"]))
     os.write(what.started, b"\n")
+    command: list[str] = wish["command"]
     try:
-        os.execvpe(what.argv[0], what.argv, what.env)
+        os.execvpe(command[0], command, wish["env"])
     except OSError as exc:
         # As a shell reports it, and with a shell's codes.
-        os.write(2, f"moat: {what.argv[0]}: {exc.strerror}\n".encode())
+        os.write(2, f"moat: {command[0]}: {exc.strerror}\n".encode())
         os._exit(127 if isinstance(exc, FileNotFoundError) else 126)

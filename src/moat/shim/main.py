@@ -16,19 +16,20 @@ import socket
 import struct
 import sys
 import time
-from typing import TYPE_CHECKING, Any
 
 from moat.shim import linux, network, sessions
 
+TYPE_CHECKING = False  # see the package: importing `typing` costs start-up time
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
+
+    Answer = tuple[dict[str, Any], list[int]]
 
 VERSION = 1
 MAIN = "main"
 _MAX_MESSAGE = 192 * 1024
 _MAX_DESCRIPTORS = 250  # SCM_MAX_FD is 253
-
-Answer = tuple[dict[str, Any], list[int]]
 
 
 def main(listener: int, exits: str) -> None:

@@ -10,13 +10,13 @@ import signal
 import socket
 import struct
 import termios
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from moat.shim import join, spawn
 
+TYPE_CHECKING = False  # see the package: importing `typing` costs start-up time
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, NoReturn
 
 # Bubblewrap's descriptors beside the standard three; the trampoline below names them too.
 _STARTED, _STDIN, _STDOUT, _STDERR, _INFO = 3, 4, 5, 6, 7
@@ -35,27 +35,29 @@ _TRAMPOLINE = (
 _CREDENTIALS = struct.Struct("3i")
 
 
-@dataclass(slots=True)
 class Session:
-    """What the shim holds for one command. Descriptors by name; `fds` go to each supervisor."""
+    """What the shim holds for one command."""
 
-    name: str
-    tty: bool
-    fds: dict[str, int]
-    started: socket.socket
-    errors: int
-    """Read end of the pipe on which bubblewrap or the joining process complains."""
-    child: int
-    """What was forked: bubblewrap, or the joining process, which leaves the command to the shim."""
-    info: int | None = None
-    """Read end of bubblewrap's --info-fd, which names the init of the sandbox."""
-    joins: bool = False
-    init_pidfd: int | None = None
-    pid: int | None = None
-    """The command, as the host numbers it; None until it began."""
-    pidfd: int | None = None
-    exit_code: int | None = None
-    kept: list[int] = field(default_factory=list[int])
+    def __init__(self, name: str, child: int, *, tty: bool, joins: bool) -> None:
+        self.name = name
+        self.tty = tty
+        self.child = child
+        """What was forked: bubblewrap, or the joining process, which leaves the command to us."""
+        self.joins = joins
+        self.fds: dict[str, int] = {}
+        """Handed to each supervisor, by name."""
+        self.kept: list[int] = []
+        """Ours alone."""
+        self.started: socket.socket
+        self.errors: int
+        """Read end of the pipe on which bubblewrap or the joining process complains."""
+        self.info: int | None = None
+        """Read end of bubblewrap's --info-fd, which names the init of the sandbox."""
+        self.init_pidfd: int | None = None
+        self.pid: int | None = None
+        """The command, as the host numbers it; `None` until it begins."""
+        self.pidfd: int | None = None
+        self.exit_code: int | None = None
 
     @property
     def state(self) -> dict[str, Any]:
@@ -135,8 +137,8 @@ def _open_process(pid: int) -> int | None:
 def launch(name: str, wish: dict[str, Any], given: list[int]) -> Session:
     """The first command: bubblewrap, then the trampoline, then the command.
 
-    `wish`: `sandbox` (bubblewrap's own argv up to `--`), `command`, `tty`, `stdin`, `size`, `fds`
-    (the numbers under which bubblewrap finds `given`), `limits`, `cgroup`.
+    `wish`: `sandbox` (bubblewrap's own argv up to `--`), `command`, `tty`, `stdin`, `size`, `numbers`
+    (under which bubblewrap finds `given`), `limits`, `processors`, `cgroup`.
     """
     ctty = "-c" if wish["tty"] else ""
     argv = [
@@ -152,14 +154,16 @@ def launch(name: str, wish: dict[str, Any], given: list[int]) -> Session:
         _enter_cgroup(wish["cgroup"])
         placed = {0: ends.null, 1: ends.null, 2: ends.errors, _STARTED: ends.started}
         placed |= {_STDIN: ends.stdin, _STDOUT: ends.stdout, _STDERR: ends.stderr}
-        placed |= {_INFO: info_write} | dict(zip(wish["fds"], given, strict=True))
+        placed |= {_INFO: info_write} | dict(zip(wish["numbers"], given, strict=True))
         spawn.place(placed)
         spawn.reset_signals()
-        spawn.apply_limits(wish["limits"])
+        spawn.apply_limits(wish["limits"], wish["processors"])
         os.execv(argv[0], argv)
 
     try:
-        return _start(name, wish, become, info=info_read)
+        session = _start(name, wish, become, joins=False)
+        session.info = info_read
+        return session
     finally:
         os.close(info_write)
 
@@ -167,74 +171,49 @@ def launch(name: str, wish: dict[str, Any], given: list[int]) -> Session:
 def enter(name: str, wish: dict[str, Any], sandbox: Session) -> Session:
     """A further command in the sandbox of `sandbox`.
 
-    `wish`: `command`, `env`, `workdir`, `tty`, `stdin`, `size`, `seccomp` (hex), `limits`.
+    `wish`: `command`, `env`, `workdir`, `tty`, `stdin`, `size`, `seccomp` (hex), `limits`,
+    `processors`.
     """
     if sandbox.pidfd is None or sandbox.exit_code is not None:
         raise ProcessLookupError(3, "the sandbox has no running command")
     pidfd = sandbox.pidfd
 
     def become(ends: _Ends) -> NoReturn:
-        join.enter(
-            join.Joiner(
-                pidfd=pidfd,
-                argv=wish["command"],
-                env=wish["env"],
-                cwd=wish["workdir"],
-                tty=wish["tty"],
-                seccomp=bytes.fromhex(wish["seccomp"]),
-                limits=wish["limits"],
-                stdio={0: ends.stdin, 1: ends.stdout, 2: ends.stderr},
-                errors=ends.errors,
-                started=ends.started,
-            )
-        )
+        stdio = {0: ends.stdin, 1: ends.stdout, 2: ends.stderr}
+        join.enter(join.Joiner(wish, pidfd, stdio=stdio, errors=ends.errors, started=ends.started))
 
-    return _start(name, wish, become)
+    return _start(name, wish, become, joins=True)
 
 
-@dataclass(frozen=True, slots=True)
 class _Ends:
     """The command's ends of everything."""
 
-    stdin: int
-    stdout: int
-    stderr: int
-    null: int
-    errors: int
-    started: int
+    def __init__(self, theirs: dict[str, int], *, null: int, errors: int, started: int) -> None:
+        self.stdin = theirs.get("stdin", null)
+        self.stdout = theirs["stdout"]
+        self.stderr = theirs["stderr"]
+        self.null = null
+        self.errors = errors
+        self.started = started
 
 
 def _start(
-    name: str, wish: dict[str, Any], become: Callable[[_Ends], NoReturn], info: int | None = None
+    name: str, wish: dict[str, Any], become: Callable[[_Ends], NoReturn], *, joins: bool
 ) -> Session:
     ours, theirs, kept = _terminal(wish) if wish["tty"] else _pipes(wish)
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    errors_read, errors_write = os.pipe()
+    errors, errors_theirs = os.pipe()
     started, started_theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     started.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-    ends = _Ends(
-        stdin=theirs.get("stdin", null),
-        stdout=theirs["stdout"],
-        stderr=theirs["stderr"],
-        null=null,
-        errors=errors_write,
-        started=started_theirs.fileno(),
-    )
-    child = spawn.fork(lambda: become(ends), errors_write)
-    for fd in {null, errors_write, *theirs.values()} - set(kept):
+    ends = _Ends(theirs, null=null, errors=errors_theirs, started=started_theirs.fileno())
+    child = spawn.fork(lambda: become(ends), errors_theirs)
+    for fd in {null, errors_theirs, *theirs.values()} - set(kept):
         os.close(fd)
     started_theirs.close()
-    return Session(
-        name=name,
-        tty=wish["tty"],
-        fds=ours,
-        started=started,
-        errors=errors_read,
-        child=child,
-        info=info,
-        joins=info is None,
-        kept=kept,
-    )
+    session = Session(name, child, tty=wish["tty"], joins=joins)
+    session.fds, session.kept = ours, kept
+    session.started, session.errors = started, errors
+    return session
 
 
 def _terminal(wish: dict[str, Any]) -> tuple[dict[str, int], dict[str, int], list[int]]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import resource
 import signal
-from typing import TYPE_CHECKING, NoReturn
 
+TYPE_CHECKING = False  # see the package: importing `typing` costs start-up time
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import NoReturn
 
 # Above any number that a caller asks for; see `place`.
 _PARKING = 512
@@ -49,7 +50,9 @@ def reset_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def apply_limits(limits: Mapping[str, int]) -> None:
+def apply_limits(limits: Mapping[str, int], processors: Sequence[int]) -> None:
     """`limits` maps RLIMIT names without their prefix, e.g. `{"AS": 1 << 30}`, to both bounds."""
+    if processors:
+        os.sched_setaffinity(0, processors)
     for name, value in limits.items():
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))

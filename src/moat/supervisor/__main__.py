@@ -1,0 +1,69 @@
+"""`python -I -m moat.supervisor HOME RUN`, started by `client.launch`.
+
+Descriptor 3 is a pipe: "ready" goes there, or a failure as JSON. Descriptor 4 holds the run's launch
+lock and is closed as soon as clients can connect. What can be done before the heavy imports is done
+before them: clients connect, and the shim starts, while this process still loads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from moat.errors import MoatError, RunNotActiveError, SupervisorError
+from moat.paths import RunFolder
+from moat.runs import lock
+from moat.runs.states import State
+from moat.runs.store import Store
+from moat.wire import sockets
+
+READY, LAUNCH_LOCK = 3, 4
+
+
+def main(home: Path, run_id: str) -> None:
+    os.closerange(LAUNCH_LOCK + 1, os.sysconf("SC_OPEN_MAX"))
+    # Children that nobody waits for (a shim that ended) leave no zombies.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    # A closed terminal or a Ctrl-C of the client's is none of our business.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Store(home) as store:
+            folder = store.folder(run_id)
+            held = lock.try_lock(folder.supervisor_lock)
+            if held is None:
+                raise SupervisorError(f"run {run_id} has a supervisor already", "Try again")
+            run, spec = store.get(run_id), store.spec(run_id)
+            if run.ended:
+                raise RunNotActiveError(f"run {run.name} is {run.state}: nothing to supervise")
+            listener = sockets.listen(folder.root, RunFolder.SUPERVISOR_SOCKET)
+            _answer(b"ready")
+            if run.state is State.CREATED:
+                from moat.engines import shim_link  # noqa: PLC0415  see the module's docstring
+
+                shim_link.ensure(folder)
+            from moat.supervisor.supervisor import supervise  # noqa: PLC0415  heavy
+
+            supervise(store, spec, listener)
+    except MoatError as error:
+        _answer(
+            json.dumps({"summary": error.summary, "hint": error.hint, "code": error.code}).encode()
+        )
+        raise SystemExit(1) from None
+
+
+def _answer(text: bytes) -> None:
+    """Tells the client that started us, once, and lets other clients in."""
+    try:
+        os.write(READY, text)
+        os.close(READY)
+        os.close(LAUNCH_LOCK)
+    except OSError:
+        # The client died meanwhile (EPIPE), or has had its answer (EBADF): the log has the rest.
+        sys.stderr.write(text.decode() + "\n")
+
+
+main(Path(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,345 @@
+"""A client that watches a session: frames in, frames (or paint) out.
+
+The client is not trusted to be alive: whatever way it goes, its viewer leaves the session, and a
+terminal that it passed to us is given back.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import termios
+from typing import TYPE_CHECKING, Any
+
+import moat
+from moat.session.journal_index import Stream
+from moat.session.outbox import Outbox
+from moat.session.viewers import FrameSink, StreamViewer, TerminalSink, TerminalViewer
+from moat.spec import TerminalSize
+from moat.wire import frames, messages, tty
+from moat.wire.frames import FrameType
+from moat.wire.messages import Exited, Failure, Hello, Welcome
+from moat.wire.terminal_reset import reset_sequence
+
+if TYPE_CHECKING:
+    from moat.session.session import Session
+    from moat.supervisor.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
+
+# Titles: what the viewer's terminal had before is put on its stack, and taken from it in the end
+# (xterm's XTWINOPS 22 and 23).
+_PUSH_TITLE, _POP_TITLE = b"\x1b[22;0t", b"\x1b[23;0t"
+
+
+class PassedTerminal:
+    """The client's terminal, opened anew so that our O_NONBLOCK is nobody else's."""
+
+    def __init__(self, passed: int) -> None:
+        """Raises `OSError` where the terminal can't be opened by name (after `su`, say)."""
+        flags = os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        self.fd = os.open(f"/proc/self/fd/{passed}", flags)
+        self._raw = termios.tcgetattr(self.fd)
+
+    def give_back(self, saved: list[Any], last_words: bytes) -> None:
+        """For a client that died: modes off, echo on, unless somebody has taken it over already."""
+        try:
+            os.write(self.fd, last_words)
+            tty.restore_if_still_raw(self.fd, self._raw, saved)
+        except OSError as exc:
+            log.info("terminal not given back: %s", exc)  # closed with its window
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+class AttachedClient:
+    """One attached connection, from HELLO to the last frame."""
+
+    def __init__(self, supervisor: Supervisor, sock: socket.socket) -> None:
+        self._supervisor = supervisor
+        self._loop = supervisor.loop
+        self._sock = sock
+        self._frames = frames.FrameReader()
+        self._outbox = Outbox(self._loop, sock.fileno(), drained=self._drained, broken=self._broken)
+        self._paint: Outbox | None = None
+        self._terminal: PassedTerminal | None = None
+        self._saved: list[Any] = []
+        self._viewer: TerminalViewer | StreamViewer | None = None
+        self._hello = Hello()
+        self._ending: Exited | None = None
+        self._last_sent = False
+        self.session: Session | None = None
+        sock.setblocking(False)
+        self._loop.add_reader(sock, self._readable)
+        supervisor.add_client(self)
+
+    # --- from the client ---
+
+    def _readable(self) -> None:
+        try:
+            data, fds, _, _ = socket.recv_fds(self._sock, 1 << 16, 4)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, fds = b"", []
+        if not data:
+            self._vanished()
+            return
+        try:
+            for kind, payload in self._frames.feed(data):
+                self._handle(kind, payload, fds)
+        except (frames.FrameError, ValueError) as exc:
+            log.warning("a client spoke nonsense: %s", exc)
+            self._vanished()
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def _handle(self, kind: int, payload: bytes, fds: list[int]) -> None:
+        if self._sock.fileno() == -1 or self._last_sent:
+            return  # it left in an earlier frame of the same read
+        if kind == FrameType.HELLO:
+            self._greet(payload, fds)
+        elif self.session is not None:
+            self._obey(kind, payload, self.session)
+
+    def _obey(self, kind: int, payload: bytes, session: Session) -> None:
+        match kind:
+            case FrameType.INPUT if not self._hello.read_only:
+                self._input(payload, session)
+            case FrameType.INPUT_END if not self._hello.read_only:
+                session.end_input()
+            case FrameType.RESIZE:
+                self._resize(TerminalSize(*frames.SIZE.unpack(payload)), session)
+            case FrameType.SIGNAL if not self._hello.read_only:
+                self._supervisor.signal_later(session.name, payload[0])
+            case FrameType.DETACH:
+                self.dismiss("")
+            case FrameType.PAUSE:
+                self._pause()
+            case FrameType.RESUME if isinstance(self._viewer, TerminalViewer):
+                self._viewer.resume()
+            case _:
+                pass  # a newer client says more than we know; or a read-only one may not say it
+
+    def _greet(self, payload: bytes, fds: list[int]) -> None:
+        given = json.loads(payload)
+        self._hello = messages.unpack(Hello, payload)
+        self._saved = tty.decode(given["termios"]) if given.get("termios") else []
+        if fds and self._hello.passed and self._hello.terminal:
+            try:
+                self._terminal = PassedTerminal(fds[0])
+            except OSError as exc:
+                log.info("painting over frames: %s", exc)
+        self._supervisor.when_ready(self._hello.session, self._begin)
+
+    def _begin(self, session: Session | None) -> None:
+        """The session exists, or it is known that it never will."""
+        if self._sock.fileno() == -1:
+            return
+        if self._supervisor.failure is not None:
+            self.fail(self._supervisor.failure)
+        elif session is None:
+            self.fail(Failure(f"there is no session {self._hello.session}"))
+        else:
+            self._join(session)
+
+    def _join(self, session: Session) -> None:
+        self.session = session
+        hello = self._hello
+        size = TerminalSize(hello.columns, hello.rows)
+        if session.screen is not None and hello.terminal and hello.columns and hello.rows:
+            viewer = TerminalViewer(self._terminal_sink(), session.screen, size, self._loop)
+        else:
+            offsets = {Stream.STDOUT: hello.stdout} | (
+                {} if session.tty else {Stream.STDERR: hello.stderr}
+            )
+            known = {
+                stream: offset if offset >= 0 else session.journal.reader.tail(stream, hello.tail)
+                for stream, offset in offsets.items()
+            }
+            viewer = StreamViewer(FrameSink(self._outbox), session.journal, known)
+        self._viewer = viewer
+        self._welcome(viewer, session)
+        session.add(viewer, leads=not hello.read_only)
+        if isinstance(viewer, TerminalViewer):
+            self._write_terminal(_PUSH_TITLE)
+            viewer.begin(scrollback=hello.scrollback)
+        else:
+            viewer.pump()
+        if session.drained:
+            self.end(Exited(session.exit_code, str(self._supervisor.state.now)))
+
+    def _welcome(self, viewer: TerminalViewer | StreamViewer, session: Session) -> None:
+        offsets = viewer.offsets if isinstance(viewer, StreamViewer) else {}
+        welcome = Welcome(
+            version=moat.__version__,
+            tty=session.tty,
+            interactive=self._supervisor.takes_input(session),
+            painted=self._paint is not None,
+            stdout=offsets.get(Stream.STDOUT, 0),
+            stderr=offsets.get(Stream.STDERR, 0),
+        )
+        self._send(FrameType.WELCOME, messages.pack(welcome))
+
+    def _terminal_sink(self) -> TerminalSink | FrameSink:
+        if self._terminal is None:
+            return FrameSink(self._outbox)
+        self._paint = Outbox(
+            self._loop, self._terminal.fd, drained=self._drained, broken=self._broken
+        )
+        return TerminalSink(self._paint)
+
+    def _input(self, data: bytes, session: Session) -> None:
+        if isinstance(self._viewer, TerminalViewer):
+            session.lead(self._viewer)
+        session.write(data, self._taken)
+
+    def _taken(self, count: int) -> None:
+        if count and self._sock.fileno() != -1:
+            self._send(FrameType.CONSUMED, frames.COUNT.pack(count))
+
+    def _resize(self, size: TerminalSize, session: Session) -> None:
+        if isinstance(self._viewer, TerminalViewer) and size.columns and size.rows:
+            self._viewer.size = size
+            session.fit(self._viewer)
+
+    def _pause(self) -> None:
+        if isinstance(self._viewer, TerminalViewer):
+            words = self._last_words()
+            self._viewer.pause()
+            self._write_terminal(words)
+        self._send(FrameType.PAUSED)
+
+    # --- to the client ---
+
+    def _send(self, kind: FrameType, payload: bytes = b"") -> None:
+        self._outbox.write(frames.encode(kind, payload))
+
+    def _write_terminal(self, data: bytes) -> None:
+        if self._paint is not None:
+            self._paint.write(data)
+        else:
+            self._send(FrameType.STDOUT, data)
+
+    def _drained(self) -> None:
+        """The socket, or the terminal, has taken all that there was."""
+        if isinstance(self._viewer, StreamViewer):
+            self._viewer.pump()
+            if self.session is not None:
+                self.session.viewer_moved()
+        elif self._viewer is not None:
+            self._viewer.drained()
+        self._finish()
+
+    def _broken(self, exc: OSError) -> None:
+        log.info("a viewer is gone: %s", exc)
+        self._loop.call_soon(self._vanished)
+
+    # --- the end ---
+
+    def end(self, ended: Exited) -> None:
+        """The session is over; the last frame goes out behind the last byte."""
+        self._ending = ended
+        self._finish()
+
+    def fail(self, failure: Failure) -> None:
+        self._last(FrameType.FAILED, messages.pack(failure))
+
+    def dismiss(self, reason: str) -> None:
+        """Detaches the viewer; the run goes on."""
+        self._give_terminal_back()
+        self._last(FrameType.DETACHED, reason.encode())
+
+    def _finish(self) -> None:
+        if self._last_sent:
+            if self._outbox.queued == 0 and self._sock.fileno() != -1:
+                # The client closes; if we did, with input of its unread, it would see a reset.
+                self._sock.shutdown(socket.SHUT_WR)
+            return
+        if self._ending is None:
+            return
+        if isinstance(self._viewer, StreamViewer):
+            self._viewer.pump()
+            if not self._viewer.caught_up:
+                return
+        elif self._paint is not None and self._paint.queued:
+            return
+        self._give_terminal_back()
+        self._last(FrameType.EXITED, messages.pack(self._ending))
+
+    def _last(self, kind: FrameType, payload: bytes) -> None:
+        self._last_sent = True
+        self._leave_session()
+        self._send(kind, payload)
+        self._finish()
+
+    def _last_words(self) -> bytes:
+        """Turns off what the program has turned on, and moves below what it has shown."""
+        if not isinstance(self._viewer, TerminalViewer) or self.session is None:
+            return b""
+        rows = min(self._viewer.size.rows, self._viewer.last_row + 1)
+        below = b"" if self._viewer.alternate else b"\x1b[%d;1H\r\n" % rows
+        return reset_sequence(self._viewer.alternate) + below + _POP_TITLE
+
+    def _give_terminal_back(self) -> None:
+        """While the client lives it restores the line discipline itself."""
+        words = self._last_words()
+        if isinstance(self._viewer, TerminalViewer):
+            self._viewer.close()
+        if words:
+            if self._terminal is not None and self._paint is not None:
+                # What is still queued is not worth waiting for: the terminal is about to be reset.
+                self._paint.close()
+                self._paint = None
+                _write_now(self._terminal.fd, b"\x18\x1b\\" + words)
+            else:
+                self._send(FrameType.STDOUT, words)
+
+    def _leave_session(self) -> None:
+        if self._viewer is not None and self.session is not None:
+            if isinstance(self._viewer, TerminalViewer):
+                self._viewer.close()
+            self.session.remove(self._viewer)
+            self._viewer = None
+
+    def _vanished(self) -> None:
+        """The client is gone without a word: killed, or its connection broke."""
+        if self._sock.fileno() == -1:
+            return
+        if self._terminal is not None and not self._last_sent:
+            words = self._last_words()
+            if self._paint is not None:
+                self._paint.close()
+                self._paint = None
+            if self._saved:
+                self._terminal.give_back(self._saved, b"\x18\x1b\\" + words)
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the connection and the terminal, in whatever state."""
+        if self._sock.fileno() == -1:
+            return
+        self._leave_session()
+        self._outbox.close()
+        if self._paint is not None:
+            self._paint.close()
+        if self._terminal is not None:
+            self._terminal.close()
+        self._loop.remove_reader(self._sock)
+        self._sock.close()
+        self._supervisor.remove_client(self)
+
+
+def _write_now(fd: int, data: bytes) -> None:
+    try:
+        os.write(fd, data)
+    except BlockingIOError:
+        # The terminal is stopped (Ctrl-S) or nobody reads it: the client, which lives, resets it
+        # when it can.
+        log.info("the terminal takes nothing now")
+    except OSError as exc:
+        log.info("terminal not reset: %s", exc)

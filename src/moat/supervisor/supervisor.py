@@ -1,0 +1,440 @@
+"""The life of a supervisor, from top to bottom."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import uvloop
+
+import moat
+from moat.engines.bubblewrap import Bubblewrap, Execution, Happenings, SessionState
+from moat.engines.shim_link import ShimGoneError, ShimRefusedError
+from moat.errors import MoatError, RunNotActiveError
+from moat.runs.states import Happened, State
+from moat.runs.store import empty_private
+from moat.session.journal import Journal
+from moat.session.session import Session
+from moat.supervisor.api import serve
+from moat.supervisor.state import RunState
+from moat.wire.messages import MAIN_SESSION, Exited, Failure
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Coroutine, Generator
+
+    from moat.runs.store import Store
+    from moat.session.screen import Screen
+    from moat.spec import RunSpec
+    from moat.supervisor.attached import AttachedClient
+
+log = logging.getLogger(__name__)
+
+# After the end we wait this long for the one who started the run, if nobody has come yet: a command
+# may be over before its `moat run` has asked for anything. (Who comes later reads the store.)
+LINGER_S: Final = 2.0
+# Ended exec sessions that nobody has watched yet are kept for those who are about to.
+KEPT_SESSIONS: Final = 8
+
+
+def supervise(store: Store, spec: RunSpec, listener: socket.socket) -> None:
+    """Runs until the run has ended and nobody watches any more, or until SIGTERM."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    log.info("supervisor %s of run %s (%s)", moat.__version__, spec.id, spec.name)
+    with listener:
+        uvloop.run(_live(store, spec, listener))
+
+
+async def _live(store: Store, spec: RunSpec, listener: socket.socket) -> None:
+    supervisor = Supervisor(store, spec, asyncio.get_running_loop())
+    async with asyncio.TaskGroup() as tasks:
+        supervisor.tasks = tasks
+        server = await serve(supervisor, listener)
+        try:
+            await supervisor.begin()
+            await supervisor.over.wait()
+        finally:
+            server.close()
+            supervisor.leave()
+    if supervisor.removes_itself:
+        store.remove(spec.id)
+
+
+class Supervisor:
+    """One run, its sessions, and everybody who asks about them."""
+
+    def __init__(self, store: Store, spec: RunSpec, loop: asyncio.AbstractEventLoop) -> None:
+        self.spec = spec
+        self.folder = store.folder(spec.id)
+        self.loop = loop
+        self.state = RunState(store, spec.id, loop)
+        self.engine = Bubblewrap(
+            spec,
+            self.folder,
+            loop,
+            Happenings(self._on_started, self._on_exited, self._on_failed, self._on_lost),
+        )
+        self.sessions: dict[str, Session] = {}
+        self.clients: dict[AttachedClient, None] = {}
+        self.tasks: asyncio.TaskGroup
+        self.over = asyncio.Event()
+        """Nothing is left to do: the process may end."""
+        self._waiting: list[asyncio.Future[None]] = []
+        """Those who wait for any change; see `until`."""
+        self.outputs = 0
+        """Counts output events, for those who wait for quiet."""
+        self.failure: Failure | None = None
+        self.removes_itself = False
+        self._busy = 0
+        self._visited = False
+        self._timeout: asyncio.TimerHandle | None = None
+        self._exec_count = 0
+
+    # --- beginning ---
+
+    async def begin(self) -> None:
+        """Takes the run over, or starts it."""
+        self.loop.add_signal_handler(signal.SIGTERM, self.over.set)
+        self.state.save(
+            supervisor_pid=os.getpid(), supervisor_version=moat.__version__, viewers=0, error=None
+        )
+        try:
+            found = await self.engine.connect(create=self.state.now is State.CREATED)
+            self.state.save(shim_pid=self.engine.shim_pid)
+            if found is None:
+                self._sandbox_is_gone()
+            elif MAIN_SESSION in found:
+                await self._adopt(found)
+            else:
+                await self._start()
+        except ShimGoneError:
+            self._sandbox_is_gone()
+        except MoatError as error:
+            self._start_failed(error)
+
+    async def _start(self) -> None:
+        if self.state.now is State.CREATED:
+            self.state.advance(Happened.START_REQUESTED)
+        session = self._open_session(MAIN_SESSION, tty=self.spec.tty)
+        session.connect(await self.engine.start())
+        self._announce(session)
+
+    async def _adopt(self, found: dict[str, SessionState]) -> None:
+        """Everything as the last supervisor left it."""
+        log.info("adopting sessions %s", ", ".join(found))
+        if self.state.now is State.CREATED:
+            self.state.advance(Happened.START_REQUESTED)
+        for name, known in found.items():
+            session = self._open_session(name, tty=known.tty)
+            session.connect(await self.engine.streams(name))
+            self._announce(session)
+            if known.pid is not None and name == MAIN_SESSION:
+                self._command_runs(known.pid)
+            if known.exit_code is not None:
+                session.ended(known.exit_code)
+        if self.state.now is State.STOPPING:
+            self._later(self.stop(None, None))
+
+    def _open_session(self, name: str, *, tty: bool) -> Session:
+        journal = Journal(self.folder.journal / name, self.spec.size, self.spec.journal_limit)
+        session = Session(name, journal, self._screen(journal) if tty else None, self.loop)
+        session.on_output = self._on_output
+        session.on_drained = lambda: self._on_drained(session)
+        session.on_disk = self._on_disk
+        session.on_stdin_closed = lambda: self._later(self.engine.close_stdin(name))
+        return session
+
+    def _screen(self, journal: Journal) -> Screen:
+        from moat.session.rebuild import screen_of  # noqa: PLC0415  runs without a TTY need none
+
+        return screen_of(journal.reader.folder, self.spec.scrollback, self.spec.size)
+
+    def _announce(self, session: Session) -> None:
+        """The session exists: viewers that came before it get it now."""
+        self.sessions[session.name] = session
+        self.notify()
+
+    # --- what the engine tells ---
+
+    def _on_started(self, session: str, pid: int) -> None:
+        if session == MAIN_SESSION:
+            self._command_runs(pid)
+
+    def _command_runs(self, pid: int) -> None:
+        if self.state.now is State.STARTING:
+            self.state.advance(Happened.COMMAND_STARTED, pid=pid)
+        else:
+            self.state.save(pid=pid)
+        self._arm_timeout()
+        self.notify()
+
+    def _arm_timeout(self) -> None:
+        if self.spec.timeout is not None and self.state.started_at is not None:
+            ran = datetime.now(UTC) - datetime.fromisoformat(self.state.started_at)
+            left = max(0.0, self.spec.timeout - ran.total_seconds())
+            self._timeout = self.loop.call_later(left, self._timed_out)
+
+    def _timed_out(self) -> None:
+        self.state.save(error=f"stopped after its timeout of {self.spec.timeout:g} s")
+        self._later(self.stop(None, None))
+
+    def _on_exited(self, session: str, exit_code: int) -> None:
+        if session in self.sessions:
+            self.sessions[session].ended(exit_code)
+
+    def _on_failed(self, session: str, why: str) -> None:
+        error = MoatError(f"the command could not be started: {why or 'the sandbox ended early'}")
+        if session == MAIN_SESSION:
+            self._start_failed(error)
+        elif session in self.sessions:
+            log.error("session %s: %s", session, error.summary)
+            self.sessions[session].ended(125)
+
+    def _on_lost(self) -> None:
+        if not self.over.is_set() and not self.state.ended:
+            self._sandbox_is_gone()
+
+    def _on_output(self) -> None:
+        self.outputs += 1
+        self.notify()
+
+    def _on_disk(self, full: bool) -> None:
+        self.state.save(
+            error="the disk is full: the command waits until it has room" if full else None
+        )
+
+    # --- the end ---
+
+    def _on_drained(self, session: Session) -> None:
+        """A command has ended and all it wrote is in the journal."""
+        if session.name == MAIN_SESSION and not self.state.ended:
+            self.state.advance(Happened.COMMAND_EXITED, exit_code=session.exit_code, pid=None)
+            self._later(self._release())
+        elif session.name != MAIN_SESSION:
+            self._later(self._forget(session))
+        self._tell_end(session)
+        self.notify()
+
+    async def _release(self) -> None:
+        """The exit is recorded: shim and private folder have served."""
+        try:
+            await self.engine.release()
+        except (ShimGoneError, ShimRefusedError) as exc:
+            log.warning("shim not released: %s", exc.summary)
+        if not self.spec.keep:
+            await self._clean()
+        self.leave_when_unwatched()
+
+    async def _clean(self) -> None:
+        try:
+            await self.loop.run_in_executor(None, empty_private, self.folder)
+        except OSError as exc:
+            log.error("private folder not emptied: %s", exc)  # noqa: TRY400  the run's end stands
+
+    async def _forget(self, session: Session) -> None:
+        try:
+            await self.engine.forget(session.name)
+        except (ShimGoneError, ShimRefusedError) as exc:
+            log.warning("session %s not forgotten: %s", session.name, exc.summary)
+
+    def _sandbox_is_gone(self) -> None:
+        """No shim any more: the exit status is on disk, or nobody will ever know it."""
+        if MAIN_SESSION not in self.sessions:
+            self.sessions[MAIN_SESSION] = self._open_session(MAIN_SESSION, tty=self.spec.tty)
+        main = self.sessions[MAIN_SESSION]
+        exit_code = self._recorded_exit()
+        if exit_code is not None and self.state.now is not State.CREATED:
+            if self.state.now is State.STARTING:
+                self.state.advance(Happened.COMMAND_STARTED)
+            self.state.advance(Happened.COMMAND_EXITED, exit_code=exit_code, pid=None)
+        else:
+            if self.state.now is State.CREATED:
+                self.state.advance(Happened.START_REQUESTED)
+            self.state.advance(
+                Happened.SANDBOX_VANISHED, pid=None, error="its sandbox was killed or lost"
+            )
+        for session in self.sessions.values():
+            session.ended(exit_code if session is main else None)
+        self.notify()
+        self.leave_when_unwatched()
+
+    def _recorded_exit(self) -> int | None:
+        path = self.folder.exits / f"{MAIN_SESSION}.json"
+        try:
+            return int(json.loads(path.read_text())["exit_code"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError) as exc:
+            log.error("exit status %s can't be read: %s", path, exc)  # noqa: TRY400
+            return None
+
+    def _start_failed(self, error: MoatError) -> None:
+        log.error("start failed: %s", error)
+        self.failure = Failure(error.summary, error.hint, error.code)
+        if self.state.now is State.CREATED:
+            self.state.advance(Happened.START_REQUESTED)
+        self.state.advance(Happened.START_FAILED, error=error.summary)
+        # Nothing remains of a run that never began, unless it was to be kept.
+        self.removes_itself = not self.spec.keep
+        for client in tuple(self.clients):
+            client.fail(self.failure)
+        self._later(self._release())
+        self.notify()
+
+    def _tell_end(self, session: Session) -> None:
+        ended = Exited(session.exit_code, str(self.state.now))
+        for client in tuple(self.clients):
+            if client.session is session:
+                client.end(ended)
+
+    def leave_when_unwatched(self) -> None:
+        """The process ends when the run has and everybody has been told."""
+        if not self.state.ended or self.clients or self._busy:
+            return
+        if self._visited:
+            self.over.set()
+        else:
+            self.loop.call_later(LINGER_S, self.over.set)
+
+    def leave(self) -> None:
+        """Lets go of everything; a run that lives goes on without us."""
+        for client in tuple(self.clients):
+            client.close()
+        for session in self.sessions.values():
+            session.close()
+        if self._timeout is not None:
+            self._timeout.cancel()
+        self.engine.close()
+
+    # --- what clients ask for ---
+
+    async def stop(self, number: int | None, patience: float | None) -> None:
+        """Asks the command to end and, when it has not after `patience` seconds, kills it."""
+        if self.state.ended:
+            raise RunNotActiveError(f"run {self.spec.name} is {self.state.now} already")
+        if self.state.now is not State.STOPPING:
+            self.state.advance(Happened.STOP_REQUESTED)
+            self.notify()
+        if patience is None:
+            patience = self.spec.stop_timeout
+        try:
+            await self._ask_to_end(number or signal.SIGTERM)
+            await asyncio.wait_for(self.until(lambda: self.state.ended), patience)
+        except (TimeoutError, ShimRefusedError):
+            await self.kill()
+
+    async def _ask_to_end(self, number: int) -> None:
+        await self.engine.signal(MAIN_SESSION, number)
+        if number == signal.SIGTERM and self.spec.tty:
+            # Interactive shells ignore SIGTERM; the hang-up of their terminal they obey.
+            await self.engine.signal(MAIN_SESSION, signal.SIGHUP)
+        await self.engine.signal(MAIN_SESSION, signal.SIGCONT)
+
+    async def kill(self) -> None:
+        if self.state.ended:
+            raise RunNotActiveError(f"run {self.spec.name} is {self.state.now} already")
+        if self.state.now is not State.STOPPING:
+            self.state.advance(Happened.STOP_REQUESTED)
+        try:
+            await self.engine.kill(MAIN_SESSION)
+        except ShimRefusedError as exc:
+            log.info("kill: %s", exc.summary)  # it ended by itself in this moment
+        await self.until(lambda: self.state.ended)
+
+    async def execute(self, what: Execution) -> str:
+        """Starts a further command in the sandbox; the name of its session."""
+        if self.state.now is not State.RUNNING:
+            raise RunNotActiveError(f"run {self.spec.name} is {self.state.now}: nothing to exec in")
+        self._exec_count = 1 + max(
+            self._exec_count, *(_number(path.name) for path in self.folder.journal.iterdir())
+        )
+        name = f"exec-{self._exec_count}"
+        session = self._open_session(name, tty=what.tty)
+        session.connect(await self.engine.execute(name, what))
+        self._announce(session)
+        self._drop_old_sessions()
+        return name
+
+    def _drop_old_sessions(self) -> None:
+        """Ended exec sessions that nobody watches, but for the newest few, leave memory."""
+        watched = {client.session for client in self.clients}
+        for session in tuple(self.sessions.values())[:-KEPT_SESSIONS]:
+            if session.drained and session.name != MAIN_SESSION and session not in watched:
+                del self.sessions[session.name]
+                session.close()
+
+    def when_ready(self, name: str, act: Callable[[Session | None], None]) -> None:
+        """Calls `act` with the session once it exists, or with `None` when it never will."""
+        known = self.sessions.get(name)
+        if known is not None or name != MAIN_SESSION or self.state.ended:
+            act(known)
+        else:
+            self._later(self._when_ready(name, act))
+
+    async def _when_ready(self, name: str, act: Callable[[Session | None], None]) -> None:
+        await self.until(lambda: name in self.sessions or self.state.ended)
+        act(self.sessions.get(name))
+
+    def takes_input(self, session: Session) -> bool:
+        return self.spec.interactive or session.name != MAIN_SESSION
+
+    def signal_later(self, session: str, number: int) -> None:
+        self._later(self._signal(session, number))
+
+    async def _signal(self, session: str, number: int) -> None:
+        try:
+            await self.engine.signal(session, number)
+        except (ShimRefusedError, ShimGoneError) as exc:
+            log.info("signal %s: %s", number, exc.summary)  # it is over already
+
+    async def until(self, reached: Callable[[], bool]) -> None:
+        """Waits until something has changed and `reached` holds."""
+        while not reached():
+            change: asyncio.Future[None] = self.loop.create_future()
+            self._waiting.append(change)
+            await change
+
+    @contextmanager
+    def visited(self) -> Generator[None]:
+        """While somebody is being answered, the process does not end."""
+        self._visited = True
+        self._busy += 1
+        try:
+            yield
+        finally:
+            self._busy -= 1
+            self.leave_when_unwatched()
+
+    def add_client(self, client: AttachedClient) -> None:
+        self.clients[client] = None
+        self._count_viewers()
+
+    def remove_client(self, client: AttachedClient) -> None:
+        if client in self.clients:
+            del self.clients[client]
+            self._count_viewers()
+            self.leave_when_unwatched()
+
+    def _count_viewers(self) -> None:
+        self.state.save(viewers=len(self.clients))
+        self.notify()
+
+    def notify(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for change in waiting:
+            if not change.done():
+                change.set_result(None)
+
+    def _later(self, work: Coroutine[None, None, None]) -> None:
+        self.tasks.create_task(work)
+
+
+def _number(session: str) -> int:
+    _, _, digits = session.partition("-")
+    return int(digits) if digits.isdigit() else 0
