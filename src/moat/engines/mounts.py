@@ -6,10 +6,11 @@ import fcntl
 import os
 import stat
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
-    from pathlib import Path, PurePath
+    from pathlib import PurePath
 
 
 # The shim and the trampoline place descriptors of their own below.
@@ -84,6 +85,32 @@ def overlap(one: Path, other: Path) -> bool:
 
 class SymbolicLinkError(Exception):
     """A part of a path is a symbolic link where none may be followed."""
+
+
+_MOST_LINKS: Final = 40  # as path_resolution(7) has it
+
+
+def resolve(path: Path, untrusted: Path) -> Path:
+    """The absolute `path` without its symbolic links, which may lead anywhere from anywhere.
+
+    Only those below the folder `untrusted` are not followed, for they are not the user's:
+    `SymbolicLinkError`. Parts that don't exist are kept.
+    """
+    at, ahead, links = Path("/"), list(reversed(path.parts[1:])), 0
+    while ahead:
+        part = ahead.pop()
+        there = at.parent if part == ".." else at / part
+        if not there.is_symlink():
+            at = there
+            continue
+        links += 1
+        if there.is_relative_to(untrusted) or links > _MOST_LINKS:
+            raise SymbolicLinkError(str(there))
+        target = there.readlink()
+        if target.is_absolute():
+            at = Path("/")
+        ahead.extend(reversed(target.parts[1:] if target.is_absolute() else target.parts))
+    return at
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from moat.engines.mounts import overlap
+from moat.engines.mounts import SymbolicLinkError, overlap, resolve
 from moat.engines.system import STANDARD_PATH, SYSTEM_FOLDERS
 
 if TYPE_CHECKING:
@@ -101,25 +101,27 @@ def find_toolchains(host_path: str, grounds: Grounds) -> Toolchains:
     """Follow each folder of `host_path` to what its programs need."""
     found = Toolchains()
     for entry in host_path.split(":"):
-        if not entry.startswith("/"):
-            continue  # relative to wherever the user was
-        folder = Path(os.path.realpath(entry))
-        inside = _inside_workspace(Path(entry), folder, grounds)
-        if inside is not None:
-            found.path.append(inside)
-        elif _in_system(folder) and folder.is_dir():
+        # A relative one names a folder of wherever the user was.
+        folder = _resolve(entry, grounds) if entry.startswith("/") else None
+        if folder is None or not folder.is_dir():
+            continue
+        if folder.is_relative_to(grounds.workspace):
+            # It is there already, under another name.
+            found.path.append(str(Path("/workspace", folder.relative_to(grounds.workspace))))
+        elif _in_system(folder):
             found.path.append(entry)
-        elif folder.is_dir() and _show_folder(found, folder, grounds):
+        elif _show_folder(found, folder, grounds):
             found.path.append(str(folder))
     found.path = list(dict.fromkeys([*found.path, *filter(os.path.isdir, STANDARD_PATH)]))
     return found
 
 
-def _inside_workspace(entry: Path, folder: Path, grounds: Grounds) -> str | None:
-    """The entry's name in the sandbox. An earlier run may have made links there: none counts."""
-    if not folder.is_relative_to(grounds.workspace) or folder.name != entry.name:
+def _resolve(path: str, grounds: Grounds) -> Path | None:
+    """`None` for a way through links in the workspace: an earlier run may have made them."""
+    try:
+        return resolve(Path(path), grounds.workspace)
+    except SymbolicLinkError:
         return None
-    return str(Path("/workspace", folder.relative_to(grounds.workspace)))
 
 
 def _in_system(path: Path) -> bool:
@@ -134,7 +136,7 @@ def _show_folder(found: Toolchains, folder: Path, grounds: Grounds) -> bool:
     if root is None:
         return False
     _show(found, root, grounds)
-    for target in _link_targets(folder):
+    for target in _link_targets(folder, grounds):
         _show_program(found, target, grounds)
     return True
 
@@ -185,10 +187,10 @@ def _program_folder(program: Path, home: Path) -> Path | None:
     return None
 
 
-def _link_targets(folder: Path) -> Iterator[Path]:
+def _link_targets(folder: Path, grounds: Grounds) -> Iterator[Path]:
     with os.scandir(folder) as entries:
         links = [entry.path for entry in entries if entry.is_symlink()]
     for link in links:
-        target = Path(os.path.realpath(link))
-        if target.is_file():
+        target = _resolve(link, grounds)
+        if target is not None and target.is_file():
             yield target

@@ -6,7 +6,14 @@ import os
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from moat.engines.mounts import Opened, SymbolicLinkError, open_beneath, open_folder, overlap
+from moat.engines.mounts import (
+    Opened,
+    SymbolicLinkError,
+    open_beneath,
+    open_folder,
+    overlap,
+    resolve,
+)
 from moat.engines.system import HOME, SYSTEM_FOLDERS
 from moat.engines.workspace import WORKSPACE, Cover, show_covered, trusted
 from moat.errors import UsageError
@@ -66,20 +73,18 @@ def _target(mount: Mount, grounds: Grounds) -> PurePosixPath:
 
 def _source(mount: Mount, grounds: Grounds) -> Path:
     """What to show, with the user's links resolved; links inside the workspace are not his."""
-    given = Path(os.path.abspath(mount.source))  # noqa: PTH100  resolve() would follow links
-    source = Path(os.path.realpath(given))
+    try:
+        source = resolve(Path.cwd() / mount.source, grounds.workspace)
+    except SymbolicLinkError as link:
+        raise _refusal(
+            mount,
+            f"{link} is a symbolic link in the workspace",
+            "a run may have made it; name what it leads to",
+        ) from None
     if not source.exists():
         raise _refusal(
             mount, f"source {mount.source} does not exist", "create it, or correct the path"
         )
-    above = Path(os.path.realpath(given.parent))
-    for place in (given, above / given.name):
-        if place.is_relative_to(grounds.workspace) and place != source:
-            raise _refusal(
-                mount,
-                f"source {mount.source} is a symbolic link in the workspace",
-                f"a run may have made it; to mount what it leads to, name {source}",
-            )
     if overlap(source, grounds.store):
         raise _refusal(
             mount,

@@ -1,0 +1,55 @@
+"""The sandbox's /etc."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from moat.engines.mounts import Mounts
+from moat.engines.system import show_system
+
+if TYPE_CHECKING:
+    from tests.engines.conftest import Sandbox
+
+
+def test_secrets_of_the_machine_are_absent(sandbox: Sandbox) -> None:
+    """No password file and no private key, not even when root runs Moat."""
+    names = "shadow gshadow shadow- ssl/private pip.conf npmrc environment docker apt/auth.conf"
+    for name in names.split():
+        assert sandbox.run("test", "-e", f"/etc/{name}").returncode == 1, name
+
+
+def test_everything_shown_is_everybodys(sandbox: Sandbox) -> None:
+    """Whatever is copied or bound could be read by any user of the host."""
+    show_system(Mounts(), sandbox.spec(), sandbox.private)
+    copied = sandbox.private / "etc"
+    own = {"passwd", "group", "hostname", "hosts", "resolv.conf", "machine-id"}
+    for path in copied.rglob("*"):
+        source = Path("/etc") / path.relative_to(copied)
+        if path.name not in own and path.is_file() and not path.is_symlink():
+            assert source.stat().st_mode & stat.S_IROTH, source
+
+
+def test_users_and_names_are_ours(sandbox: Sandbox) -> None:
+    """The host's users, name and name servers are not told."""
+    seen = sandbox.shell("getent passwd | cut -d: -f1,6; cat /etc/resolv.conf /etc/hostname")
+    assert seen.splitlines() == [
+        "root:/root",
+        "agent:/home/agent",
+        "nobody:/nonexistent",
+        "nameserver 127.0.0.1",
+        "brave-otter",
+    ]
+    assert sandbox.shell("getent hosts brave-otter").startswith("127.0.1.1")
+
+
+def test_certificates_are_there(sandbox: Sandbox) -> None:
+    """Tools find the system's certificate authorities, through links of several folders."""
+    sandbox.shell("python3 -c 'import ssl; assert ssl.create_default_context().get_ca_certs()'")
+
+
+def test_a_second_start_finds_its_folders_made(sandbox: Sandbox) -> None:
+    """A supervisor that died before the sandbox began has left them."""
+    assert sandbox.shell("echo one") == "one"
+    assert sandbox.shell("echo two") == "two"
