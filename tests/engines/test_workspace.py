@@ -49,6 +49,13 @@ def test_a_missing_hooks_folder_is_made_and_covered(sandbox: Sandbox, repository
     assert "Read-only" in sandbox.run("touch", ".git/hooks/pre-commit").stderr
 
 
+def test_a_bare_repository_is_covered(sandbox: Sandbox) -> None:
+    """The workspace itself is the git folder."""
+    subprocess.run(["git", "init", "-q", "--bare", sandbox.workspace], check=True)
+    for name in ("config", "hooks/pre-receive"):
+        assert "Read-only" in sandbox.run("bash", "-c", f"echo > {name}").stderr, name
+
+
 def test_git_folders_of_submodules_and_worktrees_are_covered(
     sandbox: Sandbox, repository: Path
 ) -> None:

@@ -92,7 +92,10 @@ def _excluded(root: Path, exclude: Iterable[str]) -> Iterator[PurePosixPath]:
 
 
 def trusted(root: Path) -> Iterator[PurePosixPath]:
-    """What the host would run or obey, relative to `root`; not all of it need exist."""
+    """What the host would run or obey, relative to `root`; not all of it need exist.
+
+    A repository without a `hooks` folder is given one.
+    """
     yield from map(PurePosixPath, _TRUSTED_NAMES)
     git = root / _GIT
     if git.is_symlink() or git.is_file():
@@ -100,6 +103,9 @@ def trusted(root: Path) -> Iterator[PurePosixPath]:
     elif git.is_dir():
         _make_hooks(git)
         yield from (_GIT / name for name in _trusted_by_git(git))
+    elif _is_repository(root):  # a bare one
+        _make_hooks(root)
+        yield from _trusted_by_git(root)
 
 
 def _make_hooks(git: Path) -> None:
@@ -108,8 +114,13 @@ def _make_hooks(git: Path) -> None:
     It is the one thing made in a workspace. Without the folder there is nothing to make read-only,
     and the sandbox could make it, with programs in it that the next `git commit` on the host runs.
     """
-    if (git / "HEAD").is_file() and not os.path.lexists(git / "hooks"):
+    if _is_repository(git) and not os.path.lexists(git / "hooks"):
         (git / "hooks").mkdir()
+
+
+def _is_repository(folder: Path) -> bool:
+    """As git itself tells (setup.c, is_git_directory), but for `refs`."""
+    return (folder / "HEAD").is_file() and (folder / "objects").is_dir()
 
 
 def _trusted_by_git(git: Path) -> Iterator[PurePosixPath]:
@@ -201,8 +212,7 @@ def repository_of_worktree(root: Path) -> Path | None:
         and os.path.realpath(own / backward) == str(root / _GIT)
         and shared is not None
         and os.path.normpath(own / shared) == str(common)
-        and (common / "HEAD").is_file()
-        and (common / "objects").is_dir()
+        and _is_repository(common)
     )
     return common if is_consistent and not overlap(common, root) else None
 
