@@ -47,6 +47,11 @@ class RunFolder:
         return self.root / "exit"
 
     @property
+    def cgroup(self) -> Path:
+        """Names the run's cgroup, where it has one."""
+        return self.root / "cgroup"
+
+    @property
     def supervisor_log(self) -> Path:
         return self.root / "supervisor.log"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
     from moat.paths import RunFolder
     from moat.spec import RunSpec, TerminalSize
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,7 @@ class Bubblewrap:
                 "arguments", b"".join(os.fsencode(each) + b"\0" for each in seen.arguments)
             )
             try:
-                bounds = limits.apply(spec.limits, spec.id)
+                bounds = self._bounds()
                 wish = {
                     "sandbox": [bwrap, "--args", "8", "--seccomp", "9"],
                     "command": spec.command,
@@ -132,6 +136,7 @@ class Bubblewrap:
             "seccomp": seccomp.program(platform.machine()).hex(),
             "limits": limits.rlimits(self._spec.limits),
             "processors": limits.processors(self._spec.limits),
+            "cgroup": self._cgroup(),
         }
         file = _memory_file("wish", json.dumps(wish).encode())
         try:
@@ -154,8 +159,27 @@ class Bubblewrap:
         await self._call("forget", session=session)
 
     async def release(self) -> None:
-        """Nothing of the sandbox is needed any more: the shim ends."""
+        """Nothing of the sandbox is needed any more: the shim ends, and its cgroup goes."""
         await self._call("release")
+        cgroup = self._cgroup()
+        if cgroup is not None:
+            limits.release(cgroup)
+            self._folder.cgroup.unlink()
+
+    def _bounds(self) -> limits.Bounds:
+        """The run's limits, in force; a later supervisor finds the cgroup by its file."""
+        bounds = limits.apply(self._spec.limits, self._spec.id)
+        for words in bounds.words:
+            log.info("limit: %s", words)
+        if bounds.cgroup is not None:
+            self._folder.cgroup.write_text(bounds.cgroup)
+        return bounds
+
+    def _cgroup(self) -> str | None:
+        try:
+            return self._folder.cgroup.read_text()
+        except FileNotFoundError:
+            return None
 
     async def listen(self, family: str, kind: str, address: str, port: int) -> int:
         """A socket that is bound in the sandbox's network and survives this supervisor."""

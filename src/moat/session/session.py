@@ -12,12 +12,12 @@ import fcntl
 import os
 import struct
 import termios
-from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from moat.session.input import ProgramInput
 from moat.session.journal_index import Stream
-from moat.session.viewers import CHUNK_BYTES, StreamViewer, TerminalViewer
+from moat.session.viewers import StreamViewer, TerminalViewer
 from moat.spec import TerminalSize
 
 if TYPE_CHECKING:
@@ -39,14 +39,6 @@ DISK_RETRY_S: Final = 1.0
 PASS_BYTES: Final = 256 * 1024
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-
-@dataclass(slots=True)
-class _Input:
-    """Bytes for the program, and whom to tell when it took them."""
-
-    data: memoryview
-    taken: Callable[[int], None]
 
 
 @dataclass(slots=True)
@@ -90,9 +82,7 @@ class Session:
         self._streams = Streams()
         self._shown = journal.ends[Stream.STDOUT]
         self._reading: set[str] = set()
-        self._inputs: deque[_Input] = deque()
-        self._input_ended = False
-        self._input_waiting = False
+        self._input = self._input_to(None)
         self._held_back = False
         self._over = False
 
@@ -105,9 +95,13 @@ class Session:
     def connect(self, fds: dict[str, int]) -> None:
         """Takes the descriptors from the shim and reads on."""
         self._streams = Streams(fds)
+        self._input = self._input_to(fds.get("terminal" if self.tty else "stdin"))
         if self.tty:
             self._move_pipe()  # what the last supervisor left between terminal and journal
         self._read_on()
+
+    def _input_to(self, fd: int | None) -> ProgramInput:
+        return ProgramInput(self._loop, fd, tty=self.tty, on_end=self._close_stdin)
 
     def ended(self, exit_code: int | None) -> None:
         """The command is over; what it has written is drained, and then `on_drained` is called."""
@@ -252,7 +246,7 @@ class Session:
         self.journal.flush()
         for name in tuple(self._reading):
             self._stop_reading(name)
-        self._close_input()
+        self._input.close()
         for name in tuple(self._streams.fds):
             self._streams.close(name)
         self.on_drained()
@@ -278,7 +272,7 @@ class Session:
             screen.feed(data)
             replies = screen.take_replies()
             if replies:
-                self._queue_input(replies, _nothing_of_int)
+                self._input.write(replies, _nothing_of_int)
             visible = data if self._filter is None else self._filter.feed(data)
             for viewer in tuple(self.viewers):
                 if isinstance(viewer, TerminalViewer):
@@ -334,77 +328,14 @@ class Session:
     # --- input ---
 
     def write(self, data: bytes, taken: Callable[[int], None]) -> None:
-        """Queues bytes for the program; `taken` hears how many it (or nobody) took.
-
-        The caller bounds what it queues by what was taken.
-        """
-        self._queue_input(data, taken)
+        """Queues bytes for the program; `taken` hears how many it took, and bounds the caller."""
+        self._input.write(data, taken)
 
     def end_input(self) -> None:
         """No more input: the program reads end of file behind what is queued."""
-        self._input_ended = True
-        self._write_input()
+        self._input.end()
 
-    def _queue_input(self, data: bytes, taken: Callable[[int], None]) -> None:
-        self._inputs.append(_Input(memoryview(data), taken))
-        if not self._input_waiting:
-            self._write_input()
-
-    def _input_fd(self) -> int | None:
-        return self._streams.fds.get("terminal" if self.tty else "stdin")
-
-    def _write_input(self) -> None:
-        fd = self._input_fd()
-        while self._inputs:
-            first = self._inputs[0]
-            # Where nobody will ever read, the bytes are gone, and the sender may know it.
-            count = len(first.data) if fd is None else self._try_input(fd, first.data)
-            if count < 0:
-                fd = None
-                continue
-            first.taken(count)
-            if count < len(first.data):
-                first.data = first.data[count:]
-                self._wait_for_input(fd)
-                return
-            self._inputs.popleft()
-        self._wait_for_input(None)
-        if self._input_ended:
-            self._finish_input()
-
-    def _try_input(self, fd: int, data: memoryview) -> int:
-        """How much the program's end took; -1 when there is no reader any more."""
-        try:
-            return os.write(fd, data)
-        except BlockingIOError:
-            return 0
-        except OSError as exc:
-            if exc.errno not in (errno.EPIPE, errno.EIO):
-                raise
-            self._close_input()
-            return -1
-
-    def _wait_for_input(self, fd: int | None) -> None:
-        if fd is not None and not self._input_waiting:
-            self._input_waiting = True
-            self._loop.add_writer(fd, self._write_input)
-        elif fd is None and self._input_waiting:
-            self._input_waiting = False
-            current = self._input_fd()
-            if current is not None:
-                self._loop.remove_writer(current)
-
-    def _finish_input(self) -> None:
-        self._input_ended = False
-        if self.tty:
-            terminal = self._streams.fds.get("terminal")
-            if terminal is not None and (end := _end_of_file(terminal)):
-                os.write(terminal, end)
-        else:
-            self._close_input()
-
-    def _close_input(self) -> None:
-        self._wait_for_input(None)
+    def _close_stdin(self) -> None:
         if "stdin" in self._streams.fds:
             self._streams.close("stdin")
             self.on_stdin_closed()
@@ -413,7 +344,7 @@ class Session:
         """Lets go of everything; the program and its shim live on."""
         for name in tuple(self._reading):
             self._stop_reading(name)
-        self._wait_for_input(None)
+        self._input.close()
         for name in tuple(self._streams.fds):
             self._streams.close(name)
         self.journal.close()
@@ -427,13 +358,6 @@ def _output_filter() -> OutputFilter:
     return OutputFilter()
 
 
-def _end_of_file(terminal: int) -> bytes:
-    """What end of file is on a terminal: the VEOF character, where line input is on at all."""
-    attributes = termios.tcgetattr(terminal)
-    local_flags, characters = attributes[3], attributes[6]
-    return characters[termios.VEOF] if local_flags & termios.ICANON else b""
-
-
 def _nothing() -> None:
     """Nobody listens yet."""
 
@@ -444,6 +368,3 @@ def _nothing_of(_value: bool) -> None:
 
 def _nothing_of_int(_count: int) -> None:
     """The emulator's answers are nobody's window."""
-
-
-__all__ = ["CHUNK_BYTES", "Session"]

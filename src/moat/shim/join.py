@@ -55,6 +55,7 @@ class Joiner:
 
 def enter(what: Joiner) -> NoReturn:
     """In a child of the shim: enters, leaves the command as an orphan that the shim adopts."""
+    spawn.enter_cgroup(what.wish["cgroup"])
     linux.setns(what.pidfd, _NAMESPACES)
     # A pid namespace takes in children only: this process stays outside, its child is inside.
     spawn.fork(lambda: _become(what), what.errors)

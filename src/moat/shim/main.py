@@ -78,7 +78,10 @@ class Shim:
         self._watch(self._wakeup, self._child_ended)
         while not self._done:
             for key, _ in self._selector.select():
-                key.data()
+                try:
+                    key.data()
+                except Exception as exc:  # noqa: BLE001  the command's life depends on the shim's
+                    sys.excepthook(type(exc), exc, exc.__traceback__)
 
     # --- the supervisor's connection ---
 
@@ -210,8 +213,9 @@ class Shim:
 
     def _sandbox_began(self, session: sessions.Session) -> None:
         if session.info is not None:
-            self._selector.unregister(session.info)
-            session.take_init()
+            fd = session.info
+            if session.take_init():
+                self._selector.unregister(fd)
 
     def _began(self, session: sessions.Session) -> None:
         """The command is about to begin, or it never will."""
@@ -245,7 +249,8 @@ class Shim:
         if session.pid is None:
             self._failed(session)
             return
-        self._sandbox_began(session)
+        while session.info is not None:  # bubblewrap is over, so the end of what it says is there
+            self._sandbox_began(session)
         code = code if code >= 0 else 128 - code
         if session.init_pidfd is None:
             self._exited(session, code)
@@ -263,7 +268,8 @@ class Shim:
     def _failed(self, session: sessions.Session) -> None:
         complaint = session.complaint()
         del self._sessions[session.name]
-        self._sandbox_began(session)
+        while session.info is not None:
+            self._sandbox_began(session)
         session.close()
         self._send({"event": "failed", "session": session.name, "message": complaint})
 

@@ -53,6 +53,7 @@ class Session:
         """Read end of the pipe on which bubblewrap or the joining process complains."""
         self.info: int | None = None
         """Read end of bubblewrap's --info-fd, which names the init of the sandbox."""
+        self.info_text = b""
         self.init_pidfd: int | None = None
         self.pid: int | None = None
         """The command, as the host numbers it; `None` until it begins."""
@@ -80,14 +81,21 @@ class Session:
                 self.pid, self.pidfd = pid, _open_process(pid)
         return bool(data)
 
-    def take_init(self) -> None:
-        """Opens the sandbox's init: with it the whole pid namespace can be ended and waited for."""
+    def take_init(self) -> bool:
+        """Opens the sandbox's init: with it the whole pid namespace can be ended and waited for.
+
+        True when all has been said: bubblewrap writes its information in pieces and closes: it is whole at end of file.
+        """
         assert self.info is not None  # noqa: S101  it is watched only while it is there
-        text = os.read(self.info, 4096)
+        piece = os.read(self.info, 4096)
+        self.info_text += piece
+        if piece:
+            return False
         os.close(self.info)
         self.info = None
-        if text:
-            self.init_pidfd = _open_process(json.loads(text)["child-pid"])
+        if self.info_text:
+            self.init_pidfd = _open_process(json.loads(self.info_text)["child-pid"])
+        return True
 
     def complaint(self) -> str:
         """What was said on `errors`, without waiting for more."""
@@ -151,7 +159,7 @@ def launch(name: str, wish: dict[str, Any], given: list[int]) -> Session:
     def become(ends: _Ends) -> NoReturn:
         os.setsid()
         os.umask(0o022)
-        _enter_cgroup(wish["cgroup"])
+        spawn.enter_cgroup(wish["cgroup"])
         placed = {0: ends.null, 1: ends.null, 2: ends.errors, _STARTED: ends.started}
         placed |= {_STDIN: ends.stdin, _STDOUT: ends.stdout, _STDERR: ends.stderr}
         placed |= {_INFO: info_write} | dict(zip(wish["numbers"], given, strict=True))
@@ -172,7 +180,7 @@ def enter(name: str, wish: dict[str, Any], sandbox: Session) -> Session:
     """A further command in the sandbox of `sandbox`.
 
     `wish`: `command`, `env`, `workdir`, `tty`, `stdin`, `size`, `seccomp` (hex), `limits`,
-    `processors`.
+    `processors`, `cgroup`.
     """
     if sandbox.pidfd is None or sandbox.exit_code is not None:
         raise ProcessLookupError(3, "the sandbox has no running command")
@@ -244,10 +252,3 @@ def _pipes(wish: dict[str, Any]) -> tuple[dict[str, int], dict[str, int], list[i
     for fd in ours.values():
         os.set_blocking(fd, False)
     return ours, theirs, []
-
-
-def _enter_cgroup(folder: str | None) -> None:
-    if folder is not None:
-        fd = os.open(f"{folder}/cgroup.procs", os.O_WRONLY)
-        os.write(fd, b"0")
-        os.close(fd)

@@ -56,3 +56,11 @@ def apply_limits(limits: Mapping[str, int], processors: Sequence[int]) -> None:
         os.sched_setaffinity(0, processors)
     for name, value in limits.items():
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
+
+
+def enter_cgroup(folder: str | None) -> None:
+    """Moves this process into a cgroup (version 2), and so all that it starts."""
+    if folder is not None:
+        fd = os.open(f"{folder}/cgroup.procs", os.O_WRONLY)
+        os.write(fd, b"0")
+        os.close(fd)
