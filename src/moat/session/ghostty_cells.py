@@ -1,0 +1,89 @@
+"""Single cells of an emulated terminal, and what a renderer would draw of it."""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import byref, c_uint64, c_void_p
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Self
+
+from moat.session import ghostty_abi as abi
+from moat.session.ghostty_abi import CellData, Content, RenderData, Wide
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    text: bool
+    wide: Wide
+    link: bool
+    background: int | tuple[int, int, int] | None
+    """Of a cell that has nothing else: the palette's index, or red, green, blue."""
+
+
+@lru_cache(maxsize=4096)
+def describe(raw: int) -> Cell:
+    """What a raw cell says. Cached: a screen has few different cells."""
+    background: int | tuple[int, int, int] | None = None
+    tag = _cell_number(raw, CellData.CONTENT_TAG)
+    if tag == Content.BACKGROUND_PALETTE:
+        background = _cell_number(raw, CellData.COLOR_PALETTE)
+    elif tag == Content.BACKGROUND_RGB:
+        color = abi.Rgb()
+        abi.check(
+            abi.library().ghostty_cell_get(raw, CellData.COLOR_RGB, byref(color)), "tell a cell"
+        )
+        background = (color.red, color.green, color.blue)
+    return Cell(
+        text=bool(_cell_number(raw, CellData.HAS_TEXT)),
+        wide=Wide(_cell_number(raw, CellData.WIDE)),
+        link=bool(_cell_number(raw, CellData.HAS_HYPERLINK)),
+        background=background,
+    )
+
+
+def _cell_number(raw: int, data: CellData) -> int:
+    out = c_uint64(0)
+    abi.check(abi.library().ghostty_cell_get(raw, data, byref(out)), "tell a cell")
+    return out.value
+
+
+class Render:
+    """What a renderer would draw of a terminal, taken once."""
+
+    def __init__(self, lib: ctypes.CDLL, terminal: c_void_p) -> None:
+        self._lib = lib
+        self._state = c_void_p()
+        abi.check(lib.ghostty_render_state_new(None, byref(self._state)), "render")
+        abi.check(lib.ghostty_render_state_update(self._state, terminal), "render")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._lib.ghostty_render_state_free(self._state)
+
+    def get(self, data: RenderData) -> int:
+        out = c_uint64(0)
+        abi.check(self._lib.ghostty_render_state_get(self._state, data, byref(out)), "render")
+        return out.value
+
+    def rows(self) -> list[list[int]]:
+        iterator = c_void_p()
+        abi.check(self._lib.ghostty_render_state_row_iterator_new(None, byref(iterator)), "render")
+        try:
+            result = self._lib.ghostty_render_state_get(
+                self._state, RenderData.ROW_ITERATOR, byref(iterator)
+            )
+            abi.check(result, "render")
+            view = abi.CellsView()
+            rows: list[list[int]] = []
+            while self._lib.ghostty_render_state_row_iterator_next(iterator):
+                result = self._lib.ghostty_render_state_row_get(
+                    iterator, abi.RENDER_ROW_CELLS_RAW, byref(view)
+                )
+                abi.check(result, "render")
+                rows.append(view.cells[: view.length])
+            return rows
+        finally:
+            self._lib.ghostty_render_state_row_iterator_free(iterator)

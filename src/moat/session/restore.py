@@ -1,0 +1,206 @@
+"""The bytes that make a viewer's terminal show a screen it has never seen.
+
+In this order, each part relying on those before it:
+
+1. the terminal is brought to a known state for drawing, and its own content out of the way;
+2. scrollback and primary screen are drawn as running text, so that lines scroll into the viewer's
+   own scrollback and long lines stay wrapped lines;
+3. while the alternate screen is active, it is entered and drawn over that: left by the program or by
+   the viewer's client, it gives the primary screen back;
+4. margins, tab stops, saved cursor, cursor, and at last the modes, of which some (insert, origin,
+   autowrap) would spoil the drawing.
+
+The palette stays the viewer's own.
+
+The emulator tells only what its active screen has. What lies behind (the primary screen under the
+alternate one, the saved cursor, the keyboard flags further down the stack) is read off a copy, by
+letting the copy leave the screen, restore the cursor, pop the flags.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from moat.session import ghostty, modes, picture
+from moat.session.ghostty import Region
+from moat.session.ghostty_abi import CursorShape, Data, Emit, Space, Wide
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from moat.session.ghostty import Extra, Terminal
+
+# What drawing relies on: plain attributes, ASCII in both charset slots, no margins, no insert mode, no
+# origin mode, autowrap, and line feeds that only go down. All while the viewer holds its picture, if
+# its terminal knows synchronized output.
+_KNOWN_STATE: Final = (
+    b'\x1b[?2026h\x1b[?25l\x1b[m\x1b]8;;\x1b\\\x1b[0"q\x1b(B\x1b)B\x1b*B\x1b+B\x0f'
+    b"\x1b[4l\x1b[20l\x1b[?6l\x1b[?69l\x1b[?7h\x1b[?5l"
+)
+# Margins go without moving the cursor, by saving it: setting them homes it.
+_NO_MARGINS: Final = b"\x1b7\x1b[r\x1b8"
+# Not CSI 2 J: some terminals move what it erases to their scrollback, with every repaint.
+_CLEAR: Final = b"\x1b[H\x1b[J"
+# xterm, ctlseqs "CSI > Pp m": modifyOtherKeys back to what the user's configuration says.
+_NO_MODIFY_OTHER_KEYS: Final = b"\x1b[>4m"
+
+# Of kitty's keyboard protocol: "terminals should limit the size of the stack"; Ghostty's has 8.
+_KEYBOARD_STACK: Final = 8
+
+_SHAPES: Final = {CursorShape.BLOCK: 2, CursorShape.UNDERLINE: 4, CursorShape.BAR: 6}
+_ROW_MARGINS: Final = re.compile(rb"\x1b\[(\d+);(\d+)r")
+_COLUMN_MARGINS: Final = re.compile(rb"\x1b\[(\d+);(\d+)s")
+
+
+def restore(terminal: Terminal, *, scrollback: int | None, title: bytes) -> bytes:
+    """The sequence for a terminal of the same size.
+
+    With `scrollback` (lines) the viewer has just been attached, is on its primary screen, and what it
+    shows is kept: it is scrolled up. With `None` the viewer showed this screen or a part of it
+    already: it may be on either screen, and what it shows is replaced.
+    """
+    out = [_KNOWN_STATE, _begin(terminal, fresh=scrollback is not None)]
+    if terminal.mode(modes.GRAPHEME_CLUSTERS):
+        out.append(b"\x1b[?%dh" % modes.GRAPHEME_CLUSTERS)
+    if terminal.get(Data.ACTIVE_SCREEN):
+        out.append(_primary_then_alternate(terminal, scrollback or 0))
+    else:
+        out.append(picture.everything(terminal, scrollback or 0))
+    out.extend((_margins(terminal), _keyboard(terminal), _cursors(terminal)))
+    if title:
+        out.append(b"\x1b]2;%b\x1b\\" % title)
+    out.extend((modes.restored(terminal), _cursor_shape(terminal)))
+    if not terminal.mode(modes.SYNCHRONIZED):
+        out.append(b"\x1b[?2026l")
+    return b"".join(out)
+
+
+def _begin(terminal: Terminal, *, fresh: bool) -> bytes:
+    if not fresh:
+        return b"\x1b[?1049l" + _NO_MARGINS + _CLEAR
+    # As many line feeds as bring what is above the cursor, and nothing but that, into the scrollback,
+    # whatever the cursor's row.
+    return _NO_MARGINS + b"\n" * (terminal.get(Data.ROWS) - 1) + _CLEAR
+
+
+def _primary_then_alternate(terminal: Terminal, scrollback: int) -> bytes:
+    number = next((n for n in modes.ALTERNATE_SCREENS if terminal.mode(n)), 1049)
+    with _copy(terminal) as primary:
+        primary.write(b"\x1b[?%dl" % number)
+        drawn = picture.everything(primary, scrollback)
+        # Mode 1049 saves the cursor as it enters; the others leave the saved one alone.
+        cursors = _cursor(primary) if number == 1049 else _saved_cursor(primary)
+        keyboard = _keyboard(primary)
+    enter = b"\x1b[?%dh\x1b[?6l\x1b[m\x1b(B\x1b)B\x0f" % number
+    alternate = picture.everything(terminal, 0)
+    return b"".join((drawn, keyboard, cursors, enter, _CLEAR, alternate))
+
+
+def _margins(terminal: Terminal) -> bytes:
+    """Margins and tab stops. Homes the cursor."""
+    margins = _extra(terminal, "scrolling_region")
+    if terminal.mode(modes.LEFT_RIGHT_MARGINS):
+        margins = b"\x1b[?69h" + margins
+    # With origin mode off, as here, tab stops are set wherever they are.
+    return _tab_stops(terminal) + margins
+
+
+def _cursors(terminal: Terminal) -> bytes:
+    with _copy(terminal) as copy:
+        saved = _saved_cursor(copy)
+    return saved + _cursor(terminal)
+
+
+def _saved_cursor(copy: Terminal) -> bytes:
+    """Saves what the terminal has saved (DECSC). Changes the copy."""
+    copy.write(b"\x1b8")
+    return _cursor(copy) + b"\x1b7"
+
+
+def _cursor(terminal: Terminal) -> bytes:
+    """All that DECSC saves: place, attributes, charsets, origin mode, and whether to wrap first."""
+    x, y = terminal.get(Data.CURSOR_X), terminal.get(Data.CURSOR_Y)
+    out: list[bytes] = []
+    if terminal.mode(modes.ORIGIN):
+        left, top = _origin(terminal)
+        out.append(b"\x1b[?6h" + _place(max(0, x - left), max(0, y - top)))
+    else:
+        out.append(b"\x1b[?6l" + _place(x, y))
+    if terminal.get(Data.CURSOR_PENDING_WRAP):
+        out.append(_last_cell_again(terminal, x, y))
+    out.append(b'\x1b(B\x1b)B\x0f\x1b[0"q\x1b]8;;\x1b\\\x1b[m')
+    out.append(_extra(terminal, "style", "protection", "hyperlink", "charsets"))
+    return b"".join(out)
+
+
+def _place(x: int, y: int) -> bytes:
+    return b"\x1b[%d;%dH" % (y + 1, x + 1)
+
+
+def _origin(terminal: Terminal) -> tuple[int, int]:
+    """The column and row that origin mode counts from."""
+    margins = _extra(terminal, "scrolling_region")
+    rows, columns = _ROW_MARGINS.search(margins), _COLUMN_MARGINS.search(margins)
+    return (int(columns[1]) - 1 if columns else 0, int(rows[1]) - 1 if rows else 0)
+
+
+def _last_cell_again(terminal: Terminal, x: int, y: int) -> bytes:
+    """Writes the character under the cursor once more: only that makes a terminal wrap at the next."""
+    start = x - 1 if _is_tail(terminal, x, y) else x
+    text = terminal.format(Emit.VT, Region(start, y, x, y, rectangle=True))
+    back = b"\x1b[D" if start < x else b""
+    return b"\x1b[m" + back + (text or b" ")
+
+
+def _is_tail(terminal: Terminal, x: int, y: int) -> bool:
+    return terminal.cell(x, y, Space.ACTIVE).wide is Wide.SPACER_TAIL
+
+
+def _keyboard(terminal: Terminal) -> bytes:
+    """Kitty's keyboard flags of the active screen, and xterm's modifyOtherKeys."""
+    flags: list[int] = [terminal.get(Data.KITTY_KEYBOARD_FLAGS)]
+    with _copy(terminal) as copy:
+        for _ in range(_KEYBOARD_STACK - 1):
+            copy.write(b"\x1b[<u")
+            flags.append(copy.get(Data.KITTY_KEYBOARD_FLAGS))
+    while len(flags) > 1 and flags[-1] == 0:
+        flags.pop()
+    flags.reverse()
+    pushed = b"".join(b"\x1b[>%du" % each for each in flags[1:])
+    return b"\x1b[=%d;1u" % flags[0] + pushed + _NO_MODIFY_OTHER_KEYS + _extra(terminal, "keyboard")
+
+
+def _cursor_shape(terminal: Terminal) -> bytes:
+    shape, blinks = terminal.cursor_shape()
+    # Hollow is the default that no program can ask for: the shape is the user's own.
+    number = _SHAPES[shape] - blinks if shape in _SHAPES else 0
+    visible = b"h" if terminal.mode(modes.CURSOR_VISIBLE) else b"l"
+    blink = b"\x1b[?12h" if number == 0 and terminal.mode(modes.CURSOR_BLINK) else b""
+    return b"\x1b[%d q%b\x1b[?25%b" % (number, blink, visible)
+
+
+def _extra(terminal: Terminal, *extras: Extra) -> bytes:
+    """State as the formatter writes it after cells, without the cells."""
+    corner = Region(0, 0, 0, 0)
+    cells = terminal.format(Emit.VT, corner)
+    return terminal.format(Emit.VT, corner, extras).removeprefix(cells)
+
+
+def _tab_stops(terminal: Terminal) -> bytes:
+    """The same; these come before the cells."""
+    corner = Region(0, 0, 0, 0)
+    cells = terminal.format(Emit.VT, corner)
+    return terminal.format(Emit.VT, corner, ("tabstops",)).removesuffix(cells)
+
+
+@contextmanager
+def _copy(terminal: Terminal) -> Generator[Terminal]:
+    copy = ghostty.decode(terminal.encode(), ghostty.MAX_CONTINUATION)
+    try:
+        # Out of any sequence that the program is in the middle of.
+        copy.write(b"\x18")
+        yield copy
+    finally:
+        copy.close()
