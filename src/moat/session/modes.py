@@ -42,9 +42,9 @@ SIZE_REPORTS: Final = 2048
 ALTERNATE_SCREENS: Final = (1049, 1047, 47)
 
 ANSI: Final[dict[int, tuple[str, Telling]]] = {
-    2: ("keyboard_locked", Telling.ALWAYS),
+    2: ("keyboard_locked", Telling.NEVER),
     INSERT: ("insert", Telling.ALWAYS),
-    12: ("no_local_echo", Telling.CHANGED),
+    12: ("no_local_echo", Telling.NEVER),
     NEW_LINE: ("line_feed_is_new_line", Telling.ALWAYS),
 }
 
@@ -82,6 +82,7 @@ DEC: Final[dict[int, tuple[str, Telling]]] = {
     1039: ("alt_sends_escape", Telling.CHANGED),
     1045: ("extended_reverse_wrap", Telling.CHANGED),
     1047: ("alternate_screen_1047", Telling.ELSEWHERE),
+    1048: ("cursor_saved", Telling.ELSEWHERE),
     1049: ("alternate_screen_1049", Telling.ELSEWHERE),
     2004: ("bracketed_paste", Telling.ALWAYS),
     SYNCHRONIZED: ("synchronized_output", Telling.ELSEWHERE),
@@ -93,7 +94,6 @@ DEC: Final[dict[int, tuple[str, Telling]]] = {
 }
 
 _ON_AT_FIRST: Final = frozenset({AUTOWRAP, CURSOR_VISIBLE, 1007, 1035, 1036})
-_ANSI_ON_AT_FIRST: Final = frozenset({12})
 
 
 def named(terminal: Terminal) -> dict[str, bool]:
@@ -108,7 +108,7 @@ def restored(terminal: Terminal) -> bytes:
     dec = {number: terminal.mode(number) for number in DEC}
     ansi = {number: terminal.mode(number, ansi=True) for number in ANSI}
     dec_told = _told(DEC, dec, _ON_AT_FIRST)
-    ansi_told = _told(ANSI, ansi, _ANSI_ON_AT_FIRST)
+    ansi_told = _told(ANSI, ansi, frozenset())
     return b"".join(
         _sequences(introducer, [number for number in told if values[number] is on], final)
         for on, final in ((False, b"l"), (True, b"h"))

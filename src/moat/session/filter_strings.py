@@ -1,0 +1,85 @@
+"""Which of the string sequences (OSC, DCS, APC) may reach a viewer's terminal.
+
+Numbers of OSC: xterm's ctlseqs, "Operating System Commands", and each terminal's own additions.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPolicy:
+    """What of the program's wishes the user grants it in their own terminal."""
+
+    clipboard: bool = False
+    """It may write the clipboard (OSC 52). Reading is never granted."""
+    hyperlinks: bool = True
+    title: bool = True
+
+
+_DROPPED_IN_STRINGS: Final = bytes(range(0x20)) + b"\x7f"
+
+# Colours and their resets: the palette (4, 5, 104, 105), text, background, cursor and the like.
+_COLORS: Final = re.compile(rb"(?:[45]|1[0-9]|10[45]|11[0-9]|21|22)(?:;[^?]*)?")
+_TITLE: Final = re.compile(rb"[012];.*", re.DOTALL)
+_HYPERLINK: Final = re.compile(rb"8;[^;]*;.*", re.DOTALL)
+_CLIPBOARD_WRITE: Final = re.compile(rb"52;[cpqs0-7]*;[A-Za-z0-9+/=]*")
+# Of ConEmu's OSC 9 commands (7 runs a process) the progress alone; else 9 is iTerm2's notification.
+_PROGRESS: Final = re.compile(rb"9;4;[0-4](?:;[0-9]*)?")
+_NOTIFICATION: Final = re.compile(rb"9;(?![0-9]+(?:;|$)).*|777;notify;.*", re.DOTALL)
+_PROMPT_MARK: Final = re.compile(rb"133;[A-DP].*", re.DOTALL)
+_ALWAYS: Final = (_COLORS, _PROGRESS, _NOTIFICATION, _PROMPT_MARK)
+
+_SIXEL: Final = re.compile(rb"[0-9;]*q[!-~]*")
+# Kitty's graphics protocol: keys, then base64.
+_GRAPHICS: Final = re.compile(rb"G([a-zA-Z]=[^,;]*(?:,[a-zA-Z]=[^,;]*)*)?(;[A-Za-z0-9+/=]*)?")
+
+
+def string_for_viewers(string: bytes, policy: OutputPolicy) -> bytes:
+    """A whole sequence without its ESC, from `]`, `P`, `_`, `X` or `^` to its end; what passes of it.
+
+    One that a new sequence, CAN or SUB cut short does not pass: terminals differ on whether it counts.
+    """
+    kind = string[:1]
+    if string.endswith(b"\x1b\\"):
+        body, end = string[1:-2], b"\x1b\\"
+    elif kind == b"]" and string.endswith(b"\x07"):
+        body, end = string[1:-1], b"\x07"
+    else:
+        return b""
+    body = body.translate(None, _DROPPED_IN_STRINGS)
+    if kind == b"]" and _command_passes(body, policy):
+        return b"\x1b]" + body + end
+    if kind == b"P" and _SIXEL.fullmatch(body):
+        return b"\x1bP" + body + end
+    if kind == b"_":
+        return _graphics(body)
+    return b""
+
+
+def _command_passes(body: bytes, policy: OutputPolicy) -> bool:
+    return (
+        any(pattern.fullmatch(body) for pattern in _ALWAYS)
+        or (policy.title and _TITLE.fullmatch(body) is not None)
+        or (policy.hyperlinks and _HYPERLINK.fullmatch(body) is not None)
+        or (policy.clipboard and _CLIPBOARD_WRITE.fullmatch(body) is not None)
+    )
+
+
+def _graphics(body: bytes) -> bytes:
+    """Images that the program sends itself, with the terminal's answers to them turned off.
+
+    Not those that it asks the terminal to read from the user's files or memory, and no queries.
+    """
+    match = _GRAPHICS.fullmatch(body)
+    if match is None:
+        return b""
+    keys = dict(pair.split(b"=", 1) for pair in (match[1] or b"").split(b",") if pair)
+    if keys.get(b"a") == b"q" or keys.get(b"t", b"d") != b"d":
+        return b""
+    keys[b"q"] = b"2"
+    control = b",".join(key + b"=" + value for key, value in keys.items())
+    return b"\x1b_G" + control + (match[2] or b"") + b"\x1b\\"
