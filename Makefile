@@ -1,0 +1,52 @@
+# The tasks of this project. `make demo` and `make test` need nothing prepared.
+
+# Most end-to-end tests wait for processes, so more of them than processors run at once.
+WORKERS ?= 4
+PYTHON := .venv/bin/python
+PYTEST := $(PYTHON) -m pytest
+TYPED := src scripts
+FOR_RUNS := bwrap:bubblewrap git
+FOR_TESTS := $(FOR_RUNS) tmux dtach vim less htop
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check unit e2e bench lock programs clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 14
+
+demo: .venv/ready ## Show a sealed run from its start over detach and attach to its end
+	@scripts/programs.sh $(FOR_RUNS)
+	@$(PYTHON) scripts/demo.py
+
+test: check programs ## Run every check and every test
+	@$(PYTEST) -q -n $(WORKERS) --dist worksteal
+
+check: .venv/ready ## Format, lint, types, arrows between packages
+	@echo "ruff format" && .venv/bin/ruff format --quiet --check .
+	@echo "ruff check" && .venv/bin/ruff check --quiet .
+	@echo "basedpyright" && .venv/bin/basedpyright $(TYPED)
+	@echo "import-linter" && .venv/bin/lint-imports --no-cache >.venv/imports.log || { cat .venv/imports.log; exit 1; }
+
+unit: .venv/ready ## Run the tests that start no run
+	@$(PYTEST) -q -n $(WORKERS) --ignore tests/e2e
+
+e2e: .venv/ready programs ## Run the tests through the installed command and real terminals
+	@$(PYTEST) -q -n $(WORKERS) --dist worksteal tests/e2e
+
+bench: .venv/ready programs ## Measure against docker attach, tmux and dtach (those that are installed)
+	@$(PYTHON) bench
+
+lock: ## Make requirements/lock.txt anew from pyproject.toml (needs uv)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	  --no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	  --group dev pyproject.toml requirements/build.in --output-file requirements/lock.txt
+
+programs:
+	@scripts/programs.sh $(FOR_TESTS)
+
+clean: ## Remove all that make and the tools made
+	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
+	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/ready: requirements/lock.txt pyproject.toml scripts/venv.sh
+	@scripts/venv.sh
