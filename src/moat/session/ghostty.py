@@ -21,7 +21,7 @@ from moat.session.ghostty_abi import (
     RowData,
     Space,
 )
-from moat.session.ghostty_cells import Cell, Render, describe
+from moat.session.ghostty_cells import Cell, RawCells, Render, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -254,10 +254,25 @@ class Terminal:
         abi.check(self._lib.ghostty_grid_ref_cell(byref(reference), byref(raw)), "tell a cell")
         return describe(raw.value)
 
-    def screen_cells(self) -> list[list[int]]:
-        """The raw cells of each visible row, much faster than one by one; see `describe`."""
-        with Render(self._lib, self._open) as render:
-            return render.rows()
+    def cells(self, first: int, count: int) -> list[RawCells]:
+        """Raw cells of rows counted as by `Space.SCREEN`, much faster than one by one."""
+        rows: list[RawCells] = []
+        height = self.get(Data.ROWS)
+        top = self.get(Data.TOTAL_ROWS) - height
+        try:
+            while len(rows) < count:
+                seen_from = min(first + len(rows), top)
+                self._scroll(abi.SCROLL_TO_ROW, seen_from)
+                with Render(self._lib, self._open) as render:
+                    seen = render.rows()
+                rows += seen[first + len(rows) - seen_from :][: count - len(rows)]
+        finally:
+            self._scroll(abi.SCROLL_TO_BOTTOM, 0)
+        return rows
+
+    def _scroll(self, tag: int, row: int) -> None:
+        target = abi.ScrollViewport(tag, abi.ScrollViewportValue(row))
+        self._lib.ghostty_terminal_scroll_viewport(self._open, target)
 
     def link(self, x: int, y: int, space: Space) -> bytes:
         """The address that the cell links to; empty for none."""

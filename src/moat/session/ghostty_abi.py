@@ -153,6 +153,9 @@ class RenderData(IntEnum):
     CURSOR_BLINKING = 12
 
 
+SCROLL_TO_BOTTOM: Final = 1
+SCROLL_TO_ROW: Final = 3
+
 RENDER_ROW_CELLS_RAW: Final = 5
 SNAPSHOT_MAX_CONTINUATION_BYTES: Final = 0
 SNAPSHOT_RETAIN_CONTINUATION: Final = 1
@@ -178,6 +181,16 @@ class Point(Structure):
     """`GhosttyPoint`, its union as the one struct that is used of it."""
 
     _fields_ = [("tag", c_int), ("value", PointValue)]
+
+
+class ScrollViewportValue(Structure):
+    _fields_ = [("row", c_size_t), ("_padding", c_uint64)]
+
+
+class ScrollViewport(Structure):
+    """`GhosttyTerminalScrollViewport`, likewise."""
+
+    _fields_ = [("tag", c_int), ("value", ScrollViewportValue)]
 
 
 class GridRef(Structure):
@@ -256,6 +269,7 @@ _SIGNATURES: Final[dict[str, tuple[Any, Sequence[Any]]]] = {
     "terminal_resize": (c_int, [_P, c_uint16, c_uint16, c_uint32, c_uint32]),
     "terminal_set": (c_int, [_P, c_int, _P]),
     "terminal_vt_write": (None, [_P, _P, c_size_t]),
+    "terminal_scroll_viewport": (None, [_P, ScrollViewport]),
     "terminal_get": (c_int, [_P, c_int, _P]),
     "terminal_grid_ref": (c_int, [_P, Point, POINTER(GridRef)]),
     "grid_ref_cell": (c_int, [POINTER(GridRef), POINTER(c_uint64)]),

@@ -6,10 +6,16 @@ import ctypes
 from ctypes import byref, c_uint64, c_void_p
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Self
+from typing import Self, TypeAlias
 
 from moat.session import ghostty_abi as abi
 from moat.session.ghostty_abi import CellData, Content, RenderData, Wide
+
+RawCells: TypeAlias = "memoryview[int]"
+"""Numbers of 64 bits; `describe` says what one means."""
+
+Color: TypeAlias = "int | tuple[int, int, int]"
+"""An index of the palette, or red, green, blue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,14 +23,14 @@ class Cell:
     text: bool
     wide: Wide
     link: bool
-    background: int | tuple[int, int, int] | None
-    """Of a cell that has nothing else: the palette's index, or red, green, blue."""
+    background: Color | None
+    """Of a cell that has nothing else."""
 
 
 @lru_cache(maxsize=4096)
 def describe(raw: int) -> Cell:
     """What a raw cell says. Cached: a screen has few different cells."""
-    background: int | tuple[int, int, int] | None = None
+    background: Color | None = None
     tag = _cell_number(raw, CellData.CONTENT_TAG)
     if tag == Content.BACKGROUND_PALETTE:
         background = _cell_number(raw, CellData.COLOR_PALETTE)
@@ -68,7 +74,7 @@ class Render:
         abi.check(self._lib.ghostty_render_state_get(self._state, data, byref(out)), "render")
         return out.value
 
-    def rows(self) -> list[list[int]]:
+    def rows(self) -> list[RawCells]:
         iterator = c_void_p()
         abi.check(self._lib.ghostty_render_state_row_iterator_new(None, byref(iterator)), "render")
         try:
@@ -77,13 +83,13 @@ class Render:
             )
             abi.check(result, "render")
             view = abi.CellsView()
-            rows: list[list[int]] = []
+            rows: list[RawCells] = []
             while self._lib.ghostty_render_state_row_iterator_next(iterator):
                 result = self._lib.ghostty_render_state_row_get(
                     iterator, abi.RENDER_ROW_CELLS_RAW, byref(view)
                 )
                 abi.check(result, "render")
-                rows.append(view.cells[: view.length])
+                rows.append(memoryview(ctypes.string_at(view.cells, view.length * 8)).cast("Q"))
             return rows
         finally:
             self._lib.ghostty_render_state_row_iterator_free(iterator)

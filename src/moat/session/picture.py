@@ -1,8 +1,8 @@
 """The rows of an emulated terminal as bytes that draw them.
 
-libghostty's formatter does the work, many rows in one call (0.3 ms for a screen with 700 lines above
-it, where asking cell by cell takes a second). What it leaves out is added here for the rows that have
-it: backgrounds of rows without text, and hyperlinks.
+libghostty's formatter does most of the work, all rows in one call. What it leaves out or gets wrong is
+put right here, for the rows that have it: backgrounds of rows without text and hyperlinks are missing,
+and cells that were never written take on the attributes of the text before them.
 
 Every row begins and ends with plain attributes, so rows can be drawn in any order, and a line feed
 after one never scrolls in a coloured line (terminals erase with the current background).
@@ -11,20 +11,31 @@ after one never scrolls in a coloured line (terminals erase with the current bac
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moat.session.ghostty import Region
 from moat.session.ghostty_abi import Data, Emit, Space, Wide
 from moat.session.ghostty_cells import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
     from moat.session.ghostty import Terminal
-    from moat.session.ghostty_cells import Cell
+    from moat.session.ghostty_cells import Color, RawCells
 
 _PLAIN: Final = b"\x1b[0m"
 _END_LINK: Final = b"\x1b]8;;\x1b\\"
+# A cell that was never written, or was erased without a background, is all zeros.
+_EMPTY: Final = bytes(8)
+
+
+class _Kind(NamedTuple):
+    """What neighbouring cells have to share to be drawn as one piece."""
+
+    text: bool
+    background: Color | None
+    """Of cells without text."""
+    link: bytes
 
 
 def everything(terminal: Terminal, scrollback: int) -> bytes:
@@ -34,28 +45,19 @@ def everything(terminal: Terminal, scrollback: int) -> bytes:
     the program's text did.
     """
     total, columns = terminal.get(Data.TOTAL_ROWS), terminal.get(Data.COLUMNS)
-    top = total - terminal.get(Data.ROWS)
-    first = max(0, top - scrollback)
-    rows = _formatted(terminal, Region(0, first, columns - 1, total - 1, Space.SCREEN))
+    first = max(0, total - terminal.get(Data.ROWS) - scrollback)
     flags = [terminal.row(y, Space.SCREEN) for y in range(first, total)]
-    screen = terminal.screen_cells()
+    cells = terminal.cells(first, total - first)
+    lines = _formatted(terminal, first, total - first, columns)
     out: list[bytes] = []
-    for number, row in enumerate(rows):
-        y = first + number
-        if flags[number].links:
-            out.append(_linked(terminal, y, columns))
-        elif row:
-            out.append(row)
-        else:
-            out.append(
-                _background(map(describe, screen[y - top]))
-                if y >= top
-                else _history_background(terminal, y, columns)
-            )
-        if y + 1 == total:
+    for number, line in enumerate(lines):
+        linked = flags[number].links
+        out.append(_corrected(terminal, first + number, cells[number], line, linked=linked))
+        if number + 1 == len(lines):
             break
-        soft = flags[number].wraps and flags[number + 1].continues
-        if not (soft and _wraps_by_itself(terminal, y, columns)):
+        if flags[number].wraps and flags[number + 1].continues:
+            out.append(_soft_break(cells[number], cells[number + 1]))
+        else:
             out.append(b"\r\n")
     return b"".join(out)
 
@@ -63,86 +65,89 @@ def everything(terminal: Terminal, scrollback: int) -> bytes:
 def visible(terminal: Terminal, first: int, columns: int, rows: int) -> list[bytes]:
     """Rows of the screen from `first` on, as far as they fit; see `Screen.rows_vt`."""
     width = min(columns, terminal.get(Data.COLUMNS))
-    last = min(first + rows, terminal.get(Data.ROWS)) - 1
-    if last < first:
+    height = min(rows, terminal.get(Data.ROWS) - first)
+    if width < 1 or height < 1:
         return []
-    lines = _formatted(terminal, Region(0, first, width - 1, last, rectangle=True))
-    cells = terminal.screen_cells()
-    for number, line in enumerate(lines):
-        y = first + number
-        if not line:
-            lines[number] = _background(map(describe, cells[y][:width]))
-        elif describe(cells[y][width - 1]).wide is Wide.WIDE:
-            # Half of it would be cut off: its place stays empty.
-            lines[number] = (
-                _formatted(terminal, Region(0, y, width - 2, y, rectangle=True))[0]
-                if width > 1
-                else b""
-            )
-    return lines
+    top = terminal.get(Data.TOTAL_ROWS) - terminal.get(Data.ROWS) + first
+    lines = _formatted(terminal, top, height, width)
+    cells = terminal.cells(top, height)
+    return [
+        _corrected(terminal, top + number, cells[number][:width], line, linked=False)
+        for number, line in enumerate(lines)
+    ]
 
 
-def _formatted(terminal: Terminal, region: Region) -> list[bytes]:
+def character(terminal: Terminal, x: int, y: int) -> tuple[int, bytes]:
+    """The column where the character begins that the screen has at `x`, and what draws it."""
+    top = terminal.get(Data.TOTAL_ROWS) - terminal.get(Data.ROWS)
+    row = terminal.cells(top + y, 1)[0]
+    first = x - 1 if describe(row[x]).wide is Wide.SPACER_TAIL else x
+    linked = terminal.row(y, Space.ACTIVE).links
+    return first, b"".join(_pieces(terminal, top + y, row[first : x + 1], first, linked=linked))
+
+
+def _formatted(terminal: Terminal, first: int, rows: int, columns: int) -> list[bytes]:
     """One line for each row; the formatter leaves out the empty ones at the end."""
+    region = Region(0, first, columns - 1, first + rows - 1, Space.SCREEN, rectangle=True)
     lines = terminal.format(Emit.VT, region).split(b"\r\n")
-    return lines + [b""] * (region.bottom - region.top + 1 - len(lines))
+    return lines + [b""] * (rows - len(lines))
 
 
-def _wraps_by_itself(terminal: Terminal, y: int, columns: int) -> bool:
-    """Whether the terminal wraps where row `y` ends and the next is written after it.
+def _soft_break(row: RawCells, following: RawCells) -> bytes:
+    """What is to be written between two rows so that the terminal wraps there by itself.
 
     It does after a row that is full, before one that begins with text.
     """
-    end = terminal.cell(columns - 1, y, Space.SCREEN)
-    begin = terminal.cell(0, y + 1, Space.SCREEN)
-    if end.wide is Wide.SPACER_HEAD:
-        return begin.wide is Wide.WIDE
-    return begin.text and (end.text or end.wide is Wide.SPACER_TAIL)
+    begin = describe(following[0])
+    head = describe(row[-1]).wide is Wide.SPACER_HEAD
+    if not begin.text or (head and begin.wide is not Wide.WIDE):
+        return b"\r\n"
+    used = row.tobytes()[: len(row) * 8 - 8 * head].rstrip(b"\0")
+    return b" " * (len(row) - head - (len(used) + 7) // 8)
 
 
-def _linked(terminal: Terminal, y: int, columns: int) -> bytes:
-    """A row with the links of its cells. Which links were one by their `id` is not known."""
-    targets = [
-        terminal.link(x, y, Space.SCREEN) if terminal.cell(x, y, Space.SCREEN).link else b""
-        for x in range(columns)
-    ]
-    out: list[bytes] = []
-    for target, columns_of in groupby(range(columns), key=targets.__getitem__):
-        where = list(columns_of)
-        if where[0] > 0:
-            # The formatter leaves out what is empty at the end of the part before.
-            out.append(b"\x1b[%dG" % (where[0] + 1))
-        text = terminal.format(Emit.VT, Region(where[0], y, where[-1], y, Space.SCREEN))
-        out.append(b"\x1b]8;;%b\x1b\\%b%b" % (target, text, _END_LINK) if target else text)
-    return b"".join(out)
+def _corrected(terminal: Terminal, y: int, row: RawCells, line: bytes, *, linked: bool) -> bytes:
+    """The row, drawn anew piece by piece if the formatter's line isn't right."""
+    # A wide character cut in half by the end of the row: its place stays empty.
+    cut = describe(row[-1]).wide is Wide.WIDE
+    used = row.tobytes().rstrip(b"\0")
+    wrong = not line or (b"\x1b" in line and _EMPTY in used)
+    if not (used and (cut or linked or wrong)):
+        return line
+    pieces = list(_pieces(terminal, y, row[:-1] if cut else row, linked=linked))
+    while pieces and pieces[-1].isspace():
+        pieces.pop()
+    return b"".join(pieces)
 
 
-def _history_background(terminal: Terminal, y: int, columns: int) -> bytes:
-    """As `_background`, for a row of the scrollback, where each cell costs a call.
+def _pieces(
+    terminal: Terminal, y: int, row: RawCells, first: int = 0, *, linked: bool
+) -> Iterator[bytes]:
+    """Draws cells of a row from column `first` on."""
+    kinds: list[_Kind] = []
+    for x, raw in enumerate(row, first):
+        cell = describe(raw)
+        if cell.wide is Wide.SPACER_TAIL and kinds:
+            kinds.append(kinds[-1])
+            continue
+        link = terminal.link(x, y, Space.SCREEN) if linked and cell.link else b""
+        kinds.append(_Kind(cell.text, cell.background, link))
+    start = first
+    for kind, cells in groupby(kinds):
+        length = sum(1 for _ in cells)
+        if kind.text:
+            text = terminal.format(
+                Emit.VT, Region(start, y, start + length - 1, y, Space.SCREEN, rectangle=True)
+            )
+            yield b"\x1b]8;;%b\x1b\\%b%b" % (kind.link, text, _END_LINK) if kind.link else text
+        elif kind.background is None:
+            yield b" " * length
+        else:
+            yield _PLAIN + _select(kind.background) + b" " * length + _PLAIN
+        start += length
 
-    Looked at only where the row's end has a background: programs erase to the end of the line.
-    """
-    if terminal.cell(columns - 1, y, Space.SCREEN).background is None:
-        return b""
-    return _background(terminal.cell(x, y, Space.SCREEN) for x in range(columns))
 
-
-def _background(cells: Iterable[Cell]) -> bytes:
-    """A row that has no text, from its cells."""
-    runs = [
-        (color, sum(1 for _ in run))
-        for color, run in groupby(cells, key=lambda cell: cell.background)
-    ]
-    if runs and runs[-1][0] is None:
-        runs.pop()
-    if not runs:
-        return b""
-    return b"".join(_PLAIN + _select(color) + b" " * length for color, length in runs) + _PLAIN
-
-
-def _select(color: int | tuple[int, int, int] | None) -> bytes:
-    if color is None:
-        return b""
+def _select(color: Color) -> bytes:
     if isinstance(color, int):
         return b"\x1b[48;5;%dm" % color
     return b"\x1b[48;2;%d;%d;%dm" % color

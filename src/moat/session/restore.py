@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 from moat.session import ghostty, modes, picture
 from moat.session.ghostty import Region
-from moat.session.ghostty_abi import CursorShape, Data, Emit, Space, Wide
+from moat.session.ghostty_abi import CursorShape, Data, Emit
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -71,7 +71,7 @@ def restore(terminal: Terminal, *, scrollback: int | None, title: bytes) -> byte
     out.extend((_margins(terminal), _keyboard(terminal), _cursors(terminal)))
     if title:
         out.append(b"\x1b]2;%b\x1b\\" % title)
-    out.extend((modes.restored(terminal), _cursor_shape(terminal)))
+    out.extend((modes.restored(terminal), _cursor_shape(terminal), _cursor_visibility(terminal)))
     if not terminal.mode(modes.SYNCHRONIZED):
         out.append(b"\x1b[?2026l")
     return b"".join(out)
@@ -92,6 +92,7 @@ def _primary_then_alternate(terminal: Terminal, scrollback: int) -> bytes:
         drawn = picture.everything(primary, scrollback)
         # Mode 1049 saves the cursor as it enters; the others leave the saved one alone.
         cursors = _cursor(primary) if number == 1049 else _saved_cursor(primary)
+        cursors += _cursor_shape(primary)
         keyboard = _keyboard(primary)
     enter = b"\x1b[?%dh\x1b[?6l\x1b[m\x1b(B\x1b)B\x0f" % number
     alternate = picture.everything(terminal, 0)
@@ -123,13 +124,16 @@ def _cursor(terminal: Terminal) -> bytes:
     """All that DECSC saves: place, attributes, charsets, origin mode, and whether to wrap first."""
     x, y = terminal.get(Data.CURSOR_X), terminal.get(Data.CURSOR_Y)
     out: list[bytes] = []
+    again = b""
+    if terminal.get(Data.CURSOR_PENDING_WRAP):
+        # Only writing the last character makes a terminal wrap before the next one.
+        x, again = picture.character(terminal, x, y)
     if terminal.mode(modes.ORIGIN):
         left, top = _origin(terminal)
         out.append(b"\x1b[?6h" + _place(max(0, x - left), max(0, y - top)))
     else:
         out.append(b"\x1b[?6l" + _place(x, y))
-    if terminal.get(Data.CURSOR_PENDING_WRAP):
-        out.append(_last_cell_again(terminal, x, y))
+    out.append(again)
     out.append(b'\x1b(B\x1b)B\x0f\x1b[0"q\x1b]8;;\x1b\\\x1b[m')
     out.append(_extra(terminal, "style", "protection", "hyperlink", "charsets"))
     return b"".join(out)
@@ -144,18 +148,6 @@ def _origin(terminal: Terminal) -> tuple[int, int]:
     margins = _extra(terminal, "scrolling_region")
     rows, columns = _ROW_MARGINS.search(margins), _COLUMN_MARGINS.search(margins)
     return (int(columns[1]) - 1 if columns else 0, int(rows[1]) - 1 if rows else 0)
-
-
-def _last_cell_again(terminal: Terminal, x: int, y: int) -> bytes:
-    """Writes the character under the cursor once more: only that makes a terminal wrap at the next."""
-    start = x - 1 if _is_tail(terminal, x, y) else x
-    text = terminal.format(Emit.VT, Region(start, y, x, y, rectangle=True))
-    back = b"\x1b[D" if start < x else b""
-    return b"\x1b[m" + back + (text or b" ")
-
-
-def _is_tail(terminal: Terminal, x: int, y: int) -> bool:
-    return terminal.cell(x, y, Space.ACTIVE).wide is Wide.SPACER_TAIL
 
 
 def _keyboard(terminal: Terminal) -> bytes:
@@ -176,9 +168,12 @@ def _cursor_shape(terminal: Terminal) -> bytes:
     shape, blinks = terminal.cursor_shape()
     # Hollow is the default that no program can ask for: the shape is the user's own.
     number = _SHAPES[shape] - blinks if shape in _SHAPES else 0
-    visible = b"h" if terminal.mode(modes.CURSOR_VISIBLE) else b"l"
     blink = b"\x1b[?12h" if number == 0 and terminal.mode(modes.CURSOR_BLINK) else b""
-    return b"\x1b[%d q%b\x1b[?25%b" % (number, blink, visible)
+    return b"\x1b[%d q%b" % (number, blink)
+
+
+def _cursor_visibility(terminal: Terminal) -> bytes:
+    return b"\x1b[?25h" if terminal.mode(modes.CURSOR_VISIBLE) else b"\x1b[?25l"
 
 
 def _extra(terminal: Terminal, *extras: Extra) -> bytes:
