@@ -1,0 +1,28 @@
+"""What holds for all tests: none of them touches the user's own runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Machines that run tests are shared: how long an example takes says nothing about the code.
+settings.register_profile("moat", deadline=None)
+settings.load_profile("moat")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobodys_store() -> Iterator[Path]:
+    """The store of every test that does not choose one: an empty folder, never `~/.moat`."""
+    folder = Path(tempfile.mkdtemp(prefix="moat-"))
+    os.environ["MOAT_HOME"] = str(folder)
+    yield folder
+    shutil.rmtree(folder)

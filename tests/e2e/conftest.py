@@ -1,0 +1,368 @@
+"""Driving the installed `moat` from outside, as users do: commands and real terminals.
+
+`moat` runs commands in a store of the test's own and afterwards takes care that nothing of it is left:
+a test fails if a process of its runs survives their destruction. `terminal` opens terminals. Nothing
+here sleeps: every wait is for something to read or for a process to end, and has a timeout.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moat.session.screen import Screen
+from moat.spec import TerminalSize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+COMMAND = str(Path(sys.executable).with_name("moat"))
+LEADER = Path(__file__).with_name("session_leader.py")
+TIMEOUT_S = 20.0
+# Terminals show nothing for it, and no program ends its output like this.
+END_OF_OUTPUT = bytes(32)
+
+
+class Moat:
+    """The command, with a store of its own; `environment` is what it runs in."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ.get("HOME", "/"),
+            "LANG": "C.UTF-8",
+            "TERM": "xterm-256color",
+            "MOAT_HOME": str(home),
+        }
+
+    def __call__(
+        self,
+        *arguments: str | Path,
+        stdin: str | bytes = b"",
+        timeout: float = TIMEOUT_S,
+        cwd: Path | None = None,
+        **environment: str,
+    ) -> subprocess.CompletedProcess[str]:
+        """One command without a terminal, to its end. For output that is no text: `binary`."""
+        done = self.binary(*arguments, stdin=stdin, timeout=timeout, cwd=cwd, **environment)
+        return subprocess.CompletedProcess(
+            done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
+        )
+
+    def binary(
+        self,
+        *arguments: str | Path,
+        stdin: str | bytes = b"",
+        timeout: float = TIMEOUT_S,
+        cwd: Path | None = None,
+        **environment: str,
+    ) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [COMMAND, *map(str, arguments)],
+            input=stdin.encode() if isinstance(stdin, str) else stdin,
+            capture_output=True,
+            timeout=timeout,
+            cwd=cwd or self.home,
+            env=self.environment | environment,
+            check=False,
+        )
+
+    def start(self, *arguments: str | Path, **popen: Any) -> subprocess.Popen[bytes]:
+        """A command whose streams the test holds; it is the test's to end."""
+        settings: dict[str, Any] = {"cwd": self.home, "env": self.environment}
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        return subprocess.Popen([COMMAND, *map(str, arguments)], **(settings | pipes | popen))
+
+    def ok(self, *arguments: str | Path, **options: Any) -> str:
+        """Standard output of a command that must succeed."""
+        done = self(*arguments, **options)
+        assert done.returncode == 0, f"{done.args}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def json(self, *arguments: str | Path) -> Any:
+        return json.loads(self.ok(*arguments))
+
+    def inspect(self, run: str) -> dict[str, Any]:
+        return self.json("inspect", run)
+
+    def runs(self) -> list[dict[str, Any]]:
+        return self.json("list", "-a", "--json")
+
+
+class Terminal:
+    """A terminal window: a real pty, a session leader that stays, and a program in its foreground.
+
+    What the program writes is read only while the test waits for something; `screen` is what a user
+    would see then. Queries are answered, as a terminal does.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: dict[str, str],
+        size: tuple[int, int] = (80, 24),
+        cwd: Path | None = None,
+    ) -> None:
+        """`size`: columns and rows."""
+        self.output = bytearray()
+        """All that was read."""
+        self.screen = Screen(TerminalSize(*size), scrollback=10_000)
+        self._seen = 0
+        self._reports = b""
+        self._keyboard, self._tty = os.openpty()
+        self.resize(*size)
+        os.set_blocking(self._keyboard, False)
+        self._report, report = os.pipe()
+        control, self._control = os.pipe()
+        self._leader = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(LEADER), str(report), str(control), *command],
+            stdin=self._tty,
+            stdout=self._tty,
+            stderr=self._tty,
+            env=environment,
+            cwd=cwd,
+            start_new_session=True,
+            pass_fds=(report, control),
+        )
+        os.close(report)
+        os.close(control)
+        self.pid = int(self._reported(rb"started (\d+)\n", TIMEOUT_S)[1])
+        self._process = os.pidfd_open(self.pid)
+
+    # --- the keyboard, the window ---
+
+    def send(self, data: bytes) -> None:
+        """Types; what the program does not take yet waits in the pty."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while data:
+            try:
+                data = data[os.write(self._keyboard, data) :]
+            except BlockingIOError:
+                self._wait_for(deadline, "the terminal to take input", writing=True)
+
+    def resize(self, columns: int, rows: int) -> None:
+        fcntl.ioctl(self._tty, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.screen.resize(TerminalSize(columns, rows))
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        signal.pidfd_send_signal(self._process, number)
+
+    def foreground(self) -> None:
+        """`fg`: continues the stopped program."""
+        os.write(self._control, b"f")
+
+    def termios(self) -> list[Any]:
+        """The terminal's settings, as `stty` shows them."""
+        return termios.tcgetattr(self._tty)
+
+    # --- waiting ---
+
+    def expect(self, pattern: bytes, timeout: float = TIMEOUT_S) -> re.Match[bytes]:
+        """The next match of a regular expression in the raw output, after the last one's end."""
+        compiled = re.compile(pattern, re.DOTALL)
+        deadline = time.monotonic() + timeout
+        while not (match := compiled.search(self.output, self._seen)):
+            self._wait_for(deadline, f"{pattern!r}")
+        self._seen = match.end()
+        return match
+
+    def shows(self, text: str, timeout: float = TIMEOUT_S) -> str:
+        """Waits until `text` is on the screen, which is returned."""
+        self.until(lambda: text in self.screen.text(), repr(text), timeout)
+        return self.screen.text()
+
+    def until(
+        self, condition: Callable[[], bool], what: str = "a condition", timeout: float = TIMEOUT_S
+    ) -> None:
+        """Reads on until the condition holds; it is asked after each piece of output."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            self._wait_for(deadline, what)
+
+    def wait(self, timeout: float = TIMEOUT_S) -> int:
+        """Until the program ends: its exit code, or -n for signal n. All output is read before."""
+        code = int(self._reported(rb"ended (-?\d+)\n", timeout)[1])
+        # The kernel hands on what was written in its own time: what we write comes last.
+        os.write(self._tty, END_OF_OUTPUT)
+        self.until(lambda: self.output.endswith(END_OF_OUTPUT), "the last of the output")
+        del self.output[-len(END_OF_OUTPUT) :]
+        return code
+
+    def wait_stopped(self, timeout: float = TIMEOUT_S) -> int:
+        """Until the program is stopped; by which signal."""
+        return int(self._reported(rb"stopped (\d+)\n", timeout)[1])
+
+    # --- the end ---
+
+    def close(self) -> None:
+        """Closes the window; whatever still runs in it gets SIGHUP from the kernel."""
+        for fd in (self._control, self._tty, self._keyboard, self._report):
+            os.close(fd)
+        _kill(self._process)
+        self._leader.wait(TIMEOUT_S)
+        os.close(self._process)
+        self.screen.close()
+
+    # --- inside ---
+
+    def _reported(self, pattern: bytes, timeout: float) -> re.Match[bytes]:
+        deadline = time.monotonic() + timeout
+        while not (match := re.search(pattern, self._reports)):
+            self._wait_for(deadline, f"the session leader to say {pattern!r}")
+        self._reports = self._reports[match.end() :]
+        return match
+
+    def _wait_for(self, deadline: float, what: str, *, writing: bool = False) -> None:
+        """One event: output, a report, or (`writing`) room for input. Fails at the deadline."""
+        wanted = [self._keyboard] if writing else []
+        left = max(0.0, deadline - time.monotonic())
+        readable, writable, _ = select.select([self._keyboard, self._report], wanted, [], left)
+        if not readable and not writable:
+            pytest.fail(f"waited in vain for {what}. The screen:\n{self.screen.text()}")
+        if self._report in readable:
+            report = os.read(self._report, 4096)
+            if not report:
+                pytest.fail(f"the session leader died. The screen:\n{self.screen.text()}")
+            self._reports += report
+        self._read()
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._keyboard, 1 << 16)
+        except BlockingIOError:
+            return
+        self.output += data
+        self.screen.feed(data)
+        self.send(self.screen.take_replies())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _sandboxes_work() -> None:
+    """Without sandboxes nothing here can be tested, and a skipped test would say that it was."""
+    done = subprocess.run([COMMAND, "doctor"], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.fail(f"no sandbox on this machine:\n{done.stdout}{done.stderr}", pytrace=False)
+
+
+@pytest.fixture
+def moat_home() -> Iterator[Path]:
+    """A store. Its path is short: not every test is about long socket paths."""
+    home = Path(tempfile.mkdtemp(prefix="m-"))
+    yield home
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def moat(moat_home: Path) -> Iterator[Moat]:
+    """`moat(...)`; in the end all of its runs are destroyed and must leave no process."""
+    command = Moat(moat_home)
+    yield command
+    family = Family(moat_home)
+    try:
+        complaints = [
+            done.stderr
+            for run in (command.runs() if (moat_home / "moat.db").exists() else [])
+            if (done := command("destroy", "--force", run["id"])).returncode != 0
+        ]
+        survivors = family.survivors()
+    finally:
+        family.kill()
+    assert not complaints
+    assert not survivors, f"left behind by the runs of this test: {survivors}"
+
+
+@pytest.fixture
+def terminal(moat: Moat) -> Iterator[Callable[..., Terminal]]:
+    """`terminal("attach", "name", size=(80, 24))`: a window in which `moat attach name` runs."""
+    opened: list[Terminal] = []
+
+    def window(
+        *arguments: str | Path,
+        size: tuple[int, int] = (80, 24),
+        cwd: Path | None = None,
+        command: str = COMMAND,
+        **environment: str,
+    ) -> Terminal:
+        argv = [command, *map(str, arguments)]
+        opened.append(Terminal(argv, moat.environment | environment, size, cwd or moat.home))
+        return opened[-1]
+
+    yield window
+    for each in opened:
+        each.close()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder under git, to be a workspace."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "README").write_text("a project\n")
+    for arguments in (
+        ("init", "-q", "-b", "main"),
+        ("add", "."),
+        ("-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "-qm", "Begin"),
+    ):
+        subprocess.run(["git", *arguments], cwd=folder, check=True)
+    return folder
+
+
+class Family:
+    """The processes of a store's runs now: those that name it in their arguments (supervisors and
+    shims) and their descendants (sandboxes and commands)."""
+
+    def __init__(self, home: Path) -> None:
+        self._members: dict[int, str] = {}
+        """pidfd: arguments"""
+        parents: dict[int, int] = {}
+        arguments: dict[int, str] = {}
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                status = (entry / "stat").read_text()
+                arguments[int(entry.name)] = (entry / "cmdline").read_text(errors="replace")
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it ended while we looked
+            parents[int(entry.name)] = int(status.rpartition(") ")[2].split()[1])
+        family = {pid for pid, words in arguments.items() if "moat" in words and str(home) in words}
+        while grown := {pid for pid, parent in parents.items() if parent in family} - family:
+            family |= grown
+        for pid in family:
+            with suppress(ProcessLookupError):
+                self._members[os.pidfd_open(pid)] = arguments[pid].replace("\0", " ")
+
+    def survivors(self, patience: float = 5.0) -> list[str]:
+        """Those that have not ended after so many seconds."""
+        deadline = time.monotonic() + patience
+        return [
+            words
+            for process, words in self._members.items()
+            if not select.select([process], [], [], max(0.0, deadline - time.monotonic()))[0]
+        ]
+
+    def kill(self) -> None:
+        for process in self._members:
+            _kill(process)
+            os.close(process)
+
+
+def _kill(process: int) -> None:
+    """`process` is a pidfd."""
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(process, signal.SIGKILL)
