@@ -27,7 +27,7 @@ check: .venv/ready ## Format, lint, types, arrows between packages
 	@echo "basedpyright" && .venv/bin/basedpyright $(TYPED)
 	@echo "import-linter" && .venv/bin/lint-imports --no-cache >.venv/imports.log || { cat .venv/imports.log; exit 1; }
 
-unit: .venv/ready ## Run the tests that start no run
+unit: .venv/ready programs ## Run the tests that start no run
 	@$(PYTEST) -q -n $(WORKERS) --ignore tests/e2e
 
 e2e: .venv/ready programs ## Run the tests through the installed command and real terminals

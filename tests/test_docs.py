@@ -1,0 +1,43 @@
+"""The documents say what the code does, as far as a program can tell."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from moat.runs.states import State
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")])
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+
+named = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def test_the_state_table_is_the_codes() -> None:
+    """docs/architecture.md shows the transitions of moat.runs.states."""
+    place = ROOT / "scripts" / "state_table.py"
+    spec = importlib.util.spec_from_file_location("state_table", place)
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    document = ARCHITECTURE.read_text()
+    assert script.replaced(document) == document, "run: python scripts/state_table.py --write"
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_is_explained(state: State) -> None:
+    """A user who meets a state in a listing finds what it means."""
+    assert f"`{state}`" in (ROOT / "docs" / "concepts.md").read_text()
+
+
+@named
+def test_links_lead_somewhere(document: Path) -> None:
+    """Every relative link names a file or folder that is there."""
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text())
+    missing = [target for target in targets if not (document.parent / target).exists()]
+    assert not missing

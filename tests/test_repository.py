@@ -1,0 +1,121 @@
+"""Rules about the repository as a whole."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import click
+import pytest
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+SOURCE_LINES, TEST_LINES = 400, 800
+
+
+def _tracked() -> list[Path]:
+    """The files of the repository, or of the tree where it is not a clone."""
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(listing, cwd=ROOT, capture_output=True, check=True, text=True)
+    paths = (ROOT / name for name in done.stdout.split("\0") if name)
+    return sorted(path for path in paths if path.is_file())
+
+
+TRACKED = _tracked()
+SOURCES = [path for path in TRACKED if path.is_relative_to(ROOT / "src") and path.suffix == ".py"]
+TESTS = [path for path in TRACKED if path.is_relative_to(ROOT / "tests") and path.suffix == ".py"]
+MODULES = [
+    ".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__")
+    for path in SOURCES
+    if path.name != "__main__.py"
+]
+
+
+def _lines(path: Path) -> int:
+    return len(path.read_text().splitlines())
+
+
+def test_files_can_be_read_in_one_sitting() -> None:
+    """No file is longer than a reader keeps in mind; hint: a long file holds two ideas, split it."""
+    limits = dict.fromkeys(SOURCES, SOURCE_LINES) | dict.fromkeys(TESTS, TEST_LINES)
+    long = {str(path): _lines(path) for path, limit in limits.items() if _lines(path) > limit}
+    assert not long
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_import(module: str) -> None:
+    """Every module can be imported: nothing is done by importing it, and nothing is missing."""
+    importlib.import_module(module)
+
+
+def test_nothing_of_a_machine_is_in_the_repository() -> None:
+    """No path of somebody's machine and no package registry: what works here works anywhere."""
+    # In pieces, for this file is searched, too.
+    registries = ("pypi" + ".org", "pythonhosted" + ".org", "npmjs" + ".com", "/simple" + "/")
+    homes = re.compile("/(?:" + "work/|home/(?!agent\\b|you\\b|me\\b|user\\b)|root/\\.|Users/)")
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in TRACKED
+        if path.suffix not in {".png", ".cast"}
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if any(name in line for name in registries) or homes.search(line)
+    ]
+    assert not found
+
+
+def test_every_dependency_is_locked() -> None:
+    """The lock satisfies pyproject.toml, and everything in it has a hash; hint: make lock."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    build = (ROOT / "requirements" / "build.in").read_text().splitlines()
+    wanted = [
+        *project["project"]["dependencies"],
+        *project["dependency-groups"]["dev"],
+        *project["build-system"]["requires"],
+        *(line for line in build if not line.startswith("#")),
+    ]
+    locked: dict[str, Version] = {}
+    for entry in re.split(r"\n(?=\S)", (ROOT / "requirements" / "lock.txt").read_text()):
+        if entry.startswith("#"):
+            continue
+        assert "--hash=sha256:" in entry
+        requirement, _, marker = entry.partition(" \\")[0].partition(" ; ")
+        assert not marker or Marker(marker)
+        name, _, version = requirement.partition("==")
+        locked[name] = Version(version)
+    for requirement in map(Requirement, wanted):
+        assert requirement.name in locked
+        assert locked[requirement.name] in requirement.specifier
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
+    """What is installed from a wheel is every module, and the mark that it is typed."""
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    of_ours = {str(path.relative_to(ROOT / "src")) for path in SOURCES} | {"moat/py.typed"}
+    assert {name for name in held if name.endswith((".py", ".typed"))} == of_ours
+    assert all(name.startswith("moat/") for name in held)
+
+
+def _commands() -> dict[str, click.Command]:
+    from moat.cli.main import cli  # noqa: PLC0415  the other rules hold without a command line
+
+    context = click.Context(cli)
+    found = {name: cli.get_command(context, name) for name in cli.list_commands(context)}
+    return {name: command for name, command in found.items() if command is not None}
+
+
+def test_every_command_is_documented() -> None:
+    """A command has help, and README or docs show it in use."""
+    text = "".join(path.read_text() for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")])
+    for name, command in _commands().items():
+        assert command.get_short_help_str(), f"moat {name} has no help"
+        assert command.hidden or f"moat {name}" in text, f"moat {name} is in no document"
