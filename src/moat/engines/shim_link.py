@@ -87,7 +87,7 @@ class ShimLink:
 
     def _readable(self) -> None:
         try:
-            data, fds, _, _ = socket.recv_fds(self._sock, _MAX_MESSAGE, _MAX_DESCRIPTORS)
+            data, fds = sockets.receive(self._sock, _MAX_MESSAGE, _MAX_DESCRIPTORS)
         except BlockingIOError:
             return
         except ConnectionResetError:
@@ -98,8 +98,6 @@ class ShimLink:
                 self._waiting.popleft().set_exception(ShimGoneError("the run's shim is gone"))
             self._on_lost()
             return
-        for fd in fds:
-            os.set_inheritable(fd, False)
         message = json.loads(data)
         if message.get("answer"):
             self._answered(message, fds)

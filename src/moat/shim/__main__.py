@@ -4,6 +4,7 @@
 that is needed is named here.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,4 +12,6 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from moat.shim.main import main
 
+# Nothing but the listener: whatever else was inherited would reach the sandbox.
+os.closerange(int(sys.argv[1]) + 1, os.sysconf("SC_OPEN_MAX"))
 main(int(sys.argv[1]), sys.argv[2])

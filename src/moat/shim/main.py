@@ -7,6 +7,7 @@ a time (it holds the run's lock), so a new connection replaces the old one.
 
 from __future__ import annotations
 
+import array
 import json
 import os
 import select
@@ -108,7 +109,7 @@ class Shim:
         supervisor = self._supervisor
         assert supervisor is not None  # noqa: S101  it is watched only while it is there
         try:
-            data, fds, _, _ = socket.recv_fds(supervisor, _MAX_MESSAGE, _MAX_DESCRIPTORS)
+            data, fds = _receive(supervisor)
         except BlockingIOError:
             return  # the event was the last supervisor's
         except ConnectionResetError:
@@ -305,6 +306,22 @@ class Shim:
         if sock.fileno() != -1:
             poller.register(sock, select.POLLIN)
         return bool(poller.poll(0))
+
+
+def _receive(sock: socket.socket) -> tuple[bytes, list[int]]:
+    """One message and its descriptors, close-on-exec.
+
+    `socket.recv_fds` drops its `flags` (CPython 3.11), and without MSG_CMSG_CLOEXEC every command
+    would inherit the host's folders that come this way for bubblewrap.
+    """
+    fds = array.array("i")
+    data, ancillary, _, _ = sock.recvmsg(
+        _MAX_MESSAGE, socket.CMSG_LEN(_MAX_DESCRIPTORS * fds.itemsize), socket.MSG_CMSG_CLOEXEC
+    )
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
+    return data, list(fds)
 
 
 def _noted(_number: int, _frame: object) -> None:

@@ -11,7 +11,7 @@ import socket
 import struct
 import termios
 
-from moat.shim import join, spawn
+from moat.shim import join, linux, spawn
 
 TYPE_CHECKING = False  # see the package: importing `typing` costs start-up time
 if TYPE_CHECKING:
@@ -156,7 +156,10 @@ def launch(name: str, wish: dict[str, Any], given: list[int]) -> Session:
     ]
     info_read, info_write = os.pipe()
 
+    shim = os.getpid()
+
     def become(ends: _Ends) -> NoReturn:
+        linux.die_with(shim)
         os.setsid()
         os.umask(0o022)
         spawn.enter_cgroup(wish["cgroup"])

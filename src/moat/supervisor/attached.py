@@ -18,7 +18,7 @@ from moat.session.journal_index import Stream
 from moat.session.outbox import Outbox
 from moat.session.viewers import FrameSink, StreamViewer, TerminalSink, TerminalViewer
 from moat.spec import TerminalSize
-from moat.wire import frames, messages, tty
+from moat.wire import frames, messages, sockets, tty
 from moat.wire.frames import FrameType
 from moat.wire.messages import Exited, Failure, Hello, Welcome
 from moat.wire.terminal_reset import reset_sequence
@@ -69,6 +69,7 @@ class AttachedClient:
         self._saved: list[Any] = []
         self._viewer: TerminalViewer | StreamViewer | None = None
         self._hello = Hello()
+        self._early: list[tuple[int, bytes]] = []
         self._ending: Exited | None = None
         self._last_sent = False
         self.session: Session | None = None
@@ -80,7 +81,7 @@ class AttachedClient:
 
     def _readable(self) -> None:
         try:
-            data, fds, _, _ = socket.recv_fds(self._sock, 1 << 16, 4)
+            data, fds = sockets.receive(self._sock, 1 << 16, 4)
         except BlockingIOError:
             return
         except OSError:
@@ -105,6 +106,10 @@ class AttachedClient:
             self._greet(payload, fds)
         elif self.session is not None:
             self._obey(kind, payload, self.session)
+        else:
+            # The session is still being made. What a client sends before it is welcomed is bounded
+            # by its input window.
+            self._early.append((kind, payload))
 
     def _obey(self, kind: int, payload: bytes, session: Session) -> None:
         match kind:
@@ -170,6 +175,9 @@ class AttachedClient:
             viewer.begin(scrollback=hello.scrollback)
         else:
             viewer.pump()
+        early, self._early = self._early, []
+        for kind, payload in early:
+            self._handle(kind, payload, [])
         if session.drained:
             self.end(Exited(session.exit_code, str(self._supervisor.state.now)))
 

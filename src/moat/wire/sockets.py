@@ -6,6 +6,7 @@ and the socket is named through `/proc/self/fd/N/`, which always does.
 
 from __future__ import annotations
 
+import array
 import os
 import socket
 import struct
@@ -56,6 +57,22 @@ def peer(sock: socket.socket) -> tuple[int, int]:
     """(pid, uid) of the process at the other end, as the kernel knows it (SO_PEERCRED, unix(7))."""
     pid, uid, _gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return pid, uid
+
+
+def receive(sock: socket.socket, size: int, descriptors: int) -> tuple[bytes, list[int]]:
+    """Data and the descriptors beside it, which are not inheritable and the caller's to close.
+
+    `socket.recv_fds` drops its `flags` (CPython 3.11), and without MSG_CMSG_CLOEXEC the next process
+    that is started would inherit what was passed.
+    """
+    fds = array.array("i")
+    data, ancillary, _, _ = sock.recvmsg(
+        size, socket.CMSG_LEN(descriptors * fds.itemsize), socket.MSG_CMSG_CLOEXEC
+    )
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
+    return data, list(fds)
 
 
 @contextmanager
