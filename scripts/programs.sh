@@ -24,7 +24,7 @@ give_up() {
 command -v apt-get >/dev/null || give_up "there is no apt-get"
 as_root=()
 if [[ $EUID -ne 0 ]]; then
-  sudo -n true 2>/dev/null || give_up "sudo wants a password"
+  sudo -n true 2>/dev/null || give_up "that takes root, or sudo without a password"
   as_root=(sudo -n)
 fi
 apt_get() {
