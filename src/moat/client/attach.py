@@ -25,7 +25,7 @@ from moat.errors import EXIT_FAILURE, RunNotActiveError, SupervisorError
 from moat.wire import tty
 from moat.wire.frames import FrameType
 from moat.wire.messages import MAIN_SESSION, UPGRADE, Exited, Hello
-from moat.wire.terminal_reset import reset_sequence
+from moat.wire.terminal_reset import CANCEL, reset_sequence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,7 +202,7 @@ class _Attachment:
     def _clear_screen(self) -> None:
         """Our supervisor died: nobody but us can turn off what the program has turned on."""
         if self._painted:
-            os.write(STDOUT, b"\x18\x1b\\" + reset_sequence(alternate=True))
+            os.write(STDOUT, CANCEL + reset_sequence(alternate=True))
 
     def _show_ended(self) -> Outcome:
         """The end of a run that is over, from its journal."""
@@ -264,13 +264,12 @@ class _Attachment:
                     f"moat: {reason or 'detached'}; the run goes on. Come back: {back}\n"
                 )
                 return 0
-            case Exited(exit_code=None, state=state):
-                sys.stderr.write(
-                    f"moat: run {self._run.name} is {state}: its exit status is not known\n"
-                )
-                return EXIT_FAILURE
-            case Exited(exit_code=code):
+            case Exited(exit_code=int(code)):
                 return code
+            case Exited(state=state):
+                name = self._run.name
+                sys.stderr.write(f"moat: run {name} is {state}: its exit status is not known\n")
+                return EXIT_FAILURE
 
 
 def _in_foreground() -> bool:

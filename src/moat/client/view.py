@@ -11,7 +11,7 @@ import selectors
 import signal
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from moat.client import keys
 from moat.client.interrupts import Interrupts, Verdict
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 READ_BYTES: Final = 1 << 16
-# How long a key that may begin an escape is held before the program gets it.
-KEY_TIMEOUT_S: Final = 0.5
 
 HELP: Final = """
   d  detach: the run goes on          k  stop the run
@@ -226,7 +224,9 @@ class View:
             self._pass_on(data)
         elif data:
             self._act(self._keys.feed(data))
-            self._key_deadline = time.monotonic() + KEY_TIMEOUT_S if self._keys.pending else None
+            self._key_deadline = (
+                time.monotonic() + self._keys.patience if self._keys.pending else None
+            )
         else:
             self._act(self._keys.end())
             self._pass_on(b"")
@@ -349,7 +349,7 @@ class _Signals:
         self._before: dict[int, Any] = {}
         self.fd = -1
 
-    def __enter__(self) -> _Signals:
+    def __enter__(self) -> Self:
         self.fd, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         for number in self.HANDLED:

@@ -133,13 +133,13 @@ class Store:
                 for each in (folder.journal, folder.private, folder.exits):
                     each.mkdir(mode=0o700)
                 _write_durably(folder.spec, codec.dumps(spec))
-                self._insert(spec)
+                self.insert(spec)
             except BaseException:
                 shutil.rmtree(folder.root)
                 raise
         return self.get(spec.id)
 
-    def _insert(self, spec: RunSpec) -> None:
+    def insert(self, spec: RunSpec) -> None:
         try:
             self._db.execute(
                 "INSERT INTO runs (id, name, state, engine, command, workspace, interactive, tty,"

@@ -60,7 +60,7 @@ _LATE: Final = re.compile(rb"\x1b([" + _JUNK + rb"]+)")
 
 # A sequence that has no end yet.
 _UNFINISHED: Final = re.compile(
-    rb"\x1b(?:[" + _JUNK + rb" -/]*|\[[^@-~\x18\x1a\x1b]*"
+    rb"\x1b[" + _JUNK + rb"]*(?:(?:[ -/][" + _JUNK + rb" -/]*)?|\[[^@-~\x18\x1a\x1b]*"
     rb"|(?P<string>\][^\x07\x18\x1a\x1b]*|[PX^_][^\x18\x1a\x1b]*)\x1b?)\Z"
 )
 _ENDS: Final = {
@@ -136,10 +136,12 @@ class OutputFilter:
             self._held = b""
         if b"\x1b" not in data:
             return out + data if out else data
-        cut = self._unfinished_from(data)
-        if cut < len(data):
-            self._hold(data[cut:])
-            data = data[:cut]
+        cut = _unfinished_from(data)
+        beginning = _LATE.sub(_controls_first, data[cut:])
+        if beginning:
+            controls, escape, rest = beginning.partition(b"\x1b")
+            self._hold(escape + rest)
+            return out + self._whole(data[:cut]) + controls
         return out + self._whole(data)
 
     # --- characters ---
@@ -162,18 +164,6 @@ class OutputFilter:
         return data
 
     # --- holding back ---
-
-    def _unfinished_from(self, data: bytes) -> int:
-        """Where the sequence begins that does not end in `data`; its length if there is none."""
-        last = data.rfind(b"\x1b")
-        if last == len(data) - 1 and last > 0:
-            # Perhaps the first half of what ends a string.
-            before = data.rfind(b"\x1b", 0, last)
-            if before >= 0:
-                match = _UNFINISHED.match(data, before)
-                if match is not None and match["string"] is not None:
-                    return before
-        return last if _UNFINISHED.match(data, last) else len(data)
 
     def _hold(self, beginning: bytes) -> None:
         if beginning[1:2] in b"]PX^_" and len(beginning) > 1:
@@ -236,6 +226,19 @@ class OutputFilter:
         if match["control"] is not None:
             return _control(match["control"], match["final"])
         return _escape(match["escape"] or b"")
+
+
+def _unfinished_from(data: bytes) -> int:
+    """Where the sequence begins that does not end in `data`; its length if there is none."""
+    last = data.rfind(b"\x1b")
+    if last == len(data) - 1 and last > 0:
+        # Perhaps the first half of what ends a string.
+        before = data.rfind(b"\x1b", 0, last)
+        if before >= 0:
+            match = _UNFINISHED.match(data, before)
+            if match is not None and match["string"] is not None:
+                return before
+    return last if _UNFINISHED.match(data, last) else len(data)
 
 
 def _controls_first(match: re.Match[bytes]) -> bytes:

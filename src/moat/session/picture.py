@@ -32,10 +32,22 @@ _EMPTY: Final = bytes(8)
 class _Kind(NamedTuple):
     """What neighbouring cells have to share to be drawn as one piece."""
 
-    text: bool
+    written: bool
     background: Color | None
-    """Of cells without text."""
+    """Of cells that have nothing else."""
     link: bytes
+
+
+class _Row(NamedTuple):
+    """Neighbouring cells of a row."""
+
+    y: int
+    """As counted by `Space.SCREEN`."""
+    cells: RawCells
+    linked: bool
+    """Whether links are to be drawn, and there may be some."""
+    first: int = 0
+    """The column of the first cell."""
 
 
 def everything(terminal: Terminal, scrollback: int) -> bytes:
@@ -51,13 +63,15 @@ def everything(terminal: Terminal, scrollback: int) -> bytes:
     lines = _formatted(terminal, first, total - first, columns)
     out: list[bytes] = []
     for number, line in enumerate(lines):
-        linked = flags[number].links
-        out.append(_corrected(terminal, first + number, cells[number], line, linked=linked))
-        if number + 1 == len(lines):
-            break
-        if flags[number].wraps and flags[number + 1].continues:
-            out.append(_soft_break(cells[number], cells[number + 1]))
-        else:
+        soft = (
+            number + 1 < len(lines)
+            and flags[number].wraps
+            and flags[number + 1].continues
+            and _goes_on(cells[number], cells[number + 1])
+        )
+        row = _Row(first + number, cells[number], linked=flags[number].links)
+        out.append(_drawn(terminal, row, line, fill=soft))
+        if not soft and number + 1 < len(lines):
             out.append(b"\r\n")
     return b"".join(out)
 
@@ -72,7 +86,7 @@ def visible(terminal: Terminal, first: int, columns: int, rows: int) -> list[byt
     lines = _formatted(terminal, top, height, width)
     cells = terminal.cells(top, height)
     return [
-        _corrected(terminal, top + number, cells[number][:width], line, linked=False)
+        _drawn(terminal, _Row(top + number, cells[number][:width], linked=False), line)
         for number, line in enumerate(lines)
     ]
 
@@ -80,10 +94,11 @@ def visible(terminal: Terminal, first: int, columns: int, rows: int) -> list[byt
 def character(terminal: Terminal, x: int, y: int) -> tuple[int, bytes]:
     """The column where the character begins that the screen has at `x`, and what draws it."""
     top = terminal.get(Data.TOTAL_ROWS) - terminal.get(Data.ROWS)
-    row = terminal.cells(top + y, 1)[0]
-    first = x - 1 if describe(row[x]).wide is Wide.SPACER_TAIL else x
+    cells = terminal.cells(top + y, 1)[0]
+    first = x - 1 if describe(cells[x]).wide is Wide.SPACER_TAIL else x
     linked = terminal.row(y, Space.ACTIVE).links
-    return first, b"".join(_pieces(terminal, top + y, row[first : x + 1], first, linked=linked))
+    row = _Row(top + y, cells[first : x + 1], linked, first)
+    return first, b"".join(_pieces(terminal, row))
 
 
 def _formatted(terminal: Terminal, first: int, rows: int, columns: int) -> list[bytes]:
@@ -93,57 +108,59 @@ def _formatted(terminal: Terminal, first: int, rows: int, columns: int) -> list[
     return lines + [b""] * (rows - len(lines))
 
 
-def _soft_break(row: RawCells, following: RawCells) -> bytes:
-    """What is to be written between two rows so that the terminal wraps there by itself.
-
-    It does after a row that is full, before one that begins with text.
-    """
+def _goes_on(row: RawCells, following: RawCells) -> bool:
+    """Whether a terminal wraps by itself after the row, written to its end, before the following."""
     begin = describe(following[0])
     head = describe(row[-1]).wide is Wide.SPACER_HEAD
-    if not begin.text or (head and begin.wide is not Wide.WIDE):
-        return b"\r\n"
-    used = row.tobytes()[: len(row) * 8 - 8 * head].rstrip(b"\0")
-    return b" " * (len(row) - head - (len(used) + 7) // 8)
+    return begin.wide is Wide.WIDE if head else begin.text
 
 
-def _corrected(terminal: Terminal, y: int, row: RawCells, line: bytes, *, linked: bool) -> bytes:
-    """The row, drawn anew piece by piece if the formatter's line isn't right."""
-    # A wide character cut in half by the end of the row: its place stays empty.
-    cut = describe(row[-1]).wide is Wide.WIDE
-    used = row.tobytes().rstrip(b"\0")
-    wrong = not line or (b"\x1b" in line and _EMPTY in used)
-    if not (used and (cut or linked or wrong)):
-        return line
-    pieces = list(_pieces(terminal, y, row[:-1] if cut else row, linked=linked))
-    while pieces and pieces[-1].isspace():
+def _drawn(terminal: Terminal, row: _Row, line: bytes, *, fill: bool = False) -> bytes:
+    """The row, piece by piece if the formatter's line isn't right; `fill`: to its very end."""
+    cells = row.cells
+    end = describe(cells[-1]).wide
+    if end in {Wide.WIDE, Wide.SPACER_HEAD}:
+        # Half of a wide character that is cut off, or the place where one did not fit: left empty.
+        cells = cells[:-1]
+    if not cells:
+        return b""
+    used = cells.tobytes().rstrip(b"\0")
+    wrong = not line or end is Wide.WIDE or (b"\x1b" in line and _EMPTY in used)
+    if not (used and (wrong or row.linked)):
+        return line + b" " * (len(cells) - (len(used) + 7) // 8) if fill else line
+    pieces = list(_pieces(terminal, row._replace(cells=cells)))
+    while not fill and pieces and pieces[-1].isspace():
         pieces.pop()
     return b"".join(pieces)
 
 
-def _pieces(
-    terminal: Terminal, y: int, row: RawCells, first: int = 0, *, linked: bool
-) -> Iterator[bytes]:
-    """Draws cells of a row from column `first` on."""
+def _pieces(terminal: Terminal, row: _Row) -> Iterator[bytes]:
     kinds: list[_Kind] = []
-    for x, raw in enumerate(row, first):
+    for x, raw in enumerate(row.cells, row.first):
         cell = describe(raw)
         if cell.wide is Wide.SPACER_TAIL and kinds:
             kinds.append(kinds[-1])
             continue
-        link = terminal.link(x, y, Space.SCREEN) if linked and cell.link else b""
-        kinds.append(_Kind(cell.text, cell.background, link))
-    start = first
+        link = terminal.link(x, row.y, Space.SCREEN) if row.linked and cell.link else b""
+        kinds.append(_Kind(raw != 0 and cell.background is None, cell.background, link))
+    start = row.first
     for kind, cells in groupby(kinds):
         length = sum(1 for _ in cells)
-        if kind.text:
+        blank = b" " * length
+        if kind.written:
+            end = start + length - 1
             text = terminal.format(
-                Emit.VT, Region(start, y, start + length - 1, y, Space.SCREEN, rectangle=True)
+                Emit.VT, Region(start, row.y, end, row.y, Space.SCREEN, rectangle=True)
             )
-            yield b"\x1b]8;;%b\x1b\\%b%b" % (kind.link, text, _END_LINK) if kind.link else text
+            yield (
+                b"\x1b]8;;%b\x1b\\%b%b" % (kind.link, text, _END_LINK)
+                if kind.link
+                else text or blank
+            )
         elif kind.background is None:
-            yield b" " * length
+            yield blank
         else:
-            yield _PLAIN + _select(kind.background) + b" " * length + _PLAIN
+            yield _PLAIN + _select(kind.background) + blank + _PLAIN
         start += length
 
 

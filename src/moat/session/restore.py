@@ -33,14 +33,13 @@ if TYPE_CHECKING:
     from moat.session.ghostty import Extra, Terminal
 
 # What drawing relies on: plain attributes, ASCII in both charset slots, no margins, no insert mode, no
-# origin mode, autowrap, and line feeds that only go down. All while the viewer holds its picture, if
-# its terminal knows synchronized output.
+# origin mode, autowrap, and line feeds that only go down.
 _KNOWN_STATE: Final = (
-    b'\x1b[?2026h\x1b[?25l\x1b[m\x1b]8;;\x1b\\\x1b[0"q\x1b(B\x1b)B\x1b*B\x1b+B\x0f'
+    b'\x1b[?25l\x1b[m\x1b]8;;\x1b\\\x1b[0"q\x1b(B\x1b)B\x1b*B\x1b+B\x0f'
     b"\x1b[4l\x1b[20l\x1b[?6l\x1b[?69l\x1b[?7h\x1b[?5l"
 )
-# Margins go without moving the cursor, by saving it: setting them homes it.
-_NO_MARGINS: Final = b"\x1b7\x1b[r\x1b8"
+# Margins and origin mode go without moving the cursor, by saving it: each homes it.
+_NO_MARGINS: Final = b"\x1b7\x1b[?6l\x1b[?69l\x1b[r\x1b8"
 # Not CSI 2 J: some terminals move what it erases to their scrollback, with every repaint.
 _CLEAR: Final = b"\x1b[H\x1b[J"
 # xterm, ctlseqs "CSI > Pp m": modifyOtherKeys back to what the user's configuration says.
@@ -61,7 +60,7 @@ def restore(terminal: Terminal, *, scrollback: int | None, title: bytes) -> byte
     shows is kept: it is scrolled up. With `None` the viewer showed this screen or a part of it
     already: it may be on either screen, and what it shows is replaced.
     """
-    out = [_KNOWN_STATE, _begin(terminal, fresh=scrollback is not None)]
+    out = [_make_room(terminal, fresh=scrollback is not None), _KNOWN_STATE, _CLEAR]
     if terminal.mode(modes.GRAPHEME_CLUSTERS):
         out.append(b"\x1b[?%dh" % modes.GRAPHEME_CLUSTERS)
     if terminal.get(Data.ACTIVE_SCREEN):
@@ -77,12 +76,13 @@ def restore(terminal: Terminal, *, scrollback: int | None, title: bytes) -> byte
     return b"".join(out)
 
 
-def _begin(terminal: Terminal, *, fresh: bool) -> bytes:
+def _make_room(terminal: Terminal, *, fresh: bool) -> bytes:
+    # While this goes on, terminals that know synchronized output (2026) hold their picture.
     if not fresh:
-        return b"\x1b[?1049l" + _NO_MARGINS + _CLEAR
+        return b"\x1b[?2026h\x1b[?1049l" + _NO_MARGINS
     # As many line feeds as bring what is above the cursor, and nothing but that, into the scrollback,
     # whatever the cursor's row.
-    return _NO_MARGINS + b"\n" * (terminal.get(Data.ROWS) - 1) + _CLEAR
+    return b"\x1b[?2026h" + _NO_MARGINS + b"\x1b[m" + b"\n" * (terminal.get(Data.ROWS) - 1)
 
 
 def _primary_then_alternate(terminal: Terminal, scrollback: int) -> bytes:
@@ -93,8 +93,10 @@ def _primary_then_alternate(terminal: Terminal, scrollback: int) -> bytes:
         # Mode 1049 saves the cursor as it enters; the others leave the saved one alone.
         cursors = _cursor(primary) if number == 1049 else _saved_cursor(primary)
         cursors += _cursor_shape(primary)
+        # The cursor's place may be counted from margins, which the screens share.
+        cursors = _margins(primary) + cursors
         keyboard = _keyboard(primary)
-    enter = b"\x1b[?%dh\x1b[?6l\x1b[m\x1b(B\x1b)B\x0f" % number
+    enter = b"\x1b[?%dh\x1b[?6l\x1b[?69l\x1b[r\x1b[m\x1b(B\x1b)B\x0f" % number
     alternate = picture.everything(terminal, 0)
     return b"".join((drawn, keyboard, cursors, enter, _CLEAR, alternate))
 

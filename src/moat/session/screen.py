@@ -170,9 +170,9 @@ class Screen:
     def rows_vt(self, first: int, columns: int, rows: int) -> list[bytes]:
         """Rows from `first` on, cut to a viewer of another size.
 
-        Each is to be written from column 0 with plain attributes, and leaves them plain; it may end
-        before the last column, so the rest of the viewer's row is to be erased. At most `rows`, and
-        fewer where the screen ends.
+        Each is to be written from column 0 of an erased row with plain attributes, and leaves them
+        plain. (Erased before, not after: at the end of a full row that would erase its last cell.) At
+        most `rows`, and fewer where the screen ends.
         """
         return picture.visible(self._terminal, first, columns, rows)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from moat.session.journal_index import Stream
 from moat.wire import frames
 from moat.wire.frames import FrameType
+from moat.wire.terminal_reset import CANCEL
 
 if TYPE_CHECKING:
     import asyncio
@@ -28,10 +29,6 @@ STREAM_QUEUE_BYTES: Final = 256 * 1024
 CHUNK_BYTES: Final = 64 * 1024
 # Painted viewers (another size than the program's) get this many pictures a second.
 PICTURES_PER_SECOND: Final = 30
-
-# Ends whatever sequence a viewer's terminal is in the middle of: CAN (ECMA-48 8.3.6), then ST for
-# those terminals that keep string sequences open over CAN.
-_CANCEL: Final = b"\x18\x1b\\"
 
 
 class Sink(Protocol):
@@ -166,12 +163,12 @@ class TerminalViewer:
         if self.mirrors:
             leave = b"" if self._picture is None else b"\x1b[?1049l"
             self._picture = None
-            self._write(_CANCEL + leave + self._screen.restore(scrollback=scrollback))
+            self._write(CANCEL + leave + self._screen.restore(scrollback=scrollback))
         else:
             self._picture = []
             # No mode of the program's is set here: a viewer of another size looks on until it
             # types, and then it leads and is mirrored.
-            self._write(_CANCEL + b"\x1b[?1049h\x1b[m\x1b[r\x1b[2J")
+            self._write(CANCEL + b"\x1b[?1049h\x1b[m\x1b[r\x1b[2J")
             self._paint_changes()
 
     def _paint_changes(self) -> None:

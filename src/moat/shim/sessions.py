@@ -84,7 +84,7 @@ class Session:
     def take_init(self) -> bool:
         """Opens the sandbox's init: with it the whole pid namespace can be ended and waited for.
 
-        True when all has been said: bubblewrap writes its information in pieces and closes: it is whole at end of file.
+        True when all has been said: bubblewrap writes in pieces, and closes behind the last.
         """
         assert self.info is not None  # noqa: S101  it is watched only while it is there
         piece = os.read(self.info, 4096)

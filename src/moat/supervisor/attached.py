@@ -21,7 +21,7 @@ from moat.spec import TerminalSize
 from moat.wire import frames, messages, sockets, tty
 from moat.wire.frames import FrameType
 from moat.wire.messages import Exited, Failure, Hello, Welcome
-from moat.wire.terminal_reset import reset_sequence
+from moat.wire.terminal_reset import CANCEL, reset_sequence
 
 if TYPE_CHECKING:
     from moat.session.session import Session
@@ -291,7 +291,7 @@ class AttachedClient:
             return b""
         rows = min(self._viewer.size.rows, self._viewer.last_row + 1)
         below = b"" if self._viewer.alternate else b"\x1b[%d;1H\r\n" % rows
-        return reset_sequence(self._viewer.alternate) + below + _POP_TITLE
+        return reset_sequence(alternate=self._viewer.alternate) + below + _POP_TITLE
 
     def _give_terminal_back(self) -> None:
         """While the client lives it restores the line discipline itself."""
@@ -303,7 +303,7 @@ class AttachedClient:
                 # What is still queued is not worth waiting for: the terminal is about to be reset.
                 self._paint.close()
                 self._paint = None
-                _write_now(self._terminal.fd, b"\x18\x1b\\" + words)
+                _write_now(self._terminal.fd, CANCEL + words)
             else:
                 self._send(FrameType.STDOUT, words)
 
@@ -324,7 +324,7 @@ class AttachedClient:
                 self._paint.close()
                 self._paint = None
             if self._saved:
-                self._terminal.give_back(self._saved, b"\x18\x1b\\" + words)
+                self._terminal.give_back(self._saved, CANCEL + words)
         self.close()
 
     def close(self) -> None:

@@ -1,0 +1,35 @@
+"""`moat doctor`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from moat.engines.host import checks
+from moat.runs.rebuild import rebuild_index
+
+
+@click.command("doctor")
+@click.option(
+    "--rebuild-index", is_flag=True, help="Make the index of runs anew from their folders."
+)
+def command(*, rebuild_index: bool) -> int:
+    """Tell what this machine lacks for a sandbox, and what to do about it."""
+    if rebuild_index:
+        return _rebuild()
+    bad = 0
+    for check in checks():
+        sys.stdout.write(f"{'ok ' if check.ok else 'NO '} {check.name}: {check.detail}\n")
+        if not check.ok and check.remedy:
+            sys.stdout.write(f"      {check.remedy}\n")
+        bad += not check.ok
+    return 1 if bad else 0
+
+
+def _rebuild() -> int:
+    rebuilt, left_out = rebuild_index()
+    sys.stdout.write(f"{rebuilt} runs are in the new index\n")
+    for folder, why in left_out:
+        sys.stdout.write(f"left out: {folder}: {why}\n")
+    return 1 if left_out else 0

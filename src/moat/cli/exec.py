@@ -1,0 +1,79 @@
+"""`moat exec [RUN] -- COMMAND...`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from moat.cli.arguments import ask, find
+from moat.cli.run import split
+from moat.client.attach import AttachOptions, attach
+from moat.client.keys import parse_escape_keys
+from moat.config import settings as user_settings
+from moat.config.compile import parse_env
+from moat.errors import RunNotActiveError, UsageError
+from moat.runs.store import Store
+from moat.spec import TerminalSize
+
+
+@click.command("exec")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[RUN] -- COMMAND...")
+@click.option("-i", "--interactive", is_flag=True, help="Connect standard input.")
+@click.option("-t", "--tty", is_flag=True, help="Give the command a TTY.")
+@click.option("-d", "--detach", is_flag=True, help="Start it, print its session, and leave.")
+@click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]", help="Variable of the command.")
+@click.option("-w", "--workdir", metavar="PATH", help="Where it starts; default: as the run.")
+@click.option("--escape-keys", help="As of moat attach.")
+def command(  # noqa: PLR0913  an option each
+    arguments: tuple[str, ...],
+    *,
+    interactive: bool,
+    tty: bool,
+    detach: bool,
+    env: tuple[str, ...],
+    workdir: str | None,
+    escape_keys: str | None,
+) -> int:
+    """Run a further command in the sandbox of a run; the exit code is that command's."""
+    reference, words = split(arguments, sys.argv, default="")
+    if not words:
+        raise UsageError("there is no command to run", "Give one: moat exec RUN -- COMMAND")
+    if tty and not (os.isatty(1) and (os.isatty(0) or not interactive)):
+        raise UsageError("this is not a terminal, but a TTY was asked for", "Leave out -t")
+    with Store() as store:
+        settings = user_settings.load(store.home)
+        keys = parse_escape_keys(settings.escape_keys if escape_keys is None else escape_keys)
+        run = find(store, reference or None)
+        if run.ended:
+            raise RunNotActiveError(f"run {run.name} is {run.state}: there is no sandbox any more")
+        size = _size() if tty else TerminalSize()
+        started = ask(store, run).post(
+            "/v1/exec",
+            command=list(words),
+            tty=tty,
+            interactive=interactive,
+            env=parse_env(env),
+            workdir=workdir,
+            columns=size.columns,
+            rows=size.rows,
+        )
+        if detach:
+            sys.stdout.write(f"{started['session']}\n")
+            return 0
+        options = AttachOptions(
+            session=started["session"],
+            interactive=interactive,
+            tty=tty,
+            escape_keys=keys,
+            fresh=True,
+            interrupt_window=settings.interrupt_window,
+        )
+        return attach(store, run, options)
+
+
+def _size() -> TerminalSize:
+    from moat.client.terminal import LocalTerminal  # noqa: PLC0415
+
+    return LocalTerminal(0 if os.isatty(0) else 1, 1).size()

@@ -1,0 +1,33 @@
+"""`moat inspect`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from moat.cli.arguments import ask, find, run_argument
+from moat.cli.output import print_json
+from moat.errors import RunNotActiveError
+from moat.runs.store import Store
+
+
+@click.command("inspect")
+@run_argument()
+def command(run: str | None) -> None:
+    """Print a run as one JSON object. Of variables the names alone."""
+    with Store() as store:
+        found = find(store, run)
+        known = found.as_json()
+        if not found.ended:
+            try:
+                known = ask(store, found).get("/v1/run")
+            except RunNotActiveError:
+                known = store.get(found.id).as_json()
+        spec = asdict(store.spec(found.id))
+        also = ("workdir", "mounts", "exclude", "limits", "timeout", "keep", "writable_git")
+        print_json(
+            known
+            | {name: spec[name] for name in also}
+            | {"env": sorted(spec["env"]), "folder": str(store.folder(found.id).root)}
+        )

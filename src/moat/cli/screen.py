@@ -1,0 +1,29 @@
+"""`moat screen`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from moat.cli.arguments import find, run_argument
+from moat.cli.output import print_json
+from moat.client.screens import screen_of_run
+from moat.errors import UsageError
+from moat.runs.store import Store
+
+
+@click.command("screen")
+@run_argument()
+@click.option("--json", "as_json", is_flag=True, help="Rows, cursor, size, title and modes.")
+@click.option("--html", is_flag=True, help="With colours, for a browser.")
+def command(run: str | None, *, as_json: bool, html: bool) -> None:
+    """Print what the terminal of a run shows now, or showed last."""
+    if as_json and html:
+        raise UsageError("--json and --html exclude each other")
+    with Store() as store:
+        found = find(store, run)
+        if as_json:
+            print_json(screen_of_run(store, found, "json"))
+        else:
+            sys.stdout.write(f"{screen_of_run(store, found, 'html' if html else 'text')}\n")

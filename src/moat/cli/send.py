@@ -1,0 +1,35 @@
+"""`moat send`."""
+
+from __future__ import annotations
+
+import base64
+import sys
+
+import click
+
+from moat.cli.arguments import RunReference, ask
+from moat.client.named_keys import encode_key
+from moat.errors import RunNotActiveError, UsageError
+from moat.runs.store import Store
+
+PIECE = 1 << 20
+
+
+@click.command("send")
+@click.argument("run", type=RunReference(), metavar="RUN")
+@click.argument("text", required=False)
+@click.option("-k", "--key", "keys", multiple=True, help="Enter, Tab, Esc, Up, C-c, F5, ...")
+@click.option("--stdin", "from_stdin", is_flag=True, help="Send standard input.")
+def command(run: str, text: str | None, keys: tuple[str, ...], *, from_stdin: bool) -> None:
+    """Type TEXT, then the keys, into a run; returns when the program's side has taken them."""
+    if from_stdin == (text is not None or bool(keys)):
+        raise UsageError("say what to send: TEXT, --key or --stdin")
+    data = (text or "").encode() + b"".join(encode_key(key) for key in keys)
+    with Store() as store:
+        found = store.find(run)
+        if found.ended:
+            raise RunNotActiveError(f"run {found.name} is {found.state}: nobody reads there")
+        supervisor = ask(store, found)
+        pieces = iter(lambda: sys.stdin.buffer.read(PIECE), b"") if from_stdin else iter([data])
+        for piece in pieces:
+            supervisor.post("/v1/send", data=base64.b64encode(piece).decode())

@@ -1,0 +1,30 @@
+"""`moat stop`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from moat.cli.arguments import ask, find, run_argument, signal_number
+from moat.cli.output import progress
+from moat.errors import RunNotActiveError
+from moat.runs.store import Store
+from moat.spec.units import parse_duration
+
+
+@click.command("stop")
+@run_argument()
+@click.option("-t", "--timeout", metavar="DURATION", help="Patience before the kill; default 10s.")
+@click.option("-s", "--signal", "signal_name", help="First signal; default TERM.")
+def command(run: str | None, timeout: str | None, signal_name: str | None) -> None:
+    """Ask a run's command to end, and kill it when it does not."""
+    number = None if signal_name is None else signal_number(signal_name)
+    patience = None if timeout is None else parse_duration(timeout)
+    with Store() as store:
+        found = find(store, run)
+        if found.ended:
+            raise RunNotActiveError(f"run {found.name} is {found.state} already")
+        progress(f"stopping {found.name} ...")
+        ask(store, found).post("/v1/stop", signal=number, timeout=patience)
+        sys.stdout.write(f"{found.name}\n")

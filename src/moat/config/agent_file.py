@@ -1,0 +1,73 @@
+"""`agent.yaml` (or `moat.yaml`): how a project wants to be run.
+
+The agent in the sandbox can write the workspace, and so this file where there was none. What it says
+may therefore give a run less than the command line can: it can't mount what lies outside the
+workspace.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from moat.config.document import Field, read
+from moat.config.names import check_name
+from moat.errors import UsageError
+from moat.spec.units import parse_duration, parse_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+NAMES: Final = ("agent.yaml", "moat.yaml")
+
+
+def _positive(value: float) -> None:
+    if value <= 0:
+        raise ValueError(f"{value} is not more than zero")
+
+
+def _inside(paths: list[str]) -> None:
+    for path in paths:
+        if path.startswith("/") or ".." in path.split("/"):
+            raise ValueError(f"{path!r} is not a path below the workspace")
+
+
+FIELDS: Final[Mapping[str, Field]] = {
+    "name": Field("string", "Name of the runs; a number is added while it is taken.", check_name),
+    "command": Field("command", "What to run where the command line says nothing."),
+    "interactive": Field("boolean", "Connect standard input, as -i does."),
+    "env": Field("map", "Variables of the command."),
+    "mounts": Field("strings", "Folders of the workspace shown elsewhere, too: SRC:DST[:ro|rw]."),
+    "exclude": Field(
+        "strings", "Paths below the workspace that the sandbox must not see.", _inside
+    ),
+    "limits": Field(
+        "object",
+        "Upper bounds for everything in the sandbox together.",
+        fields={
+            "memory": Field(
+                "quantity", "Bytes, or like 512m or 2g.", lambda v: parse_memory(str(v))
+            ),
+            "cpus": Field("number", "CPU seconds per second.", _positive),
+            "pids": Field("integer", "Processes and threads.", _positive),
+            "timeout": Field(
+                "quantity", "Stop the run after so long: 30m, 2h.", lambda v: parse_duration(str(v))
+            ),
+        },
+    ),
+}
+
+
+def find(workspace: Path) -> Path | None:
+    """The project's file. Raises `UsageError` for two of them, and for one that is a link."""
+    found = [workspace / name for name in NAMES if os.path.lexists(workspace / name)]
+    if len(found) > 1:
+        raise UsageError(f"both {found[0]} and {found[1]} exist", "Keep one of them")
+    if found and found[0].is_symlink():
+        raise UsageError(f"{found[0]} is a symbolic link", "Put the file itself there")
+    return found[0] if found else None
+
+
+def load(path: Path) -> dict[str, Any]:
+    return read(path, FIELDS)

@@ -1,0 +1,199 @@
+"""Command line, `agent.yaml` and settings → `RunSpec`.
+
+Everything that can be wrong is found here, before anything exists.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from moat.config import agent_file, names
+from moat.errors import NameTakenError, UsageError
+from moat.spec import Limits, Mount, RunId, RunSpec, TerminalSize
+from moat.spec.units import parse_duration, parse_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Sequence
+
+    from moat.config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What the command line says; `None` and empty where it says nothing."""
+
+    path: str = "."
+    command: tuple[str, ...] = ()
+    name: str | None = None
+    interactive: bool | None = None
+    tty: bool = False
+    env: tuple[str, ...] = ()
+    mounts: tuple[str, ...] = ()
+    workdir: str | None = None
+    engine: str | None = None
+    keep: bool = False
+    memory: str | None = None
+    cpus: float | None = None
+    pids: int | None = None
+    timeout: str | None = None
+    writable_git: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the caller's terminal and store are like."""
+
+    stdin_is_terminal: bool = False
+    stdout_is_terminal: bool = False
+    size: TerminalSize = field(default_factory=TerminalSize)
+    taken_names: Container[str] = field(default_factory=frozenset[str])
+
+
+def compile_spec(wishes: Wishes, settings: Settings, around: Surroundings) -> RunSpec:
+    """Raises `UsageError` or `NameTakenError`; changes nothing."""
+    workspace = _workspace(wishes.path)
+    found = agent_file.find(workspace)
+    file: dict[str, Any] = {} if found is None else agent_file.load(found)
+    limits: dict[str, Any] = file.get("limits", {})
+    interactive = wishes.interactive
+    if interactive is None:
+        interactive = bool(file.get("interactive", False))
+    timeout = wishes.timeout or limits.get("timeout")
+    memory = wishes.memory or limits.get("memory")
+    return RunSpec(
+        id=RunId(names.new_id()),
+        name=_name(wishes, file, around.taken_names),
+        command=wishes.command or _command(file, workspace),
+        workspace=str(workspace),
+        workdir=_workdir(wishes.workdir),
+        created_at=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        env=file.get("env", {}) | parse_env(wishes.env),
+        host_path=os.environ.get("PATH", os.defpath),
+        mounts=(*_own_mounts(file, workspace), *(parse_mount(each) for each in wishes.mounts)),
+        exclude=tuple(file.get("exclude", ())),
+        writable_git=wishes.writable_git,
+        interactive=interactive,
+        tty=_tty(wishes, around, interactive=interactive),
+        size=around.size,
+        limits=Limits(
+            memory=None if memory is None else parse_memory(str(memory)),
+            cpus=wishes.cpus or limits.get("cpus"),
+            pids=wishes.pids or limits.get("pids"),
+        ),
+        engine=_engine(wishes.engine),
+        keep=wishes.keep,
+        timeout=None if timeout is None else parse_duration(str(timeout)),
+        stop_timeout=settings.stop_timeout,
+        scrollback=settings.scrollback,
+        journal_limit=settings.journal_limit,
+    )
+
+
+def parse_mount(text: str) -> Mount:
+    """`SRC:DST[:ro|rw]`; the source is made absolute, and must exist."""
+    parts = text.split(":")
+    mode = parts.pop() if len(parts) == 3 else "rw"
+    if len(parts) != 2 or not all(parts):
+        raise UsageError(f"{text!r} is not a mount", "Write SRC:DST, SRC:DST:ro or SRC:DST:rw")
+    if mode not in ("ro", "rw"):
+        raise UsageError(f"{text!r}: {mode!r} is neither ro nor rw")
+    source = Path(parts[0]).expanduser().absolute()
+    if not source.exists():
+        raise UsageError(f"mount source {source} does not exist")
+    if not parts[1].startswith("/"):
+        raise UsageError(f"mount target {parts[1]!r} is not an absolute path")
+    return Mount(str(source), parts[1], mode)
+
+
+def _workspace(path: str) -> Path:
+    workspace = Path(path).expanduser().absolute()
+    try:
+        resolved = workspace.resolve(strict=True)
+        os.listdir(resolved)  # noqa: PTH208  asks for the right to read
+    except NotADirectoryError:
+        raise UsageError(f"{path} is not a folder", "Name the project's folder") from None
+    except OSError as exc:
+        raise UsageError(
+            f"{path} can't be read: {exc.strerror}",
+            "A command goes behind --, as in: moat run -- COMMAND",
+        ) from None
+    return resolved
+
+
+def _name(wishes: Wishes, file: dict[str, Any], taken: Container[str]) -> str:
+    if wishes.name is not None:
+        names.check_name(wishes.name)
+        if wishes.name in taken:
+            raise NameTakenError(
+                f"a run named {wishes.name} exists",
+                f"Choose another --name, or remove it: moat destroy {wishes.name}",
+            )
+        return wishes.name
+    if "name" in file:
+        return names.numbered(file["name"], taken)
+    return names.new_name(taken)
+
+
+def _command(file: dict[str, Any], workspace: Path) -> tuple[str, ...]:
+    given: str | list[str] | None = file.get("command")
+    if not given:
+        raise UsageError(
+            "there is no command to run",
+            f"Give one: moat run -- COMMAND, or `command:` in {workspace / 'agent.yaml'}",
+        )
+    return tuple(shlex.split(given) if isinstance(given, str) else given)
+
+
+def _workdir(given: str | None) -> str:
+    if given is None:
+        return "/workspace"
+    return given if given.startswith("/") else os.path.normpath(f"/workspace/{given}")
+
+
+def parse_env(given: Sequence[str]) -> dict[str, str]:
+    """`K=V`, and `K` for a variable of the caller's own."""
+    variables: dict[str, str] = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not name:
+            raise UsageError(f"{each!r} is not a variable", "Write -e NAME=VALUE or -e NAME")
+        if equals:
+            variables[name] = value
+        elif name in os.environ:
+            variables[name] = os.environ[name]
+        else:
+            raise UsageError(f"-e {name}: there is no such variable here", f"Write {name}=VALUE")
+    return variables
+
+
+def _own_mounts(file: dict[str, Any], workspace: Path) -> list[Mount]:
+    mounts: list[Mount] = []
+    for text in file.get("mounts", ()):
+        source, _, rest = str(text).partition(":")
+        mount = parse_mount(f"{workspace / source}:{rest}")
+        if not Path(mount.source).resolve().is_relative_to(workspace):
+            raise UsageError(
+                f"agent.yaml mounts {source!r}, which is not in the workspace",
+                f"The agent could have written that. If you want it: moat run -m {text}",
+            )
+        mounts.append(mount)
+    return mounts
+
+
+def _tty(wishes: Wishes, around: Surroundings, *, interactive: bool) -> bool:
+    if wishes.tty and not around.stdout_is_terminal:
+        raise UsageError("stdout is not a terminal, but a TTY was asked for", "Leave out -t")
+    if wishes.tty and interactive and not around.stdin_is_terminal:
+        raise UsageError("stdin is not a terminal, but a TTY was asked for", "Leave out -t")
+    return wishes.tty or (interactive and around.stdin_is_terminal and around.stdout_is_terminal)
+
+
+def _engine(given: str | None) -> str:
+    if given not in (None, "bubblewrap"):
+        raise UsageError(f"there is no engine {given!r}", "This version has one: bubblewrap")
+    return "bubblewrap"

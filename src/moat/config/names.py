@@ -1,0 +1,59 @@
+"""Names of runs: what one may look like, and new ones."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import TYPE_CHECKING, Final
+
+from moat.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
+_ID: Final = re.compile(r"[0-9a-f]{12}")
+
+_QUALITIES: Final = (
+    "able bold brave bright brisk calm clear clever cosy daring deft eager early fair fine fleet"
+    " frank fresh gentle glad golden good grand green happy hardy honest jolly keen kind lively"
+    " lucid lucky merry mild neat nimble noble patient plain proud quick quiet rapid ready sharp"
+    " silent sleek smart solid steady still stout sunny swift tidy true vivid warm wise witty"
+).split()
+_ANIMALS: Final = (
+    "badger beaver bison bittern carp cat crane crow deer dove duck eagle eel egret falcon ferret"
+    " finch fox frog gecko goose hare hawk heron horse ibis jackdaw kestrel lark lizard lynx magpie"
+    " marten mole moose newt otter owl perch pike plover rabbit raven robin rook salmon seal shrew"
+    " snipe sparrow squirrel stoat stork swallow swan swift tern toad trout viper wagtail weasel"
+    " wolf wren"
+).split()
+
+
+def check_name(name: str) -> str:
+    """The name; raises `UsageError` where it can't be one."""
+    if not _NAME.fullmatch(name) or _ID.fullmatch(name):
+        raise UsageError(
+            f"{name!r} can't be the name of a run",
+            "Use lower-case letters, digits, '.', '_' and '-', 63 at most (and nothing like an id)",
+        )
+    return name
+
+
+def new_id() -> str:
+    return secrets.token_hex(6)
+
+
+def new_name(taken: Container[str]) -> str:
+    """Two words, and a number once those are taken."""
+    name = f"{secrets.choice(_QUALITIES)}-{secrets.choice(_ANIMALS)}"
+    return name if name not in taken else numbered(name, taken)
+
+
+def numbered(name: str, taken: Container[str]) -> str:
+    """The name itself while it is free, then with the first free number."""
+    if name not in taken:
+        return name
+    number = 2
+    while f"{name}-{number}" in taken:
+        number += 1
+    return f"{name}-{number}"

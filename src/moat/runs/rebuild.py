@@ -1,0 +1,52 @@
+"""A new index from the folders of the runs, where `moat.db` is damaged."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+from moat.errors import MoatError, StoreError
+from moat.paths import RunFolder, moat_home
+from moat.runs.states import State
+from moat.runs.store import Store
+from moat.spec import RunSpec, codec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def rebuild_index(home: Path | None = None) -> tuple[int, list[tuple[str, str]]]:
+    """Moves the old index aside; (how many runs the new one has, what was left out and why).
+
+    A run whose exit status is on disk is stopped; any other is entered as running, and the
+    supervisor that its next command starts finds out.
+    """
+    home = home or moat_home()
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    for name in ("moat.db", "moat.db-wal", "moat.db-shm"):
+        path = home / name
+        if path.exists():
+            path.rename(path.with_name(f"{name}.damaged-{stamp}"))
+    rebuilt, left_out = 0, list[tuple[str, str]]()
+    with Store(home) as store:
+        for root in sorted((home / "runs").iterdir()) if (home / "runs").is_dir() else ():
+            try:
+                _enter(store, RunFolder(root))
+                rebuilt += 1
+            except (MoatError, OSError, ValueError) as exc:
+                left_out.append((str(root), str(exc)))
+    return rebuilt, left_out
+
+
+def _enter(store: Store, folder: RunFolder) -> None:
+    spec: RunSpec = codec.loads(folder.spec.read_text())
+    if spec.id != folder.id:
+        raise StoreError(f"its specification is that of run {spec.id}")
+    store.insert(spec)
+    record = folder.exits / "main.json"
+    if record.exists():
+        exit_code = int(json.loads(record.read_text())["exit_code"])
+        store.update(spec.id, state=State.STOPPED, exit_code=exit_code)
+    else:
+        store.update(spec.id, state=State.RUNNING)
