@@ -131,7 +131,7 @@ class Bubblewrap:
             "env": layout.environment(self._spec, tty=what.tty) | what.env,
             "workdir": what.workdir,
             "tty": what.tty,
-            "stdin": what.stdin,
+            "stdin": what.stdin or what.tty,
             "size": [what.size.columns, what.size.rows],
             "seccomp": seccomp.program(platform.machine()).hex(),
             "limits": limits.rlimits(self._spec.limits),

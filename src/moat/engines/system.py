@@ -90,7 +90,7 @@ def show_system(mounts: Mounts, spec: RunSpec, private: Path) -> None:
         elif folder.is_dir():
             mounts.read_only(folder, folder)
     _show_settings(mounts, spec, private / "etc")
-    _show_kernel(mounts, private)
+    _show_kernel(mounts, private, tty=spec.tty)
     for name, target in (("tmp", "/tmp"), ("var-tmp", "/var/tmp"), ("home", HOME)):  # noqa: S108  the sandbox's own
         source = private / name
         source.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -115,7 +115,7 @@ def blank_folder(private: Path) -> Path:
     return blank
 
 
-def _show_kernel(mounts: Mounts, private: Path) -> None:
+def _show_kernel(mounts: Mounts, private: Path, *, tty: bool) -> None:
     mounts.processes("/proc")
     for name in _READ_ONLY_IN_PROC:
         source = Path("/proc", name)
@@ -128,6 +128,9 @@ def _show_kernel(mounts: Mounts, private: Path) -> None:
         elif source.exists():
             mounts.read_only(blank_file(private), source)
     mounts.devices("/dev")
+    if tty:
+        # Where the shim puts the command's terminal; see `shim.sessions`.
+        mounts.read_only(blank_file(private), "/dev/console")
     mounts.memory("/dev/shm", size=_DEVICE_MEMORY, mode=0o1777)  # noqa: S108  the sandbox's own
     # Bubblewrap's /dev is a tmpfs without a bound; the devices in it are mounts of their own.
     mounts.freeze("/dev")

@@ -35,6 +35,8 @@ _MAX_DESCRIPTORS = 250  # SCM_MAX_FD is 253
 
 def main(listener: int, exits: str) -> None:
     """Serves until the supervisor says that nothing is needed any more."""
+    # It came over spawn, and must not go on to a command.
+    os.set_inheritable(listener, False)
     linux.adopt_orphans()
     problem: str | None = None
     try:

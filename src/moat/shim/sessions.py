@@ -148,14 +148,7 @@ def launch(name: str, wish: dict[str, Any], given: list[int]) -> Session:
     `wish`: `sandbox` (bubblewrap's own argv up to `--`), `command`, `tty`, `stdin`, `size`, `numbers`
     (under which bubblewrap finds `given`), `limits`, `processors`, `cgroup`.
     """
-    ctty = "-c" if wish["tty"] else ""
-    argv = [
-        *wish["sandbox"],
-        *("--info-fd", str(_INFO), "--", "/bin/sh", "-c", _TRAMPOLINE.format(ctty=ctty), "moat"),
-        *wish["command"],
-    ]
     info_read, info_write = os.pipe()
-
     shim = os.getpid()
 
     def become(ends: _Ends) -> NoReturn:
@@ -169,6 +162,9 @@ def launch(name: str, wish: dict[str, Any], given: list[int]) -> Session:
         spawn.place(placed)
         spawn.reset_signals()
         spawn.apply_limits(wish["limits"], wish["processors"])
+        argv = [*wish["sandbox"], *_console(wish), "--info-fd", str(_INFO), "--"]
+        ctty = "-c" if wish["tty"] else ""
+        argv += ["/bin/sh", "-c", _TRAMPOLINE.format(ctty=ctty), "moat", *wish["command"]]
         os.execv(argv[0], argv)
 
     try:
@@ -177,6 +173,11 @@ def launch(name: str, wish: dict[str, Any], given: list[int]) -> Session:
         return session
     finally:
         os.close(info_write)
+
+
+def _console(wish: dict[str, Any]) -> tuple[str, ...]:
+    """The pty is of the host's /dev/pts, and the sandbox has its own: here ttyname(3) finds it."""
+    return ("--dev-bind", os.ttyname(_STDOUT), "/dev/console") if wish["tty"] else ()
 
 
 def enter(name: str, wish: dict[str, Any], sandbox: Session) -> Session:
