@@ -2,134 +2,152 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from moat.cli.arguments import find, run_argument
-from moat.client import logs
+from moat.cli.recorded import RecordedOutput
 from moat.errors import UsageError
 from moat.runs.store import Store
+from moat.session import transcript
 from moat.session.journal import JournalReader
 from moat.session.journal_index import Stream
+from moat.session.transcript import Lines, Written
 from moat.spec.units import parse_duration
+from moat.wire.messages import MAIN_SESSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from moat.runs.store import Run
 
-_FDS = {Stream.STDOUT: 1, Stream.STDERR: 2}
+STREAMS: Final = {"stdout": Stream.STDOUT, "stderr": Stream.STDERR}
 
 
 @click.command("logs")
 @run_argument()
-@click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
+@click.option("-f", "--follow", "follows", is_flag=True, help="Go on with what is written next.")
 @click.option("-n", "--lines", "count", type=click.IntRange(min=0), help="The last so many lines.")
 @click.option("--since", metavar="TIME", help="From then on: 10m (ago), or an RFC 3339 time.")
 @click.option("--timestamps", is_flag=True, help="Begin each line with its time (UTC).")
-@click.option("--stream", type=click.Choice(["stdout", "stderr"]), help="This stream alone.")
-@click.option("--session", default="main", help="Of a moat exec: exec-1, exec-2, ...")
+@click.option("--stream", type=click.Choice(list(STREAMS)), help="This stream alone.")
+@click.option("--session", default=MAIN_SESSION, help="Of a moat exec: exec-1, exec-2, ...")
 def command(  # noqa: PLR0913  an option each
     run: str | None,
     *,
-    follow: bool,
+    follows: bool,
     count: int | None,
     since: str | None,
     timestamps: bool,
     stream: str | None,
     session: str,
-) -> int:
-    """Print what a run has written, to the last byte; stderr goes to stderr."""
-    streams = [each for each in Stream if stream in (None, logs.NAMES[each])]
+) -> None:
+    """Print what a run has written, to the last byte: its stderr to stderr, all else to stdout.
+
+    On a terminal, sequences that would act on the terminal itself (its clipboard, its answers) are
+    left out.
+    """
+    moment = None if since is None else moment_of(since, time.time())
+    if follows and session != MAIN_SESSION:
+        raise UsageError("-f follows the run's own command, not a moat exec", "leave out --session")
     with Store() as store:
         found = find(store, run)
-        journal = JournalReader(store.folder(found.id).journal / session)
-        if not journal.segments() and session != "main":
+        reader = JournalReader(store.folder(found.id).journal / session)
+        if session != MAIN_SESSION and not reader.segments():
             raise UsageError(f"run {found.name} has no session {session!r}")
-        ends = {each: journal.end(each) for each in Stream}
-        if since is None and count is None and not timestamps:
-            _copy(journal, streams)
-        else:
-            _select(journal, streams, count=count, since=since, timestamps=timestamps)
-        if follow and not found.ended:
-            return _follow(store, found, ends, streams, timestamps=timestamps)
-    return 0
+        with RecordedOutput(tty=found.tty) as output:
+            printer = Printer(output, timestamps=timestamps, only=STREAMS.get(stream or ""))
+            start = _start(reader, count, moment)
+            end = transcript.ends(reader)
+            printer.print_all(transcript.events(reader, start, end))
+            if follows:
+                _follow(store, found, reader, printer, end)
+            printer.print_unfinished()
 
 
-def _copy(journal: JournalReader, streams: list[Stream]) -> None:
-    """Everything, in the order of the index where there are two streams."""
-    if len(streams) == 1 or not journal.end(Stream.STDERR):
-        for stream in streams:
-            for _, data in journal.chunks(stream, size=1 << 18):
-                _write(stream, data)
-        return
-    for _, data, stream in logs.recorded(journal):
-        _write(stream, data)
+def moment_of(text: str, now: float) -> float:
+    """Seconds since the epoch: of a time (RFC 3339; local without a zone), or so long before `now`."""
+    from datetime import datetime  # noqa: PLC0415  not for every `moat logs`
+
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        pass  # not a point in time, so it must be a length
+    try:
+        return now - parse_duration(text)
+    except UsageError:
+        raise UsageError(
+            f"--since {text!r} is neither a time nor a length of time",
+            "write it like 10m, 1h30m or 2026-01-31T12:00:00Z",
+        ) from None
 
 
-def _select(
-    journal: JournalReader,
-    streams: list[Stream],
-    *,
-    count: int | None,
-    since: str | None,
-    timestamps: bool,
-) -> None:
-    first = 0.0 if since is None else _time(since)
-    chosen: Iterable[tuple[float, bytes, Stream]] = (
-        line
-        for line in logs.lines(logs.recorded(journal))
-        if line[2] in streams and line[0] >= first
-    )
+def _start(reader: JournalReader, count: int | None, moment: float | None) -> transcript.Offsets:
+    start = transcript.starts(reader)
     if count is not None:
-        chosen = deque(chosen, maxlen=count)
-    for when, line, stream in chosen:
-        _write(stream, (logs.timestamp(when) if timestamps else b"") + line)
+        start = transcript.last_lines(reader, count)
+    if moment is not None:
+        late = transcript.since(reader, moment)
+        start = {stream: max(start[stream], late[stream]) for stream in Stream}
+    return start
 
 
 def _follow(
-    store: Store, run: Run, ends: dict[Stream, int], streams: list[Stream], *, timestamps: bool
-) -> int:
+    store: Store, run: Run, reader: JournalReader, printer: Printer, at: transcript.Offsets
+) -> None:
     from moat.client.attach import follow  # noqa: PLC0415  for -f alone
 
-    by_name = {name: stream for stream, name in logs.NAMES.items()}
-    at_line_start = dict.fromkeys(Stream, True)
-
     def write(name: str, data: bytes) -> None:
-        stream = by_name[name]
-        if stream not in streams:
+        at[STREAMS[name]] += len(data)
+        printer.print(Written(time.time(), STREAMS[name], data))
+
+    follow(store, run, {name: at[stream] for name, stream in STREAMS.items()}, write)
+    # What came after we had read, of a run that ended before we could follow it.
+    printer.print_all(transcript.events(reader, at, transcript.ends(reader)))
+
+
+class Printer:
+    """Chooses a stream and stamps lines."""
+
+    def __init__(self, output: RecordedOutput, *, timestamps: bool, only: Stream | None) -> None:
+        self._output = output
+        self._only = only
+        self._lines = Lines() if timestamps else None
+        self._within_line: set[Stream] = set()
+
+    def print_all(self, events: Iterable[transcript.Event]) -> None:
+        for event in events:
+            if isinstance(event, Written):
+                self.print(event)
+
+    def print(self, piece: Written) -> None:
+        if self._only not in (None, piece.stream):
             return
-        if timestamps:
-            stamp = logs.timestamp(time.time())
-            first = stamp if at_line_start[stream] else b""
-            at_line_start[stream] = data.endswith(b"\n")
-            body = data[:-1] if at_line_start[stream] else data
-            end = b"\n" if at_line_start[stream] else b""
-            data = first + body.replace(b"\n", b"\n" + stamp) + end
-        _write(stream, data)
+        if self._lines is None:
+            self._output.write(piece.stream, piece.data)
+        else:
+            for line in self._lines.feed(piece):
+                self._print_line(line)
 
-    return follow(store, run, {logs.NAMES[each]: ends[each] for each in Stream}, write)
+    def print_unfinished(self) -> None:
+        """The lines that were held back for their end."""
+        for line in self._lines.rest() if self._lines is not None else ():
+            self._print_line(line)
+
+    def _print_line(self, line: Written) -> None:
+        """With its time, unless it is the next part of a long one."""
+        stamp = b"" if line.stream in self._within_line else timestamp(line.time)
+        self._output.write(line.stream, stamp + line.data)
+        if line.data.endswith(b"\n"):
+            self._within_line.discard(line.stream)
+        else:
+            self._within_line.add(line.stream)
 
 
-def _write(stream: Stream, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(_FDS[stream], view) :]
-
-
-def _time(text: str) -> float:
-    """Seconds since the epoch, of a time or of so long ago."""
-    if text[:4].isdigit() and "-" in text:
-        from datetime import datetime  # noqa: PLC0415  rarely given
-
-        try:
-            return datetime.fromisoformat(text).timestamp()
-        except ValueError:
-            raise UsageError(
-                f"{text!r} is not a time", "Write 10m, or 2026-01-31T12:00:00Z"
-            ) from None
-    return time.time() - parse_duration(text)
+def timestamp(seconds: float) -> bytes:
+    """RFC 3339 in UTC, with milliseconds and a space."""
+    milliseconds = int(seconds * 1000)
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(milliseconds // 1000))
+    return f"{whole}.{milliseconds % 1000:03}Z ".encode()

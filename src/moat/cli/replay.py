@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import os
+import signal
 import sys
 import threading
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from moat.cli.arguments import RunReference
-from moat.client import logs
+from moat.cli.recorded import RecordedOutput
+from moat.errors import UsageError
 from moat.runs.store import Store
-from moat.session.asciicast import events, lines
+from moat.session import transcript
 from moat.session.journal import JournalReader
-from moat.session.journal_index import Resized, Stream
-from moat.spec import TerminalSize
-from moat.wire.terminal_reset import reset_sequence
+from moat.session.transcript import Written
+from moat.wire.messages import MAIN_SESSION
 
 if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
     from moat.runs.store import Run
+    from moat.session.transcript import Event
 
 # Nobody wants to sit through a night.
-LONGEST_PAUSE_S = 3.0
+LONGEST_PAUSE_S: Final = 3.0
 
 
 @click.command("replay")
@@ -31,46 +35,59 @@ LONGEST_PAUSE_S = 3.0
     "--speed", type=click.FloatRange(min=0), default=1.0, help="2 is twice as fast; 0: at once."
 )
 @click.option("--cast", is_flag=True, help="Write an asciicast v3 recording to stdout instead.")
-@click.option("--session", default="main", help="Of a moat exec: exec-1, exec-2, ...")
+@click.option("--session", default=MAIN_SESSION, help="Of a moat exec: exec-1, exec-2, ...")
 def command(run: str, *, speed: float, cast: bool, session: str) -> None:
-    """Play a run's output back in its own time; pauses are cut to 3 seconds."""
+    """Play a run's output back in its own time; pauses are cut to 3 seconds. Ctrl-C ends it."""
     with Store() as store:
         found = store.find(run)
-        journal = JournalReader(store.folder(found.id).journal / session)
+        reader = JournalReader(store.folder(found.id).journal / session)
+        if session != MAIN_SESSION and not reader.segments():
+            raise UsageError(f"run {found.name} has no session {session!r}")
+        events = transcript.events(reader, transcript.starts(reader), transcript.ends(reader))
         if cast:
-            _record(found, journal)
+            _write_cast(store, found, reader, events)
         else:
-            _play(journal, speed, tty=found.tty)
+            with _ended_by_signals(), RecordedOutput(tty=found.tty) as output:
+                _play(events, speed, output)
 
 
-def _play(journal: JournalReader, speed: float, *, tty: bool) -> None:
+def _play(events: Iterable[Event], speed: float, output: RecordedOutput) -> None:
     # An event that never comes: waiting for it, unlike sleeping, is ended by Ctrl-C at once.
     never = threading.Event()
     before: float | None = None
+    for event in events:
+        if not isinstance(event, Written):
+            continue
+        if speed and before is not None and event.time > before:
+            never.wait(min(LONGEST_PAUSE_S, (event.time - before) / speed))
+        before = event.time
+        output.write(event.stream, event.data)
+
+
+def _write_cast(store: Store, run: Run, reader: JournalReader, events: Iterable[Event]) -> None:
+    from moat.session import asciicast  # noqa: PLC0415  for --cast alone
+
+    segments = reader.segments()
+    recording = asciicast.Recording(
+        size=segments[0].header.size if segments else store.spec(run.id).size,
+        command=" ".join(run.command),
+        title=run.name,
+        exit_code=run.exit_code,
+    )
+    for line in asciicast.lines(recording, events):
+        sys.stdout.write(line)
+
+
+@contextmanager
+def _ended_by_signals() -> Generator[None]:
+    """So that the terminal is given back also when we are told to go."""
+
+    def leave(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = {each: signal.signal(each, leave) for each in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        for when, data, stream in logs.recorded(journal):
-            if before is not None and speed:
-                never.wait(min(LONGEST_PAUSE_S, max(0.0, when - before) / speed))
-            before = when
-            view = memoryview(data)
-            while view:
-                view = view[os.write(1 if stream is Stream.STDOUT else 2, view) :]
+        yield
     finally:
-        if tty and os.isatty(1):
-            os.write(1, reset_sequence(alternate=True))
-
-
-def _record(run: Run, journal: JournalReader) -> None:
-    sizes = [record.size for record in journal.records() if isinstance(record, Resized)]
-    header = {"title": run.name, "command": " ".join(run.command)}
-
-    def read(stream: Stream, start: int, end: int) -> bytes:
-        return b"".join(
-            data[: max(0, end - offset)]
-            for offset, data in journal.chunks(stream, start)
-            if offset < end
-        )
-
-    recorded = ((when, what) for when, what, _ in events(journal.records(), read))
-    for line in lines(header, sizes[0] if sizes else TerminalSize(), recorded):
-        sys.stdout.write(f"{line}\n")
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -104,27 +104,34 @@ def last_lines(reader: JournalReader, lines: int) -> Offsets:
     return {stream: reader.tail(stream, counts[stream]) for stream in Stream}
 
 
-def timed_lines(played: Iterator[Event]) -> Iterator[Written]:
-    """Whole lines with the time of their beginning; a stream's last one may have no end.
+class Lines:
+    """Puts pieces of output together into lines, each with the time of its beginning."""
 
-    A line longer than 64 KiB comes in parts, each but the first without a line of its own before it:
-    only a piece that follows a line's end begins a line.
-    """
-    begun: dict[Stream, tuple[float, bytes]] = {}
-    for event in played:
-        if isinstance(event, Resized):
-            continue
-        time, held = begun.pop(event.stream, (event.time, b""))
-        *whole, rest = (held + event.data).split(b"\n")
+    def __init__(self) -> None:
+        self._begun: dict[Stream, Written] = {}
+
+    def feed(self, piece: Written) -> Iterator[Written]:
+        """The lines that end in it.
+
+        One longer than 64 KiB comes in parts, of which all but the last lack the newline.
+        """
+        begun = self._begun.pop(piece.stream, None)
+        time, held = (piece.time, b"") if begun is None else (begun.time, begun.data)
+        *whole, rest = (held + piece.data).split(b"\n")
         for line in whole:
-            yield Written(time, event.stream, line + b"\n")
-            time = event.time
+            yield Written(time, piece.stream, line + b"\n")
+            time = piece.time
+        unfinished = Written(time, piece.stream, rest)
         if len(rest) > _LINE_BYTES:
-            yield Written(time, event.stream, rest)
+            yield unfinished
         elif rest:
-            begun[event.stream] = (time, rest)
-    for stream, (time, rest) in begun.items():
-        yield Written(time, stream, rest)
+            self._begun[piece.stream] = unfinished
+
+    def rest(self) -> list[Written]:
+        """The lines that have no end."""
+        unfinished = list(self._begun.values())
+        self._begun.clear()
+        return unfinished
 
 
 def _last_written(reader: JournalReader, stream: Stream) -> float:
