@@ -34,8 +34,8 @@ PROJECT: Final = {
     "median.py": "def median(values):\n    return values[len(values) // 2]\n",
     "test_median.py": (
         "from median import median\n\n"
-        "assert median([3, 1, 2]) == 2, 'a list that is not sorted'\n"
-        "print('all tests pass')\n"
+        "got = median([3, 1, 2])\n"
+        "print('all tests pass' if got == 2 else f'FAILED: the median of 3, 1, 2 is not {got}')\n"
     ),
     ".gitignore": "__pycache__/\n",
 }
@@ -126,19 +126,26 @@ def expect(holds: bool, what: str) -> None:
     say(f"   ✓ {what}")
 
 
-def command(*words: str, quiet: bool = False) -> subprocess.CompletedProcess[str]:
-    """Runs it and, unless `quiet`, shows command and output."""
+def command(*words: str, quiet: bool = False, fails: bool = False) -> str:
+    """Runs it, shows command and output unless `quiet`, and returns the output."""
     program = [COMMAND, *words[1:]] if words[0] == "moat" else [*words]
-    done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    try:
+        done = subprocess.run(
+            program, capture_output=True, text=True, check=False, timeout=PATIENCE_S
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise SystemExit(f"demo: {shlex.join(words)}: no end after {PATIENCE_S:g} s") from exc
+    output = (done.stdout + done.stderr).rstrip()
     if not quiet:
         say_command(*words)
-        for line in (done.stdout + done.stderr).rstrip().split("\n"):
-            say(f"   {line}")
-    return done
+        say("\n".join(f"   {line}" for line in output.split("\n")))
+    if fails != (done.returncode != 0):
+        raise SystemExit(f"demo: {shlex.join(words)}: exit code {done.returncode}\n{output}")
+    return output
 
 
 def inspect() -> dict[str, Any]:
-    return json.loads(command("moat", "inspect", "demo", quiet=True).stdout)
+    return json.loads(command("moat", "inspect", "demo", quiet=True))
 
 
 def make_project(folder: Path) -> None:
@@ -188,8 +195,8 @@ def play() -> None:
         ("ls ~/.ssh", "No such file"),
         ("echo evil > .git/hooks/pre-commit", "Read-only file system"),
     ):
-        done = command("moat", "exec", "demo", "--", "bash", "-c", attempt)
-        expect(done.returncode != 0 and answer in done.stderr, f"no way: {answer.lower()}")
+        said = command("moat", "exec", "demo", "--", "bash", "-c", attempt, fails=True)
+        expect(answer in said, f"no way: {answer.lower()}")
 
     say_step("6. Approve the commit, in the terminal that is still attached, and see the end")
     window.press(b"y\r")
@@ -208,7 +215,7 @@ def play() -> None:
 
     say_step("8. Remove the run and its record")
     command("moat", "destroy", "demo")
-    expect(command("moat", "list", "-a", "--json", quiet=True).stdout.strip() == "[]", "all gone")
+    expect(command("moat", "list", "-a", "--json", quiet=True) == "[]", "all gone")
 
 
 def main() -> None:
@@ -221,7 +228,8 @@ def main() -> None:
         try:
             play()
         finally:
-            command("moat", "destroy", "--force", "demo", quiet=True)
+            for run in json.loads(command("moat", "list", "-a", "--json", quiet=True)):
+                command("moat", "destroy", "--force", run["id"], quiet=True)
             os.chdir("/")
     say_step("That was a sealed run. Next: README.md has a tour; `make test` runs every test.")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from moat.config import agent_file
 from moat.runs.states import State
 
 ROOT = Path(__file__).parents[1]
@@ -41,3 +42,11 @@ def test_links_lead_somewhere(document: Path) -> None:
     targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text())
     missing = [target for target in targets if not (document.parent / target).exists()]
     assert not missing
+
+
+def test_the_agent_file_of_the_tour_is_valid(tmp_path: Path) -> None:
+    """What the README tells to write into agent.yaml is accepted."""
+    (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    file = tmp_path / "agent.yaml"
+    file.write_text(example)
+    assert agent_file.load(file)["command"]
