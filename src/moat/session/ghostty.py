@@ -18,10 +18,9 @@ from moat.session.ghostty_abi import (
     GhosttyError,
     Option,
     RenderData,
-    RowData,
     Space,
 )
-from moat.session.ghostty_cells import Cell, RawCells, Render, describe
+from moat.session.ghostty_cells import RawRow, Render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -61,16 +60,6 @@ Extra = Literal[
     "charsets",
 ]
 """State that the formatter can write besides cells."""
-
-
-@dataclass(frozen=True, slots=True)
-class RowFlags:
-    wraps: bool
-    """Its text goes on in the next row without a line feed."""
-    continues: bool
-    """It goes on with the text of the row before."""
-    links: bool
-    """It may have cells with a hyperlink."""
 
 
 def start(columns: int, rows: int) -> Terminal:
@@ -231,32 +220,9 @@ class Terminal:
 
     # --- cells ---
 
-    def row(self, y: int, space: Space) -> RowFlags:
-        raw = c_uint64()
-        abi.check(
-            self._lib.ghostty_grid_ref_row(byref(self._reference(0, y, space)), byref(raw)),
-            "tell a row",
-        )
-        return RowFlags(
-            wraps=self._row_flag(raw, RowData.WRAP),
-            continues=self._row_flag(raw, RowData.WRAP_CONTINUATION),
-            links=self._row_flag(raw, RowData.HYPERLINK),
-        )
-
-    def _row_flag(self, raw: c_uint64, data: RowData) -> bool:
-        out = c_bool()
-        abi.check(self._lib.ghostty_row_get(raw, data, byref(out)), "tell a row")
-        return out.value
-
-    def cell(self, x: int, y: int, space: Space) -> Cell:
-        raw = c_uint64()
-        reference = self._reference(x, y, space)
-        abi.check(self._lib.ghostty_grid_ref_cell(byref(reference), byref(raw)), "tell a cell")
-        return describe(raw.value)
-
-    def cells(self, first: int, count: int) -> list[RawCells]:
-        """Raw cells of rows counted as by `Space.SCREEN`, much faster than one by one."""
-        rows: list[RawCells] = []
+    def rows(self, first: int, count: int) -> list[RawRow]:
+        """Rows of raw cells, counted as by `Space.SCREEN`."""
+        rows: list[RawRow] = []
         height = self.get(Data.ROWS)
         top = self.get(Data.TOTAL_ROWS) - height
         try:

@@ -156,6 +156,7 @@ class RenderData(IntEnum):
 SCROLL_TO_BOTTOM: Final = 1
 SCROLL_TO_ROW: Final = 3
 
+RENDER_ROW_RAW: Final = 2
 RENDER_ROW_CELLS_RAW: Final = 5
 SNAPSHOT_MAX_CONTINUATION_BYTES: Final = 0
 SNAPSHOT_RETAIN_CONTINUATION: Final = 1
@@ -272,8 +273,6 @@ _SIGNATURES: Final[dict[str, tuple[Any, Sequence[Any]]]] = {
     "terminal_scroll_viewport": (None, [_P, ScrollViewport]),
     "terminal_get": (c_int, [_P, c_int, _P]),
     "terminal_grid_ref": (c_int, [_P, Point, POINTER(GridRef)]),
-    "grid_ref_cell": (c_int, [POINTER(GridRef), POINTER(c_uint64)]),
-    "grid_ref_row": (c_int, [POINTER(GridRef), POINTER(c_uint64)]),
     "grid_ref_hyperlink_uri": (c_int, [POINTER(GridRef), _P, c_size_t, POINTER(c_size_t)]),
     "cell_get": (c_int, [c_uint64, c_int, _P]),
     "row_get": (c_int, [c_uint64, c_int, _P]),

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import ctypes
-from ctypes import byref, c_uint64, c_void_p
+from ctypes import byref, c_bool, c_uint64, c_void_p
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Self, TypeAlias
+from typing import NamedTuple, Self, TypeAlias
 
 from moat.session import ghostty_abi as abi
-from moat.session.ghostty_abi import CellData, Content, RenderData, Wide
+from moat.session.ghostty_abi import CellData, Content, RenderData, RowData, Wide
 
 RawCells: TypeAlias = "memoryview[int]"
 """Numbers of 64 bits; `describe` says what one means."""
+
+
+class RawRow(NamedTuple):
+    cells: RawCells
+    wraps: bool
+    """Its text goes on in the next row without a line feed."""
+    continues: bool
+    """It goes on with the text of the row before."""
+    links: bool
+    """It may have cells with a hyperlink."""
+
 
 Color: TypeAlias = "int | tuple[int, int, int]"
 """An index of the palette, or red, green, blue."""
@@ -74,7 +85,7 @@ class Render:
         abi.check(self._lib.ghostty_render_state_get(self._state, data, byref(out)), "render")
         return out.value
 
-    def rows(self) -> list[RawCells]:
+    def rows(self) -> list[RawRow]:
         iterator = c_void_p()
         abi.check(self._lib.ghostty_render_state_row_iterator_new(None, byref(iterator)), "render")
         try:
@@ -82,14 +93,26 @@ class Render:
                 self._state, RenderData.ROW_ITERATOR, byref(iterator)
             )
             abi.check(result, "render")
-            view = abi.CellsView()
-            rows: list[RawCells] = []
+            rows: list[RawRow] = []
             while self._lib.ghostty_render_state_row_iterator_next(iterator):
-                result = self._lib.ghostty_render_state_row_get(
-                    iterator, abi.RENDER_ROW_CELLS_RAW, byref(view)
-                )
-                abi.check(result, "render")
-                rows.append(memoryview(ctypes.string_at(view.cells, view.length * 8)).cast("Q"))
+                rows.append(self._row(iterator))
             return rows
         finally:
             self._lib.ghostty_render_state_row_iterator_free(iterator)
+
+    def _row(self, iterator: c_void_p) -> RawRow:
+        view, raw = abi.CellsView(), c_uint64()
+        get = self._lib.ghostty_render_state_row_get
+        abi.check(get(iterator, abi.RENDER_ROW_CELLS_RAW, byref(view)), "render")
+        abi.check(get(iterator, abi.RENDER_ROW_RAW, byref(raw)), "render")
+        return RawRow(
+            memoryview(ctypes.string_at(view.cells, view.length * 8)).cast("Q"),
+            wraps=self._flag(raw, RowData.WRAP),
+            continues=self._flag(raw, RowData.WRAP_CONTINUATION),
+            links=self._flag(raw, RowData.HYPERLINK),
+        )
+
+    def _flag(self, raw: c_uint64, data: RowData) -> bool:
+        out = c_bool()
+        abi.check(self._lib.ghostty_row_get(raw, data, byref(out)), "tell a row")
+        return out.value

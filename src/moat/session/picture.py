@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from moat.session.ghostty import Terminal
-    from moat.session.ghostty_cells import Color, RawCells
+    from moat.session.ghostty_cells import Color, RawCells, RawRow
 
 _PLAIN: Final = b"\x1b[0m"
 _END_LINK: Final = b"\x1b]8;;\x1b\\"
@@ -58,20 +58,15 @@ def everything(terminal: Terminal, scrollback: int) -> bytes:
     """
     total, columns = terminal.get(Data.TOTAL_ROWS), terminal.get(Data.COLUMNS)
     first = max(0, total - terminal.get(Data.ROWS) - scrollback)
-    flags = [terminal.row(y, Space.SCREEN) for y in range(first, total)]
-    cells = terminal.cells(first, total - first)
+    rows = terminal.rows(first, total - first)
     lines = _formatted(terminal, first, total - first, columns)
     out: list[bytes] = []
-    for number, line in enumerate(lines):
-        soft = (
-            number + 1 < len(lines)
-            and flags[number].wraps
-            and flags[number + 1].continues
-            and _goes_on(cells[number], cells[number + 1])
-        )
-        row = _Row(first + number, cells[number], linked=flags[number].links)
+    for number, (raw, line) in enumerate(zip(rows, lines, strict=True)):
+        last = number + 1 == len(rows)
+        soft = not last and _goes_on(raw, rows[number + 1])
+        row = _Row(first + number, raw.cells, linked=raw.links)
         out.append(_drawn(terminal, row, line, fill=soft))
-        if not soft and number + 1 < len(lines):
+        if not (last or soft):
             out.append(b"\r\n")
     return b"".join(out)
 
@@ -84,20 +79,18 @@ def visible(terminal: Terminal, first: int, columns: int, rows: int) -> list[byt
         return []
     top = terminal.get(Data.TOTAL_ROWS) - terminal.get(Data.ROWS) + first
     lines = _formatted(terminal, top, height, width)
-    cells = terminal.cells(top, height)
     return [
-        _drawn(terminal, _Row(top + number, cells[number][:width], linked=False), line)
-        for number, line in enumerate(lines)
+        _drawn(terminal, _Row(top + number, raw.cells[:width], linked=False), line)
+        for number, (raw, line) in enumerate(zip(terminal.rows(top, height), lines, strict=True))
     ]
 
 
 def character(terminal: Terminal, x: int, y: int) -> tuple[int, bytes]:
     """The column where the character begins that the screen has at `x`, and what draws it."""
     top = terminal.get(Data.TOTAL_ROWS) - terminal.get(Data.ROWS)
-    cells = terminal.cells(top + y, 1)[0]
-    first = x - 1 if describe(cells[x]).wide is Wide.SPACER_TAIL else x
-    linked = terminal.row(y, Space.ACTIVE).links
-    row = _Row(top + y, cells[first : x + 1], linked, first)
+    raw = terminal.rows(top + y, 1)[0]
+    first = x - 1 if describe(raw.cells[x]).wide is Wide.SPACER_TAIL else x
+    row = _Row(top + y, raw.cells[first : x + 1], raw.links, first)
     return first, b"".join(_pieces(terminal, row))
 
 
@@ -108,10 +101,15 @@ def _formatted(terminal: Terminal, first: int, rows: int, columns: int) -> list[
     return lines + [b""] * (rows - len(lines))
 
 
-def _goes_on(row: RawCells, following: RawCells) -> bool:
-    """Whether a terminal wraps by itself after the row, written to its end, before the following."""
-    begin = describe(following[0])
-    head = describe(row[-1]).wide is Wide.SPACER_HEAD
+def _goes_on(row: RawRow, following: RawRow) -> bool:
+    """Whether the following row is the same line, and a terminal wraps by itself between the two.
+
+    It does after a row that is written to its end, before one that begins with text.
+    """
+    if not (row.wraps and following.continues):
+        return False
+    begin = describe(following.cells[0])
+    head = describe(row.cells[-1]).wide is Wide.SPACER_HEAD
     return begin.wide is Wide.WIDE if head else begin.text
 
 

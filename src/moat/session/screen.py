@@ -20,10 +20,16 @@ from moat.spec import TerminalSize
 if TYPE_CHECKING:
     from moat.session.ghostty import Terminal
 
-# The emulator forgets scrollback by whole pages of so many cells (measured: 577 rows at 80 columns,
-# 2233 at 20). It keeps one page more than asked, and what is shown is cut to what was asked.
-_PAGE_CELLS: Final = 50_000
-_SCROLLBACK_BYTES: Final = 64 * 1024 * 1024
+# How much scrollback the emulator keeps is told it in bytes. (It takes a number of lines too, but then
+# unmaps and maps pages of 430 KB all the time: 60 MB/s instead of 400.) Measured at 1 to 1000 columns:
+# a plain row takes up to 10 bytes a cell and one cell's more, and two pages are part empty. What is
+# shown is cut to what was asked for.
+_BYTES_A_CELL: Final = 10
+_PAGES_BYTES: Final = 3 * 450_000
+# Rows with very many attributes or long graphemes take more: the limit grows with them, up to this.
+_MOST_BYTES: Final = 64 * 1024 * 1024
+_NO_LINE_LIMIT: Final = 1 << 40
+
 # Answers to the program that nobody has taken yet. One that asks and never reads gets no more.
 _REPLY_BYTES: Final = 64 * 1024
 
@@ -67,6 +73,9 @@ class Screen:
         self._scrollback = scrollback
         self._replies = bytearray()
         self._size = size
+        self._richness = 1
+        self._lines = 0
+        """In the scrollback, when last looked."""
         self._held = b"" if kept is None else kept.held
         """The beginning of a character whose rest has not come yet."""
         self._terminal = ghostty.start(size.columns, size.rows) if kept is None else kept.terminal
@@ -86,13 +95,28 @@ class Screen:
         terminal.set_limit(Option.KITTY_IMAGE_STORAGE_LIMIT, 0)
         terminal.set_limit(Option.CLIPBOARD_WRITE_MAX_BYTES, 0)
         terminal.set_limit(Option.CONTINUATION_MAX_BYTES, ghostty.MAX_CONTINUATION)
-        terminal.set_limit(Option.SCROLLBACK_MAX_BYTES, _SCROLLBACK_BYTES)
+        terminal.set_limit(Option.SCROLLBACK_MAX_LINES, _NO_LINE_LIMIT)
         # No program can ask for this one, so it says that the cursor is the user's own.
         terminal.set_default_cursor(CursorShape.HOLLOW)
 
     def _keep_scrollback(self) -> None:
-        page = _PAGE_CELLS // self._size.columns
-        self._terminal.set_limit(Option.SCROLLBACK_MAX_LINES, self._scrollback + page)
+        """Sets the scrollback's limit for this size."""
+        lines = self._scrollback + self._size.rows
+        plain = lines * (self._size.columns + 1) * _BYTES_A_CELL + _PAGES_BYTES
+        self._terminal.set_limit(
+            Option.SCROLLBACK_MAX_BYTES, min(plain * self._richness, _MOST_BYTES)
+        )
+        self._lines = self._terminal.get(Data.SCROLLBACK_ROWS)
+
+    def _watch_scrollback(self) -> None:
+        """Moves the limit if lines were given up too early, or far more are kept than asked for."""
+        before, self._lines = self._lines, self._terminal.get(Data.SCROLLBACK_ROWS)
+        if 0 < self._lines < min(before, self._scrollback):
+            self._richness = min(self._richness * 2, _MOST_BYTES // _PAGES_BYTES)
+            self._keep_scrollback()
+        elif self._richness > 1 and self._lines > 4 * self._scrollback:
+            self._richness //= 2
+            self._keep_scrollback()
 
     def close(self) -> None:
         self._terminal.close()
@@ -106,6 +130,7 @@ class Screen:
         cut = len(data) - utf8.unfinished(data)
         self._held = bytes(data[cut:])
         self._terminal.write(data, cut)
+        self._watch_scrollback()
 
     def take_replies(self) -> bytes:
         """Answers to the program's queries since the last call; they belong to its input."""
