@@ -538,10 +538,21 @@ def test_a_snapshot_answers_and_keeps_scrollback_like_the_screen() -> None:
 
 def test_there_is_no_snapshot_in_an_endless_sequence() -> None:
     """Its beginning would be missing from it; after its end there is one again."""
-    screen = screen_of(b"\x1b]2;" + b"x" * 1_000_000)
+    screen = screen_of(b"\x1b]2;" + b"x" * 2_000_000)
     assert screen.snapshot() is None
     screen.feed(b"\x07")
     assert screen.snapshot() is not None
+
+
+def test_an_endless_sequence_is_no_obstacle_to_attaching() -> None:
+    """What the screen shows is restored all the same; the program could never end it."""
+    screen = screen_of(b"primary\x1b[?1049h\x1b[3;3Halternate\x1b[?2004h")
+    screen.feed(b"\x1b]2;" + b"x" * 2_000_000)
+    viewer = viewer_of(screen)
+    assert viewer.text() == screen.text()
+    assert viewer.cursor == screen.cursor
+    assert viewer.alternate
+    assert viewer.modes == screen.modes
 
 
 @pytest.mark.parametrize("broken", [b"", b"\0", b"\0garbage", b"\x03ab"])

@@ -31,7 +31,7 @@ CELL_WIDTH: Final = 8
 CELL_HEIGHT: Final = 16
 
 # Bytes of an unfinished sequence that are kept for a copy of the terminal.
-MAX_CONTINUATION: Final = 64 * 1024
+MAX_CONTINUATION: Final = 1024 * 1024
 
 _ANSI_MODE: Final = 1 << 15
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 from moat.session import ghostty, modes, picture
 from moat.session.ghostty import Region
-from moat.session.ghostty_abi import CursorShape, Data, Emit
+from moat.session.ghostty_abi import CursorShape, Data, Emit, GhosttyError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -67,7 +67,11 @@ def restore(terminal: Terminal, *, scrollback: int | None, title: bytes) -> byte
         out.append(_primary_then_alternate(terminal, scrollback or 0))
     else:
         out.append(picture.everything(terminal, scrollback or 0))
-    out.extend((_margins(terminal), _keyboard(terminal), _cursors(terminal)))
+    out.append(_margins(terminal))
+    with _copy(terminal) as copy:
+        if copy is not None:
+            out.extend((_keyboard(copy), _saved_cursor(copy)))
+    out.append(_cursor(terminal))
     if title:
         out.append(b"\x1b]2;%b\x1b\\" % title)
     out.extend((modes.restored(terminal), _cursor_shape(terminal), _cursor_visibility(terminal)))
@@ -87,18 +91,21 @@ def _make_room(terminal: Terminal, *, fresh: bool) -> bytes:
 
 def _primary_then_alternate(terminal: Terminal, scrollback: int) -> bytes:
     number = next((n for n in modes.ALTERNATE_SCREENS if terminal.mode(n)), 1049)
-    with _copy(terminal) as primary:
-        primary.write(b"\x1b[?%dl" % number)
-        drawn = picture.everything(primary, scrollback)
-        # Mode 1049 saves the cursor as it enters; the others leave the saved one alone.
-        cursors = _cursor(primary) if number == 1049 else _saved_cursor(primary)
-        cursors += _cursor_shape(primary)
-        # The cursor's place may be counted from margins, which the screens share.
-        cursors = _margins(primary) + cursors
-        keyboard = _keyboard(primary)
+    with _copy(terminal) as copy:
+        primary = b"" if copy is None else _primary(copy, number, scrollback)
     enter = b"\x1b[?%dh\x1b[?6l\x1b[?69l\x1b[r\x1b[m\x1b(B\x1b)B\x0f" % number
-    alternate = picture.everything(terminal, 0)
-    return b"".join((drawn, keyboard, cursors, enter, _CLEAR, alternate))
+    return primary + enter + _CLEAR + picture.everything(terminal, 0)
+
+
+def _primary(copy: Terminal, number: int, scrollback: int) -> bytes:
+    """What the mode `number` that was set gives back when it is reset. Changes the copy."""
+    copy.write(b"\x1b[?%dl" % number)
+    drawn = picture.everything(copy, scrollback)
+    # The cursor's place may be counted from margins, which the screens share.
+    margins, shape = _margins(copy), _cursor_shape(copy)
+    # Mode 1049 saves the cursor as it enters; the others leave the saved one alone.
+    cursor = _cursor(copy) if number == 1049 else _saved_cursor(copy)
+    return b"".join((drawn, margins, cursor, shape, _keyboard(copy)))
 
 
 def _margins(terminal: Terminal) -> bytes:
@@ -108,12 +115,6 @@ def _margins(terminal: Terminal) -> bytes:
         margins = b"\x1b[?69h" + margins
     # With origin mode off, as here, tab stops are set wherever they are.
     return _tab_stops(terminal) + margins
-
-
-def _cursors(terminal: Terminal) -> bytes:
-    with _copy(terminal) as copy:
-        saved = _saved_cursor(copy)
-    return saved + _cursor(terminal)
 
 
 def _saved_cursor(copy: Terminal) -> bytes:
@@ -152,18 +153,17 @@ def _origin(terminal: Terminal) -> tuple[int, int]:
     return (int(columns[1]) - 1 if columns else 0, int(rows[1]) - 1 if rows else 0)
 
 
-def _keyboard(terminal: Terminal) -> bytes:
-    """Kitty's keyboard flags of the active screen, and xterm's modifyOtherKeys."""
-    flags: list[int] = [terminal.get(Data.KITTY_KEYBOARD_FLAGS)]
-    with _copy(terminal) as copy:
-        for _ in range(_KEYBOARD_STACK - 1):
-            copy.write(b"\x1b[<u")
-            flags.append(copy.get(Data.KITTY_KEYBOARD_FLAGS))
+def _keyboard(copy: Terminal) -> bytes:
+    """Kitty's keyboard flags of the active screen, and modifyOtherKeys. Changes the copy."""
+    flags: list[int] = [copy.get(Data.KITTY_KEYBOARD_FLAGS)]
+    for _ in range(_KEYBOARD_STACK - 1):
+        copy.write(b"\x1b[<u")
+        flags.append(copy.get(Data.KITTY_KEYBOARD_FLAGS))
     while len(flags) > 1 and flags[-1] == 0:
         flags.pop()
     flags.reverse()
     pushed = b"".join(b"\x1b[>%du" % each for each in flags[1:])
-    return b"\x1b[=%d;1u" % flags[0] + pushed + _NO_MODIFY_OTHER_KEYS + _extra(terminal, "keyboard")
+    return b"\x1b[=%d;1u" % flags[0] + pushed + _NO_MODIFY_OTHER_KEYS + _extra(copy, "keyboard")
 
 
 def _cursor_shape(terminal: Terminal) -> bytes:
@@ -193,8 +193,14 @@ def _tab_stops(terminal: Terminal) -> bytes:
 
 
 @contextmanager
-def _copy(terminal: Terminal) -> Generator[Terminal]:
-    copy = ghostty.decode(terminal.encode(), ghostty.MAX_CONTINUATION)
+def _copy(terminal: Terminal) -> Generator[Terminal | None]:
+    """`None` in the middle of a sequence too long to be copied; what lies behind is left out."""
+    try:
+        snapshot = terminal.encode()
+    except GhosttyError:
+        yield None
+        return
+    copy = ghostty.decode(snapshot, ghostty.MAX_CONTINUATION)
     try:
         # Out of any sequence that the program is in the middle of.
         copy.write(b"\x18")
