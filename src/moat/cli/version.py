@@ -6,10 +6,10 @@ import sys
 
 import click
 
-import moat
+from moat.version import __version__
 
 
 @click.command("version")
 def command() -> None:
     """Print the version."""
-    sys.stdout.write(f"moat {moat.__version__}\n")
+    sys.stdout.write(f"moat {__version__}\n")

@@ -74,6 +74,10 @@ class Channel:
             raise ChannelLostError from exc
         if not data:
             raise ChannelLostError
+        yield from self.frames(data)
+
+    def frames(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """The frames that `data` completes, but for those that are the channel's own."""
         for kind, payload in self._reader.feed(data):
             if kind == FrameType.CONSUMED:
                 self._unconsumed -= frames.COUNT.unpack(payload)[0]

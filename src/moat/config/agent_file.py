@@ -8,9 +8,11 @@ workspace.
 from __future__ import annotations
 
 import os
+import shlex
 from typing import TYPE_CHECKING, Any, Final
 
-from moat.config.document import Field, read
+from moat.config.document import Field, positive, read
+from moat.config.mounts import split_mount
 from moat.config.names import check_name
 from moat.errors import UsageError
 from moat.spec.units import parse_duration, parse_memory
@@ -22,23 +24,50 @@ if TYPE_CHECKING:
 NAMES: Final = ("agent.yaml", "moat.yaml")
 
 
-def _positive(value: float) -> None:
-    if value <= 0:
-        raise ValueError(f"{value} is not more than zero")
-
-
 def _inside(paths: list[str]) -> None:
     for path in paths:
-        if path.startswith("/") or ".." in path.split("/"):
+        if not path or path.startswith("/") or ".." in path.split("/"):
             raise ValueError(f"{path!r} is not a path below the workspace")
+
+
+def _mounts(mounts: list[str]) -> None:
+    for text in mounts:
+        source = split_mount(text).source
+        if source.startswith(("/", "~")) or ".." in source.split("/"):
+            raise outside(text)
+
+
+def outside(mount: str) -> UsageError:
+    return UsageError(
+        f"{mount!r} is not in the workspace",
+        f"A run may have written that. If it was you: moat run -m {shlex.quote(mount)}",
+    )
+
+
+def _command(given: str | list[str]) -> None:
+    if not words(given):
+        raise ValueError("names no program")
+
+
+def words(command: str | list[str]) -> tuple[str, ...]:
+    """A command as it is run: a string is split as a shell would. Raises `ValueError`."""
+    return tuple(shlex.split(command) if isinstance(command, str) else command)
+
+
+def _env(variables: dict[str, str]) -> None:
+    for name in variables:
+        if not name or "=" in name:
+            raise ValueError(f"{name!r} is not the name of a variable")
 
 
 FIELDS: Final[Mapping[str, Field]] = {
     "name": Field("string", "Name of the runs; a number is added while it is taken.", check_name),
-    "command": Field("command", "What to run where the command line says nothing."),
+    "command": Field("command", "What to run where the command line says nothing.", _command),
     "interactive": Field("boolean", "Connect standard input, as -i does."),
-    "env": Field("map", "Variables of the command."),
-    "mounts": Field("strings", "Folders of the workspace shown elsewhere, too: SRC:DST[:ro|rw]."),
+    "env": Field("map", "Variables of the command.", _env),
+    "mounts": Field(
+        "strings", "Folders of the workspace shown elsewhere, too: SRC:DST[:ro|rw].", _mounts
+    ),
     "exclude": Field(
         "strings", "Paths below the workspace that the sandbox must not see.", _inside
     ),
@@ -49,8 +78,8 @@ FIELDS: Final[Mapping[str, Field]] = {
             "memory": Field(
                 "quantity", "Bytes, or like 512m or 2g.", lambda v: parse_memory(str(v))
             ),
-            "cpus": Field("number", "CPU seconds per second.", _positive),
-            "pids": Field("integer", "Processes and threads.", _positive),
+            "cpus": Field("number", "CPU seconds per second.", positive),
+            "pids": Field("integer", "Processes and threads.", positive),
             "timeout": Field(
                 "quantity", "Stop the run after so long: 30m, 2h.", lambda v: parse_duration(str(v))
             ),

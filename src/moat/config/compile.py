@@ -6,13 +6,13 @@ Everything that can be wrong is found here, before anything exists.
 from __future__ import annotations
 
 import os
-import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moat.config import agent_file, names
+from moat.config.mounts import split_mount
 from moat.errors import NameTakenError, UsageError
 from moat.spec import Limits, Mount, RunId, RunSpec, TerminalSize
 from moat.spec.units import parse_duration, parse_memory
@@ -74,7 +74,10 @@ def compile_spec(wishes: Wishes, settings: Settings, around: Surroundings) -> Ru
         created_at=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         env=file.get("env", {}) | parse_env(wishes.env),
         host_path=os.environ.get("PATH", os.defpath),
-        mounts=(*_own_mounts(file, workspace), *(parse_mount(each) for each in wishes.mounts)),
+        mounts=(
+            *_own_mounts(file, workspace),
+            *(mount_of(each, Path.cwd()) for each in wishes.mounts),
+        ),
         exclude=tuple(file.get("exclude", ())),
         writable_git=wishes.writable_git,
         interactive=interactive,
@@ -94,26 +97,18 @@ def compile_spec(wishes: Wishes, settings: Settings, around: Surroundings) -> Ru
     )
 
 
-def parse_mount(text: str) -> Mount:
-    """`SRC:DST[:ro|rw]`; the source is made absolute, and must exist."""
-    parts = text.split(":")
-    mode = parts.pop() if len(parts) == 3 else "rw"
-    if len(parts) != 2 or not all(parts):
-        raise UsageError(f"{text!r} is not a mount", "Write SRC:DST, SRC:DST:ro or SRC:DST:rw")
-    if mode not in ("ro", "rw"):
-        raise UsageError(f"{text!r}: {mode!r} is neither ro nor rw")
-    source = Path(parts[0]).expanduser().absolute()
+def mount_of(text: str, folder: Path) -> Mount:
+    """With its source, which must exist, made absolute: it is relative to `folder`."""
+    mount = split_mount(text)
+    source = folder / Path(mount.source).expanduser()
     if not source.exists():
-        raise UsageError(f"mount source {source} does not exist")
-    if not parts[1].startswith("/"):
-        raise UsageError(f"mount target {parts[1]!r} is not an absolute path")
-    return Mount(str(source), parts[1], mode)
+        raise UsageError(f"mount source {source} does not exist", "Create it, or correct the path")
+    return replace(mount, source=str(source))
 
 
 def _workspace(path: str) -> Path:
-    workspace = Path(path).expanduser().absolute()
     try:
-        resolved = workspace.resolve(strict=True)
+        resolved = Path(path).expanduser().resolve(strict=True)
         os.listdir(resolved)  # noqa: PTH208  asks for the right to read
     except NotADirectoryError:
         raise UsageError(f"{path} is not a folder", "Name the project's folder") from None
@@ -146,7 +141,7 @@ def _command(file: dict[str, Any], workspace: Path) -> tuple[str, ...]:
             "there is no command to run",
             f"Give one: moat run -- COMMAND, or `command:` in {workspace / 'agent.yaml'}",
         )
-    return tuple(shlex.split(given) if isinstance(given, str) else given)
+    return agent_file.words(given)
 
 
 def _workdir(given: str | None) -> str:
@@ -172,15 +167,12 @@ def parse_env(given: Sequence[str]) -> dict[str, str]:
 
 
 def _own_mounts(file: dict[str, Any], workspace: Path) -> list[Mount]:
+    """Of agent.yaml: what they name may be a link that leads out of the workspace."""
     mounts: list[Mount] = []
     for text in file.get("mounts", ()):
-        source, _, rest = str(text).partition(":")
-        mount = parse_mount(f"{workspace / source}:{rest}")
+        mount = mount_of(text, workspace)
         if not Path(mount.source).resolve().is_relative_to(workspace):
-            raise UsageError(
-                f"agent.yaml mounts {source!r}, which is not in the workspace",
-                f"The agent could have written that. If you want it: moat run -m {text}",
-            )
+            raise agent_file.outside(text)
         mounts.append(mount)
     return mounts
 

@@ -6,6 +6,9 @@ One table drives three things: the check, the suggestion for a misspelt field, a
 from __future__ import annotations
 
 import difflib
+import math
+import os
+import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,20 +39,41 @@ class Field:
 
 def read(path: Path, fields: Mapping[str, Field]) -> dict[str, Any]:
     """The checked content. Raises `UsageError` naming file, line and remedy."""
+    content = _content(path)
     try:
-        with path.open("rb") as file:
+        node = yaml.compose(content, Loader=_Loader)
+    except yaml.YAMLError as exc:
+        raise _not_yaml(path, exc) from exc
+    except RecursionError:
+        raise UsageError(f"{path}: not valid YAML: nested too deeply") from None
+    if node is None:
+        return {}
+    return _Reader(path).object(node, fields)
+
+
+def positive(value: float) -> None:
+    """A check for fields of which zero makes no sense."""
+    if value <= 0:
+        raise ValueError(f"{value:g} is not more than zero")
+
+
+def not_negative(value: float) -> None:
+    if value < 0:
+        raise ValueError(f"{value:g} is less than zero")
+
+
+def _content(path: Path) -> bytes:
+    try:
+        # Not blocking: a run may have put a pipe in this place, which nobody ever writes to.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123  a descriptor
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise UsageError(f"{path} is not a file", "Put a file there, or nothing")
             content = file.read(MAX_BYTES + 1)
     except OSError as exc:
         raise UsageError(f"{path} can't be read: {exc.strerror}") from exc
     if len(content) > MAX_BYTES:
         raise UsageError(f"{path} is larger than {MAX_BYTES // 1024} KiB")
-    try:
-        node = yaml.compose(content, Loader=_Loader)
-    except yaml.YAMLError as exc:
-        raise _not_yaml(path, exc) from exc
-    if node is None:
-        return {}
-    return _Reader(path).object(node, fields)
+    return content
 
 
 def schema(title: str, fields: Mapping[str, Field]) -> dict[str, Any]:
@@ -103,13 +127,36 @@ def _not_yaml(path: Path, exc: yaml.YAMLError) -> UsageError:
     return UsageError(f"{path}: not valid YAML: {exc}")
 
 
-_JSON_NAMES: Final = {"strings": "a list of strings", "map": "a map of names to values"}
+_NAMES: Final = {
+    "string": "a string",
+    "boolean": "true or false",
+    "number": "a number",
+    "integer": "a whole number",
+    "quantity": "an amount",
+}
 _TAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "string": ("str", "int", "float"),
     "boolean": ("bool",),
     "number": ("int", "float"),
     "integer": ("int",),
     "quantity": ("str", "int", "float"),
+}
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+# Plain decimal numbers alone: YAML 1.1 reads 017 as 15 and 1:30 as 90, which nobody means here.
+_VALUES: Final[Mapping[str, Callable[[str], Any]]] = {
+    "string": str,
+    "boolean": lambda text: yaml.SafeLoader.bool_values[text.lower()],
+    "number": _number,
+    "integer": int,
+    "quantity": str,
 }
 
 
@@ -121,19 +168,24 @@ class _Reader:
 
     def object(self, node: yaml.Node, fields: Mapping[str, Field]) -> dict[str, Any]:
         result: dict[str, Any] = {}
-        for key, value in self._pairs(node):
-            known = fields.get(key.value)
+        for name, (key, value) in self._pairs(node).items():
+            known = fields.get(name)
             if known is None:
                 raise self._unknown(key, fields)
-            if key.value in result:
-                raise self._wrong(key, f"{key.value!r} is there twice")
-            result[key.value] = self._value(value, known, key.value)
+            result[name] = self._value(value, known, name)
         return result
 
-    def _pairs(self, node: yaml.Node) -> list[tuple[yaml.Node, yaml.Node]]:
+    def _pairs(self, node: yaml.Node) -> dict[str, tuple[yaml.Node, yaml.Node]]:
+        """By name: its node, and that of its value."""
         if not isinstance(node, yaml.MappingNode):
             raise self._wrong(node, "a map of fields is expected here")
-        return node.value
+        pairs: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+        for key, value in node.value:
+            name = self._scalar(key, "the name of a field")
+            if name in pairs:
+                raise self._wrong(key, f"{name!r} is there twice")
+            pairs[name] = (key, value)
+        return pairs
 
     def _value(self, node: yaml.Node, known: Field, name: str) -> Any:
         match known.type:
@@ -142,7 +194,10 @@ class _Reader:
             case "strings":
                 value = self._strings(node, name)
             case "map":
-                value = {key.value: self._scalar(item, name) for key, item in self._pairs(node)}
+                value = {
+                    key: self._scalar(item, f"{name}.{key}")
+                    for key, (_, item) in self._pairs(node).items()
+                }
             case "command":
                 is_list = isinstance(node, yaml.SequenceNode)
                 value = self._strings(node, name) if is_list else self._scalar(node, name)
@@ -165,24 +220,20 @@ class _Reader:
     def _scalar(self, node: yaml.Node, name: str) -> str:
         if not isinstance(node, yaml.ScalarNode):
             raise self._wrong(node, f"{name}: a plain value is expected here")
-        return str(node.value)
+        text = str(node.value)
+        if "\0" in text:
+            raise self._wrong(node, f"{name}: a NUL character can't be passed to a program")
+        return text
 
     def _simple(self, node: yaml.Node, kind: str, name: str) -> Any:
         text = self._scalar(node, name)
         tag = node.tag.rpartition(":")[2]
-        if tag not in _TAGS[kind]:
-            raise self._wrong(
-                node, f"{name} must be {_JSON_NAMES.get(kind, f'a {kind}')}, not {text!r}"
-            )
-        match kind:
-            case "boolean":
-                return yaml.SafeLoader.bool_values[text.lower()]
-            case "integer":
-                return int(text.replace("_", ""), 0)
-            case "number":
-                return float(text)
-            case _:
-                return text
+        try:
+            if tag not in _TAGS[kind]:
+                raise ValueError(tag)
+            return _VALUES[kind](text)
+        except (ValueError, KeyError):
+            raise self._wrong(node, f"{name} must be {_NAMES[kind]}, not {text!r}") from None
 
     def _unknown(self, key: yaml.Node, fields: Mapping[str, Field]) -> UsageError:
         name = str(key.value)

@@ -160,11 +160,13 @@ class Bubblewrap:
 
     async def release(self) -> None:
         """Nothing of the sandbox is needed any more: the shim ends, and its cgroup goes."""
-        await self._call("release")
-        cgroup = self._cgroup()
-        if cgroup is not None:
-            limits.release(cgroup)
-            self._folder.cgroup.unlink()
+        try:
+            await self._call("release")
+        finally:
+            cgroup = self._cgroup()
+            if cgroup is not None:
+                limits.release(cgroup)
+                self._folder.cgroup.unlink()
 
     def _bounds(self) -> limits.Bounds:
         """The run's limits, in force; a later supervisor finds the cgroup by its file."""

@@ -84,6 +84,10 @@ class ShimLink:
         if self._sock.fileno() != -1:
             self._loop.remove_reader(self._sock)
             self._sock.close()
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():
+                waiting.set_exception(ShimGoneError("the run's shim is gone"))
 
     def _readable(self) -> None:
         try:
@@ -94,8 +98,6 @@ class ShimLink:
             data, fds = b"", []
         if not data:
             self.close()
-            while self._waiting:
-                self._waiting.popleft().set_exception(ShimGoneError("the run's shim is gone"))
             self._on_lost()
             return
         message = json.loads(data)

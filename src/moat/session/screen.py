@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict
 
-import moat
 from moat.session import ghostty, modes, picture, utf8
 from moat.session.ghostty import Region
 from moat.session.ghostty_abi import CursorShape, Data, Emit, GhosttyError, Option, Space
 from moat.session.restore import restore
 from moat.spec import TerminalSize
+from moat.version import __version__
 
 if TYPE_CHECKING:
     from moat.session.ghostty import Terminal
@@ -42,7 +42,7 @@ _TERMINFO_NAME: Final = b"xterm-256color"
 # How the library answers CSI > q. Its callback for another name returns a struct by value, which
 # ctypes can't.
 _LIBRARY_VERSION: Final = b"\x1bP>|libghostty\x1b\\"
-_VERSION: Final = b"\x1bP>|moat %b\x1b\\" % moat.__version__.encode()
+_VERSION: Final = b"\x1bP>|moat %b\x1b\\" % __version__.encode()
 
 
 class ScreenState(TypedDict):

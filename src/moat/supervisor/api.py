@@ -22,12 +22,12 @@ import signal
 import socket
 from typing import TYPE_CHECKING, Any
 
-import moat
 from moat.engines.bubblewrap import Execution
 from moat.errors import MoatError, RunNotActiveError, UsageError
 from moat.runs.states import State
 from moat.spec import TerminalSize
 from moat.supervisor.attached import AttachedClient
+from moat.version import __version__
 from moat.wire import http, sockets
 from moat.wire.messages import MAIN_SESSION, UPGRADE
 
@@ -112,7 +112,7 @@ class API:
     # --- asking ---
 
     async def _version(self, _query: Query, _body: Body) -> Body:
-        return {"version": moat.__version__, "attach": UPGRADE}
+        return {"version": __version__, "attach": UPGRADE}
 
     async def _run(self, query: Query, _body: Body) -> Body:
         supervisor = self._supervisor

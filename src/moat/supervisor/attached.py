@@ -13,11 +13,11 @@ import socket
 import termios
 from typing import TYPE_CHECKING, Any
 
-import moat
 from moat.session.journal_index import Stream
 from moat.session.outbox import Outbox
 from moat.session.viewers import FrameSink, StreamViewer, TerminalSink, TerminalViewer
 from moat.spec import TerminalSize
+from moat.version import __version__
 from moat.wire import frames, messages, sockets, tty
 from moat.wire.frames import FrameType
 from moat.wire.messages import Exited, Failure, Hello, Welcome
@@ -184,7 +184,7 @@ class AttachedClient:
     def _welcome(self, viewer: TerminalViewer | StreamViewer, session: Session) -> None:
         offsets = viewer.offsets if isinstance(viewer, StreamViewer) else {}
         welcome = Welcome(
-            version=moat.__version__,
+            version=__version__,
             tty=session.tty,
             interactive=self._supervisor.takes_input(session),
             painted=self._paint is not None,

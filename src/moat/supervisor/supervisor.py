@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-import moat
 from moat.engines.bubblewrap import Bubblewrap, Execution, Happenings, SessionState
 from moat.engines.shim_link import ShimGoneError, ShimRefusedError
 from moat.errors import MoatError, RunNotActiveError
+from moat.paths import RunFolder
 from moat.runs.states import Happened, State
 from moat.runs.store import empty_private
 from moat.session.journal import Journal
 from moat.session.session import Session
 from moat.supervisor.api import serve
 from moat.supervisor.state import RunState
+from moat.version import __version__
 from moat.wire.messages import MAIN_SESSION, Exited, Failure
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ KEPT_SESSIONS: Final = 8
 def supervise(store: Store, spec: RunSpec, listener: socket.socket) -> None:
     """Runs until the run has ended and nobody watches any more, or until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
-    log.info("supervisor %s of run %s (%s)", moat.__version__, spec.id, spec.name)
+    log.info("supervisor %s of run %s (%s)", __version__, spec.id, spec.name)
     with listener:
         uvloop.run(_live(store, spec, listener))
 
@@ -91,6 +92,8 @@ class Supervisor:
         """Counts output events, for those who wait for quiet."""
         self.failure: Failure | None = None
         self.removes_itself = False
+        self._cleaned = False
+        """The run has ended, and nothing of its sandbox is left."""
         self._busy = 0
         self._visited = False
         self._timeout: asyncio.TimerHandle | None = None
@@ -102,7 +105,7 @@ class Supervisor:
         """Takes the run over, or starts it."""
         self.loop.add_signal_handler(signal.SIGTERM, self.over.set)
         self.state.save(
-            supervisor_pid=os.getpid(), supervisor_version=moat.__version__, viewers=0, error=None
+            supervisor_pid=os.getpid(), supervisor_version=__version__, viewers=0, error=None
         )
         try:
             found = await self.engine.connect(create=self.state.now is State.CREATED)
@@ -229,6 +232,7 @@ class Supervisor:
             log.warning("shim not released: %s", exc.summary)
         if not self.spec.keep:
             await self._clean()
+        self._cleaned = True
         self.leave_when_unwatched()
 
     async def _clean(self) -> None:
@@ -261,8 +265,8 @@ class Supervisor:
             )
         for session in self.sessions.values():
             session.ended(exit_code if session is main else None)
+        self._later(self._release())
         self.notify()
-        self.leave_when_unwatched()
 
     def _recorded_exit(self) -> int | None:
         path = self.folder.exits / f"{MAIN_SESSION}.json"
@@ -295,7 +299,7 @@ class Supervisor:
 
     def leave_when_unwatched(self) -> None:
         """The process ends when the run has and everybody has been told."""
-        if not self.state.ended or self.clients or self._busy:
+        if not self._cleaned or self.clients or self._busy:
             return
         if self._visited:
             self.over.set()
@@ -311,6 +315,9 @@ class Supervisor:
         if self._timeout is not None:
             self._timeout.cancel()
         self.engine.close()
+        if self._cleaned:
+            for name in (RunFolder.SUPERVISOR_SOCKET, RunFolder.SHIM_SOCKET):
+                (self.folder.root / name).unlink(missing_ok=True)
 
     # --- what clients ask for ---
 

@@ -1,0 +1,231 @@
+r"""Runs from Python, for programs that drive agents.
+
+    moat = Moat()
+    run = await moat.start(["claude"], path="~/app", tty=True, interactive=True)
+    await run.wait(idle=2)
+    await run.send("fix the failing test\\r")
+    print(await run.screen())
+
+A client like any other: it holds nothing, and a run goes on without it. Store and sockets are asked in
+threads, so the event loop never waits for a disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from moat.client import removal, waiting
+from moat.client.channel import Channel, ChannelLostError
+from moat.client.named_keys import encode_key
+from moat.client.screens import screen_of_run
+from moat.client.supervised import Supervised
+from moat.client.waiting import Happened
+from moat.config import settings
+from moat.config.compile import Surroundings, Wishes, compile_spec
+from moat.errors import MoatError
+from moat.runs.store import Run as Row
+from moat.runs.store import Store
+from moat.session.journal import JournalReader
+from moat.session.journal_index import Stream
+from moat.spec import TerminalSize
+from moat.wire.frames import FrameType
+from moat.wire.messages import MAIN_SESSION, UPGRADE, Exited, Hello, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self, TypeVar
+
+    T = TypeVar("T")
+
+__all__ = ["Attachment", "Happened", "Moat", "MoatError", "Run"]
+
+
+class Moat:
+    """The runs of one store (`$MOAT_HOME`, or `home`)."""
+
+    def __init__(self, home: Path | None = None) -> None:
+        self._home = home
+
+    async def start(
+        self,
+        command: Sequence[str] = (),
+        *,
+        path: str | Path = ".",
+        tty: bool = False,
+        interactive: bool = False,
+        size: TerminalSize | None = None,
+        env: Mapping[str, str] | None = None,
+        **wishes: Any,
+    ) -> Run:
+        """Starts a run and returns when its command has begun. Raises `MoatError`.
+
+        `wishes` are those of `config.compile.Wishes`: `name`, `mounts`, `workdir`, `memory`, ...
+        """
+        wished = Wishes(
+            path=str(path),
+            command=tuple(command),
+            interactive=interactive,
+            tty=tty,
+            env=tuple(f"{name}={value}" for name, value in (env or {}).items()),
+            **wishes,
+        )
+
+        def begin(store: Store) -> Row:
+            # Whoever asks for a TTY here is the terminal.
+            around = Surroundings(
+                stdin_is_terminal=tty,
+                stdout_is_terminal=tty,
+                size=size or TerminalSize(),
+                taken_names=frozenset(run.name for run in store.all()),
+            )
+            row = store.create(compile_spec(wished, settings.load(store.home), around))
+            _ask(store, row.id).get("/v1/run", until="started")
+            return row
+
+        row = await self._in_store(begin)
+        return Run(self._home, row.id, row.name)
+
+    async def runs(self, *, ended: bool = False) -> list[Run]:
+        """Newest first."""
+        rows = await self._in_store(lambda store: store.all(ended=ended))
+        return [Run(self._home, row.id, row.name) for row in rows]
+
+    async def run(self, reference: str) -> Run:
+        """By id, the unique beginning of one, or name. Raises `RunNotFoundError`."""
+        row = await self._in_store(lambda store: store.find(reference))
+        return Run(self._home, row.id, row.name)
+
+    async def _in_store(self, act: Callable[[Store], T]) -> T:
+        return await _in_store(self._home, act)
+
+
+class Run:
+    """A handle on a run; it holds no resource."""
+
+    def __init__(self, home: Path | None, run_id: str, name: str) -> None:
+        self._home = home
+        self.id = run_id
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id} {self.name}>"
+
+    async def inspect(self) -> dict[str, Any]:
+        """As `moat list --json` shows it."""
+        return await self._with(lambda store: store.get(self.id).as_json())
+
+    async def send(self, text: str | bytes) -> None:
+        """Types into the run; returns when its terminal or pipe has taken all of it."""
+        data = text.encode() if isinstance(text, str) else text
+        encoded = base64.b64encode(data).decode()
+        await self._with(lambda store: _ask(store, self.id).post("/v1/send", data=encoded))
+
+    async def press(self, *keys: str) -> None:
+        """Keys by name: Enter, C-c, Up, F5, ..."""
+        await self.send(b"".join(encode_key(key) for key in keys))
+
+    async def screen(self) -> str:
+        """What its terminal shows now, or showed last, as text."""
+        return await self._with(lambda store: screen_of_run(store, store.get(self.id), "text"))
+
+    async def wait(
+        self, *, idle: float | None = None, text: str | None = None, timeout: float | None = None
+    ) -> Happened:
+        """For quiet of so many seconds, for text (a regular expression), or for the end."""
+
+        def wait(store: Store) -> Happened:
+            row = store.get(self.id)
+            if text is not None:
+                return waiting.for_text(store, row, text, timeout)
+            if idle is not None:
+                return waiting.for_idle(store, row, idle, timeout)
+            return waiting.for_exit(store, row, timeout)
+
+        return await self._with(wait)
+
+    async def logs(self, stream: str = "stdout") -> bytes:
+        """All that is kept of what the command has written to `stdout` or `stderr`."""
+
+        def read(store: Store) -> bytes:
+            journal = JournalReader(store.folder(self.id).journal / MAIN_SESSION)
+            return b"".join(data for _, data in journal.chunks(Stream[stream.upper()]))
+
+        return await self._with(read)
+
+    async def stop(self, timeout: float | None = None) -> dict[str, Any]:
+        """Asks the command to end, and kills it after `timeout` seconds; the run as it is then."""
+        return await self._with(
+            lambda store: _ask(store, self.id).post("/v1/stop", signal=None, timeout=timeout)
+        )
+
+    async def destroy(self) -> None:
+        """Removes the run and all that is kept of it; kills it first where it lives."""
+        await self._with(lambda store: removal.remove(store, store.get(self.id), force=True))
+
+    async def attach(self, *, read_only: bool = False) -> Attachment:
+        """The session as a stream of bytes, from now on."""
+        channel = await self._with(
+            lambda store: Channel(_ask(store, self.id).upgrade("/v1/attach", UPGRADE))
+        )
+        channel.greet(json.dumps(asdict(Hello(read_only=read_only, tail=0))).encode(), [])
+        return Attachment(channel)
+
+    async def _with(self, act: Callable[[Store], T]) -> T:
+        return await _in_store(self._home, act)
+
+
+class Attachment:
+    """A watched session: an async context manager, and an async iterator over its output."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self.exit_code: int | None = None
+        """Known once the iteration has ended with the command."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._channel.sock.close()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Ends with the command, or when the viewer was detached. Raises `ChannelLostError`."""
+        loop = asyncio.get_running_loop()
+        while True:
+            data = await loop.sock_recv(self._channel.sock, 1 << 18)
+            if not data:
+                raise ChannelLostError
+            for kind, payload in self._channel.frames(data):
+                match kind:
+                    case FrameType.STDOUT | FrameType.STDERR:
+                        yield payload
+                    case FrameType.EXITED:
+                        self.exit_code = unpack(Exited, payload).exit_code
+                        return
+                    case FrameType.DETACHED:
+                        return
+                    case _:
+                        continue
+
+
+def _ask(store: Store, run_id: str) -> Supervised:
+    return Supervised(store.home, store.folder(run_id))
+
+
+async def _in_store(home: Path | None, act: Callable[[Store], T]) -> T:
+    def work() -> T:
+        with Store(home) as store:
+            return act(store)
+
+    return await asyncio.to_thread(work)
