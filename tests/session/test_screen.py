@@ -571,13 +571,26 @@ def test_a_closed_screen_says_so() -> None:
         screen.feed(b"x")
 
 
+def resident() -> int:
+    with open("/proc/self/statm") as statm:  # noqa: PTH123  a file of the kernel's
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+@pytest.mark.parametrize(
+    "beginning", [b"\x1b]2;", b"\x1b]52;c;", b"\x1b_Gf=24;", b"\x1bPq", b"\x1b["]
+)
+def test_memory_of_an_endless_sequence_is_bounded(beginning: bytes) -> None:
+    """Whatever it says it is."""
+    screen = screen_of(beginning)
+    before = resident()
+    for _ in range(40):
+        screen.feed(b"1" * 1_000_000)
+    assert resident() - before < 16 * 1024 * 1024
+    screen.close()
+
+
 def test_memory_of_a_screen_is_bounded() -> None:
     """2000 lines above a large screen cost less than 10 MB, whatever was written before."""
-
-    def resident() -> int:
-        with open("/proc/self/statm") as statm:  # noqa: PTH123  a file of the kernel's
-            return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE")
-
     screen_of(b"x", size=TerminalSize(200, 50)).close()
     before = resident()
     screen = screen_of(size=TerminalSize(200, 50), scrollback=2000)

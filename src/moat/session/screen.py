@@ -93,6 +93,8 @@ class Screen:
         terminal.set_flag(Option.TITLE_REPORT, on=False)
         # Images can't be restored, and are not claimed: without storage the query has no answer.
         terminal.set_limit(Option.KITTY_IMAGE_STORAGE_LIMIT, 0)
+        terminal.set_limit(Option.APC_MAX_BYTES, 0)
+        terminal.set_limit(Option.APC_MAX_BYTES_KITTY, 0)
         terminal.set_limit(Option.CLIPBOARD_WRITE_MAX_BYTES, 0)
         terminal.set_limit(Option.CONTINUATION_MAX_BYTES, ghostty.MAX_CONTINUATION)
         terminal.set_limit(Option.SCROLLBACK_MAX_LINES, _NO_LINE_LIMIT)
