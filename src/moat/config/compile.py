@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
     from moat.config.settings import Settings
+    from moat.runs.store import Run, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,18 +98,36 @@ def compile_spec(wishes: Wishes, settings: Settings, around: Surroundings) -> Ru
     )
 
 
+def create_run(store: Store, wishes: Wishes, settings: Settings, around: Surroundings) -> Run:
+    """Compiles and enters it. A name that nobody asked for gives way to one that is free."""
+    while True:
+        taken = frozenset(run.name for run in store.all())
+        spec = compile_spec(wishes, settings, replace(around, taken_names=taken))
+        try:
+            return store.create(spec)
+        except NameTakenError:
+            # Another moat took it since we looked.
+            if wishes.name is not None:
+                raise
+
+
 def mount_of(text: str, folder: Path) -> Mount:
     """With its source, which must exist, made absolute: it is relative to `folder`."""
     mount = split_mount(text)
-    source = folder / Path(mount.source).expanduser()
+    source = folder / _expanded(mount.source)
     if not source.exists():
         raise UsageError(f"mount source {source} does not exist", "Create it, or correct the path")
     return replace(mount, source=str(source))
 
 
+def _expanded(path: str) -> Path:
+    """With the home for `~`, and as it is for a user who does not exist: `Path.expanduser` raises."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111
+
+
 def _workspace(path: str) -> Path:
     try:
-        resolved = Path(path).expanduser().resolve(strict=True)
+        resolved = _expanded(path).resolve(strict=True)
         os.listdir(resolved)  # noqa: PTH208  asks for the right to read
     except NotADirectoryError:
         raise UsageError(f"{path} is not a folder", "Name the project's folder") from None

@@ -42,15 +42,15 @@ def load(home: Path) -> Settings:
 
 def fields() -> Any:
     """The table of the file's fields (see `config.document`)."""
-    from moat.config.document import Field  # noqa: PLC0415
+    from moat.config.document import Field, not_negative  # noqa: PLC0415
     from moat.spec.units import parse_memory  # noqa: PLC0415
 
     return {
         "escape_keys": Field("string", "Prefix of the attached terminal's own keys."),
-        "interrupt_window": Field("number", "Seconds for a second Ctrl-C."),
-        "scrollback": Field("integer", "Lines above the screen on attach."),
+        "interrupt_window": Field("number", "Seconds for a second Ctrl-C.", not_negative),
+        "scrollback": Field("integer", "Lines above the screen on attach.", not_negative),
         "journal_limit": Field(
             "quantity", "Output kept, e.g. 256m.", lambda v: parse_memory(str(v))
         ),
-        "stop_timeout": Field("number", "Seconds between stop and kill."),
+        "stop_timeout": Field("number", "Seconds between stop and kill.", not_negative),
     }

@@ -1,0 +1,84 @@
+"""agent.yaml: what a project asks for, and what it must not get."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moat.config import agent_file
+from moat.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def load(folder: Path, text: str) -> dict[str, object]:
+    path = folder / "agent.yaml"
+    path.write_text(text)
+    return agent_file.load(path)
+
+
+def test_a_whole_file(tmp_path: Path) -> None:
+    """All fields that there are."""
+    found = load(
+        tmp_path,
+        "name: fix\ncommand: claude --print 'a b'\ninteractive: true\nenv: {A: 1}\n"
+        "mounts: [data:/data:ro]\nexclude: [.env, secrets/]\n"
+        "limits: {memory: 8G, cpus: 1.5, pids: 100, timeout: 2h}\n",
+    )
+    assert found.keys() == agent_file.FIELDS.keys()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: Not This",
+        "command: echo 'open",
+        "command: []",
+        "command: '  '",
+        "env: {A=B: 1}",
+        "mounts: [/etc:/data]",
+        "mounts: [~/.ssh:/data]",
+        "mounts: [../other:/data]",
+        "mounts: [a/../../b:/data]",
+        "mounts: [data]",
+        "exclude: [/etc]",
+        "exclude: [../x]",
+        "exclude: ['']",
+        "limits: {memory: much}",
+        "limits: {cpus: 0}",
+        "limits: {pids: -1}",
+        "limits: {timeout: soon}",
+        "limits: {disk: 1g}",
+    ],
+)
+def test_what_can_not_be_is_refused_with_its_line(tmp_path: Path, text: str) -> None:
+    """Before anything is started."""
+    with pytest.raises(UsageError, match=r"agent\.yaml:2: "):
+        load(tmp_path, f"# a comment\n{text}\n")
+
+
+def test_a_mount_from_outside_is_for_the_command_line(tmp_path: Path) -> None:
+    """The sandbox can write this file where there was none; the hint is what the user would type."""
+    with pytest.raises(UsageError) as raised:
+        load(tmp_path, "mounts: ['~/.ssh:/keys']\n")
+    assert raised.value.hint is not None
+    assert "moat run -m '~/.ssh:/keys'" in raised.value.hint
+
+
+def test_both_spellings_of_the_file_are_found(tmp_path: Path) -> None:
+    """But not at once: which one holds would be a guess."""
+    assert agent_file.find(tmp_path) is None
+    (tmp_path / "moat.yaml").touch()
+    assert agent_file.find(tmp_path) == tmp_path / "moat.yaml"
+    (tmp_path / "agent.yaml").touch()
+    with pytest.raises(UsageError, match="both"):
+        agent_file.find(tmp_path)
+
+
+def test_a_linked_file_is_refused(tmp_path: Path) -> None:
+    """A run could have made the link, to any file of the user's."""
+    (tmp_path / "agent.yaml").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match="symbolic link"):
+        agent_file.find(tmp_path)

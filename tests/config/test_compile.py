@@ -1,0 +1,190 @@
+"""Command line, agent.yaml and settings → a specification."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moat.config.compile import Surroundings, Wishes, compile_spec, create_run, parse_env
+from moat.config.settings import Settings
+from moat.errors import NameTakenError, UsageError
+from moat.runs.store import Store
+from moat.spec import Limits, Mount, RunSpec, TerminalSize
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TERMINAL = Surroundings(stdin_is_terminal=True, stdout_is_terminal=True, size=TerminalSize(90, 30))
+SCRIPT = Surroundings()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return folder
+
+
+def compiled(project: Path, wishes: Wishes | None = None, around: Surroundings = SCRIPT) -> RunSpec:
+    wished = wishes or Wishes(path=str(project), command=("true",))
+    return compile_spec(wished, Settings(), around)
+
+
+def test_the_command_line_alone(project: Path) -> None:
+    """Without a file, options and defaults make the run."""
+    (project.parent / "data").mkdir()
+    spec = compiled(
+        project,
+        Wishes(
+            path=str(project),
+            command=("make", "-j8"),
+            name="build",
+            env=("A=1", "B=x=y", "C="),
+            mounts=(f"{project.parent}/data:/data:ro",),
+            workdir="sub",
+            keep=True,
+            memory="512m",
+            cpus=1.5,
+            pids=10,
+            timeout="1h",
+        ),
+    )
+    assert (spec.name, spec.command, spec.workspace) == ("build", ("make", "-j8"), str(project))
+    assert spec.env == {"A": "1", "B": "x=y", "C": ""}
+    assert spec.mounts == (Mount(f"{project.parent}/data", "/data", "ro"),)
+    assert (spec.workdir, spec.keep, spec.timeout) == ("/workspace/sub", True, 3600.0)
+    assert spec.limits == Limits(512 << 20, 1.5, 10)
+    assert (spec.interactive, spec.tty) == (False, False)
+
+
+def test_the_file_fills_in_and_flags_win(project: Path) -> None:
+    """Variables of both are there; of one name, the flag's."""
+    (project / "sub").mkdir()
+    (project / "agent.yaml").write_text(
+        "name: fix\ncommand: sh -c 'echo hi'\ninteractive: true\nenv: {A: file, B: file}\n"
+        "mounts: [sub:/data]\nexclude: [.env]\nlimits: {memory: 1g, cpus: 2, timeout: 10}\n"
+    )
+    spec = compiled(project, Wishes(path=str(project)))
+    assert (spec.name, spec.command, spec.interactive) == ("fix", ("sh", "-c", "echo hi"), True)
+    assert spec.mounts == (Mount(str(project / "sub"), "/data", "rw"),)
+    assert (spec.exclude, spec.limits) == ((".env",), Limits(1 << 30, 2.0, None))
+    flags = Wishes(
+        path=str(project), command=("true",), name="mine", env=("B=flag",), memory="2g", timeout="5"
+    )
+    spec = compiled(project, flags)
+    assert (spec.name, spec.command, spec.timeout) == ("mine", ("true",), 5.0)
+    assert spec.env == {"A": "file", "B": "flag"}
+    assert spec.limits == Limits(2 << 30, 2.0, None)
+
+
+def test_without_a_command_both_ways_to_give_one_are_named(project: Path) -> None:
+    """On the command line or in the file."""
+    with pytest.raises(UsageError) as raised:
+        compiled(project, Wishes(path=str(project)))
+    assert raised.value.hint is not None
+    assert "moat run -- COMMAND" in raised.value.hint
+    assert "agent.yaml" in raised.value.hint
+
+
+def test_a_file_may_not_mount_what_a_link_leads_to(project: Path) -> None:
+    """The link is in the workspace, but what it names is not."""
+    (project / "inside").symlink_to("/etc")
+    (project / "agent.yaml").write_text("command: x\nmounts: [inside:/data]\n")
+    with pytest.raises(UsageError, match="not in the workspace"):
+        compiled(project)
+
+
+def test_a_workspace_with_a_colon_has_mounts_too(tmp_path: Path) -> None:
+    """Only what the user wrote is split."""
+    project = tmp_path / "a:b"
+    (project / "sub").mkdir(parents=True)
+    (project / "agent.yaml").write_text("mounts: [sub:/data]\n")
+    assert compiled(project).mounts == (Mount(str(project / "sub"), "/data", "rw"),)
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        Wishes(path="/nonexistent", command=("true",)),
+        Wishes(path="/etc/passwd", command=("true",)),
+        Wishes(path="~nobody-of-that-name/x", command=("true",)),
+        Wishes(command=("true",), name="Bad Name"),
+        Wishes(command=("true",), mounts=("/nonexistent:/x",)),
+        Wishes(command=("true",), mounts=("/etc",)),
+        Wishes(command=("true",), env=("=x",)),
+        Wishes(command=("true",), env=("MOAT_NO_SUCH_VARIABLE",)),
+        Wishes(command=("true",), memory="lots"),
+        Wishes(command=("true",), timeout="soon"),
+        Wishes(command=("true",), engine="dokcer"),
+        Wishes(command=("true",), tty=True),
+    ],
+    ids=str,
+)
+def test_what_can_not_be_is_refused(
+    wishes: Wishes, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a clear line, before anything exists."""
+    monkeypatch.chdir(project)
+    with pytest.raises(UsageError):
+        compiled(project, wishes)
+
+
+def test_a_folder_that_is_gone_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when it is the current one."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(UsageError):
+        compiled(gone, Wishes(command=("true",)))
+
+
+@pytest.mark.parametrize("interactive", [False, True])
+@pytest.mark.parametrize("around", [TERMINAL, SCRIPT], ids=["terminal", "script"])
+def test_a_tty_comes_with_input_on_a_terminal(
+    project: Path, interactive: bool, around: Surroundings
+) -> None:
+    """`-i` is stdin and a TTY on a terminal, stdin alone in a script."""
+    wishes = Wishes(path=str(project), command=("true",), interactive=interactive)
+    spec = compiled(project, wishes, around)
+    assert spec.tty is (interactive and around is TERMINAL)
+    assert spec.interactive is interactive
+
+
+def test_a_variable_without_value_is_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`-e TOKEN` keeps it out of the shell's history."""
+    monkeypatch.setenv("TOKEN", "secret")
+    assert parse_env(["TOKEN", "B=2"]) == {"TOKEN": "secret", "B": "2"}
+
+
+def test_names_nobody_asked_for_give_way(project: Path, tmp_path: Path) -> None:
+    """Many runs of one project started at once are all started, each with a name of its own."""
+    (project / "agent.yaml").write_text("name: fix\ncommand: x\n")
+    home = tmp_path / "home"
+    Store(home).__exit__()
+    start = threading.Barrier(8)
+    names: list[str] = []
+
+    def create() -> None:
+        with Store(home) as store:
+            start.wait()
+            names.append(create_run(store, Wishes(path=str(project)), Settings(), SCRIPT).name)
+
+    threads = [threading.Thread(target=create) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(names) == sorted(["fix", *(f"fix-{number}" for number in range(2, 9))])
+
+
+def test_a_name_that_was_asked_for_is_taken_once(project: Path, tmp_path: Path) -> None:
+    """The second run of that name is refused, and leaves nothing."""
+    with Store(tmp_path / "home") as store:
+        wishes = Wishes(path=str(project), command=("x",), name="fix")
+        create_run(store, wishes, Settings(), SCRIPT)
+        with pytest.raises(NameTakenError, match="fix"):
+            create_run(store, wishes, Settings(), SCRIPT)
+        assert len(list((tmp_path / "home" / "runs").iterdir())) == 1

@@ -1,0 +1,181 @@
+"""YAML against a table of fields."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from moat.config import agent_file
+from moat.config.document import MAX_BYTES, Field, positive, read, schema
+from moat.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FIELDS: Final = {
+    "text": Field("string", "A text."),
+    "flag": Field("boolean", "A flag."),
+    "amount": Field("number", "An amount.", positive),
+    "count": Field("integer", "A count.", positive),
+    "list": Field("strings", "Some texts."),
+    "map": Field("map", "Names and values."),
+    "command": Field("command", "A command."),
+    "inner": Field("object", "More.", fields={"size": Field("quantity", "Bytes.")}),
+}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "some.yaml"
+
+
+def parsed(path: Path, text: str) -> dict[str, Any]:
+    path.write_text(text)
+    return read(path, FIELDS)
+
+
+def test_every_kind_of_field_is_read(path: Path) -> None:
+    """Texts stay as they were written; numbers and flags become themselves."""
+    assert parsed(
+        path,
+        "text: 007\nflag: yes\namount: 1.5\ncount: 3\nlist: [a, 1]\n"
+        "map: {A: true, B: 1e3, C: }\ncommand: [x, y]\ninner: {size: 2g}\n",
+    ) == {
+        "text": "007",
+        "flag": True,
+        "amount": 1.5,
+        "count": 3,
+        "list": ["a", "1"],
+        "map": {"A": "true", "B": "1e3", "C": ""},
+        "command": ["x", "y"],
+        "inner": {"size": "2g"},
+    }
+
+
+def test_an_empty_file_says_nothing(path: Path) -> None:
+    """A file of comments is as good as none."""
+    assert parsed(path, "# nothing yet\n") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("text: a\ntxt: b\n", 2, "unknown field 'txt'"),
+        ("inner:\n  sise: 1\n", 2, "unknown field 'sise'"),
+        ("flag: maybe\n", 1, "flag must be true or false, not 'maybe'"),
+        ("\n\nlist: a\n", 3, "list must be a list of strings"),
+        ("list: [[a]]\n", 1, "a plain value is expected"),
+        ("map: [a]\n", 1, "a map of fields is expected"),
+        ("text: a\ntext: b\n", 2, "'text' is there twice"),
+        ("map:\n  A: 1\n  A: 2\n", 3, "'A' is there twice"),
+        ("amount: 0\n", 1, "amount: 0 is not more than zero"),
+        ("amount: .inf\n", 1, "amount must be a number"),
+        ("count: 1.5\n", 1, "count must be a whole number"),
+        ("count: 1:30\n", 1, "count must be a whole number"),
+        ('command: "a\\0b"\n', 1, "NUL"),
+        ("? [a]\n: b\n", 1, "a plain value is expected"),
+        ("- a\n", 1, "a map of fields is expected"),
+        ("text: [\n", 2, "not valid YAML"),
+        ("text: a\n---\ntext: b\n", 2, "not valid YAML"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line(path: Path, text: str, line: int, words: str) -> None:
+    """The user is led to the place, whatever is wrong."""
+    with pytest.raises(UsageError) as raised:
+        parsed(path, text)
+    assert raised.value.summary.startswith(f"{path}:{line}: ")
+    assert words in raised.value.summary
+
+
+def test_a_misspelt_field_is_guessed(path: Path) -> None:
+    """The hint names the field that was meant, or those that there are."""
+    with pytest.raises(UsageError) as raised:
+        parsed(path, "comand: x\n")
+    assert raised.value.hint == "Did you mean 'command'?"
+    with pytest.raises(UsageError) as raised:
+        parsed(path, "zzz: x\n")
+    assert raised.value.hint is not None
+    assert "text, flag" in raised.value.hint
+
+
+def test_aliases_are_refused(path: Path) -> None:
+    """A page of them can stand for more than any memory holds."""
+    with pytest.raises(UsageError, match="aliases"):
+        parsed(path, "text: &a x\nlist: [*a, *a]\n")
+
+
+def test_files_without_end_are_refused(path: Path) -> None:
+    """Size and depth are bounded."""
+    with pytest.raises(UsageError, match="larger than"):
+        parsed(path, "#" * (MAX_BYTES + 1))
+    with pytest.raises(UsageError, match="not valid YAML"):
+        parsed(path, "[" * 100_000)
+
+
+def test_what_is_no_file_is_not_waited_for(path: Path) -> None:
+    """A pipe in the workspace must not hang `moat run`."""
+    os.mkfifo(path)
+    with pytest.raises(UsageError, match="is not a file"):
+        read(path, FIELDS)
+    with pytest.raises(UsageError, match="can't be read: No such file"):
+        read(path.with_name("other"), FIELDS)
+
+
+def test_python_objects_are_never_made(path: Path) -> None:
+    """A tag is not an order."""
+    with pytest.raises(UsageError):
+        parsed(path, "text: !!python/object/apply:os.system ['true']\n")
+
+
+@given(st.text() | st.binary().map(lambda data: data.decode("latin-1")))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_is_read_or_refused(path: Path, text: str) -> None:
+    """There is no third way: no other error, whatever stands in the file."""
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    try:
+        read(path, FIELDS)
+    except UsageError as error:
+        assert error.summary.startswith(str(path))  # noqa: PT017  either is right
+
+
+_SCALARS = st.sampled_from(["~", "1", "0x1f", "017", "1:30", ".nan", "-1", "yes", "''", "!!int x"])
+_NODES = st.recursive(
+    _SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda each: f"[{', '.join(each)}]")
+        | st.dictionaries(st.sampled_from(["size", "A", "~"]), inner, max_size=2).map(
+            lambda each: "{" + ", ".join(f"{name}: {value}" for name, value in each.items()) + "}"
+        )
+    ),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(FIELDS)), _NODES))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_known_field_with_any_value_is_read_or_refused(
+    path: Path, fields: dict[str, str]
+) -> None:
+    """The values that YAML 1.1 is known for, where each kind of field is expected."""
+    try:
+        parsed(path, "".join(f"{name}: {value}\n" for name, value in fields.items()))
+    except UsageError as error:
+        assert error.summary.startswith(str(path))  # noqa: PT017  either is right
+
+
+def test_the_schema_has_every_field_of_agent_yaml() -> None:
+    """Editors check what Moat checks."""
+    made = schema("agent.yaml", agent_file.FIELDS)
+    assert made["properties"].keys() == agent_file.FIELDS.keys()
+    assert made["additionalProperties"] is False
+    assert made["properties"]["limits"]["properties"].keys() == {
+        "memory",
+        "cpus",
+        "pids",
+        "timeout",
+    }
+    assert all(each["description"] for each in made["properties"].values())

@@ -1,0 +1,42 @@
+"""Mounts as they are written."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moat.config.mounts import split_mount
+from moat.errors import UsageError
+from moat.spec import Mount
+
+
+@pytest.mark.parametrize(
+    ("text", "mount"),
+    [
+        ("a:/b", Mount("a", "/b", "rw")),
+        ("/a/b:/c:ro", Mount("/a/b", "/c", "ro")),
+        ("~/a:/c:rw", Mount("~/a", "/c", "rw")),
+    ],
+)
+def test_a_mount_has_source_target_and_mode(text: str, mount: Mount) -> None:
+    """Read-write where nothing is said."""
+    assert split_mount(text) == mount
+
+
+@pytest.mark.parametrize("text", ["", "a", ":/b", "a:", "a:b", "a:/b:rx", "a:/b:", "a:/b:ro:x"])
+def test_what_is_no_mount_is_refused(text: str) -> None:
+    """With the way to write it."""
+    with pytest.raises(UsageError):
+        split_mount(text)
+
+
+@given(st.text(st.sampled_from("a/:ro~.")))
+def test_any_text_is_a_mount_or_refused(text: str) -> None:
+    """And what is one has all its parts."""
+    try:
+        mount = split_mount(text)
+    except UsageError:
+        return
+    assert mount.source
+    assert mount.target.startswith("/")

@@ -1,0 +1,43 @@
+"""The user's settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moat.config import settings
+from moat.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_without_a_file_everything_is_default(tmp_path: Path) -> None:
+    """And nothing is made."""
+    assert settings.load(tmp_path) == settings.Settings()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
+    """Amounts may be written as people write them."""
+    (tmp_path / "config.yaml").write_text(
+        'escape_keys: ""\ninterrupt_window: 3\njournal_limit: 1g\nstop_timeout: 0\n'
+    )
+    found = settings.load(tmp_path)
+    assert found == settings.Settings(
+        escape_keys="", interrupt_window=3.0, journal_limit=1 << 30, stop_timeout=0.0
+    )
+
+
+@pytest.mark.parametrize("line", ["scrolback: 1", "scrollback: -1", "journal_limit: lots"])
+def test_a_wrong_setting_is_told_with_its_place(tmp_path: Path, line: str) -> None:
+    """The path and line of the file."""
+    (tmp_path / "config.yaml").write_text(f"\n{line}\n")
+    with pytest.raises(UsageError, match=r"config\.yaml:2: "):
+        settings.load(tmp_path)
+
+
+def test_every_setting_has_a_field() -> None:
+    """The table of the file and the dataclass name the same."""
+    assert settings.fields().keys() == settings.Settings.__dataclass_fields__.keys()
