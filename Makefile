@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
 TYPED := src scripts
 FOR_RUNS := bwrap:bubblewrap git
-FOR_TESTS := $(FOR_RUNS) tmux dtach vim less htop
+FOR_TESTS := $(FOR_RUNS) tmux dtach vim less htop node:nodejs
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check unit e2e bench lock programs clean
