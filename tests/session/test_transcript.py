@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from moat.session import journal, transcript
 from moat.session.journal import Journal, JournalReader
-from moat.session.journal_index import Resized, Stream
+from moat.session.journal_index import HEADER_SIZE, RECORD_SIZE, Resized, Stream
 from moat.session.transcript import Lines, Written
 from moat.spec import TerminalSize
 
@@ -49,11 +49,13 @@ def write(
         clock.now += 1
         os.write(write, data)
         assert writer.take(stream, read) == len(data)
-    if flush:
-        writer.flush()
     os.close(read)
     os.close(write)
-    writer._close_files()
+    writer.close()
+    if not flush:
+        # As a writer leaves it that was killed behind its last bytes.
+        last = max(folder.glob("*.index"))
+        os.truncate(last, max(HEADER_SIZE, last.stat().st_size - RECORD_SIZE))
     return JournalReader(folder)
 
 

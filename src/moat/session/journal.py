@@ -146,9 +146,11 @@ class Journal:
         self.reader = JournalReader(folder)
         self.limit = limit
         self._size = size
-        self._pending: Appended | None = None
+        self._latest: Appended | None = None
+        """The last record, while output of its grain may still come: it is written anew then."""
         self._files: dict[Stream, int] = {}
         self._index = -1
+        self._index_end = 0
         self._old: tuple[str, int] | None = None
         folder.mkdir(mode=0o700, exist_ok=True)
         self._segments = self.reader.segments()
@@ -185,16 +187,9 @@ class Journal:
         return count
 
     def resized(self, size: TerminalSize) -> None:
-        self.flush()
         self._size = size
-        record = Resized(time.time(), size, self.ends[Stream.STDOUT])
-        os.write(self._index, encode(record))
-
-    def flush(self) -> None:
-        """Writes what the index still holds back."""
-        if self._pending is not None:
-            os.write(self._index, encode(self._pending))
-            self._pending = None
+        self._add(Resized(time.time(), size, self.ends[Stream.STDOUT]))
+        self._latest = None
 
     def trim(self, needed: dict[Stream, int]) -> bool:
         """Deletes oldest segments until the size limit holds; keeps what lies from `needed` on.
@@ -229,34 +224,34 @@ class Journal:
         following = self._segments[self._segments.index(segment) + 1]
         return self.read(stream, following.base(stream), size)
 
-    def close(self) -> None:
-        self.flush()
-        self._close_files()
-
     # --- inside ---
 
     def _note(self, record: Appended) -> None:
-        pending = self._pending
-        if pending is None:
-            self._pending = record
-        elif pending.stream is record.stream and record.time - pending.time < GRAIN_S:
+        latest = self._latest
+        if (
+            latest is not None
+            and latest.stream is record.stream
+            and record.time - latest.time < GRAIN_S
+        ):
             # The first byte's time stands for all of the grain.
-            self._pending = Appended(pending.time, pending.stream, record.end)
-        else:
-            self.flush()
-            self._pending = record
+            record = Appended(latest.time, latest.stream, record.end)
+            self._index_end -= RECORD_SIZE
+        self._add(record)
+        self._latest = record
+
+    def _add(self, record: Record) -> None:
+        os.pwrite(self._index, encode(record), self._index_end)
+        self._index_end += RECORD_SIZE
 
     def _segment_is_full(self) -> bool:
         segment = self._segments[-1]
         written = sum(self.ends[stream] - segment.base(stream) for stream in Stream)
-        return written >= SEGMENT_BYTES or os.fstat(self._index).st_size >= INDEX_BYTES
+        return written >= SEGMENT_BYTES or self._index_end >= INDEX_BYTES
 
     def _bytes_kept(self) -> int:
         return sum(self.ends[stream] - self._segments[0].base(stream) for stream in Stream)
 
     def _begin(self, number: int) -> None:
-        if self._index != -1:
-            self.flush()
         header = Header(self.ends[Stream.STDOUT], self.ends[Stream.STDERR], self._size)
         segment = Segment(number, header)
         path = self.reader.folder / f"{number:08}.index"
@@ -267,12 +262,13 @@ class Journal:
         self._open(segment)
 
     def _open(self, segment: Segment) -> None:
-        self._close_files()
+        self.close()
         path = self.reader.folder / f"{segment.number:08}.index"
-        self._index = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-        torn = (os.fstat(self._index).st_size - HEADER_SIZE) % RECORD_SIZE
-        if torn:
-            os.ftruncate(self._index, os.fstat(self._index).st_size - torn)
+        self._index = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        # A record that its writer was killed over is written over.
+        whole = (os.fstat(self._index).st_size - HEADER_SIZE) // RECORD_SIZE
+        self._index_end = HEADER_SIZE + whole * RECORD_SIZE
+        self._latest = None
 
     def _file(self, stream: Stream) -> int:
         if stream not in self._files:
@@ -291,7 +287,7 @@ class Journal:
             self._old = (path, os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         return self._old[1]
 
-    def _close_files(self) -> None:
+    def close(self) -> None:
         open_now = [*self._files.values(), self._index, -1 if self._old is None else self._old[1]]
         for fd in open_now:
             if fd != -1:

@@ -243,7 +243,6 @@ class Session:
         if self._held_back:
             return
         self.drained = True
-        self.journal.flush()
         for name in tuple(self._reading):
             self._stop_reading(name)
         self._input.close()
