@@ -536,6 +536,18 @@ def test_a_snapshot_answers_and_keeps_scrollback_like_the_screen() -> None:
     assert len(screen.contents().split("\n")) == 40
 
 
+@pytest.mark.parametrize(
+    "start", [b"\x1b[3", b"\x1b]2;tit", b"\x1b", b"\x1bPq", "你".encode()[:2], b""]
+)
+def test_a_new_filter_goes_on_where_the_screen_is(start: bytes) -> None:
+    """A supervisor that takes over in the middle of a sequence shows no half of it."""
+    screen = screen_of(b"text\x1b[m" + start)
+    assert screen.unfinished() == start
+    output = OutputFilter()
+    assert output.feed(screen.unfinished()) == b""
+    assert output.pending == len(start)
+
+
 def test_there_is_no_snapshot_in_an_endless_sequence() -> None:
     """Its beginning would be missing from it; after its end there is one again."""
     screen = screen_of(b"\x1b]2;" + b"x" * 2_000_000)

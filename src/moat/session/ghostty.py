@@ -301,6 +301,12 @@ class Terminal:
         finally:
             self._lib.ghostty_formatter_free(formatter)
 
+    def continuation(self) -> bytes:
+        """The beginning of the sequence that it is in the middle of. Fails for one too long."""
+        return self._taken(
+            self._lib.ghostty_terminal_continuation_alloc, self._open, "tell a sequence"
+        )
+
     def encode(self) -> bytes:
         """All of its state. Fails in the middle of a sequence longer than is kept for this."""
         return self._taken(self._lib.ghostty_snapshot_encode_alloc, self._open, "encode a snapshot")

@@ -273,6 +273,7 @@ _SIGNATURES: Final[dict[str, tuple[Any, Sequence[Any]]]] = {
     "terminal_set": (c_int, [_P, c_int, _P]),
     "terminal_vt_write": (None, [_P, _P, c_size_t]),
     "terminal_scroll_viewport": (None, [_P, ScrollViewport]),
+    "terminal_continuation_alloc": (c_int, [_P, _P, POINTER(_P), POINTER(c_size_t)]),
     "terminal_get": (c_int, [_P, c_int, _P]),
     "terminal_grid_ref": (c_int, [_P, Point, POINTER(GridRef)]),
     "grid_ref_hyperlink_uri": (c_int, [POINTER(GridRef), _P, c_size_t, POINTER(c_size_t)]),

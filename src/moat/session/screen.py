@@ -252,6 +252,17 @@ class Screen:
             return None
         return b"%c%b%b" % (len(self._held), self._held, state)
 
+    def unfinished(self) -> bytes:
+        """What has been fed of a sequence or character that goes on with the next output.
+
+        A new `OutputFilter` that is to go on with this screen's output is fed it first. Empty for a
+        sequence too long to be kept, of which viewers then get the rest as text.
+        """
+        try:
+            return self._terminal.continuation() + self._held
+        except GhosttyError:
+            return self._held
+
     @classmethod
     def from_snapshot(cls, snapshot: bytes, scrollback: int) -> Screen:
         """The screen again; the bytes must be this release's, else it is a `GhosttyError`."""
