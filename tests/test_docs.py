@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 from pathlib import Path
 
+import click
 import pytest
 
+from moat.cli.main import moat
 from moat.config import agent_file
 from moat.runs.states import State
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")])
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
+
+# Command lines in blocks of shell, up to what the shell or a comment takes.
+TOUR = re.findall(
+    r"(?:^|\| |&& |\$ )moat ([^#|&>\n]+)",
+    "".join(
+        re.findall(r"```(?:sh|console)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    ),
+    re.MULTILINE,
+)
 
 named = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -50,3 +62,12 @@ def test_the_agent_file_of_the_tour_is_valid(tmp_path: Path) -> None:
     file = tmp_path / "agent.yaml"
     file.write_text(example)
     assert agent_file.load(file)["command"]
+
+
+@pytest.mark.parametrize("line", TOUR)
+def test_the_commands_of_the_tour_are_understood(line: str) -> None:
+    """Every command line of the README has a command and options that exist."""
+    name, *arguments = shlex.split(line)
+    command = moat.get_command(click.Context(moat), name)
+    assert command is not None
+    command.make_context(name, arguments).close()
