@@ -78,7 +78,7 @@ class Session:
         self.on_disk: Callable[[bool], None] = _nothing_of
         self.on_stdin_closed: Callable[[], None] = _nothing
         self._loop = loop
-        self._filter = None if screen is None else _output_filter()
+        self._filter = None if screen is None else _output_filter(screen)
         self._streams = Streams()
         self._shown = journal.ends[Stream.STDOUT]
         self._reading: set[str] = set()
@@ -351,10 +351,13 @@ class Session:
             self.screen.close()
 
 
-def _output_filter() -> OutputFilter:
+def _output_filter(screen: Screen) -> OutputFilter:
+    """A filter that is in the middle of whatever sequence the screen is in the middle of."""
     from moat.session.filter import OutputFilter  # noqa: PLC0415  for sessions with a TTY alone
 
-    return OutputFilter()
+    output_filter = OutputFilter()
+    output_filter.feed(screen.unfinished())
+    return output_filter
 
 
 def _nothing() -> None:

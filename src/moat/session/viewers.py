@@ -178,7 +178,9 @@ class TerminalViewer:
         out = bytearray()
         for number, row in enumerate(picture):
             if number >= len(before) or before[number] != row:
-                out += b"\x1b[%d;1H\x1b[m%b\x1b[m\x1b[K" % (number + 1, row)
+                # Erased before it is written: behind a full row the cursor still stands on its
+                # last cell, and erasing from there would take that with it.
+                out += b"\x1b[%d;1H\x1b[m\x1b[K%b\x1b[m" % (number + 1, row)
         self._picture = picture
         x, y = self._screen.cursor
         visible = b"h" if x < columns and y < rows and self._screen.cursor_visible else b"l"

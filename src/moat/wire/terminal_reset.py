@@ -47,7 +47,9 @@ def reset_sequence(*, alternate: bool) -> bytes:
             _POP_KEYBOARD,
             b"\x1b[?1049l" + _POP_KEYBOARD if alternate else b"",
             b"".join(b"\x1b[?%dl" % mode for mode in _PRIVATE_MODES),
-            b"\x1b[>4;0m",  # xterm's modifyOtherKeys
+            b"\x1b[=0u\x1b[>4;0m",  # kitty's key reports, xterm's modifyOtherKeys
+            # Palette, foreground, background and cursor colour: the user's.
+            b"\x1b]104\x1b\\\x1b]110\x1b\\\x1b]111\x1b\\\x1b]112\x1b\\",
             b"\x1b>",  # numeric keypad
             b"\x1b[4l\x1b[20l",  # insert mode, newline mode
             # Margins and origin mode move the cursor: it is saved around them.
