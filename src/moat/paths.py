@@ -52,6 +52,11 @@ class RunFolder:
         return self.root / "cgroup"
 
     @property
+    def free_names(self) -> Path:
+        """What the run may not leave behind in the workspace; see `engines.planted`."""
+        return self.root / "free-names.json"
+
+    @property
     def supervisor_log(self) -> Path:
         return self.root / "supervisor.log"
 

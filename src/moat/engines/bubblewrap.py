@@ -9,7 +9,7 @@ import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from moat.engines import host, layout, limits, seccomp, shim_link
+from moat.engines import host, layout, limits, planted, seccomp, shim_link
 from moat.errors import EngineError
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ class Bubblewrap:
         spec = self._spec
         bwrap = host.require_bubblewrap()
         with layout.Layout.of(spec, self._folder.private) as seen:
+            planted.remember_free_names(spec, self._folder)
             program = _memory_file("seccomp", seccomp.program(platform.machine()))
             arguments = _memory_file(
                 "arguments", b"".join(os.fsencode(each) + b"\0" for each in seen.arguments)
@@ -159,10 +160,12 @@ class Bubblewrap:
         await self._call("forget", session=session)
 
     async def release(self) -> None:
-        """Nothing of the sandbox is needed any more: the shim ends, and its cgroup goes."""
+        """Nothing of the sandbox is needed any more: the shim ends, and what it left goes."""
         try:
             await self._call("release")
         finally:
+            for name in planted.remove_planted(self._folder):
+                log.warning("removed %s from the workspace: the run had planted it", name)
             cgroup = self._cgroup()
             if cgroup is not None:
                 limits.release(cgroup)

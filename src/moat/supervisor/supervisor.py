@@ -84,6 +84,7 @@ class Supervisor:
         self.sessions: dict[str, Session] = {}
         self.clients: dict[AttachedClient, None] = {}
         self.tasks: asyncio.TaskGroup
+        self._running: set[asyncio.Task[None]] = set()
         self.over = asyncio.Event()
         """Nothing is left to do: the process may end."""
         self._waiting: list[asyncio.Future[None]] = []
@@ -308,6 +309,8 @@ class Supervisor:
 
     def leave(self) -> None:
         """Lets go of everything; a run that lives goes on without us."""
+        for task in self._running:
+            task.cancel()
         for client in tuple(self.clients):
             client.close()
         for session in self.sessions.values():
@@ -439,7 +442,9 @@ class Supervisor:
                 change.set_result(None)
 
     def _later(self, work: Coroutine[None, None, None]) -> None:
-        self.tasks.create_task(work)
+        task = self.tasks.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
 
 def _number(session: str) -> int:
