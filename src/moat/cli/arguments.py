@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
-from click.shell_completion import CompletionItem
 
 from moat.errors import MoatError, UsageError
 from moat.runs.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from click.shell_completion import CompletionItem
 
     from moat.client.supervised import Supervised
     from moat.runs.store import Run
@@ -25,19 +26,46 @@ class RunReference(click.ParamType[str]):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem  # noqa: PLC0415  for completion alone
+
         del ctx, param
         try:
             with Store() as store:
                 runs = store.all()
         except MoatError:
             return []  # a completion has no place for an error; the command will say it
-        return [CompletionItem(run.name) for run in runs if run.name.startswith(incomplete)]
+        references = [reference for run in runs for reference in (run.name, run.id)]
+        # Ids only for those who have begun to type one: nobody chooses among them.
+        offered = references if incomplete else references[::2]
+        return [CompletionItem(each) for each in offered if each.startswith(incomplete)]
 
 
 def run_argument(*, required: bool = False) -> Callable[[Any], Any]:
     return click.argument(
         "run", type=RunReference(), required=required, metavar="RUN" if required else "[RUN]"
     )
+
+
+class WithCommand(click.Command):
+    """A command of ours that is given another program's: all that stands behind the first `--`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        cut = args.index("--") if "--" in args else len(args)
+        ctx.meta[_COMMAND] = tuple(args[cut + 1 :])
+        return super().parse_args(ctx, args[:cut])
+
+
+_COMMAND: Final = "moat.command"
+
+
+def words_of(ctx: click.Context, before: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
+    """The one word that may stand before `--`, and the command behind it."""
+    if len(before) > 1:
+        raise UsageError(
+            f"one word is expected before --, not {' '.join(before)!r}",
+            f"A command goes behind --: {ctx.command_path} -- {' '.join(before)}",
+        )
+    return (before[0] if before else None), ctx.meta[_COMMAND]
 
 
 def find(store: Store, reference: str | None) -> Run:

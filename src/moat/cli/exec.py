@@ -7,8 +7,7 @@ import sys
 
 import click
 
-from moat.cli.arguments import ask, find
-from moat.cli.run import split
+from moat.cli.arguments import RunReference, WithCommand, ask, find, words_of
 from moat.client.attach import AttachOptions, attach
 from moat.client.keys import parse_escape_keys
 from moat.config import settings as user_settings
@@ -18,16 +17,18 @@ from moat.runs.store import Store
 from moat.spec import TerminalSize
 
 
-@click.command("exec")
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[RUN] -- COMMAND...")
+@click.command("exec", cls=WithCommand)
+@click.argument("before", nargs=-1, type=RunReference(), metavar="[RUN] -- COMMAND...")
 @click.option("-i", "--interactive", is_flag=True, help="Connect standard input.")
 @click.option("-t", "--tty", is_flag=True, help="Give the command a TTY.")
 @click.option("-d", "--detach", is_flag=True, help="Start it, print its session, and leave.")
 @click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]", help="Variable of the command.")
 @click.option("-w", "--workdir", metavar="PATH", help="Where it starts; default: as the run.")
 @click.option("--escape-keys", help="As of moat attach.")
+@click.pass_context
 def command(  # noqa: PLR0913  an option each
-    arguments: tuple[str, ...],
+    ctx: click.Context,
+    before: tuple[str, ...],
     *,
     interactive: bool,
     tty: bool,
@@ -37,18 +38,18 @@ def command(  # noqa: PLR0913  an option each
     escape_keys: str | None,
 ) -> int:
     """Run a further command in the sandbox of a run; the exit code is that command's."""
-    reference, words = split(arguments, sys.argv, default="")
+    reference, words = words_of(ctx, before)
     if not words:
         raise UsageError("there is no command to run", "Give one: moat exec RUN -- COMMAND")
-    if tty and not (os.isatty(1) and (os.isatty(0) or not interactive)):
+    if tty and not detach and not (os.isatty(1) and (os.isatty(0) or not interactive)):
         raise UsageError("this is not a terminal, but a TTY was asked for", "Leave out -t")
     with Store() as store:
         settings = user_settings.load(store.home)
         keys = parse_escape_keys(settings.escape_keys if escape_keys is None else escape_keys)
-        run = find(store, reference or None)
+        run = find(store, reference)
         if run.ended:
             raise RunNotActiveError(f"run {run.name} is {run.state}: there is no sandbox any more")
-        size = _size() if tty else TerminalSize()
+        size = _size() if tty and os.isatty(1) else TerminalSize()
         started = ask(store, run).post(
             "/v1/exec",
             command=list(words),

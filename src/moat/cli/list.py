@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
-from moat.cli.output import age, coloured, print_json, table
+from moat.cli.output import age, colours, print_json_array, table
 from moat.errors import MoatError
 from moat.runs.store import Store
 
@@ -27,7 +28,7 @@ def command(*, everything: bool, as_json: bool, watch: bool) -> None:
             _watch(store, everything=everything)
         runs = current(store, everything=everything)
         if as_json:
-            print_json([run.as_json() for run in runs])
+            print_json_array(run.as_json() for run in runs)
         else:
             sys.stdout.write(draw(runs))
 
@@ -69,32 +70,50 @@ def _look_after(store: Store, run: Run) -> str | None:
 def draw(runs: list[Run]) -> str:
     if not runs:
         return "No runs. Start one: moat run -- COMMAND\n"
+    now = time.time()
     rows = [
         (
             run.name,
             run.id,
             _state(run),
-            age(run.created_at),
+            age(run.created_at, now),
             str(run.viewers) if run.viewers else "",
-            _shortened(" ".join(run.command)),
+            shortened(" ".join(run.command)),
         )
         for run in runs
     ]
     text = table(("NAME", "ID", "STATE", "CREATED", "VIEWERS", "COMMAND"), rows)
-    lines = text.splitlines(keepends=True)
-    shown = [coloured(line, str(run.state)) for line, run in zip(lines[1:], runs, strict=True)]
-    notes = [f"{run.name}: {run.error}\n" for run in runs if run.error and not run.ended]
-    return lines[0] + "".join(shown) + "".join(notes)
+    notes = "".join(
+        f"{run.name}: {shortened(run.error, 300)}\n" for run in runs if run.error and not run.ended
+    )
+    return _in_colour(text, runs) + notes
+
+
+def _in_colour(text: str, runs: list[Run]) -> str:
+    drawn = colours()
+    if not drawn:
+        return text
+    head, *lines = text.splitlines(keepends=True)
+    for number, run in enumerate(runs):
+        # Behind name and id, which may be the same word.
+        start = len(lines[number].split("  ", 1)[0])
+        before, rest = lines[number][:start], lines[number][start:]
+        state = str(run.state)
+        lines[number] = before + rest.replace(state, drawn.get(state, state), 1)
+    return head + "".join(lines)
 
 
 def _state(run: Run) -> str:
     return f"{run.state} ({run.exit_code})" if run.exit_code is not None else str(run.state)
 
 
-def _shortened(text: str, width: int = 60) -> str:
+def shortened(text: str, width: int = 60) -> str:
+    """One line of it, of at most `width` characters."""
+    text = text if len(text) <= width else text[: width - 1] + "…"
+    if text.isprintable():
+        return text
     # A command may hold anything, a terminal's control characters too.
-    printable = "".join(each if each.isprintable() else " " for each in text)
-    return printable if len(printable) <= width else printable[: width - 1] + "…"
+    return "".join(each if each.isprintable() else " " for each in text)
 
 
 def _watch(store: Store, *, everything: bool) -> None:

@@ -7,22 +7,24 @@ import sys
 
 import click
 
-from moat.cli.arguments import ask
+from moat.cli.arguments import WithCommand, ask, words_of
 from moat.client.attach import AttachOptions, attach
 from moat.client.keys import parse_escape_keys
 from moat.config import settings as user_settings
-from moat.config.compile import Surroundings, Wishes, compile_spec
-from moat.errors import UsageError
+from moat.config.compile import Surroundings, Wishes, create_run
+from moat.errors import MoatError, UsageError
+from moat.runs import lock
+from moat.runs.states import State
 from moat.runs.store import Run, Store
-from moat.spec import RunSpec, TerminalSize
+from moat.spec import TerminalSize
 
 SHELLS = frozenset(
     ("bash", "dash", "fish", "ipython", "irb", "node", "python", "python3", "sh", "sqlite3", "zsh")
 )
 
 
-@click.command("run", context_settings={"ignore_unknown_options": False})
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PATH] [-- COMMAND...]")
+@click.command("run", cls=WithCommand)
+@click.argument("before", nargs=-1, type=click.Path(), metavar="[PATH] [-- COMMAND...]")
 @click.option("-n", "--name", help="Name of the run.")
 @click.option(
     "-i",
@@ -70,7 +72,7 @@ SHELLS = frozenset(
 @click.pass_context
 def command(
     ctx: click.Context,
-    arguments: tuple[str, ...],
+    before: tuple[str, ...],
     *,
     detach: bool,
     escape_keys: str | None,
@@ -86,67 +88,59 @@ def command(
     moat run -d -n build ~/app -- make  in the background
     moat run                            what agent.yaml says
     """
-    path, words = split(arguments, sys.argv)
+    path, words = words_of(ctx, before)
     if os.environ.get("MOAT_RUN"):
         raise UsageError("this is inside a run already", "Start runs from outside")
-    del ctx
     with Store() as store:
         settings = user_settings.load(store.home)
         keys = parse_escape_keys(settings.escape_keys if escape_keys is None else escape_keys)
-        spec = compile_spec(
-            Wishes(path=path, command=words, **given),  # pyright: ignore[reportArgumentType]  click checked the options' types
-            settings,
-            _surroundings(store),
-        )
-        _hint(spec, detach=detach)
-        run = store.create(spec)
-        if detach:
-            return _leave(store, run)
+        wishes = Wishes(path=path or ".", command=words, **given)  # pyright: ignore[reportArgumentType]  click checked the options' types
+        run = create_run(store, wishes, settings, _surroundings(detach=detach))
         options = AttachOptions(
             escape_keys=keys, fresh=True, interrupt_window=settings.interrupt_window
         )
-        return attach(store, run, options)
+        try:
+            if detach:
+                return _leave(store, run)
+            _hint(run)
+            return attach(store, run, options)
+        except MoatError:
+            _discard(store, run)
+            raise
 
 
-def split(
-    arguments: tuple[str, ...], typed: list[str], default: str = "."
-) -> tuple[str, tuple[str, ...]]:
-    """What stands before `--`, one word at most, and the command behind it."""
-    behind = len(typed) - typed.index("--") - 1 if "--" in typed else 0
-    cut = len(arguments) - min(behind, len(arguments))
-    before, words = arguments[:cut], arguments[cut:]
-    if len(before) > 1:
-        raise UsageError(
-            f"one word is expected before --, not {' '.join(before)!r}",
-            f"A command goes behind --, as in: -- {' '.join(before)}",
-        )
-    return (before[0] if before else default), words
-
-
-def _surroundings(store: Store) -> Surroundings:
+def _surroundings(*, detach: bool) -> Surroundings:
     stdin, stdout = os.isatty(0), os.isatty(1)
     size = TerminalSize()
     if stdout:
         from moat.client.terminal import LocalTerminal  # noqa: PLC0415
 
         size = LocalTerminal(0 if stdin else 1, 1).size()
-    names = frozenset(run.name for run in store.all())
-    return Surroundings(stdin, stdout, size, names)
+    return Surroundings(stdin, stdout, size, detached=detach)
 
 
-def _hint(spec: RunSpec, *, detach: bool) -> None:
+def _hint(run: Run) -> None:
     """A shell without input ends at once, or waits for ever: most likely -i was forgotten."""
-    program = os.path.basename(spec.command[0])  # noqa: PTH119
-    if (
-        len(spec.command) == 1
-        and program in SHELLS
-        and not spec.interactive
-        and not detach
-        and os.isatty(0)
-    ):
+    program = os.path.basename(run.command[0])  # noqa: PTH119
+    if len(run.command) == 1 and program in SHELLS and not run.interactive and os.isatty(0):
         sys.stderr.write(
             f"moat: {program} gets no input; to type into it: moat run -i -- {program}\n"
         )
+
+
+def _discard(store: Store, run: Run) -> None:
+    """Of a run that no supervisor has ever begun with, nothing remains."""
+    folder = store.folder(run.id)
+    if not folder.root.exists():
+        return
+    held = lock.try_lock(folder.supervisor_lock)
+    if held is None:
+        return
+    try:
+        if store.get(run.id).state is State.CREATED:
+            store.remove(run.id)
+    finally:
+        os.close(held)
 
 
 def _leave(store: Store, run: Run) -> int:

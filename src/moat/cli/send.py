@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import sys
+import os
 
 import click
 
@@ -30,6 +30,7 @@ def command(run: str, text: str | None, keys: tuple[str, ...], *, from_stdin: bo
         if found.ended:
             raise RunNotActiveError(f"run {found.name} is {found.state}: nobody reads there")
         supervisor = ask(store, found)
-        pieces = iter(lambda: sys.stdin.buffer.read(PIECE), b"") if from_stdin else iter([data])
+        # As it comes: whoever types into our pipe is not kept waiting for a full one.
+        pieces = iter(lambda: os.read(0, PIECE), b"") if from_stdin else iter([data])
         for piece in pieces:
             supervisor.post("/v1/send", data=base64.b64encode(piece).decode())

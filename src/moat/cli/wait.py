@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from moat.cli.arguments import find, run_argument
 from moat.client import waiting
-from moat.errors import UsageError
+from moat.errors import RunNotActiveError, UsageError
 from moat.runs.store import Store
 from moat.spec.units import parse_duration
+
+if TYPE_CHECKING:
+    from moat.runs.store import Run
 
 TIMED_OUT = 124
 """As timeout(1)."""
@@ -42,6 +46,15 @@ def command(
         else:
             happened = waiting.for_exit(store, found, patience)
             if happened is waiting.Happened.EXIT:
-                sys.stdout.write(f"{store.get(found.id).exit_code}\n")
+                sys.stdout.write(f"{_exit_code(store.get(found.id))}\n")
                 return 0
     return {waiting.Happened.TIMEOUT: TIMED_OUT, waiting.Happened.EXIT: 1}.get(happened, 0)
+
+
+def _exit_code(run: Run) -> int:
+    if run.exit_code is None:
+        raise RunNotActiveError(
+            f"run {run.name} is {run.state}: its exit status is not known",
+            f"What is known: moat inspect {run.name}",
+        )
+    return run.exit_code

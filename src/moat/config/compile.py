@@ -53,6 +53,8 @@ class Surroundings:
     stdout_is_terminal: bool = False
     size: TerminalSize = field(default_factory=TerminalSize)
     taken_names: Container[str] = field(default_factory=frozenset[str])
+    detached: bool = False
+    """The run begins with nobody watching, so a TTY needs no terminal here."""
 
 
 def compile_spec(wishes: Wishes, settings: Settings, around: Surroundings) -> RunSpec:
@@ -197,10 +199,11 @@ def _own_mounts(file: dict[str, Any], workspace: Path) -> list[Mount]:
 
 
 def _tty(wishes: Wishes, around: Surroundings, *, interactive: bool) -> bool:
-    if wishes.tty and not around.stdout_is_terminal:
-        raise UsageError("stdout is not a terminal, but a TTY was asked for", "Leave out -t")
-    if wishes.tty and interactive and not around.stdin_is_terminal:
-        raise UsageError("stdin is not a terminal, but a TTY was asked for", "Leave out -t")
+    if wishes.tty and not around.detached:
+        if not around.stdout_is_terminal:
+            raise UsageError("stdout is not a terminal, but a TTY was asked for", "Leave out -t")
+        if interactive and not around.stdin_is_terminal:
+            raise UsageError("stdin is not a terminal, but a TTY was asked for", "Leave out -t")
     return wishes.tty or (interactive and around.stdin_is_terminal and around.stdout_is_terminal)
 
 
