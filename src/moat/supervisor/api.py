@@ -76,7 +76,7 @@ class API:
             if request.path == "/v1/attach" and request.headers.get("upgrade") == UPGRADE:
                 self._attach(sock)
                 return
-            with self._supervisor.visited():
+            with self._supervisor.audience.answering():
                 body = await reader.readexactly(request.content_length)
                 writer.write(await self._answer(request, body))
                 await writer.drain()
@@ -119,9 +119,9 @@ class API:
         match query.get("until"):
             case "started":
                 begun = {State.CREATED, State.STARTING}
-                await supervisor.until(lambda: supervisor.state.now not in begun)
+                await supervisor.audience.until(lambda: supervisor.state.now not in begun)
             case "ended":
-                await supervisor.until(lambda: supervisor.state.ended)
+                await supervisor.audience.until(lambda: supervisor.state.ended)
             case _:
                 pass
         if supervisor.failure is not None:
@@ -167,10 +167,10 @@ class API:
         supervisor = self._supervisor
         match query["for"]:
             case "exit":
-                await supervisor.until(lambda: supervisor.state.ended)
+                await supervisor.audience.until(lambda: supervisor.state.ended)
             case "output":
                 after = int(query["after"])
-                await supervisor.until(
+                await supervisor.audience.until(
                     lambda: supervisor.outputs != after or supervisor.state.ended
                 )
             case "idle":
@@ -184,7 +184,9 @@ class API:
         supervisor = self._supervisor
         while not supervisor.state.ended:
             seen = supervisor.outputs
-            more = supervisor.until(lambda: supervisor.outputs != seen or supervisor.state.ended)  # noqa: B023  awaited before the next turn
+            more = supervisor.audience.until(
+                lambda seen=seen: supervisor.outputs != seen or supervisor.state.ended
+            )
             try:
                 await asyncio.wait_for(more, seconds)
             except TimeoutError:
@@ -193,11 +195,11 @@ class API:
     # --- acting ---
 
     async def _stop(self, _query: Query, body: Body) -> Body:
-        await self._supervisor.stop(body.get("signal"), body.get("timeout"))
+        await self._supervisor.ending.stop(body.get("signal"), body.get("timeout"))
         return self._supervisor.state.as_json()
 
     async def _kill(self, _query: Query, _body: Body) -> Body:
-        await self._supervisor.kill()
+        await self._supervisor.ending.kill()
         return self._supervisor.state.as_json()
 
     async def _signal(self, _query: Query, body: Body) -> Body:
@@ -206,7 +208,7 @@ class API:
         return {}
 
     async def _detach(self, _query: Query, _body: Body) -> Body:
-        clients = tuple(self._supervisor.clients)
+        clients = tuple(self._supervisor.audience.clients)
         for client in clients:
             client.dismiss("detached by moat detach")
         return {"detached": len(clients)}
@@ -222,11 +224,11 @@ class API:
         def taken(count: int) -> None:
             nonlocal left
             left -= count
-            self._supervisor.notify()
+            self._supervisor.audience.notify()
 
         if data:
             session.write(data, taken)
-        await self._supervisor.until(lambda: left <= 0 or session.drained)
+        await self._supervisor.audience.until(lambda: left <= 0 or session.drained)
         return {"sent": len(data) - left}
 
     async def _exec(self, _query: Query, body: Body) -> Body:

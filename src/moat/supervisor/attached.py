@@ -75,7 +75,7 @@ class AttachedClient:
         self.session: Session | None = None
         sock.setblocking(False)
         self._loop.add_reader(sock, self._readable)
-        supervisor.add_client(self)
+        supervisor.audience.add(self)
 
     # --- from the client ---
 
@@ -339,7 +339,7 @@ class AttachedClient:
             self._terminal.close()
         self._loop.remove_reader(self._sock)
         self._sock.close()
-        self._supervisor.remove_client(self)
+        self._supervisor.audience.remove(self)
 
 
 def _write_now(fd: int, data: bytes) -> None:

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import signal
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -22,18 +21,20 @@ from moat.runs.store import empty_private
 from moat.session.journal import Journal
 from moat.session.session import Session
 from moat.supervisor.api import serve
+from moat.supervisor.audience import Audience
+from moat.supervisor.background import Background
+from moat.supervisor.ending import Ending
 from moat.supervisor.state import RunState
 from moat.version import __version__
 from moat.wire.messages import MAIN_SESSION, Exited, Failure
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Coroutine, Generator
+    from collections.abc import Callable
 
     from moat.runs.store import Store
     from moat.session.screen import Screen
     from moat.spec import RunSpec
-    from moat.supervisor.attached import AttachedClient
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +54,8 @@ def supervise(store: Store, spec: RunSpec, listener: socket.socket) -> None:
 
 
 async def _live(store: Store, spec: RunSpec, listener: socket.socket) -> None:
-    supervisor = Supervisor(store, spec, asyncio.get_running_loop())
-    async with asyncio.TaskGroup() as tasks:
-        supervisor.tasks = tasks
+    async with Background() as background:
+        supervisor = Supervisor(store, spec, asyncio.get_running_loop(), background)
         server = await serve(supervisor, listener)
         try:
             await supervisor.begin()
@@ -70,7 +70,13 @@ async def _live(store: Store, spec: RunSpec, listener: socket.socket) -> None:
 class Supervisor:
     """One run, its sessions, and everybody who asks about them."""
 
-    def __init__(self, store: Store, spec: RunSpec, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        store: Store,
+        spec: RunSpec,
+        loop: asyncio.AbstractEventLoop,
+        background: Background,
+    ) -> None:
         self.spec = spec
         self.folder = store.folder(spec.id)
         self.loop = loop
@@ -82,21 +88,17 @@ class Supervisor:
             Happenings(self._on_started, self._on_exited, self._on_failed, self._on_lost),
         )
         self.sessions: dict[str, Session] = {}
-        self.clients: dict[AttachedClient, None] = {}
-        self.tasks: asyncio.TaskGroup
-        self._running: set[asyncio.Task[None]] = set()
+        self.audience = Audience(loop, counted=self._count_viewers, left=self.leave_when_unwatched)
+        self.ending = Ending(spec, self.engine, self.state, self.audience)
+        self._background = background
         self.over = asyncio.Event()
         """Nothing is left to do: the process may end."""
-        self._waiting: list[asyncio.Future[None]] = []
-        """Those who wait for any change; see `until`."""
         self.outputs = 0
         """Counts output events, for those who wait for quiet."""
         self.failure: Failure | None = None
         self.removes_itself = False
         self._cleaned = False
         """The run has ended, and nothing of its sandbox is left."""
-        self._busy = 0
-        self._visited = False
         self._timeout: asyncio.TimerHandle | None = None
         self._exec_count = 0
 
@@ -143,7 +145,7 @@ class Supervisor:
             if known.exit_code is not None:
                 session.ended(known.exit_code)
         if self.state.now is State.STOPPING:
-            self._later(self.stop(None, None))
+            self._background.start(self.ending.stop(None, None))
 
     def _open_session(self, name: str, *, tty: bool) -> Session:
         journal = Journal(self.folder.journal / name, self.spec.size, self.spec.journal_limit)
@@ -151,7 +153,7 @@ class Supervisor:
         session.on_output = self._on_output
         session.on_drained = lambda: self._on_drained(session)
         session.on_disk = self._on_disk
-        session.on_stdin_closed = lambda: self._later(self.engine.close_stdin(name))
+        session.on_stdin_closed = lambda: self._background.start(self.engine.close_stdin(name))
         return session
 
     def _screen(self, journal: Journal) -> Screen:
@@ -162,7 +164,7 @@ class Supervisor:
     def _announce(self, session: Session) -> None:
         """The session exists: viewers that came before it get it now."""
         self.sessions[session.name] = session
-        self.notify()
+        self.audience.notify()
 
     # --- what the engine tells ---
 
@@ -176,7 +178,7 @@ class Supervisor:
         else:
             self.state.save(pid=pid)
         self._arm_timeout()
-        self.notify()
+        self.audience.notify()
 
     def _arm_timeout(self) -> None:
         if self.spec.timeout is not None and self.state.started_at is not None:
@@ -186,7 +188,7 @@ class Supervisor:
 
     def _timed_out(self) -> None:
         self.state.save(error=f"stopped after its timeout of {self.spec.timeout:g} s")
-        self._later(self.stop(None, None))
+        self._background.start(self.ending.stop(None, None))
 
     def _on_exited(self, session: str, exit_code: int) -> None:
         if session in self.sessions:
@@ -206,7 +208,7 @@ class Supervisor:
 
     def _on_output(self) -> None:
         self.outputs += 1
-        self.notify()
+        self.audience.notify()
 
     def _on_disk(self, full: bool) -> None:
         self.state.save(
@@ -219,11 +221,11 @@ class Supervisor:
         """A command has ended and all it wrote is in the journal."""
         if session.name == MAIN_SESSION and not self.state.ended:
             self.state.advance(Happened.COMMAND_EXITED, exit_code=session.exit_code, pid=None)
-            self._later(self._release())
+            self._background.start(self._release())
         elif session.name != MAIN_SESSION:
-            self._later(self._forget(session))
+            self._background.start(self._forget(session))
         self._tell_end(session)
-        self.notify()
+        self.audience.notify()
 
     async def _release(self) -> None:
         """The exit is recorded: shim and private folder have served."""
@@ -266,8 +268,8 @@ class Supervisor:
             )
         for session in self.sessions.values():
             session.ended(exit_code if session is main else None)
-        self._later(self._release())
-        self.notify()
+        self._background.start(self._release())
+        self.audience.notify()
 
     def _recorded_exit(self) -> int | None:
         path = self.folder.exits / f"{MAIN_SESSION}.json"
@@ -287,31 +289,29 @@ class Supervisor:
         self.state.advance(Happened.START_FAILED, error=error.summary)
         # Nothing remains of a run that never began, unless it was to be kept.
         self.removes_itself = not self.spec.keep
-        for client in tuple(self.clients):
+        for client in tuple(self.audience.clients):
             client.fail(self.failure)
-        self._later(self._release())
-        self.notify()
+        self._background.start(self._release())
+        self.audience.notify()
 
     def _tell_end(self, session: Session) -> None:
         ended = Exited(session.exit_code, str(self.state.now))
-        for client in tuple(self.clients):
+        for client in tuple(self.audience.clients):
             if client.session is session:
                 client.end(ended)
 
     def leave_when_unwatched(self) -> None:
         """The process ends when the run has and everybody has been told."""
-        if not self._cleaned or self.clients or self._busy:
+        if not self._cleaned or not self.audience.empty:
             return
-        if self._visited:
+        if self.audience.came:
             self.over.set()
         else:
             self.loop.call_later(LINGER_S, self.over.set)
 
     def leave(self) -> None:
         """Lets go of everything; a run that lives goes on without us."""
-        for task in self._running:
-            task.cancel()
-        for client in tuple(self.clients):
+        for client in tuple(self.audience.clients):
             client.close()
         for session in self.sessions.values():
             session.close()
@@ -323,39 +323,6 @@ class Supervisor:
                 (self.folder.root / name).unlink(missing_ok=True)
 
     # --- what clients ask for ---
-
-    async def stop(self, number: int | None, patience: float | None) -> None:
-        """Asks the command to end and, when it has not after `patience` seconds, kills it."""
-        if self.state.ended:
-            raise RunNotActiveError(f"run {self.spec.name} is {self.state.now} already")
-        if self.state.now is not State.STOPPING:
-            self.state.advance(Happened.STOP_REQUESTED)
-            self.notify()
-        if patience is None:
-            patience = self.spec.stop_timeout
-        try:
-            await self._ask_to_end(number or signal.SIGTERM)
-            await asyncio.wait_for(self.until(lambda: self.state.ended), patience)
-        except (TimeoutError, ShimRefusedError):
-            await self.kill()
-
-    async def _ask_to_end(self, number: int) -> None:
-        await self.engine.signal(MAIN_SESSION, number)
-        if number == signal.SIGTERM and self.spec.tty:
-            # Interactive shells ignore SIGTERM; the hang-up of their terminal they obey.
-            await self.engine.signal(MAIN_SESSION, signal.SIGHUP)
-        await self.engine.signal(MAIN_SESSION, signal.SIGCONT)
-
-    async def kill(self) -> None:
-        if self.state.ended:
-            raise RunNotActiveError(f"run {self.spec.name} is {self.state.now} already")
-        if self.state.now is not State.STOPPING:
-            self.state.advance(Happened.STOP_REQUESTED)
-        try:
-            await self.engine.kill(MAIN_SESSION)
-        except ShimRefusedError as exc:
-            log.info("kill: %s", exc.summary)  # it ended by itself in this moment
-        await self.until(lambda: self.state.ended)
 
     async def execute(self, what: Execution) -> str:
         """Starts a further command in the sandbox; the name of its session."""
@@ -373,7 +340,7 @@ class Supervisor:
 
     def _drop_old_sessions(self) -> None:
         """Ended exec sessions that nobody watches, but for the newest few, leave memory."""
-        watched = {client.session for client in self.clients}
+        watched = {client.session for client in self.audience.clients}
         for session in tuple(self.sessions.values())[:-KEPT_SESSIONS]:
             if session.drained and session.name != MAIN_SESSION and session not in watched:
                 del self.sessions[session.name]
@@ -385,66 +352,27 @@ class Supervisor:
         if known is not None or name != MAIN_SESSION or self.state.ended:
             act(known)
         else:
-            self._later(self._when_ready(name, act))
+            self._background.start(self._when_ready(name, act))
 
     async def _when_ready(self, name: str, act: Callable[[Session | None], None]) -> None:
-        await self.until(lambda: name in self.sessions or self.state.ended)
+        await self.audience.until(lambda: name in self.sessions or self.state.ended)
         act(self.sessions.get(name))
 
     def takes_input(self, session: Session) -> bool:
         return self.spec.interactive or session.name != MAIN_SESSION
 
+    def _count_viewers(self, count: int) -> None:
+        self.state.save(viewers=count)
+        self.audience.notify()
+
     def signal_later(self, session: str, number: int) -> None:
-        self._later(self._signal(session, number))
+        self._background.start(self._signal(session, number))
 
     async def _signal(self, session: str, number: int) -> None:
         try:
             await self.engine.signal(session, number)
         except (ShimRefusedError, ShimGoneError) as exc:
             log.info("signal %s: %s", number, exc.summary)  # it is over already
-
-    async def until(self, reached: Callable[[], bool]) -> None:
-        """Waits until something has changed and `reached` holds."""
-        while not reached():
-            change: asyncio.Future[None] = self.loop.create_future()
-            self._waiting.append(change)
-            await change
-
-    @contextmanager
-    def visited(self) -> Generator[None]:
-        """While somebody is being answered, the process does not end."""
-        self._visited = True
-        self._busy += 1
-        try:
-            yield
-        finally:
-            self._busy -= 1
-            self.leave_when_unwatched()
-
-    def add_client(self, client: AttachedClient) -> None:
-        self.clients[client] = None
-        self._count_viewers()
-
-    def remove_client(self, client: AttachedClient) -> None:
-        if client in self.clients:
-            del self.clients[client]
-            self._count_viewers()
-            self.leave_when_unwatched()
-
-    def _count_viewers(self) -> None:
-        self.state.save(viewers=len(self.clients))
-        self.notify()
-
-    def notify(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for change in waiting:
-            if not change.done():
-                change.set_result(None)
-
-    def _later(self, work: Coroutine[None, None, None]) -> None:
-        task = self.tasks.create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
 
 
 def _number(session: str) -> int:
