@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from moat.config import agent_file
-from moat.config.document import MAX_BYTES, Field, positive, read, schema
+from moat.config.document import MAX_BYTES, read
+from moat.config.fields import Field, positive
 from moat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -165,17 +165,3 @@ def test_a_known_field_with_any_value_is_read_or_refused(
         parsed(path, "".join(f"{name}: {value}\n" for name, value in fields.items()))
     except UsageError as error:
         assert error.summary.startswith(str(path))  # noqa: PT017  either is right
-
-
-def test_the_schema_has_every_field_of_agent_yaml() -> None:
-    """Editors check what Moat checks."""
-    made = schema("agent.yaml", agent_file.FIELDS)
-    assert made["properties"].keys() == agent_file.FIELDS.keys()
-    assert made["additionalProperties"] is False
-    assert made["properties"]["limits"]["properties"].keys() == {
-        "memory",
-        "cpus",
-        "pids",
-        "timeout",
-    }
-    assert all(each["description"] for each in made["properties"].values())

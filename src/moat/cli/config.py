@@ -9,7 +9,7 @@ import click
 
 from moat.cli.output import print_json
 from moat.config import agent_file
-from moat.config.document import schema as schema_of
+from moat.config.fields import schema as schema_of
 from moat.errors import UsageError
 
 

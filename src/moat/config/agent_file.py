@@ -11,7 +11,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING, Any, Final
 
-from moat.config.document import Field, positive, read
+from moat.config.fields import Field, positive
 from moat.config.mounts import split_mount
 from moat.config.names import check_name
 from moat.errors import UsageError
@@ -99,4 +99,7 @@ def find(workspace: Path) -> Path | None:
 
 
 def load(path: Path) -> dict[str, Any]:
+    """The checked content. Raises `UsageError` with file and line."""
+    from moat.config.document import read  # noqa: PLC0415  YAML only where there is some
+
     return read(path, FIELDS)

@@ -1,7 +1,4 @@
-"""YAML checked against a table of fields, with the file and line in every complaint.
-
-One table drives three things: the check, the suggestion for a misspelt field, and the JSON schema.
-"""
+"""YAML checked against a table of fields, with the file and line in every complaint."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import difflib
 import math
 import os
 import stat
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
@@ -20,21 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from moat.config.fields import Field
+
 # A configuration is a page or two; more is a mistake or an attack.
 MAX_BYTES: Final = 256 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One field: the JSON type it has, what it means, and a further check of its value."""
-
-    type: str
-    """"string", "boolean", "number", "integer", "strings", "map", "command" or "object"."""
-    description: str
-    check: Callable[[Any], object] | None = None
-    """Raises `UsageError` or `ValueError` when the value can't be."""
-    fields: Mapping[str, Field] = field(default_factory=dict[str, "Field"])
-    """Of an "object"."""
 
 
 def read(path: Path, fields: Mapping[str, Field]) -> dict[str, Any]:
@@ -51,17 +36,6 @@ def read(path: Path, fields: Mapping[str, Field]) -> dict[str, Any]:
     return _Reader(path).object(node, fields)
 
 
-def positive(value: float) -> None:
-    """A check for fields of which zero makes no sense."""
-    if value <= 0:
-        raise ValueError(f"{value:g} is not more than zero")
-
-
-def not_negative(value: float) -> None:
-    if value < 0:
-        raise ValueError(f"{value:g} is less than zero")
-
-
 def _content(path: Path) -> bytes:
     try:
         # Not blocking: a run may have put a pipe in this place, which nobody ever writes to.
@@ -74,42 +48,6 @@ def _content(path: Path) -> bytes:
     if len(content) > MAX_BYTES:
         raise UsageError(f"{path} is larger than {MAX_BYTES // 1024} KiB")
     return content
-
-
-def schema(title: str, fields: Mapping[str, Field]) -> dict[str, Any]:
-    """The table as a JSON schema (draft 2020-12), for editors."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": title,
-        **_object_schema(fields),
-    }
-
-
-_STRINGS: Final = {"type": "array", "items": {"type": "string"}}
-_SCHEMAS: Final[Mapping[str, dict[str, Any]]] = {
-    "strings": _STRINGS,
-    "map": {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}},
-    "command": {"anyOf": [{"type": "string"}, _STRINGS]},
-    "quantity": {"type": ["string", "number"]},
-}
-
-
-def _object_schema(fields: Mapping[str, Field]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {
-            name: {
-                **(
-                    _object_schema(each.fields)
-                    if each.type == "object"
-                    else _SCHEMAS.get(each.type, {"type": each.type})
-                ),
-                "description": each.description,
-            }
-            for name, each in fields.items()
-        },
-    }
 
 
 class _Loader(yaml.SafeLoader):

@@ -42,7 +42,7 @@ def load(home: Path) -> Settings:
 
 def fields() -> Any:
     """The table of the file's fields (see `config.document`)."""
-    from moat.config.document import Field, not_negative  # noqa: PLC0415
+    from moat.config.fields import Field, not_negative  # noqa: PLC0415
     from moat.spec.units import parse_memory  # noqa: PLC0415
 
     return {

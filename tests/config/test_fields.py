@@ -1,0 +1,27 @@
+"""The tables of fields."""
+
+from __future__ import annotations
+
+from moat.config import agent_file, settings
+from moat.config.fields import schema
+
+
+def test_the_schema_has_every_field_of_agent_yaml() -> None:
+    """Editors check what Moat checks."""
+    made = schema("agent.yaml", agent_file.FIELDS)
+    assert made["properties"].keys() == agent_file.FIELDS.keys()
+    assert made["additionalProperties"] is False
+    assert made["properties"]["limits"]["properties"].keys() == {
+        "memory",
+        "cpus",
+        "pids",
+        "timeout",
+    }
+    assert all(each["description"] for each in made["properties"].values())
+
+
+def test_the_schema_of_the_settings_names_the_kinds() -> None:
+    """A table that is made on demand has a schema, too."""
+    made = schema("config.yaml", settings.fields())
+    assert made["properties"]["scrollback"]["type"] == "integer"
+    assert made["properties"]["journal_limit"]["type"] == ["string", "number"]
