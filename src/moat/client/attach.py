@@ -20,7 +20,16 @@ from moat.client.channel import Channel, ChannelLostError
 from moat.client.interrupts import WINDOW_S
 from moat.client.supervised import Supervised
 from moat.client.terminal import LocalTerminal
-from moat.client.view import STDERR, STDIN, STDOUT, Detached, Manners, OutputClosedError, View
+from moat.client.view import (
+    STDERR,
+    STDIN,
+    STDOUT,
+    Detached,
+    Manners,
+    OutputClosedError,
+    SupervisorSilentError,
+    View,
+)
 from moat.errors import EXIT_FAILURE, RunNotActiveError, SupervisorError
 from moat.wire import tty
 from moat.wire.frames import FrameType
@@ -64,6 +73,9 @@ def attach(store: Store, run: Run, options: AttachOptions) -> int:
             outcome = attachment.follow_through()
         except OutputClosedError:
             return attachment.output_closed()
+        except SupervisorSilentError:
+            attachment.clear_screen()
+            outcome = Detached("detached from a supervisor that does not answer")
     return attachment.farewell(outcome)
 
 
@@ -134,7 +146,7 @@ class _Attachment:
             try:
                 return self._watch()
             except ChannelLostError as exc:
-                self._clear_screen()
+                self.clear_screen()
                 failures = 0 if time.monotonic() - begun > STABLE_S else failures + 1
                 if failures >= MAX_RECONNECTS:
                     raise SupervisorError(
@@ -199,7 +211,7 @@ class _Attachment:
 
     # --- the end ---
 
-    def _clear_screen(self) -> None:
+    def clear_screen(self) -> None:
         """Our supervisor died: nobody but us can turn off what the program has turned on."""
         if self._painted:
             os.write(STDOUT, CANCEL + reset_sequence(alternate=True))
@@ -223,8 +235,13 @@ class _Attachment:
 
         spec = self._store.spec(self._run.id)
         screen = screen_of(session, spec.scrollback, spec.size)
-        os.write(STDOUT, screen.contents().rstrip("\n").encode() + b"\r\n")
-        screen.close()
+        try:
+            rows = screen.rows_vt(0, screen.size.columns, screen.size.rows)
+        finally:
+            screen.close()
+        while rows and not rows[-1].strip():
+            rows.pop()
+        os.write(STDOUT, b"".join(row + b"\x1b[m\r\n" for row in rows))
 
     def _show_rest(self, session: Path) -> None:
         from moat.session.journal import JournalReader  # noqa: PLC0415  rarely needed

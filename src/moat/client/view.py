@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 READ_BYTES: Final = 1 << 16
+# A supervisor answers DETACH at once; one that is stopped or stuck must not keep the user.
+LEAVE_TIMEOUT_S: Final = 2.0
 
 HELP: Final = """
   d  detach: the run goes on          k  stop the run
@@ -42,6 +44,10 @@ class Detached:
 
 
 Outcome = Exited | Detached
+
+
+class SupervisorSilentError(Exception):
+    """The supervisor did not answer DETACH: it hangs, or was stopped. We leave without it."""
 
 
 class OutputClosedError(Exception):
@@ -91,6 +97,7 @@ class View:
             else None
         )
         self._key_deadline: float | None = None
+        self._leave_deadline: float | None = None
         self._stdin_open = manners.takes_input or self._keys is not None
         self._suspending = False
         self._helping = False
@@ -133,11 +140,15 @@ class View:
                         return outcome
         self._timers()
         self._watch_stdin()
+        if self._leave_deadline is not None and time.monotonic() >= self._leave_deadline:
+            raise SupervisorSilentError
         return None
 
     def _patience(self) -> float | None:
         deadlines = [
-            each for each in (self._key_deadline, self._interrupts.deadline) if each is not None
+            each
+            for each in (self._key_deadline, self._interrupts.deadline, self._leave_deadline)
+            if each is not None
         ]
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
 
@@ -147,7 +158,12 @@ class View:
             self._key_deadline = None
             self._act(self._keys.timeout())
         if self._interrupts.expired(now) is Verdict.DETACH:
-            self._channel.send(FrameType.DETACH)
+            self._detach()
+
+    def _detach(self) -> None:
+        self._channel.send(FrameType.DETACH)
+        if self._leave_deadline is None:
+            self._leave_deadline = time.monotonic() + LEAVE_TIMEOUT_S
 
     # --- output ---
 
@@ -245,7 +261,7 @@ class View:
                 case keys.Send(data):
                     self._pass_on(data)
                 case keys.Detach():
-                    self._channel.send(FrameType.DETACH)
+                    self._detach()
                     self._stdin_open = False
                 case keys.Stop():
                     self._stop()
@@ -278,7 +294,7 @@ class View:
             case signal.SIGINT:
                 self._interrupted()
             case signal.SIGTERM | signal.SIGHUP:
-                self._channel.send(FrameType.DETACH)
+                self._detach()
             case signal.SIGWINCH if self._terminal is not None:
                 size = self._terminal.size()
                 self._channel.send(FrameType.RESIZE, frames.SIZE.pack(size.columns, size.rows))

@@ -84,6 +84,7 @@ class Session:
         self._reading: set[str] = set()
         self._input = self._input_to(None)
         self._held_back = False
+        self._retry: asyncio.TimerHandle | None = None
         self._over = False
 
     @property
@@ -213,10 +214,12 @@ class Session:
             self.disk_full = True
             self.on_disk(True)
         self._hold_back()
-        self._loop.call_later(DISK_RETRY_S, self._try_again)
+        if self._retry is None:
+            self._retry = self._loop.call_later(DISK_RETRY_S, self._try_again)
         return False
 
     def _try_again(self) -> None:
+        self._retry = None
         self._held_back = False
         if self._over:
             self._drain()
@@ -278,7 +281,8 @@ class Session:
                     viewer.show(visible)
                 else:
                     viewer.pump()
-        self.journal.trim(self._needed())
+        # A terminal's program waits for nobody: a stream viewer that far behind loses the oldest.
+        self.journal.trim({})
 
     def viewer_moved(self) -> None:
         """A slow reader has caught up some: a program that was held back for it goes on."""
@@ -341,6 +345,8 @@ class Session:
 
     def close(self) -> None:
         """Lets go of everything; the program and its shim live on."""
+        if self._retry is not None:
+            self._retry.cancel()
         for name in tuple(self._reading):
             self._stop_reading(name)
         self._input.close()

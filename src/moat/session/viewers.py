@@ -65,6 +65,7 @@ class StreamViewer:
                 if self._sink.queued >= STREAM_QUEUE_BYTES:
                     return
                 if offset < self._journal.ends[stream]:
+                    offset = max(offset, self._journal.start(stream))  # noqa: PLW2901  trimmed
                     data = self._journal.read(stream, offset, CHUNK_BYTES)
                     self._sink.output(stream, data)
                     self.offsets[stream] = offset + len(data)
