@@ -1,0 +1,117 @@
+"""RUN, signals, and the command behind `--`."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+from click.shell_completion import BashComplete
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moat.cli.arguments import WithCommand, signal_number, words_of
+from moat.cli.main import moat
+from moat.errors import UsageError
+from moat.runs.store import Store
+from moat.spec import RunId, RunSpec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def split(arguments: list[str]) -> tuple[str | None, tuple[str, ...], bool]:
+    """(word before, command, -x) as a command of ours gets them."""
+    got: list[tuple[str | None, tuple[str, ...], bool]] = []
+
+    @click.command(cls=WithCommand)
+    @click.argument("before", nargs=-1)
+    @click.option("-x", is_flag=True)
+    @click.pass_context
+    def command(ctx: click.Context, before: tuple[str, ...], x: bool) -> None:
+        got.append((*words_of(ctx, before), x))
+
+    command.main(arguments, standalone_mode=False)
+    return got[0]
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(["--", "-x"])))
+def test_the_command_is_what_stands_behind_the_first_dashes(words: list[str]) -> None:
+    """Also further dashes, our own options, and empty words."""
+    assert split(["-x", "word", "--", *words]) == ("word", tuple(words), True)
+
+
+def test_without_dashes_there_is_no_command() -> None:
+    """And options may follow the word."""
+    assert split(["word", "-x"]) == ("word", (), True)
+    assert split([]) == (None, (), False)
+    assert split(["--"]) == (None, (), False)
+
+
+def test_a_command_without_dashes_is_told_how_to_write_it() -> None:
+    """The most common mistake gets the line that works."""
+    with pytest.raises(UsageError) as raised:
+        split(["make", "all"])
+    assert raised.value.hint is not None
+    assert raised.value.hint.endswith("-- make all")
+
+
+@pytest.mark.parametrize("text", ["INT", "int", "SIGINT", "sigint", "2"])
+def test_signals_have_names_and_numbers(text: str) -> None:
+    """As kill(1) takes them."""
+    assert signal_number(text) == signal.SIGINT
+
+
+@pytest.mark.parametrize("text", ["", "SIG", "NOPE", "-1", "1.5", "²"])
+def test_what_is_no_signal_is_refused(text: str) -> None:
+    """Before anything is sent."""
+    with pytest.raises(UsageError):
+        signal_number(text)
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Two runs in a store: their ids."""
+    monkeypatch.setenv("MOAT_HOME", str(tmp_path / "home"))
+    ids = ["aaaaaaaaaaaa", "bbbbbbbbbbbb"]
+    with Store() as store:
+        for number, run_id in enumerate(ids):
+            store.create(
+                RunSpec(
+                    id=RunId(run_id),
+                    name=f"fix-{number}",
+                    command=("x",),
+                    workspace="/",
+                    created_at=f"2026-01-01T00:00:0{number}.000Z",
+                )
+            )
+    return ids
+
+
+def completed(*words: str) -> list[str]:
+    """What Tab offers for the last word."""
+    completion = BashComplete(moat, {}, "moat", "_MOAT_COMPLETE")
+    return [item.value for item in completion.get_completions(list(words[:-1]), words[-1])]
+
+
+def test_runs_are_completed(runs: list[str]) -> None:
+    """By name, and by id once one has begun to type it."""
+    assert completed("attach", "") == ["fix-1", "fix-0"]
+    assert completed("destroy", "fix-0", "fix") == ["fix-1", "fix-0"]
+    assert completed("logs", "bb") == [runs[1]]
+    assert completed("exec", "fix-1") == ["fix-1"]
+
+
+def test_commands_and_options_are_completed() -> None:
+    """From the same tables as the help."""
+    assert completed("des") == ["destroy"]
+    assert "--timestamps" in completed("logs", "--t")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_are_printed(shell: str) -> None:
+    """For each shell that click knows."""
+    result = CliRunner().invoke(moat, ["completion", shell])
+    assert "_MOAT_COMPLETE" in result.output

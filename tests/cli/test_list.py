@@ -1,0 +1,111 @@
+"""`moat list`: true states, safe text, thousands of runs."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moat.cli import list as listing
+from moat.cli.list import draw, shortened
+from moat.cli.main import run
+from moat.errors import SupervisorError
+from moat.runs.states import State
+from moat.runs.store import Store
+from moat.spec import RunId, RunSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    monkeypatch.setenv("MOAT_HOME", str(tmp_path / "home"))
+    with Store() as store:
+        yield store
+
+
+def add(store: Store, number: int, state: State, command: tuple[str, ...] = ("make",)) -> str:
+    """A run in that state; its id."""
+    run_id = f"{number:012x}"
+    spec = RunSpec(
+        id=RunId(run_id),
+        name=f"run-{number}",
+        command=command,
+        workspace="/",
+        created_at=f"2026-01-01T00:00:{number:02}.000Z",
+    )
+    store.create(spec)
+    store.update(run_id, state=state)
+    return run_id
+
+
+def test_a_run_whose_supervisor_is_gone_is_looked_after_before_it_is_shown(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A supervisor is started, and what it found out is what the list says."""
+    run_id = add(store, 1, State.RUNNING)
+
+    def look_after(_store: Store, found: object) -> None:
+        store.update(found.id, state=State.LOST)  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(listing, "_look_after", look_after)
+    assert run(["list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert run(["list", "-a", "--json"]) == 0
+    assert [(each["id"], each["state"]) for each in json.loads(capsys.readouterr().out)] == [
+        (run_id, "lost")
+    ]
+
+
+def test_a_supervisor_that_can_not_be_started_is_told_in_its_line(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the other runs are listed all the same."""
+    for number in (1, 2):
+        add(store, number, State.RUNNING)
+
+    class Asked:
+        """A supervisor that does not come."""
+
+        def get(self, *_: object, **__: object) -> None:
+            raise SupervisorError("it ended before it could answer")
+
+    monkeypatch.setattr("moat.cli.arguments.ask", lambda *_: Asked())
+    assert run(["list"]) == 0
+    text = capsys.readouterr().out
+    assert "run-1  " in text
+    assert "run-2: it ended before it could answer" in text
+
+
+def test_what_a_command_is_called_can_not_act_on_the_terminal(store: Store) -> None:
+    """An argument may hold anything; a listing holds text, a line for each run."""
+    add(store, 1, State.STOPPED, ("echo", "\x1b]0;x\x07\n\x9b2J", "é" * 100))
+    text = draw(store.all())
+    assert len(text.splitlines()) == 2
+    assert text.replace("\n", "").isprintable()
+    assert len(shortened("x" * 100)) == 60
+
+
+def test_nothing_to_list_says_how_to_begin(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty array for programs, a hint for people."""
+    assert store.all() == []
+    assert run(["ps"]) == 0
+    assert "moat run" in capsys.readouterr().out
+    assert run(["ls", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_only_the_state_is_coloured(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a name or a command that is the same word."""
+    run_id = add(store, 1, State.FAILED, ("failed",))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.delitem(os.environ, "NO_COLOR", raising=False)
+    line = draw(store.all()).splitlines()[1]
+    assert line.startswith(f"run-1  {run_id}  \x1b[31mfailed\x1b[0m  ")
+    assert line.endswith("  failed")
