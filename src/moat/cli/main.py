@@ -63,13 +63,13 @@ class _Commands(click.Group):
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(None, "--version", package_name="moat", message="moat %(version)s")
 def moat() -> None:
-    r"""Run AI coding agents in sealed runs that outlive everything but their own command.
+    """Run AI coding agents in sealed runs that outlive everything but their own command.
 
     \b
     moat run -i -- claude     the agent works on ./ in a sandbox
     Ctrl-/ d                  walk away; the run goes on
     moat attach               come back: the same screen
-    """
+    """  # noqa: D301  a backspace tells click not to wrap
 
 
 def run(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911  a table of ways to end

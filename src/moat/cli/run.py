@@ -78,7 +78,7 @@ def command(
     escape_keys: str | None,
     **given: object,
 ) -> int:
-    r"""Start a run: COMMAND in a sandbox over the project in PATH (default: here).
+    """Start a run: COMMAND in a sandbox over the project in PATH (default: here).
 
     The sandbox has the project at /workspace, a private home, the host's programs read-only, and no
     network. The run goes on when you detach, close the terminal or log out.
@@ -87,7 +87,7 @@ def command(
     moat run -i -- bash                 a shell; Ctrl-/ d detaches
     moat run -d -n build ~/app -- make  in the background
     moat run                            what agent.yaml says
-    """
+    """  # noqa: D301  a backspace tells click not to wrap
     path, words = words_of(ctx, before)
     if os.environ.get("MOAT_RUN"):
         raise UsageError("this is inside a run already", "Start runs from outside")
