@@ -1,0 +1,167 @@
+"""`moat run`: what is refused before anything is started, and what remains then: nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moat.cli import run as run_command
+from moat.cli.main import run
+from moat.config import compile as compiling
+from moat.errors import SupervisorError
+from moat.runs import lock
+from moat.runs.states import State
+from moat.runs.store import Store
+from moat.spec import RunId, RunSpec
+
+if TYPE_CHECKING:
+    from moat.runs.store import Run
+
+COMMAND = str(Path(sys.executable).with_name("moat"))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The store; the current folder is a project beside it."""
+    project = tmp_path / "project"
+    project.mkdir()
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("MOAT_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("MOAT_RUN", raising=False)
+    return tmp_path / "home"
+
+
+def left(home: Path) -> list[object]:
+    """Rows and folders of runs."""
+    with Store(home) as store:
+        rows: list[object] = list(store.all())
+    return rows + (list((home / "runs").iterdir()) if (home / "runs").exists() else [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run"], ["no command", "moat run -- COMMAND", "agent.yaml"]),
+        (["run", "--"], ["no command", "moat run -- COMMAND", "agent.yaml"]),
+        (["run", "echo", "hi"], ["one word", "moat run -- echo hi"]),
+        (["run", "/nonexistent", "--", "true"], ["/nonexistent can't be read"]),
+        (["run", "/etc/passwd", "--", "true"], ["/etc/passwd"]),
+        (["run", "-it", "--", "true"], ["not a terminal, but a TTY was asked for"]),
+        (["run", "-n", "Not Me", "--", "true"], ["'Not Me'"]),
+        (["run", "-m", "/etc", "--", "true"], ["'/etc' is not a mount"]),
+        (["run", "--memory", "lots", "--", "true"], ["'lots'"]),
+        (["run", "--escape-keys", "no such", "--", "true"], ["no such"]),
+        (["run", "--pids", "0", "--", "true"], ["--pids"]),
+        (["run", "--frobnicate", "--", "true"], ["--frobnicate"]),
+    ],
+    ids=" ".join,
+)
+def test_what_can_not_be_is_refused_and_leaves_nothing(
+    home: Path, arguments: list[str], words: list[str]
+) -> None:
+    """One line that says what, one that says what to do; exit code 2; no run."""
+    done = subprocess.run(
+        [COMMAND, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("moat: ")
+    assert "Traceback" not in done.stderr
+    assert all(word in done.stderr for word in words), done.stderr
+    assert left(home) == []
+
+
+def test_a_run_can_not_start_runs_or_attach_to_itself(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Inside, MOAT_RUN names the run."""
+    created(home)
+    monkeypatch.setenv("MOAT_RUN", "0123456789ab")
+    assert run(["run", "--", "true"]) == 2
+    assert "inside a run" in capsys.readouterr().err
+    assert run(["attach", "fix"]) == 2
+    assert "inside that run" in capsys.readouterr().err
+
+
+def test_a_start_that_no_supervisor_took_leaves_nothing(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run was entered in the index before anybody could know that it would not begin."""
+
+    def fail(*_: object) -> int:
+        raise SupervisorError("it ended before it could answer")
+
+    monkeypatch.setattr(run_command, "attach", fail)
+    assert run(["run", "--", "true"]) == 125
+    assert "before it could answer" in capsys.readouterr().err
+    assert left(home) == []
+
+
+@pytest.mark.parametrize("reason", ["begun", "supervised"])
+def test_a_run_that_lives_is_not_discarded(home: Path, reason: str) -> None:
+    """When only our own way to it has failed."""
+    found = created(home)
+    with Store(home) as store:
+        folder = store.folder(found.id)
+        held = lock.try_lock(folder.supervisor_lock) if reason == "supervised" else None
+        if reason == "begun":
+            store.update(found.id, state=State.RUNNING)
+        run_command._discard(store, found)
+        assert store.get(found.id).name == "fix"
+        if held is not None:
+            os.close(held)
+
+
+def created(home: Path) -> Run:
+    spec = RunSpec(
+        id=RunId("0123456789ab"),
+        name="fix",
+        command=("true",),
+        workspace="/",
+        created_at="2026-01-01T00:00:00.000Z",
+    )
+    with Store(home) as store:
+        return store.create(spec)
+
+
+def test_a_detached_run_may_have_a_tty_without_a_terminal(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that drives an agent has no terminal; nobody watches when it starts."""
+    started: list[Run] = []
+
+    def leave(_store: Store, found: Run) -> int:
+        started.append(found)
+        return 0
+
+    monkeypatch.setattr(run_command, "_leave", leave)
+    assert run(["run", "-d", "-t", "--", "true"]) == 0
+    assert run(["run", "-d", "-i", "--", "cat"]) == 0
+    assert [(found.tty, found.interactive) for found in started] == [(True, False), (False, True)]
+    assert len(left(home)) == 4
+
+
+def test_the_file_of_another_project_is_used(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PATH is where agent.yaml is looked for."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "agent.yaml").write_text("name: there\ncommand: [make]\n")
+    seen: list[RunSpec] = []
+    real = compiling.compile_spec
+
+    def compile_spec(*arguments: object) -> RunSpec:
+        seen.append(real(*arguments))  # type: ignore[arg-type]
+        return seen[-1]
+
+    monkeypatch.setattr(compiling, "compile_spec", compile_spec)
+    monkeypatch.setattr(run_command, "_leave", lambda *_: 0)
+    assert run(["run", "-d", str(other)]) == 0
+    assert (seen[0].name, seen[0].command, seen[0].workspace) == ("there", ("make",), str(other))
+    assert home.exists()

@@ -1,0 +1,79 @@
+"""A new index from the folders of the runs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moat.cli.main import run
+from moat.errors import StoreError
+from moat.runs.rebuild import rebuild_index
+from moat.runs.states import State
+from moat.runs.store import Store
+from moat.spec import RunId, RunSpec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    """A store with three runs, of which one has ended, and an index that is none."""
+    home = tmp_path / "home"
+    with Store(home) as store:
+        for number in range(3):
+            store.create(
+                RunSpec(
+                    id=RunId(f"{number}" * 12),
+                    name=f"run-{number}",
+                    command=("make",),
+                    workspace="/",
+                    created_at=f"2026-01-01T00:00:0{number}.000Z",
+                )
+            )
+        ended = store.folder("1" * 12).exits / "main.json"
+        ended.write_text(json.dumps({"exit_code": 7}))
+    (home / "moat.db").write_bytes(b"this is no database" * 100)
+    with pytest.raises(StoreError) as raised:
+        Store(home)
+    assert "--rebuild-index" in (raised.value.hint or "")
+    return home
+
+
+def test_every_run_is_in_the_new_index(damaged: Path) -> None:
+    """An exit status on disk is the end; for the others a supervisor will find out."""
+    assert rebuild_index(damaged) == (3, [])
+    with Store(damaged) as store:
+        found = [(row.name, row.state, row.exit_code) for row in store.all()]
+    assert found == [
+        ("run-2", State.RUNNING, None),
+        ("run-1", State.STOPPED, 7),
+        ("run-0", State.RUNNING, None),
+    ]
+
+
+def test_the_damaged_index_is_kept(damaged: Path) -> None:
+    """Somebody may want to know what happened to it."""
+    rebuild_index(damaged)
+    (kept,) = damaged.glob("moat.db.damaged-*")
+    assert kept.read_bytes().startswith(b"this is no database")
+
+
+def test_what_can_not_be_read_is_left_out_and_said(damaged: Path) -> None:
+    """One bad folder costs nobody else's run."""
+    (damaged / "runs" / ("0" * 12) / "spec.json").write_text("{")
+    (damaged / "runs" / "empty").mkdir()
+    count, left_out = rebuild_index(damaged)
+    assert count == 2
+    assert [folder.rpartition("/")[2] for folder, _ in left_out] == ["0" * 12, "empty"]
+
+
+def test_doctor_rebuilds_it(
+    damaged: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command that the error names is the one that helps."""
+    monkeypatch.setenv("MOAT_HOME", str(damaged))
+    assert run(["doctor", "--rebuild-index"]) == 0
+    assert "3 runs" in capsys.readouterr().out
