@@ -1,0 +1,61 @@
+"""Locks that the kernel keeps."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from moat.runs import lock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_one_holder_at_a_time(tmp_path: Path) -> None:
+    """The second finds it taken, and the lock's name says so."""
+    held = lock.try_lock(tmp_path / "x")
+    assert held is not None
+    assert lock.try_lock(tmp_path / "x") is None
+    assert lock.is_locked(tmp_path / "x")
+    os.close(held)
+    assert not lock.is_locked(tmp_path / "x")
+
+
+def test_a_lock_that_was_never_made_is_free(tmp_path: Path) -> None:
+    """Looking makes no file."""
+    assert not lock.is_locked(tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_an_inherited_lock_lives_as_long_as_its_last_holder(tmp_path: Path) -> None:
+    """A client that is killed does not let a second supervisor start beside the first."""
+    go_read, go_write = os.pipe()
+    with lock.locked(tmp_path / "x"):
+        child = os.fork()
+        if child == 0:
+            os.close(go_write)
+            os.read(go_read, 1)
+            os._exit(0)
+        os.close(go_read)
+    assert lock.is_locked(tmp_path / "x")
+    os.close(go_write)
+    os.waitpid(child, 0)
+    assert not lock.is_locked(tmp_path / "x")
+
+
+def test_a_killed_holder_leaves_nothing(tmp_path: Path) -> None:
+    """SIGKILL is as good as closing: no lock is ever stale."""
+    ready_read, ready_write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        lock.try_lock(tmp_path / "x")
+        os.write(ready_write, b"x")
+        os.read(ready_read, 2)
+        os._exit(0)
+    os.close(ready_write)
+    os.read(ready_read, 1)
+    assert lock.is_locked(tmp_path / "x")
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    os.close(ready_read)
+    assert not lock.is_locked(tmp_path / "x")

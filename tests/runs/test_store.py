@@ -1,0 +1,178 @@
+"""The index of runs and their folders."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moat.errors import NameTakenError, RunNotFoundError, StoreError
+from moat.runs import store as store_module
+from moat.runs.rebuild import rebuild_index
+from moat.runs.states import State
+from moat.runs.store import Store
+from moat.spec import RunId, RunSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def spec(number: int = 1, name: str | None = None) -> RunSpec:
+    return RunSpec(
+        id=RunId(f"{number:012x}"),
+        name=name or f"run-{number}",
+        command=("echo", "hi"),
+        workspace="/somewhere",
+        created_at=f"2026-01-01T00:00:{number:02}.000Z",
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "home") as opened:
+        yield opened
+
+
+def test_a_created_run_is_found_in_every_way(store: Store) -> None:
+    """By id, by name, by the beginning of its id, and as the newest."""
+    made = store.create(spec())
+    assert made.state is State.CREATED
+    for reference in (made.id, made.name, made.id[:11], None):
+        assert store.find(reference) == made
+    assert store.spec(made.id) == spec()
+
+
+def test_an_ambiguous_beginning_lists_the_candidates(store: Store) -> None:
+    """The user sees among what to choose."""
+    store.create(spec(1))
+    store.create(spec(2))
+    with pytest.raises(RunNotFoundError, match=r"fits 2 runs: .*run-2.*run-1"):
+        store.find("0000")
+
+
+@pytest.mark.parametrize("reference", ["nope", "%", "_", "", "0000000000010", "'; --"])
+def test_an_unknown_run_is_said(store: Store, reference: str) -> None:
+    """No wildcard of SQL's means anything in a reference."""
+    store.create(spec())
+    with pytest.raises(RunNotFoundError):
+        store.find(reference)
+
+
+def test_a_taken_name_leaves_nothing_behind(store: Store) -> None:
+    """Neither a folder nor a row."""
+    store.create(spec(1, "same"))
+    with pytest.raises(NameTakenError, match="same"):
+        store.create(spec(2, "same"))
+    assert [run.id for run in store.all()] == [spec(1).id]
+    assert not store.folder(spec(2).id).root.exists()
+
+
+def test_only_the_owner_can_read(store: Store) -> None:
+    """0700 and 0600, whatever the umask."""
+    folder = store.folder(store.create(spec()).id)
+    assert stat.S_IMODE(store.home.stat().st_mode) == 0o700
+    assert stat.S_IMODE(folder.root.stat().st_mode) == 0o700
+    for path in (store.home / "moat.db", folder.spec):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_home_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What somebody else made may be watched, or a trap."""
+    (tmp_path / "home").mkdir()
+    monkeypatch.setattr(os, "geteuid", lambda: 4321)
+    with pytest.raises(StoreError, match="another user"):
+        Store(tmp_path / "home")
+
+
+def test_a_home_that_is_open_to_others_is_closed(tmp_path: Path) -> None:
+    """A folder made with a lax umask holds no secret yet, and none of ours leaks."""
+    (tmp_path / "home").mkdir(mode=0o755)
+    Store(tmp_path / "home").__exit__()
+    assert stat.S_IMODE((tmp_path / "home").stat().st_mode) == 0o700
+
+
+def test_a_home_that_is_a_file_is_said(tmp_path: Path) -> None:
+    """One line, and what to set."""
+    (tmp_path / "home").write_text("")
+    with pytest.raises(StoreError, match="can't be made") as caught:
+        Store(tmp_path / "home")
+    assert "MOAT_HOME" in (caught.value.hint or "")
+
+
+def test_a_damaged_index_names_the_repair_and_is_repaired(tmp_path: Path) -> None:
+    """The runs come back from their folders; one that has an exit status is stopped."""
+    with Store(tmp_path) as store:
+        ended, unknown = store.create(spec(1)), store.create(spec(2))
+        (store.folder(ended.id).exits / "main.json").write_text('{"exit_code": 7, "time": 0}')
+    (tmp_path / "moat.db").write_bytes(b"this is no database" * 400)
+    (tmp_path / "moat.db-wal").unlink(missing_ok=True)
+    with pytest.raises(StoreError) as caught:
+        Store(tmp_path)
+    assert "moat doctor --rebuild-index" in (caught.value.hint or "")
+    assert rebuild_index(tmp_path) == (2, [])
+    with Store(tmp_path) as store:
+        assert (store.get(ended.id).state, store.get(ended.id).exit_code) == (State.STOPPED, 7)
+        assert store.get(unknown.id).state is State.RUNNING
+
+
+def test_an_index_of_a_newer_moat_is_left_alone(tmp_path: Path) -> None:
+    """We don't guess what its columns mean."""
+    Store(tmp_path).__exit__()
+    with sqlite3.connect(tmp_path / "moat.db") as db:
+        db.execute(f"PRAGMA user_version = {store_module.SCHEMA_VERSION + 1}")
+    db.close()
+    with pytest.raises(StoreError, match="newer"):
+        Store(tmp_path)
+
+
+def test_a_damaged_spec_is_said(store: Store) -> None:
+    """Such a run can still be named and removed."""
+    run = store.create(spec())
+    store.folder(run.id).spec.write_text('{"version": 99}')
+    with pytest.raises(StoreError, match="version 99") as caught:
+        store.spec(run.id)
+    assert "moat destroy" in (caught.value.hint or "")
+
+
+def test_removal_follows_no_link_of_the_sandboxs(store: Store, tmp_path: Path) -> None:
+    """And opens what was left without rights."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").touch()
+    run = store.create(spec())
+    home = store.folder(run.id).private / "home"
+    locked = home / "locked" / "inner"
+    locked.mkdir(parents=True)
+    (locked / "file").touch()
+    locked.chmod(0)
+    (home / "locked").chmod(0)
+    (home / "link").symlink_to(outside)
+    store.remove(run.id)
+    assert not store.folder(run.id).root.exists()
+    assert (outside / "kept").exists()
+    assert stat.S_IMODE(outside.stat().st_mode) != 0
+    with pytest.raises(RunNotFoundError):
+        store.get(run.id)
+
+
+def test_many_processes_make_the_store_at_once(tmp_path: Path) -> None:
+    """Every one of them finds it usable, and every run is there."""
+    children: list[int] = []
+    for number in range(1, 9):
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                with Store(tmp_path / "home") as mine:
+                    mine.create(spec(number))
+                code = 0
+            finally:
+                os._exit(code)
+        children.append(child)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 8
+    with Store(tmp_path / "home") as store:
+        assert len(store.all()) == 8
