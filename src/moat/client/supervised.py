@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from moat.client import launch
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
     from moat.paths import RunFolder
 
 
+# A supervisor that dies over an answer so often in a row will do so the next time.
+MAX_ATTEMPTS: Final = 5
+
+
+class SupervisorLeftError(SupervisorError):
+    """It died, or the run ended and it left, before it had answered."""
+
+
 class Supervised:
     """The API of one run's supervisor. Every call finds, or starts, the supervisor anew."""
 
@@ -25,9 +34,23 @@ class Supervised:
         self._home = home
         self._folder = folder
 
-    def get(self, path: str, **query: str | float | None) -> dict[str, Any]:
-        """Raises `MoatError` with the supervisor's own words where it refuses."""
-        return json.loads(self._ask("GET", path, query, None))
+    def get(
+        self, path: str, *, deadline: float | None = None, **query: str | float | None
+    ) -> dict[str, Any]:
+        """Asks the next supervisor where one dies over it.
+
+        `deadline` (of the monotonic clock) goes along as the `timeout` that is left. Raises
+        `MoatError` with the supervisor's own words where it refuses.
+        """
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            if deadline is not None:
+                query["timeout"] = max(0.0, deadline - time.monotonic())
+            try:
+                return json.loads(self._ask("GET", path, query, None))
+            except SupervisorLeftError:
+                if attempt == MAX_ATTEMPTS:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
 
     def post(self, path: str, **fields: object) -> dict[str, Any]:
         return json.loads(self._ask("POST", path, {}, fields))
@@ -96,8 +119,8 @@ def _read_body(sock: socket.socket, response: http.Response, rest: bytes) -> byt
     return rest
 
 
-def _hung_up() -> SupervisorError:
-    return SupervisorError("the run's supervisor went away while answering", "Try again")
+def _hung_up() -> SupervisorLeftError:
+    return SupervisorLeftError("the run's supervisor went away while answering", "Try again")
 
 
 def _refused(status: int, body: bytes) -> MoatError:

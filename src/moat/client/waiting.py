@@ -49,9 +49,8 @@ def for_text(store: Store, run: Run, pattern: str, timeout: float | None) -> Hap
     seen = -1
     while True:
         # The count first: what is written after it was asked for shows in the next one.
-        left = None if deadline is None else max(0.0, deadline - time.monotonic())
         try:
-            answer = ask.get("/v1/wait", **{"for": "output", "after": seen, "timeout": left})
+            answer = ask.get("/v1/wait", deadline=deadline, **{"for": "output", "after": seen})
         except RunNotActiveError:
             answer = {"happened": "exit", "outputs": seen}
         seen = answer["outputs"]
@@ -67,8 +66,9 @@ def _wait(
     if store.get(run.id).ended:
         return Happened.EXIT
     ask = Supervised(store.home, store.folder(run.id))
+    deadline = None if timeout is None else time.monotonic() + timeout
     try:
-        answer = ask.get("/v1/wait", **{"for": what, "seconds": seconds, "timeout": timeout})
+        answer = ask.get("/v1/wait", deadline=deadline, **{"for": what, "seconds": seconds})
     except RunNotActiveError:
         return Happened.EXIT
     return _HAPPENED[answer["happened"]]
