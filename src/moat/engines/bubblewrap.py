@@ -168,8 +168,16 @@ class Bubblewrap:
                 log.warning("removed %s from the workspace: the run had planted it", name)
             cgroup = self._cgroup()
             if cgroup is not None:
-                limits.release(cgroup)
-                self._folder.cgroup.unlink()
+                self._release_cgroup(cgroup)
+
+    def _release_cgroup(self, cgroup: str) -> None:
+        try:
+            limits.release(cgroup)
+        except OSError as exc:
+            # Where the shim was killed, the kernel may still be busy killing what it had started.
+            log.warning("cgroup left behind: %s", exc)
+        else:
+            self._folder.cgroup.unlink()
 
     def _bounds(self) -> limits.Bounds:
         """The run's limits, in force; a later supervisor finds the cgroup by its file."""

@@ -100,6 +100,8 @@ class API:
             route = self._routes.get((request.method, request.path))
             if route is None:
                 return _failed(404, f"no {request.method} {request.path} here")
+            if request.method == "POST":
+                await self._supervisor.begun.wait()
             answer = await route(request.query, json.loads(body) if body else {})
         except MoatError as error:
             return _failed(409, error.summary, error.hint, error.code)

@@ -7,7 +7,7 @@ import logging
 import signal
 from typing import TYPE_CHECKING
 
-from moat.engines.shim_link import ShimRefusedError
+from moat.engines.shim_link import ShimGoneError, ShimRefusedError
 from moat.errors import RunNotActiveError
 from moat.runs.states import Happened, State
 from moat.wire.messages import MAIN_SESSION
@@ -40,14 +40,22 @@ class Ending:
         try:
             await self._ask(number or signal.SIGTERM)
             await asyncio.wait_for(self._audience.until(self._has_ended), patience)
-        except (TimeoutError, ShimRefusedError):
-            await self.kill()
+        except (TimeoutError, ShimRefusedError, ShimGoneError):
+            await self._kill()
+
+    async def stop_unasked(self) -> None:
+        """A stop of our own accord; a run that has ended meanwhile is no error."""
+        if not self._state.ended:
+            await self.stop(None, None)
 
     async def kill(self) -> None:
         self._begin()
+        await self._kill()
+
+    async def _kill(self) -> None:
         try:
             await self._engine.kill(MAIN_SESSION)
-        except ShimRefusedError as exc:
+        except (ShimRefusedError, ShimGoneError) as exc:
             log.info("kill: %s", exc.summary)  # it ended by itself in this moment
         await self._audience.until(self._has_ended)
 

@@ -14,7 +14,7 @@ import uvloop
 
 from moat.engines.bubblewrap import Bubblewrap, Execution, Happenings, SessionState
 from moat.engines.shim_link import ShimGoneError, ShimRefusedError
-from moat.errors import MoatError, RunNotActiveError
+from moat.errors import EXIT_FAILURE, MoatError, RunNotActiveError
 from moat.paths import RunFolder
 from moat.runs.states import Happened, State
 from moat.runs.store import empty_private
@@ -30,7 +30,7 @@ from moat.wire.messages import MAIN_SESSION, Exited, Failure
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from moat.runs.store import Store
     from moat.session.screen import Screen
@@ -91,6 +91,8 @@ class Supervisor:
         self.audience = Audience(loop, counted=self._count_viewers, left=self.leave_when_unwatched)
         self.ending = Ending(spec, self.engine, self.state, self.audience)
         self._background = background
+        self.begun = asyncio.Event()
+        """The run was taken over, or started, or that has failed: now it can be acted on."""
         self.over = asyncio.Event()
         """Nothing is left to do: the process may end."""
         self.outputs = 0
@@ -101,6 +103,8 @@ class Supervisor:
         """The run has ended, and nothing of its sandbox is left."""
         self._timeout: asyncio.TimerHandle | None = None
         self._exec_count = 0
+        self._beginning: dict[str, asyncio.Future[None]] = {}
+        """Exec sessions whose command has not begun yet."""
 
     # --- beginning ---
 
@@ -123,8 +127,13 @@ class Supervisor:
             self._sandbox_is_gone()
         except MoatError as error:
             self._start_failed(error)
+        finally:
+            self.begun.set()
 
     async def _start(self) -> None:
+        if self.state.now is State.STOPPING:
+            # The last supervisor was asked to stop it, and died before it had begun.
+            raise MoatError("the run was stopped before its command began")
         if self.state.now is State.CREATED:
             self.state.advance(Happened.START_REQUESTED)
         session = self._open_session(MAIN_SESSION, tty=self.spec.tty)
@@ -145,7 +154,7 @@ class Supervisor:
             if known.exit_code is not None:
                 session.ended(known.exit_code)
         if self.state.now is State.STOPPING:
-            self._background.start(self.ending.stop(None, None))
+            self._background.start(self.ending.stop_unasked())
 
     def _open_session(self, name: str, *, tty: bool) -> Session:
         journal = Journal(self.folder.journal / name, self.spec.size, self.spec.journal_limit)
@@ -153,7 +162,7 @@ class Supervisor:
         session.on_output = self._on_output
         session.on_drained = lambda: self._on_drained(session)
         session.on_disk = self._on_disk
-        session.on_stdin_closed = lambda: self._background.start(self.engine.close_stdin(name))
+        session.on_stdin_closed = lambda: self._tell_shim(self.engine.close_stdin(name))
         return session
 
     def _screen(self, journal: Journal) -> Screen:
@@ -171,6 +180,8 @@ class Supervisor:
     def _on_started(self, session: str, pid: int) -> None:
         if session == MAIN_SESSION:
             self._command_runs(pid)
+        elif session in self._beginning:
+            self._beginning.pop(session).set_result(None)
 
     def _command_runs(self, pid: int) -> None:
         if self.state.now is State.STARTING:
@@ -187,8 +198,9 @@ class Supervisor:
             self._timeout = self.loop.call_later(left, self._timed_out)
 
     def _timed_out(self) -> None:
-        self.state.save(error=f"stopped after its timeout of {self.spec.timeout:g} s")
-        self._background.start(self.ending.stop(None, None))
+        if not self.state.ended:
+            self.state.save(error=f"stopped after its timeout of {self.spec.timeout:g} s")
+            self._background.start(self.ending.stop_unasked())
 
     def _on_exited(self, session: str, exit_code: int) -> None:
         if session in self.sessions:
@@ -200,10 +212,14 @@ class Supervisor:
             self._start_failed(error)
         elif session in self.sessions:
             log.error("session %s: %s", session, error.summary)
-            self.sessions[session].ended(125)
+            self.sessions[session].ended(EXIT_FAILURE)
+        if session in self._beginning:
+            self._beginning.pop(session).set_exception(error)
 
     def _on_lost(self) -> None:
-        if not self.over.is_set() and not self.state.ended:
+        main = self.sessions.get(MAIN_SESSION)
+        released = main is not None and main.drained
+        if not self.over.is_set() and not self.state.ended and not released:
             self._sandbox_is_gone()
 
     def _on_output(self) -> None:
@@ -220,19 +236,33 @@ class Supervisor:
     def _on_drained(self, session: Session) -> None:
         """A command has ended and all it wrote is in the journal."""
         if session.name == MAIN_SESSION and not self.state.ended:
-            self.state.advance(Happened.COMMAND_EXITED, exit_code=session.exit_code, pid=None)
-            self._background.start(self._release())
-        elif session.name != MAIN_SESSION:
-            self._background.start(self._forget(session))
+            self._background.start(self._finish(session))
+            return
+        if session.name != MAIN_SESSION:
+            self._tell_shim(self.engine.forget(session.name))
         self._tell_end(session)
         self.audience.notify()
 
+    async def _finish(self, main: Session) -> None:
+        """The run is over once nothing of its sandbox is left.
+
+        In this order, because of a run that has ended nobody takes over: were we killed in between,
+        the next supervisor finds no shim, but the exit status that it left.
+        """
+        await self._release()
+        if not self.state.ended:
+            self.state.advance(Happened.COMMAND_EXITED, exit_code=main.exit_code, pid=None)
+        self._tell_end(main)
+        self.audience.notify()
+        await self._clean_up()
+
     async def _release(self) -> None:
-        """The exit is recorded: shim and private folder have served."""
         try:
             await self.engine.release()
         except (ShimGoneError, ShimRefusedError) as exc:
             log.warning("shim not released: %s", exc.summary)
+
+    async def _clean_up(self) -> None:
         if not self.spec.keep:
             await self._clean()
         self._cleaned = True
@@ -244,11 +274,10 @@ class Supervisor:
         except OSError as exc:
             log.error("private folder not emptied: %s", exc)  # noqa: TRY400  the run's end stands
 
-    async def _forget(self, session: Session) -> None:
-        try:
-            await self.engine.forget(session.name)
-        except (ShimGoneError, ShimRefusedError) as exc:
-            log.warning("session %s not forgotten: %s", session.name, exc.summary)
+    async def _give_up(self) -> None:
+        """The run has ended without an exit of its command's."""
+        await self._release()
+        await self._clean_up()
 
     def _sandbox_is_gone(self) -> None:
         """No shim any more: the exit status is on disk, or nobody will ever know it."""
@@ -268,7 +297,10 @@ class Supervisor:
             )
         for session in self.sessions.values():
             session.ended(exit_code if session is main else None)
-        self._background.start(self._release())
+        for begun in self._beginning.values():
+            begun.set_exception(MoatError("the run's sandbox is gone"))
+        self._beginning.clear()
+        self._background.start(self._give_up())
         self.audience.notify()
 
     def _recorded_exit(self) -> int | None:
@@ -291,7 +323,7 @@ class Supervisor:
         self.removes_itself = not self.spec.keep
         for client in tuple(self.audience.clients):
             client.fail(self.failure)
-        self._background.start(self._release())
+        self._background.start(self._give_up())
         self.audience.notify()
 
     def _tell_end(self, session: Session) -> None:
@@ -333,9 +365,16 @@ class Supervisor:
         )
         name = f"exec-{self._exec_count}"
         session = self._open_session(name, tty=what.tty)
-        session.connect(await self.engine.execute(name, what))
+        begun = self._beginning[name] = self.loop.create_future()
+        try:
+            session.connect(await self.engine.execute(name, what))
+        except MoatError:
+            del self._beginning[name]
+            session.close()
+            raise
         self._announce(session)
         self._drop_old_sessions()
+        await begun
         return name
 
     def _drop_old_sessions(self) -> None:
@@ -366,13 +405,17 @@ class Supervisor:
         self.audience.notify()
 
     def signal_later(self, session: str, number: int) -> None:
-        self._background.start(self._signal(session, number))
+        self._tell_shim(self.engine.signal(session, number))
 
-    async def _signal(self, session: str, number: int) -> None:
+    def _tell_shim(self, call: Coroutine[None, None, None]) -> None:
+        """For what makes no difference where the session, or the sandbox, is over already."""
+        self._background.start(self._told(call))
+
+    async def _told(self, call: Coroutine[None, None, None]) -> None:
         try:
-            await self.engine.signal(session, number)
+            await call
         except (ShimRefusedError, ShimGoneError) as exc:
-            log.info("signal %s: %s", number, exc.summary)  # it is over already
+            log.info("the shim was told in vain: %s", exc.summary)
 
 
 def _number(session: str) -> int:
