@@ -1,0 +1,90 @@
+"""Bytes on their way to a descriptor that may not take them now."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+from moat.session.outbox import Outbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    read, write = os.pipe2(os.O_NONBLOCK)
+    yield read, write
+    os.close(read)
+    os.close(write)
+
+
+class Told:
+    """What the outbox has told its owner."""
+
+    def __init__(self) -> None:
+        self.drained = asyncio.Event()
+        self.broken: list[OSError] = []
+
+
+def outbox(fd: int, told: Told) -> Outbox:
+    return Outbox(
+        asyncio.get_running_loop(), fd, drained=told.drained.set, broken=told.broken.append
+    )
+
+
+async def test_what_fits_is_written_at_once(pipe: tuple[int, int]) -> None:
+    """No turn of the loop lies between an echo and its key."""
+    box = outbox(pipe[1], Told())
+    box.write(b"hello")
+    assert os.read(pipe[0], 100) == b"hello"
+    assert box.queued == 0
+    box.close()
+
+
+async def test_the_rest_follows_in_order_when_there_is_room(pipe: tuple[int, int]) -> None:
+    """Nothing is lost, whatever the reader's pace, and the end is told."""
+    told = Told()
+    box = outbox(pipe[1], told)
+    data = bytes(range(256)) * 4000
+    for start in range(0, len(data), 10007):
+        box.write(data[start : start + 10007])
+    assert box.queued > 0
+    got = b""
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(pipe[0], readable.set)
+    while len(got) < len(data):
+        await readable.wait()
+        readable.clear()
+        got += os.read(pipe[0], 5000)
+    loop.remove_reader(pipe[0])
+    assert got == data
+    await told.drained.wait()
+    assert box.queued == 0
+    box.close()
+
+
+async def test_a_reader_that_has_gone_is_told_once() -> None:
+    """And what was queued is dropped."""
+    read, write = os.pipe2(os.O_NONBLOCK)
+    told = Told()
+    box = outbox(write, told)
+    os.close(read)
+    box.write(b"x")
+    box.write(b"y")
+    assert [type(exc) for exc in told.broken] == [BrokenPipeError]
+    assert box.queued == 0
+    os.close(write)
+
+
+async def test_nothing_is_written_after_close(pipe: tuple[int, int]) -> None:
+    """The terminal is somebody else's then."""
+    box = outbox(pipe[1], Told())
+    box.close()
+    box.write(b"late")
+    with pytest.raises(BlockingIOError):
+        os.read(pipe[0], 10)
