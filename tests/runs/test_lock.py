@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 from moat.runs import lock
@@ -50,8 +51,7 @@ def test_a_killed_holder_leaves_nothing(tmp_path: Path) -> None:
     if child == 0:
         lock.try_lock(tmp_path / "x")
         os.write(ready_write, b"x")
-        os.read(ready_read, 2)
-        os._exit(0)
+        signal.pause()
     os.close(ready_write)
     os.read(ready_read, 1)
     assert lock.is_locked(tmp_path / "x")

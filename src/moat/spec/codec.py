@@ -1,18 +1,37 @@
 """`RunSpec` to JSON and back.
 
-Strict in what it reads: an unknown version or a field of the wrong kind is a `ValueError` that
-names the field, because a run must never start from half a specification.
+Strict in what it reads: an unknown version, or a field that is missing, unknown or of the wrong kind,
+is a `ValueError` that names it, because a run must never start from half a specification.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, fields
-from typing import Any, cast
+from typing import Any, Final, TypeVar, cast
 
 from moat.spec.run import Limits, Mount, RunId, RunSpec, TerminalSize
 
-VERSION = 1
+VERSION: Final = 1
+
+# What JSON holds for a field, by its annotation. `bool` is an `int` to Python, but not here.
+_KINDS: Final[dict[str, tuple[type, ...]]] = {
+    "RunId": (str,),
+    "str": (str,),
+    "MountMode": (str,),
+    "bool": (bool,),
+    "int": (int,),
+    "int | None": (int, type(None)),
+    "float": (int, float),
+    "float | None": (int, float, type(None)),
+    "tuple[str, ...]": (list,),
+    "tuple[Mount, ...]": (list,),
+    "Mapping[str, str]": (dict,),
+    "Limits": (dict,),
+    "TerminalSize": (dict,),
+}
+
+Part = TypeVar("Part", RunSpec, Mount, Limits, TerminalSize)
 
 
 def dumps(spec: RunSpec) -> str:
@@ -21,44 +40,53 @@ def dumps(spec: RunSpec) -> str:
 
 def loads(text: str) -> RunSpec:
     """Raises `ValueError` naming what is wrong."""
-    raw: object = json.loads(text)
-    if not isinstance(raw, dict):
-        raise ValueError("not a JSON object")  # noqa: TRY004  callers catch the one error of a bad text
-    given = cast("dict[str, Any]", raw)
+    given = _object(json.loads(text), "the specification")
     version = given.pop("version", None)
     if version != VERSION:
         raise ValueError(f"version {version!r} is not {VERSION}")
-    unknown = given.keys() - {f.name for f in fields(RunSpec)}
-    if unknown:
-        raise ValueError(f"unknown field {min(unknown)!r}")
-    try:
-        checked: dict[str, Any] = given | {
-            "id": RunId(_text(given, "id")),
-            "name": _text(given, "name"),
-            "workspace": _text(given, "workspace"),
-            "command": tuple(_texts(given, "command")),
-            "exclude": tuple(_texts(given, "exclude")),
-            "mounts": tuple(Mount(**m) for m in given["mounts"]),
-            "limits": Limits(**given["limits"]),
-            "size": TerminalSize(**given["size"]),
-            "env": {str(k): str(v) for k, v in given["env"].items()},
-        }
-        return RunSpec(**checked)
-    except (KeyError, TypeError, AttributeError) as exc:
-        raise ValueError(f"incomplete or malformed: {exc}") from exc
+    complete = _checked(RunSpec, given)
+    read: dict[str, Any] = complete | {
+        "id": RunId(complete["id"]),
+        "command": _texts(complete, "command"),
+        "exclude": _texts(complete, "exclude"),
+        "env": dict(zip(complete["env"], _texts(complete, "env"), strict=True)),
+        "mounts": tuple(_part(Mount, each) for each in complete["mounts"]),
+        "limits": _part(Limits, complete["limits"]),
+        "size": _part(TerminalSize, complete["size"]),
+    }
+    return RunSpec(**read)
 
 
-def _text(given: dict[str, Any], name: str) -> str:
-    value = given[name]
-    if not isinstance(value, str):
-        raise TypeError(f"{name} is not a string")
-    return value
+def _part(kind: type[Part], value: object) -> Part:
+    return kind(**_checked(kind, _object(value, kind.__name__)))
 
 
-def _texts(given: dict[str, Any], name: str) -> list[str]:
-    value = given[name]
-    if not isinstance(value, list) or not all(
-        isinstance(v, str) for v in cast("list[object]", value)
-    ):
-        raise TypeError(f"{name} is not a list of strings")
-    return cast("list[str]", value)
+def _object(value: object, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} is not a JSON object")  # noqa: TRY004  one error for a bad text
+    return cast("dict[str, Any]", value)
+
+
+def _checked(kind: type[Part], given: dict[str, Any]) -> dict[str, Any]:
+    """The fields, all of them, each of its kind."""
+    known = {each.name: str(each.type) for each in fields(kind)}
+    for name in given.keys() - known.keys():
+        raise ValueError(f"{kind.__name__} has no field {name!r}")
+    for name, annotation in known.items():
+        if name not in given:
+            raise ValueError(f"{kind.__name__} lacks {name}")
+        accepted = _KINDS[annotation]
+        value = given[name]
+        if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in accepted):
+            raise ValueError(f"{kind.__name__}.{name}: {value!r} is no {annotation}")
+    return given
+
+
+def _texts(complete: dict[str, Any], name: str) -> tuple[str, ...]:
+    """The strings of a list, or of a map's values."""
+    value: list[Any] | dict[str, Any] = complete[name]
+    texts = tuple(value.values() if isinstance(value, dict) else value)
+    for each in texts:
+        if not isinstance(each, str):
+            raise ValueError(f"RunSpec.{name}: {each!r} is not a string")  # noqa: TRY004  as above
+    return texts

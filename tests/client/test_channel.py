@@ -1,0 +1,69 @@
+"""The client's end of an attached connection."""
+
+from __future__ import annotations
+
+import select
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moat.client.channel import Channel, ChannelLostError
+from moat.wire import frames
+from moat.wire.frames import FrameReader, FrameType, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[Channel, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield Channel(ours), theirs
+
+
+def test_frames_come_as_they_were_sent(ends: tuple[Channel, socket.socket]) -> None:
+    """And a piece of one is kept for the next read."""
+    channel, server = ends
+    data = encode(FrameType.STDOUT, b"hello") + encode(FrameType.EXITED, b"{}")
+    server.sendall(data[:8])
+    assert list(channel.receive()) == []
+    server.sendall(data[8:])
+    assert list(channel.receive()) == [(FrameType.STDOUT, b"hello"), (FrameType.EXITED, b"{}")]
+    assert list(channel.receive()) == []
+
+
+def test_the_end_of_the_connection_is_an_error(ends: tuple[Channel, socket.socket]) -> None:
+    """A supervisor that dies says no last frame; that is how we know."""
+    channel, server = ends
+    server.close()
+    with pytest.raises(ChannelLostError):
+        list(channel.receive())
+
+
+def test_input_stays_within_its_window(ends: tuple[Channel, socket.socket]) -> None:
+    """What the program has not taken counts, until the supervisor says that it has."""
+    channel, server = ends
+    assert channel.window == frames.INPUT_WINDOW
+    channel.send_input(b"x" * 1000)
+    assert channel.window == frames.INPUT_WINDOW - 1000
+    server.sendall(encode(FrameType.CONSUMED, frames.COUNT.pack(400)))
+    assert list(channel.receive()) == []
+    assert channel.window == frames.INPUT_WINDOW - 600
+
+
+def test_what_the_socket_does_not_take_now_follows(ends: tuple[Channel, socket.socket]) -> None:
+    """A whole window of input into a socket that nobody reads yet: in order, and nothing lost."""
+    channel, server = ends
+    data = bytes(range(256)) * 1024
+    channel.send_input(data)
+    channel.send(FrameType.DETACH)
+    got: list[tuple[int, bytes]] = []
+    reader = FrameReader()
+    while not got or got[-1][0] != FrameType.DETACH:
+        channel.flush()
+        select.select([server], [], [])
+        got += reader.feed(server.recv(1 << 16))
+    assert not channel.wants_to_write
+    assert b"".join(payload for kind, payload in got if kind == FrameType.INPUT) == data

@@ -1,0 +1,80 @@
+"""A specification on disk."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moat.spec import Limits, Mount, RunId, RunSpec, TerminalSize, codec
+
+text = st.text(max_size=15)
+specs = st.builds(
+    RunSpec,
+    id=text.map(RunId),
+    name=text,
+    command=st.lists(text, max_size=4).map(tuple),
+    workspace=text,
+    created_at=text,
+    env=st.dictionaries(text, text, max_size=3),
+    mounts=st.lists(st.builds(Mount, text, text, st.sampled_from(["ro", "rw"])), max_size=3).map(
+        tuple
+    ),
+    exclude=st.lists(text, max_size=3).map(tuple),
+    interactive=st.booleans(),
+    tty=st.booleans(),
+    size=st.builds(TerminalSize, st.integers(1, 999), st.integers(1, 999)),
+    limits=st.builds(
+        Limits,
+        st.none() | st.integers(1),
+        st.none() | st.floats(0.1, 64),
+        st.none() | st.integers(1),
+    ),
+    timeout=st.none() | st.floats(0, 1e9),
+)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(spec=specs)
+def test_a_specification_survives_the_disk(spec: RunSpec) -> None:
+    """loads is the inverse of dumps."""
+    assert codec.loads(codec.dumps(spec)) == spec
+
+
+@given(value=json_values)
+def test_any_json_is_a_specification_or_a_value_error(value: object) -> None:
+    """A damaged file never raises anything else."""
+    with pytest.raises(ValueError):
+        codec.loads(json.dumps(value))
+
+
+@given(
+    spec=specs,
+    name=st.sampled_from([each.name for each in fields(RunSpec)]),
+    value=json_values,
+)
+def test_a_damaged_field_is_a_value_error_or_harmless(
+    spec: RunSpec, name: str, value: object
+) -> None:
+    """No field of the wrong kind makes a run start from half a specification."""
+    damaged = json.loads(codec.dumps(spec)) | {name: value}
+    try:
+        loaded = codec.loads(json.dumps(damaged))
+    except ValueError:
+        return
+    assert json.loads(codec.dumps(loaded)) == damaged
+
+
+def test_a_field_of_the_future_is_named() -> None:
+    """An old supervisor does not ignore what it was asked for."""
+    spec = RunSpec(id=RunId("a"), name="a", command=("a",), workspace="a", created_at="a")
+    later = json.loads(codec.dumps(spec)) | {"teleport": True}
+    with pytest.raises(ValueError, match="teleport"):
+        codec.loads(json.dumps(later))
