@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import signal
+import stat
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -95,6 +96,7 @@ def test_output_is_moved_whole(tmp_path: Path, pipe: tuple[int, int]) -> None:
     append(journal, pipe, everything)
     append(journal, pipe, b"problem", ERR)
     journal.close()
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "j").iterdir()} == {0o600}
     assert content(tmp_path / "j") == everything
     assert content(tmp_path / "j", ERR) == b"problem"
 

@@ -256,7 +256,9 @@ class Journal:
         segment = Segment(number, header)
         path = self.reader.folder / f"{number:08}.index"
         new = path.with_suffix(".new")
-        new.write_bytes(encode_header(header))
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        with os.fdopen(os.open(new, flags, 0o600), "wb") as file:
+            file.write(encode_header(header))
         new.rename(path)
         self._segments.append(segment)
         self._open(segment)
