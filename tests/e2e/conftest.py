@@ -44,6 +44,9 @@ class Moat:
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self.workspace = home.with_name("work")
+        """Where commands are given, unless the test says another place."""
+        self.workspace.mkdir(exist_ok=True)
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": os.environ.get("HOME", "/"),
@@ -79,14 +82,14 @@ class Moat:
             input=stdin.encode() if isinstance(stdin, str) else stdin,
             capture_output=True,
             timeout=timeout,
-            cwd=cwd or self.home,
+            cwd=cwd or self.workspace,
             env=self.environment | environment,
             check=False,
         )
 
     def start(self, *arguments: str | Path, **popen: Any) -> subprocess.Popen[bytes]:
         """A command whose streams the test holds; it is the test's to end."""
-        settings: dict[str, Any] = {"cwd": self.home, "env": self.environment}
+        settings: dict[str, Any] = {"cwd": self.workspace, "env": self.environment}
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         return subprocess.Popen([COMMAND, *map(str, arguments)], **(settings | pipes | popen))
 
@@ -104,6 +107,16 @@ class Moat:
 
     def runs(self) -> list[dict[str, Any]]:
         return self.json("list", "-a", "--json")
+
+    def supervisor(self, run: str) -> int:
+        """The pid of the run's latest supervisor."""
+        return self.inspect(run)["supervisor"]["pid"]
+
+    def kill(self, run: str, *what: str) -> None:
+        """SIGKILL for `supervisor`, `shim` or both, in this order."""
+        found = self.inspect(run)
+        for each in what:
+            end(found[each]["pid"])
 
 
 class Terminal:
@@ -264,9 +277,9 @@ def _sandboxes_work() -> None:
 @pytest.fixture
 def moat_home() -> Iterator[Path]:
     """A store. Its path is short: not every test is about long socket paths."""
-    home = Path(tempfile.mkdtemp(prefix="m-"))
-    yield home
-    shutil.rmtree(home, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix="m-"))
+    yield folder / "home"
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -301,7 +314,7 @@ def terminal(moat: Moat) -> Iterator[Callable[..., Terminal]]:
         **environment: str,
     ) -> Terminal:
         argv = [command, *map(str, arguments)]
-        opened.append(Terminal(argv, moat.environment | environment, size, cwd or moat.home))
+        opened.append(Terminal(argv, moat.environment | environment, size, cwd or moat.workspace))
         return opened[-1]
 
     yield window
@@ -360,6 +373,17 @@ class Family:
         for process in self._members:
             _kill(process)
             os.close(process)
+
+
+def end(pid: int, number: int = signal.SIGKILL) -> None:
+    """Signals a process, which must end by it; returns when it has."""
+    process = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(process, number)
+        if not select.select([process], [], [], TIMEOUT_S)[0]:
+            pytest.fail(f"process {pid} survived signal {number}")
+    finally:
+        os.close(process)
 
 
 def _kill(process: int) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from moat.client.channel import Channel, ChannelLostError
 from moat.client.interrupts import WINDOW_S
-from moat.client.supervised import Supervised
+from moat.client.supervised import Supervised, SupervisorLeftError
 from moat.client.terminal import LocalTerminal
 from moat.client.view import (
     STDERR,
@@ -86,16 +86,17 @@ def follow(
     ask = Supervised(store.home, store.folder(run.id))
     names = {FrameType.STDOUT: "stdout", FrameType.STDERR: "stderr"}
     at = {kind: offsets.get(name, 0) for kind, name in names.items()}
+    failures = 0
     while not store.get(run.id).ended:
+        begun = time.monotonic()
         try:
             channel = Channel(ask.upgrade("/v1/attach", UPGRADE))
-        except RunNotActiveError:
-            break
-        with channel.sock:
-            channel.sock.setblocking(True)
-            hello = Hello(read_only=True, stdout=at[FrameType.STDOUT], stderr=at[FrameType.STDERR])
-            channel.greet(json.dumps(asdict(hello)).encode(), [])
-            try:
+            with channel.sock:
+                channel.sock.setblocking(True)
+                hello = Hello(
+                    read_only=True, stdout=at[FrameType.STDOUT], stderr=at[FrameType.STDERR]
+                )
+                channel.greet(json.dumps(asdict(hello)).encode(), [])
                 while True:
                     for kind, payload in channel.receive():
                         if kind in (FrameType.STDOUT, FrameType.STDERR):
@@ -103,9 +104,23 @@ def follow(
                             at[FrameType(kind)] += len(payload)
                         elif kind == FrameType.EXITED:
                             return 0
-            except ChannelLostError:
-                continue  # a new supervisor goes on from `at`
+        except RunNotActiveError:
+            break
+        except (ChannelLostError, SupervisorLeftError) as exc:
+            # A new supervisor goes on from `at`.
+            failures = _counted(failures, begun, store, run, exc)
     return 0
+
+
+def _counted(failures: int, begun: float, store: Store, run: Run, exc: Exception) -> int:
+    """One more supervisor has died. Raises `SupervisorError` where that happens again and again."""
+    failures = 0 if time.monotonic() - begun > STABLE_S else failures + 1
+    if failures >= MAX_RECONNECTS:
+        raise SupervisorError(
+            f"the supervisor of run {run.name} keeps dying; the run may still live",
+            f"See why: {store.folder(run.id).supervisor_log}",
+        ) from exc
+    return failures
 
 
 class _Attachment:
@@ -145,14 +160,9 @@ class _Attachment:
             begun = time.monotonic()
             try:
                 return self._watch()
-            except ChannelLostError as exc:
+            except (ChannelLostError, SupervisorLeftError) as exc:
                 self.clear_screen()
-                failures = 0 if time.monotonic() - begun > STABLE_S else failures + 1
-                if failures >= MAX_RECONNECTS:
-                    raise SupervisorError(
-                        f"the supervisor of run {self._run.name} keeps dying; the run may still live",
-                        f"See why: {self._store.folder(self._run.id).supervisor_log}",
-                    ) from exc
+                failures = _counted(failures, begun, self._store, self._run, exc)
             except RunNotActiveError:
                 return self._show_ended()
 
@@ -284,8 +294,9 @@ class _Attachment:
             case Exited(exit_code=int(code)):
                 return code
             case Exited(state=state):
-                name = self._run.name
-                sys.stderr.write(f"moat: run {name} is {state}: its exit status is not known\n")
+                run = self._store.get(self._run.id)
+                why = run.error or "its exit status is not known"
+                sys.stderr.write(f"moat: run {run.name} is {state}: {why}\n")
                 return EXIT_FAILURE
 
 

@@ -38,7 +38,10 @@ class Channel:
 
     def greet(self, payload: bytes, descriptors: list[int]) -> None:
         """HELLO, with the terminal beside it. The first frame: the socket takes it whole."""
-        socket.send_fds(self.sock, [frames.encode(FrameType.HELLO, payload)], descriptors)
+        try:
+            socket.send_fds(self.sock, [frames.encode(FrameType.HELLO, payload)], descriptors)
+        except (BrokenPipeError, ConnectionResetError) as exc:
+            raise ChannelLostError from exc
 
     def send(self, kind: FrameType, payload: bytes = b"") -> None:
         self._out.append(memoryview(frames.encode(kind, payload)))

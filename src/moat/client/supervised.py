@@ -62,16 +62,23 @@ class Supervised:
     def begin(self, path: str, **fields: object) -> None:
         """Asks, and does not wait for the answer."""
         with launch.connect(self._home, self._folder) as sock:
-            sock.sendall(http.encode_request("POST", path, json.dumps(fields).encode()))
+            try:
+                sock.sendall(http.encode_request("POST", path, json.dumps(fields).encode()))
+            except (BrokenPipeError, ConnectionResetError) as exc:
+                raise _hung_up() from exc
 
     def upgrade(self, path: str, protocol: str) -> socket.socket:
         """A connection that speaks `protocol` from its next byte on."""
         sock = launch.connect(self._home, self._folder)
         try:
-            sock.sendall(http.encode_request("GET", path, upgrade=protocol))
-            response, rest = _read_head(sock)
+            try:
+                sock.sendall(http.encode_request("GET", path, upgrade=protocol))
+                response, rest = _read_head(sock)
+                answer = b"" if response.status == 101 else _read_body(sock, response, rest)
+            except (BrokenPipeError, ConnectionResetError) as exc:
+                raise _hung_up() from exc
             if response.status != 101:
-                raise _refused(response.status, _read_body(sock, response, rest))
+                raise _refused(response.status, answer)
         except BaseException:
             sock.close()
             raise

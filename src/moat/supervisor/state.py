@@ -36,6 +36,8 @@ class RunState:
         run = store.get(run_id)
         self.now = run.state
         self.started_at = run.started_at
+        self.error = run.error
+        """What the last supervisor had to say."""
 
     @property
     def ended(self) -> bool:

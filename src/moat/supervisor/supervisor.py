@@ -99,6 +99,8 @@ class Supervisor:
         """Counts output events, for those who wait for quiet."""
         self.failure: Failure | None = None
         self.removes_itself = False
+        self._released = False
+        """The shim was told that it may go."""
         self._cleaned = False
         """The run has ended, and nothing of its sandbox is left."""
         self._timeout: asyncio.TimerHandle | None = None
@@ -111,15 +113,14 @@ class Supervisor:
     async def begin(self) -> None:
         """Takes the run over, or starts it."""
         self.loop.add_signal_handler(signal.SIGTERM, self.over.set)
-        self.state.save(
-            supervisor_pid=os.getpid(), supervisor_version=__version__, viewers=0, error=None
-        )
+        self.state.save(supervisor_pid=os.getpid(), supervisor_version=__version__, viewers=0)
         try:
             found = await self.engine.connect(create=self.state.now is State.CREATED)
-            self.state.save(shim_pid=self.engine.shim_pid)
             if found is None:
                 self._sandbox_is_gone()
-            elif MAIN_SESSION in found:
+                return
+            self.state.save(shim_pid=self.engine.shim_pid, error=None)
+            if MAIN_SESSION in found:
                 await self._adopt(found)
             else:
                 await self._start()
@@ -217,9 +218,7 @@ class Supervisor:
             self._beginning.pop(session).set_exception(error)
 
     def _on_lost(self) -> None:
-        main = self.sessions.get(MAIN_SESSION)
-        released = main is not None and main.drained
-        if not self.over.is_set() and not self.state.ended and not released:
+        if not self.over.is_set() and not self.state.ended and not self._released:
             self._sandbox_is_gone()
 
     def _on_output(self) -> None:
@@ -257,6 +256,7 @@ class Supervisor:
         await self._clean_up()
 
     async def _release(self) -> None:
+        self._released = True
         try:
             await self.engine.release()
         except (ShimGoneError, ShimRefusedError) as exc:
@@ -274,13 +274,11 @@ class Supervisor:
         except OSError as exc:
             log.error("private folder not emptied: %s", exc)  # noqa: TRY400  the run's end stands
 
-    async def _give_up(self) -> None:
-        """The run has ended without an exit of its command's."""
-        await self._release()
-        await self._clean_up()
-
     def _sandbox_is_gone(self) -> None:
         """No shim any more: the exit status is on disk, or nobody will ever know it."""
+        if self.state.now is State.STARTING and self.state.error is not None:
+            self._start_failed(MoatError(self.state.error))
+            return
         if MAIN_SESSION not in self.sessions:
             self.sessions[MAIN_SESSION] = self._open_session(MAIN_SESSION, tty=self.spec.tty)
         main = self.sessions[MAIN_SESSION]
@@ -300,8 +298,12 @@ class Supervisor:
         for begun in self._beginning.values():
             begun.set_exception(MoatError("the run's sandbox is gone"))
         self._beginning.clear()
-        self._background.start(self._give_up())
+        self._background.start(self._bury())
         self.audience.notify()
+
+    async def _bury(self) -> None:
+        await self._release()
+        await self._clean_up()
 
     def _recorded_exit(self) -> int | None:
         path = self.folder.exits / f"{MAIN_SESSION}.json"
@@ -315,16 +317,23 @@ class Supervisor:
 
     def _start_failed(self, error: MoatError) -> None:
         log.error("start failed: %s", error)
-        self.failure = Failure(error.summary, error.hint, error.code)
+        self._background.start(self._fail(Failure(error.summary, error.hint, error.code)))
+
+    async def _fail(self, failure: Failure) -> None:
+        """In the order of `_finish`, for its reason."""
+        # The next supervisor, were there to be one, finds no sandbox, but the reason.
+        self.state.save(error=failure.summary)
+        await self._release()
+        self.failure = failure
         if self.state.now is State.CREATED:
             self.state.advance(Happened.START_REQUESTED)
-        self.state.advance(Happened.START_FAILED, error=error.summary)
+        self.state.advance(Happened.START_FAILED, error=failure.summary)
         # Nothing remains of a run that never began, unless it was to be kept.
         self.removes_itself = not self.spec.keep
         for client in tuple(self.audience.clients):
-            client.fail(self.failure)
-        self._background.start(self._give_up())
+            client.fail(failure)
         self.audience.notify()
+        await self._clean_up()
 
     def _tell_end(self, session: Session) -> None:
         ended = Exited(session.exit_code, str(self.state.now))
