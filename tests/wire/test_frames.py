@@ -29,13 +29,33 @@ def test_any_chunking_gives_the_same_frames(
     assert got == [(int(kind), payload) for kind, payload in frames]
 
 
-@given(data=st.binary(max_size=200))
-def test_nonsense_is_frames_or_a_frame_error(data: bytes) -> None:
-    """No bytes of a peer's raise anything else."""
+@given(data=st.binary(max_size=200), cuts=st.lists(st.integers(0, 200), max_size=10))
+def test_nonsense_is_frames_or_a_frame_error(data: bytes, cuts: list[int]) -> None:
+    """No bytes of a peer's raise anything else, and all that is no error is accounted for."""
+    reader = FrameReader()
+    got: list[tuple[int, bytes]] = []
     try:
-        list(FrameReader().feed(data))
+        for piece in pieces(data, cuts):
+            got += reader.feed(piece)
     except FrameError:
         assert len(data) >= HEADER.size
+    assert data.startswith(b"".join(HEADER.pack(kind, len(p)) + p for kind, p in got))
+
+
+def test_a_reader_that_is_left_in_the_middle_goes_on_there() -> None:
+    """Who stops at a frame gets the ones behind it from the next call, each of them once."""
+    reader = FrameReader()
+    first = next(reader.feed(encode(FrameType.DETACH) + encode(FrameType.INPUT, b"x")))
+    assert first == (FrameType.DETACH, b"")
+    assert list(reader.feed(b"")) == [(FrameType.INPUT, b"x")]
+
+
+def test_the_largest_payload_passes() -> None:
+    """The bound itself is allowed."""
+    payload = bytes(MAX_PAYLOAD)
+    assert list(FrameReader().feed(encode(FrameType.STDOUT, payload))) == [
+        (FrameType.STDOUT, payload)
+    ]
 
 
 def test_a_frame_that_claims_too_much_is_refused_before_it_comes() -> None:

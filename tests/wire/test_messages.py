@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from moat.wire.messages import Exited, Failure, Hello, Welcome, pack, unpack
 
-text = st.text(max_size=20)
+# With lone surrogates: that is how Python holds a path or an argument that is no UTF-8.
+text = st.text(st.characters(), max_size=20)
 number = st.integers(-(2**40), 2**40)
 messages = st.one_of(
     st.builds(
@@ -36,12 +38,25 @@ def test_unknown_fields_are_ignored() -> None:
 
 @pytest.mark.parametrize(
     "payload",
-    [b"", b"[]", b"3", b"{", b'{"columns": "80"}', b'{"session": 3}', b"\xff", b'{"tail": null}'],
+    [
+        *(b"", b"[]", b"3", b"{", b"\xff", b"[" * 100_000),
+        *(b'{"columns": "80"}', b'{"session": 3}', b'{"tail": null}'),
+        *(b'{"columns": true}', b'{"terminal": 1}', b'{"rows": 2.0}'),
+    ],
+    ids=lambda payload: repr(payload[:20]),
 )
 def test_malformed_messages_are_value_errors(payload: bytes) -> None:
     """Whatever a peer sends, it is one kind of error."""
     with pytest.raises(ValueError):
         unpack(Hello, payload)
+
+
+@given(payload=st.binary(max_size=60))
+def test_any_bytes_are_a_message_or_a_value_error(payload: bytes) -> None:
+    """Nothing a peer sends is anything else."""
+    for kind in (Hello, Welcome, Exited, Failure):
+        with contextlib.suppress(ValueError):
+            unpack(kind, payload)
 
 
 def test_a_required_field_that_is_missing_is_named() -> None:

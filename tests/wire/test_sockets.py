@@ -5,32 +5,52 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from typing import TYPE_CHECKING
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from moat.wire import sockets
 
-if TYPE_CHECKING:
-    from pathlib import Path
+
+@pytest.mark.parametrize("length", [90, 106, 107, 108, 109, 300])
+def test_the_length_of_the_path_does_not_matter(length: int) -> None:
+    """At sun_path's 107 bytes, and beyond, a socket is made and found."""
+    with tempfile.TemporaryDirectory(prefix="moat-") as short:
+        name = length - len(short) - len("//x.sock")
+        folder = Path(short).joinpath("a" * min(name, 200), "b" * max(0, name - 201))
+        folder.mkdir(parents=True)
+        assert len(os.fsencode(folder / "x.sock")) == length
+        assert talk(folder) == b"hi"
 
 
-@pytest.mark.parametrize("depth", [0, 12])
-def test_the_length_of_the_path_does_not_matter(tmp_path: Path, depth: int) -> None:
-    """Beyond sun_path's 107 bytes, too, a socket is made and found."""
-    folder = tmp_path.joinpath(*["a-folder-name"] * depth)
-    folder.mkdir(parents=True, exist_ok=True)
+def talk(folder: Path) -> bytes:
     with sockets.listen(folder, "x.sock") as listener, sockets.connect(folder, "x.sock") as client:
         server, _ = listener.accept()
         with server:
             client.sendall(b"hi")
-            assert server.recv(2) == b"hi"
+            return server.recv(2)
 
 
-def test_only_the_owner_may_connect(tmp_path: Path) -> None:
-    """The socket is 0600 from its first moment."""
-    with sockets.listen(tmp_path, "x.sock"):
-        assert stat.S_IMODE((tmp_path / "x.sock").stat().st_mode) == 0o600
+@pytest.mark.parametrize("mask", [0, 0o022])
+def test_only_the_owner_may_connect(tmp_path: Path, mask: int) -> None:
+    """The socket is 0600 from its first moment, and the umask is what it was afterwards."""
+    before = os.umask(mask)
+    try:
+        with sockets.listen(tmp_path, "x.sock"):
+            assert stat.S_IMODE((tmp_path / "x.sock").stat().st_mode) == 0o600
+        assert os.umask(mask) == mask
+    finally:
+        os.umask(before)
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """Neither end leaves a socket open over it."""
+    for missing in (tmp_path / "gone", tmp_path / ("gone" * 40)):
+        with pytest.raises(FileNotFoundError):
+            sockets.listen(missing, "x.sock")
+        with pytest.raises(FileNotFoundError):
+            sockets.connect(missing, "x.sock")
 
 
 def test_a_dead_listener_is_told_from_a_missing_one(tmp_path: Path) -> None:
@@ -55,6 +75,19 @@ def test_the_peer_is_known(tmp_path: Path) -> None:
         server, _ = listener.accept()
         with server:
             assert sockets.peer(server) == (os.getpid(), os.geteuid())
+
+
+def test_the_peer_is_the_process_that_connected(tmp_path: Path) -> None:
+    """Not its parent, nor whoever it says it is."""
+    with sockets.listen(tmp_path, "x.sock") as listener:
+        child = os.fork()
+        if child == 0:
+            sockets.connect(tmp_path, "x.sock").recv(1)
+            os._exit(0)
+        server, _ = listener.accept()
+        with server:
+            assert sockets.peer(server)[0] == child
+        os.waitpid(child, 0)
 
 
 def test_received_descriptors_are_not_inherited() -> None:

@@ -81,10 +81,12 @@ def decode_request(head: bytes) -> Request:
     """`head` up to and including the empty line."""
     first, headers = _split(head)
     try:
-        method, target, _version = first.split(" ")
+        method, target, version = first.split(" ")
+        url = urlsplit(target)
     except ValueError:
         raise HTTPError(f"not a request line: {first!r}") from None
-    url = urlsplit(target)
+    if not method or not version.startswith("HTTP/1."):
+        raise HTTPError(f"not a request line: {first!r}")
     return Request(method, url.path, dict(parse_qsl(url.query)), headers)
 
 
@@ -109,6 +111,7 @@ def _split(head: bytes) -> tuple[str, dict[str, str]]:
 
 def _length(headers: dict[str, str]) -> int:
     text = headers.get("content-length", "0")
-    if not text.isascii() or not text.isdigit() or int(text) > MAX_BODY:
+    # The length first: int() has an error of its own for thousands of digits.
+    if len(text) > 16 or not text.isascii() or not text.isdigit() or int(text) > MAX_BODY:
         raise HTTPError(f"Content-Length {text!r}")
     return int(text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 PROTOCOL = 1
 UPGRADE = f"moat-attach/{PROTOCOL}"
@@ -68,22 +68,26 @@ class Failure:
 
 
 Message = Hello | Welcome | Exited | Failure
-M = TypeVar("M", Hello, Welcome, Exited, Failure)
+M = TypeVar("M", bound=Message)
 
 
 def pack(message: Message) -> bytes:
-    return json.dumps(asdict(message), ensure_ascii=False).encode()
+    # Escaped: a path or an argument that is no UTF-8 goes over the wire like any other.
+    return json.dumps(asdict(message)).encode()
 
 
 def unpack(kind: type[M], payload: bytes) -> M:
     """Raises `ValueError` when the payload is not such a message."""
-    raw: object = json.loads(payload)
+    try:
+        raw: object = json.loads(payload)
+    except RecursionError as exc:
+        raise ValueError(f"{kind.__name__}: nested too deep") from exc
     if not isinstance(raw, dict):
         raise ValueError(f"{kind.__name__}: not a JSON object")  # noqa: TRY004  one error for a bad payload
     given = cast("dict[str, Any]", raw)
     known = {f.name: given[f.name] for f in fields(kind) if f.name in given}
     for f in fields(kind):
-        if f.name in known and not isinstance(known[f.name], _ACCEPTED[cast("str", f.type)]):
+        if f.name in known and type(known[f.name]) not in _ACCEPTED[cast("str", f.type)]:
             raise ValueError(f"{kind.__name__}.{f.name}: {known[f.name]!r} is no {f.type}")
     try:
         return kind(**known)
@@ -91,10 +95,11 @@ def unpack(kind: type[M], payload: bytes) -> M:
         raise ValueError(f"{kind.__name__}: {exc}") from exc
 
 
-_ACCEPTED: dict[str, type | tuple[type, ...]] = {
-    "str": str,
-    "int": int,
-    "bool": bool,
+# What JSON holds for a field, by its annotation; exactly, for `bool` is an `int` to Python.
+_ACCEPTED: Final[dict[str, tuple[type, ...]]] = {
+    "str": (str,),
+    "int": (int,),
+    "bool": (bool,),
     "str | None": (str, type(None)),
     "int | None": (int, type(None)),
 }
