@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from moat.client.channel import Channel
     from moat.client.terminal import LocalTerminal
+    from moat.session.filter import OutputFilter
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 READ_BYTES: Final = 1 << 16
@@ -104,6 +105,7 @@ class View:
         # Not epoll: it refuses regular files, and standard input may be one.
         self._selector = selectors.PollSelector()
         self._writing = False
+        self._filters: dict[int, OutputFilter] = {}
 
     # --- the loop ---
 
@@ -198,7 +200,7 @@ class View:
             self.offsets[FrameType.STDERR] = welcome.stderr
 
     def _write(self, fd: int, data: bytes) -> None:
-        view = memoryview(data)
+        view = memoryview(self._harmless(fd, data))
         self._writing = True
         try:
             while view:
@@ -210,6 +212,16 @@ class View:
             raise OutputClosedError from exc
         finally:
             self._writing = False
+
+    def _harmless(self, fd: int, data: bytes) -> bytes:
+        """What a run without a TTY writes has met no filter yet, and may be here on a terminal."""
+        if self._manners.on_screen or not os.isatty(fd):
+            return data
+        if fd not in self._filters:
+            from moat.session.filter import OutputFilter  # noqa: PLC0415  not for pipes
+
+            self._filters[fd] = OutputFilter()
+        return self._filters[fd].feed(data)
 
     def _interrupt_write(self, number: int) -> None:
         """A reader of ours that has stopped must not keep a SIGTERM from us."""

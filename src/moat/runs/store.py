@@ -54,9 +54,13 @@ CREATE INDEX runs_by_state ON runs (state);
 BUSY_TIMEOUT_S = 10.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class Run:
-    """A row of the index: what a listing shows."""
+    """A row of the index: what a listing shows; nobody changes it.
+
+    Not frozen, because a frozen one takes fifteen times as long to make, and a listing makes
+    thousands. The fields are in the order of `_COLUMNS`.
+    """
 
     id: RunId
     name: str
@@ -149,8 +153,8 @@ class Store:
                     spec.name,
                     State.CREATED,
                     spec.engine,
-                    json.dumps(spec.command),
-                    spec.workspace,
+                    json.dumps([_printable(word) for word in spec.command]),
+                    _printable(spec.workspace),
                     spec.interactive,
                     spec.tty,
                     spec.created_at,
@@ -230,18 +234,25 @@ class Store:
         symbolic link.
         """
         self._execute("DELETE FROM runs WHERE id = ?", run_id)
+        folder = self.folder(run_id)
         with _reported(f"the folder of run {run_id} can't be removed"):
-            empty_private(self.folder(run_id))
-            shutil.rmtree(self.folder(run_id).root)
+            empty_private(folder)
+            if folder.root.exists():
+                shutil.rmtree(folder.root)
 
     # --- SQL ---
 
     def _select(self, rest: str, *values: object) -> list[Run]:
-        return [_run(row) for row in self._execute(f"SELECT {_COLUMNS} FROM runs {rest}", *values)]  # noqa: S608  constants
+        rows = self._execute(f"SELECT {_COLUMNS} FROM runs {rest}", *values)  # noqa: S608  constants
+        try:
+            return [_run(row) for row in rows]
+        except ValueError as exc:
+            raise _damaged("the index of runs can't be used", exc) from exc
 
     def _execute(self, sql: str, *values: object) -> Iterable[tuple[Any, ...]]:
+        known = [_printable(value) if isinstance(value, str) else value for value in values]
         with _reported("the index of runs can't be used"):
-            return self._db.execute(sql, values).fetchall()
+            return self._db.execute(sql, known).fetchall()
 
 
 _COLUMNS = (
@@ -250,13 +261,20 @@ _COLUMNS = (
 )
 
 
+_STATES = {str(state): state for state in State}
+
+
 def _run(row: tuple[Any, ...]) -> Run:
-    values: dict[str, Any] = dict(zip(_COLUMNS.split(", "), row, strict=True))
-    values["state"] = State(values["state"])
-    values["command"] = tuple(json.loads(values["command"]))
-    values["interactive"] = bool(values["interactive"])
-    values["tty"] = bool(values["tty"])
-    return Run(**values)
+    run = Run(*row)
+    run.state = _STATES[row[2]]
+    run.command = tuple(json.loads(row[6]))
+    run.interactive, run.tty = bool(run.interactive), bool(run.tty)
+    return run
+
+
+def _printable(text: str) -> str:
+    """The index is for people: what is no UTF-8 in a path or an argument, the spec alone knows."""
+    return text.encode(errors="replace").decode()
 
 
 @contextmanager
@@ -267,11 +285,14 @@ def _reported(what: str) -> Generator[None]:
     except sqlite3.DatabaseError as exc:
         if isinstance(exc, sqlite3.OperationalError):
             raise StoreError(f"{what}: {exc}", "Check the space and the rights there") from exc
-        raise StoreError(
-            f"{what}: the file is damaged ({exc})", "Rebuild it: moat doctor --rebuild-index"
-        ) from exc
+        raise _damaged(what, exc) from exc
     except OSError as exc:
         raise StoreError(f"{what}: {exc.strerror}: {exc.filename}") from exc
+
+
+def _damaged(what: str, exc: Exception) -> StoreError:
+    hint = "Rebuild it: moat doctor --rebuild-index"
+    return StoreError(f"{what}: the file is damaged ({exc})", hint)
 
 
 def _own_folder(home: Path) -> None:
@@ -336,6 +357,8 @@ def _write_durably(path: Path, text: str) -> None:
 
 def empty_private(folder: RunFolder) -> None:
     """Deletes what the sandbox wrote beside the workspace: its home and its /tmp."""
+    if not folder.private.exists():
+        return  # gone by somebody's hand, or in a removal that was interrupted
     _make_removable(folder.private)
     for path in folder.private.iterdir():
         if path.is_dir() and not path.is_symlink():

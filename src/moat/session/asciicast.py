@@ -11,13 +11,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from moat.session.journal_index import Appended, Resized, Stream
+from moat.session.journal_index import Resized, Stream
 from moat.session.transcript import Written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
-    from moat.session.journal_index import Record
     from moat.session.transcript import Event
     from moat.spec import TerminalSize
 
@@ -61,26 +60,6 @@ def lines(recording: Recording, events: Iterable[Event]) -> Iterator[str]:
             yield _line([0.0, "o", rest])
     if recording.exit_code is not None:
         yield _line([0.0, "x", str(recording.exit_code)])
-
-
-def events(
-    records: Iterable[Record], read: Callable[[Stream, int, int], bytes]
-) -> Iterator[tuple[float, bytes | TerminalSize, Stream]]:
-    """(seconds since the epoch, output or a new size, stream) in the order of the index.
-
-    `read` gives the bytes of a stream between two offsets.
-    """
-    ends = dict.fromkeys(Stream, 0)
-    for record in records:
-        match record:
-            case Appended(time, stream, end):
-                data = read(stream, ends[stream], end)
-                ends[stream] = end
-                if data:
-                    yield time, data, stream
-            case Resized(time, size, _):
-                if time:
-                    yield time, size, Stream.STDOUT
 
 
 def _header(recording: Recording, began: float) -> str:
