@@ -1,0 +1,65 @@
+"""The Python API, on real runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moat import Moat
+from moat.api import Happened
+from moat.errors import RunNotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def api(moat: Any, monkeypatch: pytest.MonkeyPatch) -> Moat:
+    monkeypatch.setenv("MOAT_HOME", str(moat.home))
+    return Moat()
+
+
+async def test_an_agent_is_driven(api: Moat, project: Path) -> None:
+    """Start, wait for its prompt, type, read the screen, see its end."""
+    run = await api.start(
+        ["bash", "--norc"], path=project, tty=True, interactive=True, name="driven"
+    )
+    assert await run.wait(text=r"\$", timeout=20) is Happened.TEXT
+    await run.send("echo the answer is $((6 * 7))")
+    await run.press("Enter")
+    assert await run.wait(text="the answer is 42", timeout=20) is Happened.TEXT
+    assert "the answer is 42" in await run.screen()
+    assert await run.wait(idle=0.1, timeout=20) is Happened.IDLE
+    async with await run.attach() as watched:
+        await run.send("exit 3\r")
+        output = b"".join([piece async for piece in watched])
+    assert b"exit" in output
+    assert watched.exit_code == 3
+    known = await run.inspect()
+    assert (known["name"], known["state"], known["exit_code"]) == ("driven", "stopped", 3)
+
+
+async def test_output_is_read_by_stream(api: Moat, project: Path) -> None:
+    """Both, to the last byte, after the end as well."""
+    run = await api.start(["sh", "-c", "echo out; echo err >&2"], path=project)
+    assert await run.wait(timeout=20) is Happened.EXIT
+    assert (await run.logs(), await run.logs("stderr")) == (b"out\n", b"err\n")
+
+
+async def test_a_run_is_stopped_and_removed(api: Moat, project: Path) -> None:
+    """And then it is not known any more."""
+    run = await api.start(["sleep", "1000"], path=project)
+    assert [each.id for each in await api.runs()] == [run.id]
+    assert await run.wait(timeout=0.01) is Happened.TIMEOUT
+    assert (await run.stop())["exit_code"] == 143
+    await run.destroy()
+    with pytest.raises(RunNotFoundError):
+        await api.run(run.id)
+
+
+async def test_wrong_wishes_start_nothing(api: Moat, project: Path) -> None:
+    """The same checks as of the command line."""
+    with pytest.raises(UsageError, match="does not exist"):
+        await api.start(["true"], path=project, mounts=("/no/such/place:/x",))
+    assert await api.runs(ended=True) == []
