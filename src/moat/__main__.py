@@ -6,9 +6,14 @@ import sys
 
 
 def main() -> None:
+    supervisor = None
+    if sys.argv[1:2] == ["run"]:
+        from moat.client.standby import begin  # noqa: PLC0415  before all that takes time to load
+
+        supervisor = begin()
     from moat.cli.main import run  # noqa: PLC0415  `--version` of a broken install should still work
 
-    sys.exit(run())
+    sys.exit(run(supervisor=supervisor))
 
 
 if __name__ == "__main__":

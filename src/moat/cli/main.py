@@ -14,6 +14,8 @@ from moat.errors import EXIT_FAILURE, EXIT_USAGE, MoatError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from moat.client.standby import Standby
+
 # name: (module, one line for `moat --help`). The modules are loaded when used, so that no command
 # pays for another's imports.
 COMMANDS: Final = {
@@ -72,10 +74,15 @@ def moat() -> None:
     """  # noqa: D301  a backspace tells click not to wrap
 
 
-def run(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911  a table of ways to end
-    """The exit code of `moat ARGUMENTS`. The only place that prints errors."""
+def run(  # noqa: PLR0911  a table of ways to end
+    arguments: Sequence[str] | None = None, *, supervisor: Standby | None = None
+) -> int:
+    """The exit code of `moat ARGUMENTS`. The only place that prints errors.
+
+    `supervisor` waits for the run that the arguments start.
+    """
     try:
-        code = moat.main(arguments, prog_name="moat", standalone_mode=False)
+        code = moat.main(arguments, prog_name="moat", standalone_mode=False, obj=supervisor)
         return code if isinstance(code, int) else 0
     except MoatError as error:
         return _say(error.summary, error.hint, error.exit_code)

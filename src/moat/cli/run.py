@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from moat.cli.arguments import WithCommand, ask, words_of
-from moat.client.attach import AttachOptions, attach
 from moat.client.keys import parse_escape_keys
 from moat.config import settings as user_settings
 from moat.config.compile import Surroundings, Wishes, create_run
@@ -17,6 +17,9 @@ from moat.runs import lock
 from moat.runs.states import State
 from moat.runs.store import Run, Store
 from moat.spec import TerminalSize
+
+if TYPE_CHECKING:
+    from moat.client.standby import Standby
 
 SHELLS = frozenset(
     ("bash", "dash", "fish", "ipython", "irb", "node", "python", "python3", "sh", "sqlite3", "zsh")
@@ -95,7 +98,14 @@ def command(
         settings = user_settings.load(store.home)
         keys = parse_escape_keys(settings.escape_keys if escape_keys is None else escape_keys)
         wishes = Wishes(path=path or ".", command=words, **given)  # pyright: ignore[reportArgumentType]  click checked the options' types
-        run = create_run(store, wishes, settings, _surroundings(detach=detach))
+        supervisor: Standby | None = ctx.obj
+        run = create_run(store, wishes, settings, _surroundings(supervisor, detach=detach))
+        if supervisor is not None:
+            supervisor.go()
+        from moat.client.attach import AttachOptions, attach  # noqa: PLC0415  loads meanwhile
+
+        if supervisor is not None:
+            supervisor.wait()
         options = AttachOptions(
             escape_keys=keys, fresh=True, interrupt_window=settings.interrupt_window
         )
@@ -109,14 +119,15 @@ def command(
             raise
 
 
-def _surroundings(*, detach: bool) -> Surroundings:
+def _surroundings(supervisor: Standby | None, *, detach: bool) -> Surroundings:
     stdin, stdout = os.isatty(0), os.isatty(1)
     size = TerminalSize()
     if stdout:
         from moat.client.terminal import LocalTerminal  # noqa: PLC0415
 
         size = LocalTerminal(0 if stdin else 1, 1).size()
-    return Surroundings(stdin, stdout, size, detached=detach)
+    run_id = None if supervisor is None else supervisor.run_id
+    return Surroundings(stdin, stdout, size, detached=detach, run_id=run_id)
 
 
 def _hint(run: Run) -> None:

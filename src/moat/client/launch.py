@@ -49,9 +49,13 @@ def _start(home: Path, folder: RunFolder, launch_lock: int) -> None:
     """Spawns the supervisor and waits until it listens. Raises `SupervisorError`."""
     ready, ready_theirs = os.pipe()
     try:
+        log = os.open(
+            folder.supervisor_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+        )
         try:
-            _spawn(home, folder, ready_theirs, launch_lock)
+            spawn(home, folder.id, log=log, ready=ready_theirs, held=launch_lock)
         finally:
+            os.close(log)
             os.close(ready_theirs)
         with os.fdopen(os.dup(ready), "rb") as file:
             answer = file.read()  # to the end: it says "ready" or why not, and closes
@@ -69,23 +73,22 @@ def _start(home: Path, folder: RunFolder, launch_lock: int) -> None:
     raise kind(failure["summary"], failure["hint"])
 
 
-def _spawn(home: Path, folder: RunFolder, ready: int, launch_lock: int) -> int:
-    """A session of its own and no tie to us: it outlives this process and its terminal."""
-    log = os.open(
-        folder.supervisor_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
-    )
+def spawn(home: Path, run_id: str, *, log: int, ready: int, held: int) -> int:
+    """A session of its own and no tie to us: it outlives this process and its terminal.
+
+    `held` is the launch lock, or the pipe of a supervisor that waits (`client.standby`).
+    """
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     # Copies above the numbers that are given out below: a dup2 may not hit one still to be copied.
-    copies = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 16) for fd in (null, log, ready, launch_lock)]
-    os.close(log)
+    copies = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 16) for fd in (null, log, ready, held)]
     os.close(null)
-    null, log, ready, launch_lock = copies
+    null, log, ready, held = copies
     try:
         return os.posix_spawn(
             sys.executable,
             # -I: neither the working directory, which the agent may write, nor PYTHON* variables
             # decide what code runs.
-            [sys.executable, "-I", "-m", "moat.supervisor", str(home), folder.id],
+            [sys.executable, "-I", "-m", "moat.supervisor", str(home), run_id],
             {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
             | {name: os.environ[name] for name in ("HOME", "MOAT_HOME") if name in os.environ},
             file_actions=[
@@ -93,7 +96,7 @@ def _spawn(home: Path, folder: RunFolder, ready: int, launch_lock: int) -> int:
                 (os.POSIX_SPAWN_DUP2, log, 1),
                 (os.POSIX_SPAWN_DUP2, log, 2),
                 (os.POSIX_SPAWN_DUP2, ready, 3),
-                (os.POSIX_SPAWN_DUP2, launch_lock, 4),
+                (os.POSIX_SPAWN_DUP2, held, 4),
             ],
             setsid=True,
             setsigmask=(),

@@ -55,6 +55,8 @@ class Surroundings:
     taken_names: Container[str] = field(default_factory=frozenset[str])
     detached: bool = False
     """The run begins with nobody watching, so a TTY needs no terminal here."""
+    run_id: str | None = None
+    """The run's id where it has been chosen already."""
 
 
 def compile_spec(wishes: Wishes, settings: Settings, around: Surroundings) -> RunSpec:
@@ -69,7 +71,7 @@ def compile_spec(wishes: Wishes, settings: Settings, around: Surroundings) -> Ru
     timeout = wishes.timeout or limits.get("timeout")
     memory = wishes.memory or limits.get("memory")
     return RunSpec(
-        id=RunId(names.new_id()),
+        id=RunId(around.run_id or names.new_id()),
         name=_name(wishes, file, around.taken_names),
         command=wishes.command or _command(file, workspace),
         workspace=str(workspace),

@@ -1,15 +1,19 @@
 """`python -I -m moat.supervisor HOME RUN`, started by `client.launch`.
 
 Descriptor 3 is a pipe: "ready" goes there, or a failure as JSON. Descriptor 4 holds the run's launch
-lock and is closed as soon as clients can connect. What can be done before the heavy imports is done
-before them: clients connect, and the shim starts, while this process still loads.
+lock and is closed as soon as clients can connect; or it is a pipe, on which the word comes that the
+run exists (`client.standby`). What can be done before the heavy imports is done before them: clients
+connect, and the shim starts, while this process still loads.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import select
 import signal
+import stat
 import sys
 from pathlib import Path
 
@@ -21,6 +25,8 @@ from moat.runs.store import Store
 from moat.wire import sockets
 
 READY, LAUNCH_LOCK = 3, 4
+# What takes time to load, in pieces: between two of them we look whether the run exists.
+HEAVY = ("asyncio", "moat.engines.bubblewrap", "moat.session.session", "moat.supervisor.supervisor")
 
 
 def main(home: Path, run_id: str) -> None:
@@ -30,6 +36,8 @@ def main(home: Path, run_id: str) -> None:
     # A closed terminal or a Ctrl-C of the client's is none of our business.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if stat.S_ISFIFO(os.fstat(LAUNCH_LOCK).st_mode):
+        _stand_by(RunFolder(home / "runs" / run_id))
     try:
         with Store(home) as store:
             folder = store.folder(run_id)
@@ -53,6 +61,22 @@ def main(home: Path, run_id: str) -> None:
             json.dumps({"summary": error.summary, "hint": error.hint, "code": error.code}).encode()
         )
         raise SystemExit(1) from None
+
+
+def _stand_by(folder: RunFolder) -> None:
+    """Loads until the run exists, and becomes a supervisor like any other. Ends where it never does."""
+    for module in HEAVY:
+        if select.select([LAUNCH_LOCK], [], [], 0)[0]:
+            break
+        importlib.import_module(module)
+    if not os.read(LAUNCH_LOCK, 1):
+        raise SystemExit(0)
+    log = os.open(folder.supervisor_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    with lock.locked(folder.launch_lock) as held:
+        os.dup2(held, LAUNCH_LOCK, inheritable=False)
 
 
 def _answer(text: bytes) -> None:
