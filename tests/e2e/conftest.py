@@ -43,6 +43,7 @@ class Moat:
     """The command, with a store of its own; `environment` is what it runs in."""
 
     def __init__(self, home: Path) -> None:
+        self.command = COMMAND
         self.home = home
         self.workspace = home.with_name("work")
         """Where commands are given, unless the test says another place."""

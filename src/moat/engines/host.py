@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -143,7 +144,9 @@ def _try_namespaces() -> str | None:
     os.close(write)
     with open(read, "rb") as answer:  # noqa: PTH123  a descriptor
         failure = answer.read().decode()
-    os.waitpid(pid, 0)
+    # Where SIGCHLD is ignored, as in a supervisor, the kernel has reaped it already.
+    with suppress(ChildProcessError):
+        os.waitpid(pid, 0)
     return failure or None
 
 

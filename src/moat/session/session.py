@@ -81,6 +81,7 @@ class Session:
         self._filter = None if screen is None else _output_filter(screen)
         self._streams = Streams()
         self._shown = journal.ends[Stream.STDOUT]
+        self._announced = dict(journal.ends)
         self._reading: set[str] = set()
         self._input = self._input_to(None)
         self._held_back = False
@@ -265,7 +266,9 @@ class Session:
                     viewer.pump()
         else:
             self._show(self.screen)
-        self.on_output()
+        if self._announced != self.journal.ends:
+            self._announced = dict(self.journal.ends)
+            self.on_output()
 
     def _show(self, screen: Screen) -> None:
         while self._shown < self.journal.ends[Stream.STDOUT]:

@@ -14,7 +14,7 @@ import uvloop
 
 from moat.engines.bubblewrap import Bubblewrap, Execution, Happenings, SessionState
 from moat.engines.shim_link import ShimGoneError, ShimRefusedError
-from moat.errors import EXIT_FAILURE, MoatError, RunNotActiveError
+from moat.errors import EXIT_FAILURE, MoatError, RunNotActiveError, StoreError
 from moat.paths import RunFolder
 from moat.runs.states import Happened, State
 from moat.runs.store import empty_private
@@ -24,7 +24,7 @@ from moat.supervisor.api import serve
 from moat.supervisor.audience import Audience
 from moat.supervisor.background import Background
 from moat.supervisor.ending import Ending
-from moat.supervisor.state import RunState
+from moat.supervisor.state import RETRY_S, RunState
 from moat.version import __version__
 from moat.wire.messages import MAIN_SESSION, Exited, Failure
 
@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 LINGER_S: Final = 2.0
 # Ended exec sessions that nobody has watched yet are kept for those who are about to.
 KEPT_SESSIONS: Final = 8
+# A run that never began and that can't be removed for so many seconds stays in the list.
+REMOVAL_ATTEMPTS: Final = 30
 
 
 def supervise(store: Store, spec: RunSpec, listener: socket.socket) -> None:
@@ -64,7 +66,19 @@ async def _live(store: Store, spec: RunSpec, listener: socket.socket) -> None:
             server.close()
             supervisor.leave()
     if supervisor.removes_itself:
-        store.remove(spec.id)
+        await _remove(store, spec)
+
+
+async def _remove(store: Store, spec: RunSpec) -> None:
+    """Even deleting takes a full disk some room, which may come soon."""
+    for _ in range(REMOVAL_ATTEMPTS):
+        try:
+            store.remove(spec.id)
+        except StoreError as exc:
+            log.error("run not removed, trying again: %s", exc.summary)  # noqa: TRY400  no traceback
+            await asyncio.sleep(RETRY_S)
+        else:
+            return
 
 
 class Supervisor:
@@ -137,8 +151,15 @@ class Supervisor:
             raise MoatError("the run was stopped before its command began")
         if self.state.now is State.CREATED:
             self.state.advance(Happened.START_REQUESTED)
-        session = self._open_session(MAIN_SESSION, tty=self.spec.tty)
-        session.connect(await self.engine.start())
+        try:
+            session = self._open_session(MAIN_SESSION, tty=self.spec.tty)
+            session.connect(await self.engine.start())
+        except OSError as exc:  # a full disk most of all
+            where = f" ({exc.filename})" if exc.filename else ""
+            raise MoatError(
+                f"the sandbox can't be made: {exc.strerror}{where}",
+                f"It needs some megabytes in {self.folder.root}",
+            ) from exc
         self._announce(session)
 
     async def _adopt(self, found: dict[str, SessionState]) -> None:
