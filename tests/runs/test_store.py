@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import stat
+import traceback
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,10 +17,11 @@ from moat.runs import store as store_module
 from moat.runs.rebuild import rebuild_index
 from moat.runs.states import State
 from moat.runs.store import Store
+from moat.shim import linux
 from moat.spec import RunId, RunSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -136,6 +140,127 @@ def test_a_damaged_spec_is_said(store: Store) -> None:
     with pytest.raises(StoreError, match="version 99") as caught:
         store.spec(run.id)
     assert "moat destroy" in (caught.value.hint or "")
+
+
+def test_words_that_are_no_utf8_survive(store: Store) -> None:
+    """The specification keeps every byte of them; the index has something that can be printed."""
+    odd = replace(
+        spec(), command=("printf", os.fsdecode(b"\xff")), workspace=os.fsdecode(b"/w\xfe")
+    )
+    row = store.create(odd)
+    assert store.spec(row.id) == odd
+    store.update(row.id, error=os.fsdecode(b"no \xff"))
+    row = store.find(row.id)
+    assert (row.command, row.workspace, row.error) == (("printf", "?"), "/w?", "no ?")
+    with pytest.raises(RunNotFoundError):
+        store.find(os.fsdecode(b"\xff"))
+
+
+def test_a_damaged_row_is_said(store: Store) -> None:
+    """What no moat writes is a damage of the file, not an internal error."""
+    store.create(spec())
+    store.update(spec().id, state="dancing")
+    with pytest.raises(StoreError, match="damaged") as caught:
+        store.all()
+    assert "--rebuild-index" in (caught.value.hint or "")
+
+
+def test_an_index_that_is_damaged_in_the_middle_is_said(tmp_path: Path) -> None:
+    """The first page is whole, so it opens."""
+    with Store(tmp_path) as store:
+        store.create(spec())
+    index = tmp_path / "moat.db"
+    content = index.read_bytes()
+    index.write_bytes(content[:4096] + b"\xa5" * (len(content) - 4096))
+    with Store(tmp_path) as store, pytest.raises(StoreError, match="damaged"):
+        store.all()
+
+
+def test_what_can_t_be_written_is_said(tmp_path: Path) -> None:
+    """A home, an index, a folder of runs without the right to write: what, where and why."""
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    Store(closed / "home").__exit__()
+    (closed / "home" / "runs").mkdir()
+    for folder in (closed / "home" / "runs", closed / "home", closed):
+        folder.chmod(0o500)
+    (closed / "home" / "moat.db").chmod(0o400)
+
+    def try_everything() -> None:
+        with pytest.raises(StoreError, match=r"closed/new can't be made: Permission denied"):
+            Store(closed / "new")
+        with pytest.raises(StoreError, match=r"index .*moat\.db"):
+            Store(closed / "home").create(spec())
+        (closed / "home" / "moat.db").chmod(0o600)
+        (closed / "home").chmod(0o700)
+        with (
+            Store(closed / "home") as store,
+            pytest.raises(StoreError, match="run-1 can't be written: Permission denied"),
+        ):
+            store.create(spec())
+
+    unprivileged(try_everything)
+    with Store(closed / "home") as store:
+        assert store.all() == []
+
+
+def test_an_interrupted_creation_leaves_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk, or Ctrl-C, between the folder and the row."""
+
+    def interrupted(_fd: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        store.create(spec())
+    assert store.all() == []
+    assert list((store.home / "runs").iterdir()) == []
+
+
+def test_a_folder_that_is_gone_is_removed_like_any(store: Store) -> None:
+    """Somebody cleaned up by hand, all or a part; the row goes without a word."""
+    for number, part in ((1, "private"), (2, "")):
+        run = store.create(spec(number))
+        shutil.rmtree(store.folder(run.id).root / part)
+        store.remove(run.id)
+        assert not store.folder(run.id).root.exists()
+    assert store.all() == []
+
+
+def test_a_run_whose_folder_resists_can_still_be_named(store: Store) -> None:
+    """Its row goes when the sandbox's files are gone, so that the removal can be tried again."""
+    run = store.create(spec())
+    private = store.folder(run.id).private
+    (private / "home").mkdir()
+    private.chmod(0o500)
+
+    def try_to() -> None:
+        with pytest.raises(StoreError, match="can't be removed: Permission denied"):
+            Store(store.home).remove(run.id)
+
+    unprivileged(try_to)
+    assert store.find(run.name).id == run.id
+    private.chmod(0o700)
+    store.remove(run.id)
+    assert store.all() == []
+
+
+def unprivileged(act: Callable[[], None]) -> None:
+    """Runs it in a process that rights on files apply to, also where the tests are root's."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            linux.drop_privileges()
+            act()
+            code = 0
+        except BaseException:  # noqa: BLE001  the root of a process
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_removal_follows_no_link_of_the_sandboxs(store: Store, tmp_path: Path) -> None:

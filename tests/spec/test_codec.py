@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from moat.spec import Limits, Mount, RunId, RunSpec, TerminalSize, codec
 
-text = st.text(max_size=15)
+# With lone surrogates: that is how Python holds a path or an argument that is no UTF-8.
+text = st.text(st.characters(), max_size=15)
 specs = st.builds(
     RunSpec,
     id=text.map(RunId),
@@ -70,6 +71,54 @@ def test_a_damaged_field_is_a_value_error_or_harmless(
     except ValueError:
         return
     assert json.loads(codec.dumps(loaded)) == damaged
+
+
+@given(damage=st.text(max_size=30))
+def test_any_text_is_a_specification_or_a_value_error(damage: str) -> None:
+    """Also what is no JSON."""
+    with pytest.raises(ValueError):
+        codec.loads(damage)
+
+
+def test_a_text_that_is_nested_too_deep_is_a_value_error() -> None:
+    """The parser's recursion is no error of its own."""
+    with pytest.raises(ValueError, match="deep"):
+        codec.loads("[" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"version": 2}, "version 2"),
+        ({"version": None}, "version None"),
+        ({"tty": 1}, "RunSpec.tty"),
+        ({"journal_limit": True}, "RunSpec.journal_limit"),
+        ({"timeout": "10"}, "RunSpec.timeout"),
+        ({"command": "make"}, "RunSpec.command"),
+        ({"command": ["make", 3]}, "RunSpec.command"),
+        ({"env": {"A": 1}}, "RunSpec.env"),
+        ({"size": {"columns": 80}}, "TerminalSize lacks rows"),
+        ({"limits": {"memory": None, "cpus": None, "pids": 1, "gpus": 1}}, "gpus"),
+        ({"mounts": [{"source": "/a", "target": "/b", "mode": "maybe"}]}, "Mount.mode"),
+        ({"mounts": ["/a:/b"]}, "Mount is not"),
+    ],
+)
+def test_what_is_wrong_is_named(change: dict[str, object], named: str) -> None:
+    """Whoever finds the file knows what to look at."""
+    spec = RunSpec(id=RunId("a"), name="a", command=("a",), workspace="a", created_at="a")
+    damaged = json.loads(codec.dumps(spec)) | change
+    with pytest.raises(ValueError, match=named):
+        codec.loads(json.dumps(damaged))
+
+
+@pytest.mark.parametrize("name", [each.name for each in fields(RunSpec)])
+def test_a_field_that_is_missing_is_named(name: str) -> None:
+    """Defaults are the configuration's business: what is on disk is complete."""
+    spec = RunSpec(id=RunId("a"), name="a", command=("a",), workspace="a", created_at="a")
+    damaged = json.loads(codec.dumps(spec))
+    del damaged[name]
+    with pytest.raises(ValueError, match=f"lacks {name}"):
+        codec.loads(json.dumps(damaged))
 
 
 def test_a_field_of_the_future_is_named() -> None:

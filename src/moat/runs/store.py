@@ -10,13 +10,13 @@ import json
 import os
 import shutil
 import sqlite3
-import stat
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from moat.errors import NameTakenError, RunNotFoundError, StoreError
 from moat.paths import RunFolder, moat_home
+from moat.runs.emptying import empty
 from moat.runs.states import ENDED, State
 from moat.spec import RunId, RunSpec, codec
 
@@ -230,13 +230,12 @@ class Store:
     def remove(self, run_id: str) -> None:
         """Deletes the row, then the folder: what is left after a crash is never a row without one.
 
-        The sandbox wrote into `private`: `rmtree` goes by directory descriptors and follows no
-        symbolic link.
+        What the sandbox wrote goes before: if that fails, the run can still be named.
         """
-        self._execute("DELETE FROM runs WHERE id = ?", run_id)
         folder = self.folder(run_id)
         with _reported(f"the folder of run {run_id} can't be removed"):
             empty_private(folder)
+            self._execute("DELETE FROM runs WHERE id = ?", run_id)
             if folder.root.exists():
                 shutil.rmtree(folder.root)
 
@@ -246,7 +245,7 @@ class Store:
         rows = self._execute(f"SELECT {_COLUMNS} FROM runs {rest}", *values)  # noqa: S608  constants
         try:
             return [_run(row) for row in rows]
-        except ValueError as exc:
+        except (KeyError, TypeError, ValueError) as exc:
             raise _damaged("the index of runs can't be used", exc) from exc
 
     def _execute(self, sql: str, *values: object) -> Iterable[tuple[Any, ...]]:
@@ -357,20 +356,5 @@ def _write_durably(path: Path, text: str) -> None:
 
 def empty_private(folder: RunFolder) -> None:
     """Deletes what the sandbox wrote beside the workspace: its home and its /tmp."""
-    if not folder.private.exists():
-        return  # gone by somebody's hand, or in a removal that was interrupted
-    _make_removable(folder.private)
-    for path in folder.private.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-
-
-def _make_removable(folder: Path) -> None:
-    """Opens folders that the sandbox left without rights (`chmod 000`, Go's module cache)."""
-    for _, names, _, parent in os.fwalk(folder, follow_symlinks=False):
-        for name in names:
-            mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
-            if stat.S_ISDIR(mode) and mode & 0o700 != 0o700:
-                os.chmod(name, 0o700, dir_fd=parent)
+    if folder.private.exists():  # or it went by somebody's hand, or in an interrupted removal
+        empty(folder.private)

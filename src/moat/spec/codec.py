@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, fields
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast, get_args
 
-from moat.spec.run import Limits, Mount, RunId, RunSpec, TerminalSize
+from moat.spec.run import Limits, Mount, MountMode, RunId, RunSpec, TerminalSize
 
 VERSION: Final = 1
 
@@ -35,12 +35,17 @@ Part = TypeVar("Part", RunSpec, Mount, Limits, TerminalSize)
 
 
 def dumps(spec: RunSpec) -> str:
-    return json.dumps({"version": VERSION, **asdict(spec)}, indent=2, ensure_ascii=False)
+    # Escaped: arguments and paths may be no UTF-8.
+    return json.dumps({"version": VERSION, **asdict(spec)}, indent=2)
 
 
 def loads(text: str) -> RunSpec:
     """Raises `ValueError` naming what is wrong."""
-    given = _object(json.loads(text), "the specification")
+    try:
+        raw: object = json.loads(text)
+    except RecursionError as exc:
+        raise ValueError("nested too deep") from exc
+    given = _object(raw, "the specification")
     version = given.pop("version", None)
     if version != VERSION:
         raise ValueError(f"version {version!r} is not {VERSION}")
@@ -50,11 +55,18 @@ def loads(text: str) -> RunSpec:
         "command": _texts(complete, "command"),
         "exclude": _texts(complete, "exclude"),
         "env": dict(zip(complete["env"], _texts(complete, "env"), strict=True)),
-        "mounts": tuple(_part(Mount, each) for each in complete["mounts"]),
+        "mounts": tuple(_mount(each) for each in complete["mounts"]),
         "limits": _part(Limits, complete["limits"]),
         "size": _part(TerminalSize, complete["size"]),
     }
     return RunSpec(**read)
+
+
+def _mount(value: object) -> Mount:
+    mount = _part(Mount, value)
+    if mount.mode not in get_args(MountMode):
+        raise ValueError(f"Mount.mode: {mount.mode!r} is no {MountMode}")
+    return mount
 
 
 def _part(kind: type[Part], value: object) -> Part:
