@@ -70,7 +70,7 @@ class Channel:
     def receive(self) -> Iterator[tuple[int, bytes]]:
         """The frames that have come. Raises `ChannelLostError` at the end of the connection."""
         try:
-            data = self.sock.recv(1 << 18)
+            data = self.sock.recv(1 << 16)
         except BlockingIOError:
             return
         except ConnectionResetError as exc:

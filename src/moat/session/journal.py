@@ -8,6 +8,7 @@ too, or in the file. Screen, viewers, logs and replay are readers with an offset
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ SEGMENT_BYTES: Final = 8 * 1024 * 1024
 INDEX_BYTES: Final = 1024 * 1024
 # Output within this time is one record of the index: 100 a second are enough to replay from.
 GRAIN_S: Final = 0.01
+
+DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 _SUFFIX = {Stream.STDOUT: "stdout", Stream.STDERR: "stderr"}
 
@@ -151,6 +154,8 @@ class Journal:
         self._files: dict[Stream, int] = {}
         self._index = -1
         self._index_end = 0
+        self._unwritten = bytearray()
+        """Records that the disk had no room for; they go with the next one."""
         self._old: tuple[str, int] | None = None
         folder.mkdir(mode=0o700, exist_ok=True)
         self._segments = self.reader.segments()
@@ -168,9 +173,11 @@ class Journal:
     def take(self, stream: Stream, pipe: int, at_most: int = 1 << 20) -> int:
         """Moves what is in the pipe into the journal; the number of bytes, 0 at end of file.
 
-        Raises `BlockingIOError` when the pipe is empty, and `OSError` (ENOSPC, EDQUOT) when the disk
-        is full: then the bytes are still in the pipe.
+        Raises `BlockingIOError` when the pipe is empty, and `OSError` (`DISK_FULL`) when the disk is
+        full: then the bytes are still in the pipe.
         """
+        if self._segment_is_full():
+            self._begin(self._segments[-1].number + 1)
         base = self._segments[-1].base(stream)
         count = os.splice(
             pipe,
@@ -182,8 +189,6 @@ class Journal:
         if count:
             self.ends[stream] += count
             self._note(Appended(time.time(), stream, self.ends[stream]))
-            if self._segment_is_full():
-                self._begin(self._segments[-1].number + 1)
         return count
 
     def resized(self, size: TerminalSize) -> None:
@@ -211,6 +216,8 @@ class Journal:
 
     def read(self, stream: Stream, offset: int, size: int = 1 << 16) -> bytes:
         """Up to `size` bytes from `offset`, which is at or behind the oldest kept; b"" at the end."""
+        # A key's echo is one byte: a buffer of `size` for it would be mapped and unmapped each time.
+        size = max(0, min(size, self.ends[stream] - offset))
         for segment in reversed(self._segments):
             if segment.base(stream) <= offset:
                 break
@@ -235,15 +242,28 @@ class Journal:
         ):
             # The first byte's time stands for all of the grain.
             record = Appended(latest.time, latest.stream, record.end)
-            self._index_end -= RECORD_SIZE
+            if self._unwritten:
+                del self._unwritten[-RECORD_SIZE:]
+            else:
+                self._index_end -= RECORD_SIZE
         self._add(record)
         self._latest = record
 
     def _add(self, record: Record) -> None:
-        os.pwrite(self._index, encode(record), self._index_end)
-        self._index_end += RECORD_SIZE
+        self._unwritten += encode(record)
+        try:
+            count = os.pwrite(self._index, self._unwritten, self._index_end)
+        except OSError as exc:
+            if exc.errno not in DISK_FULL:
+                raise
+            return  # the bytes it speaks of are in the journal already, or go there
+        count -= count % RECORD_SIZE
+        del self._unwritten[:count]
+        self._index_end += count
 
     def _segment_is_full(self) -> bool:
+        if self._unwritten:
+            return False  # they belong to this one
         segment = self._segments[-1]
         written = sum(self.ends[stream] - segment.base(stream) for stream in Stream)
         return written >= SEGMENT_BYTES or self._index_end >= INDEX_BYTES

@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import termios
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from moat.session.journal_index import Stream
 from moat.session.outbox import Outbox
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from moat.supervisor.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
+
+# The client hears of its input when this much has been taken: at each key it would wake up for it
+# while the echo is on its way.
+CONSUMED_BYTES: Final = frames.INPUT_WINDOW // 4
 
 # Titles: what the viewer's terminal had before is put on its stack, and taken from it in the end
 # (xterm's XTWINOPS 22 and 23).
@@ -70,6 +74,8 @@ class AttachedClient:
         self._viewer: TerminalViewer | StreamViewer | None = None
         self._hello = Hello()
         self._early: list[tuple[int, bytes]] = []
+        self._consumed = 0
+        """Bytes of input that the program has taken, and the client has not been told of."""
         self._ending: Exited | None = None
         self._last_sent = False
         self.session: Session | None = None
@@ -207,8 +213,10 @@ class AttachedClient:
         session.write(data, self._taken)
 
     def _taken(self, count: int) -> None:
-        if count and self._sock.fileno() != -1:
-            self._send(FrameType.CONSUMED, frames.COUNT.pack(count))
+        self._consumed += count
+        if self._consumed >= CONSUMED_BYTES and self._sock.fileno() != -1:
+            self._send(FrameType.CONSUMED, frames.COUNT.pack(self._consumed))
+            self._consumed = 0
 
     def _resize(self, size: TerminalSize, session: Session) -> None:
         if isinstance(self._viewer, TerminalViewer) and size.columns and size.rows:
