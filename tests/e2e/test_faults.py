@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import subprocess
@@ -231,8 +232,9 @@ def test_a_start_on_a_full_disk(
     else:
         refused(done)
         assert "space" in done.stderr or "full" in done.stderr or "megabytes" in done.stderr
-        for run in moat.runs():
-            gone(run["supervisor"]["pid"])  # it was waiting for room, to remove the run
+        for lock in (moat.home / "runs").glob("*/supervisor.lock"):
+            with lock.open() as file:
+                fcntl.flock(file, fcntl.LOCK_EX)  # until it has found the room to remove the run
         nothing_left(moat)
 
 
@@ -258,10 +260,13 @@ def test_an_end_on_a_full_disk(moat: Any, small_disk: Callable[[int], None]) -> 
     moat.ok("run", "-id", "-n", "x", "--", "sh", "-c", "read line; exit 9")
     with moat.start("wait", "x") as waiting:
         small_disk(0)
+        watching = moat.start("attach", "x")
         moat.ok("send", "x", "go\n")
+        assert watching.wait(20) == 9
+        watching.communicate()
+        small_disk(1024)
         out, _ = waiting.communicate(timeout=20)
     assert out == b"9\n"
-    small_disk(1024)
     assert moat.ok("wait", "x") == "9\n"
     run = moat.inspect("x")
     assert (run["state"], run["exit_code"]) == ("stopped", 9)

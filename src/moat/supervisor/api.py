@@ -170,6 +170,7 @@ class API:
         match query["for"]:
             case "exit":
                 await supervisor.audience.until(lambda: supervisor.state.ended)
+                await supervisor.state.saved.wait()
             case "output":
                 after = int(query["after"])
                 await supervisor.audience.until(

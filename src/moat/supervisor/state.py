@@ -5,6 +5,7 @@ A write that fails is never lost: it is logged, kept, and tried again until the 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -13,8 +14,6 @@ from moat.errors import StoreError
 from moat.runs.states import ENDED, Happened, State, after
 
 if TYPE_CHECKING:
-    import asyncio
-
     from moat.runs.store import Store
     from moat.spec import RunId
 
@@ -33,6 +32,9 @@ class RunState:
         self._loop = loop
         self._unsaved: dict[str, Any] = {}
         self._retry: asyncio.TimerHandle | None = None
+        self.saved = asyncio.Event()
+        """The disk has all that we know."""
+        self.saved.set()
         run = store.get(run_id)
         self.now = run.state
         self.started_at = run.started_at
@@ -72,8 +74,10 @@ class RunState:
         except StoreError as exc:
             log.error("state not saved, trying again: %s", exc.summary)  # noqa: TRY400  no traceback
             self._retry = self._loop.call_later(RETRY_S, self._write)
+            self.saved.clear()
         else:
             self._unsaved.clear()
+            self.saved.set()
 
 
 def _now() -> str:

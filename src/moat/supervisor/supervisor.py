@@ -113,8 +113,8 @@ class Supervisor:
         """Counts output events, for those who wait for quiet."""
         self.failure: Failure | None = None
         self.removes_itself = False
-        self._released = False
-        """The shim was told that it may go."""
+        self._done_with_shim = False
+        """It goes when it is told, and that is no loss."""
         self._cleaned = False
         """The run has ended, and nothing of its sandbox is left."""
         self._timeout: asyncio.TimerHandle | None = None
@@ -239,7 +239,7 @@ class Supervisor:
             self._beginning.pop(session).set_exception(error)
 
     def _on_lost(self) -> None:
-        if not self.over.is_set() and not self.state.ended and not self._released:
+        if not self.over.is_set() and not self.state.ended and not self._done_with_shim:
             self._sandbox_is_gone()
 
     def _on_output(self) -> None:
@@ -256,6 +256,7 @@ class Supervisor:
     def _on_drained(self, session: Session) -> None:
         """A command has ended and all it wrote is in the journal."""
         if session.name == MAIN_SESSION and not self.state.ended:
+            self._done_with_shim = True
             self._background.start(self._finish(session))
             return
         if session.name != MAIN_SESSION:
@@ -267,17 +268,21 @@ class Supervisor:
         """The run is over once nothing of its sandbox is left.
 
         In this order, because of a run that has ended nobody takes over: were we killed in between,
-        the next supervisor finds no shim, but the exit status that it left.
+        the next supervisor finds no shim, but the exit status that it left. A shim that could not
+        write it (a full disk) stays until we have.
         """
-        await self._release()
-        if not self.state.ended:
-            self.state.advance(Happened.COMMAND_EXITED, exit_code=main.exit_code, pid=None)
+        recorded = self._recorded_exit() is not None
+        if recorded:
+            await self._release()
+        self.state.advance(Happened.COMMAND_EXITED, exit_code=main.exit_code, pid=None)
         self._tell_end(main)
         self.audience.notify()
+        if not recorded:
+            await self.state.saved.wait()
+            await self._release()
         await self._clean_up()
 
     async def _release(self) -> None:
-        self._released = True
         try:
             await self.engine.release()
         except (ShimGoneError, ShimRefusedError) as exc:
@@ -286,6 +291,7 @@ class Supervisor:
     async def _clean_up(self) -> None:
         if not self.spec.keep:
             await self._clean()
+        await self.state.saved.wait()
         self._cleaned = True
         self.leave_when_unwatched()
 
@@ -338,6 +344,7 @@ class Supervisor:
 
     def _start_failed(self, error: MoatError) -> None:
         log.error("start failed: %s", error)
+        self._done_with_shim = True
         self._background.start(self._fail(Failure(error.summary, error.hint, error.code)))
 
     async def _fail(self, failure: Failure) -> None:
