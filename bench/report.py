@@ -53,7 +53,8 @@ class Report:
 def _cell(figure: Figure | None, ours: Figure) -> str:
     if figure is None:
         return ""
-    text = f"{figure.value:.3g} {figure.unit}".strip()
+    digits = ".0f" if figure.value >= 1000 else ".3g"
+    text = f"{figure.value:{digits}} {figure.unit}".strip()
     if figure is ours or not ours.value or not figure.value:
         return text
     ratio = ours.value / figure.value if figure.more_is_better else figure.value / ours.value
