@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import resource
+import select
 import signal
 import stat
 import subprocess
@@ -22,6 +24,7 @@ from moat.session.journal_index import (
     RECORD_SIZE,
     Appended,
     Header,
+    Record,
     Resized,
     Stream,
     decode,
@@ -32,7 +35,7 @@ from moat.session.journal_index import (
 from moat.spec import TerminalSize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
 SIZE = TerminalSize(80, 24)
@@ -72,7 +75,7 @@ records = st.one_of(
     written=st.lists(records, max_size=6),
     torn=st.integers(0, RECORD_SIZE - 1),
 )
-def test_an_index_is_read_as_written(header: Header, written: list, torn: int) -> None:
+def test_an_index_is_read_as_written(header: Header, written: list[Record], torn: int) -> None:
     """A record that its writer was killed over is as if it had not been written."""
     data = encode_header(header) + b"".join(map(encode, written)) + b"\1" * torn
     assert decode_header(data) == header
@@ -81,6 +84,14 @@ def test_an_index_is_read_as_written(header: Header, written: list, torn: int) -
     for ours, theirs in zip(written, got, strict=True):
         assert type(ours) is type(theirs)
         assert abs(ours.time - theirs.time) < 1e-3
+
+
+def test_zeros_are_no_records() -> None:
+    """A machine that crashes may leave a file as long as it was, without its last content."""
+    header = Header(5, 6, SIZE)
+    known = Appended(1.0, ERR, 9)
+    data = encode_header(header) + encode(known) + bytes(3 * RECORD_SIZE) + encode(known)
+    assert list(decode(data)) == [known, known]
 
 
 def test_what_is_no_index_is_said() -> None:
@@ -197,42 +208,193 @@ def test_the_tail_begins_at_a_line(
     assert JournalReader(tmp_path / "j").tail(OUT, lines) == expected
 
 
+@given(
+    pieces=st.lists(st.text("ab\n", min_size=1, max_size=12), max_size=8), lines=st.integers(-1, 9)
+)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_tail_is_that_of_the_whole(
+    tmp_path_factory: pytest.TempPathFactory, pieces: list[str], lines: int
+) -> None:
+    """As splitlines has it: a last line without its newline is one, too."""
+    folder = tmp_path_factory.mktemp("journal") / "j"
+    read, write = os.pipe()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal_module, "SEGMENT_BYTES", 5)
+        journal = Journal(folder, SIZE, NO_LIMIT)
+        for piece in pieces:
+            append(journal, (read, write), piece.encode())
+        journal.close()
+    os.close(read)
+    os.close(write)
+    whole = "".join(pieces).encode()
+    expected = whole.splitlines(keepends=True)
+    wanted = expected if lines < 0 else expected[max(0, len(expected) - lines) :]
+    assert whole[JournalReader(folder).tail(OUT, lines) :] == b"".join(wanted)
+
+
+def test_a_journal_that_is_not_there_is_empty(tmp_path: Path) -> None:
+    """A run that never began has no output; reading makes no folder."""
+    reader = JournalReader(tmp_path / "j")
+    assert (reader.start(OUT), reader.end(OUT), reader.tail(OUT, 5)) == (0, 0, 0)
+    assert list(reader.chunks(OUT)) == []
+    assert list(reader.records()) == []
+    assert not (tmp_path / "j").exists()
+
+
+def test_a_reader_goes_on_behind_what_is_trimmed_under_it(
+    tmp_path: Path, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says where it is, so that a gap is seen as one."""
+    monkeypatch.setattr(journal_module, "SEGMENT_BYTES", 10)
+    journal = Journal(tmp_path / "j", SIZE, limit=20)
+    for number in range(6):
+        append(journal, pipe, b"%010d" % number)
+    chunks = journal.reader.chunks(OUT)
+    assert next(chunks) == (0, b"%010d" % 0)
+    assert journal.trim({})
+    assert list(chunks) == [(40, b"%010d" % 4), (50, b"%010d" % 5)]
+    journal.close()
+
+
+def test_a_stream_that_is_silent_has_no_gaps(
+    tmp_path: Path, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Segments fill with the other stream's output, more of them than Python recurses."""
+    monkeypatch.setattr(journal_module, "SEGMENT_BYTES", 10)
+    journal = Journal(tmp_path / "j", SIZE, NO_LIMIT)
+    for number in range(1100):
+        append(journal, pipe, b"%010d" % number)
+        if number in {0, 1050}:
+            append(journal, pipe, b"problem", ERR)
+    assert journal.read(ERR, 0) == b"problem"
+    assert journal.read(ERR, 7) == b"problem"
+    assert journal.read(ERR, 14) == b""
+    assert journal.reader.tail(ERR, 1) == 0
+    journal.close()
+    assert content(tmp_path / "j", ERR) == b"problemproblem"
+
+
+@contextlib.contextmanager
+def files_of_at_most(size: int) -> Generator[None]:
+    """What a full disk does, without one: a write that passes `size` fails with EFBIG."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
 def test_a_full_disk_loses_nothing(tmp_path: Path, pipe: tuple[int, int]) -> None:
     """The bytes stay in the pipe until there is room."""
     journal = Journal(tmp_path / "j", SIZE, NO_LIMIT)
     append(journal, pipe, b"before ")
     os.write(pipe[1], b"after")
-    import resource  # noqa: PLC0415  for this test alone
-
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (7, limits[1]))
-    try:
-        with pytest.raises(OSError) as caught:
-            journal.take(OUT, pipe[0])
-        assert caught.value.errno == errno.EFBIG
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
+    with files_of_at_most(7), pytest.raises(OSError) as caught:
+        journal.take(OUT, pipe[0])
+    assert caught.value.errno == errno.EFBIG
     assert journal.take(OUT, pipe[0]) == 5
     journal.close()
     assert content(tmp_path / "j") == b"before after"
 
 
+def test_an_index_without_room_stops_nothing(
+    tmp_path: Path, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Output and sizes go on; their times follow as soon as there is room again, whole."""
+    monkeypatch.setattr(journal_module, "GRAIN_S", 60)
+    journal = Journal(tmp_path / "j", SIZE, NO_LIMIT)
+    for number in range(1, 100):
+        journal.resized(TerminalSize(number, 24))
+    within_a_record = HEADER_SIZE + 99 * RECORD_SIZE + 7
+    with files_of_at_most(within_a_record):
+        journal.resized(TerminalSize(100, 24))
+        append(journal, pipe, b"one ")
+        append(journal, pipe, b"two ")
+        journal.resized(TerminalSize(101, 24))
+    assert len(list(journal.reader.records())) == 1 + 99
+    append(journal, pipe, b"three")
+    journal.close()
+    segment, *records = JournalReader(tmp_path / "j").records()
+    assert isinstance(segment, Resized)
+    sizes = [each.size.columns for each in records if isinstance(each, Resized)]
+    assert sizes == list(range(1, 102))
+    assert [each.end for each in records if isinstance(each, Appended)] == [8, 13]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 256 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("file systems are root's to mount")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Takes all the room there is."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+    return ballast
+
+
+def test_a_flood_over_a_full_disk_arrives_whole(
+    small_disk: Path, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it hits: the stream, the index, the next segment. With room again all goes on."""
+    monkeypatch.setattr(journal_module, "SEGMENT_BYTES", 10_000)
+    monkeypatch.setattr(journal_module, "GRAIN_S", 0)
+    journal = Journal(small_disk / "j", SIZE, limit=100_000)
+    written, refused = b"", list[int | None]()
+    for number in range(3000):
+        piece = b"%099d\n" % number
+        os.write(pipe[1], piece)
+        written += piece
+        if number % 150 == 50:
+            fill(small_disk)
+        journal.resized(TerminalSize(80, 24 + number))
+        try:
+            journal.take(OUT, pipe[0])
+        except OSError as exc:
+            refused.append(exc.errno)
+        if number % 150 == 149:
+            (small_disk / "ballast").unlink()
+            assert journal.take(OUT, pipe[0]) > 0
+        assert journal.trim({})
+    assert len(refused) > 300
+    assert set(refused) == {errno.ENOSPC}
+    assert journal.ends[OUT] == len(written)
+    start = journal.start(OUT)
+    assert 80_000 < len(written) - start <= 100_000
+    assert content(small_disk / "j", start=start) == written[start:]
+    sizes = [each.size.rows for each in journal.reader.records() if isinstance(each, Resized)]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == 24 + 2999
+    journal.close()
+
+
 WRITER = """
-import os, sys
+import sys
 from pathlib import Path
-from moat.session.journal import Journal
+from moat.session import journal as journal_module
 from moat.session.journal_index import Stream
 from moat.spec import TerminalSize
-journal = Journal(Path(sys.argv[1]), TerminalSize(), 1 << 40)
-print("ready", flush=True)
+journal_module.SEGMENT_BYTES = 20_000
+journal = journal_module.Journal(Path(sys.argv[1]), TerminalSize(), 1 << 40)
 while True:
     try:
         if journal.take(Stream.STDOUT, 0, at_most=1000) == 0:
             break
     except BlockingIOError:
-        pass
+        continue
+    print(journal.ends[Stream.STDOUT], flush=True)
 """
 
 
@@ -240,22 +402,28 @@ def test_killed_writers_lose_and_repeat_nothing(tmp_path: Path, pipe: tuple[int,
     """Ten writers are killed in the middle of a flood; the next goes on at the very byte."""
     flood = subprocess.Popen(["seq", "200000"], stdout=pipe[1])
     os.close(pipe[1])
-    for _ in range(10):
+    reached = 0
+    for life in range(10):
         command = [sys.executable, "-c", WRITER, str(tmp_path / "j")]
         with subprocess.Popen(command, stdin=pipe[0], stdout=subprocess.PIPE) as writer:
             assert writer.stdout is not None
-            writer.stdout.readline()
+            for _ in range(30 + 3 * life):  # some segments long, and none to the end of one
+                said = int(writer.stdout.readline())
+                assert reached < said <= reached + 1000
+                reached = said
             writer.kill()
+        reached = JournalReader(tmp_path / "j").end(OUT)
     last = Journal(tmp_path / "j", SIZE, NO_LIMIT)
-    os.set_blocking(pipe[0], True)
+    assert last.ends[OUT] == reached
     while True:
         try:
             if last.take(OUT, pipe[0]) == 0:
                 break
         except BlockingIOError:
-            import select  # noqa: PLC0415
-
             select.select([pipe[0]], [], [])
     last.close()
     assert flood.wait() == 0
     assert content(tmp_path / "j") == b"".join(b"%d\n" % n for n in range(1, 200001))
+    ends = [each.end for each in last.reader.records() if isinstance(each, Appended)]
+    assert ends == sorted(ends)
+    assert ends[-1] == last.ends[OUT]

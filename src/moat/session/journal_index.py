@@ -1,6 +1,7 @@
 """The time index of a journal segment: what was appended when, and the terminal's sizes.
 
-Pure. A header, then records of a fixed size; a torn last record (the writer was killed) is ignored.
+Pure. A header, then records of a fixed size. A torn last record (the writer was killed) is ignored,
+and so are zeros (the machine crashed between a file's growth and its content).
 Offsets count from the start of the session, over all segments.
 """
 
@@ -30,6 +31,7 @@ class Stream(IntEnum):
 
 
 _RESIZE = 3
+_STREAMS: Final = {int(stream): stream for stream in Stream}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,5 +95,5 @@ def decode(data: bytes) -> Iterator[Record]:
     ):
         if kind == _RESIZE:
             yield Resized(nanoseconds / 1e9, TerminalSize(columns, rows), offset)
-        else:
-            yield Appended(nanoseconds / 1e9, Stream(kind), offset)
+        elif kind in _STREAMS:
+            yield Appended(nanoseconds / 1e9, _STREAMS[kind], offset)
