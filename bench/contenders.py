@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import uuid
@@ -112,6 +113,7 @@ class Dtach:
 
     def start(self, script: str) -> str:
         socket = str(self._place.root / _new_name())
+        script = f"echo $$ >{socket}.pid; {script}"
         self._place.run("dtach", "-n", socket, "-r", "none", *_shell(script, str(self._place.work)))
         return socket
 
@@ -119,8 +121,8 @@ class Dtach:
         return ("dtach", "-a", session, "-r", "none")
 
     def end(self, session: str) -> None:
-        """It has no command for that: its program is found by the socket that its master holds."""
-        self._place.run("pkill", "-KILL", "-f", f"dtach -n {session}")
+        """It has no command for that: it ends with its program."""
+        os.kill(int(Path(f"{session}.pid").read_text()), signal.SIGKILL)
 
 
 class Docker:
