@@ -148,10 +148,10 @@ def test_formats() -> None:
     terminal = terminal_of(b"\x1b[31mred\x1b[2;3r")
     region = Region(0, 0, 19, 0)
     assert terminal.format(Emit.PLAIN, region) == b"red"
-    assert terminal.format(Emit.VT, region) == b"\x1b[0m\x1b[38;5;1mred\x1b[0m"
+    assert terminal.format(Emit.VT, region) == b"\x1b[0m\x1b[31mred\x1b[0m"
     assert b"red" in terminal.format(Emit.HTML, region)
     assert terminal.format(Emit.VT, region, ("scrolling_region",)).endswith(b"\x1b[2;3r")
-    assert terminal.format(Emit.VT, region, ("style",)).endswith(b"\x1b[0m\x1b[38;5;1m")
+    assert terminal.format(Emit.VT, region, ("style",)).endswith(b"\x1b[0m\x1b[31m")
 
 
 def test_replies_come_while_output_is_written() -> None:
@@ -172,4 +172,4 @@ def test_encoded_and_decoded_it_is_in_the_same_state() -> None:
     once = ghostty.decode(terminal.encode(), ghostty.MAX_CONTINUATION)
     twice = ghostty.decode(once.encode(), ghostty.MAX_CONTINUATION)
     twice.write(b"1mred")
-    assert twice.format(Emit.VT, Region(0, 0, 19, 0)) == b"one\x1b[0m\x1b[38;5;1mred\x1b[0m"
+    assert twice.format(Emit.VT, Region(0, 0, 19, 0)) == b"one\x1b[0m\x1b[31mred\x1b[0m"

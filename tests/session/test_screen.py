@@ -609,3 +609,10 @@ def test_memory_of_a_screen_is_bounded() -> None:
     for n in range(20_000):
         screen.feed(b"\x1b[38;5;%dm%d some text that says something\x1b[m\r\n" % (n % 256, n))
     assert resident() - before < 10 * 1024 * 1024
+
+
+def test_basic_colours_stay_basic() -> None:
+    """Where a terminal gives indexed colours a fixed value, the viewer sees the program's own."""
+    drawn = screen_of(b"\x1b[36;101mx\x1b[97;44my\x1b[0;38;5;200mz").rows_vt(0, 80, 1)[0]
+    for basic in (b"\x1b[36m", b"\x1b[101m", b"\x1b[97m", b"\x1b[44m", b"\x1b[38;5;200m"):
+        assert basic in drawn

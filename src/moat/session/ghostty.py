@@ -6,6 +6,7 @@ What it is good for is said in `session.screen`; how it is called, in `session.g
 from __future__ import annotations
 
 import ctypes
+import re
 from ctypes import byref, c_bool, c_int, c_size_t, c_uint64, c_void_p
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
@@ -34,6 +35,23 @@ CELL_HEIGHT: Final = 16
 MAX_CONTINUATION: Final = 1024 * 1024
 
 _ANSI_MODE: Final = 1 << 15
+
+# The first sixteen colours as the formatter writes them, and as programs do (SGR 30 to 47, 90 to
+# 107). They are the same to most terminals, but not to all: some give an indexed colour a fixed value.
+_INDEXED_BASIC: Final = re.compile(rb"\x1b\[([34])8;5;(\d|1[0-5])m")
+
+
+def indexed(ground: int, index: int) -> bytes:
+    """SGR for a colour of the palette; `ground` is 30 for the text and 40 for the background."""
+    if index < 8:
+        return b"\x1b[%dm" % (ground + index)
+    if index < 16:
+        return b"\x1b[%dm" % (ground + 60 + index - 8)
+    return b"\x1b[%d;5;%dm" % (ground + 8, index)
+
+
+def _as_basic(sequence: re.Match[bytes]) -> bytes:
+    return indexed(int(sequence[1]) * 10, int(sequence[2]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,9 +315,10 @@ class Terminal:
             "format",
         )
         try:
-            return self._taken(self._lib.ghostty_formatter_format_alloc, formatter, "format")
+            text = self._taken(self._lib.ghostty_formatter_format_alloc, formatter, "format")
         finally:
             self._lib.ghostty_formatter_free(formatter)
+        return _INDEXED_BASIC.sub(_as_basic, text) if emit is Emit.VT else text
 
     def continuation(self) -> bytes:
         """The beginning of the sequence that it is in the middle of. Fails for one too long."""

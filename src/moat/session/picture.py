@@ -13,7 +13,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from moat.session.ghostty import Region
+from moat.session.ghostty import Region, indexed
 from moat.session.ghostty_abi import Data, Emit, Space, Wide
 from moat.session.ghostty_cells import describe
 
@@ -164,5 +164,5 @@ def _pieces(terminal: Terminal, row: _Row) -> Iterator[bytes]:
 
 def _select(color: Color) -> bytes:
     if isinstance(color, int):
-        return b"\x1b[48;5;%dm" % color
+        return indexed(40, color)
     return b"\x1b[48;2;%d;%d;%dm" % color
