@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moat.client.channel import Channel, ChannelLostError
-from moat.wire import frames
+from moat.wire import frames, sockets
 from moat.wire.frames import FrameReader, FrameType, encode
 
 if TYPE_CHECKING:
@@ -32,6 +33,46 @@ def test_frames_come_as_they_were_sent(ends: tuple[Channel, socket.socket]) -> N
     server.sendall(data[8:])
     assert list(channel.receive()) == [(FrameType.STDOUT, b"hello"), (FrameType.EXITED, b"{}")]
     assert list(channel.receive()) == []
+
+
+def test_the_greeting_carries_the_terminal(ends: tuple[Channel, socket.socket]) -> None:
+    """Beside the first frame, whole."""
+    channel, server = ends
+    read, write = os.pipe()
+    channel.greet(b"{}", [write])
+    data, received = sockets.receive(server, 100, 4)
+    assert list(FrameReader().feed(data)) == [(FrameType.HELLO, b"{}")]
+    os.write(received[0], b"same pipe")
+    assert os.read(read, 100) == b"same pipe"
+    for fd in (read, write, *received):
+        os.close(fd)
+
+
+def test_who_has_hung_up_can_t_be_greeted(ends: tuple[Channel, socket.socket]) -> None:
+    """One error for a supervisor that is gone, whoever finds out."""
+    channel, server = ends
+    server.close()
+    with pytest.raises(ChannelLostError):
+        channel.greet(b"{}", [])
+
+
+def test_last_words_are_heard_behind_a_broken_pipe(ends: tuple[Channel, socket.socket]) -> None:
+    """The supervisor says how the run ended, and goes; what is sent to it then is no error yet."""
+    channel, server = ends
+    server.sendall(encode(FrameType.EXITED, b"{}"))
+    server.close()
+    channel.send(FrameType.RESIZE, frames.SIZE.pack(80, 24))
+    assert not channel.wants_to_write
+    assert list(channel.receive()) == [(FrameType.EXITED, b"{}")]
+    with pytest.raises(ChannelLostError):
+        list(channel.receive())
+
+
+def test_a_window_is_never_less_than_nothing(ends: tuple[Channel, socket.socket]) -> None:
+    """What was already read from the keyboard is sent, beyond the window, too."""
+    channel, _ = ends
+    channel.send_input(bytes(frames.INPUT_WINDOW + 1))
+    assert channel.window == 0
 
 
 def test_the_end_of_the_connection_is_an_error(ends: tuple[Channel, socket.socket]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -79,6 +80,65 @@ async def test_a_reader_that_has_gone_is_told_once() -> None:
     assert [type(exc) for exc in told.broken] == [BrokenPipeError]
     assert box.queued == 0
     os.close(write)
+
+
+async def test_a_reader_that_goes_later_is_told_once() -> None:
+    """While bytes waited for it: they are dropped, and the loop watches no longer."""
+    read, write = os.pipe2(os.O_NONBLOCK)
+    told = Told()
+    broken = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def note(exc: OSError) -> None:
+        told.broken.append(exc)
+        broken.set()
+
+    box = Outbox(loop, write, drained=told.drained.set, broken=note)
+    box.write(bytes(1 << 20))
+    assert box.queued > 0
+    os.close(read)
+    await broken.wait()
+    assert [type(exc) for exc in told.broken] == [BrokenPipeError]
+    assert box.queued == 0
+    assert not told.drained.is_set()
+    assert not loop.remove_writer(write)
+    os.close(write)
+
+
+async def test_who_is_told_of_room_may_write_at_once(pipe: tuple[int, int]) -> None:
+    """That is how a queue of a few pieces carries any amount, in order."""
+    loop = asyncio.get_running_loop()
+    left = [b"%065536d" % number for number in range(20)]
+    finished = asyncio.Event()
+
+    def more() -> None:
+        while left and box.queued == 0:
+            box.write(left.pop(0))
+        if not left and box.queued == 0:
+            finished.set()
+
+    box = Outbox(loop, pipe[1], drained=more, broken=Told().broken.append)
+    expected = b"".join(left)
+    got = bytearray()
+    loop.add_reader(pipe[0], lambda: got.extend(os.read(pipe[0], 1 << 16)))
+    more()
+    await finished.wait()
+    loop.remove_reader(pipe[0])
+    with contextlib.suppress(BlockingIOError):
+        got += os.read(pipe[0], 1 << 20)
+    assert got == expected
+    box.close()
+
+
+async def test_close_drops_what_waits(pipe: tuple[int, int]) -> None:
+    """And lets go of the descriptor, which is its owner's to close."""
+    box = outbox(pipe[1], Told())
+    box.write(bytes(1 << 20))
+    assert box.queued > 0
+    box.close()
+    assert box.queued == 0
+    assert not asyncio.get_running_loop().remove_writer(pipe[1])
+    box.close()
 
 
 async def test_nothing_is_written_after_close(pipe: tuple[int, int]) -> None:
