@@ -6,10 +6,12 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from moat.engines import settings
 from moat.engines.mounts import Mounts
 from moat.engines.system import show_system
 
 if TYPE_CHECKING:
+    import pytest
     from tests.engines.conftest import Sandbox
 
 
@@ -23,7 +25,7 @@ def test_secrets_of_the_machine_are_absent(sandbox: Sandbox) -> None:
 def test_everything_shown_is_everybodys(sandbox: Sandbox) -> None:
     """Whatever is copied or bound could be read by any user of the host."""
     show_system(Mounts(), sandbox.spec(), sandbox.private)
-    copied = sandbox.private / "etc"
+    copied = (sandbox.private / "settings").readlink()
     own = {"passwd", "group", "hostname", "hosts", "resolv.conf", "machine-id"}
     for path in copied.rglob("*"):
         source = Path("/etc") / path.relative_to(copied)
@@ -53,3 +55,34 @@ def test_a_second_start_finds_its_folders_made(sandbox: Sandbox) -> None:
     """A supervisor that died before the sandbox began has left them."""
     assert sandbox.shell("echo one") == "one"
     assert sandbox.shell("echo two") == "two"
+
+
+def test_one_copy_serves_until_the_host_changes(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then another is made, and the old one stays for the runs that use it, and no longer."""
+    used = sandbox.private / "settings"
+    show_system(Mounts(), sandbox.spec(), sandbox.private)
+    first = used.readlink()
+    show_system(Mounts(), sandbox.spec(), sandbox.private)
+    assert used.readlink() == first
+
+    changes = iter("abc")
+    listed = settings._public
+
+    def changed(folder: str, below: str, left_out: frozenset[str]) -> list[settings._Entry]:
+        entries = list(listed(folder, below, left_out))
+        return entries if below else [*entries, settings._Entry(next(changes), "link", "x")]
+
+    running = first.parent.parent / "runs" / "other" / "private"
+    running.mkdir(parents=True)
+    (running / "settings").symlink_to(first)
+    monkeypatch.setattr(settings, "_public", changed)
+    show_system(Mounts(), sandbox.spec(), sandbox.private)
+    second = used.readlink()
+    assert second != first
+    assert first.is_dir()
+    (running / "settings").unlink()
+    show_system(Mounts(), sandbox.spec(), sandbox.private)
+    assert not first.exists()
+    assert used.readlink().is_dir()

@@ -1,24 +1,14 @@
-"""The machine's own software and settings, as the sandbox sees them.
-
-`/etc` is not the host's with covers over its secrets: a cover is a mount on one file, and a tool
-like passwd replaces that file by another, which nothing covers. The sandbox gets a folder of our
-own, into which everybody's files are copied. Larger folders are bound whole, if all in them is
-everybody's; a bound folder costs as much time as copying a dozen files.
-"""
+"""The machine's own software and interfaces, as the sandbox sees them."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import stat
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from moat.engines.settings import show_settings
 
+if TYPE_CHECKING:
     from moat.engines.mounts import Mounts
     from moat.spec import RunSpec
 
@@ -49,32 +39,6 @@ _HIDDEN_IN_PROC: Final = (
 # writable, and misses it.
 _READ_ONLY_IN_PROC: Final = ("bus", "irq", "pressure", "sys")
 
-# At any depth of /etc: what often holds secrets although everybody may read it.
-_SECRET_NAMES: Final = frozenset(
-    (
-        *("auth.conf", "auth.conf.d", "boto.cfg", "ddclient.conf", "environment"),
-        *("environment.d", "exports", "fstab", "krb5.keytab", "msmtprc", "netrc", "npmrc"),
-        *("odbc.ini", "pip.conf", "s3cfg"),
-    )
-)
-# At its top: settings of the machine's services, of its start and of its logins. Nothing in the
-# sandbox uses them, and passwords are found there, too.
-_SERVICES: Final = frozenset(
-    (
-        *("NetworkManager", "PackageKit", "apache2", "apparmor", "apparmor.d", "cloud", "cni"),
-        *("containerd", "cron.d", "cron.daily", "cron.hourly", "cron.monthly", "cron.weekly"),
-        *("dbus-1", "dhcp", "docker", "exim4", "init.d", "kernel", "kubernetes", "ldap"),
-        *("letsencrypt", "lighttpd", "logcheck", "logrotate.d", "modprobe.d", "modules-load.d"),
-        *("mysql", "needrestart", "network", "nginx", "openvpn", "pam.d", "polkit-1", "postfix"),
-        *("postgresql", "ppp", "rancher", "rc0.d", "rc1.d", "rc2.d", "rc3.d", "rc4.d", "rc5.d"),
-        *("rc6.d", "rcS.d", "redis", "rsyslog.d", "security", "selinux", "ssmtp", "sudoers.d"),
-        *("sysctl.d", "systemd", "tmpfiles.d", "udev", "update-motd.d", "vault.d", "wireguard"),
-    )
-)
-
-_SMALL_FOLDER: Final = 16
-"""Entries up to which a folder is copied instead of bound."""
-
 _DEVICE_MEMORY: Final = 64 * 1024 * 1024
 _RUN_MEMORY: Final = 16 * 1024 * 1024
 
@@ -89,7 +53,7 @@ def show_system(mounts: Mounts, spec: RunSpec, private: Path) -> None:
             mounts.link(folder.readlink(), folder)
         elif folder.is_dir():
             mounts.read_only(folder, folder)
-    _show_settings(mounts, spec, private / "etc")
+    show_settings(mounts, private, _own_settings(spec))
     _show_kernel(mounts, private, tty=spec.tty)
     for name, target in (("tmp", "/tmp"), ("var-tmp", "/var/tmp"), ("home", HOME)):  # noqa: S108  the sandbox's own
         source = private / name
@@ -137,19 +101,6 @@ def _show_kernel(mounts: Mounts, private: Path, *, tty: bool) -> None:
     mounts.memory("/run", size=_RUN_MEMORY)
 
 
-def _show_settings(mounts: Mounts, spec: RunSpec, etc: Path) -> None:
-    if etc.exists():
-        shutil.rmtree(etc)  # of a supervisor that died before the sandbox began
-    etc.mkdir(mode=0o755, parents=True)
-    bound = list(_copy_public("/etc", str(etc), left_out=_SECRET_NAMES | _SERVICES))
-    for name, text in _own_settings(spec).items():
-        (etc / name).unlink(missing_ok=True)
-        (etc / name).write_text(text)
-    mounts.read_only(etc, "/etc")
-    for folder in map(Path, bound):
-        mounts.read_only(folder, folder)
-
-
 def _own_settings(spec: RunSpec) -> dict[str, str]:
     host = hostname(spec)
     return {
@@ -171,69 +122,3 @@ def hostname(spec: RunSpec) -> str:
 
 def shell() -> str:
     return "/bin/bash" if Path("/bin/bash").exists() else "/bin/sh"
-
-
-def _copy_public(source: str, target: str, *, left_out: frozenset[str]) -> Iterator[str]:
-    """Copy what everybody may read; yield the folders that are to be bound instead.
-
-    Whoever runs Moat may be able to read more: root, or a member of the group `shadow`. So the
-    mode's bits for others decide, not what opens. (Strings, not `Path`: it is half the time, and
-    this is on the way to every start.)
-    """
-    with os.scandir(source) as entries:
-        for entry in entries:
-            copy = f"{target}/{entry.name}"
-            if entry.name in left_out:
-                continue
-            if entry.is_symlink():
-                os.symlink(os.readlink(entry.path), copy)  # noqa: PTH115, PTH211  see above
-                continue
-            mode = entry.stat(follow_symlinks=False).st_mode
-            if stat.S_ISREG(mode) and mode & stat.S_IROTH:
-                _copy_file(entry.path, copy, mode)
-            elif stat.S_ISDIR(mode) and _for_everybody(mode):
-                os.mkdir(copy)  # noqa: PTH102  see above
-                if _is_small(entry.path) or not _is_public(entry.path):
-                    yield from _copy_public(entry.path, copy, left_out=_SECRET_NAMES)
-                else:
-                    yield entry.path
-
-
-def _copy_file(source: str, copy: str, mode: int) -> None:
-    ours = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode & 0o755)
-    try:
-        theirs = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            done = 0
-            while sent := os.sendfile(ours, theirs, done, 1 << 20):
-                done += sent
-        finally:
-            os.close(theirs)
-    finally:
-        os.close(ours)
-
-
-def _for_everybody(folder_mode: int) -> bool:
-    return folder_mode & 0o005 == 0o005  # o+rx
-
-
-def _is_small(folder: str) -> bool:
-    with os.scandir(folder) as entries:
-        return next(islice(entries, _SMALL_FOLDER, None), None) is None
-
-
-def _is_public(folder: str) -> bool:
-    """Whether everybody may read all that lies below `folder`, and no name speaks of secrets."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name in _SECRET_NAMES:
-                return False
-            if entry.is_symlink():
-                continue
-            mode = entry.stat(follow_symlinks=False).st_mode
-            if stat.S_ISDIR(mode):
-                if not _for_everybody(mode) or not _is_public(entry.path):
-                    return False
-            elif not mode & stat.S_IROTH:
-                return False
-    return True

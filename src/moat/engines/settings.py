@@ -1,0 +1,194 @@
+"""`/etc` as the sandbox sees it: what everybody may read of the host's, and six files of its own.
+
+It is not the host's with covers over its secrets: a cover is a mount on one file, and a tool like
+passwd replaces that file by another, which nothing covers. The sandbox gets a copy. Larger folders
+are bound whole, if all in them is everybody's; a bound folder costs as much time as copying a dozen
+files.
+
+The copy is shared. It lies in the store under the fingerprint of what it was made from (modes, sizes,
+times), read-only to every sandbox, so that a start looks at three hundred files instead of writing
+them. A run names the copy it uses in its private folder; one that no run names is removed when
+another is made.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from moat.paths import moat_home
+from moat.runs import lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from moat.engines.mounts import Mounts
+
+# At any depth of /etc: what often holds secrets although everybody may read it.
+_SECRET_NAMES: Final = frozenset(
+    (
+        *("auth.conf", "auth.conf.d", "boto.cfg", "ddclient.conf", "environment"),
+        *("environment.d", "exports", "fstab", "krb5.keytab", "msmtprc", "netrc", "npmrc"),
+        *("odbc.ini", "pip.conf", "s3cfg"),
+    )
+)
+# At its top: settings of the machine's services, of its start and of its logins. Nothing in the
+# sandbox uses them, and passwords are found there, too.
+_SERVICES: Final = frozenset(
+    (
+        *("NetworkManager", "PackageKit", "apache2", "apparmor", "apparmor.d", "cloud", "cni"),
+        *("containerd", "cron.d", "cron.daily", "cron.hourly", "cron.monthly", "cron.weekly"),
+        *("dbus-1", "dhcp", "docker", "exim4", "init.d", "kernel", "kubernetes", "ldap"),
+        *("letsencrypt", "lighttpd", "logcheck", "logrotate.d", "modprobe.d", "modules-load.d"),
+        *("mysql", "needrestart", "network", "nginx", "openvpn", "pam.d", "polkit-1", "postfix"),
+        *("postgresql", "ppp", "rancher", "rc0.d", "rc1.d", "rc2.d", "rc3.d", "rc4.d", "rc5.d"),
+        *("rc6.d", "rcS.d", "redis", "rsyslog.d", "security", "selinux", "ssmtp", "sudoers.d"),
+        *("sysctl.d", "systemd", "tmpfiles.d", "udev", "update-motd.d", "vault.d", "wireguard"),
+    )
+)
+
+_SMALL_FOLDER: Final = 16
+"""Entries up to which a folder is copied instead of bound."""
+
+_USED: Final = "settings"
+"""A link in a run's private folder to the copy that it uses."""
+
+
+class _Entry(NamedTuple):
+    """Something of /etc that is shown. Strings, not `Path`: this is on the way to every start."""
+
+    path: str
+    """Relative to /etc."""
+    kind: str
+    """"file", "link", "folder" to be filled, or "bound" whole."""
+    mark: tuple[int, ...] | str
+    """What changes when it does; of a link, where it leads."""
+
+
+def show_settings(mounts: Mounts, private: Path, own: Mapping[str, str]) -> None:
+    """`own`: the run's own files of /etc, by name, instead of the host's."""
+    private.mkdir(mode=0o700, parents=True, exist_ok=True)
+    entries = list(_public("/etc", "", _SECRET_NAMES | _SERVICES | own.keys()))
+    mounts.read_only(_shared_copy(entries, tuple(own), private), "/etc")
+    for entry in entries:
+        if entry.kind == "bound":
+            mounts.read_only(Path("/etc", entry.path), f"/etc/{entry.path}")
+    files = private / "etc"
+    files.mkdir(mode=0o755, exist_ok=True)
+    for name, text in own.items():
+        (files / name).write_text(text)
+        mounts.read_only(files / name, f"/etc/{name}")
+
+
+def _shared_copy(entries: list[_Entry], own: tuple[str, ...], private: Path) -> Path:
+    """The copy of these entries, made if it is not there, and from now on in use by this run."""
+    fingerprint = sha256(repr((entries, own)).encode(errors="surrogateescape")).hexdigest()[:24]
+    copies = moat_home() / "etc"
+    copies.mkdir(mode=0o700, parents=True, exist_ok=True)
+    copy = copies / fingerprint
+    with lock.locked(copies / "lock"):
+        if not copy.is_dir():
+            _remove_unused(copies)
+            unfinished = copies / "new"
+            _make(entries, own, unfinished)
+            unfinished.rename(copy)
+        used = private / _USED
+        used.unlink(missing_ok=True)
+        used.symlink_to(copy)
+    return copy
+
+
+def _remove_unused(copies: Path) -> None:
+    in_use = {
+        os.path.basename(os.readlink(link))  # noqa: PTH115, PTH119  as above
+        for link in copies.parent.glob(f"runs/*/private/{_USED}")
+    }
+    for path in copies.iterdir():
+        if path.is_dir() and path.name not in in_use:
+            shutil.rmtree(path)
+
+
+def _make(entries: list[_Entry], own: tuple[str, ...], target: Path) -> None:
+    target.mkdir(mode=0o755)
+    for entry in entries:
+        copy = f"{target}/{entry.path}"
+        if isinstance(entry.mark, str):
+            os.symlink(entry.mark, copy)  # noqa: PTH211  as above
+        elif entry.kind == "file":
+            _copy_file(f"/etc/{entry.path}", copy, mode=entry.mark[0])
+        else:
+            os.mkdir(copy)  # noqa: PTH102  as above
+    for name in own:
+        (target / name).touch()  # where the run's own is bound
+
+
+def _public(folder: str, below: str, left_out: frozenset[str]) -> Iterator[_Entry]:
+    """What everybody may read.
+
+    Whoever runs Moat may be able to read more: root, or a member of the group `shadow`. So the
+    mode's bits for others decide, not what opens.
+    """
+    with os.scandir(folder) as found:
+        for entry in sorted(found, key=lambda each: each.name):
+            path = f"{below}{entry.name}"
+            if entry.name in left_out:
+                continue
+            if entry.is_symlink():
+                yield _Entry(path, "link", os.readlink(entry.path))  # noqa: PTH115  as above
+                continue
+            status = entry.stat(follow_symlinks=False)
+            mode = status.st_mode
+            if stat.S_ISREG(mode) and mode & stat.S_IROTH:
+                mark = (mode, status.st_ino, status.st_size, status.st_mtime_ns)
+                yield _Entry(path, "file", mark)
+            elif stat.S_ISDIR(mode) and _for_everybody(mode):
+                if _is_small(entry.path) or not _is_public(entry.path):
+                    yield _Entry(path, "folder", (mode,))
+                    yield from _public(entry.path, f"{path}/", _SECRET_NAMES)
+                else:
+                    yield _Entry(path, "bound", (mode,))
+
+
+def _copy_file(source: str, copy: str, mode: int) -> None:
+    ours = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode & 0o755)
+    try:
+        theirs = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            done = 0
+            while sent := os.sendfile(ours, theirs, done, 1 << 20):
+                done += sent
+        finally:
+            os.close(theirs)
+    finally:
+        os.close(ours)
+
+
+def _for_everybody(folder_mode: int) -> bool:
+    return folder_mode & 0o005 == 0o005  # o+rx
+
+
+def _is_small(folder: str) -> bool:
+    with os.scandir(folder) as entries:
+        return next(islice(entries, _SMALL_FOLDER, None), None) is None
+
+
+def _is_public(folder: str) -> bool:
+    """Whether everybody may read all that lies below `folder`, and no name speaks of secrets."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name in _SECRET_NAMES:
+                return False
+            if entry.is_symlink():
+                continue
+            mode = entry.stat(follow_symlinks=False).st_mode
+            if stat.S_ISDIR(mode):
+                if not _for_everybody(mode) or not _is_public(entry.path):
+                    return False
+            elif not mode & stat.S_IROTH:
+                return False
+    return True
