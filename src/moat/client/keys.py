@@ -191,7 +191,7 @@ class KeyMachine:
         if data[position] != _ESC:
             self._key(_Key(data[position : position + 1], data[position]))
             return position + 1
-        sequence = _CSI.match(data, position)
+        sequence = _CSI.match(data, position, position + _LONGEST)
         if sequence is None:
             if _CSI_BEGINS.match(data, position) and len(data) - position < _LONGEST:
                 self._rest = data[position:]
@@ -282,8 +282,9 @@ class KeyMachine:
         self._taken |= {
             each.byte for each in (*self._held, key) if each.byte is not None
         } - released
-        # Only keys that came as sequences are ever reported as released.
-        self._taken = {byte for byte in self._taken if len(key.raw) > 1}
+        # Releases are reported to those who asked for sequences; then also of keys that came as text.
+        if not any(len(each.raw) > 1 for each in (*self._held, key)):
+            self._taken.clear()
         self._forget()
         self._actions.append(action)
         self._finished = isinstance(action, Detach)
@@ -335,7 +336,7 @@ def _byte(code: int, shifted: int, modifiers: int) -> int | None:
         return None
     if modifiers & _SHIFT:
         # Without the alternate key we know the layout of none but the most common keyboards.
-        code = shifted or {ord("/"): ord("?"), ord("-"): ord("_")}.get(code, code)
+        code = shifted or {ord("/"): ord("?"), ord("-"): ord("_")}.get(code, ord(chr(code).upper()))
     if modifiers & _CTRL:
         return _control(chr(code)) if code < 0x7F else None
     return code
