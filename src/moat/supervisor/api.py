@@ -243,7 +243,7 @@ class API:
             stdin=bool(body.get("interactive")),
             size=TerminalSize(body.get("columns") or 80, body.get("rows") or 24),
         )
-        return {"session": await self._supervisor.execute(what)}
+        return {"session": await self._supervisor.executing.start(what)}
 
     def _session(self, name: str) -> Session:
         session = self._supervisor.sessions.get(name)

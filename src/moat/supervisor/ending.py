@@ -1,10 +1,11 @@
-"""Making a run end: by asking, and then by force."""
+"""Making a run end: by asking, and then by force; when somebody wants it, or its time is up."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import signal
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from moat.engines.shim_link import ShimGoneError, ShimRefusedError
@@ -13,10 +14,8 @@ from moat.runs.states import Happened, State
 from moat.wire.messages import MAIN_SESSION
 
 if TYPE_CHECKING:
-    from moat.engines.bubblewrap import Bubblewrap
-    from moat.spec import RunSpec
-    from moat.supervisor.audience import Audience
-    from moat.supervisor.state import RunState
+    from moat.supervisor.background import Background
+    from moat.supervisor.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -24,13 +23,14 @@ log = logging.getLogger(__name__)
 class Ending:
     """Stop and kill; both return when the run has ended."""
 
-    def __init__(
-        self, spec: RunSpec, engine: Bubblewrap, state: RunState, audience: Audience
-    ) -> None:
-        self._spec = spec
-        self._engine = engine
-        self._state = state
-        self._audience = audience
+    def __init__(self, supervisor: Supervisor, background: Background) -> None:
+        self._spec = supervisor.spec
+        self._loop = supervisor.loop
+        self._engine = supervisor.engine
+        self._state = supervisor.state
+        self._audience = supervisor.audience
+        self._background = background
+        self._timeout: asyncio.TimerHandle | None = None
 
     async def stop(self, number: int | None, patience: float | None) -> None:
         """Asks the command to end and, when it has not after `patience` seconds, kills it."""
@@ -42,6 +42,22 @@ class Ending:
             await asyncio.wait_for(self._audience.until(self._has_ended), patience)
         except (TimeoutError, ShimRefusedError, ShimGoneError):
             await self._kill()
+
+    def arm_timeout(self) -> None:
+        """From the command's start on, whichever supervisor saw that."""
+        if self._spec.timeout is not None and self._state.started_at is not None:
+            ran = datetime.now(UTC) - datetime.fromisoformat(self._state.started_at)
+            left = max(0.0, self._spec.timeout - ran.total_seconds())
+            self._timeout = self._loop.call_later(left, self._timed_out)
+
+    def disarm_timeout(self) -> None:
+        if self._timeout is not None:
+            self._timeout.cancel()
+
+    def _timed_out(self) -> None:
+        if not self._state.ended:
+            self._state.save(error=f"stopped after its timeout of {self._spec.timeout:g} s")
+            self._background.start(self.stop_unasked())
 
     async def stop_unasked(self) -> None:
         """A stop of our own accord; a run that has ended meanwhile is no error."""

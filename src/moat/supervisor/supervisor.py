@@ -7,14 +7,13 @@ import json
 import logging
 import os
 import signal
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from moat.engines.bubblewrap import Bubblewrap, Execution, Happenings, SessionState
+from moat.engines.bubblewrap import Bubblewrap, Happenings, SessionState
 from moat.engines.shim_link import ShimGoneError, ShimRefusedError
-from moat.errors import EXIT_FAILURE, MoatError, RunNotActiveError, StoreError
+from moat.errors import EXIT_FAILURE, MoatError, StoreError
 from moat.paths import RunFolder
 from moat.runs.states import Happened, State
 from moat.runs.store import empty_private
@@ -24,6 +23,7 @@ from moat.supervisor.api import serve
 from moat.supervisor.audience import Audience
 from moat.supervisor.background import Background
 from moat.supervisor.ending import Ending
+from moat.supervisor.executing import Executing
 from moat.supervisor.state import RETRY_S, RunState
 from moat.version import __version__
 from moat.wire.messages import MAIN_SESSION, Exited, Failure
@@ -41,8 +41,6 @@ log = logging.getLogger(__name__)
 # After the end we wait this long for the one who started the run, if nobody has come yet: a command
 # may be over before its `moat run` has asked for anything. (Who comes later reads the store.)
 LINGER_S: Final = 2.0
-# Ended exec sessions that nobody has watched yet are kept for those who are about to.
-KEPT_SESSIONS: Final = 8
 # A run that never began and that can't be removed for so many seconds stays in the list.
 REMOVAL_ATTEMPTS: Final = 30
 
@@ -103,7 +101,7 @@ class Supervisor:
         )
         self.sessions: dict[str, Session] = {}
         self.audience = Audience(loop, counted=self._count_viewers, left=self.leave_when_unwatched)
-        self.ending = Ending(spec, self.engine, self.state, self.audience)
+        self.ending = Ending(self, background)
         self._background = background
         self.begun = asyncio.Event()
         """The run was taken over, or started, or that has failed: now it can be acted on."""
@@ -117,10 +115,7 @@ class Supervisor:
         """It goes when it is told, and that is no loss."""
         self._cleaned = False
         """The run has ended, and nothing of its sandbox is left."""
-        self._timeout: asyncio.TimerHandle | None = None
-        self._exec_count = 0
-        self._beginning: dict[str, asyncio.Future[None]] = {}
-        """Exec sessions whose command has not begun yet."""
+        self.executing = Executing(self)
 
     # --- beginning ---
 
@@ -152,7 +147,7 @@ class Supervisor:
         if self.state.now is State.CREATED:
             self.state.advance(Happened.START_REQUESTED)
         try:
-            session = self._open_session(MAIN_SESSION, tty=self.spec.tty)
+            session = self.open_session(MAIN_SESSION, tty=self.spec.tty)
             session.connect(await self.engine.start())
         except OSError as exc:  # a full disk most of all
             where = f" ({exc.filename})" if exc.filename else ""
@@ -160,7 +155,7 @@ class Supervisor:
                 f"the sandbox can't be made: {exc.strerror}{where}",
                 f"It needs some megabytes in {self.folder.root}",
             ) from exc
-        self._announce(session)
+        self.announce(session)
 
     async def _adopt(self, found: dict[str, SessionState]) -> None:
         """Everything as the last supervisor left it."""
@@ -168,9 +163,9 @@ class Supervisor:
         if self.state.now is State.CREATED:
             self.state.advance(Happened.START_REQUESTED)
         for name, known in found.items():
-            session = self._open_session(name, tty=known.tty)
+            session = self.open_session(name, tty=known.tty)
             session.connect(await self.engine.streams(name))
-            self._announce(session)
+            self.announce(session)
             if known.pid is not None and name == MAIN_SESSION:
                 self._command_runs(known.pid)
             if known.exit_code is not None:
@@ -178,7 +173,7 @@ class Supervisor:
         if self.state.now is State.STOPPING:
             self._background.start(self.ending.stop_unasked())
 
-    def _open_session(self, name: str, *, tty: bool) -> Session:
+    def open_session(self, name: str, *, tty: bool) -> Session:
         journal = Journal(self.folder.journal / name, self.spec.size, self.spec.journal_limit)
         session = Session(name, journal, self._screen(journal) if tty else None, self.loop)
         session.on_output = self._on_output
@@ -192,7 +187,7 @@ class Supervisor:
 
         return screen_of(journal.reader.folder, self.spec.scrollback, self.spec.size)
 
-    def _announce(self, session: Session) -> None:
+    def announce(self, session: Session) -> None:
         """The session exists: viewers that came before it get it now."""
         self.sessions[session.name] = session
         self.audience.notify()
@@ -202,27 +197,16 @@ class Supervisor:
     def _on_started(self, session: str, pid: int) -> None:
         if session == MAIN_SESSION:
             self._command_runs(pid)
-        elif session in self._beginning:
-            self._beginning.pop(session).set_result(None)
+        else:
+            self.executing.began(session)
 
     def _command_runs(self, pid: int) -> None:
         if self.state.now is State.STARTING:
             self.state.advance(Happened.COMMAND_STARTED, pid=pid)
         else:
             self.state.save(pid=pid)
-        self._arm_timeout()
+        self.ending.arm_timeout()
         self.audience.notify()
-
-    def _arm_timeout(self) -> None:
-        if self.spec.timeout is not None and self.state.started_at is not None:
-            ran = datetime.now(UTC) - datetime.fromisoformat(self.state.started_at)
-            left = max(0.0, self.spec.timeout - ran.total_seconds())
-            self._timeout = self.loop.call_later(left, self._timed_out)
-
-    def _timed_out(self) -> None:
-        if not self.state.ended:
-            self.state.save(error=f"stopped after its timeout of {self.spec.timeout:g} s")
-            self._background.start(self.ending.stop_unasked())
 
     def _on_exited(self, session: str, exit_code: int) -> None:
         if session in self.sessions:
@@ -235,8 +219,7 @@ class Supervisor:
         elif session in self.sessions:
             log.error("session %s: %s", session, error.summary)
             self.sessions[session].ended(EXIT_FAILURE)
-        if session in self._beginning:
-            self._beginning.pop(session).set_exception(error)
+        self.executing.failed(session, error)
 
     def _on_lost(self) -> None:
         if not self.over.is_set() and not self.state.ended and not self._done_with_shim:
@@ -307,7 +290,7 @@ class Supervisor:
             self._start_failed(MoatError(self.state.error))
             return
         if MAIN_SESSION not in self.sessions:
-            self.sessions[MAIN_SESSION] = self._open_session(MAIN_SESSION, tty=self.spec.tty)
+            self.sessions[MAIN_SESSION] = self.open_session(MAIN_SESSION, tty=self.spec.tty)
         main = self.sessions[MAIN_SESSION]
         exit_code = self._recorded_exit()
         if exit_code is not None and self.state.now is not State.CREATED:
@@ -322,9 +305,7 @@ class Supervisor:
             )
         for session in self.sessions.values():
             session.ended(exit_code if session is main else None)
-        for begun in self._beginning.values():
-            begun.set_exception(MoatError("the run's sandbox is gone"))
-        self._beginning.clear()
+        self.executing.lost()
         self._background.start(self._bury())
         self.audience.notify()
 
@@ -384,43 +365,13 @@ class Supervisor:
             client.close()
         for session in self.sessions.values():
             session.close()
-        if self._timeout is not None:
-            self._timeout.cancel()
+        self.ending.disarm_timeout()
         self.engine.close()
         if self._cleaned:
             for name in (RunFolder.SUPERVISOR_SOCKET, RunFolder.SHIM_SOCKET):
                 (self.folder.root / name).unlink(missing_ok=True)
 
     # --- what clients ask for ---
-
-    async def execute(self, what: Execution) -> str:
-        """Starts a further command in the sandbox; the name of its session."""
-        if self.state.now is not State.RUNNING:
-            raise RunNotActiveError(f"run {self.spec.name} is {self.state.now}: nothing to exec in")
-        self._exec_count = 1 + max(
-            self._exec_count, *(_number(path.name) for path in self.folder.journal.iterdir())
-        )
-        name = f"exec-{self._exec_count}"
-        session = self._open_session(name, tty=what.tty)
-        begun = self._beginning[name] = self.loop.create_future()
-        try:
-            session.connect(await self.engine.execute(name, what))
-        except MoatError:
-            del self._beginning[name]
-            session.close()
-            raise
-        self._announce(session)
-        self._drop_old_sessions()
-        await begun
-        return name
-
-    def _drop_old_sessions(self) -> None:
-        """Ended exec sessions that nobody watches, but for the newest few, leave memory."""
-        watched = {client.session for client in self.audience.clients}
-        for session in tuple(self.sessions.values())[:-KEPT_SESSIONS]:
-            if session.drained and session.name != MAIN_SESSION and session not in watched:
-                del self.sessions[session.name]
-                session.close()
 
     def when_ready(self, name: str, act: Callable[[Session | None], None]) -> None:
         """Calls `act` with the session once it exists, or with `None` when it never will."""
@@ -453,8 +404,3 @@ class Supervisor:
             await call
         except (ShimRefusedError, ShimGoneError) as exc:
             log.info("the shim was told in vain: %s", exc.summary)
-
-
-def _number(session: str) -> int:
-    _, _, digits = session.partition("-")
-    return int(digits) if digits.isdigit() else 0
