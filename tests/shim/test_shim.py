@@ -4,34 +4,57 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
+import select
 import signal
 import socket
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moat.engines.bubblewrap import Bubblewrap, Execution, Happenings
+from moat.engines.bubblewrap import Bubblewrap, Execution, Happenings, SessionState
 from moat.engines.shim_link import ShimGoneError, ShimRefusedError
+from moat.paths import RunFolder
 from moat.runs.store import Store
 from moat.spec import RunId, RunSpec, TerminalSize
+from moat.wire import sockets
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Generator
     from pathlib import Path
-
-    from moat.paths import RunFolder
 
 
 @dataclass
 class Supervising:
     """An engine and what it has told."""
 
-    engine: Bubblewrap = field(init=False)
+    spec: RunSpec
     folder: RunFolder
-    told: asyncio.Queue[tuple[str, object]] = field(default_factory=asyncio.Queue)
+    engine: Bubblewrap = field(init=False)
+    told: asyncio.Queue[tuple[str, object]] = field(init=False)
+    heir: Supervising | None = None
+
+    def __post_init__(self) -> None:
+        self.told = asyncio.Queue()
+        put = self.told.put_nowait
+        happenings = Happenings(
+            started=lambda _session, pid: put(("started", pid)),
+            exited=lambda _session, code: put(("exited", code)),
+            failed=lambda _session, why: put(("failed", why)),
+            lost=lambda: put(("lost", None)),
+        )
+        loop = asyncio.get_running_loop()
+        self.engine = Bubblewrap(self.spec, self.folder, loop, happenings)
+
+    async def successor(self) -> tuple[Supervising, dict[str, SessionState]]:
+        """The next supervisor of the run, and what it has found."""
+        self.heir = successor = Supervising(self.spec, self.folder)
+        found = await successor.engine.connect(create=False)
+        assert found is not None
+        return successor, found
 
     async def expect(self, what: str) -> object:
         async with asyncio.timeout(20):
@@ -46,6 +69,19 @@ class Supervising:
         code = await self.expect("exited")
         return drain(fds["stdout"]), drain(fds["stderr"]), int(str(code))
 
+    async def output(self, fd: int, expected: bytes) -> None:
+        """Waits until the command has written just that."""
+        loop = asyncio.get_running_loop()
+        readable = asyncio.Event()
+        got = b""
+        loop.add_reader(fd, readable.set)
+        while len(got) < len(expected):
+            await readable.wait()
+            readable.clear()
+            got += os.read(fd, len(expected) - len(got))
+        loop.remove_reader(fd)
+        assert got == expected
+
 
 def drain(fd: int) -> bytes:
     os.set_blocking(fd, True)
@@ -56,15 +92,12 @@ def drain(fd: int) -> bytes:
     return data
 
 
-def engine_for(spec: RunSpec, supervising: Supervising) -> Bubblewrap:
-    put = supervising.told.put_nowait
-    happenings = Happenings(
-        started=lambda _session, pid: put(("started", pid)),
-        exited=lambda _session, code: put(("exited", code)),
-        failed=lambda _session, why: put(("failed", why)),
-        lost=lambda: put(("lost", None)),
-    )
-    return Bubblewrap(spec, supervising.folder, asyncio.get_running_loop(), happenings)
+@contextlib.contextmanager
+def open_process(pid: int) -> Generator[int]:
+    """A descriptor that becomes readable when the process has ended."""
+    fd = os.pidfd_open(pid)
+    yield fd
+    os.close(fd)
 
 
 @pytest.fixture
@@ -90,8 +123,7 @@ async def supervise(
         )
         with Store() as store:
             store.create(spec)
-            supervising = Supervising(store.folder(spec.id))
-        supervising.engine = engine_for(spec, supervising)
+            supervising = Supervising(spec, store.folder(spec.id))
         made.append(supervising)
         return supervising
 
@@ -100,7 +132,10 @@ async def supervise(
         if each.engine.shim_pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(each.engine.shim_pid, signal.SIGKILL)
-        each.engine.close()
+        supervising: Supervising | None = each
+        while supervising is not None:
+            supervising.engine.close()
+            supervising = supervising.heir
     signal.signal(signal.SIGCHLD, before)
 
 
@@ -132,6 +167,249 @@ async def test_exit_codes_are_a_shells(
     assert (await run.run_to_end())[2] == code
 
 
+def further(*command: str, **wishes: Any) -> Execution:
+    """What `moat exec` asks for, without a terminal or input where nothing else is said."""
+    nothing = Execution(
+        command=command, env={}, workdir="/", tty=False, stdin=False, size=TerminalSize()
+    )
+    return replace(nothing, **wishes)
+
+
+async def test_the_end_of_input_reaches_the_command(supervise: Callable[..., Supervising]) -> None:
+    """Once the shim and its supervisor have both let go; what was written before is read first."""
+    run = supervise("cat", interactive=True)
+    await run.engine.connect(create=True)
+    fds = await run.engine.start()
+    await run.expect("started")
+    os.write(fds["stdin"], b"all of it")
+    os.close(fds["stdin"])
+    await run.engine.close_stdin("main")
+    await run.engine.close_stdin("main")  # a successor may not know that it was done
+    assert await run.expect("exited") == 0
+    assert drain(fds["stdout"]) == b"all of it"
+    streams = await run.engine.streams("main")
+    assert sorted(streams) == ["stderr", "stdout"]
+    for fd in (*streams.values(), fds["stderr"]):
+        os.close(fd)
+
+
+async def test_without_input_the_command_reads_nothing(
+    supervise: Callable[..., Supervising],
+) -> None:
+    """Its input is empty, not somebody's terminal."""
+    run = supervise("cat")
+    await run.engine.connect(create=True)
+    assert await run.run_to_end() == (b"", b"", 0)
+
+
+async def test_a_signal_is_the_commands(supervise: Callable[..., Supervising]) -> None:
+    """It reaches the command itself, which may handle it; when it is over, nobody."""
+    program = (
+        "import signal; s = {signal.SIGUSR1}; signal.pthread_sigmask(signal.SIG_BLOCK, s);"
+        " print('ready', flush=True); print(signal.sigwait(s).name); raise SystemExit(3)"
+    )
+    run = supervise("python3", "-c", program)
+    await run.engine.connect(create=True)
+    fds = await run.engine.start()
+    await run.expect("started")
+    await run.output(fds["stdout"], b"ready\n")
+    await run.engine.signal("main", signal.SIGUSR1)
+    assert await run.expect("exited") == 3
+    assert drain(fds["stdout"]) == b"SIGUSR1\n"
+    with pytest.raises(ShimRefusedError) as refused:
+        await run.engine.signal("main", signal.SIGUSR1)
+    assert refused.value.errno == errno.ESRCH
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (("sh", "-c", "exit 5"), 5),
+        (("sh", "-c", "kill -KILL $$"), 137),
+        (("sh", "-c", "kill -TERM $$"), 143),
+        (("no-such-command",), 127),
+        (("/etc/passwd",), 126),
+    ],
+)
+async def test_further_commands_have_exit_codes_of_their_own(
+    supervise: Callable[..., Supervising], command: tuple[str, ...], code: int
+) -> None:
+    """A shell's, and the first command goes on."""
+    run = supervise("sh", "-c", "read x; exit 1", interactive=True)
+    await run.engine.connect(create=True)
+    main = await run.engine.start()
+    await run.expect("started")
+    fds = await run.engine.execute("exec-1", further(*command))
+    await run.expect("started")
+    assert await run.expect("exited") == code
+    assert json.loads((run.folder.exits / "exec-1.json").read_text())["exit_code"] == code
+    await run.engine.forget("exec-1")
+    with pytest.raises(ShimRefusedError):
+        await run.engine.streams("exec-1")
+    os.write(main["stdin"], b"\n")
+    assert await run.expect("exited") == 1
+    for fd in (*main.values(), *fds.values()):
+        os.close(fd)
+
+
+def network_of(pid: int) -> str:
+    return os.readlink(f"/proc/{pid}/ns/net")  # noqa: PTH115  it names no path
+
+
+async def test_a_further_command_is_where_it_was_asked_to_be(
+    supervise: Callable[..., Supervising],
+) -> None:
+    """Folder, environment, input, terminal: its own; processes and files: the sandbox's."""
+    run = supervise("sh", "-c", "touch /tmp/shared; echo ready; read x", interactive=True)
+    await run.engine.connect(create=True)
+    main = await run.engine.start()
+    await run.expect("started")
+    await run.output(main["stdout"], b"ready\n")
+    look = "pwd; echo $A; ls /tmp/shared; test -d /proc/1 && readlink /proc/self/ns/net; cat"
+    what = further("sh", "-c", look, env={"A": "given"}, workdir="/usr", stdin=True)
+    fds = await run.engine.execute("exec-1", what)
+    await run.expect("started")
+    os.write(fds["stdin"], b"typed")
+    os.close(fds["stdin"])
+    await run.engine.close_stdin("exec-1")
+    assert await run.expect("exited") == 0
+    assert run.engine.shim_pid is not None
+    network = network_of(run.engine.shim_pid)
+    assert drain(fds["stdout"]).decode() == f"/usr\ngiven\n/tmp/shared\n{network}\ntyped"
+    assert network != network_of(os.getpid())
+
+    size = TerminalSize(120, 40)
+    look = "stty size; echo to-tty >/dev/tty"
+    tty = await run.engine.execute("exec-2", further("sh", "-c", look, tty=True, size=size))
+    await run.expect("started")
+    assert await run.expect("exited") == 0
+    assert os.read(tty["terminal"], 4096) == b"40 120\r\nto-tty\r\n"
+    for fd in (*main.values(), fds["stderr"], *tty.values()):
+        os.close(fd)
+
+
+async def test_a_further_command_that_can_t_begin_says_why(
+    supervise: Callable[..., Supervising],
+) -> None:
+    """In its own words, for that session alone; and without a sandbox there is none."""
+    run = supervise("sh", "-c", "read x", interactive=True)
+    await run.engine.connect(create=True)
+    main = await run.engine.start()
+    await run.expect("started")
+    fds = await run.engine.execute("exec-1", further("true", workdir="/no/such/folder"))
+    assert "/no/such/folder" in str(await run.expect("failed"))
+    os.write(main["stdin"], b"\n")
+    await run.expect("exited")
+    with pytest.raises(ShimRefusedError, match="no running command"):
+        await run.engine.execute("exec-2", further("true"))
+    for fd in (*main.values(), *fds.values()):
+        os.close(fd)
+
+
+async def test_a_further_command_is_killed_alone(supervise: Callable[..., Supervising]) -> None:
+    """And ends with the sandbox, where that ends first."""
+    run = supervise("sh", "-c", "echo ready; read x", interactive=True)
+    await run.engine.connect(create=True)
+    main = await run.engine.start()
+    await run.expect("started")
+    fds = [await run.engine.execute(f"exec-{n}", further("sleep", "1000")) for n in (1, 2)]
+    await run.expect("started")
+    await run.expect("started")
+    await run.engine.kill("exec-1")
+    assert await run.expect("exited") == 137
+    await run.output(main["stdout"], b"ready\n")
+    os.write(main["stdin"], b"\n")
+    assert sorted([await run.expect("exited"), await run.expect("exited")], key=str) == [0, 137]
+    for fd in (*main.values(), *fds[0].values(), *fds[1].values()):
+        os.close(fd)
+
+
+async def test_a_new_supervisor_replaces_one_that_is_still_there(
+    supervise: Callable[..., Supervising],
+) -> None:
+    """A stalled one is cut off; the new one has the very same pipes."""
+    run = supervise("cat", interactive=True)
+    await run.engine.connect(create=True)
+    first = await run.engine.start()
+    await run.expect("started")
+    successor, _ = await run.successor()
+    await run.expect("lost")
+    with pytest.raises(ShimGoneError):
+        await run.engine.streams("main")
+    second = await successor.engine.streams("main")
+    same = {name: os.fstat(fd).st_ino for name, fd in first.items()}
+    assert {name: os.fstat(fd).st_ino for name, fd in second.items()} == same
+    for fd in (*first.values(), second["stdin"]):
+        os.close(fd)
+    await successor.engine.close_stdin("main")
+    assert await successor.expect("exited") == 0
+    await successor.engine.release()
+    for name in ("stdout", "stderr"):
+        os.close(second[name])
+
+
+async def test_an_end_that_nobody_saw_is_known(supervise: Callable[..., Supervising]) -> None:
+    """While no supervisor lived: from the disk, and from the shim."""
+    run = supervise("sh", "-c", "read x; echo last words; exit 9", interactive=True)
+    await run.engine.connect(create=True)
+    fds = await run.engine.start()
+    pid = int(str(await run.expect("started")))
+    with open_process(pid) as command:
+        run.engine.close()
+        os.write(fds["stdin"], b"\n")
+        await asyncio.to_thread(select.select, [command], [], [])
+    # The pipe ends when the sandbox does; a connection that comes then is answered behind that.
+    assert await asyncio.to_thread(drain, fds["stdout"]) == b"last words\n"
+    successor, found = await run.successor()
+    if found["main"].exit_code is None:
+        assert await successor.expect("exited") == 9
+    else:
+        assert found["main"].exit_code == 9
+    assert json.loads((run.folder.exits / "main.json").read_text())["exit_code"] == 9
+    await successor.engine.release()
+    for name in ("stdin", "stderr"):
+        os.close(fds[name])
+
+
+async def test_an_exit_that_can_t_be_written_is_told_all_the_same(
+    supervise: Callable[..., Supervising],
+) -> None:
+    """A full disk must not take the shim, and the command's status, with it."""
+    run = supervise("sh", "-c", "exit 4")
+    run.folder.exits.rmdir()
+    await run.engine.connect(create=True)
+    assert (await run.run_to_end())[2] == 4
+    await run.engine.release()
+
+
+async def test_a_shim_outlives_nonsense(supervise: Callable[..., Supervising]) -> None:
+    """Each message is answered, in order, whatever it says; and the command goes on."""
+    run = supervise("cat", interactive=True)
+    await run.engine.connect(create=True)
+    fds = await run.engine.start()
+    await run.expect("started")
+    with sockets.connect(run.folder.root, RunFolder.SHIM_SOCKET, socket.SOCK_SEQPACKET) as link:
+        await run.expect("lost")
+        for nonsense in (b"{", b"[]", b"3", b"\xff", b"[" * 5000, b"{}", b'{"do": []}'):
+            link.send(nonsense)
+            assert "error" in json.loads(link.recv(4096))
+        for do in ("dance", "streams", "signal", "kill", "close_stdin", "forget", "exec"):
+            link.send(json.dumps({"do": do, "session": "no-such-session"}).encode())
+            assert "error" in json.loads(link.recv(4096))
+    run, found = await run.successor()
+    assert found["main"].exit_code is None
+    with pytest.raises(ShimRefusedError, match="not ended"):
+        await run.engine.forget("main")
+    with pytest.raises(ShimRefusedError, match="still running"):
+        await run.engine.release()
+    os.close(fds["stdin"])
+    await run.engine.close_stdin("main")
+    assert await run.expect("exited") == 0
+    await run.engine.release()
+    for name in ("stdout", "stderr"):
+        os.close(fds[name])
+
+
 async def test_no_descriptor_of_ours_is_in_the_sandbox(
     supervise: Callable[..., Supervising],
 ) -> None:
@@ -140,15 +418,7 @@ async def test_no_descriptor_of_ours_is_in_the_sandbox(
     await run.engine.connect(create=True)
     fds = await run.engine.start()
     await run.expect("started")
-    what = Execution(
-        command=("ls", "/proc/self/fd"),
-        env={},
-        workdir="/workspace",
-        tty=False,
-        stdin=False,
-        size=TerminalSize(),
-    )
-    more = await run.engine.execute("exec-1", what)
+    more = await run.engine.execute("exec-1", further("ls", "/proc/self/fd"))
     await run.expect("started")
     await run.expect("exited")
     # The fourth is the folder that ls reads.
@@ -167,15 +437,7 @@ async def test_a_further_command_has_no_more_rights_than_the_first(
     await run.engine.connect(create=True)
     fds = await run.engine.start()
     await run.expect("started")
-    what = Execution(
-        command=("sh", "-c", look + "exit 5"),
-        env={},
-        workdir="/",
-        tty=False,
-        stdin=False,
-        size=TerminalSize(),
-    )
-    more = await run.engine.execute("exec-1", what)
+    more = await run.engine.execute("exec-1", further("sh", "-c", look + "exit 5"))
     await run.expect("started")
     assert await run.expect("exited") == 5
     os.write(fds["stdin"], b"\n")
@@ -199,10 +461,7 @@ async def test_the_next_supervisor_gets_everything(supervise: Callable[..., Supe
     os.close(listening)
     run.engine.close()
 
-    successor = Supervising(run.folder)
-    successor.engine = engine_for(run.engine._spec, successor)
-    found = await successor.engine.connect(create=False)
-    assert found is not None
+    successor, found = await run.successor()
     assert found["main"].pid == pid
     again = await successor.engine.listen("inet", "tcp", "0.0.0.0", 443)
     assert os.fstat(again).st_ino == inode
@@ -212,7 +471,6 @@ async def test_the_next_supervisor_gets_everything(supervise: Callable[..., Supe
     assert await successor.expect("exited") == 0
     assert drain(fds["stdout"]) == b"before\ngot this\n"
     await successor.engine.release()
-    successor.engine.close()
 
 
 async def test_every_address_is_ours_and_nothing_else_is_there(
@@ -300,6 +558,40 @@ async def test_the_way_in(supervise: Callable[..., Supervising]) -> None:
         sock.setblocking(False)
         assert await loop.sock_recv(sock, 100) == b"served"
     await run.expect("exited")
+
+
+async def test_who_is_not_there_can_t_be_dialled(supervise: Callable[..., Supervising]) -> None:
+    """The socket says so at once; on the host's own loopback nobody was asked."""
+    run = supervise("true")
+    await run.engine.connect(create=True)
+    with socket.create_server(("127.0.0.1", 0)) as hosts_own:
+        port = hosts_own.getsockname()[1]
+        for address in ("127.0.0.1", "::1"):
+            with socket.socket(fileno=await run.engine.dial(address, port)) as sock:
+                await asyncio.to_thread(select.select, [], [sock], [])
+                assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
+    await run.engine.release()
+
+
+async def test_a_port_that_the_sandbox_has_taken_is_told(
+    supervise: Callable[..., Supervising],
+) -> None:
+    """Then the supervisor knows that it does not hear what is sent there."""
+    program = (
+        "import socket; s = socket.create_server(('', 8443)); print('up', flush=True); s.accept()"
+    )
+    run = supervise("python3", "-c", program)
+    await run.engine.connect(create=True)
+    fds = await run.engine.start()
+    await run.expect("started")
+    await run.output(fds["stdout"], b"up\n")
+    with pytest.raises(ShimRefusedError) as refused:
+        await run.engine.listen("inet", "tcp", "0.0.0.0", 8443)
+    assert refused.value.errno == errno.EADDRINUSE
+    await run.engine.kill("main")
+    assert await run.expect("exited") == 137
+    for fd in fds.values():
+        os.close(fd)
 
 
 async def test_the_sandbox_dies_with_its_shim(supervise: Callable[..., Supervising]) -> None:
