@@ -26,7 +26,7 @@ from moat.wire import sockets
 
 READY, LAUNCH_LOCK = 3, 4
 # What takes time to load, in pieces: between two of them we look whether the run exists.
-HEAVY = ("asyncio", "moat.engines.bubblewrap", "moat.session.session", "moat.supervisor.supervisor")
+HEAVY = ("asyncio", "moat.engines.bubblewrap", "moat.session.session", "moat.supervisor.process")
 
 
 def main(home: Path, run_id: str) -> None:
@@ -53,7 +53,7 @@ def main(home: Path, run_id: str) -> None:
                 from moat.engines import shim_link  # noqa: PLC0415  see the module's docstring
 
                 shim_link.ensure(folder)
-            from moat.supervisor.supervisor import supervise  # noqa: PLC0415  heavy
+            from moat.supervisor.process import supervise  # noqa: PLC0415  heavy
 
             supervise(store, spec, listener)
     except MoatError as error:

@@ -1,4 +1,4 @@
-"""The life of a supervisor, from top to bottom."""
+"""What a supervisor does with its run, from top to bottom: take over or start, serve, see the end."""
 
 from __future__ import annotations
 
@@ -9,74 +9,34 @@ import os
 import signal
 from typing import TYPE_CHECKING, Final
 
-import uvloop
-
 from moat.engines.bubblewrap import Bubblewrap, Happenings, SessionState
 from moat.engines.shim_link import ShimGoneError, ShimRefusedError
-from moat.errors import EXIT_FAILURE, MoatError, StoreError
+from moat.errors import EXIT_FAILURE, MoatError
 from moat.paths import RunFolder
 from moat.runs.states import Happened, State
 from moat.runs.store import empty_private
 from moat.session.journal import Journal
 from moat.session.session import Session
-from moat.supervisor.api import serve
 from moat.supervisor.audience import Audience
-from moat.supervisor.background import Background
 from moat.supervisor.ending import Ending
 from moat.supervisor.executing import Executing
-from moat.supervisor.state import RETRY_S, RunState
+from moat.supervisor.state import RunState
 from moat.version import __version__
 from moat.wire.messages import MAIN_SESSION, Exited, Failure
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Coroutine
 
     from moat.runs.store import Store
     from moat.session.screen import Screen
     from moat.spec import RunSpec
+    from moat.supervisor.background import Background
 
 log = logging.getLogger(__name__)
 
 # After the end we wait this long for the one who started the run, if nobody has come yet: a command
 # may be over before its `moat run` has asked for anything. (Who comes later reads the store.)
 LINGER_S: Final = 2.0
-# A run that never began and that can't be removed for so many seconds stays in the list.
-REMOVAL_ATTEMPTS: Final = 30
-
-
-def supervise(store: Store, spec: RunSpec, listener: socket.socket) -> None:
-    """Runs until the run has ended and nobody watches any more, or until SIGTERM."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
-    log.info("supervisor %s of run %s (%s)", __version__, spec.id, spec.name)
-    with listener:
-        uvloop.run(_live(store, spec, listener))
-
-
-async def _live(store: Store, spec: RunSpec, listener: socket.socket) -> None:
-    async with Background() as background:
-        supervisor = Supervisor(store, spec, asyncio.get_running_loop(), background)
-        server = await serve(supervisor, listener)
-        try:
-            await supervisor.begin()
-            await supervisor.over.wait()
-        finally:
-            server.close()
-            supervisor.leave()
-    if supervisor.removes_itself:
-        await _remove(store, spec)
-
-
-async def _remove(store: Store, spec: RunSpec) -> None:
-    """Even deleting takes a full disk some room, which may come soon."""
-    for _ in range(REMOVAL_ATTEMPTS):
-        try:
-            store.remove(spec.id)
-        except StoreError as exc:
-            log.error("run not removed, trying again: %s", exc.summary)  # noqa: TRY400  no traceback
-            await asyncio.sleep(RETRY_S)
-        else:
-            return
 
 
 class Supervisor:
