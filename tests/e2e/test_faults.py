@@ -15,7 +15,9 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount or to change owners")
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="needs root, to mount or to change owners"
+)
 
 
 def refused(done: subprocess.CompletedProcess[str], *words: str, code: int = 125) -> None:
@@ -339,9 +341,7 @@ def ended(handle: int) -> bool:
 
 @pytest.mark.parametrize("tty", ["", "-t"])
 @pytest.mark.parametrize("kind", ["run", "exec"])
-def test_nothing_is_inherited(
-    moat: Any, terminal: Callable[..., Any], kind: str, tty: str
-) -> None:
+def test_nothing_is_inherited(moat: Any, terminal: Callable[..., Any], kind: str, tty: str) -> None:
     """A command has its standard descriptors and nothing else of ours."""
     script = "import os; print('fds', sorted(map(int, os.listdir('/proc/self/fd')))[:-1], 'end')"
     command = ("--", "python3", "-c", script)
