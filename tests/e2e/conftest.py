@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 COMMAND = str(Path(sys.executable).with_name("moat"))
+BYTE_LOGGER = Path(__file__).with_name("log_bytes.py")
 LEADER = Path(__file__).with_name("session_leader.py")
 TIMEOUT_S = 20.0
 # Terminals show nothing for it, and no program ends its output like this.
@@ -178,6 +179,14 @@ class Terminal:
     def kill(self, number: int = signal.SIGKILL) -> None:
         signal.pidfd_send_signal(self._process, number)
 
+    def hang_up(self) -> None:
+        """Closes the window, and waits until its program has ended by it."""
+        for fd in (self._tty, self._keyboard):
+            os.close(fd)
+        self._tty = self._keyboard = -1
+        if not select.select([self._process], [], [], TIMEOUT_S)[0]:
+            pytest.fail("the program goes on without its window")
+
     def foreground(self) -> None:
         """`fg`: continues the stopped program."""
         os.write(self._control, b"f")
@@ -210,6 +219,13 @@ class Terminal:
         while not condition():
             self._wait_for(deadline, what)
 
+    def linger(self, seconds: float) -> None:
+        """Reads on for so long. For pauses that are what is tested, such as those between keys."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if select.select([self._keyboard], [], [], left)[0]:
+                self._read()
+
     def wait(self, timeout: float = TIMEOUT_S) -> int:
         """Until the program ends: its exit code, or -n for signal n. All output is read before."""
         code = int(self._reported(rb"ended (-?\d+)\n", timeout)[1])
@@ -228,7 +244,8 @@ class Terminal:
     def close(self) -> None:
         """Closes the window; whatever still runs in it gets SIGHUP from the kernel."""
         for fd in (self._control, self._tty, self._keyboard, self._report):
-            os.close(fd)
+            if fd != -1:
+                os.close(fd)
         _kill(self._process)
         self._leader.wait(TIMEOUT_S)
         os.close(self._process)
@@ -265,6 +282,47 @@ class Terminal:
         self.output += data
         self.screen.feed(data)
         self.send(self.screen.take_replies())
+
+
+class ByteLog:
+    """A run of a raw-mode program that logs what it is typed, begun in a window."""
+
+    def __init__(self, moat: Moat, window: Terminal, log: Path) -> None:
+        self._moat = moat
+        self._log = log
+        self.window = window
+        window.expect(rb"ready")
+
+    def got(self, data: bytes, timeout: float = TIMEOUT_S) -> None:
+        """Waits until the program has said that it got these bytes in one read."""
+        self.window.expect(rb"got %b;" % data.hex().encode(), timeout)
+
+    def typed(self) -> bytes:
+        """Ends the program from another place; all that it got before."""
+        self._moat.ok("send", "x", "END!")
+        self._moat.ok("wait", "x")
+        return self._log.read_bytes().removesuffix(b"END!")
+
+    def typed_here(self, window: Terminal | None = None) -> bytes:
+        """The same by typing on in the window, or another one, behind all that was typed there."""
+        window = window or self.window
+        window.send(b"END!")
+        window.expect(rb"bye")
+        assert window.wait() == 0
+        return self._log.read_bytes().removesuffix(b"END!")
+
+
+@pytest.fixture
+def byte_log(moat: Moat, terminal: Callable[..., Terminal]) -> Callable[..., ByteLog]:
+    """`byte_log("--escape-keys", "ctrl-p")`: a run `x` of the program, with these options."""
+
+    def start(*options: str) -> ByteLog:
+        shutil.copy(BYTE_LOGGER, moat.workspace)
+        command = ("python3", BYTE_LOGGER.name, "typed")
+        window = terminal("run", "-i", "-n", "x", *options, "--", *command)
+        return ByteLog(moat, window, moat.workspace / "typed")
+
+    return start
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -306,6 +306,8 @@ class View:
             case signal.SIGINT:
                 self._interrupted()
             case signal.SIGTERM | signal.SIGHUP:
+                if self._keys is not None:
+                    self._act(self._keys.end())  # a prefix that was typed is not lost with us
                 self._detach()
             case signal.SIGWINCH if self._terminal is not None:
                 size = self._terminal.size()
