@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from moat.errors import NameTakenError, RunNotFoundError, StoreError
 from moat.paths import RunFolder, moat_home
+from moat.runs import lock
 from moat.runs.emptying import empty
 from moat.runs.states import ENDED, State
 from moat.spec import RunId, RunSpec, codec
@@ -324,7 +325,9 @@ def _open(path: Path) -> sqlite3.Connection:
         try:
             (version,) = db.execute("PRAGMA user_version").fetchone()
             if version == 0:
-                _make_schema(db)
+                # SQLite does not wait while two switch to WAL: one of them fails at once.
+                with lock.locked(path.with_suffix(".lock")):
+                    _make_schema(db)
             elif version > SCHEMA_VERSION:
                 raise StoreError(f"the index {path} was written by a newer moat", "Update moat")
             db.execute("PRAGMA synchronous = NORMAL")
