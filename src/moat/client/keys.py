@@ -1,10 +1,15 @@
 """The keys of an attached terminal: which bytes are for the program, and which for us.
 
-Sans-I/O. What the user types is cut into keys; a key may come as the byte of old, or as an escape
-sequence: kitty's `CSI code ; modifiers u` (with event types, alternate keys and lock bits) and
-xterm's modifyOtherKeys `CSI 27 ; modifiers ; code ~`. The escape prefix is recognised in every form.
-Inside a bracketed paste nothing is a key. Whatever the sizes of the reads, bytes and actions are
-those of one byte at a time; only `timeout` depends on time, and the caller holds the clock.
+Sans-I/O. What the user types is cut into keys (`key_forms`), and the escape prefix is recognised in
+every form that terminals have for it. What is no key is never taken for one: pasted text, and what a
+program can make a terminal send, such as answers, focus and mouse reports. These may come between the
+prefix and the key that follows it.
+
+Whatever the sizes of the reads, bytes and actions are those of one byte at a time; only `timeout`
+depends on time, and the caller holds the clock. Ordinary bytes are never held back. An ESC that ends
+a read is, for `ESCAPE_TIMEOUT_S`: the Escape key by itself feels immediate, and a sequence in two
+reads is whole for the program and for us. Where the rest comes later still, the program gets it as
+it comes, and the beginning of a paste counts nevertheless.
 """
 
 from __future__ import annotations
@@ -13,7 +18,34 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from moat.errors import UsageError
+from moat.client.key_forms import (
+    ACTION_KEYS,
+    CSI,
+    CSI_BEGINNING,
+    ESC,
+    LONGEST,
+    X10_MOUSE,
+    X10_MOUSE_BYTES,
+    EscapeKeys,
+    Key,
+    beside_keys,
+    decode,
+    parse_escape_keys,
+    plain_key,
+)
+
+__all__ = [
+    "Action",
+    "Detach",
+    "EscapeKeys",
+    "Help",
+    "Interrupt",
+    "KeyMachine",
+    "Send",
+    "Snapshot",
+    "Stop",
+    "parse_escape_keys",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,79 +82,26 @@ class Interrupt:
 
 Action = Send | Detach | Stop | Snapshot | Help | Interrupt
 
-_ACTIONS: Final[dict[int, Action]] = {
-    ord("d"): Detach(),
-    ord("k"): Stop(),
-    ord("s"): Snapshot(),
-    ord("?"): Help(),
-}
+_ACTIONS: Final[dict[int, Action]] = dict(
+    zip(ACTION_KEYS, (Detach(), Stop(), Snapshot(), Help()), strict=True)
+)
 
 # A prefix whose second key does not come is the program's after this; a person's second key does.
 PREFIX_TIMEOUT_S: Final = 0.5
-# An escape sequence comes in one piece, or nearly so; the Escape key alone must not feel slow.
+# Escape alone must not feel slow: tmux waits 10 ms, vim 100.
 ESCAPE_TIMEOUT_S: Final = 0.025
+# Nobody waits for what has begun as a sequence. But Alt-] and the like look like the beginning of an
+# answer, and must not keep the prefix from being one for longer than a hand takes to get there.
+SEQUENCE_TIMEOUT_S: Final = 0.1
 
 _CTRL_C: Final = 0x03
-_ESC: Final = 0x1B
 _PASTE_BEGINS, _PASTE_ENDS = b"\x1b[200~", b"\x1b[201~"
-# ECMA-48 5.4: parameters, intermediates, final byte.
-_CSI: Final = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
-_CSI_BEGINS: Final = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*)?\Z")
-_KITTY: Final = re.compile(rb"\x1b\[(\d+)(?::(\d*))?(?::\d*)?(?:;(\d*)(?::(\d+))?)?(?:;[\d:]*)?u")
-_OTHER_KEYS: Final = re.compile(rb"\x1b\[27;(\d+);(\d+)~")
-# Longer than any key; a sequence that never ends is no key.
-_LONGEST: Final = 64
-
-# kitty keyboard protocol, "Modifiers": the value less one is a bit field.
-_SHIFT, _CTRL, _LOCKS = 1, 4, 64 | 128
-_RELEASE: Final = 3
-# Left shift to right meta and the locks: pressed on the way to a key, they are none.
-_MODIFIER_KEYS: Final = frozenset((*range(57441, 57455), *range(57358, 57361)))
-
-
-@dataclass(frozen=True, slots=True)
-class EscapeKeys:
-    """The prefix, as the bytes of old: one for each key."""
-
-    prefix: bytes
-
-
-def parse_escape_keys(spec: str) -> EscapeKeys | None:
-    """`ctrl-/`, `ctrl-p,ctrl-q`, `~`; `''` and `none` switch the keys off. Raises `UsageError`."""
-    if spec in ("", "none"):
-        return None
-    return EscapeKeys(bytes(_parse_key(each.strip(), spec) for each in spec.split(",")))
-
-
-def _parse_key(text: str, spec: str) -> int:
-    if len(text) == 1 and 0x20 <= ord(text) < 0x7F:
-        return ord(text)
-    name, _, key = text.lower().partition("-")
-    if name in ("ctrl", "c") and key:
-        control = _control(" " if key == "space" else key)
-        if control is not None and control != _ESC:
-            return control
-    raise UsageError(
-        f"{text!r} in escape keys {spec!r} is not a key",
-        "Write keys like ctrl-/ or ctrl-p,ctrl-q (ctrl- with a letter or one of @ \\ ] ^ _ / space)",
-    )
-
-
-def _control(key: str) -> int | None:
-    """The byte that Ctrl makes of a key: ASCII's, and `/` and space as terminals have them."""
-    key = {"/": "_", " ": "@"}.get(key, key).upper()
-    return ord(key) - 64 if len(key) == 1 and "@" <= key <= "_" else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Key:
-    """One key as it came, and the byte of old that it stands for (`None`: for none)."""
-
-    raw: bytes
-    byte: int | None
-    released: bool = False
-    transparent: bool = False
-    """A modifier on its way to the next key."""
+# Of ECMA-48's strings those that terminals answer with: OSC, DCS, APC. They end with ST or BEL; CAN
+# and SUB cancel them, and so does the ESC of anything but ST.
+_STRINGS: Final = (b"]", b"P", b"_")
+_STRING_END: Final = re.compile(rb"\x1b\\|[\x07\x18\x1a\x1b]")
+# A program that has the terminal report without end must not make us hold without end.
+_MOST_HELD: Final = 4096
 
 
 class KeyMachine:
@@ -132,211 +111,268 @@ class KeyMachine:
         """With `interrupts` the program takes no input: Ctrl-C is an action, the rest is dropped."""
         self._prefix = b"" if keys is None else keys.prefix
         self._interrupts = interrupts
-        first = bytes([_ESC, *self._prefix[:1], *([_CTRL_C] if interrupts else [])])
+        first = bytes([ESC, *self._prefix[:1], *([_CTRL_C] if interrupts else [])])
         self._interesting = re.compile(b"[" + re.escape(first) + b"]")
         self._rest = b""
-        """The beginning of an escape sequence at the end of the last read."""
-        self._held: list[_Key] = []
-        """Keys of the prefix, with what came between them."""
-        self._second: list[_Key] = []
-        """The same of a prefix that follows a complete one."""
+        """The beginning of a sequence at the end of the last read."""
+        self._passed = b""
+        """The same, when it was the program's by `timeout`."""
+        self._in_string = False
+        self._in_paste = False
+        self._paste_end = b""
+        """So much of the end of the paste has been seen."""
+        self._held: list[Key] = []
+        """Keys of the prefix once or twice, with what came beside them."""
         self._matched = 0
-        self._matched_again = 0
-        self._pasting = False
-        self._taken: set[int] = set()
-        """Keys whose press was an action of ours: their release is ours, too."""
+        """How many of them are the prefix's."""
+        self._taken: set[int | None] = set()
+        """Keys whose press was ours: their repeats and their release are ours, too."""
         self._finished = False
+        self._pieces: list[bytes] = []
         self._actions: list[Action] = []
 
     @property
     def pending(self) -> bool:
-        """Something is held back; call `timeout` after `patience` seconds without input."""
-        return bool(self._rest or self._held)
+        """Time matters: call `timeout` after `patience` seconds without input."""
+        return bool(self._rest or self._held or self._in_string)
 
     @property
     def patience(self) -> float:
-        return PREFIX_TIMEOUT_S if self._held else ESCAPE_TIMEOUT_S
+        if self._rest == b"\x1b":
+            return ESCAPE_TIMEOUT_S
+        return SEQUENCE_TIMEOUT_S if self._rest or self._in_string else PREFIX_TIMEOUT_S
 
     def feed(self, data: bytes) -> list[Action]:
         """What to do, in order. After a `Detach` the rest is discarded, now and later."""
+        if not self._prefix and not self._interrupts:
+            return [Send(data)] if data else []
         data, self._rest = self._rest + data, b""
-        position = 0
+        position = self._late(data) if self._passed else 0
         while position < len(data) and not self._finished:
-            step = self._paste if self._pasting else self._next
-            position = step(data, position)
+            position = self._step(data, position)
         return self._flush()
 
     def timeout(self) -> list[Action]:
         """Nothing followed: what is held back is the program's."""
-        rest, self._rest = self._rest, b""
-        self._release_held()
-        self._send(rest)
+        self._give_up()
+        if CSI_BEGINNING.fullmatch(self._rest):
+            self._passed = self._rest
+        self._send(self._rest)
+        self._rest, self._in_string = b"", False
         return self._flush()
 
     def end(self) -> list[Action]:
         """The end of the input, by which nothing can follow."""
         return self.timeout()
 
-    # --- cutting ---
+    # --- cutting: each handles what begins at `position`, and tells where the next begins ---
 
-    def _next(self, data: bytes, position: int) -> int:
-        """Handles the key at `position`, or the run of plain bytes there; where the next begins."""
+    def _step(self, data: bytes, position: int) -> int:
+        if self._in_paste:
+            return self._paste(data, position)
+        if self._in_string:
+            return self._string(data, position)
         if not self._held:
             found = self._interesting.search(data, position)
             start = len(data) if found is None else found.start()
-            self._send(data[position:start])
-            if found is None:
+            if start > position:
+                self._send(data[position:start])
                 return start
-            position = start
-        if data[position] != _ESC:
-            self._key(_Key(data[position : position + 1], data[position]))
-            return position + 1
-        sequence = _CSI.match(data, position, position + _LONGEST)
-        if sequence is None:
-            if _CSI_BEGINS.match(data, position) and len(data) - position < _LONGEST:
+        if data[position] == ESC:
+            return self._escape(data, position)
+        self._key(plain_key(data[position]))
+        return position + 1
+
+    def _escape(self, data: bytes, position: int) -> int:
+        limit = position + LONGEST
+        sequence = CSI.match(data, position, limit)
+        if sequence is not None:
+            return self._sequence(data, position, sequence.end())
+        if data[position + 1 : position + 2] in _STRINGS:
+            self._in_string = True
+            self._aside(beside_keys(data[position : position + 2]))
+            return position + 2
+        beginning = CSI_BEGINNING.match(data, position, limit)
+        if beginning is not None and beginning.end() == len(data) < limit:
+            self._rest = data[position:]
+            return len(data)
+        self._key(plain_key(ESC))
+        return position + 1
+
+    def _sequence(self, data: bytes, position: int, end: int) -> int:
+        raw = data[position:end]
+        if raw == X10_MOUSE:
+            end = position + X10_MOUSE_BYTES
+            if end > len(data):
                 self._rest = data[position:]
                 return len(data)
-            self._key(_Key(data[position : position + 1], _ESC))
-            return position + 1
-        self._sequence(sequence[0])
-        return sequence.end()
-
-    def _sequence(self, raw: bytes) -> None:
-        if raw == _PASTE_BEGINS:
-            self._release_held()
+            self._aside(beside_keys(data[position:end]))
+        elif raw == _PASTE_BEGINS:
+            self._give_up()
             self._send(raw)
-            self._pasting = True
+            self._in_paste = True
+        elif self._held or raw[-1:] in (b"u", b"~"):
+            self._key(decode(raw))
         else:
-            self._key(_decode(raw))
+            self._deliver(beside_keys(raw))  # no other finals have a prefix or Ctrl-C
+        return end
+
+    def _late(self, data: bytes) -> int:
+        """The rest of a sequence whose beginning the program has: it is the program's, too."""
+        seen, whole = len(self._passed), (self._passed + data)[:LONGEST]
+        self._passed = b""
+        sequence = CSI.match(whole)
+        if sequence is not None:
+            self._in_paste = sequence[0] == _PASTE_BEGINS
+            end = sequence.end()
+        else:
+            beginning = CSI_BEGINNING.match(whole)
+            end = seen if beginning is None else max(seen, beginning.end())
+            if end == len(whole) < LONGEST:
+                self._passed = whole
+        self._send(data[: end - seen])
+        return end - seen
+
+    def _string(self, data: bytes, position: int) -> int:
+        """An answer of the terminal's: passes as it comes, and is no key."""
+        found = _STRING_END.search(data, position)
+        if found is None:
+            end = len(data)
+        elif found[0] == b"\x1b" and found.end() == len(data):
+            self._rest = b"\x1b"
+            end = found.start()
+        else:
+            self._in_string = False
+            end = found.start() if found[0] == b"\x1b" else found.end()
+        if end > position:
+            self._aside(beside_keys(data[position:end]))
+        return len(data) if self._rest else end
 
     def _paste(self, data: bytes, position: int) -> int:
-        """Passes all up to the end of the paste; an end that may be cut in two is held back."""
-        end = data.find(_PASTE_ENDS, position)
-        if end >= 0:
-            self._pasting = False
-            end += len(_PASTE_ENDS)
+        """All passes, and at once; that it ends may be seen over several reads."""
+        seen = len(self._paste_end)
+        tail = self._paste_end + data[position:]
+        found = tail.find(_PASTE_ENDS)
+        if found >= 0:
+            self._in_paste, self._paste_end = False, b""
+            end = position + found + len(_PASTE_ENDS) - seen
             self._send(data[position:end])
             return end
-        for length in range(min(len(_PASTE_ENDS) - 1, len(data) - position), 0, -1):
-            if data.endswith(_PASTE_ENDS[:length]):
-                self._send(data[position : len(data) - length])
-                self._rest = data[len(data) - length :]
-                return len(data)
+        self._paste_end = next(
+            (_PASTE_ENDS[:n] for n in range(len(_PASTE_ENDS) - 1, 0, -1)
+             if tail.endswith(_PASTE_ENDS[:n])),
+            b"",
+        )  # fmt: skip
         self._send(data[position:])
         return len(data)
 
     # --- deciding ---
 
-    def _key(self, key: _Key) -> None:
-        if key.transparent or key.released:
-            self._aside(key)
-        elif self._interrupts and key.byte == _CTRL_C:
-            self._release_held()
-            self._actions.append(Interrupt())
-        elif self._matched < len(self._prefix) or not self._prefix:
-            self._match(key)
+    def _key(self, key: Key) -> None:
+        if self._finished:
+            return
+        if key.pressed:
+            self._taken.discard(key.code)
+            self._press(key)
         else:
-            self._after_prefix(key)
+            self._aside(key)
 
-    def _aside(self, key: _Key) -> None:
-        """A release, or a modifier: follows the key that it belongs to."""
-        if key.released and key.byte in self._taken:
-            self._taken.discard(key.byte)
-        elif self._second:
-            self._second.append(key)
+    def _aside(self, key: Key) -> None:
+        """What is no press: stays in its place among the keys, and changes nothing."""
+        if key.code is not None and key.code in self._taken:
+            if key.released:
+                self._taken.discard(key.code)
         elif self._held:
             self._held.append(key)
+            if sum(len(each.raw) for each in self._held) > _MOST_HELD:
+                self._give_up()
         else:
-            self._send(key.raw)
+            self._deliver(key)
 
-    def _match(self, key: _Key) -> None:
-        if self._prefix and key.byte == self._prefix[self._matched]:
+    def _press(self, key: Key) -> None:
+        length = len(self._prefix)
+        if length and key.byte == self._prefix[self._matched % length]:
             self._held.append(key)
             self._matched += 1
+            if self._matched == 2 * length:
+                self._literal()
+        elif length and self._matched == length and key.byte in _ACTIONS:
+            self._act(key, _ACTIONS[key.byte])
         elif self._held:
-            # Not the prefix. Its first key is the program's; the others may begin one themselves.
-            first, *others = self._held
-            self._held, self._matched = [], 0
-            self._send(first.raw)
-            for each in (*others, key):
-                self._key(each)
+            self._not_ours(key)
         else:
-            self._send(key.raw)
+            self._deliver(key)
 
-    def _after_prefix(self, key: _Key) -> None:
-        if key.byte == self._prefix[self._matched_again]:
-            self._second.append(key)
-            self._matched_again += 1
-            if self._matched_again == len(self._prefix):
-                literal = self._second
-                self._forget()
-                self._send(b"".join(each.raw for each in literal))
-        elif key.byte in _ACTIONS and not self._second:
-            self._take(key, _ACTIONS[key.byte])
-        else:
-            self._release_held()
-            self._send(key.raw)
-
-    def _take(self, key: _Key, action: Action) -> None:
-        released = {each.byte for each in self._held if each.released}
-        self._taken |= {
-            each.byte for each in (*self._held, key) if each.byte is not None
-        } - released
-        # Releases are reported to those who asked for sequences; then also of keys that came as text.
-        if not any(len(each.raw) > 1 for each in (*self._held, key)):
-            self._taken.clear()
+    def _not_ours(self, key: Key) -> None:
+        """What is held is the program's: a whole prefix, or its first key. The rest may begin anew."""
+        theirs = len(self._prefix) if self._matched >= len(self._prefix) else 1
+        keys = [*self._held, key]
         self._forget()
-        self._actions.append(action)
+        for each in keys:
+            if theirs:
+                self._deliver(each)
+                theirs -= each.pressed
+            else:
+                self._key(each)
+
+    def _literal(self) -> None:
+        """The prefix twice: the second goes to the program, as it came."""
+        presses = [index for index, each in enumerate(self._held) if each.pressed]
+        second = presses[len(self._prefix)]
+        ours, theirs = self._held[:second], self._held[second:]
+        self._forget()
+        for each in (*_not_of(ours), *theirs):
+            self._deliver(each)
+
+    def _act(self, key: Key, action: Action) -> None:
+        held = self._held
+        self._forget()
+        for each in _not_of(held):
+            self._deliver(each)
+        released = {each.code for each in held if each.released}
+        self._taken |= {each.code for each in held if each.pressed} - released | {key.code}
+        self._do(action)
         self._finished = isinstance(action, Detach)
 
-    def _release_held(self) -> None:
-        held = self._held + self._second
+    def _give_up(self) -> None:
+        held = self._held
         self._forget()
-        self._send(b"".join(each.raw for each in held))
+        for each in held:
+            self._deliver(each)
 
     def _forget(self) -> None:
-        self._held, self._second = [], []
-        self._matched = self._matched_again = 0
+        self._held, self._matched = [], 0
 
     # --- collecting ---
 
-    def _send(self, data: bytes) -> None:
-        if not data or self._interrupts:
-            return
-        last = self._actions[-1] if self._actions else None
-        if isinstance(last, Send):
-            self._actions[-1] = Send(last.data + data)
+    def _deliver(self, key: Key) -> None:
+        if self._interrupts and key.pressed and key.byte == _CTRL_C:
+            self._do(Interrupt())
         else:
-            self._actions.append(Send(data))
+            self._send(key.raw)
+
+    def _send(self, data: bytes) -> None:
+        if data and not self._interrupts:
+            self._pieces.append(data)
+
+    def _do(self, action: Action) -> None:
+        self._join()
+        self._actions.append(action)
+
+    def _join(self) -> None:
+        if self._pieces:
+            self._actions.append(Send(b"".join(self._pieces)))
+            self._pieces.clear()
 
     def _flush(self) -> list[Action]:
+        self._join()
         actions, self._actions = self._actions, []
         return actions
 
 
-def _decode(raw: bytes) -> _Key:
-    """A key from its escape sequence; sequences that are no character stand for no byte."""
-    kitty = _KITTY.fullmatch(raw)
-    if kitty is not None:
-        code, shifted = int(kitty[1]), int(kitty[2] or 0)
-        modifiers = (int(kitty[3] or 1) - 1) & ~_LOCKS
-        released = int(kitty[4] or 1) == _RELEASE
-        if code in _MODIFIER_KEYS:
-            return _Key(raw, None, transparent=True)
-        return _Key(raw, _byte(code, shifted, modifiers), released)
-    other = _OTHER_KEYS.fullmatch(raw)
-    if other is not None:
-        return _Key(raw, _byte(int(other[2]), 0, (int(other[1]) - 1) & ~_LOCKS))
-    return _Key(raw, None)
-
-
-def _byte(code: int, shifted: int, modifiers: int) -> int | None:
-    """The byte of old for a key's code point, the one it has with shift (0: unknown), and modifiers."""
-    if code >= 0x7F or modifiers & ~(_SHIFT | _CTRL):
-        return None
-    if modifiers & _SHIFT:
-        # Without the alternate key we know the layout of none but the most common keyboards.
-        code = shifted or {ord("/"): ord("?"), ord("-"): ord("_")}.get(code, ord(chr(code).upper()))
-    if modifiers & _CTRL:
-        return _control(chr(code)) if code < 0x7F else None
-    return code
+def _not_of(held: list[Key]) -> list[Key]:
+    """What came beside the keys of a prefix: neither they nor their repeats and releases."""
+    ours = {each.code for each in held if each.pressed}
+    return [
+        each for each in held if not each.pressed and (each.code is None or each.code not in ours)
+    ]
