@@ -253,7 +253,8 @@ def unprivileged(act: Callable[[], None]) -> None:
     if child == 0:
         code = 1
         try:
-            linux.drop_privileges()
+            if os.geteuid() == 0:
+                linux.drop_privileges()
             act()
             code = 0
         except BaseException:  # noqa: BLE001  the root of a process
