@@ -51,6 +51,10 @@ class SupervisorSilentError(Exception):
     """The supervisor did not answer DETACH: it hangs, or was stopped. We leave without it."""
 
 
+class LeaveNowError(Exception):
+    """Told to leave while our reader did not read: what it has not taken is lost to it."""
+
+
 class OutputClosedError(Exception):
     """Whoever read our output has gone (EPIPE)."""
 
@@ -111,6 +115,12 @@ class View:
 
     def run(self, hello: Hello, greeting: bytes) -> Outcome:
         """Raises `ChannelLostError`, `MoatError` for a failed start, `OutputClosedError`."""
+        try:
+            return self._run(hello, greeting)
+        except LeaveNowError:
+            return Detached("")
+
+    def _run(self, hello: Hello, greeting: bytes) -> Outcome:
         with _Signals(self._interrupt_write) as signals:
             passed = [STDOUT] if hello.passed else []
             self._channel.greet(greeting, passed)
@@ -226,7 +236,7 @@ class View:
     def _interrupt_write(self, number: int) -> None:
         """A reader of ours that has stopped must not keep a SIGTERM from us."""
         if self._writing and number in (signal.SIGTERM, signal.SIGHUP):
-            raise OutputClosedError
+            raise LeaveNowError
 
     # --- input ---
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import stat
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from moat.engines.mounts import SymbolicLinkError, open_beneath, open_folder
 from moat.engines.workspace import trusted, workspace_folder
+from moat.runs.emptying import empty
 
 if TYPE_CHECKING:
     from moat.paths import RunFolder
@@ -53,7 +53,8 @@ def _remove(root: Path, path: PurePosixPath) -> bool:
         with open_folder(root) as opened, open_beneath(opened, path.parent) as parent:
             mode = os.stat(path.name, dir_fd=parent.descriptor, follow_symlinks=False).st_mode
             if stat.S_ISDIR(mode):
-                shutil.rmtree(path.name, dir_fd=parent.descriptor)
+                empty(Path(f"/proc/self/fd/{parent.descriptor}", path.name))
+                os.rmdir(path.name, dir_fd=parent.descriptor)
             else:
                 os.unlink(path.name, dir_fd=parent.descriptor)
     except (FileNotFoundError, NotADirectoryError, SymbolicLinkError):

@@ -323,18 +323,34 @@ def _open(path: Path) -> sqlite3.Connection:
         finally:
             os.umask(mask)
         try:
-            (version,) = db.execute("PRAGMA user_version").fetchone()
+            version = _version(db)
+            if version is None:
+                # A file system that is read-only: SQLite can't make its lock files there, and
+                # needs none, for nobody writes.
+                db.close()
+                db = sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)
+                version = _version(db)
             if version == 0:
                 # SQLite does not wait while two switch to WAL: one of them fails at once.
                 with lock.locked(path.with_suffix(".lock")):
                     _make_schema(db)
-            elif version > SCHEMA_VERSION:
+            elif version is not None and version > SCHEMA_VERSION:
                 raise StoreError(f"the index {path} was written by a newer moat", "Update moat")
             db.execute("PRAGMA synchronous = NORMAL")
         except BaseException:
             db.close()
             raise
         return db
+
+
+def _version(db: sqlite3.Connection) -> int | None:
+    """`None` where the file may not even be read in the ordinary way."""
+    try:
+        return int(db.execute("PRAGMA user_version").fetchone()[0])
+    except sqlite3.OperationalError as exc:
+        if exc.sqlite_errorcode == sqlite3.SQLITE_CANTOPEN:
+            return None
+        raise
 
 
 def _make_schema(db: sqlite3.Connection) -> None:

@@ -105,11 +105,11 @@ class API:
             answer = await route(request.query, json.loads(body) if body else {})
         except MoatError as error:
             return _failed(409, error.summary, error.hint, error.code)
-        except (ValueError, KeyError, TypeError) as exc:
+        except (ValueError, KeyError, TypeError, RecursionError) as exc:
             return _failed(400, f"{request.method} {request.path}: bad request: {exc!r}")
         if isinstance(answer, str):
             return http.encode_response(200, answer.encode(), "text/plain; charset=utf-8")
-        return http.encode_response(200, json.dumps(answer, ensure_ascii=False).encode())
+        return http.encode_response(200, json.dumps(answer).encode())
 
     # --- asking ---
 

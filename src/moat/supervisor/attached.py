@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import socket
+import struct
 import termios
 from typing import TYPE_CHECKING, Any, Final
 
@@ -98,7 +99,7 @@ class AttachedClient:
         try:
             for kind, payload in self._frames.feed(data):
                 self._handle(kind, payload, fds)
-        except (frames.FrameError, ValueError) as exc:
+        except (ValueError, IndexError, RecursionError, struct.error) as exc:
             log.warning("a client spoke nonsense: %s", exc)
             self._vanished()
         finally:

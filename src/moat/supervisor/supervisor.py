@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 # After the end we wait this long for the one who started the run, if nobody has come yet: a command
 # may be over before its `moat run` has asked for anything. (Who comes later reads the store.)
 LINGER_S: Final = 2.0
+# Of a start that failed the store keeps nothing: only we can say why, however slow the machine is.
+FAILURE_LINGER_S: Final = 30.0
 
 
 class Supervisor:
@@ -317,7 +319,8 @@ class Supervisor:
         if self.audience.came:
             self.over.set()
         else:
-            self.loop.call_later(LINGER_S, self.over.set)
+            patience = FAILURE_LINGER_S if self.removes_itself else LINGER_S
+            self.loop.call_later(patience, self.over.set)
 
     def leave(self) -> None:
         """Lets go of everything; a run that lives goes on without us."""
