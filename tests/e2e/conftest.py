@@ -195,6 +195,9 @@ class Terminal:
         """The terminal's settings, as `stty` shows them."""
         return termios.tcgetattr(self._tty)
 
+    def set_termios(self, settings: list[Any]) -> None:
+        termios.tcsetattr(self._tty, termios.TCSANOW, settings)
+
     # --- waiting ---
 
     def expect(self, pattern: bytes, timeout: float = TIMEOUT_S) -> re.Match[bytes]:
