@@ -96,6 +96,37 @@ def test_its_size_is_the_windows(pty: tuple[int, int]) -> None:
         assert terminal.size() == TerminalSize(132, 50)
 
 
+def test_its_size_while_output_goes_elsewhere(pty: tuple[int, int]) -> None:
+    """`moat attach > file` at a terminal: the keyboard's terminal has the size."""
+    fcntl.ioctl(pty[1], termios.TIOCSWINSZ, struct.pack("HHHH", 50, 132, 0, 0))
+    reader, writer = os.pipe()
+    assert LocalTerminal(pty[1], writer).size() == TerminalSize(132, 50)
+    os.close(reader)
+    os.close(writer)
+
+
+def test_it_is_given_back_once(pty: tuple[int, int]) -> None:
+    """What somebody sets after that stays, whatever way out is taken then."""
+    with LocalTerminal(pty[1], pty[1]) as terminal:
+        terminal.take(raw=True)
+        terminal.restore()
+        changed = termios.tcgetattr(pty[1])
+        changed[3] &= ~termios.ECHO
+        termios.tcsetattr(pty[1], termios.TCSANOW, changed)
+        terminal.restore()
+    assert termios.tcgetattr(pty[1]) == changed
+
+
+def test_a_closed_window_is_no_error_on_the_way_out() -> None:
+    """Case 19: SIGHUP says that nobody is there to be given anything."""
+    master, slave = os.openpty()
+    with LocalTerminal(slave, slave) as terminal:
+        terminal.take(raw=True)
+        os.close(master)
+        assert terminal.size() == TerminalSize()
+    os.close(slave)
+
+
 def test_a_pipe_is_no_terminal() -> None:
     """It is refused before anything is done to it."""
     reader, writer = os.pipe()

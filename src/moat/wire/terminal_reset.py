@@ -2,6 +2,9 @@
 
 Written by whoever paints, and by the client when its painter has died. Each sequence is harmless on
 a terminal that does not know it, and where the mode was off.
+
+Left alone is what users set in their terminals, and whose state before nobody knows: wheel and
+modifier keys (1007, 1035, 1036, 1039), widths of graphemes (2027), backspace (67).
 """
 
 from __future__ import annotations
@@ -12,13 +15,16 @@ from typing import Final
 # that keep string sequences open over CAN.
 CANCEL: Final = b"\x18\x1b\\"
 
-# The kitty keyboard stack is per screen and holds no more entries than terminals allow (kitty: 8).
+# kitty's keyboard protocol: a pop of more than there is empties the stack, of which each screen has
+# its own, and turns all off. No terminal keeps so many (kitty: 8).
 _POP_KEYBOARD: Final = b"\x1b[<99u"
 
 _PRIVATE_MODES: Final = (
     1,  # application cursor keys
+    4,  # smooth scrolling
     5,  # reverse video
     9,  # mouse: X10 reports
+    45,  # reverse wrap
     66,  # application keypad
     1000,  # mouse: clicks
     1001,  # mouse: highlight tracking
@@ -29,34 +35,51 @@ _PRIVATE_MODES: Final = (
     1006,  # mouse: SGR coordinates
     1015,  # mouse: urxvt coordinates
     1016,  # mouse: pixel coordinates
+    1045,  # extended reverse wrap
     2004,  # bracketed paste
     2026,  # synchronised output
     2031,  # reports of colour scheme changes
     2048,  # reports of size changes
+    5522,  # paste events
 )
+# The palette and special colours; text, background, cursor, pointer and selection.
+_COLORS: Final = (104, 105, 110, 111, 112, 113, 114, 117, 119)
+
+# Left and right margins, origin mode, top and bottom margins.
+_NO_MARGINS: Final = b"\x1b[?69l\x1b[?6l\x1b[r"
 
 
 def reset_sequence(*, alternate: bool) -> bytes:
-    """`alternate`: whether the terminal is in its alternate screen, which is left then.
+    """`alternate`: the terminal is, or may be, in its alternate screen, which is left then.
 
-    It is not left otherwise: `CSI ? 1049 l` in the primary screen moves the cursor to wherever it
-    was saved last.
+    With it the cursor ends up where the primary screen had it. Without it the cursor is at home, and
+    whoever painted says where it goes: origin mode can't be turned off in its place, for the saved
+    cursor (DECSC) brings it back.
     """
     return b"".join(
         (
             _POP_KEYBOARD,
-            b"\x1b[?1049l" + _POP_KEYBOARD if alternate else b"",
+            _leave_alternate() if alternate else _NO_MARGINS,
             b"".join(b"\x1b[?%dl" % mode for mode in _PRIVATE_MODES),
             b"\x1b[=0u\x1b[>4;0m",  # kitty's key reports, xterm's modifyOtherKeys
-            # Palette, foreground, background and cursor colour: the user's.
-            b"\x1b]104\x1b\\\x1b]110\x1b\\\x1b]111\x1b\\\x1b]112\x1b\\",
+            b"".join(b"\x1b]%d\x1b\\" % color for color in _COLORS),
+            b"\x1b]22;\x1b\\",  # shape of the pointer
             b"\x1b>",  # numeric keypad
             b"\x1b[4l\x1b[20l",  # insert mode, newline mode
-            # Margins and origin mode move the cursor: it is saved around them.
-            b"\x1b7\x1b[?69l\x1b[?6l\x1b[r\x1b8",
+            b"\x1b[?5W",  # tab stops, every 8 columns
             b"\x1b[?7h\x1b[?25h",  # automatic wrap, cursor shown
             b"\x1b[0 q",  # cursor shape: the user's
             b"\x1b]8;;\x1b\\",  # no hyperlink open
-            b"\x0f\x1b(B\x1b[m",  # ASCII, plain
+            b'\x1b(B\x1b)B\x1b*B\x1b+B\x0f\x1b[0"q\x1b[m',  # ASCII, unprotected, plain
         )
     )
+
+
+def _leave_alternate() -> bytes:
+    """As a program would that entered it with 1049.
+
+    The saved cursor is one for each screen. So to save it first loses nothing in the alternate
+    screen; and in the primary one, where 1049 restores it nevertheless (xterm), it stays where it is.
+    """
+    # Its older modes after it: some terminals remember each by itself, and none acts on them then.
+    return b"\x1b7" + _NO_MARGINS + b"\x1b8\x1b[?1049l\x1b[?1047l\x1b[?47l" + _POP_KEYBOARD

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
 import termios
 from typing import Any, Final, cast
 
@@ -17,6 +20,8 @@ _INPUT: Final = (
 _LOCAL: Final = (
     termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN
 )  # fmt: skip
+# What a terminal says whose window was closed, or whose line broke.
+_GONE: Final = (errno.EIO, errno.ENXIO, errno.ENODEV)
 
 
 def raw(attributes: Attributes) -> Attributes:
@@ -63,10 +68,44 @@ def decode(given: list[Any]) -> Attributes:
     ]
 
 
+def give_back(fd: int, taken: Attributes, saved: Attributes) -> None:
+    """Restores our own terminal, from wherever we are.
+
+    TCSANOW: to wait until output has drained would be for ever on a terminal that is stopped. Not
+    from the background over what another has set since: a shell took the terminal then, and
+    restores itself what it lent. A terminal that was hung up needs nothing any more.
+    """
+    # Else the kernel stops whoever changes a terminal from the background.
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
+    try:
+        if _is_ours(fd) or termios.tcgetattr(fd) == taken:
+            termios.tcsetattr(fd, termios.TCSANOW, saved)
+    except termios.error as exc:
+        if exc.args[0] not in _GONE:
+            raise
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def _is_ours(fd: int) -> bool:
+    """Whether we are in the foreground; also where the terminal does not control jobs of ours."""
+    try:
+        return os.tcgetpgrp(fd) == os.getpgrp()
+    except OSError:
+        return True
+
+
 def restore_if_still_raw(fd: int, raw_attributes: Attributes, saved: Attributes) -> None:
-    """Gives a dead client's terminal back, unless a shell has taken it and set it up already."""
-    if termios.tcgetattr(fd) == raw_attributes:
-        termios.tcsetattr(fd, termios.TCSANOW, saved)
+    """Gives a dead client's terminal back, unless a shell has taken it and set it up already.
+
+    For a process that the terminal does not control. Raises `OSError`, where the terminal is gone or
+    `saved` is nonsense, too.
+    """
+    try:
+        if termios.tcgetattr(fd) == raw_attributes:
+            termios.tcsetattr(fd, termios.TCSANOW, saved)
+    except (termios.error, TypeError, OverflowError) as exc:
+        raise OSError(*exc.args) from exc
 
 
 def _copy(attributes: Attributes) -> Attributes:
