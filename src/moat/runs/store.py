@@ -316,12 +316,11 @@ def _own_folder(home: Path) -> None:
 
 def _open(path: Path) -> sqlite3.Connection:
     with _reported(f"the index {path}"):
+        if not path.exists():
+            # SQLite gives its files beside it the same mode.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         # Autocommit: each statement is a transaction of its own.
-        mask = os.umask(0o177)
-        try:
-            db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-        finally:
-            os.umask(mask)
+        db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         try:
             version = _version(db)
             if version is None:

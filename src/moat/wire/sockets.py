@@ -40,12 +40,10 @@ def listen(
     sock = socket.socket(socket.AF_UNIX, kind)
     try:
         with _address(folder, name) as address:
-            # The folder is 0700 already; the mask closes the moment between bind and chmod.
-            mask = os.umask(0o177)
-            try:
-                sock.bind(address)
-            finally:
-                os.umask(mask)
+            # Linux gives the name the mode of the socket (unix(7) is silent). A umask would do, too,
+            # but it is the whole process's, and others may be making files.
+            os.fchmod(sock.fileno(), 0o600)
+            sock.bind(address)
         sock.listen(backlog)
     except BaseException:
         sock.close()
