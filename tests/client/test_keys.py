@@ -187,6 +187,27 @@ def test_a_paste_in_pieces(size: int) -> None:
     assert typed(*reads) == [Send(data[:-2]), Detach()]
 
 
+@pytest.mark.parametrize("cut", range(1, 6))
+def test_a_paste_over_a_slow_line(cut: int) -> None:
+    """Case 8: a bracket that stops half way and then goes on is one, and what was held is sent."""
+    machine = KeyMachine(CTRL_SLASH)
+    got: list[Action] = []
+    for read in (
+        PASTE_BEGINS[:cut], PASTE_BEGINS[cut:] + P + b"d" + PASTE_ENDS[:cut], PASTE_ENDS[cut:],
+    ):  # fmt: skip
+        got += machine.feed(read) + machine.timeout()
+    assert joined(got) == [Send(PASTE_BEGINS + P + b"d" + PASTE_ENDS)]
+    assert machine.feed(P + b"d") == [Detach()]
+
+
+@pytest.mark.parametrize("rest", [P + b"d", b"0" + P + b"d", b"0x" + P + b"d"])
+def test_what_only_looked_like_a_paste(rest: bytes) -> None:
+    """Half a bracket and then something else: the keys behind it work."""
+    machine = KeyMachine(CTRL_SLASH)
+    got = [*machine.feed(b"\x1b[20"), *machine.timeout(), *machine.feed(rest)]
+    assert joined(got) == [Send(b"\x1b[20" + rest[:-2]), Detach()]
+
+
 def test_a_prefix_before_a_paste() -> None:
     """The prefix is no part of it, and its second key never came: it is the program's."""
     paste = PASTE_BEGINS + b"d" + PASTE_ENDS
@@ -195,12 +216,10 @@ def test_a_prefix_before_a_paste() -> None:
 
 
 def test_a_pasted_end_that_does_not_come() -> None:
-    """What may be a bracket is held back no longer than a key would be, and the paste goes on."""
+    """What may be a bracket and is none is the program's, and the paste goes on."""
     machine = KeyMachine(CTRL_SLASH)
-    assert machine.feed(PASTE_BEGINS + b"a\x1b[20") == [Send(PASTE_BEGINS + b"a")]
-    assert machine.pending
-    assert machine.patience == ESCAPE_TIMEOUT_S
-    assert machine.timeout() == [Send(b"\x1b[20")]
+    got = [*machine.feed(PASTE_BEGINS + b"a\x1b[20"), *machine.timeout()]
+    assert sent(got) == PASTE_BEGINS + b"a\x1b[20"
     assert machine.feed(P + b"d" + PASTE_ENDS) == [Send(P + b"d" + PASTE_ENDS)]
     assert machine.feed(P + b"d") == [Detach()]
 
@@ -259,9 +278,10 @@ def test_capital_d_is_another_key() -> None:
 
 
 def test_releases_and_modifiers_come_between() -> None:
-    """Case 9: Ctrl goes down, slash, both go up, d: still a detach."""
-    keys = b"\x1b[57442;5u" + KITTY_P + b"\x1b[47;5:3u" + b"\x1b[57442;1:3u" + b"\x1b[100u"
-    assert typed(keys) == [Send(b"\x1b[57442;5u"), Detach()]
+    """Case 9: Ctrl goes down, slash, both go up, d: a detach; the program saw Ctrl alone."""
+    ctrl, ctrl_up = b"\x1b[57442;5u", b"\x1b[57442;1:3u"
+    keys = ctrl + KITTY_P + b"\x1b[47;5:3u" + ctrl_up + b"\x1b[100u"
+    assert typed(keys) == [Send(ctrl + ctrl_up), Detach()]
 
 
 def test_a_program_hears_of_no_release_without_its_press() -> None:
@@ -374,6 +394,23 @@ def test_bytes_are_never_made_up(reads: list[tuple[bytes, bool]], prefix: bytes)
     assert all(byte in rest for byte in sent(actions))
 
 
+@given(reads=st.lists(st.tuples(TYPED, st.booleans()), max_size=8), prefix=PREFIXES)
+def test_any_reads_between_pauses_are_the_same(
+    reads: list[tuple[bytes, bool]], prefix: bytes
+) -> None:
+    """Whole and byte by byte, where pauses come at the same places."""
+    results: list[list[Action]] = []
+    for size in (1, 1000):
+        machine = KeyMachine(EscapeKeys(prefix) if prefix else None)
+        actions: list[Action] = []
+        for data, pause in reads:
+            for start in range(0, len(data), size):
+                actions += machine.feed(data[start : start + size])
+            actions += machine.timeout() if pause else []
+        results.append(joined(actions + machine.end()))
+    assert results[0] == results[1]
+
+
 @given(data=TYPED)
 def test_without_a_prefix_in_it_nothing_is_lost(data: bytes) -> None:
     """Where no action was taken and no literal prefix typed, every byte has arrived."""
@@ -408,7 +445,7 @@ def test_ctrl_c_is_the_programs_otherwise() -> None:
         ("ctrl-_", b"\x1f"),
         ("Ctrl-P,Ctrl-Q", b"\x10\x11"),
         ("ctrl-p, ctrl-q", b"\x10\x11"),
-        ("c-a", b"\x01"),
+        ("ctrl-a", b"\x01"),
         ("ctrl-space", b"\x00"),
         ("ctrl-@", b"\x00"),
         ("ctrl-]", b"\x1d"),
@@ -436,5 +473,5 @@ def test_what_is_no_prefix(text: str) -> None:
     """Case 11: a usage error that shows what can be written; Escape begins every other key."""
     with pytest.raises(UsageError) as caught:
         parse_escape_keys(text)
-    assert "is not a key" in caught.value.summary
+    assert "in escape keys" in caught.value.summary
     assert "ctrl-" in caught.value.hint

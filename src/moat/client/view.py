@@ -11,10 +11,11 @@ import selectors
 import signal
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from moat.client import keys
 from moat.client.interrupts import Interrupts, Verdict
+from moat.client.signals import Signals
 from moat.errors import MoatError
 from moat.wire import frames, messages
 from moat.wire.frames import FrameType
@@ -121,7 +122,7 @@ class View:
             return Detached("")
 
     def _run(self, hello: Hello, greeting: bytes) -> Outcome:
-        with _Signals(self._interrupt_write) as signals:
+        with Signals(self._interrupt_write) as signals:
             passed = [STDOUT] if hello.passed else []
             self._channel.greet(greeting, passed)
             self._selector.register(self._channel.sock, selectors.EVENT_READ)
@@ -132,7 +133,7 @@ class View:
                 if outcome is not None:
                     return outcome
 
-    def _turn(self, signals: _Signals) -> Outcome | None:
+    def _turn(self, signals: Signals) -> Outcome | None:
         wanted = selectors.EVENT_READ
         if self._channel.wants_to_write:
             wanted |= selectors.EVENT_WRITE
@@ -371,40 +372,3 @@ def _raise_failure(failure: Failure) -> NoReturn:
     error = MoatError(failure.summary, failure.hint)
     error.code = failure.code
     raise error
-
-
-class _Signals:
-    """The signals that mean something to a viewer, as a readable descriptor."""
-
-    HANDLED: Final = (
-        signal.SIGINT,
-        signal.SIGTERM,
-        signal.SIGHUP,
-        signal.SIGWINCH,
-        signal.SIGTSTP,
-    )
-
-    def __init__(self, noticed: Callable[[int], None]) -> None:
-        self._noticed = noticed
-        self._before: dict[int, Any] = {}
-        self.fd = -1
-
-    def __enter__(self) -> Self:
-        self.fd, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        for number in self.HANDLED:
-            self._before[number] = signal.signal(number, lambda got, _frame: self._noticed(got))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(self._wakeup)
-        os.close(self.fd)
-        os.close(self._write)
-
-    def arrived(self) -> bytes:
-        try:
-            return os.read(self.fd, 4096)
-        except BlockingIOError:
-            return b""

@@ -144,7 +144,7 @@ class AttachedClient:
         if fds and self._hello.passed and self._hello.terminal:
             try:
                 self._terminal = PassedTerminal(fds[0])
-            except OSError as exc:
+            except (OSError, termios.error) as exc:
                 log.info("painting over frames: %s", exc)
         self._supervisor.when_ready(self._hello.session, self._begin)
 
