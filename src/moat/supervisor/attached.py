@@ -50,8 +50,8 @@ class PassedTerminal:
 
     def give_back(self, saved: list[Any], last_words: bytes) -> None:
         """For a client that died: modes off, echo on, unless somebody has taken it over already."""
+        _write_now(self.fd, last_words)
         try:
-            os.write(self.fd, last_words)
             tty.restore_if_still_raw(self.fd, self._raw, saved)
         except OSError as exc:
             log.info("terminal not given back: %s", exc)  # closed with its window
