@@ -46,3 +46,17 @@ def test_resets_come_before_sets() -> None:
     assert told.index(b"\x1b[?1003l") < told.index(b"\x1b[?1000h")
     assert b"\x1b[?4h" in told
     assert b"\x1b[?1007l" in told
+
+
+def test_what_was_told_as_changed_is_taken_back() -> None:
+    """A terminal that got both is as it was; of a program that changed nothing, nothing is."""
+    terminal, viewers = ghostty.start(20, 4), ghostty.start(20, 4)
+    assert modes.undone(terminal) == b""
+    before = modes.named(viewers)
+    changed = {n for n, (_, telling) in modes.DEC.items() if telling is Telling.CHANGED}
+    for number in changed:
+        terminal.write(b"\x1b[?%d%b" % (number, b"l" if terminal.mode(number) else b"h"))
+    viewers.write(modes.restored(terminal))
+    assert modes.named(viewers) != before
+    viewers.write(modes.undone(terminal))
+    assert modes.named(viewers) == before

@@ -116,6 +116,23 @@ def restored(terminal: Terminal) -> bytes:
     ) + (b"\x1b=" if terminal.mode(APPLICATION_KEYPAD) else b"\x1b>")
 
 
+def undone(terminal: Terminal) -> bytes:
+    """The sequences that take back what viewers were told only because the program changed it.
+
+    The other modes are reset in any case when a terminal is given back. These are not: where the
+    program left them alone they are as the user wants them.
+    """
+    changed = {
+        number: number in _ON_AT_FIRST
+        for number, (_, telling) in DEC.items()
+        if (telling is Telling.CHANGED or number == GRAPHEME_CLUSTERS)
+        and terminal.mode(number) is not (number in _ON_AT_FIRST)
+    }
+    return b"".join(
+        b"\x1b[?%d%b" % (number, b"h" if was_on else b"l") for number, was_on in changed.items()
+    )
+
+
 def _told(
     table: dict[int, tuple[str, Telling]], values: dict[int, bool], on_at_first: frozenset[int]
 ) -> list[int]:

@@ -194,6 +194,10 @@ class Screen:
             title=self.title.encode(),
         )
 
+    def undo_modes(self) -> bytes:
+        """The bytes that take back the modes that no general reset of a terminal may touch."""
+        return modes.undone(self._terminal)
+
     def rows_vt(self, first: int, columns: int, rows: int) -> list[bytes]:
         """Rows from `first` on, cut to a viewer of another size.
 

@@ -296,11 +296,13 @@ class AttachedClient:
 
     def _last_words(self) -> bytes:
         """Turns off what the program has turned on, and moves below what it has shown."""
-        if not isinstance(self._viewer, TerminalViewer) or self.session is None:
+        screen = None if self.session is None else self.session.screen
+        if not isinstance(self._viewer, TerminalViewer) or screen is None:
             return b""
         rows = min(self._viewer.size.rows, self._viewer.last_row + 1)
         below = b"" if self._viewer.alternate else b"\x1b[%d;1H\r\n" % rows
-        return reset_sequence(alternate=self._viewer.alternate) + below + _POP_TITLE
+        reset = reset_sequence(alternate=self._viewer.alternate) + screen.undo_modes()
+        return reset + below + _POP_TITLE
 
     def _give_terminal_back(self) -> None:
         """While the client lives it restores the line discipline itself."""
