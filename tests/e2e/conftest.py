@@ -232,10 +232,12 @@ class Terminal:
     def wait(self, timeout: float = TIMEOUT_S) -> int:
         """Until the program ends: its exit code, or -n for signal n. All output is read before."""
         code = int(self._reported(rb"ended (-?\d+)\n", timeout)[1])
-        # The kernel hands on what was written in its own time: what we write comes last.
+        # The kernel hands on what was written in its own time: what we write comes after it. (A
+        # supervisor may still give the terminal back.)
         os.write(self._tty, END_OF_OUTPUT)
-        self.until(lambda: self.output.endswith(END_OF_OUTPUT), "the last of the output")
-        del self.output[-len(END_OF_OUTPUT) :]
+        self.until(lambda: END_OF_OUTPUT in self.output, "the last of the output")
+        start = self.output.find(END_OF_OUTPUT)
+        del self.output[start : start + len(END_OF_OUTPUT)]
         return code
 
     def wait_stopped(self, timeout: float = TIMEOUT_S) -> int:
