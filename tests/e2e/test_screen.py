@@ -94,6 +94,27 @@ def test_as_if_it_had_never_left(moat: Any, terminal: Any, program: str) -> None
     assert_same(moat, window, stayed)
 
 
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_windows_that_become_as_large(moat: Any, terminal: Any, program: str) -> None:
+    """Case 13: one that looked on in another size, and one that made all others change theirs."""
+    command, ready, keys = PROGRAMS[program]
+    (moat.workspace / "code.py").write_text(CURSES)
+    stayed = terminal("run", "-i", "-n", "x", "-e", "TERM=xterm-256color", "--", *command)
+    stayed.shows(ready)
+    small, large = terminal("attach", "x", size=(50, 12)), terminal("attach", "x", size=(133, 41))
+    large.shows(ready)
+    stayed.send(keys[0])
+    for window in (small, large):
+        window.resize(80, 24)
+        assert_same(moat, window, stayed)
+    large.resize(120, 30)
+    large.send(keys[1])
+    moat.ok("wait", "--idle", "0.3", "x")
+    large.resize(80, 24)
+    assert_same(moat, large, stayed)
+    assert_same(moat, small, stayed)
+
+
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (60, 15)])
 def test_a_program_that_never_draws_again(moat: Any, terminal: Any, size: tuple[int, int]) -> None:
     """Case 14: idle at a prompt and deaf to SIGWINCH: its screen is there at once, in any size."""
@@ -179,7 +200,11 @@ def test_scrollback_is_the_viewers_own(moat: Any, terminal: Any) -> None:
     window = terminal(
         "-c", f"seq -f 'my own %g' 40; exec {moat.command} attach x", command="/bin/bash"
     )
-    window.until(lambda: window.screen.cursor == (2, 23), "the cursor behind the prompt")
+    # The cursor alone would do in the middle of a number, too.
+    window.until(
+        lambda: window.screen.cursor == (2, 23) and window.screen.text().endswith("\n$"),
+        "the cursor behind the prompt",
+    )
     lines = lines_of(window)
     assert lines[:40] == [f"my own {number}" for number in range(1, 41)]
     numbers = [int(line) for line in lines[40:] if line.isdigit()]
