@@ -213,6 +213,41 @@ def test_a_killed_client_whose_terminal_has_another_owner(terminal: Any, full_sc
     assert full_screen.termios() == theirs
 
 
+@pytest.mark.parametrize("way", ["detach", "SIGTERM", "SIGKILL"])
+def test_left_in_a_flood_that_nobody_reads(moat: Any, terminal: Any, way: str) -> None:
+    """A terminal that takes nothing now (Ctrl-S, a slow line) is given back all the same."""
+    before = terminal("version").termios()
+    flood = "printf '\\033[?1049h\\033[?1000h'; exec yes"
+    window = terminal("run", "-i", "-n", "x", "--", "sh", "-c", flood)
+    window.shows("y")
+    moat.ok("wait", "--text", "y", "x")  # meanwhile the terminal is full
+    if way == "detach":
+        window.send(P + b"d")
+    else:
+        window.kill(signal.SIGTERM if way == "SIGTERM" else signal.SIGKILL)
+    begun = time.monotonic()
+    assert window.wait() == (-signal.SIGKILL if way == "SIGKILL" else 0)
+    while window.termios() != before and time.monotonic() - begun < 1:
+        window.linger(0.01)
+    assert window.termios() == before
+    window.until(lambda: not window.screen.alternate)
+    assert not window.screen.modes["mouse_buttons"]
+    assert time.monotonic() - begun < 3
+
+
+def test_an_end_behind_much_output(moat: Any, terminal: Any) -> None:
+    """All of it is shown first, however late the terminal takes it, and then the modes are off."""
+    before = terminal("version").termios()
+    script = "printf '\\033[?1000h'; seq 100000; printf last"
+    window = terminal("run", "-i", "-n", "x", "--", "sh", "-c", script)
+    window.shows("1")
+    moat.ok("wait", "--text", "last", "x")  # meanwhile the terminal is full
+    assert window.wait() == 0
+    assert window.termios() == before
+    assert not window.screen.modes["mouse_buttons"]
+    assert "99999\n100000\nlast" in window.screen.text()
+
+
 @pytest.mark.parametrize("number", range(REPEAT))
 def test_the_first_frame_has_the_real_size(terminal: Any, number: int) -> None:
     """Case 21: `stty size` of a command that asks at once, in windows of many sizes."""

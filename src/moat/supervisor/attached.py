@@ -50,11 +50,27 @@ class PassedTerminal:
 
     def give_back(self, saved: list[Any], last_words: bytes) -> None:
         """For a client that died: modes off, echo on, unless somebody has taken it over already."""
-        _write_now(self.fd, last_words)
+        self.say(last_words)
         try:
             tty.restore_if_still_raw(self.fd, self._raw, saved)
         except OSError as exc:
             log.info("terminal not given back: %s", exc)  # closed with its window
+
+    def say(self, data: bytes) -> None:
+        """Last words. Where the terminal is full, what it has not shown yet gives way to them."""
+        try:
+            if self.write(data) < len(data):
+                termios.tcflush(self.fd, termios.TCOFLUSH)
+                self.write(data)
+        except (OSError, termios.error) as exc:
+            log.info("terminal not reset: %s", exc)
+
+    def write(self, data: bytes) -> int:
+        """As much as goes now: in a flood, or where nobody reads, perhaps nothing."""
+        try:
+            return os.write(self.fd, data)
+        except BlockingIOError:
+            return 0
 
     def close(self) -> None:
         os.close(self.fd)
@@ -268,7 +284,7 @@ class AttachedClient:
 
     def dismiss(self, reason: str) -> None:
         """Detaches the viewer; the run goes on."""
-        self._give_terminal_back()
+        self._give_terminal_back(shown=False)
         self._last(FrameType.DETACHED, reason.encode())
 
     def _finish(self) -> None:
@@ -285,7 +301,7 @@ class AttachedClient:
                 return
         elif self._paint is not None and self._paint.queued:
             return
-        self._give_terminal_back()
+        self._give_terminal_back(shown=True)
         self._last(FrameType.EXITED, messages.pack(self._ending))
 
     def _last(self, kind: FrameType, payload: bytes) -> None:
@@ -304,19 +320,34 @@ class AttachedClient:
         reset = reset_sequence(alternate=self._viewer.alternate) + screen.undo_modes()
         return reset + below + _POP_TITLE
 
-    def _give_terminal_back(self) -> None:
-        """While the client lives it restores the line discipline itself."""
+    def _give_terminal_back(self, *, shown: bool) -> None:
+        """`shown`: after all that the program wrote; else at once, and what is queued is dropped.
+
+        While the client lives it restores the line discipline itself.
+        """
         words = self._last_words()
         if isinstance(self._viewer, TerminalViewer):
             self._viewer.close()
         if words:
             if self._terminal is not None and self._paint is not None:
-                # What is still queued is not worth waiting for: the terminal is about to be reset.
                 self._paint.close()
                 self._paint = None
-                _write_now(self._terminal.fd, CANCEL + words)
+                self._say_last(self._terminal, CANCEL + words, shown=shown)
             else:
                 self._send(FrameType.STDOUT, words)
+
+    def _say_last(self, terminal: PassedTerminal, words: bytes, *, shown: bool) -> None:
+        if not shown:
+            terminal.say(words)
+            return
+        try:
+            rest = words[terminal.write(words) :]
+        except OSError as exc:
+            log.info("terminal not reset: %s", exc)  # closed with its window
+            return
+        if rest:
+            # The client can wait until the terminal has room.
+            self._send(FrameType.STDOUT, rest)
 
     def _leave_session(self) -> None:
         if self._viewer is not None and self.session is not None:
@@ -351,14 +382,3 @@ class AttachedClient:
         self._loop.remove_reader(self._sock)
         self._sock.close()
         self._supervisor.audience.remove(self)
-
-
-def _write_now(fd: int, data: bytes) -> None:
-    try:
-        os.write(fd, data)
-    except BlockingIOError:
-        # The terminal is stopped (Ctrl-S) or nobody reads it: the client, which lives, resets it
-        # when it can.
-        log.info("the terminal takes nothing now")
-    except OSError as exc:
-        log.info("terminal not reset: %s", exc)
