@@ -9,10 +9,37 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moat.spec import Limits, Mount, RunId, RunSpec, TerminalSize, codec
+from moat.spec import (
+    Limits,
+    Mount,
+    Network,
+    RunId,
+    RunSpec,
+    TerminalSize,
+    Timeouts,
+    codec,
+)
 
 # With lone surrogates: that is how Python holds a path or an argument that is no UTF-8.
 text = st.text(st.characters(), max_size=15)
+texts = st.lists(text, max_size=3).map(tuple)
+seconds = st.floats(0, 1e6)
+networks = st.builds(
+    Network,
+    policy=st.sampled_from(["permissive", "strict", "ask"]),
+    rules=texts,
+    allow=texts,
+    tcp=texts,
+    passthrough=texts,
+    hosts=st.dictionaries(text, text, max_size=3),
+    private=texts,
+    upstream_ca=text,
+    upstream_proxy=text,
+    no_upstream_proxy=text,
+    capture=st.sampled_from(["none", "headers", "bodies"]),
+    ask_timeout=seconds,
+    timeouts=st.builds(Timeouts, connect=seconds, tls=seconds, header=seconds, idle=seconds),
+)
 specs = st.builds(
     RunSpec,
     id=text.map(RunId),
@@ -35,6 +62,7 @@ specs = st.builds(
         st.none() | st.integers(1),
     ),
     timeout=st.none() | st.floats(0, 1e9),
+    network=networks,
 )
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | text,
@@ -111,7 +139,50 @@ def test_what_is_wrong_is_named(change: dict[str, object], named: str) -> None:
         codec.loads(json.dumps(damaged))
 
 
-@pytest.mark.parametrize("name", [each.name for each in fields(RunSpec)])
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"policy": "open"}, "Network.policy: 'open'"),
+        ({"policy": None}, "Network.policy"),
+        ({"capture": "all"}, "Network.capture: 'all'"),
+        ({"rules": "allow a"}, "Network.rules"),
+        ({"rules": [1]}, "Network.rules: 1 is not a string"),
+        ({"hosts": {"a": 1}}, "Network.hosts: 1 is not a string"),
+        ({"hosts": []}, "Network.hosts"),
+        ({"ask_timeout": True}, "Network.ask_timeout"),
+        ({"timeouts": {"connect": 1}}, "Timeouts lacks"),
+        ({"timeouts": None}, "Network.timeouts"),
+        ({"telepathy": True}, "Network has no field 'telepathy'"),
+    ],
+)
+def test_what_is_wrong_with_a_network_is_named(change: dict[str, object], named: str) -> None:
+    """A policy is read whole or not at all."""
+    spec = RunSpec(id=RunId("a"), name="a", command=("a",), workspace="a", created_at="a")
+    damaged = json.loads(codec.dumps(spec))
+    damaged["network"] |= change
+    with pytest.raises(ValueError, match=named):
+        codec.loads(json.dumps(damaged))
+
+
+@pytest.mark.parametrize("name", [each.name for each in fields(Network)])
+def test_half_a_network_is_none(name: str) -> None:
+    """A policy whose rules are lost must not become one without rules."""
+    spec = RunSpec(id=RunId("a"), name="a", command=("a",), workspace="a", created_at="a")
+    damaged = json.loads(codec.dumps(spec))
+    del damaged["network"][name]
+    with pytest.raises(ValueError, match=f"Network lacks {name}"):
+        codec.loads(json.dumps(damaged))
+
+
+def test_a_run_of_before_there_was_a_network_is_still_read() -> None:
+    """Runs outlive an update of Moat; those have the default, which no one could ask to change."""
+    spec = RunSpec(id=RunId("a"), name="a", command=("a",), workspace="a", created_at="a")
+    earlier = json.loads(codec.dumps(spec))
+    del earlier["network"]
+    assert codec.loads(json.dumps(earlier)) == spec
+
+
+@pytest.mark.parametrize("name", [each.name for each in fields(RunSpec) if each.name != "network"])
 def test_a_field_that_is_missing_is_named(name: str) -> None:
     """Defaults are the configuration's business: what is on disk is complete."""
     spec = RunSpec(id=RunId("a"), name="a", command=("a",), workspace="a", created_at="a")

@@ -5,6 +5,7 @@ needs to start the run or to take it over. Parts below the supervisor take slice
 the user's configuration.
 """
 
+from moat.spec.network import Network, Timeouts
 from moat.spec.run import Limits, Mount, RunId, RunSpec, TerminalSize
 
-__all__ = ["Limits", "Mount", "RunId", "RunSpec", "TerminalSize"]
+__all__ = ["Limits", "Mount", "Network", "RunId", "RunSpec", "TerminalSize", "Timeouts"]

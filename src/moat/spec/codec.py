@@ -10,9 +10,14 @@ import json
 from dataclasses import asdict, fields
 from typing import Any, Final, TypeVar, cast, get_args
 
+from moat.spec.network import Capture, Network, PolicyMode, Timeouts
 from moat.spec.run import Limits, Mount, MountMode, RunId, RunSpec, TerminalSize
 
 VERSION: Final = 1
+
+# Runs that began before there was a network have no such field and are still read: for them it is the
+# default. Fields that come later belong here, too, where a default is what older runs live by.
+_MAY_LACK: Final = frozenset({"network"})
 
 # What JSON holds for a field, by its annotation. `bool` is an `int` to Python, but not here.
 _KINDS: Final[dict[str, tuple[type, ...]]] = {
@@ -29,9 +34,13 @@ _KINDS: Final[dict[str, tuple[type, ...]]] = {
     "Mapping[str, str]": (dict,),
     "Limits": (dict,),
     "TerminalSize": (dict,),
+    "Network": (dict,),
+    "PolicyMode": (str,),
+    "Capture": (str,),
+    "Timeouts": (dict,),
 }
 
-Part = TypeVar("Part", RunSpec, Mount, Limits, TerminalSize)
+Part = TypeVar("Part", RunSpec, Mount, Limits, TerminalSize, Network, Timeouts)
 
 
 def dumps(spec: RunSpec) -> str:
@@ -49,24 +58,42 @@ def loads(text: str) -> RunSpec:
     version = given.pop("version", None)
     if version != VERSION:
         raise ValueError(f"version {version!r} is not {VERSION}")
-    complete = _checked(RunSpec, given)
+    complete = _checked(RunSpec, given, may_lack=_MAY_LACK)
     read: dict[str, Any] = complete | {
         "id": RunId(complete["id"]),
-        "command": _texts(complete, "command"),
-        "exclude": _texts(complete, "exclude"),
-        "env": dict(zip(complete["env"], _texts(complete, "env"), strict=True)),
+        "command": _texts(RunSpec, complete, "command"),
+        "exclude": _texts(RunSpec, complete, "exclude"),
+        "env": _map(RunSpec, complete, "env"),
         "mounts": tuple(_mount(each) for each in complete["mounts"]),
         "limits": _part(Limits, complete["limits"]),
         "size": _part(TerminalSize, complete["size"]),
+        "network": _network(complete["network"]) if "network" in complete else Network(),
     }
     return RunSpec(**read)
 
 
 def _mount(value: object) -> Mount:
     mount = _part(Mount, value)
-    if mount.mode not in get_args(MountMode):
-        raise ValueError(f"Mount.mode: {mount.mode!r} is no {MountMode}")
+    _one_of(MountMode, mount.mode, "Mount.mode")
     return mount
+
+
+def _network(value: object) -> Network:
+    complete = _checked(Network, _object(value, "Network"))
+    _one_of(PolicyMode, complete["policy"], "Network.policy")
+    _one_of(Capture, complete["capture"], "Network.capture")
+    lists = ("rules", "allow", "tcp", "passthrough", "private")
+    read: dict[str, Any] = complete | {
+        **{name: _texts(Network, complete, name) for name in lists},
+        "hosts": _map(Network, complete, "hosts"),
+        "timeouts": _part(Timeouts, complete["timeouts"]),
+    }
+    return Network(**read)
+
+
+def _one_of(literal: object, value: object, where: str) -> None:
+    if value not in get_args(literal):
+        raise ValueError(f"{where}: {value!r} is no {literal}")
 
 
 def _part(kind: type[Part], value: object) -> Part:
@@ -79,13 +106,17 @@ def _object(value: object, what: str) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
-def _checked(kind: type[Part], given: dict[str, Any]) -> dict[str, Any]:
+def _checked(
+    kind: type[Part], given: dict[str, Any], *, may_lack: frozenset[str] = frozenset()
+) -> dict[str, Any]:
     """The fields, all of them, each of its kind."""
     known = {each.name: str(each.type) for each in fields(kind)}
     for name in given.keys() - known.keys():
         raise ValueError(f"{kind.__name__} has no field {name!r}")
     for name, annotation in known.items():
         if name not in given:
+            if name in may_lack:
+                continue
             raise ValueError(f"{kind.__name__} lacks {name}")
         accepted = _KINDS[annotation]
         value = given[name]
@@ -94,11 +125,15 @@ def _checked(kind: type[Part], given: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _texts(complete: dict[str, Any], name: str) -> tuple[str, ...]:
+def _texts(kind: type[Part], complete: dict[str, Any], name: str) -> tuple[str, ...]:
     """The strings of a list, or of a map's values."""
     value: list[Any] | dict[str, Any] = complete[name]
     texts = tuple(value.values() if isinstance(value, dict) else value)
     for each in texts:
         if not isinstance(each, str):
-            raise ValueError(f"RunSpec.{name}: {each!r} is not a string")  # noqa: TRY004  as above
+            raise ValueError(f"{kind.__name__}.{name}: {each!r} is not a string")  # noqa: TRY004  as above
     return texts
+
+
+def _map(kind: type[Part], complete: dict[str, Any], name: str) -> dict[str, str]:
+    return dict(zip(complete[name], _texts(kind, complete, name), strict=True))

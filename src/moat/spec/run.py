@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NewType
 
+from moat.spec.network import Network
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -66,6 +68,7 @@ class RunSpec:
     tty: bool = False
     size: TerminalSize = TerminalSize()
     limits: Limits = Limits()
+    network: Network = field(default_factory=Network)
     engine: str = "bubblewrap"
     keep: bool = False
     timeout: float | None = None
