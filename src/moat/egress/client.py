@@ -1,0 +1,193 @@
+"""The side that answers, in HTTP/1.1: a connection to a server."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, cast
+
+from moat.egress import http1
+from moat.egress.bodies import BodyReader, EndlessReader, body_reader
+from moat.egress.http1 import BadMessageError
+
+if TYPE_CHECKING:
+    from moat.egress.bodies import Payload
+    from moat.egress.entry import Fields
+    from moat.egress.exchange import Destination, Exchange
+    from moat.egress.http1 import RequestHead
+    from moat.egress.upstreams import Upstreams
+
+HIGH_WATER: Final = 256 * 1024
+"""Bytes that wait to be written before the other side is told to stop."""
+_MAX_INFORMATIONAL: Final = 32
+"""Heads below 200 that a server may send for one request."""
+
+
+class HTTP1Client(asyncio.Protocol):
+    """Serves one exchange at a time; between them it waits in its pool."""
+
+    def __init__(self, pool: Upstreams, destination: Destination) -> None:
+        self._pool = pool
+        self.destination = destination
+        self._transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self._exchange: Exchange | None = None
+        self._method = ""
+        self._body: BodyReader | None = None
+        """Of the response; `None` while its head is awaited."""
+        self._head = b""
+        """An unfinished one."""
+        self._informational = 0
+        self._keeps = True
+        self._paused = False
+        self._chunked = False
+        """How the request's body is sent."""
+        self._out: list[bytes | memoryview] = []
+        self.reused = False
+        self.idle_since = 0.0
+
+    # --- asyncio ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(HIGH_WATER)
+
+    def data_received(self, data: bytes) -> None:
+        exchange = self._exchange
+        if exchange is None:
+            self._transport.abort()  # nobody has asked
+            return
+        try:
+            self._read(exchange, data)
+        except BadMessageError as exc:
+            self._keeps = False
+            exchange.failed(502, f"{self.destination.host} sent a malformed response: {exc}")
+        exchange.response_flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._pool.lost(self)
+        exchange, self._exchange = self._exchange, None
+        if exchange is None:
+            return
+        if isinstance(self._body, EndlessReader) and exc is None:
+            exchange.response_end([])
+            return
+        unused = self._body is None and not self._head and not self._informational
+        why = "closed the connection early" if exc is None else f"broke the connection: {exc}"
+        exchange.upstream_lost(f"{self.destination.host} {why}", unused=unused)
+
+    def pause_writing(self) -> None:
+        if self._exchange is not None:
+            self._exchange.upstream_full()
+
+    def resume_writing(self) -> None:
+        if self._exchange is not None:
+            self._exchange.upstream_drained()
+
+    @property
+    def usable(self) -> bool:
+        return self._keeps and not self._transport.is_closing()
+
+    def close(self) -> None:
+        self._transport.abort()
+
+    # --- reading ---
+
+    def _read(self, exchange: Exchange, data: bytes | memoryview) -> None:
+        while data and self._exchange is exchange:
+            if self._body is None:
+                data = self._read_head(exchange, self._head + data)
+                continue
+            payload = self._body.feed(data)
+            if payload:
+                exchange.response_data(payload)
+            if not self._body.done:
+                return
+            data = self._body.rest
+            self._complete(exchange, self._body.trailers, data)
+
+    def _read_head(self, exchange: Exchange, data: bytes) -> bytes:
+        end = http1.head_end(data)
+        if end < 0:
+            self._head = data
+            return b""
+        self._head = b""
+        head = http1.parse_response_head(data[:end], self._method)
+        rest = data[end:]
+        if head.status < 200:
+            self._informational += 1
+            if self._informational > _MAX_INFORMATIONAL:
+                raise BadMessageError("too many informational responses")
+            exchange.response_head(head)
+            return rest
+        self._keeps = self._keeps and head.keep_alive
+        if head.framing == http1.NO_BODY:
+            exchange.response_head(head)
+            self._complete(exchange, [], rest)
+        else:
+            self._body = body_reader(head.framing)
+            exchange.response_head(head)
+        return rest
+
+    def _complete(self, exchange: Exchange, trailers: Fields, rest: bytes | memoryview) -> None:
+        self._body = None
+        self._exchange = None
+        if rest:  # more than was asked for
+            self._keeps = False
+        exchange.response_end(trailers)
+
+    # --- Upstream ---
+
+    def request(self, exchange: Exchange, request: RequestHead, target: str) -> None:
+        self._exchange = exchange
+        self._method = request.method
+        self._informational = 0
+        self._chunked = request.framing == http1.CHUNKED
+        self._out.append(http1.request_bytes(request, target, self.destination.authority))
+
+    def send(self, payload: Payload) -> None:
+        if not self._chunked:
+            self._out += payload
+            return
+        for piece in payload:
+            if piece:
+                self._out += (b"%x\r\n" % len(piece), piece, b"\r\n")
+
+    def end(self, trailers: Fields) -> None:
+        if self._chunked:
+            self._out.append(http1.trailer_bytes(trailers))
+            self._chunked = False
+
+    def flush(self) -> None:
+        out = self._out
+        if out:
+            self._out = []
+            if len(out) == 1:
+                self._transport.write(out[0])
+            else:
+                self._transport.writelines(out)
+
+    def pause(self) -> None:
+        if not self._paused and not self._transport.is_closing():
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._paused and not self._transport.is_closing():
+            self._paused = False
+            self._transport.resume_reading()
+
+    def switch(self) -> None:
+        self._chunked = False
+        self._keeps = False
+        self._body = EndlessReader()
+
+    def release(self) -> None:
+        self.resume()
+        self._pool.released(self)
+
+    def abort(self) -> None:
+        self._exchange = None
+        self._keeps = False
+        if isinstance(self._body, EndlessReader):
+            self._transport.close()  # what was sent still goes out
+        else:
+            self._transport.abort()

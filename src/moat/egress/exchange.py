@@ -1,0 +1,404 @@
+"""One request and its response, between the side that asked and the side that answers.
+
+Pure: no sockets, no clock, no loop. A version of HTTP on either side is a shell around this; it calls
+the methods of `Exchange` for what arrived and implements `Downstream` or `Upstream` for what is to be
+sent. In between lies the only path from the sandbox to the world: decided, recorded, then sent.
+
+    downstream ── request_data, request_end ──▶ Exchange ── send, end ──▶ upstream
+    downstream ◀── respond, send, end ── Exchange ◀── response_head, response_data, response_end ── upstream
+
+Both sides queue what they are told to send; `flush` sends it, once for all that one read brought.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from moat.egress import http1
+from moat.egress.entry import Entry
+from moat.egress.http1 import RequestHead, ResponseHead
+from moat.egress.policy import Decision, Verdict, denial_header
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moat.egress.bodies import Payload
+    from moat.egress.entry import Fields
+    from moat.egress.observers import Observer
+
+
+class Destination:
+    """Where a request goes: what the program dialled, and all that it says agrees with that."""
+
+    __slots__ = ("authority", "host", "key", "port", "scheme")
+
+    def __init__(self, scheme: str, host: str, port: int) -> None:
+        self.scheme = scheme
+        self.host = host
+        """Canonical."""
+        self.port = port
+        shown = f"[{host}]" if ":" in host else host
+        usual = port == (443 if scheme == "https" else 80)
+        self.authority = (shown if usual else f"{shown}:{port}").encode("ascii")
+        """As the Host field has it."""
+        self.key = (scheme, host, port)
+
+
+class Timing(Protocol):
+    """How long it took to reach a server; seconds, negative for what did not take place."""
+
+    dns: float
+    connect: float
+    tls: float
+
+
+class Downstream(Protocol):
+    """The side that asked."""
+
+    protocol: str
+
+    def respond(self, head: ResponseHead) -> None:
+        """A final or an informational head."""
+        ...
+
+    def send(self, payload: Payload) -> None: ...
+    def end(self, trailers: Fields) -> None: ...
+    def flush(self) -> None: ...
+    def abort(self) -> None:
+        """The response can't be completed: make that visible."""
+        ...
+
+    def pause(self) -> None:
+        """Take no more of the request's body."""
+        ...
+
+    def resume(self) -> None: ...
+    def switch(self) -> None:
+        """Both directions are bytes from now on."""
+        ...
+
+
+class Upstream(Protocol):
+    """The side that answers: a connection, or a stream of one."""
+
+    reused: bool
+    """It served a request before, so it may have gone stale."""
+
+    def request(self, exchange: Exchange, request: RequestHead, target: str) -> None: ...
+    def send(self, payload: Payload) -> None: ...
+    def end(self, trailers: Fields) -> None: ...
+    def flush(self) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def switch(self) -> None: ...
+    def release(self) -> None:
+        """The exchange is over: the connection may serve another."""
+        ...
+
+    def abort(self) -> None:
+        """The exchange won't be completed."""
+        ...
+
+
+class Gateway(Protocol):
+    """What an exchange needs of its run."""
+
+    clock: Callable[[], float]
+    """Seconds, monotonic."""
+    now: Callable[[], float]
+    """Seconds since the epoch."""
+
+    def problem(self) -> str:
+        """Why nothing may pass at all; empty where it may."""
+        ...
+
+    def decide(self, method: str, host: str, port: int, path: str) -> Decision: ...
+    def ask(self, exchange: Exchange) -> None:
+        """`exchange.decided` follows."""
+        ...
+
+    def connect(self, exchange: Exchange, *, fresh: bool) -> None:
+        """`exchange.connected` or `exchange.failed` follows, perhaps at once."""
+        ...
+
+    def observer(self, exchange: Exchange) -> Observer | None:
+        """Of the few exchanges of which more is kept than their line of the record."""
+        ...
+
+    def put(self, entry: Entry) -> None: ...
+
+
+_IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
+
+
+class Exchange:
+    __slots__ = (
+        "_begun",
+        "_early",
+        "_gateway",
+        "_observer",
+        "_over",
+        "_request_done",
+        "_retried",
+        "_upstream",
+        "answered",
+        "destination",
+        "downstream",
+        "entry",
+        "request",
+        "target",
+    )
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        downstream: Downstream,
+        request: RequestHead,
+        destination: Destination,
+        target: str,
+    ) -> None:
+        self._gateway = gateway
+        self.downstream = downstream
+        self.request = request
+        self.destination = destination
+        self.target = target
+        """In origin-form, or `*`."""
+        self._upstream: Upstream | None = None
+        self._request_done = request.framing == http1.NO_BODY
+        self._early: Payload = []
+        """What came of the body while there was no connection yet."""
+        self._begun = gateway.clock()
+        self._retried = False
+        self.answered = False
+        """The final head has been sent."""
+        self._over = False
+        entry = self.entry = Entry("request", gateway.now())
+        entry.method = request.method
+        entry.scheme, entry.host, entry.port = destination.key
+        entry.path = target
+        entry.protocol = downstream.protocol
+        self._observer = gateway.observer(self)
+
+    def begin(self) -> None:
+        """Decides, and goes on from there."""
+        problem = self._gateway.problem()
+        if problem:
+            self.failed(503, problem)
+            return
+        _, host, port = self.destination.key
+        decision = self._gateway.decide(self.request.method, host, port, self.target)
+        if decision.verdict is Verdict.ASK:
+            self.entry.rule = decision.rule
+            self._gateway.put(self.entry)
+            self.downstream.pause()
+            self._gateway.ask(self)
+        else:
+            self.decided(decision)
+
+    def decided(self, decision: Decision) -> None:
+        if self._over:
+            return
+        self.entry.rule = decision.rule
+        if decision.verdict is not Verdict.ALLOW:
+            self.deny(decision)
+            return
+        self._gateway.put(self.entry)
+        if not self._request_done:
+            self.downstream.pause()
+        self._gateway.connect(self, fresh=False)
+
+    def connected(self, upstream: Upstream, timing: Timing | None) -> None:
+        """`timing` is `None` where the connection was there already."""
+        if self._over:
+            upstream.release()
+            return
+        if timing is not None:
+            entry = self.entry
+            entry.dns, entry.connect, entry.tls = timing.dns, timing.connect, timing.tls
+        self._upstream = upstream
+        upstream.request(self, self.request, self.target)
+        if self._early:
+            early, self._early = self._early, []
+            upstream.send(early)
+        if self.request.framing != http1.NO_BODY:
+            if self._request_done:
+                upstream.end([])
+            self.downstream.resume()
+        upstream.flush()
+
+    # --- what the side that asked sends ---
+
+    def request_data(self, payload: Payload) -> None:
+        if self._over:
+            return  # answered before it was all sent: the rest goes nowhere
+        for piece in payload:
+            self.entry.sent += len(piece)
+        if self._observer is not None:
+            self._observer.request(payload)
+        if self._upstream is None:
+            self._early += payload
+        else:
+            self._upstream.send(payload)
+
+    def request_end(self, trailers: Fields) -> None:
+        self._request_done = True
+        if self._upstream is not None and not self._over:
+            self._upstream.end(trailers)
+
+    def request_flush(self) -> None:
+        if self._upstream is not None:
+            self._upstream.flush()
+
+    def downstream_lost(self) -> None:
+        """It has gone: there is nobody to answer."""
+        if self._over:
+            return
+        if self.entry.protocol == "websocket":
+            self._finish()
+        else:
+            self._finish("failed", "the client closed the connection")
+        self._let_go()
+
+    def downstream_full(self) -> None:
+        if self._upstream is not None:
+            self._upstream.pause()
+
+    def downstream_drained(self) -> None:
+        if self._upstream is not None:
+            self._upstream.resume()
+
+    # --- what the side that answers sends ---
+
+    def response_head(self, head: ResponseHead) -> None:
+        """A final head, or an informational one."""
+        entry = self.entry
+        if head.status < 200:
+            if head.status == 101:
+                self._switch(head)
+            elif self.request.minor:
+                self.downstream.respond(head)
+            return
+        entry.first_byte = self._gateway.clock() - self._begun
+        entry.status = head.status
+        if self._observer is not None:
+            self._observer.response_head(head)
+        self.answered = True
+        self.downstream.respond(head)
+
+    def response_data(self, payload: Payload) -> None:
+        for piece in payload:
+            self.entry.received += len(piece)
+        if self._observer is not None:
+            self._observer.response(payload)
+        self.downstream.send(payload)
+
+    def response_end(self, trailers: Fields) -> None:
+        upstream = self._upstream
+        self._upstream = None
+        self._finish()
+        if upstream is not None:
+            if self._request_done:
+                upstream.release()
+            else:
+                upstream.abort()
+        self.downstream.end(trailers)
+
+    def response_flush(self) -> None:
+        self.downstream.flush()
+
+    def upstream_lost(self, why: str, *, unused: bool) -> None:
+        """`unused`: it was closed before a byte of the response had come."""
+        upstream = self._upstream
+        self._upstream = None
+        if self._over or upstream is None:
+            return
+        if self.entry.protocol == "websocket":
+            self._finish()
+            self.downstream.end([])
+            self.downstream.flush()
+        elif unused and upstream.reused and self._may_repeat():
+            self._retried = True
+            self._gateway.connect(self, fresh=True)
+        else:
+            self.failed(502, why)
+
+    def upstream_full(self) -> None:
+        self.downstream.pause()
+
+    def upstream_drained(self) -> None:
+        self.downstream.resume()
+
+    # --- answers of our own ---
+
+    def deny(self, decision: Decision, status: int = 403) -> None:
+        """Answers with what is denied, by which rule, and what to change."""
+        self.entry.rule = decision.rule
+        self._finish("denied", decision.reason, status)
+        self._answer(status, decision.reason, [(b"X-Moat-Denied", denial_header(decision))])
+
+    def failed(self, status: int, why: str) -> None:
+        """It could not be carried out, which is nobody's decision."""
+        if self._over:
+            return
+        self._finish("failed", why, status)
+        self._let_go()
+        if self.answered:
+            self.downstream.abort()
+        else:
+            self._answer(status, f"moat: {why}", [])
+
+    def _answer(self, status: int, line: str, fields: Fields) -> None:
+        body = f"{line}\n".encode()
+        head = ResponseHead(
+            status, [(b"Content-Type", b"text/plain; charset=utf-8"), *fields], len(body)
+        )
+        self.answered = True
+        self.downstream.resume()
+        self.downstream.respond(head)
+        if self.request.method != "HEAD":
+            self.downstream.send([body])
+        self.downstream.end([])
+        self.downstream.flush()
+
+    # --- ---
+
+    def _switch(self, head: ResponseHead) -> None:
+        """RFC 9110 7.8: what follows is another protocol, to the same destination."""
+        if self._upstream is None or self.request.upgrade is None or head.upgrade is None:
+            self.failed(502, "the server changed to a protocol that nobody asked for")
+            return
+        self.entry.status = 101
+        self.entry.protocol = "websocket"
+        self.entry.first_byte = self._gateway.clock() - self._begun
+        self._gateway.put(self.entry)
+        self._request_done = False
+        self.answered = True
+        self.downstream.respond(head)
+        self.downstream.switch()
+        self._upstream.switch()
+
+    def _may_repeat(self) -> bool:
+        """RFC 9110 9.2.2: nothing has happened yet, or doing it twice does no harm."""
+        return (
+            not self._retried
+            and not self.answered
+            and self.request.method in _IDEMPOTENT
+            and self.request.framing == http1.NO_BODY
+        )
+
+    def _finish(self, verdict: str = "allowed", why: str = "", status: int = 0) -> None:
+        self._over = True
+        entry = self.entry
+        entry.total = self._gateway.clock() - self._begun
+        if verdict != "allowed":
+            entry.verdict = "denied" if verdict == "denied" else "failed"
+            entry.error = why
+            entry.status = entry.status or status
+        if self._observer is not None:
+            self._observer.finish()
+        self._gateway.put(entry)
+
+    def _let_go(self) -> None:
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.abort()

@@ -1,0 +1,316 @@
+"""Heads of HTTP/1.x messages: strict to read, written anew (RFC 9112, RFC 9110).
+
+Pure. What two parsers could understand differently is refused, not repaired: a request that reaches a
+server has been understood by us alone, and was written by us. That is why this is not a lenient
+general-purpose parser; tests compare it with llhttp and h11, which accept all that it accepts and
+read the same out of it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from moat.egress.entry import Fields
+
+MAX_HEAD: Final = 64 * 1024
+"""Bytes of a head; of trailers, too."""
+MAX_FIELDS: Final = 200
+
+NO_BODY: Final = 0
+CHUNKED: Final = -1
+UNTIL_CLOSE: Final = -2
+"""A body's framing is its length in bytes, or one of these."""
+
+
+class BadMessageError(ValueError):
+    """What was received is not HTTP as RFC 9112 has it; the text says why, in one line."""
+
+    def __init__(self, text: str, status: int = 400) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class RequestHead:
+    """A request, as both versions of HTTP have it. Hop-by-hop fields are not in `fields`."""
+
+    __slots__ = (
+        "continues",
+        "fields",
+        "framing",
+        "host",
+        "keep_alive",
+        "method",
+        "minor",
+        "target",
+        "upgrade",
+    )
+
+    def __init__(self, method: str, target: str, fields: Fields) -> None:
+        self.method = method
+        self.target = target
+        """As sent: origin-form, absolute-form, authority-form or `*`."""
+        self.fields = fields
+        self.host: bytes | None = None
+        """The Host field (:authority), which is not in `fields`."""
+        self.framing = NO_BODY
+        self.keep_alive = True
+        self.minor = 1
+        """Of the version: HTTP/1.0 or HTTP/1.1."""
+        self.continues = False
+        """`Expect: 100-continue`."""
+        self.upgrade: bytes | None = None
+
+
+class ResponseHead:
+    """A response; `length` is what Content-Length says even where no body follows (HEAD, 304)."""
+
+    __slots__ = ("fields", "framing", "keep_alive", "length", "minor", "reason", "status", "upgrade")
+
+    def __init__(self, status: int, fields: Fields, framing: int = NO_BODY) -> None:
+        self.status = status
+        self.reason = b""
+        self.fields = fields
+        self.framing = framing
+        self.length: int | None = framing if framing >= 0 else None
+        self.keep_alive = True
+        self.minor = 1
+        self.upgrade: bytes | None = None
+
+
+_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+# Possessive, so that a head that does not match is refused in time linear to its length.
+_FIELD_LINES: Final = rb"((?:" + _TOKEN + rb"++:[^\x00-\x08\x0a-\x1f\x7f]*+\r\n)*+)"
+_REQUEST: Final = re.compile(
+    rb"(" + _TOKEN + rb"{1,32}+) ([\x21-\x7e]++) HTTP/1\.([01])\r\n" + _FIELD_LINES + rb"\r\n"
+)
+_RESPONSE: Final = re.compile(
+    rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*+))?\r\n" + _FIELD_LINES + rb"\r\n"
+)
+_TRAILERS: Final = re.compile(_FIELD_LINES + rb"\r\n")
+_FIELD: Final = re.compile(rb"([^:]++):[ \t]*+([^\r]*+)\r\n")
+_NO_HEAD: Final = re.compile(rb"[^\r]\n|\r[^\n]|\A\n|\x00")
+"""What can't become a head any more, however it goes on: a line end of one byte, a zero."""
+_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
+
+# Between two neighbours only (RFC 9110 7.6.1), or ours to decide, or written anew.
+_OWN: Final = frozenset(
+    (
+        *(b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"te"),
+        *(b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization"),
+        *(b"expect", b"http2-settings"),
+    )
+)
+_ONCE: Final = frozenset((b"host", b"content-length", b"transfer-encoding"))
+# In trailers these would say something about a message that has gone by (RFC 9110 6.5.1).
+_NOT_IN_TRAILERS: Final = _OWN | {
+    *(b"trailer", b"authorization", b"cookie", b"set-cookie", b"content-encoding"),
+    *(b"content-type", b"content-range", b"cache-control"),
+}
+
+
+def head_end(data: bytes | bytearray) -> int:
+    """Where the first head in `data` ends; -1 while it is incomplete.
+
+    Raises `BadMessageError` as soon as it can't become one, or grows too large.
+    """
+    end = data.find(b"\r\n\r\n", 0, MAX_HEAD) + 4
+    if end > 3:
+        return end
+    if len(data) >= MAX_HEAD:
+        raise BadMessageError(f"the head has more than {MAX_HEAD} bytes", 431)
+    if _NO_HEAD.search(data):
+        raise BadMessageError("a line of the head does not end with CR LF")
+    return -1
+
+
+def parse_request_head(head: bytes) -> RequestHead:
+    """`head` ends with its empty line. Raises `BadMessageError`."""
+    match = _REQUEST.fullmatch(head)
+    if match is None:
+        raise BadMessageError("not a request of HTTP/1.1")
+    method, target, minor, lines = match.groups()
+    own, fields = _sorted_fields(lines)
+    request = RequestHead(method.decode("ascii"), target.decode("ascii"), fields)
+    if minor == b"0":
+        request.minor = 0
+        request.keep_alive = False
+    if own:
+        _apply_to_request(request, own)
+    if request.host is None and request.minor:
+        raise BadMessageError("there is no Host")
+    return request
+
+
+def _apply_to_request(request: RequestHead, own: dict[bytes, bytes]) -> None:
+    request.host = own.get(b"host")
+    if len(own) == 1 and request.host is not None:
+        return
+    request.framing = _framing(own, request.minor, NO_BODY)
+    upgrade = _apply_connection(request, own)
+    # HTTP/2 without TLS is negotiated with us, not through us (RFC 9113 dropped this upgrade).
+    if upgrade is not None and upgrade.lower() != b"h2c" and request.minor:
+        request.upgrade = upgrade
+    if b"expect" in own and request.minor:
+        if own[b"expect"].lower() != b"100-continue":
+            raise BadMessageError("unknown expectation", 417)
+        request.continues = True
+    if b"te" in own and b"trailers" in _words(own[b"te"]):
+        request.fields.append((b"TE", b"trailers"))
+
+
+def parse_response_head(head: bytes, method: str) -> ResponseHead:
+    """The answer to a request of this method. Raises `BadMessageError`."""
+    match = _RESPONSE.fullmatch(head)
+    if match is None:
+        raise BadMessageError("not a response of HTTP/1.1")
+    minor, status, reason, lines = match.groups()
+    own, fields = _sorted_fields(lines)
+    response = ResponseHead(int(status), fields)
+    response.reason = reason or b""
+    response.minor = 0 if minor == b"0" else 1
+    response.keep_alive = bool(response.minor)
+    framing = _framing(own, response.minor, UNTIL_CLOSE)
+    response.length = framing if framing >= 0 else None
+    number = response.status
+    if method == "HEAD" or number < 200 or number in {204, 304}:
+        response.framing = NO_BODY
+    else:
+        response.framing = framing
+    response.upgrade = _apply_connection(response, own)
+    if response.framing == UNTIL_CLOSE:
+        response.keep_alive = False
+    return response
+
+
+def parse_trailers(block: bytes) -> Fields:
+    """`block` ends with its empty line. What may not stand in trailers is left out."""
+    match = _TRAILERS.fullmatch(block)
+    if match is None:
+        raise BadMessageError("malformed trailers")
+    found = _FIELD.findall(match[1])
+    if len(found) > MAX_FIELDS:
+        raise BadMessageError(f"more than {MAX_FIELDS} trailers", 431)
+    return [
+        (name, value.rstrip(b" \t"))
+        for name, value in found
+        if name.lower() not in _NOT_IN_TRAILERS
+    ]
+
+
+def _sorted_fields(lines: bytes) -> tuple[dict[bytes, bytes], Fields]:
+    """What concerns this connection, and what goes on to the other side."""
+    found: Fields = _FIELD.findall(lines)
+    if len(found) > MAX_FIELDS:
+        raise BadMessageError(f"more than {MAX_FIELDS} fields", 431)
+    if b" \r\n" in lines or b"\t\r\n" in lines:
+        found = [(name, value.rstrip(b" \t")) for name, value in found]
+    own: dict[bytes, bytes] = {}
+    fields: Fields = []
+    for field in found:
+        lower = field[0].lower()
+        if lower not in _OWN:
+            fields.append(field)
+        elif lower not in own:
+            own[lower] = field[1]
+        elif lower in _ONCE:
+            raise BadMessageError(f"more than one {lower.decode('ascii')}")
+        else:
+            own[lower] += b"," + field[1]
+    return own, fields
+
+
+def _framing(own: dict[bytes, bytes], minor: int, otherwise: int) -> int:
+    """RFC 9112 6.3, without what it allows a recipient to repair."""
+    encoding = own.get(b"transfer-encoding")
+    length = own.get(b"content-length")
+    if encoding is not None:
+        if length is not None:
+            raise BadMessageError("both Transfer-Encoding and Content-Length")
+        if encoding.lower() != b"chunked" or not minor:
+            raise BadMessageError("a Transfer-Encoding other than chunked", 501)
+        return CHUNKED
+    if length is not None:
+        if not _LENGTH.fullmatch(length):
+            raise BadMessageError("Content-Length is not a number")
+        return int(length)
+    return otherwise
+
+
+def _apply_connection(head: RequestHead | ResponseHead, own: dict[bytes, bytes]) -> bytes | None:
+    """Follows the Connection field; the protocol that the sender would change to."""
+    options = own.get(b"connection") or own.get(b"proxy-connection")
+    if options is None:
+        return None
+    if options == b"keep-alive":
+        head.keep_alive = True
+        return None
+    words = _words(options)
+    if b"close" in words:
+        head.keep_alive = False
+    elif b"keep-alive" in words:
+        head.keep_alive = True
+    if words - {b"close", b"keep-alive", b"upgrade"}:
+        head.fields[:] = [field for field in head.fields if field[0].lower() not in words]
+    return own.get(b"upgrade") if b"upgrade" in words else None
+
+
+def _words(value: bytes) -> set[bytes]:
+    return {word.strip(b" \t").lower() for word in value.split(b",")}
+
+
+# --- writing ---
+
+_REASONS: Final = {
+    100: b"Continue", 101: b"Switching Protocols", 103: b"Early Hints", 200: b"OK",
+    400: b"Bad Request", 403: b"Forbidden", 408: b"Request Timeout", 417: b"Expectation Failed",
+    421: b"Misdirected Request", 431: b"Request Header Fields Too Large", 501: b"Not Implemented",
+    502: b"Bad Gateway", 503: b"Service Unavailable", 504: b"Gateway Timeout",
+}  # fmt: skip
+
+
+def request_bytes(request: RequestHead, target: str, host: bytes) -> bytes:
+    """The head as it goes to a server: always HTTP/1.1, always with our own framing."""
+    parts = [f"{request.method} {target} HTTP/1.1\r\nHost: ".encode("ascii"), host, b"\r\n"]
+    for name, value in request.fields:
+        parts += (name, b": ", value, b"\r\n")
+    framing = request.framing
+    if framing > 0:
+        parts.append(b"Content-Length: %d\r\n" % framing)
+    elif framing == CHUNKED:
+        parts.append(b"Transfer-Encoding: chunked\r\n")
+    elif request.method in {"POST", "PUT", "PATCH"}:
+        parts.append(b"Content-Length: 0\r\n")
+    if request.continues:
+        parts.append(b"Expect: 100-continue\r\n")
+    if request.upgrade is not None:
+        parts += (b"Connection: upgrade\r\nUpgrade: ", request.upgrade, b"\r\n")
+    parts.append(b"\r\n")
+    return b"".join(parts)
+
+
+def response_bytes(response: ResponseHead, framing: int, *, close: bool) -> bytes:
+    """The head as it goes to the one who asked; `framing` is how its body will be sent."""
+    status = response.status
+    reason = response.reason or _REASONS.get(status, b"")
+    parts = [b"HTTP/1.1 %d %b\r\n" % (status, reason)]
+    for name, value in response.fields:
+        parts += (name, b": ", value, b"\r\n")
+    if framing == CHUNKED:
+        parts.append(b"Transfer-Encoding: chunked\r\n")
+    elif response.length is not None and status >= 200 and status != 204:
+        parts.append(b"Content-Length: %d\r\n" % response.length)
+    if response.upgrade is not None and status in {101, 426}:
+        parts += (b"Connection: upgrade\r\nUpgrade: ", response.upgrade, b"\r\n")
+    elif close:
+        parts.append(b"Connection: close\r\n")
+    parts.append(b"\r\n")
+    return b"".join(parts)
+
+
+def trailer_bytes(trailers: Fields) -> bytes:
+    """The end of a chunked body."""
+    if not trailers:
+        return b"0\r\n\r\n"
+    lines = [b"%b: %b\r\n" % field for field in trailers]
+    return b"0\r\n" + b"".join(lines) + b"\r\n"

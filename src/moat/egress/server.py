@@ -1,0 +1,268 @@
+"""The side that asked, in HTTP/1.x: a connection from the sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, cast
+
+from moat.egress import http1
+from moat.egress.bodies import BodyReader, EndlessReader, body_reader
+from moat.egress.exchange import Exchange
+from moat.egress.http1 import BadMessageError, ResponseHead
+
+if TYPE_CHECKING:
+    from moat.egress.arrival import Arrival
+    from moat.egress.bodies import Payload
+    from moat.egress.entry import Fields
+    from moat.egress.exchange import Gateway
+
+HIGH_WATER: Final = 256 * 1024
+"""Bytes that wait to be written before the other side is told to stop."""
+
+
+class HTTP1Server(asyncio.Protocol):
+    """One request after the other, in order; what a client sends ahead waits in the kernel."""
+
+    protocol = "HTTP/1.1"
+
+    def __init__(self, gateway: Gateway, arrival: Arrival) -> None:
+        self._gateway = gateway
+        self._arrival = arrival
+        self._transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self._exchange: Exchange | None = None
+        self._body: BodyReader | None = None
+        """Of the request; `None` when it is complete."""
+        self._rest = b""
+        """An unfinished head, or what came after the present request."""
+        self._out: list[bytes | memoryview] = []
+        self._chunked = False
+        """How the response's body is sent."""
+        self._closes = False
+        """After the present response."""
+        self._stopped = False
+        """The exchange wants no more of the body for now."""
+        self._paused = False
+        self.waits_since: float = gateway.clock()
+        """When it began to wait for a request (or for the rest of its head); 0 during one."""
+        self.moved = self.waits_since
+        """When a byte last passed, in either direction."""
+
+    # --- asyncio ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(HIGH_WATER)
+        self._arrival.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.moved = self._gateway.clock()
+        if self._rest:
+            data = self._rest + data
+            self._rest = b""
+        try:
+            self._read(data)
+        except BadMessageError as exc:
+            self._refuse(exc)
+
+    def eof_received(self) -> bool:
+        """A client that has only stopped sending still gets its answer."""
+        self._closes = True
+        return self._exchange is not None and self._body is None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._arrival.closed(self)
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.downstream_lost()
+
+    def pause_writing(self) -> None:
+        if self._exchange is not None:
+            self._exchange.downstream_full()
+
+    def resume_writing(self) -> None:
+        if self._exchange is not None:
+            self._exchange.downstream_drained()
+
+    def expire(self, status: int) -> None:
+        """It has taken too long: what was asked for by halves is answered so."""
+        if self._rest and self._exchange is None:
+            self._refuse(BadMessageError("the request's head did not come to an end", status))
+        else:
+            self._transport.abort()
+
+    # --- reading ---
+
+    def _read(self, data: bytes | memoryview) -> None:
+        while data:
+            if self._body is not None:
+                data = self._read_body(self._body, data)
+            elif self._exchange is not None:
+                self._rest = bytes(data)  # the next request, ahead of its time
+                self._hold()
+                return
+            else:
+                rest = self._read_head(bytes(data))
+                if rest is None:
+                    return
+                data = rest
+
+    def _read_head(self, data: bytes) -> bytes | None:
+        if data.startswith(b"\r\n"):  # RFC 9112 2.2: left over by careless clients
+            data = data[2:]
+        end = http1.head_end(data)
+        if end < 0:
+            self._rest = data
+            if not self.waits_since:
+                self.waits_since = self.moved
+            return None
+        request = http1.parse_request_head(data[:end])
+        rest = data[end:]
+        self.waits_since = 0
+        self._closes = not request.keep_alive
+        if request.framing != http1.NO_BODY:
+            self._body = body_reader(request.framing)
+        found = self._arrival.destination_of(request)
+        exchange = Exchange(self._gateway, self, request, found.destination, found.target)
+        self._exchange = exchange
+        if found.refusal is None:
+            exchange.begin()
+        else:
+            exchange.deny(found.refusal, found.status)
+        return rest
+
+    def _read_body(self, body: BodyReader, data: bytes | memoryview) -> bytes | memoryview:
+        payload = body.feed(data)
+        exchange = self._exchange
+        if exchange is not None and payload:
+            exchange.request_data(payload)
+        if not body.done:
+            if exchange is not None:
+                exchange.request_flush()
+            return b""
+        self._body = None
+        if exchange is None:  # it was answered before it had all come
+            self._next()
+        else:
+            exchange.request_end(body.trailers)
+            exchange.request_flush()
+        return body.rest
+
+    # --- Downstream ---
+
+    def respond(self, head: ResponseHead) -> None:
+        if head.status < 200:
+            self._out.append(http1.response_bytes(head, http1.NO_BODY, close=False))
+            return
+        exchange = self._exchange
+        framing = head.framing
+        if framing == http1.UNTIL_CLOSE or framing == http1.CHUNKED:
+            if exchange is not None and exchange.request.minor:
+                framing = http1.CHUNKED
+            else:
+                framing = http1.UNTIL_CLOSE
+                self._closes = True
+        self._chunked = framing == http1.CHUNKED
+        self._out.append(http1.response_bytes(head, framing, close=self._closes))
+
+    def send(self, payload: Payload) -> None:
+        if not self._chunked:
+            self._out += payload
+            return
+        for piece in payload:
+            if piece:
+                self._out += (b"%x\r\n" % len(piece), piece, b"\r\n")
+
+    def end(self, trailers: Fields) -> None:
+        if self._chunked:
+            self._out.append(http1.trailer_bytes(trailers))
+        self.flush()
+        self._exchange = None
+        self._chunked = False
+        if self._body is None or isinstance(self._body, EndlessReader):
+            self._body = None
+            self._next()
+        else:
+            self.resume()  # the rest of the body goes nowhere, but the client may insist on sending
+
+    def flush(self) -> None:
+        out = self._out
+        if out:
+            self.moved = self._gateway.clock()
+            self._out = []
+            if len(out) == 1:
+                self._transport.write(out[0])
+            else:
+                self._transport.writelines(out)
+
+    def abort(self) -> None:
+        """Without the end of the body: a chunked one lacks its last chunk, a sized one its bytes."""
+        self._exchange = None
+        self.flush()
+        self._transport.close()
+
+    def pause(self) -> None:
+        self._stopped = True
+        self._hold()
+
+    def resume(self) -> None:
+        self._stopped = False
+        self._go_on()
+
+    def switch(self) -> None:
+        self._chunked = False
+        self._closes = True
+        self._body = EndlessReader()
+        self._go_on()
+
+    # --- ---
+
+    def _next(self) -> None:
+        """The present request and its response are complete."""
+        if self._closes:
+            self._transport.close()
+            return
+        self.waits_since = self.moved
+        self._stopped = False
+        if self._rest:
+            # Not from here: the exchange that has just ended is still on the stack.
+            asyncio.get_running_loop().call_soon(self._read_ahead)
+        else:
+            self._go_on()
+
+    def _read_ahead(self) -> None:
+        if self._exchange is None and not self._transport.is_closing():
+            self.data_received(b"")
+            self._go_on()
+
+    def _hold(self) -> None:
+        if not self._paused and not self._transport.is_closing():
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _go_on(self) -> None:
+        waits = self._rest and self._exchange is not None
+        if self._paused and not self._stopped and not waits:
+            self._paused = False
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+
+    def _refuse(self, problem: BadMessageError) -> None:
+        """What can't be understood is answered and nothing after it is read."""
+        self._body = None
+        self._rest = b""
+        self._closes = True
+        exchange = self._exchange
+        if exchange is None:
+            self._out.append(_refusal(problem))
+            self.flush()
+            self._transport.close()
+        else:
+            exchange.failed(problem.status, f"malformed request: {problem}")
+        self._arrival.malformed(problem)
+
+
+def _refusal(problem: BadMessageError) -> bytes:
+    body = f"moat: malformed request: {problem}\n".encode()
+    head = ResponseHead(problem.status, [(b"Content-Type", b"text/plain")], len(body))
+    return http1.response_bytes(head, len(body), close=True) + body
