@@ -1,0 +1,105 @@
+"""Bytes both ways, unread: raw TCP that the policy opens, and TLS that it lets through."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, cast
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+HIGH_WATER: Final = 256 * 1024
+
+
+class Tunnel:
+    """Two connections that end together; what one has left unsaid, the other still gets."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ended: Callable[[Tunnel, str], None]) -> None:
+        self._ended = ended
+        self._loop = loop
+        self.inner = _End(self)
+        """In the sandbox."""
+        self.outer = _End(self)
+        self.inner.other, self.outer.other = self.outer, self.inner
+        self._over = False
+
+    async def join(self, inner: socket.socket, outer: socket.socket) -> None:
+        await self._loop.connect_accepted_socket(lambda: self.inner, inner)
+        await self._loop.create_connection(lambda: self.outer, sock=outer)
+        self.inner.go_on()
+        self.outer.go_on()
+
+    @property
+    def moved(self) -> float:
+        """When a byte last passed."""
+        return max(self.inner.moved, self.outer.moved)
+
+    def close(self, why: str = "") -> None:
+        if not self._over:
+            self._over = True
+            self.inner.close(abruptly=bool(why))
+            self.outer.close(abruptly=bool(why))
+            self._ended(self, why)
+
+
+class _End(asyncio.Protocol):
+    other: _End
+
+    def __init__(self, tunnel: Tunnel) -> None:
+        self._tunnel = tunnel
+        self._transport: asyncio.Transport | None = None
+        self._finished = False
+        self._loop = asyncio.get_running_loop()
+        self.moved = self._loop.time()
+        self.taken = 0
+        """Bytes that came in here."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(HIGH_WATER)
+        self._transport.pause_reading()  # until the other end is there
+
+    def go_on(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        self.moved = self._loop.time()
+        self.taken += len(data)
+        self.other.write(data)
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def eof_received(self) -> bool:
+        self._finished = True
+        self.other.finish()
+        return not self.other.finished
+
+    @property
+    def finished(self) -> bool:
+        return self._finished
+
+    def finish(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write_eof()
+
+    def pause_writing(self) -> None:
+        if self.other._transport is not None:  # noqa: SLF001  two ends of one thing
+            self.other._transport.pause_reading()  # noqa: SLF001
+
+    def resume_writing(self) -> None:
+        self.other.go_on()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._tunnel.close("" if exc is None else f"broken: {exc}")
+
+    def close(self, *, abruptly: bool) -> None:
+        if self._transport is None:
+            return
+        if abruptly:
+            self._transport.abort()
+        else:
+            self._transport.close()
