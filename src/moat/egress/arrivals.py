@@ -1,0 +1,229 @@
+"""A connection from the sandbox: where it was going, what it speaks, and who serves it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import TYPE_CHECKING, Final
+
+from moat.egress import client_hello, http1, socks
+from moat.egress.arrival import Arrival, parse_authority
+from moat.egress.capture import DNS_PORT, PROXY_PORT
+from moat.egress.dial import DialError
+from moat.egress.dns_server import TCPResponder
+from moat.egress.exchange import Destination
+from moat.egress.http1 import BadMessageError
+from moat.egress.names import canonical_host
+from moat.egress.peeking import ClosedEarlyError, peek, take
+from moat.egress.policy import denial_header
+from moat.egress.server import HTTP1Server
+from moat.egress.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from moat.egress.gateway import RunGateway
+
+_HANDSHAKE: Final = 0x16
+"""Type of the TLS record in which a ClientHello comes."""
+_SOCKS5: Final = 0x05
+_SOCKS4: Final = 0x04
+_RESET: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER: closing says that it was refused, not that it is over."""
+
+
+class Arrivals:
+    def __init__(self, gateway: RunGateway, loop: asyncio.AbstractEventLoop) -> None:
+        self._gateway = gateway
+        self._loop = loop
+        self._timeouts = gateway.network.timeouts
+
+    async def serve(self, sock: socket.socket) -> None:
+        """Until somebody owns the connection, or it is closed."""
+        address, port = sock.getsockname()[:2]
+        try:
+            if port == DNS_PORT:
+                await self._hand_over(sock, lambda: TCPResponder(self._loop, self._gateway.answer_dns))
+            elif port == PROXY_PORT:
+                await self._serve_proxy(sock)
+            else:
+                await self._serve(sock, self._gateway.name_of(address), port)
+        except ClosedEarlyError:
+            sock.close()
+        except TimeoutError:
+            self._refuse(sock, address, port, "it sent nothing that could be understood in time")
+        except ConnectionError as exc:
+            self._refuse(sock, address, port, f"broken: {exc}")
+        except OSError as exc:  # a TLS handshake that failed, most of all
+            self._refuse(sock, address, port, f"{exc.strerror or exc}")
+
+    # --- captured ---
+
+    async def _serve(self, sock: socket.socket, host: str, port: int) -> None:
+        gateway = self._gateway
+        opened = gateway.policy.tcp(host, port)
+        if opened is not None:
+            await self._tunnel(sock, "tcp", host, port, opened)
+            return
+        async with asyncio.timeout(self._timeouts.header):
+            first = await peek(self._loop, sock, lambda data: data[0])
+        if first == _HANDSHAKE:
+            await self._serve_tls(sock, host, port)
+        else:
+            arrival = Arrival(gateway, Destination("http", host, port))
+            await self._hand_over(sock, lambda: HTTP1Server(gateway, arrival))
+
+    async def _serve_tls(self, sock: socket.socket, host: str, port: int) -> None:
+        gateway = self._gateway
+        try:
+            async with asyncio.timeout(self._timeouts.tls):
+                hello = await peek(self._loop, sock, client_hello.parse)
+            named = host if hello.sni is None else canonical_host(hello.sni)
+        except ValueError as exc:
+            self._refuse(sock, host, port, f"malformed ClientHello: {exc}")
+            return
+        passes = gateway.policy.passes_through(host)
+        if passes is not None:
+            if hello.sni is None or named != host or hello.encrypted:
+                why = "its name is encrypted" if hello.encrypted else f"it names {hello.sni}"
+                self._refuse(sock, host, port, f"TLS to be passed through to {host}: {why}")
+                return
+            await self._tunnel(sock, "tls", host, port, passes)
+            return
+        disagreement = ""
+        if named != host:
+            disagreement = f"the TLS handshake names {named}, the connection is for {host}"
+        context = gateway.leaves.get(named) or await gateway.leaves.context(named)
+        arrival = Arrival(gateway, Destination("https", host, port), disagreement)
+        await self._loop.connect_accepted_socket(
+            lambda: gateway.https_server(arrival),
+            sock,
+            ssl=context,
+            ssl_handshake_timeout=self._timeouts.tls,
+        )
+
+    async def _hand_over(self, sock: socket.socket, factory: type | object) -> None:
+        await self._loop.connect_accepted_socket(factory, sock)  # pyright: ignore
+
+    # --- the proxy's own port ---
+
+    async def _serve_proxy(self, sock: socket.socket) -> None:
+        async with asyncio.timeout(self._timeouts.header):
+            first = await peek(self._loop, sock, lambda data: data[0])
+            if first in {_SOCKS4, _SOCKS5}:
+                target = await self._socks(sock)
+            elif first == ord("C"):
+                target = await self._connect(sock)
+            else:
+                target = None
+                arrival = Arrival(self._gateway, None)
+                await self._hand_over(sock, lambda: HTTP1Server(self._gateway, arrival))
+        if target is not None:
+            await self._serve(sock, *target)
+
+    async def _connect(self, sock: socket.socket) -> tuple[str, int] | None:
+        """RFC 9110 9.3.6."""
+        try:
+            head = await peek(self._loop, sock, _whole_head)
+            request = http1.parse_request_head(head)
+            if request.method != "CONNECT":
+                arrival = Arrival(self._gateway, None)
+                await self._hand_over(sock, lambda: HTTP1Server(self._gateway, arrival))
+                return None
+            if request.framing != http1.NO_BODY:
+                raise BadMessageError("CONNECT has no body")
+            host, port = parse_authority(request.target, 0)
+        except BadMessageError as exc:
+            self._answer(sock, exc.status, f"moat: malformed request: {exc}")
+            self._refuse(sock, "", PROXY_PORT, f"malformed CONNECT: {exc}")
+            return None
+        take(sock, len(head))
+        host = self._gateway.name_of(host)
+        decision = self._gateway.refusal_of_connect(host, port)
+        if decision is not None:
+            self._gateway.record_refusal("https", host, port, decision.reason, decision.rule, 403)
+            self._answer(sock, 403, decision.reason, denial_header(decision))
+            sock.close()
+            return None
+        sock.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        return host, port
+
+    async def _socks(self, sock: socket.socket) -> tuple[str, int] | None:
+        server = socks.Server()
+        while True:
+            data = await peek(self._loop, sock, lambda data: data or None)
+            try:
+                step = server.feed(data)
+            except ValueError as exc:
+                self._refuse(sock, "", PROXY_PORT, f"malformed SOCKS request: {exc}")
+                return None
+            take(sock, step.consumed)
+            if step.reply:
+                sock.send(step.reply)
+            if step.target is not None:
+                host = self._gateway.name_of(canonical_host(step.target.host))
+                port = step.target.port
+                decision = self._gateway.refusal_of_connect(host, port)
+                if decision is None:
+                    sock.send(socks.reply(socks.SUCCEEDED))
+                    return host, port
+                self._gateway.record_refusal("tcp", host, port, decision.reason, decision.rule)
+                sock.send(socks.reply(socks.NOT_ALLOWED))
+                sock.close()
+                return None
+            if step.failed:
+                self._refuse(sock, "", PROXY_PORT, step.failed)
+                return None
+
+    # --- ---
+
+    async def _tunnel(self, sock: socket.socket, scheme: str, host: str, port: int, rule: str) -> None:
+        gateway = self._gateway
+        entry = gateway.begin_tunnel(scheme, host, port, rule)
+        begun = self._loop.time()
+
+        def ended(tunnel: Tunnel, why: str) -> None:
+            entry.sent, entry.received = tunnel.inner.taken, tunnel.outer.taken
+            entry.total = self._loop.time() - begun
+            if why:
+                entry.verdict, entry.error = "failed", why
+            gateway.tunnel_ended(tunnel, entry)
+
+        problem = gateway.problem()
+        try:
+            if problem:
+                raise DialError("refused", problem)
+            dialled = await gateway.dialer.dial(host, port)
+        except DialError as exc:
+            entry.verdict = "denied" if exc.kind == "private" else "failed"
+            entry.error = str(exc)
+            entry.total = self._loop.time() - begun
+            gateway.put(entry)
+            _reset(sock)
+            return
+        entry.dns, entry.connect = dialled.dns, dialled.connect
+        tunnel = Tunnel(self._loop, ended)
+        gateway.opened(tunnel)
+        await tunnel.join(sock, dialled.sock)
+
+    def _answer(self, sock: socket.socket, status: int, line: str, denied: bytes = b"") -> None:
+        fields = [(b"Content-Type", b"text/plain; charset=utf-8")]
+        if denied:
+            fields.append((b"X-Moat-Denied", denied))
+        body = f"{line}\n".encode()
+        head = http1.ResponseHead(status, fields, len(body))
+        sock.send(http1.response_bytes(head, len(body), close=True) + body)
+
+    def _refuse(self, sock: socket.socket, host: str, port: int, why: str) -> None:
+        self._gateway.record_refusal("tcp", host, port, why)
+        _reset(sock)
+
+
+def _whole_head(data: bytes) -> bytes | None:
+    end = http1.head_end(data)
+    return None if end < 0 else data[:end]
+
+
+def _reset(sock: socket.socket) -> None:
+    if sock.fileno() != -1:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        sock.close()

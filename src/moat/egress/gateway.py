@@ -1,0 +1,298 @@
+"""A run's way out: opened before its command, taken over by each supervisor, closed with the run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import resource
+import time
+from typing import TYPE_CHECKING, Final
+
+from moat.egress import dns, usage
+from moat.egress.arrivals import Arrivals
+from moat.egress.capture import Capture
+from moat.egress.decisions import Decisions
+from moat.egress.dial import Dialer
+from moat.egress.entry import Entry
+from moat.egress.leaves import Leaves
+from moat.egress.names import canonical_host, is_address
+from moat.egress.names_table import NamesTable
+from moat.egress.observers import Observer
+from moat.egress.policy import Decision, Policy, Verdict
+from moat.egress.record import Record
+from moat.egress.server import HTTP1Server
+from moat.egress.upstreams import Upstreams
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Coroutine
+
+    from moat.egress.arrival import Arrival
+    from moat.egress.authority import Authority
+    from moat.egress.capture import Listen
+    from moat.egress.exchange import Exchange
+    from moat.egress.http1 import BadMessageError
+    from moat.egress.tunnel import Tunnel
+    from moat.paths import RunFolder
+    from moat.spec.network import Network
+
+log = logging.getLogger(__name__)
+
+MAX_CONNECTIONS: Final = 2000
+"""From one sandbox at once; further ones wait in the kernel, or take the place of idle ones."""
+KEEP_ALIVE: Final = 75.0
+"""Seconds that a connection may wait for its next request."""
+_SWEEP_S: Final = 1.0
+_DESCRIPTORS_ELSEWHERE: Final = 200
+"""What the supervisor needs besides connections."""
+
+
+class RunGateway:
+    def __init__(
+        self,
+        network: Network,
+        folder: RunFolder,
+        authority: Authority,
+        loop: asyncio.AbstractEventLoop,
+        start: Callable[[Coroutine[None, None, None]], None],
+    ) -> None:
+        self.network = network
+        self.clock = time.monotonic
+        self.now = time.time
+        self._folder = folder
+        self._loop = loop
+        self._start = start
+        self.record = Record(folder.database)
+        self.decisions = Decisions(network, _additions(folder), self._policy_changed)
+        self.dialer = Dialer(network, lambda: self.policy)
+        self.leaves = Leaves(authority, loop)
+        self._upstreams = Upstreams(network, self.dialer, loop, self._spawn)
+        self._names = NamesTable.load(_names(folder))
+        self._arrivals = Arrivals(self, loop)
+        self._capture = Capture(loop, self)
+        self._connections: dict[HTTP1Server | Tunnel, None] = {}
+        self._arriving = 0
+        """Connections that nobody serves yet."""
+        self._limit = _raise_descriptor_limit()
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._listen: Listen | None = None
+        self._listening = asyncio.Lock()
+
+    async def open(self, listen: Listen) -> None:
+        """From now on everything the sandbox sends arrives here."""
+        self._listen = listen
+        await self._capture.open(listen, self.policy.ports)
+
+    def close(self) -> None:
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        self._capture.close()
+        for connection in tuple(self._connections):
+            connection.close()
+        self._upstreams.close()
+        self.record.close()
+
+    # --- policy ---
+
+    @property
+    def policy(self) -> Policy:
+        return self.decisions.policy
+
+    def decide(self, method: str, host: str, port: int, path: str) -> Decision:
+        return self.decisions.policy.decide(method, host, port, path)
+
+    def ask(self, exchange: Exchange) -> None:
+        self._spawn(self._ask(exchange))
+
+    async def _ask(self, exchange: Exchange) -> None:
+        request, destination = exchange.request, exchange.destination
+        exchange.decided(
+            await self.decisions.ask(
+                request.method, destination.host, destination.port, exchange.target
+            )
+        )
+
+    def refusal_of_connect(self, host: str, port: int) -> Decision | None:
+        """Why no request to this server could be allowed; `None` where one might."""
+        policy = self.policy
+        if policy.tcp(host, port) is not None or policy.passes_through(host) is not None:
+            return None
+        if not policy.could_allow(host):
+            return policy.decide("CONNECT", host, port, "/")
+        why = self.dialer.refusal(host)
+        return None if why is None else Decision(Verdict.DENY, "network.private", why)
+
+    def _policy_changed(self, additions: list[str]) -> None:
+        path = self._folder.additions
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(additions))
+        new.replace(path)
+        if self._listen is not None:
+            self._spawn(self._open_ports(self._listen))
+
+    async def _open_ports(self, listen: Listen) -> None:
+        async with self._listening:
+            await self._capture.open_ports(listen, self.policy.ports)
+
+    # --- names ---
+
+    def name_of(self, address: str) -> str:
+        """The name behind an address of ours; any other host as it is."""
+        return self._names.name(address) or canonical_host(address)
+
+    def answer_dns(self, query: bytes, transport: str) -> bytes | None:
+        entry = Entry("dns", self.now())
+        answer = dns.answer(query, self._address_of)
+        entry.scheme = transport
+        entry.method = answer.type
+        entry.host = answer.name
+        entry.port = 53
+        entry.total = 0.0
+        if answer.code != "NOERROR":
+            entry.verdict = "denied" if answer.code == "NXDOMAIN" else "failed"
+            entry.rule = f"policy: {self.network.policy}" if answer.code == "NXDOMAIN" else ""
+            entry.error = answer.code
+        self.put(entry)
+        return answer.reply
+
+    def _address_of(self, name: str) -> str | None:
+        try:
+            host = canonical_host(name)
+        except ValueError:
+            return None
+        if is_address(host) or not self.policy.could_allow(host):
+            return None
+        return self._names.address(host)
+
+    # --- record ---
+
+    def problem(self) -> str:
+        if self.record.healthy:
+            return ""
+        return f"nothing passes while it can't be recorded: {self.record.problem}"
+
+    def put(self, entry: Entry) -> None:
+        self.record.put(entry)
+
+    def record_refusal(
+        self, scheme: str, host: str, port: int, why: str, rule: str = "", status: int = 0
+    ) -> None:
+        entry = Entry("refusal", self.now())
+        entry.scheme, entry.host, entry.port = scheme, host, port
+        entry.verdict, entry.error, entry.rule, entry.status = "denied", why, rule, status
+        entry.total = 0.0
+        self.put(entry)
+
+    def begin_tunnel(self, scheme: str, host: str, port: int, rule: str) -> Entry:
+        entry = Entry("tunnel", self.now())
+        entry.scheme, entry.host, entry.port, entry.rule = scheme, host, port, rule
+        self.put(entry)
+        return entry
+
+    def malformed(self, arrival: Arrival, problem: BadMessageError) -> None:
+        where = arrival.destination
+        scheme, host, port = ("http", "", 0) if where is None else where.key
+        self.record_refusal(scheme, host, port, f"malformed request: {problem}", "", problem.status)
+
+    def observer(self, exchange: Exchange) -> Observer | None:
+        capture = self.network.capture
+        coding = usage.acceptable(exchange.destination.host, exchange.target)
+        if coding is not None:
+            fields = exchange.request.fields
+            fields[:] = [each for each in fields if each[0].lower() != b"accept-encoding"]
+            fields.append((b"Accept-Encoding", coding))
+        elif capture == "none":
+            return None
+        return Observer(exchange.entry, exchange.request, capture)
+
+    # --- connections ---
+
+    def connect(self, exchange: Exchange, *, fresh: bool) -> None:
+        self._upstreams.connect(exchange, fresh=fresh)
+
+    def https_server(self, arrival: Arrival) -> asyncio.Protocol:
+        return HTTP1Server(self, arrival)
+
+    def room(self) -> bool:
+        if len(self._connections) + self._arriving < self._limit:
+            return True
+        return self._arriving < self._limit and self._close_idle()
+
+    def _close_idle(self) -> bool:
+        """Of those that wait for a request, ends the one that has waited longest."""
+        idle = [each for each in self._connections if isinstance(each, HTTP1Server) and each.idle]
+        if not idle:
+            return False
+        min(idle, key=lambda each: each.waits_since).close()
+        return True
+
+    def arrived(self, sock: socket.socket) -> None:
+        self._arriving += 1
+        self._spawn(self._serve(sock))
+
+    async def _serve(self, sock: socket.socket) -> None:
+        try:
+            await self._arrivals.serve(sock)
+        finally:
+            self._arriving -= 1
+            self._capture.go_on()
+
+    def opened(self, connection: HTTP1Server | Tunnel) -> None:
+        self._connections[connection] = None
+        if self._sweeping is None:
+            self._sweeping = self._loop.call_later(_SWEEP_S, self._sweep)
+
+    def closed(self, connection: HTTP1Server | Tunnel) -> None:
+        self._connections.pop(connection, None)
+        self._capture.go_on()
+
+    def tunnel_ended(self, tunnel: Tunnel, entry: Entry) -> None:
+        self.closed(tunnel)
+        self.put(entry)
+
+    def _sweep(self) -> None:
+        """Ends what has taken too long. One timer for all: most connections never need theirs."""
+        now = self.clock()
+        timeouts = self.network.timeouts
+        for connection in tuple(self._connections):
+            connection.check(now, timeouts, KEEP_ALIVE)
+        self._upstreams.sweep()
+        again = self._connections or self._upstreams.waiting
+        self._sweeping = self._loop.call_later(_SWEEP_S, self._sweep) if again else None
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        self._start(_contained(work))
+
+
+async def _contained(work: Coroutine[None, None, None]) -> None:
+    """One connection's error is no other's: what nobody foresaw ends here, in the log."""
+    try:
+        await work
+    except Exception:
+        log.exception("a connection failed")
+
+
+def _additions(folder: RunFolder) -> list[str]:
+    try:
+        return json.loads(folder.additions.read_text())
+    except FileNotFoundError:
+        return []
+
+
+def _names(folder: RunFolder) -> str:
+    del folder
+    return ""
+
+
+def _raise_descriptor_limit() -> int:
+    """As many descriptors as we may have; how many connections that is: each takes two."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * MAX_CONNECTIONS + _DESCRIPTORS_ELSEWHERE
+    granted = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
+    return min(MAX_CONNECTIONS, (granted - _DESCRIPTORS_ELSEWHERE) // 2)
+
+
+_ = os
