@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import resource
 import time
 from typing import TYPE_CHECKING, Final
@@ -42,8 +41,6 @@ log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS: Final = 2000
 """From one sandbox at once; further ones wait in the kernel, or take the place of idle ones."""
-KEEP_ALIVE: Final = 75.0
-"""Seconds that a connection may wait for its next request."""
 _SWEEP_S: Final = 1.0
 _DESCRIPTORS_ELSEWHERE: Final = 200
 """What the supervisor needs besides connections."""
@@ -257,7 +254,7 @@ class RunGateway:
         now = self.clock()
         timeouts = self.network.timeouts
         for connection in tuple(self._connections):
-            connection.check(now, timeouts, KEEP_ALIVE)
+            connection.check(now, timeouts)
         self._upstreams.sweep()
         again = self._connections or self._upstreams.waiting
         self._sweeping = self._loop.call_later(_SWEEP_S, self._sweep) if again else None
@@ -293,6 +290,3 @@ def _raise_descriptor_limit() -> int:
     granted = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
     resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
     return min(MAX_CONNECTIONS, (granted - _DESCRIPTORS_ELSEWHERE) // 2)
-
-
-_ = os

@@ -109,17 +109,19 @@ _NOT_IN_TRAILERS: Final = _OWN | {
 }
 
 
-def head_end(data: bytes | bytearray) -> int:
+def head_end(data: bytes, seen: int = 0) -> int:
     """Where the first head in `data` ends; -1 while it is incomplete.
 
-    Raises `BadMessageError` as soon as it can't become one, or grows too large.
+    `seen`: so many bytes of it were looked at before, in vain. Raises `BadMessageError` as soon as
+    it can't become a head any more, or grows too large.
     """
-    end = data.find(b"\r\n\r\n", 0, MAX_HEAD) + 4
+    start = seen - 3 if seen > 3 else 0
+    end = data.find(b"\r\n\r\n", start, MAX_HEAD) + 4
     if end > 3:
         return end
     if len(data) >= MAX_HEAD:
         raise BadMessageError(f"the head has more than {MAX_HEAD} bytes", 431)
-    if _NO_HEAD.search(data):
+    if _NO_HEAD.search(data, start):
         raise BadMessageError("a line of the head does not end with CR LF")
     return -1
 

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from moat.egress.bodies import Payload
     from moat.egress.entry import Fields
     from moat.egress.exchange import Gateway
+    from moat.spec.network import Timeouts
 
 HIGH_WATER: Final = 256 * 1024
 """Bytes that wait to be written before the other side is told to stop."""
+KEEP_ALIVE: Final = 75.0
+"""Seconds that a connection may wait for its next request."""
 
 
 class HTTP1Server(asyncio.Protocol):
@@ -34,6 +37,8 @@ class HTTP1Server(asyncio.Protocol):
         """Of the request; `None` when it is complete."""
         self._rest = b""
         """An unfinished head, or what came after the present request."""
+        self._seen = 0
+        """How much of an unfinished head is known not to hold its end."""
         self._out: list[bytes | memoryview] = []
         self._chunked = False
         """How the response's body is sent."""
@@ -43,7 +48,7 @@ class HTTP1Server(asyncio.Protocol):
         """The exchange wants no more of the body for now."""
         self._paused = False
         self.waits_since: float = gateway.clock()
-        """When it began to wait for a request (or for the rest of its head); 0 during one."""
+        """When it began to wait for a request, or for the rest of a head."""
         self.moved = self.waits_since
         """When a byte last passed, in either direction."""
 
@@ -84,12 +89,25 @@ class HTTP1Server(asyncio.Protocol):
         if self._exchange is not None:
             self._exchange.downstream_drained()
 
-    def expire(self, status: int) -> None:
-        """It has taken too long: what was asked for by halves is answered so."""
-        if self._rest and self._exchange is None:
-            self._refuse(BadMessageError("the request's head did not come to an end", status))
-        else:
-            self._transport.abort()
+    @property
+    def idle(self) -> bool:
+        """It waits for a request."""
+        return self._exchange is None and self._body is None and not self._rest
+
+    def check(self, now: float, timeouts: Timeouts) -> None:
+        """Ends what has taken too long."""
+        if self._exchange is not None:
+            if now - self.moved > timeouts.idle:
+                self._closes = True
+                self._exchange.failed(504, f"no byte has passed for {timeouts.idle:g} s")
+        elif self._rest and self._body is None:
+            if now - self.waits_since > timeouts.header:
+                self._refuse(BadMessageError("the head did not come to an end", 408))
+        elif now - max(self.waits_since, self.moved) > KEEP_ALIVE:
+            self.close()
+
+    def close(self) -> None:
+        self._transport.abort()
 
     # --- reading ---
 
@@ -110,15 +128,16 @@ class HTTP1Server(asyncio.Protocol):
     def _read_head(self, data: bytes) -> bytes | None:
         if data.startswith(b"\r\n"):  # RFC 9112 2.2: left over by careless clients
             data = data[2:]
-        end = http1.head_end(data)
+        end = http1.head_end(data, self._seen)
         if end < 0:
-            self._rest = data
-            if not self.waits_since:
+            if not self._seen:
                 self.waits_since = self.moved
+            self._rest = data
+            self._seen = len(data)
             return None
+        self._seen = 0
         request = http1.parse_request_head(data[:end])
         rest = data[end:]
-        self.waits_since = 0
         self._closes = not request.keep_alive
         if request.framing != http1.NO_BODY:
             self._body = body_reader(request.framing)

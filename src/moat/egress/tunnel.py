@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+    from moat.spec.network import Timeouts
+
 HIGH_WATER: Final = 256 * 1024
 
 
@@ -30,10 +32,10 @@ class Tunnel:
         self.inner.go_on()
         self.outer.go_on()
 
-    @property
-    def moved(self) -> float:
-        """When a byte last passed."""
-        return max(self.inner.moved, self.outer.moved)
+    def check(self, now: float, timeouts: Timeouts) -> None:
+        """Ends it when nothing has passed for too long."""
+        if now - max(self.inner.moved, self.outer.moved) > timeouts.idle:
+            self.close(f"no byte has passed for {timeouts.idle:g} s")
 
     def close(self, why: str = "") -> None:
         if not self._over:

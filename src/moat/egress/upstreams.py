@@ -55,7 +55,7 @@ class Upstreams:
         self._loop = loop
         self._start = start
         self._idle: dict[Key, list[HTTP1Client]] = {}
-        self._waiting = 0
+        self.waiting = 0
         """How many are in `_idle`."""
 
     def connect(self, exchange: Exchange, *, fresh: bool) -> None:
@@ -64,26 +64,26 @@ class Upstreams:
             idle = self._idle.get(exchange.destination.key)
             while idle:
                 client = idle.pop()
-                self._waiting -= 1
+                self.waiting -= 1
                 if client.usable:
                     exchange.connected(client, None)
                     return
         self._start(self._open(exchange))
 
     def released(self, client: HTTP1Client) -> None:
-        if not client.usable or self._waiting >= IDLE_LIMIT:
+        if not client.usable or self.waiting >= IDLE_LIMIT:
             client.close()
             return
         client.reused = True
         client.idle_since = self._loop.time()
-        self._waiting += 1
+        self.waiting += 1
         self._idle.setdefault(client.destination.key, []).append(client)
 
     def lost(self, client: HTTP1Client) -> None:
         idle = self._idle.get(client.destination.key, [])
         if client in idle:
             idle.remove(client)
-            self._waiting -= 1
+            self.waiting -= 1
 
     def sweep(self) -> None:
         """Closes what has waited too long."""
