@@ -65,7 +65,8 @@ class Moat:
     ) -> Run:
         """Starts a run and returns when its command has begun. Raises `MoatError`.
 
-        `wishes` are those of `config.compile.Wishes`: `name`, `mounts`, `workdir`, `memory`, ...
+        `wishes` are those of `config.compile.Wishes`: `name`, `mounts`, `workdir`, `memory`,
+        `network_policy`, `allow`, `deny`, ...
         """
         wished = Wishes(
             path=str(path),

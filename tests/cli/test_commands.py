@@ -10,7 +10,7 @@ import pytest
 from moat.cli.main import run
 from moat.runs.states import State
 from moat.runs.store import Store
-from moat.spec import Mount, RunId, RunSpec
+from moat.spec import Mount, Network, RunId, RunSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +30,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                 created_at="2026-01-01T00:00:00.000Z",
                 env={"TOKEN": "secret", "A": "1"},
                 mounts=(Mount("/data", "/data", "ro"),),
+                network=Network(policy="ask", upstream_proxy="http://me:secret@proxy:3128"),
             )
             store.create(spec)
             store.update(spec.id, state=state, exit_code=exit_code)
@@ -75,6 +76,8 @@ def test_inspect_shows_names_of_variables_not_their_values(moat) -> None:  # typ
     assert code == 0
     assert (shown["name"], shown["exit_code"], shown["env"]) == ("fix", 3, ["A", "TOKEN"])
     assert shown["mounts"] == [{"source": "/data", "target": "/data", "mode": "ro"}]
+    assert shown["network"]["policy"] == "ask"
+    assert shown["network"]["upstream_proxy"] == "http://me:***@proxy:3128"
     assert {"id", "state", "viewers", "supervisor", "shim", "pid", "limits"} <= shown.keys()
     assert "secret" not in out
 

@@ -25,7 +25,8 @@ def test_a_whole_file(tmp_path: Path) -> None:
         tmp_path,
         "name: fix\ncommand: claude --print 'a b'\ninteractive: true\nenv: {A: 1}\n"
         "mounts: [data:/data:ro]\nexclude: [.env, secrets/]\n"
-        "limits: {memory: 8G, cpus: 1.5, pids: 100, timeout: 2h}\n",
+        "limits: {memory: 8G, cpus: 1.5, pids: 100, timeout: 2h}\n"
+        "network: {policy: strict}\n",
     )
     assert found.keys() == agent_file.FIELDS.keys()
 

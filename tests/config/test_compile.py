@@ -79,6 +79,37 @@ def test_the_file_fills_in_and_flags_win(project: Path) -> None:
     assert spec.limits == Limits(2 << 30, 2.0, None)
 
 
+def test_the_network_is_what_all_of_them_say(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Command line, settings, file, and the host's own way out."""
+    monkeypatch.setenv("https_proxy", "http://u:p@proxy:3128")
+    (project / "agent.yaml").write_text("network: {policy: permissive, rules: [allow c.com]}\n")
+    wishes = Wishes(path=str(project), command=("true",), allow=("a.com",))
+    settings = Settings(network={"policy": "ask", "rules": ["deny b.com"]})
+    found = compile_spec(wishes, settings, SCRIPT).network
+    assert found.policy == "ask"
+    assert found.rules == ("allow a.com", "deny b.com", "allow c.com")
+    assert found.upstream_proxy == "http://u:p@proxy:3128"
+
+
+def test_a_project_that_is_not_trusted_is_told_so(project: Path) -> None:
+    """Nothing is started from half of what it asks for."""
+    (project / "agent.yaml").write_text("network: {allow: [c.com]}\n")
+    wishes = Wishes(path=str(project), command=("true",))
+    with pytest.raises(UsageError, match=r"agent\.yaml:1: allow: .*trust_project"):
+        compile_spec(wishes, Settings(network={"trust_project": False}), SCRIPT)
+
+
+def test_a_proxy_of_the_host_that_can_not_be_used_is_said(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not passed over: going without may not be allowed where one is set."""
+    monkeypatch.setenv("https_proxy", "socks5://proxy:1080")
+    with pytest.raises(UsageError, match="https_proxy names a socks5:// proxy"):
+        compiled(project)
+
+
 def test_without_a_command_both_ways_to_give_one_are_named(project: Path) -> None:
     """On the command line or in the file."""
     with pytest.raises(UsageError) as raised:
@@ -119,6 +150,9 @@ def test_a_workspace_with_a_colon_has_mounts_too(tmp_path: Path) -> None:
         Wishes(command=("true",), timeout="soon"),
         Wishes(command=("true",), engine="dokcer"),
         Wishes(command=("true",), tty=True),
+        Wishes(command=("true",), network_policy="open"),
+        Wishes(command=("true",), allow=("https://a.com",)),
+        Wishes(command=("true",), deny=("a b",)),
     ],
     ids=str,
 )

@@ -16,6 +16,17 @@ from moat.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
+
+def _even(text: str) -> None:
+    if len(text) % 2:
+        raise ValueError(f"{text!r} is odd")
+
+
+def _twins(name: str, value: str) -> None:
+    if name != value:
+        raise UsageError(f"{value!r} is not {name!r}", "Make them the same")
+
+
 FIELDS: Final = {
     "text": Field("string", "A text."),
     "flag": Field("boolean", "A flag."),
@@ -24,6 +35,9 @@ FIELDS: Final = {
     "list": Field("strings", "Some texts."),
     "map": Field("map", "Names and values."),
     "command": Field("command", "A command."),
+    "kind": Field("enum", "One of a few.", choices=("plain", "fancy")),
+    "even": Field("strings", "Texts of even length.", each=_even),
+    "twins": Field("map", "Names that are their values.", each=_twins),
     "inner": Field("object", "More.", fields={"size": Field("quantity", "Bytes.")}),
 }
 
@@ -43,7 +57,8 @@ def test_every_kind_of_field_is_read(path: Path) -> None:
     assert parsed(
         path,
         "text: 007\nflag: yes\namount: 1.5\ncount: 3\nlist: [a, 1]\n"
-        "map: {A: true, B: 1e3, C: }\ncommand: [x, y]\ninner: {size: 2g}\n",
+        "map: {A: true, B: 1e3, C: }\ncommand: [x, y]\nkind: fancy\neven: [ab, '']\ntwins: {a: a}\n"
+        "inner: {size: 2g}\n",
     ) == {
         "text": "007",
         "flag": True,
@@ -52,6 +67,9 @@ def test_every_kind_of_field_is_read(path: Path) -> None:
         "list": ["a", "1"],
         "map": {"A": "true", "B": "1e3", "C": ""},
         "command": ["x", "y"],
+        "kind": "fancy",
+        "even": ["ab", ""],
+        "twins": {"a": "a"},
         "inner": {"size": "2g"},
     }
 
@@ -76,6 +94,10 @@ def test_an_empty_file_says_nothing(path: Path) -> None:
         ("amount: .inf\n", 1, "amount must be a number"),
         ("count: 1.5\n", 1, "count must be a whole number"),
         ("count: 1:30\n", 1, "count must be a whole number"),
+        ("kind: fancier\n", 1, "kind must be one of plain, fancy, not 'fancier'"),
+        ("kind: [plain]\n", 1, "a plain value is expected"),
+        ("even:\n  - ab\n  - abc\n", 3, "even: 'abc' is odd"),
+        ("twins:\n  a: a\n  b: c\n", 3, "twins: 'c' is not 'b'"),
         ('command: "a\\0b"\n', 1, "NUL"),
         ("? [a]\n: b\n", 1, "a plain value is expected"),
         ("- a\n", 1, "a map of fields is expected"),
@@ -96,6 +118,12 @@ def test_a_misspelt_field_is_guessed(path: Path) -> None:
     with pytest.raises(UsageError) as raised:
         parsed(path, "comand: x\n")
     assert raised.value.hint == "Did you mean 'command'?"
+    with pytest.raises(UsageError) as raised:
+        parsed(path, "kind: plian\n")
+    assert raised.value.hint == "Did you mean 'plain'?"
+    with pytest.raises(UsageError) as raised:
+        parsed(path, "twins: {a: b}\n")
+    assert raised.value.hint == "Make them the same"
     with pytest.raises(UsageError) as raised:
         parsed(path, "zzz: x\n")
     assert raised.value.hint is not None

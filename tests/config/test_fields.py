@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from moat.config import agent_file, settings
-from moat.config.fields import schema
+from moat.config.fields import Field, schema
 
 
 def test_the_schema_has_every_field_of_agent_yaml() -> None:
@@ -25,3 +25,13 @@ def test_the_schema_of_the_settings_names_the_kinds() -> None:
     made = schema("config.yaml", settings.fields())
     assert made["properties"]["scrollback"]["type"] == "integer"
     assert made["properties"]["journal_limit"]["type"] == ["string", "number"]
+
+
+def test_the_schema_of_a_choice_lists_what_there_is() -> None:
+    """Editors offer the values."""
+    made = schema("x", {"kind": Field("enum", "One of a few.", choices=("plain", "fancy"))})
+    assert made["properties"]["kind"] == {
+        "type": "string",
+        "enum": ["plain", "fancy"],
+        "description": "One of a few.",
+    }

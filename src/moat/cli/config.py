@@ -9,8 +9,10 @@ import click
 
 from moat.cli.output import print_json
 from moat.config import agent_file
+from moat.config import settings as user_settings
 from moat.config.fields import schema as schema_of
 from moat.errors import UsageError
+from moat.paths import moat_home
 
 
 @click.group("config")
@@ -31,5 +33,5 @@ def check(path: str) -> None:
     found = agent_file.find(Path(path))
     if found is None:
         raise UsageError(f"there is no agent.yaml in {path}")
-    agent_file.load(found)
+    agent_file.load(found, narrowing=not user_settings.load(moat_home()).trust_project)
     sys.stdout.write(f"{found} is fine\n")

@@ -8,6 +8,7 @@ import click
 
 from moat.cli.arguments import ask, find, run_argument
 from moat.cli.output import print_json
+from moat.config.network import shown
 from moat.errors import RunNotActiveError
 from moat.runs.store import Store
 
@@ -15,7 +16,7 @@ from moat.runs.store import Store
 @click.command("inspect")
 @run_argument()
 def command(run: str | None) -> None:
-    """Print a run as one JSON object. Of variables the names alone."""
+    """Print a run as one JSON object. Of variables the names alone, of a proxy no password."""
     with Store() as store:
         found = find(store, run)
         known = found.as_json()
@@ -24,10 +25,12 @@ def command(run: str | None) -> None:
                 known = ask(store, found).get("/v1/run")
             except RunNotActiveError:
                 known = store.get(found.id).as_json()
-        spec = asdict(store.spec(found.id))
+        specified = store.spec(found.id)
+        spec = asdict(specified)
         also = ("workdir", "mounts", "exclude", "limits", "timeout", "keep", "writable_git")
         print_json(
             known
             | {name: spec[name] for name in also}
+            | {"network": shown(specified.network)}
             | {"env": sorted(spec["env"]), "folder": str(store.folder(found.id).root)}
         )

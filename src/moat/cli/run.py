@@ -72,6 +72,23 @@ SHELLS = frozenset(
     is_flag=True,
     help="Let the sandbox write .git/config, .git/hooks and agent.yaml.",
 )
+@click.option(
+    "--network-policy",
+    type=click.Choice(("permissive", "strict", "ask")),
+    help="What becomes of requests that no rule is for; wins over agent.yaml and settings.",
+)
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="HOST[:PORT]",
+    help="Allow a host to this run, whatever the rules say.",
+)
+@click.option(
+    "--deny",
+    multiple=True,
+    metavar="HOST[:PORT]",
+    help="Deny a host to this run, whatever else allows it.",
+)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -83,8 +100,8 @@ def command(
 ) -> int:
     """Start a run: COMMAND in a sandbox over the project in PATH (default: here).
 
-    The sandbox has the project at /workspace, a private home, the host's programs read-only, and no
-    network. The run goes on when you detach, close the terminal or log out.
+    The sandbox has the project at /workspace, a private home, the host's programs read-only, and no way
+    to the network but Moat's own proxy. The run goes on when you detach, close the terminal or log out.
 
     \b
     moat run -i -- bash                 a shell; Ctrl-/ d detaches

@@ -2,15 +2,17 @@
 
 The agent in the sandbox can write the workspace, and so this file where there was none. What it says
 may therefore give a run less than the command line can: it can't mount what lies outside the
-workspace.
+workspace. What its `network` may do, and what not: `config.network`.
 """
 
 from __future__ import annotations
 
 import os
 import shlex
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from moat.config import network_fields
 from moat.config.fields import Field, positive
 from moat.config.mounts import split_mount
 from moat.config.names import check_name
@@ -85,6 +87,7 @@ FIELDS: Final[Mapping[str, Field]] = {
             ),
         },
     ),
+    "network": Field("object", "What the runs may reach, and how.", fields=network_fields.FIELDS),
 }
 
 
@@ -98,8 +101,16 @@ def find(workspace: Path) -> Path | None:
     return found[0] if found else None
 
 
-def load(path: Path) -> dict[str, Any]:
-    """The checked content. Raises `UsageError` with file and line."""
+def load(path: Path, *, narrowing: bool = False) -> dict[str, Any]:
+    """The checked content, with its paths absolute. Raises `UsageError` with file and line.
+
+    With `narrowing` its `network` may deny, but open nothing.
+    """
     from moat.config.document import read  # noqa: PLC0415  YAML only where there is some
 
-    return read(path, FIELDS)
+    here = network_fields.of_project(path.parent, narrowing=narrowing)
+    file = read(path, {**FIELDS, "network": replace(FIELDS["network"], fields=here)})
+    network: dict[str, Any] = file.get("network", {})
+    if "upstream_ca" in network:
+        network["upstream_ca"] = str(path.parent / network["upstream_ca"])
+    return file

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moat.config import agent_file, names
+from moat.config import agent_file, names, network
 from moat.config.mounts import split_mount
 from moat.errors import NameTakenError, UsageError
-from moat.spec import Limits, Mount, RunId, RunSpec, TerminalSize
+from moat.spec import Limits, Mount, Network, RunId, RunSpec, TerminalSize
 from moat.spec.units import parse_duration, parse_memory
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ class Wishes:
     pids: int | None = None
     timeout: str | None = None
     writable_git: bool = False
+    network_policy: str | None = None
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,8 @@ def compile_spec(wishes: Wishes, settings: Settings, around: Surroundings) -> Ru
     """Raises `UsageError` or `NameTakenError`; changes nothing."""
     workspace = _workspace(wishes.path)
     found = agent_file.find(workspace)
-    file: dict[str, Any] = {} if found is None else agent_file.load(found)
+    narrowing = not settings.trust_project
+    file: dict[str, Any] = {} if found is None else agent_file.load(found, narrowing=narrowing)
     limits: dict[str, Any] = file.get("limits", {})
     interactive = wishes.interactive
     if interactive is None:
@@ -93,6 +97,7 @@ def compile_spec(wishes: Wishes, settings: Settings, around: Surroundings) -> Ru
             cpus=wishes.cpus or limits.get("cpus"),
             pids=wishes.pids or limits.get("pids"),
         ),
+        network=_network(wishes, settings, file),
         engine=_engine(wishes.engine),
         keep=wishes.keep,
         timeout=None if timeout is None else parse_duration(str(timeout)),
@@ -198,6 +203,14 @@ def _own_mounts(file: dict[str, Any], workspace: Path) -> list[Mount]:
             raise agent_file.outside(text)
         mounts.append(mount)
     return mounts
+
+
+def _network(wishes: Wishes, settings: Settings, file: dict[str, Any]) -> Network:
+    joined = network.network_of(file, settings.network)
+    commanded = network.commanded(
+        joined, policy=wishes.network_policy, allow=wishes.allow, deny=wishes.deny
+    )
+    return network.with_host(commanded, os.environ)
 
 
 def _tty(wishes: Wishes, around: Surroundings, *, interactive: bool) -> bool:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import difflib
 import math
-import os
-import stat
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from moat.config.files import read_bounded
 from moat.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from moat.config.fields import Field
@@ -24,7 +23,7 @@ MAX_BYTES: Final = 256 * 1024
 
 def read(path: Path, fields: Mapping[str, Field]) -> dict[str, Any]:
     """The checked content. Raises `UsageError` naming file, line and remedy."""
-    content = _content(path)
+    content = read_bounded(path, MAX_BYTES)
     try:
         node = yaml.compose(content, Loader=_Loader)
     except yaml.YAMLError as exc:
@@ -34,20 +33,6 @@ def read(path: Path, fields: Mapping[str, Field]) -> dict[str, Any]:
     if node is None:
         return {}
     return _Reader(path).object(node, fields)
-
-
-def _content(path: Path) -> bytes:
-    try:
-        # Not blocking: a run may have put a pipe in this place, which nobody ever writes to.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123  a descriptor
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise UsageError(f"{path} is not a file", "Put a file there, or nothing")
-            content = file.read(MAX_BYTES + 1)
-    except OSError as exc:
-        raise UsageError(f"{path} can't be read: {exc.strerror}") from exc
-    if len(content) > MAX_BYTES:
-        raise UsageError(f"{path} is larger than {MAX_BYTES // 1024} KiB")
-    return content
 
 
 class _Loader(yaml.SafeLoader):
@@ -98,6 +83,11 @@ _VALUES: Final[Mapping[str, Callable[[str], Any]]] = {
 }
 
 
+def _guess(name: str, known: Iterable[str]) -> str | None:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"Did you mean {close[0]!r}?" if close else None
+
+
 class _Reader:
     """Walks the nodes of one file."""
 
@@ -128,32 +118,63 @@ class _Reader:
     def _value(self, node: yaml.Node, known: Field, name: str) -> Any:
         match known.type:
             case "object":
-                return self.object(node, known.fields)
+                value = self.object(node, known.fields)
             case "strings":
-                value = self._strings(node, name)
+                value = self._strings(node, name, known.each)
             case "map":
-                value = {
-                    key: self._scalar(item, f"{name}.{key}")
-                    for key, (_, item) in self._pairs(node).items()
-                }
+                value = self._map(node, name, known.each)
             case "command":
                 is_list = isinstance(node, yaml.SequenceNode)
                 value = self._strings(node, name) if is_list else self._scalar(node, name)
+            case "enum":
+                value = self._choice(node, known.choices, name)
             case simple:
                 value = self._simple(node, simple, name)
-        if known.check is not None:
-            try:
-                known.check(value)
-            except (UsageError, ValueError) as exc:
-                hint = exc.hint if isinstance(exc, UsageError) else None
-                text = exc.summary if isinstance(exc, UsageError) else str(exc)
-                raise self._wrong(node, f"{name}: {text}", hint) from exc
+        self._checked(node, name, known.check, value)
         return value
 
-    def _strings(self, node: yaml.Node, name: str) -> list[str]:
+    def _checked(
+        self, node: yaml.Node, name: str, check: Callable[..., object] | None, *values: Any
+    ) -> None:
+        """Puts the place before what the check has to say."""
+        if check is None:
+            return
+        try:
+            check(*values)
+        except (UsageError, ValueError) as exc:
+            hint = exc.hint if isinstance(exc, UsageError) else None
+            text = exc.summary if isinstance(exc, UsageError) else str(exc)
+            raise self._wrong(node, f"{name}: {text}", hint) from exc
+
+    def _strings(
+        self, node: yaml.Node, name: str, each: Callable[..., object] | None = None
+    ) -> list[str]:
         if not isinstance(node, yaml.SequenceNode):
             raise self._wrong(node, f"{name} must be a list of strings")
-        return [self._scalar(item, name) for item in node.value]
+        values: list[str] = []
+        for item in node.value:
+            values.append(self._scalar(item, name))
+            self._checked(item, name, each, values[-1])
+        return values
+
+    def _map(
+        self, node: yaml.Node, name: str, each: Callable[..., object] | None
+    ) -> dict[str, str]:
+        values: dict[str, str] = {}
+        for key, (key_node, item) in self._pairs(node).items():
+            values[key] = self._scalar(item, f"{name}.{key}")
+            self._checked(key_node, name, each, key, values[key])
+        return values
+
+    def _choice(self, node: yaml.Node, choices: tuple[str, ...], name: str) -> str:
+        text = self._scalar(node, name)
+        if text not in choices:
+            raise self._wrong(
+                node,
+                f"{name} must be one of {', '.join(choices)}, not {text!r}",
+                _guess(text, choices),
+            )
+        return text
 
     def _scalar(self, node: yaml.Node, name: str) -> str:
         if not isinstance(node, yaml.ScalarNode):
@@ -175,8 +196,7 @@ class _Reader:
 
     def _unknown(self, key: yaml.Node, fields: Mapping[str, Field]) -> UsageError:
         name = str(key.value)
-        close = difflib.get_close_matches(name, fields, n=1)
-        hint = f"Did you mean {close[0]!r}?" if close else f"Known here: {', '.join(fields)}"
+        hint = _guess(name, fields) or f"Known here: {', '.join(fields)}"
         return self._wrong(key, f"unknown field {name!r}", hint)
 
     def _wrong(self, node: yaml.Node, problem: str, hint: str | None = None) -> UsageError:

@@ -18,10 +18,15 @@ class Field:
     """One field: the JSON type it has, what it means, and a further check of its value."""
 
     type: str
-    """"string", "boolean", "number", "integer", "strings", "map", "command" or "object"."""
+    """"string", "boolean", "number", "integer", "quantity", "enum", "strings", "map", "command" or
+    "object"."""
     description: str
     check: Callable[[Any], object] | None = None
     """Raises `UsageError` or `ValueError` when the value can't be."""
+    each: Callable[..., object] | None = None
+    """As `check`, for one item of "strings", or for one name and value of a "map"."""
+    choices: tuple[str, ...] = ()
+    """Of an "enum"."""
     fields: Mapping[str, Field] = field(default_factory=dict[str, "Field"])
     """Of an "object"."""
 
@@ -61,13 +66,19 @@ def _object_schema(fields: Mapping[str, Field]) -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {
             name: {
-                **(
-                    _object_schema(each.fields)
-                    if each.type == "object"
-                    else _SCHEMAS.get(each.type, {"type": each.type})
-                ),
+                **_value_schema(each),
                 "description": each.description,
             }
             for name, each in fields.items()
         },
     }
+
+
+def _value_schema(known: Field) -> dict[str, Any]:
+    match known.type:
+        case "object":
+            return _object_schema(known.fields)
+        case "enum":
+            return {"type": "string", "enum": list(known.choices)}
+        case simple:
+            return _SCHEMAS.get(simple, {"type": simple})

@@ -1,0 +1,169 @@
+"""`network:` in a file: what can be, and what is said where it can't."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moat.config import agent_file, settings
+from moat.config.fields import schema
+from moat.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+WHOLE = """\
+network:
+  policy: ask
+  rules:
+    - allow GET api.example.com/v1/**
+    - deny **.example.com
+  allow: [pypi.example, "*.internal.example"]
+  tcp: [db.example:5432]
+  passthrough: [pinned.example]
+  hosts: {db.example: 10.0.0.7, six.example: "fd00::1"}
+  private: [10.0.0.0/8, nas.lan, "fd00::/8", 192.168.1.4]
+  upstream_ca: ca.pem
+  capture: headers
+  ask_timeout: 2m
+  timeouts: {connect: 5s, tls: 5, header: 1500ms, idle: 1h}
+"""
+
+WRONG = [
+    ("network: strict", 1, "a map of fields is expected"),
+    ("network:\n  polcy: ask", 2, "unknown field 'polcy'"),
+    ("network:\n  policy: stric", 2, "policy must be one of permissive, ask, strict, not 'stric'"),
+    ("network:\n  capture: all", 2, "capture must be one of none, headers, bodies, not 'all'"),
+    ("network:\n  rules: allow a", 2, "rules must be a list of strings"),
+    ("network:\n  rules:\n    - allow a.com\n    - permit b.com", 4, "permit b.com"),
+    ("network:\n  rules:\n    - allow", 3, "rules: "),
+    ("network:\n  rules: ['allow a.com:99999']", 2, "rules: "),
+    ("network:\n  rules: ['allow GET POST a.com']", 2, "rules: "),
+    ("network:\n  allow:\n    - a.com\n    - GET a.com", 4, "allow: 'GET a.com' is not a host"),
+    ("network:\n  allow: [a.com/path]", 2, "allow: 'a.com/path' is not a host"),
+    ("network:\n  allow: ['']", 2, "allow: '' is not a host"),
+    ("network:\n  allow: ['a..com']", 2, "allow: "),
+    ("network:\n  tcp: [a.com]", 2, "tcp: 'a.com' is not host:port"),
+    ("network:\n  tcp: ['a.com:0']", 2, "tcp: 'a.com:0' is not host:port"),
+    ("network:\n  tcp: ['a.com:65536']", 2, "is not host:port"),
+    ("network:\n  tcp: ['a.com:٣']", 2, "is not host:port"),
+    ("network:\n  tcp: [':80']", 2, "is not host:port"),
+    ("network:\n  passthrough: [a b]", 2, "passthrough: 'a b' is not a host"),
+    ("network:\n  passthrough: ['a.com:443']", 2, "passthrough: 'a.com:443' is not the name"),
+    ("network:\n  hosts: [a.com]", 2, "a map of fields is expected"),
+    ("network:\n  hosts:\n    b: 1.2.3.4\n    a.com: b.com", 4, "'b.com' for a.com is not an IP"),
+    ("network:\n  hosts: {a.com: 10.0.0}", 2, "'10.0.0' for a.com is not an IP"),
+    ("network:\n  hosts: {'*.com': 10.0.0.1}", 2, "'*.com' is not the name of a host"),
+    ("network:\n  hosts: {'a b': 10.0.0.1}", 2, "'a b' is not"),
+    ("network:\n  private: [10.0.0.0/33]", 2, "private: '10.0.0.0/33' is neither"),
+    ("network:\n  private: [10.0.0.1/8]", 2, "has host bits set"),
+    ("network:\n  private: [a b]", 2, "private: 'a b' is not a host"),
+    ("network:\n  ask_timeout: soon", 2, "'soon' is not a length of time"),
+    ("network:\n  timeouts:\n    idle: never", 3, "'never' is not a length of time"),
+    ("network:\n  timeouts:\n    connect: 0s", 3, "connect: 0 is not more than zero"),
+    ("network:\n  timeouts:\n    idel: 3s", 3, "unknown field 'idel'"),
+    ("network:\n  upstream_ca: none.pem", 2, "none.pem can't be read: No such file"),
+    ("network:\n  upstream_ca: agent.yaml", 2, "agent.yaml holds no PEM certificate"),
+    ("network:\n  upstream_proxy: http://a", 2, "unknown field 'upstream_proxy'"),
+    ("network:\n  trust_project: true", 2, "unknown field 'trust_project'"),
+]
+
+
+def load(folder: Path, text: str, *, narrowing: bool = False) -> dict[str, Any]:
+    path = folder / "agent.yaml"
+    path.write_text(text)
+    return agent_file.load(path, narrowing=narrowing)
+
+
+def test_a_whole_network(tmp_path: Path, certificate: Callable[[str], str]) -> None:
+    """All fields that there are; the certificates lie beside the file."""
+    (tmp_path / "ca.pem").write_text(certificate("company"))
+    said = load(tmp_path, WHOLE)["network"]
+    assert said.keys() == agent_file.FIELDS["network"].fields.keys()
+    assert said["upstream_ca"] == str(tmp_path / "ca.pem")
+
+
+@pytest.mark.parametrize(("text", "line", "words"), WRONG)
+def test_a_mistake_is_told_with_its_line(tmp_path: Path, text: str, line: int, words: str) -> None:
+    """Of a list, that of the item."""
+    with pytest.raises(UsageError) as raised:
+        load(tmp_path, text)
+    assert raised.value.summary.startswith(f"{tmp_path}/agent.yaml:{line}: ")
+    assert words in raised.value.summary
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "rules: [allow a.com]",
+        "allow: [a.com]",
+        "tcp: ['a.com:22']",
+        "passthrough: [a.com]",
+        "hosts: {a.com: 10.0.0.1}",
+        "private: [10.0.0.0/8]",
+        "upstream_ca: ca.pem",
+    ],
+)
+def test_a_project_that_is_not_trusted_opens_nothing(tmp_path: Path, line: str) -> None:
+    """The hint says where else that can be written."""
+    with pytest.raises(UsageError, match=r"agent\.yaml:2: .*trust_project") as raised:
+        load(tmp_path, f"network:\n  {line}\n", narrowing=True)
+    assert raised.value.hint is not None
+    assert "config.yaml" in raised.value.hint
+
+
+def test_a_project_that_is_not_trusted_may_narrow(tmp_path: Path) -> None:
+    """Denials and a stricter policy are always welcome, mistakes are not."""
+    said = load(tmp_path, "network: {policy: strict, rules: [deny a.com]}", narrowing=True)
+    assert said["network"] == {"policy": "strict", "rules": ["deny a.com"]}
+    with pytest.raises(UsageError, match="rules: "):
+        load(tmp_path, "network: {rules: [deny a..com]}", narrowing=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("network:\n  upstream_ca: ca.pem", "'ca.pem' is not an absolute path"),
+        ("network:\n  upstream_ca: /nonexistent", "/nonexistent can't be read"),
+        ("network:\n  policy: open", "policy must be one of"),
+        ("network:\n  trust_project: 1", "trust_project must be true or false"),
+        ("network:\n  rules: [permit a]", "rules: "),
+    ],
+)
+def test_the_users_own_mistakes_are_told_too(tmp_path: Path, text: str, words: str) -> None:
+    """With the path and line of the settings."""
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(UsageError) as raised:
+        settings.load(tmp_path)
+    assert raised.value.summary.startswith(f"{tmp_path}/config.yaml:2: ")
+    assert words in raised.value.summary
+
+
+def test_the_users_certificates_may_lie_at_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, certificate: Callable[[str], str]
+) -> None:
+    """`~` is the home, as in a shell."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "ca.pem").write_text(certificate("company"))
+    (tmp_path / "config.yaml").write_text("network: {upstream_ca: ~/ca.pem, capture: bodies}")
+    assert settings.load(tmp_path).network == {
+        "upstream_ca": str(tmp_path / "ca.pem"),
+        "capture": "bodies",
+    }
+
+
+def test_the_schema_has_all_of_it() -> None:
+    """Editors offer the policies, and know the timeouts."""
+    made = schema("agent.yaml", agent_file.FIELDS)["properties"]["network"]
+    assert made["properties"]["policy"]["enum"] == ["permissive", "ask", "strict"]
+    assert made["properties"]["timeouts"]["properties"].keys() == {
+        "connect",
+        "tls",
+        "header",
+        "idle",
+    }
+    assert "trust_project" not in made["properties"]
+    own = schema("config.yaml", settings.fields())["properties"]["network"]
+    assert own["properties"]["trust_project"]["type"] == "boolean"
