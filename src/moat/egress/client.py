@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final, cast
 
 from moat.egress import http1
 from moat.egress.bodies import BodyReader, EndlessReader, body_reader
 from moat.egress.http1 import BadMessageError
+from moat.egress.streams import HIGH_WATER, StreamProtocol, write
 
 if TYPE_CHECKING:
+    import asyncio
+
     from moat.egress.bodies import Payload
     from moat.egress.entry import Fields
     from moat.egress.exchange import Destination, Exchange
     from moat.egress.http1 import RequestHead
     from moat.egress.upstreams import Upstreams
 
-HIGH_WATER: Final = 256 * 1024
-"""Bytes that wait to be written before the other side is told to stop."""
 _MAX_INFORMATIONAL: Final = 32
 """Heads below 200 that a server may send for one request."""
 
 
-class HTTP1Client(asyncio.Protocol):
+class HTTP1Client(StreamProtocol):
     """Serves one exchange at a time; between them it waits in its pool."""
 
     def __init__(self, pool: Upstreams, destination: Destination) -> None:
@@ -160,10 +160,7 @@ class HTTP1Client(asyncio.Protocol):
         out = self._out
         if out:
             self._out = []
-            if len(out) == 1:
-                self._transport.write(out[0])
-            else:
-                self._transport.writelines(out)
+            write(self._transport, out)
 
     def pause(self) -> None:
         if not self._paused and not self._transport.is_closing():

@@ -9,9 +9,10 @@ read the same out of it.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from moat.egress.entry import Fields
+if TYPE_CHECKING:
+    from moat.egress.entry import Fields
 
 MAX_HEAD: Final = 64 * 1024
 """Bytes of a head; of trailers, too."""

@@ -9,6 +9,7 @@ from moat.egress import http1
 from moat.egress.bodies import BodyReader, EndlessReader, body_reader
 from moat.egress.exchange import Exchange
 from moat.egress.http1 import BadMessageError, ResponseHead
+from moat.egress.streams import HIGH_WATER, StreamProtocol, write
 
 if TYPE_CHECKING:
     from moat.egress.arrival import Arrival
@@ -17,13 +18,11 @@ if TYPE_CHECKING:
     from moat.egress.exchange import Gateway
     from moat.spec.network import Timeouts
 
-HIGH_WATER: Final = 256 * 1024
-"""Bytes that wait to be written before the other side is told to stop."""
 KEEP_ALIVE: Final = 75.0
 """Seconds that a connection may wait for its next request."""
 
 
-class HTTP1Server(asyncio.Protocol):
+class HTTP1Server(StreamProtocol):
     """One request after the other, in order; what a client sends ahead waits in the kernel."""
 
     protocol = "HTTP/1.1"
@@ -175,7 +174,7 @@ class HTTP1Server(asyncio.Protocol):
             return
         exchange = self._exchange
         framing = head.framing
-        if framing == http1.UNTIL_CLOSE or framing == http1.CHUNKED:
+        if framing in (http1.UNTIL_CLOSE, http1.CHUNKED):
             if exchange is not None and exchange.request.minor:
                 framing = http1.CHUNKED
             else:
@@ -209,10 +208,7 @@ class HTTP1Server(asyncio.Protocol):
         if out:
             self.moved = self._gateway.clock()
             self._out = []
-            if len(out) == 1:
-                self._transport.write(out[0])
-            else:
-                self._transport.writelines(out)
+            write(self._transport, out)
 
     def abort(self) -> None:
         """Without the end of the body: a chunked one lacks its last chunk, a sized one its bytes."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
+
+from moat.egress.streams import HIGH_WATER, StreamProtocol
 
 if TYPE_CHECKING:
     import socket
@@ -11,13 +13,13 @@ if TYPE_CHECKING:
 
     from moat.spec.network import Timeouts
 
-HIGH_WATER: Final = 256 * 1024
-
 
 class Tunnel:
     """Two connections that end together; what one has left unsaid, the other still gets."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, ended: Callable[[Tunnel, str], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, ended: Callable[[Tunnel, str], None]
+    ) -> None:
         self._ended = ended
         self._loop = loop
         self.inner = _End(self)
@@ -45,7 +47,7 @@ class Tunnel:
             self._ended(self, why)
 
 
-class _End(asyncio.Protocol):
+class _End(StreamProtocol):
     other: _End
 
     def __init__(self, tunnel: Tunnel) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import ssl
 from typing import TYPE_CHECKING, Final
@@ -13,6 +12,7 @@ from moat.egress.dial import DialError
 from moat.egress.policy import Decision, Verdict
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Coroutine
 
     from moat.egress.dial import Dialer
