@@ -32,6 +32,11 @@ class RunFolder:
         return self.root / "spec.json"
 
     @property
+    def database(self) -> Path:
+        """SQLite: the run's traffic; see `egress.record_rows`."""
+        return self.root / "run.db"
+
+    @property
     def journal(self) -> Path:
         """A folder per session: `main`, `exec-1`, ..."""
         return self.root / "journal"

@@ -48,6 +48,9 @@ AT_ONCE: Final = 32
 WAL_BYTES: Final = 16 << 20
 """What the write-ahead log is cut to when it has grown beyond that."""
 
+CACHE_KIB: Final = 256
+"""Of pages: what is only ever appended to is not read again."""
+
 INTERRUPTED: Final = "interrupted: the supervisor ended"
 
 
@@ -71,7 +74,7 @@ _INSERT_CAPTURE: Final = "INSERT OR REPLACE INTO captures VALUES (?, ?, ?, ?, ?)
 class Record:
     """`put` and `problem` belong to the event loop's thread, all SQL to the writer's."""
 
-    def __init__(self, path: Path, bounds: Bounds = Bounds()) -> None:  # noqa: B008  frozen
+    def __init__(self, path: Path, bounds: Bounds = Bounds()) -> None:
         """Opens the record, or makes it. Raises `StoreError`."""
         self._bounds = bounds
         self._db = _open(path)
@@ -81,9 +84,9 @@ class Record:
         self._problem = ""
         self._unmarked = self._last > 0
         """What an earlier supervisor left open still looks as if it went on."""
-        self._lost = 0
+        self._lost: int = 0
         """Entries for which there was no room in the queue. Counted by `put` ..."""
-        self._lost_told = 0
+        self._lost_told: int = 0
         """... and this many of them are in the database."""
         self._asleep = False
         self._bell = threading.Event()
@@ -137,19 +140,19 @@ class Record:
 
     def _write_all(self) -> None:
         """Until the record is closed and all is written, or can't be."""
-        while True:
-            batch = self._take()
-            while not self._written(batch):
-                if self._closing.wait(RETRY_S) and not self._written(batch):
-                    log.error(
-                        "%d entries not recorded: %s", len(batch) + len(self._queue), self._problem
-                    )
-                    return
-            if self._closing.is_set():
-                if not self._queue:
-                    return
-            elif not self._closing.wait(PAUSE_S):
+        while self._persisted(self._take()):
+            if not self._closing.wait(PAUSE_S):
                 self._sleep()
+            elif not self._queue:
+                return
+        log.error("the last entries are lost: %s", self._problem)
+
+    def _persisted(self, batch: list[Entry]) -> bool:
+        """Tries until it is done; once it is closed, once more."""
+        while not self._written(batch):
+            if self._closing.wait(RETRY_S):
+                return self._written(batch)
+        return True
 
     def _sleep(self) -> None:
         """Until something waits. `put` rings only who sleeps."""
@@ -259,6 +262,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
         raise StoreError(f"the record {path} was written by a newer moat", "Update moat")
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")
+    db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
     if version == 0:
         db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")

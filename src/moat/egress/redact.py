@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_plus
 
@@ -31,12 +32,15 @@ _SECRET_HEADERS: Final = frozenset(
     ("x-auth-key", "x-functions-key", "x-auth", "auth", "sec-websocket-protocol")
 )
 
-# A parameter of a query or of a fragment (OAuth 2.0 puts tokens there: RFC 6749, 4.2.2), up to what
-# may follow it in a path, in a header or in a body.
-_PARAMETER: Final = re.compile(r"(^|[?&;#])([^=?&;#\s<>\"]+)=([^&;#\s<>\"]+)")
-_USERINFO: Final = re.compile(r"(//)[^/?#@\s<>\"]*(?:@[^/?#@\s<>\"]*)*@")
-# A member of a JSON object whose value is a string, which may be cut off.
-_JSON_MEMBER: Final = re.compile(r'("(?:[^"\\]|\\.){1,64}")(\s*:\s*)"(?:[^"\\]|\\.)*(?:"|\\?$)')
+# Of a query or of a fragment (OAuth 2.0 puts tokens there: RFC 6749, 4.2.2), and what ends its value.
+# A semicolon may begin a parameter, and may be part of a value: servers differ.
+_PARAMETER: Final = re.compile(r"[?&;#]([^=?&;#]+)=")
+_VALUE_END: Final = re.compile(r"[&#]")
+_USERINFO: Final = re.compile(r"//[^/?#@\s]*(?:@[^/?#@\s]*)*@")
+# A member of a JSON object whose value is a string, which may be cut off at its end.
+_JSON_MEMBER: Final = re.compile(
+    r'("(?:[^"\\]|\\.){1,64}")(\s*+:\s*+)"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL
+)
 # Not `token` alone: it is what a piece of a model's answer is called.
 _SECRET_MEMBER: Final = re.compile(
     r"\w[-_]?token\"|secret|passw|passphrase|api[-_]?key|access[-_]?key|private[-_]?key"
@@ -68,8 +72,8 @@ def fields(sent: Fields) -> list[tuple[str, str]]:
 def url(text: str) -> str:
     """Text that is, or holds, URLs: without user names, passwords and secret parameters."""
     if "@" in text:
-        text = _USERINFO.sub(rf"\1{MASK}@", text)
-    return _parameters(text) if "=" in text else text
+        text = _USERINFO.sub(f"//{MASK}@", text)
+    return _form(text) if "=" in text else text
 
 
 def body(sent: Fields, data: bytes) -> bytes | None:
@@ -92,7 +96,7 @@ def body(sent: Fields, data: bytes) -> bytes | None:
     if "json" in kind or "event-stream" in kind:
         return _as_text(plain, _members)
     if "x-www-form-urlencoded" in kind:
-        return _as_text(plain, _parameters)
+        return _as_text(plain, _form)
     return plain
 
 
@@ -113,16 +117,28 @@ def _decoded(coding: str, data: bytes) -> bytes | None:
         return None
 
 
+def _form(text: str) -> str:
+    """Of text that may begin with a parameter."""
+    return _parameters(f"&{text}")[1:]
+
+
 def _parameters(text: str) -> str:
-    return _PARAMETER.sub(_parameter, text)
+    if not any(map(_is_secret_parameter, _PARAMETER.findall(text))):
+        return text  # nearly always: worth a look of its own
+    pieces: list[str] = []
+    done = 0
+    for match in _PARAMETER.finditer(text):
+        if match.start() >= done and _is_secret_parameter(match[1]):
+            pieces += text[done : match.end()], MASK
+            end = _VALUE_END.search(text, match.end())
+            done = end.start() if end is not None else len(text)
+    return "".join(pieces) + text[done:]
 
 
-def _parameter(match: re.Match[str]) -> str:
-    before, name, _ = match.groups()
-    plain = unquote_plus(name).lower() if "%" in name else name.lower()
-    if plain in _SECRET_PARAMETERS or _SECRET_PART.search(plain) is not None:
-        return f"{before}{name}={MASK}"
-    return match[0]
+@lru_cache(512)
+def _is_secret_parameter(name: str) -> bool:
+    plain = (unquote_plus(name) if "%" in name else name).lower().strip()
+    return plain in _SECRET_PARAMETERS or _SECRET_PART.search(plain) is not None
 
 
 def _members(text: str) -> str:

@@ -1,0 +1,141 @@
+"""What a record may not hold."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moat.egress import redact
+from moat.egress.redact import MASK
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/a/b", "/a/b"),
+        ("/a?page=2&max_tokens=5", "/a?page=2&max_tokens=5"),
+        ("/a?key=AIza", "/a?key=***"),
+        ("/a?x=1&access_token=t&y=2", "/a?x=1&access_token=***&y=2"),
+        ("/a?ACCESS_TOKEN=t", "/a?ACCESS_TOKEN=***"),
+        ("/a?%74oken=t", "/a?%74oken=***"),
+        ("/a?sig=a;b=c&d=e", "/a?sig=***&d=e"),
+        ("/a?b=c;token=t", "/a?b=c;token=***"),
+        ("/a?b=c?token=t", "/a?b=c?token=***"),
+        ("/a?token=t=u?v=w", "/a?token=***"),
+        ("/a?X-Amz-Signature=0&X-Amz-Credential=1", "/a?X-Amz-Signature=***&X-Amz-Credential=***"),
+        ("/a?code=1&password=2&client_secret=3", "/a?code=***&password=***&client_secret=***"),
+        ("/a?token=", "/a?token=***"),
+        ("/a?token", "/a?token"),
+        ("/token=1?a=b", "/token=1?a=b"),
+    ],
+)
+def test_secrets_of_a_query_are_masked(path: str, shown: str) -> None:
+    """Their names stay: they tell what was asked."""
+    assert redact.target(path) == shown
+
+
+@given(st.text(), st.sampled_from(["token", "Sig", "api_key", "X-Amz-Security-Token"]))
+def test_no_secret_hides_behind_what_stands_before_it(before: str, name: str) -> None:
+    """Whatever the sandbox puts in front; and nothing else is lost."""
+    shown = redact.target(f"/?{before}&{name}=s3cr3t-v4lue&end=1")
+    assert "s3cr3t-v4lue" not in shown
+    assert shown.endswith("&end=1")
+
+
+@given(st.text(alphabet="ab=&;?#%/", max_size=60))
+def test_what_holds_no_secret_stays_as_it_is(path: str) -> None:
+    """To the last character."""
+    assert redact.target(path) == path
+
+
+def test_secret_headers_are_masked_by_name() -> None:
+    """In every spelling; those that only sound alike are kept."""
+    secret = """Authorization proxy-authorization COOKIE Set-Cookie X-Api-Key x-goog-api-key api-key
+        X-Amz-Security-Token Private-Token X-Vault-Token X-Auth-Key Ocp-Apim-Subscription-Key
+        X-Client-Secret X-Password Sec-WebSocket-Protocol X-CSRF-Token""".split()
+    plain = """Content-Type Sec-WebSocket-Key WWW-Authenticate Idempotency-Key ETag
+        anthropic-ratelimit-tokens-remaining""".split()
+    sent = [(name.encode(), b"value") for name in (*secret, *plain)]
+    assert redact.fields(sent) == [(name, MASK) for name in secret] + [
+        (name, "value") for name in plain
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("https://user:pw@h/p?a=1", "https://***@h/p?a=1"),
+        ("https://a@b:c@h/", "https://***@h/"),
+        ("https://h/cb?code=x&state=1", "https://h/cb?code=***&state=1"),
+        ("https://h/cb#access_token=x&type=y", "https://h/cb#access_token=***&type=y"),
+        ("me@example.com", "me@example.com"),
+        ("token=x", "token=***"),
+        ("max-age=5", "max-age=5"),
+    ],
+)
+def test_urls_in_headers_are_redacted(value: str, shown: str) -> None:
+    """Location and Referer carry what the query may not."""
+    assert redact.fields([(b"Location", value.encode())]) == [("Location", shown)]
+
+
+def test_a_header_may_be_any_bytes() -> None:
+    """What is no text is no error."""
+    assert redact.fields([(b"X-\xff", b"\x00\xfe")]) == [("X-\xff", "\x00\xfe")]
+
+
+JSON = [(b"Content-Type", b"application/json; charset=utf-8")]
+
+
+@pytest.mark.parametrize(
+    ("sent", "data", "kept"),
+    [
+        (JSON, b'{"access_token": "a\\"b", "n": "x"}', b'{"access_token": "***", "n": "x"}'),
+        (JSON, b'{"client_secret":"cut of', b'{"client_secret":"***"'),
+        (JSON, b'{"apiKey":"cut at a backslash\\', b'{"apiKey":"***"'),
+        (JSON, b'{"token": "Hello", "max_tokens": 5}', b'{"token": "Hello", "max_tokens": 5}'),
+        (JSON, b'{"x": "\xff"}', b'{"x": "\xff"}'),
+        (
+            [(b"content-type", b"application/x-www-form-urlencoded")],
+            b"password=a&user=b&refresh_token=c",
+            b"password=***&user=b&refresh_token=***",
+        ),
+        ([(b"content-type", b"text/plain")], b"password=a", b"password=a"),
+        ([], b"\x00\x01", b"\x00\x01"),
+    ],
+)
+def test_bodies_lose_their_secrets(
+    sent: list[tuple[bytes, bytes]], data: bytes, kept: bytes
+) -> None:
+    """Of forms and JSON objects, as far as they were kept."""
+    assert redact.body(sent, data) == kept
+
+
+def test_a_compressed_body_is_kept_plain_or_not_at_all() -> None:
+    """What can't be read can't be redacted. A cut-off one is read as far as it goes, and no bomb is."""
+    data = gzip.compress(json.dumps({"id_token": "s3cr3t", "x": "y" * 50}).encode())
+    coded = [*JSON, (b"Content-Encoding", b"gzip")]
+    assert redact.body(coded, data) == b'{"id_token": "***", "x": "' + b"y" * 50 + b'"}'
+    cut = redact.body(coded, data[:-12])
+    assert cut is not None
+    assert cut.startswith(b'{"id_token": "***"')
+    assert redact.body(coded, b"no gzip") is None
+    assert redact.body([*JSON, (b"content-encoding", b"br")], data) is None
+    bomb = redact.body([(b"content-encoding", b"gzip")], gzip.compress(bytes(1 << 24)))
+    assert bomb is not None
+    assert len(bomb) == 1 << 16
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_may_call_themselves_json(data: bytes) -> None:
+    """No answer of a server's stops the record."""
+    assert redact.body(JSON, data) is not None
+
+
+@pytest.mark.parametrize("piece", [b'"k":"\\\n', b'"k"   ', b'\\"', b'"\\', b'":"'])
+def test_a_body_made_to_be_slow_is_not(piece: bytes) -> None:
+    """64 KiB of what makes regular expressions go back and forth; hint: the test has a timeout."""
+    redact.body(JSON, (piece * 65536)[:65536])
