@@ -17,10 +17,12 @@ from moat.egress.http1 import BadMessageError
 from moat.egress.names import canonical_host
 from moat.egress.peeking import ClosedEarlyError, peek, take
 from moat.egress.policy import denial_header
-from moat.egress.server import HTTP1Server
+from moat.egress.streams import ByALPN
 from moat.egress.tunnel import Tunnel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from moat.egress.gateway import RunGateway
 
 _HANDSHAKE: Final = 0x16
@@ -42,7 +44,9 @@ class Arrivals:
         address, port = sock.getsockname()[:2]
         try:
             if port == DNS_PORT:
-                await self._hand_over(sock, lambda: TCPResponder(self._loop, self._gateway.answer_dns))
+                await self._hand_over(
+                    sock, lambda: TCPResponder(self._loop, self._gateway.answer_dns)
+                )
             elif port == PROXY_PORT:
                 await self._serve_proxy(sock)
             else:
@@ -70,7 +74,9 @@ class Arrivals:
             await self._serve_tls(sock, host, port)
         else:
             arrival = Arrival(gateway, Destination("http", host, port))
-            await self._hand_over(sock, lambda: HTTP1Server(gateway, arrival))
+            async with asyncio.timeout(self._timeouts.header):
+                protocol = await peek(self._loop, sock, _version)
+            await self._hand_over(sock, lambda: gateway.server(arrival, protocol))
 
     async def _serve_tls(self, sock: socket.socket, host: str, port: int) -> None:
         gateway = self._gateway
@@ -95,14 +101,16 @@ class Arrivals:
         context = gateway.leaves.get(named) or await gateway.leaves.context(named)
         arrival = Arrival(gateway, Destination("https", host, port), disagreement)
         await self._loop.connect_accepted_socket(
-            lambda: gateway.https_server(arrival),
+            lambda: ByALPN(lambda protocol: gateway.server(arrival, protocol)),
             sock,
             ssl=context,
             ssl_handshake_timeout=self._timeouts.tls,
         )
 
-    async def _hand_over(self, sock: socket.socket, factory: type | object) -> None:
-        await self._loop.connect_accepted_socket(factory, sock)  # pyright: ignore
+    async def _hand_over(
+        self, sock: socket.socket, factory: Callable[[], asyncio.BaseProtocol]
+    ) -> None:
+        await self._loop.connect_accepted_socket(factory, sock)
 
     # --- the proxy's own port ---
 
@@ -116,7 +124,7 @@ class Arrivals:
             else:
                 target = None
                 arrival = Arrival(self._gateway, None)
-                await self._hand_over(sock, lambda: HTTP1Server(self._gateway, arrival))
+                await self._hand_over(sock, lambda: self._gateway.server(arrival, None))
         if target is not None:
             await self._serve(sock, *target)
 
@@ -127,7 +135,7 @@ class Arrivals:
             request = http1.parse_request_head(head)
             if request.method != "CONNECT":
                 arrival = Arrival(self._gateway, None)
-                await self._hand_over(sock, lambda: HTTP1Server(self._gateway, arrival))
+                await self._hand_over(sock, lambda: self._gateway.server(arrival, None))
                 return None
             if request.framing != http1.NO_BODY:
                 raise BadMessageError("CONNECT has no body")
@@ -176,7 +184,9 @@ class Arrivals:
 
     # --- ---
 
-    async def _tunnel(self, sock: socket.socket, scheme: str, host: str, port: int, rule: str) -> None:
+    async def _tunnel(
+        self, sock: socket.socket, scheme: str, host: str, port: int, rule: str
+    ) -> None:
         gateway = self._gateway
         entry = gateway.begin_tunnel(scheme, host, port, rule)
         begun = self._loop.time()
@@ -216,6 +226,17 @@ class Arrivals:
     def _refuse(self, sock: socket.socket, host: str, port: int, why: str) -> None:
         self._gateway.record_refusal("tcp", host, port, why)
         _reset(sock)
+
+
+_PREFACE: Final = b"PRI * HTTP/2.0\r\n"
+
+
+def _version(data: bytes) -> str | None:
+    """HTTP/2 for a client that knows beforehand (RFC 9113 3.3), else HTTP/1.1."""
+    start = data[: len(_PREFACE)]
+    if not _PREFACE.startswith(start):
+        return "http/1.1"
+    return "h2" if start == _PREFACE else None
 
 
 def _whole_head(data: bytes) -> bytes | None:

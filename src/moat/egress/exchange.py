@@ -5,7 +5,7 @@ the methods of `Exchange` for what arrived and implements `Downstream` or `Upstr
 sent. In between lies the only path from the sandbox to the world: decided, recorded, then sent.
 
     downstream ── request_data, request_end ──▶ Exchange ── send, end ──▶ upstream
-    downstream ◀── respond, send, end ── Exchange ◀── response_head, response_data, response_end ── upstream
+    downstream ◀── respond, send, end ── Exchange ◀── response_head, _data, _end ── upstream
 
 Both sides queue what they are told to send; `flush` sends it, once for all that one read brought.
 """

@@ -15,6 +15,7 @@ from moat.egress.capture import Capture
 from moat.egress.decisions import Decisions
 from moat.egress.dial import Dialer
 from moat.egress.entry import Entry
+from moat.egress.http2_server import HTTP2Server
 from moat.egress.leaves import Leaves
 from moat.egress.names import canonical_host, is_address
 from moat.egress.names_table import NamesTable
@@ -22,6 +23,7 @@ from moat.egress.observers import Observer
 from moat.egress.policy import Decision, Policy, Verdict
 from moat.egress.record import Record
 from moat.egress.server import HTTP1Server
+from moat.egress.tunnel import Tunnel
 from moat.egress.upstreams import Upstreams
 
 if TYPE_CHECKING:
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from moat.egress.capture import Listen
     from moat.egress.exchange import Exchange
     from moat.egress.http1 import BadMessageError
-    from moat.egress.tunnel import Tunnel
     from moat.paths import RunFolder
     from moat.spec.network import Network
 
@@ -44,6 +45,8 @@ MAX_CONNECTIONS: Final = 2000
 _SWEEP_S: Final = 1.0
 _DESCRIPTORS_ELSEWHERE: Final = 200
 """What the supervisor needs besides connections."""
+
+Connection = HTTP1Server | HTTP2Server | Tunnel
 
 
 class RunGateway:
@@ -69,7 +72,7 @@ class RunGateway:
         self._names = NamesTable.load(_names(folder))
         self._arrivals = Arrivals(self, loop)
         self._capture = Capture(loop, self)
-        self._connections: dict[HTTP1Server | Tunnel, None] = {}
+        self._connections: dict[Connection, None] = {}
         self._arriving = 0
         """Connections that nobody serves yet."""
         self._limit = _raise_descriptor_limit()
@@ -209,8 +212,9 @@ class RunGateway:
     def connect(self, exchange: Exchange, *, fresh: bool) -> None:
         self._upstreams.connect(exchange, fresh=fresh)
 
-    def https_server(self, arrival: Arrival) -> asyncio.Protocol:
-        return HTTP1Server(self, arrival)
+    def server(self, arrival: Arrival, protocol: str | None) -> HTTP1Server | HTTP2Server:
+        kind = HTTP2Server if protocol == "h2" else HTTP1Server
+        return kind(self, arrival)
 
     def room(self) -> bool:
         if len(self._connections) + self._arriving < self._limit:
@@ -219,7 +223,7 @@ class RunGateway:
 
     def _close_idle(self) -> bool:
         """Of those that wait for a request, ends the one that has waited longest."""
-        idle = [each for each in self._connections if isinstance(each, HTTP1Server) and each.idle]
+        idle = [each for each in self._connections if not isinstance(each, Tunnel) and each.idle]
         if not idle:
             return False
         min(idle, key=lambda each: each.waits_since).close()
@@ -236,12 +240,12 @@ class RunGateway:
             self._arriving -= 1
             self._capture.go_on()
 
-    def opened(self, connection: HTTP1Server | Tunnel) -> None:
+    def opened(self, connection: Connection) -> None:
         self._connections[connection] = None
         if self._sweeping is None:
             self._sweeping = self._loop.call_later(_SWEEP_S, self._sweep)
 
-    def closed(self, connection: HTTP1Server | Tunnel) -> None:
+    def closed(self, connection: Connection) -> None:
         self._connections.pop(connection, None)
         self._capture.go_on()
 
@@ -256,7 +260,7 @@ class RunGateway:
         for connection in tuple(self._connections):
             connection.check(now, timeouts)
         self._upstreams.sweep()
-        again = self._connections or self._upstreams.waiting
+        again = self._connections or not self._upstreams.empty
         self._sweeping = self._loop.call_later(_SWEEP_S, self._sweep) if again else None
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:

@@ -6,6 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from moat.egress.bodies import Payload
 
 HIGH_WATER: Final = 256 * 1024
@@ -31,6 +33,19 @@ class StreamProtocol(asyncio.BufferedProtocol):
 
     def data_received(self, data: bytes) -> None:
         raise NotImplementedError
+
+
+class ByALPN(asyncio.Protocol):
+    """Becomes the protocol that the TLS handshake has settled on (RFC 7301)."""
+
+    def __init__(self, choose: Callable[[str | None], asyncio.BufferedProtocol]) -> None:
+        self._choose = choose
+        self.chosen: asyncio.BufferedProtocol | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.chosen = self._choose(transport.get_extra_info("ssl_object").selected_alpn_protocol())
+        transport.set_protocol(self.chosen)
+        self.chosen.connection_made(transport)
 
 
 def write(transport: asyncio.WriteTransport, pieces: Payload) -> None:

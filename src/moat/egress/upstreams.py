@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import logging
+import asyncio
 import ssl
 from typing import TYPE_CHECKING, Final
 
 from moat.egress import trust
 from moat.egress.client import HTTP1Client
 from moat.egress.dial import DialError
+from moat.egress.http2_client import HTTP2Client
 from moat.egress.policy import Decision, Verdict
+from moat.egress.streams import ByALPN
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Coroutine
 
     from moat.egress.dial import Dialer
     from moat.egress.exchange import Destination, Exchange
     from moat.spec.network import Network
-
-log = logging.getLogger(__name__)
 
 IDLE_LIMIT: Final = 256
 """Connections that wait for another request."""
@@ -27,6 +26,7 @@ IDLE_TIME: Final = 50.0
 """Seconds: most servers keep theirs for a minute or more."""
 
 Key = tuple[str, str, int]
+Client = HTTP1Client | HTTP2Client
 
 
 class Reached:
@@ -57,18 +57,41 @@ class Upstreams:
         self._idle: dict[Key, list[HTTP1Client]] = {}
         self.waiting = 0
         """How many are in `_idle`."""
+        self._shared: dict[Key, list[HTTP2Client]] = {}
+        self._first: dict[Key, asyncio.Lock] = {}
+        """Held while it is found out whether a server speaks HTTP/2."""
 
     def connect(self, exchange: Exchange, *, fresh: bool) -> None:
-        """Gives the exchange a connection: the one used last, or (`fresh`) a new one."""
-        if not fresh:
-            idle = self._idle.get(exchange.destination.key)
-            while idle:
-                client = idle.pop()
-                self.waiting -= 1
-                if client.usable:
-                    exchange.connected(client, None)
-                    return
-        self._start(self._open(exchange))
+        """Gives the exchange a connection: one that is there, or (`fresh`) a new one."""
+        if not fresh and self._take(exchange):
+            return
+        if exchange.downstream.protocol == "HTTP/2":
+            self._start(self._share(exchange))
+        else:
+            self._start(self._open(exchange, ("http/1.1",)))
+
+    def _take(self, exchange: Exchange) -> bool:
+        key = exchange.destination.key
+        idle = self._idle.get(key)
+        while idle:
+            client = idle.pop()
+            self.waiting -= 1
+            if client.usable:
+                exchange.connected(client, None)
+                return True
+        if exchange.downstream.protocol == "HTTP/2":
+            for shared in self._shared.get(key, ()):
+                if shared.usable:
+                    exchange.connected(shared.stream(), None)
+                    return True
+        return False
+
+    async def _share(self, exchange: Exchange) -> None:
+        """Of many requests at once the first opens the connection that may serve them all."""
+        key = exchange.destination.key
+        async with self._first.setdefault(key, asyncio.Lock()):
+            if not self._take(exchange):
+                await self._open(exchange, ("h2", "http/1.1"))
 
     def released(self, client: HTTP1Client) -> None:
         if not client.usable or self.waiting >= IDLE_LIMIT:
@@ -79,8 +102,14 @@ class Upstreams:
         self.waiting += 1
         self._idle.setdefault(client.destination.key, []).append(client)
 
-    def lost(self, client: HTTP1Client) -> None:
-        idle = self._idle.get(client.destination.key, [])
+    def lost(self, client: Client) -> None:
+        key = client.destination.key
+        if isinstance(client, HTTP2Client):
+            shared = self._shared.get(key, [])
+            if client in shared:
+                shared.remove(client)
+            return
+        idle = self._idle.get(key, [])
         if client in idle:
             idle.remove(client)
             self.waiting -= 1
@@ -88,23 +117,33 @@ class Upstreams:
     def sweep(self) -> None:
         """Closes what has waited too long."""
         oldest = self._loop.time() - IDLE_TIME
-        for key, idle in tuple(self._idle.items()):
+        for idle in tuple(self._idle.values()):
             for client in tuple(idle):
                 if client.idle_since < oldest:
                     client.close()
-            if not idle:
-                del self._idle[key]
+        for shared in tuple(self._shared.values()):
+            for client in tuple(shared):
+                if not client.streams and client.idle_since < oldest:
+                    client.close()
+        for known in (self._idle, self._shared):
+            for key in [key for key, clients in known.items() if not clients]:
+                del known[key]
+        for key in [key for key, first in self._first.items() if not first.locked()]:
+            del self._first[key]
+
+    @property
+    def empty(self) -> bool:
+        return not self._idle and not self._shared
 
     def close(self) -> None:
-        for idle in self._idle.values():
-            for client in tuple(idle):
+        for clients in (*self._idle.values(), *self._shared.values()):
+            for client in tuple(clients):
                 client.close()
 
-    async def _open(self, exchange: Exchange) -> None:
-        destination = exchange.destination
-        host = destination.host
+    async def _open(self, exchange: Exchange, alpn: tuple[str, ...]) -> None:
+        host = exchange.destination.host
         try:
-            client, reached = await self._reach(destination)
+            client, reached = await self._reach(exchange.destination, alpn)
         except DialError as exc:
             if exc.kind == "private":
                 decision = Decision(Verdict.DENY, "network.private", f"moat: denied: {exc}")
@@ -114,24 +153,40 @@ class Upstreams:
         except ssl.SSLError as exc:
             exchange.failed(502, f"{host}: {trust.explain(exc)}")
         except TimeoutError:
-            exchange.failed(504, f"{host}: no TLS handshake within {self._network.timeouts.tls:g} s")
+            exchange.failed(
+                504, f"{host}: no TLS handshake within {self._network.timeouts.tls:g} s"
+            )
         except OSError as exc:
             exchange.failed(502, f"{host}: {exc.strerror or exc}")
         else:
-            exchange.connected(client, reached)
+            if isinstance(client, HTTP2Client):
+                self._shared.setdefault(client.destination.key, []).append(client)
+                exchange.connected(client.stream(), reached)
+            else:
+                exchange.connected(client, reached)
 
-    async def _reach(self, destination: Destination) -> tuple[HTTP1Client, Reached]:
+    async def _reach(
+        self, destination: Destination, alpn: tuple[str, ...]
+    ) -> tuple[Client, Reached]:
         dialled = await self._dialer.dial(destination.host, destination.port)
         reached = Reached(dialled.dns, dialled.connect)
-        client = HTTP1Client(self, destination)
+        chosen: list[Client] = []
+
+        def choose(protocol: str | None) -> Client:
+            kind = HTTP2Client if protocol == "h2" else HTTP1Client
+            chosen.append(kind(self, destination))
+            return chosen[0]
+
         try:
             if destination.scheme == "http":
-                await self._loop.create_connection(lambda: client, sock=dialled.sock)
-                return client, reached
-            context = await self._trusted(("http/1.1",))
+                # Who speaks HTTP/2 without TLS knows beforehand that the server does, too.
+                protocol = "h2" if alpn[0] == "h2" else None
+                await self._loop.create_connection(lambda: choose(protocol), sock=dialled.sock)
+                return chosen[0], reached
+            context = await self._trusted(alpn)
             begun = self._loop.time()
             await self._loop.create_connection(
-                lambda: client,
+                lambda: ByALPN(choose),
                 sock=dialled.sock,
                 ssl=context,
                 server_hostname=destination.host,
@@ -141,7 +196,7 @@ class Upstreams:
         except BaseException:
             dialled.sock.close()
             raise
-        return client, reached
+        return chosen[0], reached
 
     async def _trusted(self, alpn: tuple[str, ...]) -> ssl.SSLContext:
         # The system's certificates are parsed once, which takes tens of milliseconds.

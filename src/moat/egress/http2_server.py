@@ -1,0 +1,215 @@
+"""The side that asked, in HTTP/2."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, cast
+
+from h2.errors import ErrorCodes
+from h2.events import RequestReceived
+
+from moat.egress import http1
+from moat.egress.exchange import Exchange
+from moat.egress.http1 import BadMessageError, RequestHead, ResponseHead
+from moat.egress.http2 import HTTP2Connection, Stream, checked_fields
+from moat.egress.server import KEEP_ALIVE
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from h2.events import Event
+
+    from moat.egress.arrival import Arrival
+    from moat.egress.entry import Fields
+    from moat.egress.exchange import Gateway
+    from moat.spec.network import Timeouts
+
+_RESETS: Final = 200
+"""Streams that a client may give up, beyond those that it lets finish (CVE-2023-44487)."""
+
+_METHOD: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}")
+_TARGET: Final = re.compile(rb"[\x21-\x7e]+")
+_DROPPED: Final = frozenset((b"host", b"content-length", b"expect", b"cookie"))
+
+
+class HTTP2Server(HTTP2Connection):
+    def __init__(self, gateway: Gateway, arrival: Arrival) -> None:
+        super().__init__(client=False)
+        self.gateway = gateway
+        self._arrival = arrival
+        self._finished = 0
+        self._resets = 0
+        self.waits_since = gateway.clock()
+        """When it began to wait for a request."""
+        self.moved = self.waits_since
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._arrival.opened(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._arrival.closed(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self.moved = self.gateway.clock()
+        super().data_received(data)
+
+    @property
+    def idle(self) -> bool:
+        return not self.streams
+
+    def check(self, now: float, timeouts: Timeouts) -> None:
+        """Ends what has taken too long."""
+        if self.idle:
+            if now - max(self.waits_since, self.moved) > KEEP_ALIVE:
+                self.close()
+        elif now - self.moved > timeouts.idle:
+            for stream in tuple(self.streams.values()):
+                cast("_ServerStream", stream).expire(timeouts.idle)
+
+    def close(self) -> None:
+        self._transport.abort()
+
+    def happened(self, event: Event) -> None:
+        if isinstance(event, RequestReceived):
+            self._requested(event)
+
+    def was_reset(self) -> None:
+        self._resets += 1
+        if self._resets > _RESETS + self._finished:
+            self.h2.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
+            self.terminate("streams were opened and reset too fast")
+            self._arrival.malformed(BadMessageError("streams were opened and reset too fast", 429))
+
+    def finished(self, stream: _ServerStream) -> None:
+        self.streams.pop(stream.number, None)
+        self._finished += 1
+        self.waits_since = self.moved = self.gateway.clock()
+        if self.terminated:
+            self.close_when_done()
+
+    def _requested(self, event: RequestReceived) -> None:
+        number = event.stream_id or 0
+        stream = _ServerStream(self, number)
+        self.streams[number] = stream
+        try:
+            request = _request(cast("Fields", event.headers), ends=event.stream_ended is not None)
+            stream.minor = request.minor
+            found = self._arrival.destination_of(request)
+        except BadMessageError as exc:
+            stream.refuse(exc)
+            self._arrival.malformed(exc)
+            return
+        exchange = Exchange(self.gateway, stream, request, found.destination, found.target)
+        stream.exchange = exchange
+        if found.refusal is None:
+            exchange.begin()
+        else:
+            exchange.deny(found.refusal, found.status)
+
+
+class _ServerStream(Stream):
+    """`Downstream` of an exchange."""
+
+    protocol = "HTTP/2"
+
+    def __init__(self, server: HTTP2Server, number: int) -> None:
+        super().__init__(server, number)
+        self._server = server
+        self.exchange: Exchange | None = None
+        self.minor = 1
+
+    # --- what the client does ---
+
+    def data_received(self, data: bytes) -> None:
+        if self.exchange is not None:
+            self.exchange.request_data([data])
+            self.exchange.request_flush()
+
+    def ended(self, trailers: Fields) -> None:
+        if self.exchange is not None:
+            self.exchange.request_end(trailers)
+            self.exchange.request_flush()
+
+    def lost(self, why: str) -> None:
+        del why
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.downstream_lost()
+
+    def full(self) -> None:
+        if self.exchange is not None:
+            self.exchange.downstream_full()
+
+    def drained(self) -> None:
+        if self.exchange is not None:
+            self.exchange.downstream_drained()
+
+    def expire(self, seconds: float) -> None:
+        if self.exchange is not None:
+            self.exchange.failed(504, f"no byte has passed for {seconds:g} s")
+
+    # --- Downstream ---
+
+    def respond(self, head: ResponseHead) -> None:
+        if self.closed:
+            return
+        fields = [(b":status", b"%d" % head.status)]
+        fields += [(name.lower(), value) for name, value in head.fields]
+        if head.length is not None and head.status >= 200:
+            fields.append((b"content-length", b"%d" % head.length))
+        self.connection.h2.send_headers(self.number, fields)
+
+    def end(self, trailers: Fields) -> None:
+        super().end(trailers)
+        self.exchange = None
+        self.flush()
+        if self.closed:
+            self._server.finished(self)
+
+    def pump(self) -> None:
+        self._server.moved = self._server.gateway.clock()
+        super().pump()
+        if self.closed and self.exchange is None:
+            self._server.finished(self)
+
+    def abort(self) -> None:
+        self.exchange = None
+        self.reset(ErrorCodes.INTERNAL_ERROR)
+        self._server.finished(self)
+
+    def switch(self) -> None:
+        raise AssertionError  # RFC 9113 8.6: there is no 101
+
+    def refuse(self, problem: BadMessageError) -> None:
+        body = f"moat: malformed request: {problem}\n".encode()
+        self.respond(ResponseHead(problem.status, [(b"content-type", b"text/plain")], len(body)))
+        self.send([body])
+        self.end([])
+
+
+def _request(headers: Fields, *, ends: bool) -> RequestHead:
+    """Raises `BadMessageError` for what could not be said in HTTP/1.1."""
+    pseudo = {name: value for name, value in headers if name.startswith(b":")}
+    regular = checked_fields([field for field in headers if not field[0].startswith(b":")])
+    own = {name: value for name, value in regular if name in _DROPPED}
+    method, target = pseudo.get(b":method", b""), pseudo.get(b":path", b"")
+    if method == b"CONNECT" or b":protocol" in pseudo:
+        raise BadMessageError("CONNECT is for the proxy's own port", 405)
+    if not _METHOD.fullmatch(method) or not _TARGET.fullmatch(target):
+        raise BadMessageError("malformed method or path")
+    host = pseudo.get(b":authority", own.get(b"host"))
+    if host is None or own.get(b"host", host) != host or target[:1] not in b"/*":
+        raise BadMessageError(":authority, host and :path don't fit together")
+    fields = [field for field in regular if field[0] not in _DROPPED]
+    crumbs = [value for name, value in regular if name == b"cookie"]
+    if crumbs:  # RFC 9113 8.2.3
+        fields.append((b"cookie", b"; ".join(crumbs)))
+    request = RequestHead(method.decode("ascii"), target.decode("ascii"), fields)
+    request.host = host
+    request.continues = own.get(b"expect", b"").lower() == b"100-continue"
+    if not ends:
+        # h2 has checked that it is a number, and will check that the body is so long.
+        request.framing = int(own.get(b"content-length", http1.CHUNKED))
+    return request
