@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "destroy": ("destroy", "Remove runs and all that is kept of them."),
     "wait": ("wait", "Wait for a run's end, quiet or text."),
     "logs": ("logs", "Print what a run has written."),
+    "trace": ("trace", "Print what went over a run's network."),
     "replay": ("replay", "Play a run's output back in its time."),
     "screen": ("screen", "Print what a run's terminal shows."),
     "send": ("send", "Type into a run."),

@@ -1,0 +1,203 @@
+"""`moat trace [RUN]`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import ExitStack, suppress
+from itertools import chain
+from typing import TYPE_CHECKING, Final, get_args
+
+import click
+
+from moat.cli.arguments import ask, find, run_argument
+from moat.egress.entry import Kind
+from moat.egress.record_reader import Filter, Follower, RecordReader, is_there
+from moat.errors import MoatError, RunNotActiveError, UsageError
+from moat.paths import RunFolder
+from moat.runs.store import Store
+from moat.spec.units import parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from moat.egress.record_rows import Row
+    from moat.runs.store import Run
+
+SLOW: Final = "1s"
+_FLUSHED: Final = 500
+"""Lines that are written at once."""
+
+
+@click.command("trace")
+@run_argument()
+@click.option("-f", "--follow", "follows", is_flag=True, help="Go on with what comes next.")
+@click.option("-n", "--tail", "last", type=click.IntRange(min=0), help="The last so many lines.")
+@click.option("--since", metavar="TIME", help="From then on: 10m (ago), or an RFC 3339 time.")
+@click.option("--host", metavar="GLOB", help="To these hosts alone: '*.example.com'.")
+@click.option("--denied", is_flag=True, help="What the policy refused.")
+@click.option(
+    "--slow",
+    metavar="[DURATION]",
+    is_flag=False,
+    flag_value=SLOW,
+    help=f"What took so long ({SLOW}), or takes so long already.",
+)
+@click.option(
+    "--kind", "kinds", type=click.Choice(get_args(Kind)), multiple=True, help="This kind alone."
+)
+@click.option("--json", "form", flag_value="json", help="An object a line.")
+@click.option("--har", "form", flag_value="har", help="An HTTP archive, for a browser's tools.")
+@click.option("--summary", "form", flag_value="summary", help="Sums by host.")
+@click.option("--llm", "form", flag_value="llm", help="Tokens by language model.")
+@click.option("--network", is_flag=True, hidden=True, expose_value=False, help="The default.")
+def command(  # noqa: PLR0913  an option each
+    run: str | None,
+    *,
+    follows: bool,
+    last: int | None,
+    since: str | None,
+    host: str | None,
+    denied: bool,
+    slow: str | None,
+    kinds: tuple[Kind, ...],
+    form: str | None,
+) -> None:
+    """Print what went over a run's network: requests, DNS questions, tunnels and refusals.
+
+    A request is shown with its URL, status, time and bytes; what was denied, with the rule that did.
+
+    The keys of --json: id, time (RFC 3339), kind, verdict (allowed, denied, failed), status, method,
+    url, scheme, host, port, path, protocol, rule, error, credential, in_progress, durations (dns,
+    connect, tls, first_byte, total: seconds or null), sent, received (bytes), usage.
+    """
+    if follows and form not in (None, "json"):
+        raise UsageError(f"--{form} is made of what there is", "leave out -f")
+    wanted = Filter(
+        host=host,
+        denied=denied,
+        slow=None if slow is None else _length(slow),
+        kinds=kinds,
+        since=None if since is None else _moment(since),
+        models=form == "llm",
+    )
+    with Store() as store:
+        found = find(store, run)
+        if follows:
+            _follow(store, found, wanted, last, form)
+            return
+        if not is_there(store.folder(found.id).database):
+            raise MoatError(f"run {found.name} has no record of its network")
+        with RecordReader(store.folder(found.id).database) as reader:
+            _say_what_is_missing(reader)
+            rows = reader.rows(wanted, time.time(), after=_start(reader, wanted, last))
+            _write(_pieces(form, reader, rows))
+
+
+def _length(slow: str) -> float:
+    try:
+        return parse_duration(slow)
+    except UsageError as error:
+        raise UsageError(
+            error.summary, "RUN goes before --slow, or give both: --slow=500ms"
+        ) from error
+
+
+def _moment(since: str) -> float:
+    from moat.cli.logs import moment_of  # noqa: PLC0415  for --since alone
+
+    return moment_of(since, time.time())
+
+
+def _start(reader: RecordReader, wanted: Filter, last: int | None) -> int:
+    return 0 if last is None else reader.before_the_last(last, wanted, time.time())
+
+
+# --- what is printed ---
+
+
+def _pieces(form: str | None, reader: RecordReader, rows: Iterable[Row]) -> Iterable[str]:
+    if form == "har":
+        from moat.egress import har  # noqa: PLC0415  for --har alone
+
+        kept = ((row, reader.capture(row.id)) for row in rows if row.is_http)
+        return har.document(har.entry(row, captured) for row, captured in kept)
+    if form in ("summary", "llm"):
+        from moat.cli import traced  # noqa: PLC0415  for people alone
+        from moat.egress import totals  # noqa: PLC0415
+
+        if form == "llm":
+            return [traced.models(totals.by_model(rows))]
+        return [traced.hosts(totals.by_host(rows))]
+    header, draw = _drawing(form)
+    return chain([header], map(draw, rows))
+
+
+def _drawing(form: str | None) -> tuple[str, Callable[[Row], str]]:
+    """What comes first, and how a row becomes a line."""
+    if form == "json":
+        return "", _json_line
+    from moat.cli import traced  # noqa: PLC0415  for people alone
+
+    lines = traced.Lines.for_stdout()
+    return lines.header, lines.line
+
+
+def _json_line(row: Row) -> str:
+    # The one control character that `json` leaves as it is.
+    return json.dumps(row.as_json()).replace("\x7f", "\\u007f") + "\n"
+
+
+def _write(pieces: Iterable[str]) -> None:
+    waiting: list[str] = []
+    for piece in pieces:
+        waiting.append(piece)
+        if len(waiting) == _FLUSHED:
+            sys.stdout.write("".join(waiting))
+            waiting.clear()
+    sys.stdout.write("".join(waiting))
+    sys.stdout.flush()
+
+
+def _say_what_is_missing(reader: RecordReader) -> None:
+    counts = reader.counts()
+    if counts["dropped"]:
+        sys.stderr.write(f"moat: the oldest {counts['dropped']:,} entries made room for others\n")
+    if counts["lost"]:
+        sys.stderr.write(f"moat: {counts['lost']:,} entries could not be written in time\n")
+
+
+# --- what comes ---
+
+
+def _follow(store: Store, run: Run, wanted: Filter, last: int | None, form: str | None) -> None:
+    header, draw = _drawing(form)
+    _write([header])
+    with ExitStack() as held:
+        follower = None
+        for _ in _moments(store, run):
+            if follower is None and is_there(store.folder(run.id).database):
+                reader = held.enter_context(RecordReader(store.folder(run.id).database))
+                _say_what_is_missing(reader)
+                follower = Follower(reader, wanted, after=_start(reader, wanted, last))
+            if follower is not None:
+                _write(map(draw, follower.news(time.time())))
+        if follower is not None:
+            _write(map(draw, follower.rest(time.time())))
+
+
+def _moments(store: Store, run: Run) -> Iterator[None]:
+    """Whenever something may have been recorded; the last time when nothing will be any more."""
+    from moat.client.changes import changes  # noqa: PLC0415  for -f alone
+
+    folder = store.folder(run.id)
+    if not run.ended:
+        with suppress(RunNotActiveError):  # it has ended meanwhile
+            ask(store, run).get("/v1/run")  # a run whose supervisor is gone gets one
+    for _ in changes(folder.root):
+        # A supervisor that leaves takes its socket away, behind the last of the record.
+        over = store.get(run.id).ended and not (folder.root / RunFolder.SUPERVISOR_SOCKET).exists()
+        yield
+        if over:
+            return

@@ -1,0 +1,405 @@
+"""`moat trace` of runs that have ended, and of one that is being recorded."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import termios
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moat.cli import traced
+from moat.cli.main import run
+from moat.egress.entry import Entry
+from moat.egress.record import Bounds, Record
+from moat.paths import RunFolder
+from moat.runs.states import State
+from moat.runs.store import Store
+from moat.spec import RunId, RunSpec
+from moat.wire import sockets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    Moat = Callable[..., tuple[int, str, str]]
+
+COMMAND = str(Path(sys.executable).with_name("moat"))
+NOW = 1_767_225_600.0
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    """Of a run "fix" that has stopped."""
+    monkeypatch.setenv("MOAT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    spec = RunSpec(
+        id=RunId("0123456789ab"),
+        name="fix",
+        command=("make",),
+        workspace="/",
+        created_at="2026-01-01T00:00:00.000Z",
+    )
+    with Store() as store:
+        store.create(spec)
+        store.update(spec.id, state=State.STOPPED, exit_code=0)
+        return store.folder(spec.id)
+
+
+@pytest.fixture
+def moat(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> Moat:
+    """`moat(...)`: (exit code, stdout, stderr)."""
+    assert folder.root.exists()
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = run(list(arguments))
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def entry(host: str = "api.example.com", **fields: object) -> Entry:
+    made = Entry("request", NOW)
+    made.scheme, made.method, made.host, made.port, made.path = "https", "GET", host, 443, "/v1?a=1"
+    made.protocol, made.status, made.total, made.first_byte = "HTTP/1.1", 200, 0.125, 0.1
+    made.sent, made.received = 12, 5 << 20
+    for name, value in fields.items():
+        setattr(made, name, value)
+    return made
+
+
+def denied() -> Entry:
+    return entry(
+        "evil.example", status=403, verdict="denied", rule="policy: strict",
+        error="no rule allows evil.example: add it to network.allow", total=0.0, sent=0, received=0,
+    )  # fmt: skip
+
+
+def record(folder: RunFolder, entries: Iterable[Entry], bounds: Bounds | None = None) -> None:
+    made = Record(folder.database, bounds or Bounds())
+    for each in entries:
+        made.put(each)
+    made.close()
+
+
+def on_a_terminal(*arguments: str, columns: int = 100) -> str:
+    """What a terminal of that width gets."""
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (24, columns))
+    process = subprocess.Popen([COMMAND, *arguments], stdout=slave, stderr=slave)
+    os.close(slave)
+    received = b""
+    while select.select([master], [], [], 20)[0]:
+        try:
+            received += os.read(master, 65536)
+        except OSError:  # EIO: the last writer has gone
+            break
+    os.close(master)
+    assert process.wait(20) == 0
+    return received.decode().replace("\r\n", "\n")
+
+
+def test_a_line_for_each_row(folder: RunFolder, moat: Moat) -> None:
+    """In a file or a pipe all in one line, whatever its length."""
+    record(folder, [entry(), denied(), entry(path="/" + "x" * 300), entry(total=-1.0, status=0)])
+    code, out, err = moat("trace", "fix")
+    assert (code, err) == (0, "")
+    header, first, second, long, going = out.splitlines()
+    assert header.split() == ["TIME", "RESULT", "METHOD", "TOOK", "UP", "DOWN", "URL"]
+    assert first == (
+        "01-01 00:00:00.000  200     GET        125ms      12    5.0M"
+        "  https://api.example.com/v1?a=1"
+    )
+    assert second.endswith(
+        "https://evil.example/v1?a=1  policy: strict:"
+        " no rule allows evil.example: add it to network.allow"
+    )
+    assert long.endswith("x" * 300)
+    assert going.split()[2:5] == ["...", "GET", "..."]
+
+
+def test_a_terminal_shows_reasons_below_and_cuts_what_is_too_long(folder: RunFolder) -> None:
+    """No line is wider than it is."""
+    record(folder, [entry(path="/" + "x" * 300), denied()])
+    header, long, second, reason = on_a_terminal("trace", "fix", columns=80).splitlines()
+    assert len(long) == 80
+    assert long.startswith("00:00:00  200     GET")
+    assert long.endswith("https://api.example.com/xxx…")
+    assert "\x1b[31mdenied\x1b[m" in second
+    assert reason.startswith("\x1b[2m" + " " * header.index("URL"))
+    assert reason.endswith("…\x1b[m")
+    assert len(reason) == 80 + len("\x1b[2m\x1b[m")
+
+
+HOSTILE = [
+    "\x1b]52;c;x\x07",
+    "\x9b2J",
+    "a\nb",
+    "\u202eevil",
+    "\u2028",
+    "\x7f",
+    "\udc80",
+    "ex\u0430mple",
+]
+
+
+@pytest.mark.parametrize("form", [[], ["--json"], ["--summary"], ["--har"]], ids=str)
+def test_nothing_that_was_asked_for_acts_on_a_terminal(
+    folder: RunFolder, moat: Moat, form: list[str]
+) -> None:
+    """Hosts, paths, methods and rules come from a hostile program."""
+    record(
+        folder,
+        [
+            entry(text, path=f"/{text}", method=text, rule=text, error=text, verdict="failed")
+            for text in HOSTILE
+        ],
+    )
+    _, out, _ = moat("trace", "fix", *form)
+    assert out.replace("\n", "").isascii()
+    assert out.replace("\n", "").isprintable()
+    if not form:
+        assert len(out.splitlines()) == len(HOSTILE) + 1
+
+
+@given(st.text())
+def test_shown_text_is_harmless_and_unambiguous(text: str) -> None:
+    """Ordinary text is shown as it is, and no two texts alike."""
+    shown = traced.shown(text)
+    assert shown.isascii()
+    assert not shown or shown.isprintable()
+    if shown != text:
+        assert shown.encode().decode("unicode_escape") == text
+
+
+def test_objects_have_stable_keys(folder: RunFolder, moat: Moat) -> None:
+    """One a line; what did not take place is null."""
+    used = {"provider": "anthropic", "model": "m", "input_tokens": 3}
+    record(folder, [entry(credential="github", usage=used, path="/v1?token=x"), denied()])
+    _, out, _ = moat("trace", "fix", "--json")
+    first, second = map(json.loads, out.splitlines())
+    assert first == {
+        "id": 1, "time": "2026-01-01T00:00:00.000Z", "kind": "request", "verdict": "allowed",
+        "status": 200, "method": "GET", "url": "https://api.example.com/v1?token=***",
+        "scheme": "https", "host": "api.example.com", "port": 443, "path": "/v1?token=***",
+        "protocol": "HTTP/1.1", "rule": "", "error": "", "credential": "github",
+        "in_progress": False, "sent": 12, "received": 5 << 20, "usage": used,
+        "durations": {
+            "dns": None, "connect": None, "tls": None, "first_byte": 0.1, "total": 0.125,
+        },
+    }  # fmt: skip
+    assert (second["verdict"], second["rule"]) == ("denied", "policy: strict")
+
+
+def test_filters_choose_what_is_shown(folder: RunFolder, moat: Moat) -> None:
+    """Alone and together, for every form."""
+    record(
+        folder,
+        [
+            entry(),
+            denied(),
+            entry("slow.org", total=2.5),
+            entry("name.org", kind="dns", scheme="dns", method="A", port=53, path="", status=0),
+        ],
+    )
+
+    def hosts(*options: str) -> list[str]:
+        code, out, err = moat("trace", "fix", "--json", *options)
+        assert (code, err) == (0, "")
+        return [json.loads(line)["host"] for line in out.splitlines()]
+
+    assert hosts("--network") == ["api.example.com", "evil.example", "slow.org", "name.org"]
+    assert hosts("--host", "a*.example*") == ["api.example.com"]
+    assert hosts("--denied") == ["evil.example"]
+    assert hosts("--slow") == ["slow.org"]
+    assert hosts("--slow=100ms") == ["api.example.com", "slow.org", "name.org"]
+    assert hosts("--kind", "dns", "--kind", "tunnel") == ["name.org"]
+    assert hosts("-n", "1") == ["name.org"]
+    assert hosts("--tail", "1", "--host", "*.com") == ["api.example.com"]
+    assert hosts("--since", "2026-01-01T00:00:01Z") == []
+    assert len(moat("trace", "fix", "--summary", "--denied")[1].splitlines()) == 2
+
+
+def test_a_summary_by_host(folder: RunFolder, moat: Moat) -> None:
+    """Counts, bytes and times."""
+    record(folder, [entry(), entry(total=61.0), denied(), entry("x.org", verdict="failed")])
+    _, out, _ = moat("trace", "fix", "--summary")
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[0] == ["HOST", "REQUESTS", "DENIED", "FAILED", "UP", "DOWN", "P50", "P95"]
+    assert lines[1] == ["api.example.com", "2", "24", "10.0M", "1m01s", "1m01s"]
+    assert lines[2] == ["evil.example", "1", "1", "0", "0", "-", "-"]
+    assert lines[3] == ["x.org", "1", "1", "12", "5.0M", "-", "-"]
+
+
+def test_tokens_by_model(folder: RunFolder, moat: Moat) -> None:
+    """Of those requests alone that used a model."""
+    used = {"provider": "openai", "model": "gpt", "input_tokens": 30, "output_tokens": 4}
+    record(folder, [entry(), entry(usage=used), entry(usage=used)])
+    _, out, _ = moat("trace", "fix", "--llm")
+    header, line = out.splitlines()
+    assert header.split()[:3] == ["PROVIDER", "MODEL", "REQUESTS"]
+    assert line.split() == ["openai", "gpt", "2", "60", "8", "0", "0"]
+
+
+def test_an_archive_holds_requests_with_what_was_captured(folder: RunFolder, moat: Moat) -> None:
+    """And neither names nor tunnels, for which it has no place."""
+    captured = entry(request_fields=[(b"Cookie", b"s3cr3t")], response_body=b"hello")
+    captured.response_fields = [(b"Content-Type", b"text/plain")]
+    tunnel = entry(kind="tunnel", scheme="tcp", method="", path="", port=22)
+    record(folder, [captured, tunnel, entry(kind="dns", scheme="dns", method="A"), denied()])
+    _, out, _ = moat("trace", "fix", "--har")
+    first, second = json.loads(out)["log"]["entries"]
+    assert first["request"]["headers"] == [{"name": "Cookie", "value": "***"}]
+    assert first["response"]["content"]["text"] == "hello"
+    assert second["comment"].startswith("denied: policy: strict")
+
+
+def test_what_is_no_longer_kept_is_said(folder: RunFolder, moat: Moat) -> None:
+    """On stderr, so that what is counted is not changed by it."""
+    record(folder, (entry() for _ in range(1_000)), Bounds(rows=100))
+    _, out, err = moat("trace", "fix")
+    assert len(out.splitlines()) <= 101
+    assert "entries made room for others" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--slow", "fix"], "--slow"),
+        (["fix", "--slow=soon"], "length of time"),
+        (["fix", "--since", "soon"], "--since"),
+        (["fix", "--kind", "udp"], "--kind"),
+        (["fix", "-f", "--har"], "-f"),
+        (["fix", "-f", "--summary"], "-f"),
+    ],
+    ids=str,
+)
+def test_senseless_requests_are_usage_errors(moat: Moat, arguments: list[str], says: str) -> None:
+    """With what to write instead."""
+    code, out, err = moat("trace", *arguments)
+    assert (code, out) == (2, "")
+    assert says in err
+
+
+def test_a_run_without_a_record_is_said_so(folder: RunFolder, moat: Moat) -> None:
+    """And none is made."""
+    code, out, err = moat("trace", "fix")
+    assert (code, out) == (125, "")
+    assert "fix has no record" in err
+    assert moat("trace", "nobody")[0] == 125
+    assert not folder.database.exists()
+
+
+def test_a_hundred_thousand_rows_are_printed_in_seconds(folder: RunFolder) -> None:
+    """Three times what it takes on a machine of its own."""
+    made = Record(folder.database, Bounds(queued=200_000))
+    for number in range(100_000):
+        made.put(entry(path=f"/{number}"))
+    made.close()
+    begun = time.monotonic()
+    done = subprocess.run([COMMAND, "trace", "fix"], capture_output=True, check=True)
+    assert done.stdout.count(b"\n") == 100_001
+    assert time.monotonic() - begun < 6
+
+
+# --- following ---
+
+
+class Following:
+    """A `moat trace -f --json`, and its lines."""
+
+    def __init__(self, *options: str) -> None:
+        command = [COMMAND, "trace", "fix", "-f", "--json", *options]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def host(self) -> str:
+        """Of the next line; empty at the end."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        return json.loads(line)["host"] if line else ""
+
+    def ended(self) -> tuple[int, str, str]:
+        """Its exit code, and what else it wrote."""
+        out, err = self.process.communicate()
+        return self.process.returncode, out, err
+
+
+class Running:
+    """Makes the run look as one whose supervisor lives, to those who ask for no more than that."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        with Store() as store:
+            store.update(folder.id, state=State.RUNNING, exit_code=None)
+        self._listener = sockets.listen(folder.root, RunFolder.SUPERVISOR_SOCKET)
+        self._thread = threading.Thread(target=self._answer)
+        self._thread.start()
+
+    def _answer(self) -> None:
+        connection, _ = self._listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    def end(self) -> None:
+        """As a supervisor does it: the state, then the socket."""
+        self._thread.join()
+        self._listener.close()
+        with Store() as store:
+            store.update(self._folder.id, state=State.STOPPED, exit_code=0)
+        (self._folder.root / RunFolder.SUPERVISOR_SOCKET).unlink()
+
+
+def test_following_a_run_that_has_ended_ends(folder: RunFolder, moat: Moat) -> None:
+    """With all there is."""
+    record(folder, [entry(), denied()])
+    code, out, _ = moat("trace", "fix", "-f")
+    assert (code, len(out.splitlines())) == (0, 3)
+    assert len(moat("trace", "fix", "-f", "-n", "1")[1].splitlines()) == 2
+
+
+def test_a_follower_shows_what_comes_until_the_run_ends(folder: RunFolder) -> None:
+    """From before there was a record; each row once, when it is complete."""
+    running = Running(folder)
+    following = Following()
+    made = Record(folder.database)
+    going = entry("slow", total=-1.0)
+    for each in (entry("first"), going):
+        made.put(each)
+    assert following.host() == "first"
+    made.put(entry("second"))
+    assert following.host() == "second"
+    going.total = 1.0
+    made.put(going)
+    assert following.host() == "slow"
+    made.put(entry("open", total=-1.0))
+    made.put(entry("last"))
+    made.close()
+    running.end()
+    assert [following.host(), following.host()] == ["last", "open"]
+    assert following.ended() == (0, "", "")
+
+
+def test_a_follower_is_ended_by_ctrl_c(folder: RunFolder) -> None:
+    """Without a word; click ends the line that shows ^C."""
+    running = Running(folder)
+    record(folder, [entry("old"), entry("new")])
+    following = Following("-n", "1")
+    assert following.host() == "new"
+    following.process.send_signal(signal.SIGINT)
+    assert following.ended() == (130, "", "\n")
+    running.end()

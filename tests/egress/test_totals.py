@@ -1,0 +1,56 @@
+"""Sums by host and by model."""
+
+from __future__ import annotations
+
+import json
+
+from moat.egress.record_rows import Row
+from moat.egress.totals import by_host, by_model, percentile
+
+ROW = Row(
+    id=1, kind="request", time=0.0, verdict="allowed", status=200, method="GET", scheme="https",
+    host="a", port=443, protocol="HTTP/1.1", rule="", error="", credential="", dns=-1.0,
+    connect=-1.0, tls=-1.0, first_byte=0.1, total=1.0, sent=1, received=10, path="/", usage=None,
+)  # fmt: skip
+
+
+def test_hosts_are_summed_the_busiest_first() -> None:
+    """Times of what was allowed and has ended; a question for a name is no exchange."""
+    rows = [
+        ROW._replace(host="b"),
+        *(ROW._replace(total=float(total)) for total in (9, 1, 5)),
+        ROW._replace(verdict="denied", total=0.0),
+        ROW._replace(verdict="failed", total=99.0),
+        ROW._replace(kind="dns", total=0.0),
+        ROW._replace(total=-1.0),
+    ]
+    first, second = by_host(rows)
+    assert (first.host, first.requests, first.denied, first.failed) == ("a", 7, 1, 1)
+    assert (first.sent, first.received) == (7, 70)
+    assert list(first.times) == [1.0, 5.0, 9.0]
+    assert second.host == "b"
+
+
+def test_tokens_are_summed_by_model() -> None:
+    """What is missing or no number counts nothing."""
+
+    def used(**usage: object) -> Row:
+        return ROW._replace(usage=json.dumps({"provider": "p"} | usage))
+
+    rows = [
+        used(model="small", input_tokens=1),
+        used(model="big", input_tokens=100, output_tokens=20, cache_read_tokens=7),
+        used(model="big", input_tokens=1, output_tokens=None, cache_write_tokens="x"),
+    ]
+    big, small = by_model(rows)
+    assert (big.provider, big.model, big.requests) == ("p", "big", 2)
+    assert list(big.tokens.values()) == [101, 20, 7, 0]
+    assert list(small.tokens.values()) == [1, 0, 0, 0]
+
+
+def test_percentiles_are_values_that_occurred() -> None:
+    """The nearest rank."""
+    assert percentile([], 0.5) is None
+    assert percentile([3.0], 0.95) == 3.0
+    times = [float(number) for number in range(100)]
+    assert (percentile(times, 0.5), percentile(times, 0.95)) == (50.0, 95.0)
