@@ -15,7 +15,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
 from dataclasses import asdict
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from moat.client import removal, waiting
@@ -26,6 +28,7 @@ from moat.client.supervised import Supervised
 from moat.client.waiting import Happened
 from moat.config import settings
 from moat.config.compile import Surroundings, Wishes, compile_spec
+from moat.egress import record_reader
 from moat.errors import MoatError
 from moat.runs.store import Run as Row
 from moat.runs.store import Store
@@ -158,6 +161,23 @@ class Run:
             return b"".join(data for _, data in journal.chunks(Stream[stream.upper()]))
 
         return await self._with(read)
+
+    async def trace(self) -> AsyncIterator[dict[str, Any]]:
+        """What went over its network so far, oldest first: as `moat trace --json` prints it."""
+
+        def read(store: Store, after: int) -> list[dict[str, Any]]:
+            path = store.folder(self.id).database
+            if not record_reader.is_there(path):
+                return []
+            with record_reader.RecordReader(path) as reader:
+                rows = reader.rows(record_reader.Filter(), time.time(), after=after)
+                return [row.as_json() for row in islice(rows, 1000)]
+
+        after = 0
+        while found := await self._with(lambda store, after=after: read(store, after)):
+            for each in found:
+                yield each
+            after = found[-1]["id"]
 
     async def stop(self, timeout: float | None = None) -> dict[str, Any]:
         """Asks the command to end, and kills it after `timeout` seconds; the run as it is then."""
