@@ -9,6 +9,7 @@ read the same out of it.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -81,17 +82,20 @@ class ResponseHead:
 
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 # Possessive, so that a head that does not match is refused in time linear to its length.
-_FIELD_LINES: Final = rb"((?:" + _TOKEN + rb"++:[^\x00-\x08\x0a-\x1f\x7f]*+\r\n)*+)"
-_REQUEST: Final = re.compile(
-    rb"(" + _TOKEN + rb"{1,32}+) ([\x21-\x7e]++) HTTP/1\.([01])\r\n" + _FIELD_LINES + rb"\r\n"
+_REQUEST_LINE: Final = re.compile(
+    rb"(" + _TOKEN + rb"{1,32}+) ([\x21-\x7e]++) HTTP/1\.([01])\r\n"
 )
-_RESPONSE: Final = re.compile(
-    rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*+))?\r\n" + _FIELD_LINES + rb"\r\n"
+_STATUS_LINE: Final = re.compile(
+    rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*+))?\r\n"
 )
-_TRAILERS: Final = re.compile(_FIELD_LINES + rb"\r\n")
+_FIELD_LINES: Final = re.compile(
+    rb"(?:" + _TOKEN + rb"++:[^\x00-\x08\x0a-\x1f\x7f]*+\r\n)*+\r\n"
+)
 _FIELD: Final = re.compile(rb"([^:]++):[ \t]*+([^\r]*+)\r\n")
 _NO_HEAD: Final = re.compile(rb"[^\r]\n|\r[^\n]|\A\n|\x00")
 """What can't become a head any more, however it goes on: a line end of one byte, a zero."""
+_KNOWN_SIZE: Final = 2048
+"""Bytes of fields that are worth remembering."""
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 
 # Between two neighbours only (RFC 9110 7.6.1), or ours to decide, or written anew.
@@ -129,12 +133,14 @@ def head_end(data: bytes, seen: int = 0) -> int:
 
 def parse_request_head(head: bytes) -> RequestHead:
     """`head` ends with its empty line. Raises `BadMessageError`."""
-    match = _REQUEST.fullmatch(head)
+    match = _REQUEST_LINE.match(head)
     if match is None:
         raise BadMessageError("not a request of HTTP/1.1")
-    method, target, minor, lines = match.groups()
-    own, fields = _sorted_fields(lines)
-    request = RequestHead(method.decode("ascii"), target.decode("ascii"), fields)
+    method, target, minor = match.groups()
+    lines = head[match.end() :]
+    # A client says the same of itself in each of its requests.
+    own, fields = _known_fields(lines) if len(lines) <= _KNOWN_SIZE else _sorted_fields(lines)
+    request = RequestHead(method.decode("ascii"), target.decode("ascii"), fields.copy())
     if minor == b"0":
         request.minor = 0
         request.keep_alive = False
@@ -164,11 +170,11 @@ def _apply_to_request(request: RequestHead, own: dict[bytes, bytes]) -> None:
 
 def parse_response_head(head: bytes, method: str) -> ResponseHead:
     """The answer to a request of this method. Raises `BadMessageError`."""
-    match = _RESPONSE.fullmatch(head)
+    match = _STATUS_LINE.match(head)
     if match is None:
         raise BadMessageError("not a response of HTTP/1.1")
-    minor, status, reason, lines = match.groups()
-    own, fields = _sorted_fields(lines)
+    minor, status, reason = match.groups()
+    own, fields = _sorted_fields(head[match.end() :])
     response = ResponseHead(int(status), fields)
     response.reason = reason or b""
     response.minor = 0 if minor == b"0" else 1
@@ -188,10 +194,9 @@ def parse_response_head(head: bytes, method: str) -> ResponseHead:
 
 def parse_trailers(block: bytes) -> Fields:
     """`block` ends with its empty line. What may not stand in trailers is left out."""
-    match = _TRAILERS.fullmatch(block)
-    if match is None:
+    if not _FIELD_LINES.fullmatch(block):
         raise BadMessageError("malformed trailers")
-    found = _FIELD.findall(match[1])
+    found = _FIELD.findall(block)
     if len(found) > MAX_FIELDS:
         raise BadMessageError(f"more than {MAX_FIELDS} trailers", 431)
     return [
@@ -202,7 +207,12 @@ def parse_trailers(block: bytes) -> Fields:
 
 
 def _sorted_fields(lines: bytes) -> tuple[dict[bytes, bytes], Fields]:
-    """What concerns this connection, and what goes on to the other side."""
+    """What concerns this connection, and what goes on to the other side.
+
+    `lines` end with the empty one.
+    """
+    if not _FIELD_LINES.fullmatch(lines):
+        raise BadMessageError("malformed header field")
     found: Fields = _FIELD.findall(lines)
     if len(found) > MAX_FIELDS:
         raise BadMessageError(f"more than {MAX_FIELDS} fields", 431)
@@ -221,6 +231,9 @@ def _sorted_fields(lines: bytes) -> tuple[dict[bytes, bytes], Fields]:
         else:
             own[lower] += b"," + field[1]
     return own, fields
+
+
+_known_fields = lru_cache(maxsize=256)(_sorted_fields)
 
 
 def _framing(own: dict[bytes, bytes], minor: int, otherwise: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moat.egress import usage
-from moat.egress.record import BODY_LIMIT
+from moat.egress.record_rows import BODY_LIMIT
 
 if TYPE_CHECKING:
     from moat.egress.bodies import Payload
