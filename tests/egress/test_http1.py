@@ -288,8 +288,8 @@ class _Heard:
 def test_what_we_accept_llhttp_accepts_and_reads_the_same(head: bytes) -> None:
     """Node's parser: another implementation, and another kind of it."""
     request = _ours(head)
-    if request is None or request.method == "get":
-        return  # llhttp takes only methods that it has heard of
+    if request is None or request.method == "get" or request.target[0] != "/":
+        return  # llhttp takes only methods that it knows; of targets `arrival` says more
     heard = _Heard()
     parser = httptools.HttpRequestParser(heard)
 
