@@ -1,0 +1,67 @@
+"""TCP connections to addresses, never to names; and the tunnel that a proxy opens in one."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING, Final
+
+from aiohappyeyeballs import (
+    start_connection,  # pyright: ignore[reportUnknownVariableType]  its tuples have no item types
+)
+
+from moat.egress.peeking import peek, take
+from moat.egress.upstream_proxy import answer_size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Address = IPv4Address | IPv6Address
+_Info = tuple[int, int, int, str, tuple[str, int]]
+
+_NEXT_ADDRESS_S: Final = 0.25
+"""Between the starts of two attempts (RFC 8305, section 5)."""
+
+
+async def connect(addresses: Sequence[Address], port: int) -> socket.socket:
+    """To the first that answers: non-blocking, without Nagle's delay. Raises `OSError`."""
+    return await start_connection(
+        [_address_info(address, port) for address in addresses],
+        happy_eyeballs_delay=_NEXT_ADDRESS_S,
+        interleave=1,
+        socket_factory=_new_socket,
+    )
+
+
+def _address_info(address: Address, port: int) -> _Info:
+    if isinstance(address, IPv4Address):
+        return (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (str(address), port))
+    # A scope stays in the text (fe80::1%eth0): uvloop takes it from there only.
+    return (socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (str(address), port))
+
+
+def _new_socket(info: _Info) -> socket.socket:
+    sock = socket.socket(info[0], info[1], info[2])
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+async def open_tunnel(sock: socket.socket, request: bytes) -> None:
+    """Sends a proxy the CONNECT and waits for its consent.
+
+    What follows the answer is the server's already, and stays in the socket. Raises `RefusedError`,
+    `ClosedEarlyError` and `OSError`; the socket is still the caller's then.
+    """
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(sock, request)
+    take(sock, await peek(loop, sock, answer_size))
+
+
+def reason(exc: Exception) -> str:
+    """Of an error of the system, what it means, without the details of the call."""
+    if isinstance(exc, OSError) and exc.errno is not None and exc.errno in errno.errorcode:
+        return os.strerror(exc.errno).lower()
+    return str(exc)

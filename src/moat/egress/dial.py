@@ -1,0 +1,272 @@
+"""Connections to servers: resolved on the host, checked, and made to the very address that was checked.
+
+The names come from a hostile program, and whoever owns a name chooses its addresses. So a name is
+looked up once per connection, every address it has is checked, one that is not public spoils them all
+unless `network.private` names it, and what is dialled is an address, never the name.
+
+Through the host's own proxy it is the proxy that resolves. What the host can resolve itself is
+checked all the same, and refused where it is not public; but a name that only the proxy knows, or that
+resolves differently there, can't be checked here: what such a name may reach is for the proxy to say,
+as it is for every other program of the host.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING, Final, Literal, Protocol
+
+from moat.egress.addresses import why_private
+from moat.egress.connect import connect, open_tunnel, reason
+from moat.egress.peeking import ClosedEarlyError
+from moat.egress.resolver import Resolver, UnresolvedError
+from moat.egress.routes import Route, Routes
+from moat.egress.upstream_proxy import RefusedError, UpstreamProxy, authority, literal
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterable, Sequence
+
+    from moat.spec.network import Network
+
+Address = IPv4Address | IPv6Address
+Kind = Literal["private", "unresolved", "refused", "unreachable", "timeout", "proxy"]
+
+MOST_ADDRESSES: Final = 32
+"""Of one name; its owner could list thousands, and have each dialled."""
+_BESIDE_PROXY_S: Final = 2.0
+"""For a lookup that only checks what the proxy will resolve: where there is a proxy, the host's own
+name servers often know nothing of the world, and say so at once, or never."""
+
+
+class Policy(Protocol):
+    """What of the run's policy concerns addresses."""
+
+    def override(self, host: str) -> str | None: ...
+    def private(self, host: str, address: Address) -> bool: ...
+
+
+class DialError(Exception):
+    """There is no connection; the text says why in one line, for the user and the agent."""
+
+    def __init__(self, kind: Kind, text: str) -> None:
+        super().__init__(text)
+        self.kind: Kind = kind
+        self.dns = -1.0
+        """Seconds it took, here and below; negative for what did not take place."""
+        self.connect = -1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Dialled:
+    sock: socket.socket
+    """Connected, non-blocking, without Nagle's delay. Whoever dialled closes it."""
+    address: str
+    """Of the server; of the proxy, where the connection leads through one."""
+    dns: float
+    """Seconds; negative where nothing was looked up."""
+    connect: float
+    """Seconds, with the proxy's answer."""
+
+
+class Dialer:
+    """A run's connections to the world. `policy` is asked anew each time: it may change."""
+
+    def __init__(self, network: Network, policy: Callable[[], Policy]) -> None:
+        self.timeout = network.timeouts.connect
+        self.resolver = Resolver()
+        self.routes = Routes(time.monotonic)
+        self._policy = policy
+        self._proxy = (
+            UpstreamProxy.parse(network.upstream_proxy, network.no_upstream_proxy)
+            if network.upstream_proxy
+            else None
+        )
+
+    async def dial(self, host: str, port: int) -> Dialled:
+        """Connects to a canonical host. Raises `DialError`."""
+        return await _Attempt(self, host, port).make()
+
+    def refusal(self, host: str) -> str | None:
+        """Why this host would be refused, as far as that is known without a lookup."""
+        address = self.fixed_address(host)
+        return None if address is None else self.why_refused(host, (address,))
+
+    def fixed_address(self, host: str) -> Address | None:
+        """What the host is without a lookup: a literal, or an address that the user gave it."""
+        return literal(self._policy().override(host) or host)
+
+    def why_refused(self, host: str, addresses: Iterable[Address]) -> str | None:
+        """Names the first address that is not public. Raises `OSError` where the kernel is mute."""
+        policy = self._policy()
+        for each in addresses:
+            address = _bare(each)
+            why = why_private(address) or self._why_near(address)
+            if why is not None and not policy.private(host, address):
+                subject = host if literal(host) else f"{host} resolves to {address}, which"
+                return f"{subject} is {why}: add it to network.private in agent.yaml"
+        return None
+
+    def proxy_for(self, host: str, port: int) -> UpstreamProxy | None:
+        proxy = self._proxy
+        if proxy is None or not proxy.leads_to(host, port, self.fixed_address(host)):
+            return None
+        return proxy
+
+    def reachable(self, addresses: Iterable[Address]) -> list[Address]:
+        """Those with a route: a name's IPv6 addresses are no use to a host without IPv6."""
+        return [each for each in addresses if self.routes.to(_bare(each)) is not Route.NONE]
+
+    def _why_near(self, address: Address) -> str | None:
+        route = self.routes.to(address)
+        return None if route in {Route.AWAY, Route.NONE} else route.value
+
+
+class _Attempt:
+    """One connection on its way, and how long each step has taken."""
+
+    def __init__(self, dialer: Dialer, host: str, port: int) -> None:
+        self._dialer = dialer
+        self._host = host
+        self._port = port
+        self._where = authority(host, port)
+        self._dns = -1.0
+        self._connect = -1.0
+        self._missing = ""
+        """What did not happen, if the time is up now."""
+
+    async def make(self) -> Dialled:
+        try:
+            sock = await self._within_time()
+            address = _peer_address(sock)
+        except DialError as exc:
+            exc.dns, exc.connect = self._dns, self._connect
+            raise
+        return Dialled(sock, address, self._dns, self._connect)
+
+    async def _within_time(self) -> socket.socket:
+        proxy = self._dialer.proxy_for(self._host, self._port)
+        limit = self._dialer.timeout
+        try:
+            async with asyncio.timeout(limit):
+                return await (self._directly() if proxy is None else self._through(proxy))
+        except TimeoutError as exc:
+            raise DialError("timeout", f"{self._missing} within {limit:g} s") from exc
+
+    async def _directly(self) -> socket.socket:
+        fixed = self._dialer.fixed_address(self._host)
+        found = await self._look_up() if fixed is None else (fixed,)
+        self._check(found)
+        addresses = self._dialer.reachable(found)
+        if not addresses:
+            raise DialError("unreachable", f"{self._where}: no route to {found[0]}")
+        self._missing = f"{self._where} did not answer"
+        begun = time.monotonic()
+        try:
+            return await connect([_unmapped(each) for each in addresses], self._port)
+        except TimeoutError:
+            raise
+        except ConnectionRefusedError as exc:
+            raise DialError("refused", f"{self._where} refused the connection") from exc
+        except OSError as exc:
+            text = f"can't connect to {self._where}: {reason(exc)}"
+            raise DialError("unreachable", text) from exc
+        finally:
+            self._connect = time.monotonic() - begun
+
+    # --- addresses ---
+
+    async def _look_up(self) -> Sequence[Address]:
+        self._missing = f"{self._host} did not resolve"
+        begun = time.monotonic()
+        try:
+            found = await self._dialer.resolver.resolve(self._host)
+        except UnresolvedError as exc:
+            text = f"{self._host} does not resolve: {exc}"
+            raise DialError("unresolved", text) from exc
+        finally:
+            self._dns = time.monotonic() - begun
+        return found[:MOST_ADDRESSES]
+
+    def _check(self, addresses: Iterable[Address]) -> None:
+        try:
+            why = self._dialer.why_refused(self._host, addresses)
+        except OSError as exc:
+            text = f"{self._where}: can't tell whose address it is: {reason(exc)}"
+            raise DialError("unreachable", text) from exc
+        if why is not None:
+            raise DialError("private", why)
+
+    # --- through the host's own proxy ---
+
+    async def _through(self, proxy: UpstreamProxy) -> socket.socket:
+        if proxy.secure:
+            raise DialError("proxy", f"{proxy.name} is spoken to with TLS: not supported yet")
+        target = await self._target_beside_proxy()
+        self._missing = f"the proxy {proxy.name} did not answer"
+        begun = time.monotonic()
+        try:
+            return await self._tunnel(proxy, target)
+        except TimeoutError:
+            raise
+        except RefusedError as exc:
+            raise self._proxy_error(proxy, str(exc)) from exc
+        except ClosedEarlyError as exc:
+            raise self._proxy_error(proxy, "closed the connection") from exc
+        except (OSError, UnresolvedError) as exc:
+            raise self._proxy_error(proxy, f"can't be reached: {reason(exc)}") from exc
+        finally:
+            self._connect = time.monotonic() - begun
+
+    async def _target_beside_proxy(self) -> str:
+        """What to ask the proxy for: an address where that is known, else the name."""
+        fixed = self._dialer.fixed_address(self._host)
+        if fixed is not None:
+            self._check((fixed,))
+            return str(_bare(fixed))
+        try:
+            async with asyncio.timeout(_BESIDE_PROXY_S):
+                self._check(await self._look_up())
+        except TimeoutError:
+            return self._host
+        except DialError as exc:
+            if exc.kind != "unresolved":
+                raise
+        return self._host
+
+    async def _tunnel(self, proxy: UpstreamProxy, target: str) -> socket.socket:
+        # Where the proxy is says the user's own setting; that may well be a private address.
+        address = literal(proxy.host)
+        found = await self._dialer.resolver.resolve(proxy.host) if address is None else (address,)
+        sock = await connect(found, proxy.port)
+        try:
+            await open_tunnel(sock, proxy.request(target, self._port))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def _proxy_error(self, proxy: UpstreamProxy, what: str) -> DialError:
+        return DialError("proxy", f"{self._where}: the proxy {proxy.name} {what}")
+
+
+def _peer_address(sock: socket.socket) -> str:
+    try:
+        return sock.getpeername()[0]
+    except OSError as exc:
+        sock.close()
+        raise DialError("refused", f"the connection was reset at once: {reason(exc)}") from exc
+
+
+def _unmapped(address: Address) -> Address:
+    """As IPv4 where it is that, in whichever form (RFC 4291, section 2.5.5.2)."""
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def _bare(address: Address) -> Address:
+    """What is checked: without a scope (fe80::1%eth0), which comparisons would heed."""
+    address = _unmapped(address)
+    return IPv6Address(int(address)) if isinstance(address, IPv6Address) else address

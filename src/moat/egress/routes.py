@@ -1,0 +1,104 @@
+"""Where the kernel would send a packet: away, to this machine itself, or nowhere.
+
+An address may be public and still be this machine's own, with services that trust whoever reaches
+them from here. Only the routing tables know: an interface's second address, a local route without
+an interface, a rule of policy routing all look like any other address from outside. So the kernel
+is asked, address by address, with the question that `ip route get` asks (rtnetlink(7)); no packet
+leaves and no privilege is needed.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Address = IPv4Address | IPv6Address
+
+KEPT_S: Final = 5.0
+"""An answer is used again for so long: interfaces change rarely, connections come in bursts."""
+_MOST_KEPT: Final = 1024
+
+# linux/netlink.h, linux/rtnetlink.h
+_NLMSG_HEADER: Final = struct.Struct("=IHHII")
+_NLMSG_ERROR: Final = 2
+_NLM_F_REQUEST: Final = 1
+_RTM_GETROUTE: Final = 26
+_RTMSG: Final = struct.Struct("=BBBBBBBBI")
+_RTA_HEADER: Final = struct.Struct("=HH")
+_RTA_DST: Final = 1
+_TYPE_OFFSET: Final = 7  # of rtm_type in struct rtmsg
+_RTN_UNICAST: Final = 1
+_RTN_LOCAL: Final = 2
+_RTN_BROADCAST: Final = 3
+_RTN_ANYCAST: Final = 4
+_RTN_MULTICAST: Final = 5
+_ANSWER_LIMIT: Final = 8192
+
+
+class Route(StrEnum):
+    """The values read as the end of a sentence: "x is ..."."""
+
+    AWAY = "on another machine"
+    OURS = "this machine's own"
+    BROADCAST = "a broadcast address"
+    MULTICAST = "a multicast address"
+    NONE = "unreachable from this machine"
+
+
+_ROUTES: Final = {
+    _RTN_UNICAST: Route.AWAY,
+    _RTN_LOCAL: Route.OURS,
+    _RTN_ANYCAST: Route.OURS,
+    _RTN_BROADCAST: Route.BROADCAST,
+    _RTN_MULTICAST: Route.MULTICAST,
+}
+
+
+def route_to(address: Address) -> Route:
+    """Asks the kernel. Raises `OSError` where it can't be asked.
+
+    What it has no route for, or refuses one by a rule of its own, is `NONE`.
+    """
+    family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
+    packed = address.packed
+    body = (
+        _RTMSG.pack(family, 8 * len(packed), 0, 0, 0, 0, 0, 0, 0)
+        + _RTA_HEADER.pack(_RTA_HEADER.size + len(packed), _RTA_DST)
+        + packed
+    )
+    size = _NLMSG_HEADER.size + len(body)
+    question = _NLMSG_HEADER.pack(size, _RTM_GETROUTE, _NLM_F_REQUEST, 1, 0) + body
+    # The kernel answers within the call that asks, so nothing ever waits here.
+    kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
+    with socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE) as netlink:
+        netlink.sendto(question, (0, 0))
+        answer = netlink.recv(_ANSWER_LIMIT)
+    _, type_, *_ = _NLMSG_HEADER.unpack_from(answer)
+    if type_ == _NLMSG_ERROR:
+        return Route.NONE
+    return _ROUTES.get(answer[_NLMSG_HEADER.size + _TYPE_OFFSET], Route.NONE)
+
+
+class Routes:
+    """`route_to`, with its answers kept for a few seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._known: dict[Address, Route] = {}
+        self._since = clock()
+
+    def to(self, address: Address) -> Route:
+        now = self._clock()
+        if now - self._since > KEPT_S or len(self._known) >= _MOST_KEPT:
+            self._known.clear()
+            self._since = now
+        route = self._known.get(address)
+        if route is None:
+            route = self._known[address] = route_to(address)
+        return route
