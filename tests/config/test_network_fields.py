@@ -24,7 +24,7 @@ network:
   tcp: [db.example:5432]
   passthrough: [pinned.example]
   hosts: {db.example: 10.0.0.7, six.example: "fd00::1"}
-  private: [10.0.0.0/8, nas.lan, "fd00::/8", 192.168.1.4]
+  private: [10.0.0.0/8, nas.lan, "fd00::/8", "fd00::1", 192.168.1.4]
   upstream_ca: ca.pem
   capture: headers
   ask_timeout: 2m

@@ -61,6 +61,7 @@ def network_of(file: Mapping[str, Any], user: Said | None = None) -> Network:
         allow=tuple(theirs.get("allow", ())),
         tcp=_both(ours, theirs, "tcp"),
         passthrough=_both(ours, theirs, "passthrough"),
+        # The user's last: of two spellings of a name, the policy takes the later one.
         hosts=_by_name(theirs.get("hosts", {})) | _by_name(ours.get("hosts", {})),
         private=_both(ours, theirs, "private"),
         upstream_ca=_certificates(ours) + _certificates(theirs),
@@ -124,7 +125,7 @@ def _both(ours: Said, theirs: Said, name: str) -> tuple[str, ...]:
 
 
 def _by_name(hosts: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): address for name, address in hosts.items()}
+    return {name.lower().removesuffix("."): address for name, address in hosts.items()}
 
 
 def _certificates(said: Said) -> str:

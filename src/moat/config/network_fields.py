@@ -46,10 +46,19 @@ def _endpoint(text: str) -> None:
     check_host(text)
 
 
+def _pattern(text: str) -> None:
+    """Of names, without a port: what passes unread is known by its SNI alone."""
+    if ":" in text:
+        raise ValueError(f"{text!r} is not the name of a host")
+    check_host(text)
+
+
 def _override(name: str, address: str) -> None:
     import ipaddress  # noqa: PLC0415  only where somebody overrides
 
-    check_host(name)
+    if "*" in name:
+        raise ValueError(f"{name!r} is not the name of a host")
+    _pattern(name)
     try:
         ipaddress.ip_address(address)
     except ValueError:
@@ -59,13 +68,12 @@ def _override(name: str, address: str) -> None:
 def _private(text: str) -> None:
     import ipaddress  # noqa: PLC0415  as above
 
-    if "/" not in text:
-        check_host(text)
-        return
     try:
         ipaddress.ip_network(text)
     except ValueError as exc:
-        raise ValueError(f"{text!r} is neither a network nor a host: {exc}") from None
+        if "/" in text:
+            raise ValueError(f"{text!r} is neither a network nor a host: {exc}") from None
+        check_host(text)
 
 
 def _duration(value: str) -> None:
@@ -94,7 +102,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "allow": Field("strings", "Hosts that are allowed, after the rules.", each=check_host),
     "tcp": Field("strings", "host:port to which raw TCP is opened.", each=_endpoint),
     "passthrough": Field(
-        "strings", "Hosts whose TLS is passed on unread, for clients that pin.", each=check_host
+        "strings", "Hosts whose TLS is passed on unread, for clients that pin.", each=_pattern
     ),
     "hosts": Field("map", "Addresses of names, instead of what DNS says.", each=_override),
     "private": Field(
