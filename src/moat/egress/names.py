@@ -1,0 +1,5 @@
+"""Names of servers, as the proxy compares them."""
+
+from moat.spec.hosts import canonical_host, is_address
+
+__all__ = ["canonical_host", "is_address"]

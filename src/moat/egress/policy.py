@@ -1,0 +1,180 @@
+"""What a run may reach: rules in their order, and what holds where none of them matches. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum, auto
+from typing import TYPE_CHECKING, Any, Final
+
+from moat.errors import UsageError
+from moat.spec.hosts import canonical_host
+from moat.spec.rules import Rule, host_rule, normalised
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from ipaddress import IPv4Address, IPv6Address
+
+    from moat.spec.network import Network
+
+CACHE_LIMIT: Final = 4096
+"""Decisions that are remembered: a hostile program can ask for many."""
+
+
+class Verdict(StrEnum):
+    ALLOW = auto()
+    DENY = auto()
+    ASK = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    verdict: Verdict
+    rule: str
+    """As it was written, or `policy: MODE` where none matched."""
+    reason: str = ""
+    """Of a denial, in one line of ASCII: what, which rule, what to change."""
+
+
+def denial_header(decision: Decision) -> bytes:
+    """For programs: the value of X-Moat-Denied."""
+    rule = re.sub(r"[^\x20-\x7e]", "?", decision.rule)
+    return f"rule={rule}".encode("ascii")
+
+
+class Policy:
+    """One state of a run's policy; `additions` were given later, newest first, and come first."""
+
+    def __init__(self, network: Network, additions: Sequence[str] = ()) -> None:
+        """Raises `UsageError` that names the rule that is none."""
+        self._network = network
+        self.additions = tuple(additions)
+        self.rules = tuple(
+            [Rule.parse(each) for each in (*additions, *network.rules)]
+            + [host_rule(each) for each in network.allow]
+        )
+        self._tcp = [_endpoint(each) for each in network.tcp]
+        self._passthrough = [host_rule(each) for each in network.passthrough]
+        self._private = [host_rule(each) for each in network.private]
+        self._hosts = {canonical_host(name): to for name, to in network.hosts.items()}
+        self.ports = frozenset(
+            each.port for each in (*self.rules, *self._tcp) if each.port and each.action == "allow"
+        ) - {80, 443}
+        """To be captured besides the web's own."""
+        self._decided: dict[tuple[str, str, int], Decision] = {}
+
+    def decide(self, method: str, host: str, port: int, path: str) -> Decision:
+        """`host` canonical, `path` as the request has it."""
+        key = (method, host, port)
+        decision = self._decided.get(key)
+        if decision is not None:
+            return decision
+        rules = [
+            rule
+            for rule in self.rules
+            if rule.matches_method(method) and rule.matches_host(host, port)
+        ]
+        if any(rule.path for rule in rules):
+            return self._by_path(rules, method, host, port, path)
+        decision = self._result(rules[0] if rules else None, method, host, port)
+        if len(self._decided) >= CACHE_LIMIT:
+            self._decided.clear()
+        self._decided[key] = decision
+        return decision
+
+    def could_allow(self, host: str) -> bool:
+        """Whether any request to this host might be allowed."""
+        for rule in self.rules:
+            if rule.matches_host(host, None):
+                if rule.action == "allow":
+                    return True
+                if rule.method is None and rule.path is None and rule.port is None:
+                    return False
+        if self.passes_through(host) or any(each.matches_host(host, None) for each in self._tcp):
+            return True
+        return self._network.policy != "strict"
+
+    def tcp(self, host: str, port: int) -> str | None:
+        """The entry of `network.tcp` that opens it."""
+        return next(
+            (f"tcp {each.text}" for each in self._tcp if each.matches_host(host, port)), None
+        )
+
+    def passes_through(self, host: str) -> str | None:
+        """The entry of `network.passthrough` that names it."""
+        found = (each for each in self._passthrough if each.matches_host(host, None))
+        return next((f"passthrough {each.host}" for each in found), None)
+
+    def override(self, host: str) -> str | None:
+        """The address that the user gave a name."""
+        return self._hosts.get(host)
+
+    def private(self, host: str, address: IPv4Address | IPv6Address) -> bool:
+        """Whether `network.private` names the host, or the address that it has."""
+        return any(
+            rule.matches_host(host, None) or rule.matches_host(str(address), None)
+            for rule in self._private
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        network = self._network
+        return {
+            "policy": network.policy,
+            "additions": list(self.additions),
+            "rules": [rule.text for rule in self.rules[len(self.additions) :]],
+            "tcp": list(network.tcp),
+            "passthrough": list(network.passthrough),
+            "private": list(network.private),
+            "hosts": dict(network.hosts),
+        }
+
+    def _by_path(self, rules: list[Rule], method: str, host: str, port: int, path: str) -> Decision:
+        known, clear = normalised(path)
+        first = next((rule for rule in rules if rule.matches_path(known)), None)
+        if clear or (first is not None and first.action == "deny"):
+            return self._result(first, method, host, port, known)
+        reason = (
+            f"servers understand {_ascii(path)} in different ways, and rules look at paths here"
+        )
+        return Decision(
+            Verdict.DENY, "ambiguous path", f"moat: {method} {_where(host, port)} denied: {reason}"
+        )
+
+    def _result(
+        self, rule: Rule | None, method: str, host: str, port: int, path: str = ""
+    ) -> Decision:
+        if rule is not None:
+            if rule.action == "allow":
+                return Decision(Verdict.ALLOW, rule.text)
+            what = f"moat: {method} {_where(host, port)}{_ascii(path)} denied by rule: {rule.text}"
+            return Decision(Verdict.DENY, rule.text, f"{what}. To change: moat allow RUN {host}")
+        mode = self._network.policy
+        default = f"policy: {mode}"
+        if mode == "permissive":
+            return Decision(Verdict.ALLOW, default)
+        if mode == "ask":
+            return Decision(Verdict.ASK, default)
+        return Decision(Verdict.DENY, default, unlisted(method, host, port, default))
+
+
+def unlisted(method: str, host: str, port: int, default: str) -> str:
+    """Why a request that no rule knows is denied."""
+    return (
+        f"moat: {method} {_where(host, port)} denied: no rule allows it ({default}). "
+        f"To allow: moat allow RUN {host}, or network.allow in agent.yaml"
+    )
+
+
+def _where(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _ascii(text: str) -> str:
+    return re.sub(r"[^\x21-\x7e]", "?", text)[:200]
+
+
+def _endpoint(text: str) -> Rule:
+    rule = host_rule(text)
+    if rule.port is None:
+        raise UsageError(f"{text!r} names no port", "Write host:port")
+    return rule
