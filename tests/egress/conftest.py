@@ -1,10 +1,13 @@
-"""The egress runs on uvloop, and so do its tests."""
+"""The egress runs on uvloop, and so do its tests; the host's resolver says what they want."""
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
+import pytest
 import uvloop
+from tests.egress.dialling import Names
 
 if TYPE_CHECKING:
     import asyncio
@@ -13,3 +16,11 @@ if TYPE_CHECKING:
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Names:
+    """In place of the host's resolver, which no test can make say this."""
+    found = Names()
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+    return found

@@ -11,24 +11,23 @@ import fcntl
 import os
 import resource
 import socket
-from contextlib import asynccontextmanager
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.egress.dialling import Names, SomePolicy, greeting, refused, server
 
 from moat.egress import routes
-from moat.egress.dial import MOST_ADDRESSES, Dialer, DialError
+from moat.egress.dial import MOST_ADDRESSES, Dialer
 from moat.egress.routes import Route
 from moat.spec.network import Network, Timeouts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Callable, Iterator
 
-    from moat.egress.dial import Address, Dialled
+    from moat.egress.dial import Address
 
-LOOPBACK = ("127.0.0.0/8", "::1/128")
 _INTERFACES = Path("/proc/net/if_inet6").read_text().splitlines()
 LINK_LOCAL = [
     (IPv6Address(int(row[0], 16)), row[5])
@@ -37,83 +36,9 @@ LINK_LOCAL = [
 ]
 
 
-class SomePolicy:
-    """The part of a policy that concerns addresses: `network.hosts` and `network.private`."""
-
-    def __init__(self, private: tuple[str, ...] = LOOPBACK, **hosts: str) -> None:
-        self._hosts = {f"{name}.test": address for name, address in hosts.items()}
-        self._named = {each for each in private if "/" not in each}
-        self._networks = [ip_network(each) for each in private if "/" in each]
-
-    def override(self, host: str) -> str | None:
-        return self._hosts.get(host)
-
-    def private(self, host: str, address: Address) -> bool:
-        return host in self._named or any(address in network for network in self._networks)
-
-
 def dialer(policy: SomePolicy | None = None, *, timeout: float = 10.0) -> Dialer:
     fixed = policy or SomePolicy()
     return Dialer(Network(timeouts=Timeouts(connect=timeout)), lambda: fixed)
-
-
-class Names:
-    """Stands for the host's resolver: answers come in turn, the last again and again."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, list[tuple[str, ...]]] = {}
-        self.asked: list[str] = []
-
-    def __call__(self, host: bytes, *_: object, **__: object) -> list[object]:
-        name = host.decode()
-        self.asked.append(name)
-        answers = self.answers.get(name)
-        if answers is None:
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        answer = answers.pop(0) if len(answers) > 1 else answers[0]
-        return [(0, 0, 0, "", (address, 0)) for address in answer]
-
-
-@pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> Names:
-    found = Names()
-    monkeypatch.setattr(socket, "getaddrinfo", found)
-    return found
-
-
-@asynccontextmanager
-async def server(host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[int]:
-    """Greets whoever connects with its own address; yields its port."""
-
-    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(writer.get_extra_info("sockname")[0].encode() + b"\n")
-        writer.close()
-        await writer.wait_closed()
-
-    listening = await asyncio.start_server(greet, host, port)
-    try:
-        yield listening.sockets[0].getsockname()[1]
-    finally:
-        listening.close()
-        await listening.wait_closed()
-
-
-async def greeting(dialled: Dialled) -> str:
-    """Who answers; the connection is used as the proxy uses it, and closed."""
-    reader, writer = await asyncio.open_connection(sock=dialled.sock)
-    line = await reader.readline()
-    writer.close()
-    await writer.wait_closed()
-    return line.decode().rstrip()
-
-
-async def refused(subject: Dialer, host: str, port: int = 443) -> DialError:
-    with pytest.raises(DialError) as info:
-        await subject.dial(host, port)
-    text = str(info.value)
-    assert text.isprintable()
-    assert host in text
-    return info.value
 
 
 @pytest.fixture

@@ -26,14 +26,22 @@ _NEXT_ADDRESS_S: Final = 0.25
 """Between the starts of two attempts (RFC 8305, section 5)."""
 
 
-async def connect(addresses: Sequence[Address], port: int) -> socket.socket:
-    """To the first that answers: non-blocking, without Nagle's delay. Raises `OSError`."""
-    return await start_connection(
+async def connect(addresses: Sequence[Address], port: int) -> tuple[socket.socket, str]:
+    """A connection to the first that answers, and its address.
+
+    The socket is non-blocking, without Nagle's delay. Raises `OSError`.
+    """
+    sock = await start_connection(
         [_address_info(address, port) for address in addresses],
         happy_eyeballs_delay=_NEXT_ADDRESS_S,
         interleave=1,
         socket_factory=_new_socket,
     )
+    try:
+        return sock, sock.getpeername()[0]
+    except OSError as exc:  # it is over already, and nobody's
+        sock.close()
+        raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from exc
 
 
 def _address_info(address: Address, port: int) -> _Info:

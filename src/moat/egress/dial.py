@@ -13,16 +13,19 @@ as it is for every other program of the host.
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
+from moat.egress import trust
 from moat.egress.addresses import why_private
 from moat.egress.connect import connect, open_tunnel, reason
 from moat.egress.peeking import ClosedEarlyError
 from moat.egress.resolver import Resolver, UnresolvedError
 from moat.egress.routes import Route, Routes
+from moat.egress.tls_layer import inside_tls
 from moat.egress.upstream_proxy import RefusedError, UpstreamProxy, authority, literal
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ Kind = Literal["private", "unresolved", "refused", "unreachable", "timeout", "pr
 
 MOST_ADDRESSES: Final = 32
 """Of one name; its owner could list thousands, and have each dialled."""
-_BESIDE_PROXY_S: Final = 2.0
+BESIDE_PROXY_S: Final = 2.0
 """For a lookup that only checks what the proxy will resolve: where there is a proxy, the host's own
 name servers often know nothing of the world, and say so at once, or never."""
 
@@ -79,6 +82,7 @@ class Dialer:
         self.resolver = Resolver()
         self.routes = Routes(time.monotonic)
         self._policy = policy
+        self._upstream_ca = network.upstream_ca
         self._proxy = (
             UpstreamProxy.parse(network.upstream_proxy, network.no_upstream_proxy)
             if network.upstream_proxy
@@ -119,6 +123,13 @@ class Dialer:
         """Those with a route: a name's IPv6 addresses are no use to a host without IPv6."""
         return [each for each in addresses if self.routes.to(_bare(each)) is not Route.NONE]
 
+    async def trusted_by_proxy(self) -> ssl.SSLContext:
+        loop = asyncio.get_running_loop()
+        protocols = ("http/1.1",)
+        return await loop.run_in_executor(
+            None, trust.upstream_context, self._upstream_ca, protocols
+        )
+
     def _why_near(self, address: Address) -> str | None:
         route = self.routes.to(address)
         return None if route in {Route.AWAY, Route.NONE} else route.value
@@ -138,24 +149,24 @@ class _Attempt:
         """What did not happen, if the time is up now."""
 
     async def make(self) -> Dialled:
-        try:
-            sock = await self._within_time()
-            address = _peer_address(sock)
-        except DialError as exc:
-            exc.dns, exc.connect = self._dns, self._connect
-            raise
-        return Dialled(sock, address, self._dns, self._connect)
-
-    async def _within_time(self) -> socket.socket:
         proxy = self._dialer.proxy_for(self._host, self._port)
         limit = self._dialer.timeout
         try:
             async with asyncio.timeout(limit):
-                return await (self._directly() if proxy is None else self._through(proxy))
+                way = self._directly() if proxy is None else self._through(proxy)
+                sock, address = await way
         except TimeoutError as exc:
-            raise DialError("timeout", f"{self._missing} within {limit:g} s") from exc
+            raise self._timed(DialError("timeout", f"{self._missing} within {limit:g} s")) from exc
+        except DialError as exc:
+            self._timed(exc)
+            raise
+        return Dialled(sock, address, self._dns, self._connect)
 
-    async def _directly(self) -> socket.socket:
+    def _timed(self, exc: DialError) -> DialError:
+        exc.dns, exc.connect = self._dns, self._connect
+        return exc
+
+    async def _directly(self) -> tuple[socket.socket, str]:
         fixed = self._dialer.fixed_address(self._host)
         found = await self._look_up() if fixed is None else (fixed,)
         self._check(found)
@@ -201,24 +212,41 @@ class _Attempt:
 
     # --- through the host's own proxy ---
 
-    async def _through(self, proxy: UpstreamProxy) -> socket.socket:
-        if proxy.secure:
-            raise DialError("proxy", f"{proxy.name} is spoken to with TLS: not supported yet")
+    async def _through(self, proxy: UpstreamProxy) -> tuple[socket.socket, str]:
         target = await self._target_beside_proxy()
-        self._missing = f"the proxy {proxy.name} did not answer"
+        self._missing = f"{self._where}: the proxy {proxy.name} did not answer"
         begun = time.monotonic()
         try:
-            return await self._tunnel(proxy, target)
+            sock, address = await self._reach(proxy)
+            try:
+                await open_tunnel(sock, proxy.request(target, self._port))
+            except BaseException:
+                sock.close()
+                raise
         except TimeoutError:
             raise
         except RefusedError as exc:
             raise self._proxy_error(proxy, str(exc)) from exc
         except ClosedEarlyError as exc:
             raise self._proxy_error(proxy, "closed the connection") from exc
+        except ssl.SSLError as exc:
+            raise self._proxy_error(proxy, f"speaks no TLS with us: {trust.explain(exc)}") from exc
         except (OSError, UnresolvedError) as exc:
             raise self._proxy_error(proxy, f"can't be reached: {reason(exc)}") from exc
         finally:
             self._connect = time.monotonic() - begun
+        return sock, address
+
+    async def _reach(self, proxy: UpstreamProxy) -> tuple[socket.socket, str]:
+        # The user's own setting says where the proxy is, so it may well be a private address.
+        fixed = literal(proxy.host)
+        found = (fixed,) if fixed is not None else await self._dialer.resolver.resolve(proxy.host)
+        addresses = self._dialer.reachable(found) or found
+        if not proxy.secure:
+            return await connect(addresses, proxy.port)
+        context = await self._dialer.trusted_by_proxy()
+        sock, address = await connect(addresses, proxy.port)
+        return await inside_tls(sock, context, proxy.host), address
 
     async def _target_beside_proxy(self) -> str:
         """What to ask the proxy for: an address where that is known, else the name."""
@@ -227,7 +255,7 @@ class _Attempt:
             self._check((fixed,))
             return str(_bare(fixed))
         try:
-            async with asyncio.timeout(_BESIDE_PROXY_S):
+            async with asyncio.timeout(BESIDE_PROXY_S):
                 self._check(await self._look_up())
         except TimeoutError:
             return self._host
@@ -236,28 +264,8 @@ class _Attempt:
                 raise
         return self._host
 
-    async def _tunnel(self, proxy: UpstreamProxy, target: str) -> socket.socket:
-        # Where the proxy is says the user's own setting; that may well be a private address.
-        address = literal(proxy.host)
-        found = await self._dialer.resolver.resolve(proxy.host) if address is None else (address,)
-        sock = await connect(found, proxy.port)
-        try:
-            await open_tunnel(sock, proxy.request(target, self._port))
-        except BaseException:
-            sock.close()
-            raise
-        return sock
-
     def _proxy_error(self, proxy: UpstreamProxy, what: str) -> DialError:
         return DialError("proxy", f"{self._where}: the proxy {proxy.name} {what}")
-
-
-def _peer_address(sock: socket.socket) -> str:
-    try:
-        return sock.getpeername()[0]
-    except OSError as exc:
-        sock.close()
-        raise DialError("refused", f"the connection was reset at once: {reason(exc)}") from exc
 
 
 def _unmapped(address: Address) -> Address:
