@@ -1,0 +1,146 @@
+"""The run's own certificate authority: the sandbox trusts it, and nobody else does.
+
+The key stays in the run's folder and in this process. The subject is the same for every run, because
+its hash names a file in the sandbox's certificate folder (`engines.certificates`).
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final, Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from moat.spec.hosts import is_address
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SUBJECT: Final = x509.Name(
+    [
+        x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Moat"),
+        x509.NameAttribute(NameOID.COMMON_NAME, "Moat run authority"),
+    ]
+)
+FILE: Final = "authority.pem"
+"""The key and the certificate, 0600, in the run's folder."""
+_YEAR: Final = timedelta(days=365)
+_LEAF: Final = timedelta(days=90)
+_SLACK: Final = timedelta(days=1)
+"""Clocks differ, and a virtual machine's may be behind."""
+_COMMON_NAME_LIMIT: Final = 64  # ub-common-name, RFC 5280
+
+
+class Authority:
+    def __init__(self, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
+        self._key = key
+        self._certificate = certificate
+        self.certificate_pem = certificate.public_bytes(serialization.Encoding.PEM)
+        # One key for all leaves: they live in the same process, and making one takes as long as
+        # signing a certificate.
+        self._leaf_key = ec.generate_private_key(ec.SECP256R1())
+
+    @classmethod
+    def load_or_create(cls, folder: Path) -> Self:
+        """The authority of the run with this folder. Raises `OSError`."""
+        path = folder / FILE
+        try:
+            pem = path.read_bytes()
+        except FileNotFoundError:
+            key, certificate = _create()
+            pem = _key_pem(key) + certificate.public_bytes(serialization.Encoding.PEM)
+            _write_once(path, pem)
+            return cls(key, certificate)
+        key = serialization.load_pem_private_key(pem, None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)  # noqa: S101  we wrote it
+        return cls(key, x509.load_pem_x509_certificate(pem))
+
+    def context(self, host: str, alpn: tuple[str, ...] = ("h2", "http/1.1")) -> ssl.SSLContext:
+        """For a server of this name (canonical): a new certificate for exactly it."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+        context.set_alpn_protocols(list(alpn))
+        # One ticket is enough to resume by; each costs the handshake another record.
+        context.num_tickets = 1
+        leaf = self._leaf(host).public_bytes(serialization.Encoding.PEM)
+        # The library reads files only, so it reads one that is on no disk.
+        memory = os.memfd_create("leaf", os.MFD_CLOEXEC)
+        try:
+            os.write(memory, _key_pem(self._leaf_key) + leaf)
+            context.load_cert_chain(f"/proc/self/fd/{memory}")
+        finally:
+            os.close(memory)
+        return context
+
+    def _leaf(self, host: str) -> x509.Certificate:
+        name = x509.IPAddress(ip_address(host)) if is_address(host) else x509.DNSName(host)
+        # RFC 5280 4.2.1.6: without a subject, the alternative name is critical.
+        short = len(host) <= _COMMON_NAME_LIMIT
+        subject = [x509.NameAttribute(NameOID.COMMON_NAME, host)] if short else []
+        usage = x509.KeyUsage(True, *(False,) * 8)
+        purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+        known = self._certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(known.value)
+        return (
+            _builder(x509.Name(subject), self._leaf_key.public_key(), _LEAF)
+            .add_extension(x509.SubjectAlternativeName([name]), critical=not short)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(usage, critical=True)
+            .add_extension(purposes, critical=False)
+            .add_extension(issuer, critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+
+
+def _create() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = key.public_key()
+    usage = x509.KeyUsage(*(False,) * 5, True, True, False, False)
+    certificate = (
+        _builder(SUBJECT, public, _YEAR)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return key, certificate
+
+
+def _builder(
+    subject: x509.Name, public: ec.EllipticCurvePublicKey, validity: timedelta
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(SUBJECT)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _SLACK)
+        .not_valid_after(now - _SLACK + validity)
+    )
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def _write_once(path: Path, content: bytes) -> None:
+    """Whole or not at all: a supervisor that is killed here leaves nothing that looks like a key."""
+    new = path.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(content)
+    new.rename(path)
