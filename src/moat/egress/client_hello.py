@@ -1,0 +1,131 @@
+"""The first message of a TLS client (RFC 8446 4.1.2): which server it wants. Pure."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+LIMIT: Final = 64 * 1024
+"""Bytes of a ClientHello; those of today have up to two thousand."""
+
+_HANDSHAKE, _CLIENT_HELLO = 22, 1
+_SERVER_NAME, _ALPN, _ECH = 0, 16, 0xFE0D
+_MAX_RECORD: Final = 1 << 14
+
+
+class ClientHello(NamedTuple):
+    sni: str | None
+    """As it was sent (RFC 6066 3)."""
+    alpn: tuple[bytes, ...]
+    encrypted: bool
+    """It carries another one, encrypted (ECH), or pretends to."""
+
+
+class _Reader:
+    """Raises `ValueError` where something ends too early."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    def take(self, size: int) -> bytes:
+        piece = self._data[self._at : self._at + size]
+        if len(piece) < size:
+            raise ValueError("it ends too early")
+        self._at += size
+        return piece
+
+    def number(self, size: int) -> int:
+        return int.from_bytes(self.take(size), "big")
+
+    def vector(self, size: int) -> _Reader:
+        """What is preceded by its length, of `size` bytes."""
+        return _Reader(self.take(self.number(size)))
+
+    def rest(self) -> bytes:
+        return self._data[self._at :]
+
+    def __bool__(self) -> bool:
+        return self._at < len(self._data)
+
+
+def parse(data: bytes) -> ClientHello | None:
+    """`None` while it is incomplete. Raises `ValueError` for what is none."""
+    message = _message(data)
+    if message is None:
+        return None
+    reader = _Reader(message)
+    reader.take(2 + 32)  # legacy_version, random
+    reader.vector(1)  # legacy_session_id
+    reader.vector(2)  # cipher_suites
+    reader.vector(1)  # legacy_compression_methods
+    sni: str | None = None
+    alpn: tuple[bytes, ...] = ()
+    encrypted = False
+    extensions = reader.vector(2) if reader else _Reader(b"")
+    seen: set[int] = set()
+    while extensions:
+        kind = extensions.number(2)
+        content = extensions.vector(2)
+        if kind in seen:
+            raise ValueError("an extension comes twice")
+        seen.add(kind)
+        if kind == _SERVER_NAME:
+            sni = _server_name(content)
+        elif kind == _ALPN:
+            alpn = _protocols(content)
+        elif kind == _ECH:
+            encrypted = True
+    if reader:
+        raise ValueError("something follows its extensions")
+    return ClientHello(sni, alpn, encrypted)
+
+
+def _message(data: bytes) -> bytes | None:
+    """The handshake message, which may be spread over records, without its header."""
+    message = b""
+    at = 0
+    while True:
+        header = data[at : at + 5]
+        if header and header[0] != _HANDSHAKE:
+            raise ValueError("it is not a handshake")
+        if len(header) > 1 and header[1] != 3:
+            raise ValueError("it is of no known version")
+        if message and message[0] != _CLIENT_HELLO:
+            raise ValueError("it is another message")
+        size = 4 + int.from_bytes(message[1:4], "big") if len(message) >= 4 else 4
+        if size > LIMIT:
+            raise ValueError("it is too long")
+        if len(message) >= 4 and len(message) >= size:
+            if len(message) > size:
+                raise ValueError("something follows it")
+            return message[4:]
+        if len(header) < 5:
+            return None
+        length = int.from_bytes(header[3:5], "big")
+        if not 0 < length <= _MAX_RECORD:
+            raise ValueError("a record has an impossible length")
+        fragment = data[at + 5 : at + 5 + length]
+        message += fragment
+        if len(fragment) < length:
+            if message[:1] not in {b"", bytes((_CLIENT_HELLO,))}:
+                raise ValueError("it is another message")
+            return None
+        at += 5 + length
+
+
+def _server_name(content: _Reader) -> str:
+    names = content.vector(2)
+    if names.number(1) != 0:
+        raise ValueError("a server's name is of an unknown kind")
+    name = names.vector(2).rest()
+    if names or content or not name or not name.isascii():
+        raise ValueError("malformed name of a server")
+    return name.decode("ascii")
+
+
+def _protocols(content: _Reader) -> tuple[bytes, ...]:
+    names = content.vector(2)
+    found: list[bytes] = []
+    while names:
+        found.append(names.vector(1).rest())
+    return tuple(found)
