@@ -217,7 +217,8 @@ class TestCheck:
         monkeypatch.setattr(routes, "route_to", mute)
         error = await refused(dialer(), "8.8.8.8")
         assert error.kind == "unreachable"
-        assert "can't tell whose address it is: operation not permitted" in str(error)
+        assert str(error) == "8.8.8.8: can't tell whose address it is: operation not permitted"
+        assert dialer().refusal("8.8.8.8") == str(error)
 
     async def test_names_of_network_hosts_are_checked_too(self) -> None:
         """They say where a name is, not that it may be reached."""

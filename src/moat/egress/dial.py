@@ -96,7 +96,10 @@ class Dialer:
     def refusal(self, host: str) -> str | None:
         """Why this host would be refused, as far as that is known without a lookup."""
         address = self.fixed_address(host)
-        return None if address is None else self.why_refused(host, (address,))
+        try:
+            return None if address is None else self.why_refused(host, (address,))
+        except OSError as exc:
+            return _unknown_address(host, exc)
 
     def fixed_address(self, host: str) -> Address | None:
         """What the host is without a lookup: a literal, or an address that the user gave it."""
@@ -170,12 +173,12 @@ class _Attempt:
         fixed = self._dialer.fixed_address(self._host)
         found = await self._look_up() if fixed is None else (fixed,)
         self._check(found)
-        addresses = self._dialer.reachable(found)
-        if not addresses:
-            raise DialError("unreachable", f"{self._where}: no route to {found[0]}")
         self._missing = f"{self._where} did not answer"
         begun = time.monotonic()
         try:
+            addresses = self._dialer.reachable(found)
+            if not addresses:
+                raise DialError("unreachable", f"{self._where}: no route to {found[0]}")
             return await connect([_unmapped(each) for each in addresses], self._port)
         except TimeoutError:
             raise
@@ -205,8 +208,7 @@ class _Attempt:
         try:
             why = self._dialer.why_refused(self._host, addresses)
         except OSError as exc:
-            text = f"{self._where}: can't tell whose address it is: {reason(exc)}"
-            raise DialError("unreachable", text) from exc
+            raise DialError("unreachable", _unknown_address(self._host, exc)) from exc
         if why is not None:
             raise DialError("private", why)
 
@@ -266,6 +268,10 @@ class _Attempt:
 
     def _proxy_error(self, proxy: UpstreamProxy, what: str) -> DialError:
         return DialError("proxy", f"{self._where}: the proxy {proxy.name} {what}")
+
+
+def _unknown_address(host: str, exc: OSError) -> str:
+    return f"{host}: can't tell whose address it is: {reason(exc)}"
 
 
 def _unmapped(address: Address) -> Address:
