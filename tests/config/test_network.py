@@ -75,6 +75,13 @@ def test_a_project_alone_gets_what_it_says(
         ),
         ({"allow": ["b"]}, {"allow": ["c"]}, "allow", ("c",)),
         ({"hosts": {"a": "1.1.1.1"}}, {"hosts": {"A": "9.9.9.9"}}, "hosts", {"a": "1.1.1.1"}),
+        (
+            {"hosts": {"bücher.example": "1.1.1.1"}},
+            {"hosts": {"xn--bcher-kva.example.": "9.9.9.9"}},
+            "hosts",
+            {"xn--bcher-kva.example": "1.1.1.1"},
+        ),
+        ({"private": ["fd00::/8", "[fd00::1]"]}, {}, "private", ("[fd00::/8]", "[fd00::1]")),
         ({"tcp": ["a:1"]}, {"tcp": ["b:1"]}, "tcp", ("a:1", "b:1")),
         ({"private": ["a"]}, {"private": ["b"]}, "private", ("a", "b")),
         ({"passthrough": ["a"]}, {}, "passthrough", ("a",)),
@@ -124,7 +131,7 @@ def test_the_command_line_comes_before_all() -> None:
     [
         ({"policy": "open"}, "there is no policy 'open'"),
         ({"allow": ("GET a.com",)}, "--allow: 'GET a.com' is not a host"),
-        ({"allow": ("https://a.com",)}, "--allow: 'https://a.com' is not a host"),
+        ({"allow": ("https://a.com",)}, "--allow: 'https://a.com' is a URL, not a host"),
         ({"deny": ("",)}, "--deny: '' is not a host"),
         ({"deny": ("a..com",)}, "--deny: "),
     ],

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from moat.config import agent_file, settings
 from moat.config.fields import schema
+from moat.config.network import network_of
+from moat.config.network_fields import FIELDS
+from moat.egress.policy import Policy
 from moat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,18 +51,21 @@ WRONG = [
     ("network:\n  allow: [a.com/path]", 2, "allow: 'a.com/path' is not a host"),
     ("network:\n  allow: ['']", 2, "allow: '' is not a host"),
     ("network:\n  allow: ['a..com']", 2, "allow: "),
-    ("network:\n  tcp: [a.com]", 2, "tcp: 'a.com' is not host:port"),
-    ("network:\n  tcp: ['a.com:0']", 2, "tcp: 'a.com:0' is not host:port"),
-    ("network:\n  tcp: ['a.com:65536']", 2, "is not host:port"),
-    ("network:\n  tcp: ['a.com:٣']", 2, "is not host:port"),
-    ("network:\n  tcp: [':80']", 2, "is not host:port"),
+    ("network:\n  tcp: [a.com]", 2, "tcp: 'a.com' names no port"),
+    ("network:\n  tcp: ['a.com:0']", 2, "0 is not a port"),
+    ("network:\n  tcp: ['a.com:65536']", 2, "65536 is not a port"),
+    ("network:\n  tcp: ['a.com:٣']", 2, "tcp: "),
+    ("network:\n  tcp: [':80']", 2, "tcp: "),
     ("network:\n  passthrough: [a b]", 2, "passthrough: 'a b' is not a host"),
-    ("network:\n  passthrough: ['a.com:443']", 2, "passthrough: 'a.com:443' is not the name"),
+    ("network:\n  passthrough: ['a.com:443']", 2, "passthrough: 'a.com:443' is not a host alone"),
     ("network:\n  hosts: [a.com]", 2, "a map of fields is expected"),
     ("network:\n  hosts:\n    b: 1.2.3.4\n    a.com: b.com", 4, "'b.com' for a.com is not an IP"),
     ("network:\n  hosts: {a.com: 10.0.0}", 2, "'10.0.0' for a.com is not an IP"),
-    ("network:\n  hosts: {'*.com': 10.0.0.1}", 2, "'*.com' is not the name of a host"),
-    ("network:\n  hosts: {'a b': 10.0.0.1}", 2, "'a b' is not"),
+    ("network:\n  hosts: {'*.com': 10.0.0.1}", 2, "'*.com' is not the name of a server"),
+    ("network:\n  hosts: {'a b': 10.0.0.1}", 2, "'a b' is not the name of a server"),
+    ("network:\n  hosts: {10.0.0.1: 10.0.0.2}", 2, "'10.0.0.1' is an address itself"),
+    ("network:\n  allow: ['https://a.com/x']", 2, "'https://a.com/x' is a URL, not a host"),
+    ("network:\n  private: ['nas.lan:80']", 2, "'nas.lan:80' is not a host alone"),
     ("network:\n  private: [10.0.0.0/33]", 2, "private: '10.0.0.0/33' is neither"),
     ("network:\n  private: [10.0.0.1/8]", 2, "has host bits set"),
     ("network:\n  private: [a b]", 2, "private: 'a b' is not a host"),
@@ -83,6 +92,54 @@ def test_a_whole_network(tmp_path: Path, certificate: Callable[[str], str]) -> N
     said = load(tmp_path, WHOLE)["network"]
     assert said.keys() == agent_file.FIELDS["network"].fields.keys()
     assert said["upstream_ca"] == str(tmp_path / "ca.pem")
+
+
+def test_what_is_accepted_makes_a_policy(tmp_path: Path, certificate: Callable[[str], str]) -> None:
+    """The check here and the policy that is made of it agree: a run never fails for its policy."""
+    (tmp_path / "ca.pem").write_text(certificate("company"))
+    policy = Policy(network_of(load(tmp_path, WHOLE)))
+    assert policy.tcp("db.example", 5432)
+    assert policy.override("six.example") == "fd00::1"
+    for address in ("10.1.2.3", "fd00::1", "fd12::1", "192.168.1.4"):
+        assert policy.private("any.example", ip_address(address))
+    assert not policy.private("any.example", ip_address("192.168.1.5"))
+
+
+_WORDS = st.sampled_from(
+    [
+        "a.com",
+        "*",
+        "**",
+        ":",
+        "443",
+        "/",
+        "[",
+        "]",
+        "fd00::",
+        "10.0.0.0",
+        "8",
+        "GET ",
+        " ",
+        "é",
+        "-",
+    ]
+)
+
+
+@given(
+    st.sampled_from(["rules", "allow", "tcp", "passthrough", "private"]),
+    st.lists(_WORDS, min_size=1, max_size=5).map("".join),
+)
+def test_whatever_is_accepted_makes_a_policy(name: str, text: str) -> None:
+    """Also what nobody would write."""
+    each = FIELDS[name].each
+    assert each is not None
+    text = f"allow {text}" if name == "rules" else text
+    try:
+        each(text)
+    except (UsageError, ValueError):
+        return
+    Policy(network_of({"network": {name: [text]}}))
 
 
 @pytest.mark.parametrize(("text", "line", "words"), WRONG)

@@ -8,9 +8,10 @@ that was only cloned. What it says is therefore joined with the settings so that
   nothing to allow;
 - a name that the settings give an address keeps it.
 
-Beyond that a project is trusted: its `allow`, `tcp` and `passthrough` open what the user's rules do not
-deny; its `private` reaches the user's LAN; its `hosts` and `upstream_ca` together put a server of its
-choice in the place of any host, and make the run trust it. Who does not want that says
+Beyond that a project is trusted: its `allow` and its rules open what the user's rules do not deny; its
+`tcp` and `passthrough` open whatever they name, for no rule is asked about what is not read; its
+`private` reaches the user's LAN; its `hosts` and `upstream_ca` together put a server of its choice in
+the place of any host, and make the run trust it. Who does not want that says
 `network.trust_project: false` in the settings: `agent.yaml` may then narrow, and open nothing.
 
 The command line is the user's own word for one run, and wins over both.
@@ -24,8 +25,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from moat.config import upstream
 from moat.config.certificates import pem, read_certificates
-from moat.config.network_fields import CAPTURES, MODES, check_host
+from moat.config.network_fields import CAPTURES, MODES, bracketed, check_host
 from moat.errors import UsageError
+from moat.spec.hosts import canonical_host
 from moat.spec.network import Network
 from moat.spec.units import parse_duration
 
@@ -61,9 +63,8 @@ def network_of(file: Mapping[str, Any], user: Said | None = None) -> Network:
         allow=tuple(theirs.get("allow", ())),
         tcp=_both(ours, theirs, "tcp"),
         passthrough=_both(ours, theirs, "passthrough"),
-        # The user's last: of two spellings of a name, the policy takes the later one.
         hosts=_by_name(theirs.get("hosts", {})) | _by_name(ours.get("hosts", {})),
-        private=_both(ours, theirs, "private"),
+        private=tuple(bracketed(each) for each in _both(ours, theirs, "private")),
         upstream_ca=_certificates(ours) + _certificates(theirs),
         capture=_further(CAPTURES, ours.get("capture"), theirs.get("capture")),
         ask_timeout=default.ask_timeout if ask_timeout is None else parse_duration(ask_timeout),
@@ -109,6 +110,8 @@ def _rules(verdict: str, hosts: Iterable[str]) -> list[str]:
     for host in hosts:
         try:
             check_host(host)
+        except UsageError as exc:
+            raise UsageError(f"--{verdict}: {exc.summary}", exc.hint) from None
         except ValueError as exc:
             raise UsageError(f"--{verdict}: {exc}", "Write HOST or HOST:PORT") from None
         rules.append(f"{verdict} {host}")
@@ -125,7 +128,8 @@ def _both(ours: Said, theirs: Said, name: str) -> tuple[str, ...]:
 
 
 def _by_name(hosts: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower().removesuffix("."): address for name, address in hosts.items()}
+    """By the one form of each name, so that no other spelling of it is another name."""
+    return {canonical_host(name): address for name, address in hosts.items()}
 
 
 def _certificates(said: Said) -> str:

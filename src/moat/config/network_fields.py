@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from moat.config.certificates import read_certificates
 from moat.config.fields import Field, positive
 from moat.errors import UsageError
+from moat.spec.hosts import canonical_host, is_address
+from moat.spec.rules import Rule, host_rule
 from moat.spec.units import parse_duration
 
 if TYPE_CHECKING:
@@ -26,39 +29,31 @@ OPENING: Final = ("allow", "tcp", "passthrough", "hosts", "private", "upstream_c
 """What makes more reachable, or less of it seen; so do rules that allow."""
 
 
-def check_rule(text: str) -> None:
-    from moat.spec.rules import Rule  # noqa: PLC0415  only where somebody wrote rules
-
-    Rule.parse(text)
-
-
 def check_host(text: str) -> None:
-    """What may stand for a host in a rule: no method before it, and no more than a port behind."""
-    if not text or "/" in text or len(text.split()) != 1:
+    """As a host stands in a rule, with a port or without: `*.example.com`, `[fd00::/8]:8080`."""
+    if "://" in text:
+        raise UsageError(f"{text!r} is a URL, not a host", "Leave the scheme and the path away")
+    # A method before it would make it a narrower rule than it looks.
+    if len(text.split()) != 1:
         raise ValueError(f"{text!r} is not a host")
-    check_rule(f"allow {text}")
+    host_rule(text)
 
 
 def _endpoint(text: str) -> None:
-    host, colon, port = text.rpartition(":")
-    if not (host and colon and port.isascii() and port.isdecimal() and 0 < int(port) < 1 << 16):
-        raise ValueError(f"{text!r} is not host:port")
     check_host(text)
+    if host_rule(text).port is None:
+        raise UsageError(f"{text!r} names no port", "Write host:port")
 
 
-def _pattern(text: str) -> None:
-    """Of names, without a port: what passes unread is known by its SNI alone."""
-    if ":" in text:
-        raise ValueError(f"{text!r} is not the name of a host")
+def _without_port(text: str) -> None:
     check_host(text)
+    if host_rule(text).port is not None:
+        raise ValueError(f"{text!r} is not a host alone: a port means nothing here")
 
 
 def _override(name: str, address: str) -> None:
-    import ipaddress  # noqa: PLC0415  only where somebody overrides
-
-    if "*" in name:
-        raise ValueError(f"{name!r} is not the name of a host")
-    _pattern(name)
+    if is_address(canonical_host(name)):
+        raise ValueError(f"{name!r} is an address itself")
     try:
         ipaddress.ip_address(address)
     except ValueError:
@@ -66,14 +61,17 @@ def _override(name: str, address: str) -> None:
 
 
 def _private(text: str) -> None:
-    import ipaddress  # noqa: PLC0415  as above
-
     try:
-        ipaddress.ip_network(text)
+        ipaddress.ip_network(text.strip("[]"))
     except ValueError as exc:
         if "/" in text:
             raise ValueError(f"{text!r} is neither a network nor a host: {exc}") from None
-        check_host(text)
+    _without_port(bracketed(text))
+
+
+def bracketed(text: str) -> str:
+    """An IPv6 address or network as rules have them, in brackets; anything else as it is."""
+    return f"[{text}]" if text.count(":") > 1 and "[" not in text else text
 
 
 def _duration(value: str) -> None:
@@ -97,12 +95,12 @@ FIELDS: Final[Mapping[str, Field]] = {
     "rules": Field(
         "strings",
         "allow|deny [METHOD] host[:port][/path]; the first that matches decides.",
-        each=check_rule,
+        each=Rule.parse,
     ),
     "allow": Field("strings", "Hosts that are allowed, after the rules.", each=check_host),
     "tcp": Field("strings", "host:port to which raw TCP is opened.", each=_endpoint),
     "passthrough": Field(
-        "strings", "Hosts whose TLS is passed on unread, for clients that pin.", each=_pattern
+        "strings", "Hosts whose TLS is passed on unread, for clients that pin.", each=_without_port
     ),
     "hosts": Field("map", "Addresses of names, instead of what DNS says.", each=_override),
     "private": Field(
@@ -160,6 +158,5 @@ def _closed(_value: Any) -> None:
 
 
 def _denial(rule: str) -> None:
-    check_rule(rule)
-    if not rule.lstrip().startswith("deny"):
+    if Rule.parse(rule).action != "deny":
         _closed(rule)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from moat.config.certificates import read_certificates, without
 from moat.errors import UsageError
@@ -43,8 +44,6 @@ def upstream_proxy(environment: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _proxy(variable: str, text: str) -> str:
-    from urllib.parse import urlsplit  # noqa: PLC0415  most hosts have no proxy
-
     # The text itself is in no message: it may hold a password.
     url = text if "://" in text else f"http://{text}"
     # Before it is taken apart: `urlsplit` drops line breaks without a word.
