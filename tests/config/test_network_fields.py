@@ -63,6 +63,7 @@ WRONG = [
     ("network:\n  hosts: {a.com: 10.0.0}", 2, "'10.0.0' for a.com is not an IP"),
     ("network:\n  hosts: {'*.com': 10.0.0.1}", 2, "'*.com' is not the name of a server"),
     ("network:\n  hosts: {'a b': 10.0.0.1}", 2, "'a b' is not the name of a server"),
+    ("network:\n  hosts: {a.com: 'fe80::1%eth0'}", 2, "'fe80::1%eth0' for a.com is not an IP"),
     ("network:\n  hosts: {10.0.0.1: 10.0.0.2}", 2, "'10.0.0.1' is an address itself"),
     ("network:\n  allow: ['https://a.com/x']", 2, "'https://a.com/x' is a URL, not a host"),
     ("network:\n  private: ['nas.lan:80']", 2, "'nas.lan:80' is not a host alone"),

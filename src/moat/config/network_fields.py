@@ -55,7 +55,9 @@ def _override(name: str, address: str) -> None:
     if is_address(canonical_host(name)):
         raise ValueError(f"{name!r} is an address itself")
     try:
-        ipaddress.ip_address(address)
+        # An address with a zone means another thing on each machine.
+        if "%" in ipaddress.ip_address(address).compressed:
+            raise ValueError(address)
     except ValueError:
         raise ValueError(f"{address!r} for {name} is not an IP address") from None
 
