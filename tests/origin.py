@@ -83,7 +83,9 @@ class Origin:
             writer.write(fixed)
         elif path == "/echo":
             body = await _body(head, reader, writer)
-            _send(writer, json.dumps({"head": head.decode("latin-1"), "body": body.decode("latin-1")}))
+            _send(
+                writer, json.dumps({"head": head.decode("latin-1"), "body": body.decode("latin-1")})
+            )
         elif path == "/size":
             _send(writer, str(len(await _body(head, reader, writer))))
         elif path.startswith("/bytes/"):
@@ -110,12 +112,8 @@ class Origin:
         return b"close" not in (fixed or b"")
 
 
-async def _body(
-    head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> bytes:
-    fields = dict(
-        line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:] if b": " in line
-    )
+async def _body(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:] if b": " in line)
     if fields.get(b"expect") == b"100-continue":
         writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     if fields.get(b"transfer-encoding") == b"chunked":

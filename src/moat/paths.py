@@ -62,6 +62,16 @@ class RunFolder:
         return self.root / "free-names.json"
 
     @property
+    def names(self) -> Path:
+        """Names that the sandbox has asked for, in the order of their addresses; see `egress`."""
+        return self.root / "names"
+
+    @property
+    def additions(self) -> Path:
+        """Rules that were given while it ran, newest first."""
+        return self.root / "policy.json"
+
+    @property
     def supervisor_log(self) -> Path:
         return self.root / "supervisor.log"
 

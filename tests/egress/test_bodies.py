@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import h11
 import pytest
 from hypothesis import example, given
@@ -26,7 +28,7 @@ def _read(reader: BodyReader, pieces: list[bytes]) -> tuple[bytes, bytes]:
 
 def _cut(data: bytes, cuts: list[int]) -> list[bytes]:
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    return [data[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b]
+    return [data[a:b] for a, b in pairwise(edges) if a < b]
 
 
 @given(
@@ -54,7 +56,14 @@ def test_a_chunked_body_is_the_same_however_it_is_cut(
 @pytest.mark.parametrize(
     "body",
     [
-        *(b"5\nhello\r\n", b"5\r\nhelloX", b"5\r\nhello\n0\r\n\r\n", b"0x5\r\n", b"-5\r\n", b"+5\r\n"),
+        *(
+            b"5\nhello\r\n",
+            b"5\r\nhelloX",
+            b"5\r\nhello\n0\r\n\r\n",
+            b"0x5\r\n",
+            b"-5\r\n",
+            b"+5\r\n",
+        ),
         *(b"\r\n", b" 5\r\n", b"g\r\n", b"5 \r\n", b"5;a\nb\r\n", b"5;\x00\r\n", b"1" * 2000),
         *(b"FFFFFFFFFFFFFFFFF\r\n", b"0\r\nX: a\nY: b\r\n\r\n", b"0\r\nX : a\r\n\r\n", b"5_0\r\n"),
         *(b"0\r\n X: folded\r\n\r\n", b"5\r\r\n", b"0\r\nX: \x00\r\n\r\n"),
@@ -74,9 +83,7 @@ def test_trailers_are_bounded() -> None:
         _read(ChunkedReader(), [b"0\r\n", *[b"X-A: " + b"a" * 1000 + b"\r\n"] * 100])
 
 
-@given(
-    data=st.binary(max_size=60) | st.text("0123456789abF\r\n;: x", max_size=60).map(str.encode)
-)
+@given(data=st.binary(max_size=60) | st.text("0123456789abF\r\n;: x", max_size=60).map(str.encode))
 @example(data=b"5\r\nhello\r\n0\r\n\r\n")
 @example(data=b"1\r\na\r\n1;x\r\nb\r\n0\r\nA: b\r\n\r\nGET")
 def test_a_chunked_body_that_we_accept_h11_reads_the_same(data: bytes) -> None:

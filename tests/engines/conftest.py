@@ -43,7 +43,7 @@ class Sandbox:
         self, *command: str, before: list[str] | None = None, **fields: Any
     ) -> subprocess.CompletedProcess[str]:
         """`before` is a shell command per line, run between layout and start."""
-        with Layout.of(self.spec(**fields), self.private) as layout:
+        with Layout.of(self.spec(**fields), self.private, b"") as layout:
             encoded = b"".join(os.fsencode(word) + b"\0" for word in layout.arguments)
             arguments, filtering = _memory(encoded), _memory(program(platform.machine()))
             for line in before or []:

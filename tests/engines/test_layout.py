@@ -122,11 +122,11 @@ def test_the_command_begins_in_its_folder(sandbox: Sandbox) -> None:
 def test_a_workspace_around_the_store_is_refused(sandbox: Sandbox) -> None:
     """The record of runs must not lie where a run writes."""
     with pytest.raises(UsageError, match="keeps its runs"):
-        Layout.of(sandbox.spec(workspace=str(sandbox.home)), sandbox.private)
+        Layout.of(sandbox.spec(workspace=str(sandbox.home)), sandbox.private, b"")
 
 
 @pytest.mark.usefixtures("descriptors")
 def test_a_zero_byte_is_refused(sandbox: Sandbox) -> None:
     """Arguments are separated by zero bytes: one inside could begin an argument of its own."""
     with pytest.raises(UsageError, match="zero byte"):
-        Layout.of(sandbox.spec(env={"A": "x\0--bind\0/\0/host"}), sandbox.private)
+        Layout.of(sandbox.spec(env={"A": "x\0--bind\0/\0/host"}), sandbox.private, b"")

@@ -29,7 +29,7 @@ def data(sandbox: Sandbox) -> Path:
 
 def refusal(sandbox: Sandbox, source: Path | str, target: str, mode: MountMode = "rw") -> str:
     with pytest.raises(UsageError) as error:
-        Layout.of(sandbox.spec(mounts=(Mount(str(source), target, mode),)), sandbox.private)
+        Layout.of(sandbox.spec(mounts=(Mount(str(source), target, mode),)), sandbox.private, b"")
     assert error.value.hint
     return error.value.summary
 

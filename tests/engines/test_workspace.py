@@ -94,7 +94,7 @@ def test_an_excluded_link_hides_what_it_leads_to(sandbox: Sandbox) -> None:
 def test_excludes_lie_below_the_workspace(sandbox: Sandbox, exclude: str) -> None:
     """Anything else would be a promise that isn't kept."""
     with pytest.raises(UsageError, match="exclude"):
-        Layout.of(sandbox.spec(exclude=(exclude,)), sandbox.private)
+        Layout.of(sandbox.spec(exclude=(exclude,)), sandbox.private, b"")
 
 
 def test_a_hidden_folder_in_a_read_only_one(sandbox: Sandbox) -> None:
@@ -114,7 +114,7 @@ def test_no_link_is_followed_or_covered(sandbox: Sandbox, repository: Path, name
     subprocess.run(["rm", "-rf", repository / name], check=True)
     (repository / name).symlink_to(target)
     with pytest.raises(UsageError, match="symbolic link"):
-        Layout.of(sandbox.spec(), sandbox.private)
+        Layout.of(sandbox.spec(), sandbox.private, b"")
 
 
 def test_a_path_changed_after_the_layout_stops_the_start(
@@ -167,7 +167,7 @@ def test_a_repository_of_many_submodules_still_starts(sandbox: Sandbox, reposito
         module = repository / ".git" / "modules" / f"m{number}"
         (module / "hooks").mkdir(parents=True)
         (module / "HEAD").touch()
-    with Layout.of(sandbox.spec(), sandbox.private) as layout:
+    with Layout.of(sandbox.spec(), sandbox.private, b"") as layout:
         assert len(layout.descriptors) == 200
     assert "Read-only" in sandbox.run("touch", ".git/modules/m99/hooks/x").stderr
 

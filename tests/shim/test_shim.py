@@ -64,7 +64,7 @@ class Supervising:
 
     async def run_to_end(self) -> tuple[bytes, bytes, int]:
         """(stdout, stderr, exit code) of a command without a TTY."""
-        fds = await self.engine.start()
+        fds = await self.engine.start(b"")
         await self.expect("started")
         code = await self.expect("exited")
         return drain(fds["stdout"]), drain(fds["stderr"]), int(str(code))
@@ -179,7 +179,7 @@ async def test_the_end_of_input_reaches_the_command(supervise: Callable[..., Sup
     """Once the shim and its supervisor have both let go; what was written before is read first."""
     run = supervise("cat", interactive=True)
     await run.engine.connect(create=True)
-    fds = await run.engine.start()
+    fds = await run.engine.start(b"")
     await run.expect("started")
     os.write(fds["stdin"], b"all of it")
     os.close(fds["stdin"])
@@ -210,7 +210,7 @@ async def test_a_signal_is_the_commands(supervise: Callable[..., Supervising]) -
     )
     run = supervise("python3", "-c", program)
     await run.engine.connect(create=True)
-    fds = await run.engine.start()
+    fds = await run.engine.start(b"")
     await run.expect("started")
     await run.output(fds["stdout"], b"ready\n")
     await run.engine.signal("main", signal.SIGUSR1)
@@ -237,7 +237,7 @@ async def test_further_commands_have_exit_codes_of_their_own(
     """A shell's, and the first command goes on."""
     run = supervise("sh", "-c", "read x; exit 1", interactive=True)
     await run.engine.connect(create=True)
-    main = await run.engine.start()
+    main = await run.engine.start(b"")
     await run.expect("started")
     fds = await run.engine.execute("exec-1", further(*command))
     await run.expect("started")
@@ -262,7 +262,7 @@ async def test_a_further_command_is_where_it_was_asked_to_be(
     """Folder, environment, input, terminal: its own; processes and files: the sandbox's."""
     run = supervise("sh", "-c", "touch /tmp/shared; echo ready; read x", interactive=True)
     await run.engine.connect(create=True)
-    main = await run.engine.start()
+    main = await run.engine.start(b"")
     await run.expect("started")
     await run.output(main["stdout"], b"ready\n")
     look = "pwd; echo $A; ls /tmp/shared; test -d /proc/1 && readlink /proc/self/ns/net; cat"
@@ -294,7 +294,7 @@ async def test_a_further_command_that_can_t_begin_says_why(
     """In its own words, for that session alone; and without a sandbox there is none."""
     run = supervise("sh", "-c", "read x", interactive=True)
     await run.engine.connect(create=True)
-    main = await run.engine.start()
+    main = await run.engine.start(b"")
     await run.expect("started")
     fds = await run.engine.execute("exec-1", further("true", workdir="/no/such/folder"))
     assert "/no/such/folder" in str(await run.expect("failed"))
@@ -310,7 +310,7 @@ async def test_a_further_command_is_killed_alone(supervise: Callable[..., Superv
     """And ends with the sandbox, where that ends first."""
     run = supervise("sh", "-c", "echo ready; read x", interactive=True)
     await run.engine.connect(create=True)
-    main = await run.engine.start()
+    main = await run.engine.start(b"")
     await run.expect("started")
     fds = [await run.engine.execute(f"exec-{n}", further("sleep", "1000")) for n in (1, 2)]
     await run.expect("started")
@@ -330,7 +330,7 @@ async def test_a_new_supervisor_replaces_one_that_is_still_there(
     """A stalled one is cut off; the new one has the very same pipes."""
     run = supervise("cat", interactive=True)
     await run.engine.connect(create=True)
-    first = await run.engine.start()
+    first = await run.engine.start(b"")
     await run.expect("started")
     successor, _ = await run.successor()
     await run.expect("lost")
@@ -352,7 +352,7 @@ async def test_an_end_that_nobody_saw_is_known(supervise: Callable[..., Supervis
     """While no supervisor lived: from the disk, and from the shim."""
     run = supervise("sh", "-c", "read x; echo last words; exit 9", interactive=True)
     await run.engine.connect(create=True)
-    fds = await run.engine.start()
+    fds = await run.engine.start(b"")
     pid = int(str(await run.expect("started")))
     with open_process(pid) as command:
         run.engine.close()
@@ -386,7 +386,7 @@ async def test_a_shim_outlives_nonsense(supervise: Callable[..., Supervising]) -
     """Each message is answered, in order, whatever it says; and the command goes on."""
     run = supervise("cat", interactive=True)
     await run.engine.connect(create=True)
-    fds = await run.engine.start()
+    fds = await run.engine.start(b"")
     await run.expect("started")
     with sockets.connect(run.folder.root, RunFolder.SHIM_SOCKET, socket.SOCK_SEQPACKET) as link:
         await run.expect("lost")
@@ -416,7 +416,7 @@ async def test_no_descriptor_of_ours_is_in_the_sandbox(
     """Standard input, output and error, for the first command and for further ones."""
     run = supervise("sh", "-c", "ls /proc/self/fd; read x", interactive=True)
     await run.engine.connect(create=True)
-    fds = await run.engine.start()
+    fds = await run.engine.start(b"")
     await run.expect("started")
     more = await run.engine.execute("exec-1", further("ls", "/proc/self/fd"))
     await run.expect("started")
@@ -435,7 +435,7 @@ async def test_a_further_command_has_no_more_rights_than_the_first(
     look = "grep -E '^(Cap|NoNew|Seccomp:)' /proc/self/status; "
     run = supervise("sh", "-c", look + "read x", interactive=True)
     await run.engine.connect(create=True)
-    fds = await run.engine.start()
+    fds = await run.engine.start(b"")
     await run.expect("started")
     more = await run.engine.execute("exec-1", further("sh", "-c", look + "exit 5"))
     await run.expect("started")
@@ -453,7 +453,7 @@ async def test_the_next_supervisor_gets_everything(supervise: Callable[..., Supe
     """The same command, what it has written meanwhile, its terminal, its listening sockets."""
     run = supervise("sh", "-c", "echo before; read x; echo got $x", interactive=True)
     await run.engine.connect(create=True)
-    for fd in (await run.engine.start()).values():
+    for fd in (await run.engine.start(b"")).values():
         os.close(fd)
     pid = await run.expect("started")
     listening = await run.engine.listen("inet", "tcp", "0.0.0.0", 443)
@@ -547,7 +547,7 @@ async def test_the_way_in(supervise: Callable[..., Supervising]) -> None:
     )
     run = supervise("python3", "-c", program)
     await run.engine.connect(create=True)
-    fds = await run.engine.start()
+    fds = await run.engine.start(b"")
     await run.expect("started")
     loop = asyncio.get_running_loop()
     up = asyncio.Event()
@@ -582,7 +582,7 @@ async def test_a_port_that_the_sandbox_has_taken_is_told(
     )
     run = supervise("python3", "-c", program)
     await run.engine.connect(create=True)
-    fds = await run.engine.start()
+    fds = await run.engine.start(b"")
     await run.expect("started")
     await run.output(fds["stdout"], b"up\n")
     with pytest.raises(ShimRefusedError) as refused:
@@ -598,7 +598,7 @@ async def test_the_sandbox_dies_with_its_shim(supervise: Callable[..., Supervisi
     """Nothing runs on unguarded: all that held the command's output is gone."""
     run = supervise("sh", "-c", "sleep 1000 & sleep 1000")
     await run.engine.connect(create=True)
-    fds = await run.engine.start()
+    fds = await run.engine.start(b"")
     await run.expect("started")
     assert run.engine.shim_pid is not None
     os.kill(run.engine.shim_pid, signal.SIGKILL)
@@ -613,7 +613,7 @@ async def test_kill_ends_all_of_the_sandbox(supervise: Callable[..., Supervising
     """Also what has left its session and ignores every signal."""
     run = supervise("sh", "-c", "trap '' TERM INT HUP; setsid sleep 1000 & wait")
     await run.engine.connect(create=True)
-    fds = await run.engine.start()
+    fds = await run.engine.start(b"")
     await run.expect("started")
     await run.engine.kill("main")
     assert await run.expect("exited") == 137
@@ -626,7 +626,7 @@ async def test_a_sandbox_that_can_t_be_made_says_why(
     """In bubblewrap's words; nothing was started, and nothing is known of a session."""
     run = supervise("true", workdir="/no/such/folder")
     await run.engine.connect(create=True)
-    for fd in (await run.engine.start()).values():
+    for fd in (await run.engine.start(b"")).values():
         os.close(fd)
     assert "/no/such/folder" in str(await run.expect("failed"))
     with pytest.raises(ShimRefusedError):
@@ -640,7 +640,7 @@ async def test_a_terminal_is_the_commands_own(supervise: Callable[..., Supervisi
         "sh", "-c", "stty size; tty; echo to-tty >/dev/tty", tty=True, size=TerminalSize(101, 33)
     )
     await run.engine.connect(create=True)
-    fds = await run.engine.start()
+    fds = await run.engine.start(b"")
     await run.expect("started")
     assert await run.expect("exited") == 0
     assert os.read(fds["terminal"], 4096) == b"33 101\r\n/dev/console\r\nto-tty\r\n"

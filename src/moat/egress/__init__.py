@@ -1,6 +1,12 @@
 """The sandbox's only way out: capture, policy, interception, record.
 
-Pure: `names`, `policy`, `addresses`, `dns`, `client_hello`, `socks`, `http1`, `exchange`, `redact`, `usage`.
-Shells: `capture` (what arrives in the sandbox), `server` and `http2` (the side that asked),
-`upstream` (the side that answers), `authority` (certificates), `record` (what is kept).
+    arrivals ─▶ server | http2_server ─▶ exchange ─▶ upstreams ─▶ client | http2_client
+                                          │  ▲
+                                 decisions ┘  └ record
+
+Pure: `policy`, `addresses`, `dns`, `names_table`, `client_hello`, `socks`, `http1`, `bodies`, `arrival`,
+`exchange`, `redact`, `usage`. Shells: `capture` and `arrivals` (what comes from the sandbox), `server`
+and `http2_server` (the side that asked), `upstreams`, `client` and `http2_client` (the side that
+answers), `dial` (which address), `authority` and `leaves` (certificates), `record` (what is kept).
+`gateway` holds them together for one run.
 """

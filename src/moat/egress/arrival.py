@@ -17,6 +17,7 @@ from moat.egress.policy import Decision, Verdict
 
 if TYPE_CHECKING:
     from moat.egress.http1 import RequestHead
+    from moat.spec.network import Timeouts
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -29,11 +30,29 @@ class Found(NamedTuple):
     status: int = 403
 
 
+class Connection(Protocol):
+    """One that is served."""
+
+    waits_since: float
+    """When it began to wait for a request."""
+
+    @property
+    def idle(self) -> bool:
+        """It waits for a request."""
+        ...
+
+    def check(self, now: float, timeouts: Timeouts) -> None:
+        """Ends what has taken too long."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class Connections(Protocol):
     """Those who want to know which connections there are."""
 
-    def opened(self, connection: object) -> None: ...
-    def closed(self, connection: object) -> None: ...
+    def opened(self, connection: Connection) -> None: ...
+    def closed(self, connection: Connection) -> None: ...
     def malformed(self, arrival: Arrival, problem: BadMessageError) -> None: ...
 
 
@@ -51,10 +70,10 @@ class Arrival:
         self._disagreement = disagreement
         """Why nothing that comes this way can go on: the handshake named another server."""
 
-    def opened(self, connection: object) -> None:
+    def opened(self, connection: Connection) -> None:
         self._connections.opened(connection)
 
-    def closed(self, connection: object) -> None:
+    def closed(self, connection: Connection) -> None:
         self._connections.closed(connection)
 
     def malformed(self, problem: BadMessageError) -> None:

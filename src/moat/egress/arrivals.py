@@ -57,6 +57,8 @@ class Arrivals:
             self._refuse(sock, address, port, "it sent nothing that could be understood in time")
         except ConnectionError as exc:
             self._refuse(sock, address, port, f"broken: {exc}")
+        except ValueError as exc:  # a name that is none, in SOCKS
+            self._refuse(sock, address, port, str(exc))
         except OSError as exc:  # a TLS handshake that failed, most of all
             self._refuse(sock, address, port, f"{exc.strerror or exc}")
 
@@ -157,10 +159,14 @@ class Arrivals:
 
     async def _socks(self, sock: socket.socket) -> tuple[str, int] | None:
         server = socks.Server()
+
+        def progress(data: bytes) -> socks.Step | None:
+            step = server.feed(data)
+            return step if step.consumed else None
+
         while True:
-            data = await peek(self._loop, sock, lambda data: data or None)
             try:
-                step = server.feed(data)
+                step = await peek(self._loop, sock, progress)
             except ValueError as exc:
                 self._refuse(sock, "", PROXY_PORT, f"malformed SOCKS request: {exc}")
                 return None

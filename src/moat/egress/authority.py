@@ -84,7 +84,7 @@ class Authority:
         # RFC 5280 4.2.1.6: without a subject, the alternative name is critical.
         short = len(host) <= _COMMON_NAME_LIMIT
         subject = [x509.NameAttribute(NameOID.COMMON_NAME, host)] if short else []
-        usage = x509.KeyUsage(True, *(False,) * 8)
+        usage = _usage(digital_signature=True)
         purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
         known = self._certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
         issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(known.value)
@@ -102,7 +102,7 @@ class Authority:
 def _create() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key()
-    usage = x509.KeyUsage(*(False,) * 5, True, True, False, False)
+    usage = _usage(key_cert_sign=True, crl_sign=True)
     certificate = (
         _builder(SUBJECT, public, _YEAR)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -111,6 +111,17 @@ def _create() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
         .sign(key, hashes.SHA256())
     )
     return key, certificate
+
+
+def _usage(**purposes: bool) -> x509.KeyUsage:
+    none = dict.fromkeys(
+        (
+            *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment"),
+            *("key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+        ),
+        False,
+    )
+    return x509.KeyUsage(**none | purposes)
 
 
 def _builder(

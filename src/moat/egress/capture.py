@@ -51,9 +51,7 @@ class Capture:
         self._responders: list[UDPResponder] = []
         self._full = False
 
-    async def open(
-        self, listen: Listen, ports: frozenset[int]
-    ) -> None:
+    async def open(self, listen: Listen, ports: frozenset[int]) -> None:
         """Listens on all that is captured from the beginning, and on these ports."""
         for family in _EVERY:
             try:
@@ -70,9 +68,7 @@ class Capture:
                 await self._listen(listen, family, _EVERY[family], port)
         await self._listen(listen, "inet", "127.0.0.1", PROXY_PORT)
 
-    async def open_ports(
-        self, listen: Listen, ports: frozenset[int]
-    ) -> None:
+    async def open_ports(self, listen: Listen, ports: frozenset[int]) -> None:
         """Listens on further ports, which a rule has opened."""
         families = {family for family, _ in self._listeners}
         for family in families:

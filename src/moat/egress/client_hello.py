@@ -85,32 +85,46 @@ def _message(data: bytes) -> bytes | None:
     message = b""
     at = 0
     while True:
-        header = data[at : at + 5]
-        if header and header[0] != _HANDSHAKE:
-            raise ValueError("it is not a handshake")
-        if len(header) > 1 and header[1] != 3:
-            raise ValueError("it is of no known version")
-        if message and message[0] != _CLIENT_HELLO:
-            raise ValueError("it is another message")
-        size = 4 + int.from_bytes(message[1:4], "big") if len(message) >= 4 else 4
-        if size > LIMIT:
-            raise ValueError("it is too long")
-        if len(message) >= 4 and len(message) >= size:
+        size = _announced(message)
+        if size is not None and len(message) >= size:
             if len(message) > size:
                 raise ValueError("something follows it")
             return message[4:]
-        if len(header) < 5:
+        length = _record_length(data[at : at + 5])
+        if length is None:
             return None
-        length = int.from_bytes(header[3:5], "big")
-        if not 0 < length <= _MAX_RECORD:
-            raise ValueError("a record has an impossible length")
         fragment = data[at + 5 : at + 5 + length]
         message += fragment
         if len(fragment) < length:
-            if message[:1] not in {b"", bytes((_CLIENT_HELLO,))}:
-                raise ValueError("it is another message")
+            _announced(message)
             return None
         at += 5 + length
+
+
+def _announced(message: bytes) -> int | None:
+    """The size of the handshake message with its header, once that is known."""
+    if message and message[0] != _CLIENT_HELLO:
+        raise ValueError("it is another message")
+    if len(message) < 4:
+        return None
+    size = 4 + int.from_bytes(message[1:4], "big")
+    if size > LIMIT:
+        raise ValueError("it is too long")
+    return size
+
+
+def _record_length(header: bytes) -> int | None:
+    """What a record's header says; `None` while it is incomplete."""
+    if header and header[0] != _HANDSHAKE:
+        raise ValueError("it is not a handshake")
+    if len(header) > 1 and header[1] != 3:
+        raise ValueError("it is of no known version")
+    if len(header) < 5:
+        return None
+    length = int.from_bytes(header[3:], "big")
+    if not 0 < length <= _MAX_RECORD:
+        raise ValueError("a record has an impossible length")
+    return length
 
 
 def _server_name(content: _Reader) -> str:

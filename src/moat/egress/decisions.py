@@ -40,7 +40,7 @@ class Decisions:
         self._additions = additions
         self._on_change = on_change
         self._pending: dict[tuple[str, int], Pending] = {}
-        self.on_pending: Callable[[list[Pending]], None] = lambda pending: None
+        self.on_pending: Callable[[list[Pending]], None] = lambda _: None
         """Told whenever somebody begins or ceases to wait."""
         self.policy = Policy(network, additions)
 

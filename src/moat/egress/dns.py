@@ -85,19 +85,21 @@ def _decide(
     if klass != _IN:
         return REFUSED, b"", b""
     none = _record(b"\x00", _SOA, _SOA_DATA)
-    if name == _LOCALHOST or name.endswith(f".{_LOCALHOST}"):  # RFC 6761 6.3
-        if kind == _A:
-            return NOERROR, _record(_NAME_OF_QUESTION, _A, bytes((127, 0, 0, 1))), b""
-        if kind == _AAAA:
-            return NOERROR, _record(_NAME_OF_QUESTION, _AAAA, bytes(15) + b"\x01"), b""
-        return NOERROR, b"", none
-    address = address_of(name)
-    if address is None:
-        return NXDOMAIN, b"", none
-    if kind not in {_A, _ANY}:
-        return NOERROR, b"", none
-    data = bytes(int(part) for part in address.split("."))
-    return NOERROR, _record(_NAME_OF_QUESTION, _A, data), b""
+    found = _localhost(kind) if name.rpartition(".")[2] == _LOCALHOST else None
+    if found is None:
+        address = address_of(name)
+        if address is None:
+            return NXDOMAIN, b"", none
+        if kind in {_A, _ANY}:
+            found = _record(_NAME_OF_QUESTION, _A, bytes(int(part) for part in address.split(".")))
+    return (NOERROR, found, b"") if found else (NOERROR, b"", none)
+
+
+def _localhost(kind: int) -> bytes:
+    """RFC 6761 6.3."""
+    if kind == _A:
+        return _record(_NAME_OF_QUESTION, _A, bytes((127, 0, 0, 1)))
+    return _record(_NAME_OF_QUESTION, _AAAA, bytes(15) + b"\x01") if kind == _AAAA else b""
 
 
 def _record(name: bytes, kind: int, data: bytes) -> bytes:

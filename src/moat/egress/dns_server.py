@@ -60,7 +60,9 @@ class UDPResponder:
             except OSError:  # the one who asked has gone, or does not read
                 continue
 
-    def _asked_address(self, ancillary: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
+    def _asked_address(
+        self, ancillary: list[tuple[int, int, bytes]]
+    ) -> list[tuple[int, int, bytes]]:
         for level, kind, data in ancillary:
             if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
                 # struct in_pktinfo: index, ipi_spec_dst (where to send from), ipi_addr (asked)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import resource
 import time
 from typing import TYPE_CHECKING, Final
@@ -23,18 +24,18 @@ from moat.egress.observers import Observer
 from moat.egress.policy import Decision, Policy, Verdict
 from moat.egress.record import Record
 from moat.egress.server import HTTP1Server
-from moat.egress.tunnel import Tunnel
 from moat.egress.upstreams import Upstreams
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Coroutine
 
-    from moat.egress.arrival import Arrival
+    from moat.egress.arrival import Arrival, Connection
     from moat.egress.authority import Authority
     from moat.egress.capture import Listen
     from moat.egress.exchange import Exchange
     from moat.egress.http1 import BadMessageError
+    from moat.egress.tunnel import Tunnel
     from moat.paths import RunFolder
     from moat.spec.network import Network
 
@@ -45,8 +46,6 @@ MAX_CONNECTIONS: Final = 2000
 _SWEEP_S: Final = 1.0
 _DESCRIPTORS_ELSEWHERE: Final = 200
 """What the supervisor needs besides connections."""
-
-Connection = HTTP1Server | HTTP2Server | Tunnel
 
 
 class RunGateway:
@@ -61,6 +60,7 @@ class RunGateway:
         self.network = network
         self.clock = time.monotonic
         self.now = time.time
+        self.authority = authority
         self._folder = folder
         self._loop = loop
         self._start = start
@@ -69,7 +69,7 @@ class RunGateway:
         self.dialer = Dialer(network, lambda: self.policy)
         self.leaves = Leaves(authority, loop)
         self._upstreams = Upstreams(network, self.dialer, loop, self._spawn)
-        self._names = NamesTable.load(_names(folder))
+        self._names = _names(folder)
         self._arrivals = Arrivals(self, loop)
         self._capture = Capture(loop, self)
         self._connections: dict[Connection, None] = {}
@@ -223,7 +223,7 @@ class RunGateway:
 
     def _close_idle(self) -> bool:
         """Of those that wait for a request, ends the one that has waited longest."""
-        idle = [each for each in self._connections if not isinstance(each, Tunnel) and each.idle]
+        idle = [each for each in self._connections if each.idle]
         if not idle:
             return False
         min(idle, key=lambda each: each.waits_since).close()
@@ -282,9 +282,21 @@ def _additions(folder: RunFolder) -> list[str]:
         return []
 
 
-def _names(folder: RunFolder) -> str:
-    del folder
-    return ""
+def _names(folder: RunFolder) -> NamesTable:
+    """As the last supervisor left it: a line for each name, in the order of their addresses."""
+    try:
+        *known, unfinished = folder.names.read_text().split("\n")
+    except FileNotFoundError:
+        known, unfinished = [], ""
+    if unfinished:  # it was killed while it wrote: nobody has got that address
+        os.truncate(folder.names, sum(len(name) + 1 for name in known))
+    file = folder.names.open("a", encoding="ascii")
+
+    def keep(name: str) -> None:
+        file.write(f"{name}\n")
+        file.flush()
+
+    return NamesTable(known, keep)
 
 
 def _raise_descriptor_limit() -> int:

@@ -67,7 +67,16 @@ class RequestHead:
 class ResponseHead:
     """A response; `length` is what Content-Length says even where no body follows (HEAD, 304)."""
 
-    __slots__ = ("fields", "framing", "keep_alive", "length", "minor", "reason", "status", "upgrade")
+    __slots__ = (
+        "fields",
+        "framing",
+        "keep_alive",
+        "length",
+        "minor",
+        "reason",
+        "status",
+        "upgrade",
+    )
 
     def __init__(self, status: int, fields: Fields, framing: int = NO_BODY) -> None:
         self.status = status
@@ -82,15 +91,11 @@ class ResponseHead:
 
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 # Possessive, so that a head that does not match is refused in time linear to its length.
-_REQUEST_LINE: Final = re.compile(
-    rb"(" + _TOKEN + rb"{1,32}+) ([\x21-\x7e]++) HTTP/1\.([01])\r\n"
-)
+_REQUEST_LINE: Final = re.compile(rb"(" + _TOKEN + rb"{1,32}+) ([\x21-\x7e]++) HTTP/1\.([01])\r\n")
 _STATUS_LINE: Final = re.compile(
     rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*+))?\r\n"
 )
-_FIELD_LINES: Final = re.compile(
-    rb"(?:" + _TOKEN + rb"++:[^\x00-\x08\x0a-\x1f\x7f]*+\r\n)*+\r\n"
-)
+_FIELD_LINES: Final = re.compile(rb"(?:" + _TOKEN + rb"++:[^\x00-\x08\x0a-\x1f\x7f]*+\r\n)*+\r\n")
 _FIELD: Final = re.compile(rb"([^:]++):[ \t]*+([^\r]*+)\r\n")
 _NO_HEAD: Final = re.compile(rb"[^\r]\n|\r[^\n]|\A\n|\x00")
 """What can't become a head any more, however it goes on: a line end of one byte, a zero."""

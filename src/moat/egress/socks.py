@@ -39,7 +39,7 @@ class Server:
         self._next = self._greeting
 
     def feed(self, data: bytes) -> Step:
-        """`data` begins with what no step has consumed yet. Raises `ValueError` for what is not SOCKS 5."""
+        """`data` begins with what no step has consumed yet. Raises `ValueError` for no SOCKS 5."""
         return self._next(data)
 
     def _greeting(self, data: bytes) -> Step:

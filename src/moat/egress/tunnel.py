@@ -27,6 +27,8 @@ class Tunnel:
         self.outer = _End(self)
         self.inner.other, self.outer.other = self.outer, self.inner
         self._over = False
+        self.idle = False
+        self.waits_since = 0.0
 
     async def join(self, inner: socket.socket, outer: socket.socket) -> None:
         await self._loop.connect_accepted_socket(lambda: self.inner, inner)

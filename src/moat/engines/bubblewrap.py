@@ -91,11 +91,14 @@ class Bubblewrap:
         self.shim_pid = hello["pid"]
         return {name: SessionState(**state) for name, state in hello["sessions"].items()}
 
-    async def start(self) -> dict[str, int]:
-        """Starts the run's command; its streams. `started` or `failed` follows."""
+    async def start(self, authority: bytes) -> dict[str, int]:
+        """Starts the run's command; its streams. `started` or `failed` follows.
+
+        `authority`: the certificate, in PEM, that programs in the sandbox are to trust.
+        """
         spec = self._spec
         bwrap = host.require_bubblewrap()
-        with layout.Layout.of(spec, self._folder.private) as seen:
+        with layout.Layout.of(spec, self._folder.private, authority) as seen:
             planted.remember_free_names(spec, self._folder)
             program = _memory_file("seccomp", seccomp.program(platform.machine()))
             arguments = _memory_file(

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from moat.engines import certificates
 from moat.engines.mounts import Mounts, overlap
 from moat.engines.system import HOME, UID, hostname, shell, show_system
 from moat.engines.toolchains import Grounds, Toolchains, find_toolchains
@@ -51,18 +52,20 @@ class Layout:
     descriptors: tuple[int, ...]
 
     @classmethod
-    def of(cls, spec: RunSpec, private: Path) -> Self:
+    def of(cls, spec: RunSpec, private: Path, authority: bytes) -> Self:
         """Make the run's `private` folder and say what is shown where.
 
+        `authority`: the certificate, in PEM, that programs in the sandbox are to trust.
         `UsageError` for a workspace, exclude or mount that can't be shown safely.
         """
         grounds = _grounds(spec)
         mounts = Mounts()
         with ExitStack() as on_failure:
             on_failure.callback(mounts.close)
-            show_system(mounts, spec, private)
+            show_system(mounts, spec, private, certificates.files(authority))
             toolchains = find_toolchains(spec.host_path, grounds)
             _show_toolchains(mounts, toolchains, grounds)
+            certificates.show_java_stores(mounts, private, authority, toolchains.shown)
             show_workspace(mounts, spec, private)
             show_user_mounts(mounts, spec, grounds, private)
             # The root itself is a tmpfs without a bound: nothing may be written to it.
@@ -129,6 +132,7 @@ def _environment(spec: RunSpec, toolchains: Toolchains, *, tty: bool) -> dict[st
         "SHELL": shell(),
         "PATH": ":".join(toolchains.path),
         "LANG": "C.UTF-8",
+        **certificates.variables(),
         **toolchains.env,
         **terminal,
         **spec.env,

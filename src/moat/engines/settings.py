@@ -18,7 +18,7 @@ import shutil
 import stat
 from hashlib import sha256
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moat.paths import moat_home
@@ -70,19 +70,23 @@ class _Entry(NamedTuple):
     """What changes when it does; of a link, where it leads."""
 
 
-def show_settings(mounts: Mounts, private: Path, own: Mapping[str, str]) -> None:
-    """`own`: the run's own files of /etc, by name, instead of the host's."""
+def show_settings(mounts: Mounts, private: Path, own: Mapping[str, str | bytes]) -> None:
+    """`own`: the run's own files of /etc, by path, instead of the host's."""
     private.mkdir(mode=0o700, parents=True, exist_ok=True)
-    entries = list(_public("/etc", "", _SECRET_NAMES | _SERVICES | own.keys()))
+    # A folder in which one of them lies can't be bound: nothing can be put into the host's.
+    filled = frozenset(str(parent) for path in own for parent in PurePath(path).parents)
+    entries = list(_public("/etc", "", _SECRET_NAMES | _SERVICES | own.keys(), filled))
     mounts.read_only(_shared_copy(entries, tuple(own), private), "/etc")
     for entry in entries:
         if entry.kind == "bound":
             mounts.read_only(Path("/etc", entry.path), f"/etc/{entry.path}")
     files = private / "etc"
     files.mkdir(mode=0o755, exist_ok=True)
-    for name, text in own.items():
-        (files / name).write_text(text)
-        mounts.read_only(files / name, f"/etc/{name}")
+    for path, content in own.items():
+        file = files / path
+        file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+        mounts.read_only(file, f"/etc/{path}")
 
 
 def _shared_copy(entries: list[_Entry], own: tuple[str, ...], private: Path) -> Path:
@@ -123,11 +127,14 @@ def _make(entries: list[_Entry], own: tuple[str, ...], target: Path) -> None:
             _copy_file(f"/etc/{entry.path}", copy, mode=entry.mark[0])
         else:
             os.mkdir(copy)  # noqa: PTH102  as above
-    for name in own:
-        (target / name).touch()  # where the run's own is bound
+    for path in own:
+        (target / path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        (target / path).touch()  # where the run's own is bound
 
 
-def _public(folder: str, below: str, left_out: frozenset[str]) -> Iterator[_Entry]:
+def _public(
+    folder: str, below: str, left_out: frozenset[str], filled: frozenset[str]
+) -> Iterator[_Entry]:
     """What everybody may read.
 
     Whoever runs Moat may be able to read more: root, or a member of the group `shadow`. So the
@@ -147,9 +154,9 @@ def _public(folder: str, below: str, left_out: frozenset[str]) -> Iterator[_Entr
                 mark = (mode, status.st_ino, status.st_size, status.st_mtime_ns)
                 yield _Entry(path, "file", mark)
             elif stat.S_ISDIR(mode) and _for_everybody(mode):
-                if _is_small(entry.path) or not _is_public(entry.path):
+                if path in filled or _is_small(entry.path) or not _is_public(entry.path):
                     yield _Entry(path, "folder", (mode,))
-                    yield from _public(entry.path, f"{path}/", _SECRET_NAMES)
+                    yield from _public(entry.path, f"{path}/", _SECRET_NAMES, filled)
                 else:
                     yield _Entry(path, "bound", (mode,))
 

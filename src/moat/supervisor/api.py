@@ -6,6 +6,8 @@
     GET  /v1/wait?for=idle&seconds=N | exit | output&after=N  [&timeout=N]
     POST /v1/stop {signal, timeout}            returns when the run has ended
     POST /v1/kill | detach | signal {signal} | send {data} | exec {...}
+    GET  /v1/policy                            the policy in force, and who waits for an answer
+    POST /v1/policy {verdict, rule, always}    allows or denies, from now on
     GET  /v1/attach, Upgrade: moat-attach/1    frames from then on
 
 A connection serves one request. Only the user who owns the run (and root) gets an answer.
@@ -22,6 +24,7 @@ import signal
 import socket
 from typing import TYPE_CHECKING, Any
 
+from moat.egress.policy import Verdict
 from moat.engines.bubblewrap import Execution
 from moat.errors import MoatError, RunNotActiveError, UsageError
 from moat.runs.states import State
@@ -62,6 +65,8 @@ class API:
             ("POST", "/v1/detach"): self._detach,
             ("POST", "/v1/send"): self._send,
             ("POST", "/v1/exec"): self._exec,
+            ("GET", "/v1/policy"): self._policy,
+            ("POST", "/v1/policy"): self._amend_policy,
         }
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -244,6 +249,15 @@ class API:
             size=TerminalSize(body.get("columns") or 80, body.get("rows") or 24),
         )
         return {"session": await self._supervisor.executing.start(what)}
+
+    async def _policy(self, _query: Query, _body: Body) -> Body:
+        return self._supervisor.network.gateway.decisions.as_json()
+
+    async def _amend_policy(self, _query: Query, body: Body) -> Body:
+        decisions = self._supervisor.network.gateway.decisions
+        verdict = Verdict(body["verdict"])
+        answered = decisions.amend(verdict, body["rule"])
+        return {"rule": body["rule"], "answered": answered}
 
     def _session(self, name: str) -> Session:
         session = self._supervisor.sessions.get(name)

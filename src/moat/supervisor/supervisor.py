@@ -20,6 +20,7 @@ from moat.session.session import Session
 from moat.supervisor.audience import Audience
 from moat.supervisor.ending import Ending
 from moat.supervisor.executing import Executing
+from moat.supervisor.network import RunNetwork
 from moat.supervisor.state import RunState
 from moat.version import __version__
 from moat.wire.messages import MAIN_SESSION, Exited, Failure
@@ -64,7 +65,7 @@ class Supervisor:
         self.sessions: dict[str, Session] = {}
         self.audience = Audience(loop, counted=self._count_viewers, left=self.leave_when_unwatched)
         self.ending = Ending(self, background)
-        self._background = background
+        self.background = background
         self.begun = asyncio.Event()
         """The run was taken over, or started, or that has failed: now it can be acted on."""
         self.over = asyncio.Event()
@@ -78,6 +79,7 @@ class Supervisor:
         self._cleaned = False
         """The run has ended, and nothing of its sandbox is left."""
         self.executing = Executing(self)
+        self.network = RunNetwork(self)
 
     # --- beginning ---
 
@@ -91,6 +93,7 @@ class Supervisor:
                 self._sandbox_is_gone()
                 return
             self.state.save(shim_pid=self.engine.shim_pid, error=None)
+            await self.network.open(self.engine)
             if MAIN_SESSION in found:
                 await self._adopt(found)
             else:
@@ -110,7 +113,7 @@ class Supervisor:
             self.state.advance(Happened.START_REQUESTED)
         try:
             session = self.open_session(MAIN_SESSION, tty=self.spec.tty)
-            session.connect(await self.engine.start())
+            session.connect(await self.engine.start(self.network.certificate))
         except OSError as exc:  # a full disk most of all
             where = f" ({exc.filename})" if exc.filename else ""
             raise MoatError(
@@ -133,7 +136,7 @@ class Supervisor:
             if known.exit_code is not None:
                 session.ended(known.exit_code)
         if self.state.now is State.STOPPING:
-            self._background.start(self.ending.stop_unasked())
+            self.background.start(self.ending.stop_unasked())
 
     def open_session(self, name: str, *, tty: bool) -> Session:
         journal = Journal(self.folder.journal / name, self.spec.size, self.spec.journal_limit)
@@ -202,7 +205,7 @@ class Supervisor:
         """A command has ended and all it wrote is in the journal."""
         if session.name == MAIN_SESSION and not self.state.ended:
             self._done_with_shim = True
-            self._background.start(self._finish(session))
+            self.background.start(self._finish(session))
             return
         if session.name != MAIN_SESSION:
             self._tell_shim(self.engine.forget(session.name))
@@ -268,7 +271,7 @@ class Supervisor:
         for session in self.sessions.values():
             session.ended(exit_code if session is main else None)
         self.executing.lost()
-        self._background.start(self._bury())
+        self.background.start(self._bury())
         self.audience.notify()
 
     async def _bury(self) -> None:
@@ -288,7 +291,7 @@ class Supervisor:
     def _start_failed(self, error: MoatError) -> None:
         log.error("start failed: %s", error)
         self._done_with_shim = True
-        self._background.start(self._fail(Failure(error.summary, error.hint, error.code)))
+        self.background.start(self._fail(Failure(error.summary, error.hint, error.code)))
 
     async def _fail(self, failure: Failure) -> None:
         """In the order of `_finish`, for its reason."""
@@ -329,6 +332,7 @@ class Supervisor:
         for session in self.sessions.values():
             session.close()
         self.ending.disarm_timeout()
+        self.network.close()
         self.engine.close()
         if self._cleaned:
             for name in (RunFolder.SUPERVISOR_SOCKET, RunFolder.SHIM_SOCKET):
@@ -342,7 +346,7 @@ class Supervisor:
         if known is not None or name != MAIN_SESSION or self.state.ended:
             act(known)
         else:
-            self._background.start(self._when_ready(name, act))
+            self.background.start(self._when_ready(name, act))
 
     async def _when_ready(self, name: str, act: Callable[[Session | None], None]) -> None:
         await self.audience.until(lambda: name in self.sessions or self.state.ended)
@@ -360,7 +364,7 @@ class Supervisor:
 
     def _tell_shim(self, call: Coroutine[None, None, None]) -> None:
         """For what makes no difference where the session, or the sandbox, is over already."""
-        self._background.start(self._told(call))
+        self.background.start(self._told(call))
 
     async def _told(self, call: Coroutine[None, None, None]) -> None:
         try:

@@ -1,0 +1,162 @@
+"""How many tokens a language model's response says it took. Pure.
+
+Anthropic's, OpenAI's (and compatible) and Gemini's APIs are known by their paths, because gateways
+serve them under other names. A response is followed while it passes, whether it comes at once or as a
+stream of events; what can't be understood counts nothing and holds nothing up. Servers are not
+trusted: what is kept of a body is bounded, and numbers and names are checked.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from typing import TYPE_CHECKING, Any, Final, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LIMIT: Final = 1 << 20
+"""Bytes kept of a body, or of one line of a stream; beyond, its tokens are unknown."""
+
+_PATHS: Final = re.compile(
+    r"(?P<anthropic>/v1/messages$)"
+    r"|(?P<openai>/(?:chat/completions|completions|responses|embeddings)$)"
+    r"|(?P<gemini>:(?:generateContent|streamGenerateContent)$)"
+)
+_TOKENS: Final = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,127}")
+_MOST_TOKENS: Final = 1 << 40
+
+# Where the counts stand, under whichever of these names: (ours, theirs).
+_COUNTS: Final = (
+    ("input_tokens", ("input_tokens", "prompt_tokens", "promptTokenCount")),
+    ("output_tokens", ("output_tokens", "completion_tokens", "candidatesTokenCount")),
+    ("cache_read_tokens", ("cache_read_input_tokens", "cachedContentTokenCount")),
+    ("cache_write_tokens", ("cache_creation_input_tokens",)),
+    ("reasoning_tokens", ("thoughtsTokenCount",)),
+)
+
+
+def acceptable(host: str, target: str) -> bytes | None:
+    """The codings in which a model's response can be followed; `None` for any other request."""
+    del host
+    return b"gzip, deflate" if _provider(target) else None
+
+
+def meter(
+    host: str, method: str, target: str, content_type: bytes, content_encoding: bytes
+) -> Meter | None:
+    """For a response of this kind; `None` where there is nothing to count."""
+    del host
+    provider = _provider(target) if method == "POST" else None
+    kind = content_type.partition(b";")[0].strip().lower()
+    if provider is None or kind not in {b"application/json", b"text/event-stream"}:
+        return None
+    return Meter(provider, content_encoding.strip().lower(), stream=kind != b"application/json")
+
+
+def _provider(target: str) -> str | None:
+    match = _PATHS.search(target.partition("?")[0])
+    return match.lastgroup if match else None
+
+
+class Meter:
+    def __init__(self, provider: str, coding: bytes, *, stream: bool) -> None:
+        self._found: dict[str, Any] = {"provider": provider}
+        self._stream = stream
+        self._kept = b""
+        self._given_up = coding not in {b"", b"identity", b"gzip", b"deflate"}
+        self._decoder = (
+            zlib.decompressobj(zlib.MAX_WBITS | 32) if coding in {b"gzip", b"deflate"} else None
+        )
+
+    def feed(self, data: bytes) -> None:
+        if self._given_up:
+            return
+        for piece in self._decoded(data):
+            self._kept += piece
+            if self._stream:
+                self._take_lines()
+            if len(self._kept) > LIMIT:
+                self._give_up()
+                return
+
+    def usage(self) -> dict[str, object] | None:
+        """What is known so far."""
+        return self._found if len(self._found) > 1 else None
+
+    def finish(self) -> dict[str, object] | None:
+        """What is known when nothing more comes, also when it was cut off."""
+        if not self._given_up:
+            if self._stream:
+                self._take_line(self._kept)
+            else:
+                self._understand(self._kept)
+        self._give_up()
+        return self.usage()
+
+    def _give_up(self) -> None:
+        self._given_up = True
+        self._kept = b""
+
+    def _decoded(self, data: bytes) -> Iterator[bytes]:
+        if self._decoder is None:
+            yield data
+            return
+        try:
+            while data:  # in pieces: a few bytes may stand for gigabytes
+                yield self._decoder.decompress(data, LIMIT)
+                data = self._decoder.unconsumed_tail
+        except zlib.error:
+            self._give_up()
+
+    def _take_lines(self) -> None:
+        *lines, self._kept = self._kept.split(b"\n")
+        for line in lines:
+            self._take_line(line)
+
+    def _take_line(self, line: bytes) -> None:
+        """Of a stream: only few of its events say something of tokens."""
+        if line.startswith(b"data:") and (b"sage" in line or b'"model' in line):
+            self._understand(line[5:])
+
+    def _understand(self, text: bytes) -> None:
+        try:
+            value: object = json.loads(text)
+        except (ValueError, RecursionError):
+            return
+        # Gemini streams without alt=sse are an array.
+        for each in cast("list[object]", value) if isinstance(value, list) else [value]:
+            self._take(each)
+            for inner in ("message", "response"):  # Anthropic's message_start, OpenAI's responses
+                if isinstance(each, dict):
+                    self._take(cast("dict[str, object]", each).get(inner))
+
+    def _take(self, value: object) -> None:
+        if not isinstance(value, dict):
+            return
+        value = cast("dict[str, Any]", value)
+        model: object = value.get("model") or value.get("modelVersion")
+        if isinstance(model, str) and _TOKENS.fullmatch(model):
+            self._found["model"] = model
+        counts = value.get("usage") or value.get("usageMetadata")
+        if not isinstance(counts, dict):
+            return
+        counts = cast("dict[str, Any]", counts)
+        for ours, names in _COUNTS:
+            for name in names:
+                self._count(ours, counts.get(name))
+        for detail, name, ours in (
+            ("prompt_tokens_details", "cached_tokens", "cache_read_tokens"),
+            ("input_tokens_details", "cached_tokens", "cache_read_tokens"),
+            ("completion_tokens_details", "reasoning_tokens", "reasoning_tokens"),
+            ("output_tokens_details", "reasoning_tokens", "reasoning_tokens"),
+        ):
+            details = counts.get(detail)
+            if isinstance(details, dict):
+                self._count(ours, cast("dict[str, Any]", details).get(name))
+
+    def _count(self, name: str, value: object) -> None:
+        """Counts in a stream are totals so far: the last one holds."""
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_TOKENS:
+            self._found[name] = value
