@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from moat.egress.exchange import Destination
 from moat.egress.http1 import BadMessageError
 from moat.egress.names import canonical_host
 from moat.egress.policy import Decision, Verdict
+from moat.egress.sides import Destination
 
 if TYPE_CHECKING:
     from moat.egress.http1 import RequestHead

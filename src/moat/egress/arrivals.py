@@ -12,11 +12,11 @@ from moat.egress.arrival import Arrival, parse_authority
 from moat.egress.capture import DNS_PORT, PROXY_PORT
 from moat.egress.dial import DialError
 from moat.egress.dns_server import TCPResponder
-from moat.egress.exchange import Destination
 from moat.egress.http1 import BadMessageError
 from moat.egress.names import canonical_host
 from moat.egress.peeking import ClosedEarlyError, peek, take
 from moat.egress.policy import denial_header
+from moat.egress.sides import Destination
 from moat.egress.streams import ByALPN
 from moat.egress.tunnel import Tunnel
 

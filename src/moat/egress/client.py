@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from moat.egress.bodies import Payload
     from moat.egress.entry import Fields
-    from moat.egress.exchange import Destination, Exchange
+    from moat.egress.exchange import Exchange
     from moat.egress.http1 import RequestHead
+    from moat.egress.sides import Destination
     from moat.egress.upstreams import Upstreams
 
 _MAX_INFORMATIONAL: Final = 32

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from h2.events import Event
 
     from moat.egress.entry import Fields
-    from moat.egress.exchange import Destination, Exchange
+    from moat.egress.exchange import Exchange
     from moat.egress.http1 import RequestHead
+    from moat.egress.sides import Destination
     from moat.egress.upstreams import Upstreams
 
 

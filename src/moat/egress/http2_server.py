@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from moat.egress.arrival import Arrival
     from moat.egress.entry import Fields
-    from moat.egress.exchange import Gateway
+    from moat.egress.sides import Gateway
     from moat.spec.network import Timeouts
 
 _RESETS: Final = 200

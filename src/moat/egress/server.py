@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from moat.egress.arrival import Arrival
     from moat.egress.bodies import Payload
     from moat.egress.entry import Fields
-    from moat.egress.exchange import Gateway
+    from moat.egress.sides import Gateway
     from moat.spec.network import Timeouts
 
 KEEP_ALIVE: Final = 75.0

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from moat.egress.dial import Dialer
-    from moat.egress.exchange import Destination, Exchange
+    from moat.egress.exchange import Exchange
+    from moat.egress.sides import Destination
     from moat.spec.network import Network
 
 IDLE_LIMIT: Final = 256
