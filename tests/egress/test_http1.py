@@ -325,3 +325,33 @@ def test_what_we_write_h11_reads_as_we_do(head: bytes) -> None:
     assert (fields.get(b"transfer-encoding") == b"chunked") == (request.framing == http1.CHUNKED)
     if request.framing >= 0:
         assert int(fields.get(b"content-length", 0)) == request.framing
+
+
+@pytest.mark.parametrize("upgrade", [b"h2c", b"H2C", b"websocket, h2c", b"HTTP/2.0", b"a,\th2c"])
+def test_no_other_http_is_agreed_on_behind_our_back(upgrade: bytes) -> None:
+    """After it, requests would pass that no rule has seen."""
+    upgraded = [b"GET / HTTP/1.1", b"Host: a", b"Connection: upgrade", b"Upgrade: " + upgrade]
+    head = http1.parse_request_head(_request(*upgraded))
+
+    assert head.upgrade is None
+
+
+def test_methods_in_fields_are_told_and_go_on() -> None:
+    """The rules are asked about them; whether they mean anything is the server's business."""
+    lines = [
+        b"POST / HTTP/1.1",
+        b"Host: a",
+        b"X-HTTP-Method-Override: delete",
+        b"X-HTTP-Method: PUT",
+    ]
+    head = http1.parse_request_head(_request(*lines))
+
+    assert head.overriding == ("DELETE", "PUT")
+    assert len(head.fields) == 2
+
+
+def test_a_method_in_a_field_must_be_one() -> None:
+    """A list could mean anything."""
+    lines = [b"POST / HTTP/1.1", b"Host: a", b"X-HTTP-Method-Override: GET, DELETE"]
+    with pytest.raises(BadMessageError, match="overrides"):
+        http1.parse_request_head(_request(*lines))

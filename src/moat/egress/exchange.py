@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from moat.egress import http1
 from moat.egress.entry import Entry
 from moat.egress.http1 import ResponseHead
-from moat.egress.policy import Decision, Verdict, denial_header
+from moat.egress.policy import Decision, Verdict, denial_header, unlisted
 
 if TYPE_CHECKING:
     from moat.egress.bodies import Payload
@@ -96,6 +96,8 @@ class Exchange:
     def decided(self, decision: Decision) -> None:
         if self._over:
             return
+        if self.request.overriding and decision.verdict is Verdict.ALLOW:
+            decision = self._decision_on_overriding(decision)
         self.entry.rule = decision.rule
         if decision.verdict is not Verdict.ALLOW:
             self.deny(decision)
@@ -104,6 +106,16 @@ class Exchange:
         if not self._request_done:
             self.downstream.pause()
         self._gateway.connect(self, fresh=False)
+
+    def _decision_on_overriding(self, decision: Decision) -> Decision:
+        """The server may take the request for one with another method: that must be allowed, too."""
+        _, host, port = self.destination.key
+        for method in self.request.overriding:
+            other = self._gateway.decide(method, host, port, self.target)
+            if other.verdict is not Verdict.ALLOW:
+                reason = other.reason or unlisted(method, host, port, other.rule)
+                return Decision(Verdict.DENY, other.rule, reason)
+        return decision
 
     def connected(self, upstream: Upstream, timing: Timing | None) -> None:
         """`timing` is `None` where the connection was there already."""

@@ -13,6 +13,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from moat.egress.entry import Fields
 
 MAX_HEAD: Final = 64 * 1024
@@ -44,6 +46,7 @@ class RequestHead:
         "keep_alive",
         "method",
         "minor",
+        "overriding",
         "target",
         "upgrade",
     )
@@ -61,6 +64,8 @@ class RequestHead:
         """Of the version: HTTP/1.0 or HTTP/1.1."""
         self.continues = False
         """`Expect: 100-continue`."""
+        self.overriding: tuple[str, ...] = ()
+        """Methods that some servers would take instead, because a field says so."""
         self.upgrade: bytes | None = None
 
 
@@ -90,6 +95,7 @@ class ResponseHead:
 
 
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+_METHOD: Final = re.compile(_TOKEN + rb"{1,32}")
 # Possessive, so that a head that does not match is refused in time linear to its length.
 _REQUEST_LINE: Final = re.compile(rb"(" + _TOKEN + rb"{1,32}+) ([\x21-\x7e]++) HTTP/1\.([01])\r\n")
 _STATUS_LINE: Final = re.compile(
@@ -111,6 +117,11 @@ _OWN: Final = frozenset(
         *(b"expect", b"http2-settings"),
     )
 )
+# Not ours to drop, but rules about methods have to know of them.
+_OVERRIDING: Final = (b"x-http-method-override", b"x-http-method", b"x-method-override")
+_HEEDED: Final = _OWN | frozenset(_OVERRIDING)
+# What HTTP calls itself (RFC 9110 16.7, RFC 7540 3.1).
+_HTTP_ITSELF: Final = frozenset((b"http", b"h2", b"h2c"))
 _ONCE: Final = frozenset((b"host", b"content-length", b"transfer-encoding"))
 # In trailers these would say something about a message that has gone by (RFC 9110 6.5.1).
 _NOT_IN_TRAILERS: Final = _OWN | {
@@ -162,9 +173,9 @@ def _apply_to_request(request: RequestHead, own: dict[bytes, bytes]) -> None:
         return
     request.framing = _framing(own, request.minor, NO_BODY)
     upgrade = _apply_connection(request, own)
-    # HTTP/2 without TLS is negotiated with us, not through us (RFC 9113 dropped this upgrade).
-    if upgrade is not None and upgrade.lower() != b"h2c" and request.minor:
+    if upgrade is not None and request.minor and not _offers_http(upgrade):
         request.upgrade = upgrade
+    request.overriding = overriding_methods(own)
     if b"expect" in own and request.minor:
         if own[b"expect"].lower() != b"100-continue":
             raise BadMessageError("unknown expectation", 417)
@@ -229,7 +240,9 @@ def _sorted_fields(lines: bytes) -> tuple[dict[bytes, bytes], Fields]:
         lower = field[0].lower()
         if lower not in _OWN:
             fields.append(field)
-        elif lower not in own:
+        if lower not in _HEEDED:
+            continue
+        if lower not in own:
             own[lower] = field[1]
         elif lower in _ONCE:
             raise BadMessageError(f"more than one {lower.decode('ascii')}")
@@ -274,6 +287,22 @@ def _apply_connection(head: RequestHead | ResponseHead, own: dict[bytes, bytes])
     if words - {b"close", b"keep-alive", b"upgrade"}:
         head.fields[:] = [field for field in head.fields if field[0].lower() not in words]
     return own.get(b"upgrade") if b"upgrade" in words else None
+
+
+def _offers_http(upgrade: bytes) -> bool:
+    """Whether a version of HTTP is among the protocols.
+
+    Which one is spoken is agreed with us, not through us: what is then asked for would pass unseen.
+    """
+    return any(word.partition(b"/")[0] in _HTTP_ITSELF for word in _words(upgrade))
+
+
+def overriding_methods(fields: Mapping[bytes, bytes]) -> tuple[str, ...]:
+    """Raises `BadMessageError` for what is no method; names in lower case."""
+    found = [fields[name] for name in _OVERRIDING if name in fields]
+    if not all(_METHOD.fullmatch(each) for each in found):
+        raise BadMessageError("a field that overrides the method names none")
+    return tuple(each.decode("ascii").upper() for each in found)
 
 
 def _words(value: bytes) -> set[bytes]:

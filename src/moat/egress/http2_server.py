@@ -208,6 +208,7 @@ def _request(headers: Fields, *, ends: bool) -> RequestHead:
         fields.append((b"cookie", b"; ".join(crumbs)))
     request = RequestHead(method.decode("ascii"), target.decode("ascii"), fields)
     request.host = host
+    request.overriding = http1.overriding_methods(dict(regular))
     request.continues = own.get(b"expect", b"").lower() == b"100-continue"
     if not ends:
         # h2 has checked that it is a number, and will check that the body is so long.

@@ -99,6 +99,7 @@ class HTTP1Server(StreamProtocol):
             if now - self.moved > timeouts.idle:
                 self._closes = True
                 self._exchange.failed(504, f"no byte has passed for {timeouts.idle:g} s")
+                self._transport.close()  # whatever of the request is still to come
         elif self._rest and self._body is None:
             if now - self.waits_since > timeouts.header:
                 self._refuse(BadMessageError("the head did not come to an end", 408))

@@ -76,7 +76,8 @@ class Rule:
         return self._host is not None and self._host.fullmatch(host) is not None
 
     def matches_method(self, method: str) -> bool:
-        return self.method is None or self.method == method
+        """In whichever case: to some servers `delete` is DELETE."""
+        return self.method is None or self.method == method.upper()
 
     def matches_path(self, path: str) -> bool:
         """Of a normalised path."""
