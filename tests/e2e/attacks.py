@@ -1,0 +1,206 @@
+"""A run under attack from its inside: the servers it may reach, one that it may not, and the attacks.
+
+The programs in `hostile/` run in the sandbox; tests say what they do and look at what came of it, here
+and there. One run stands many attacks, as a hostile program would try them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+import tempfile
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from moat.egress.authority import Authority
+from tests.e2e.conftest import Family, Moat
+from tests.origin import Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+HOSTILE = Path(__file__).with_name("hostile")
+ATTACK_S = 55.0
+PROXY = 3128
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """What is said to a server, byte for byte. It is over with so many answers, or as it ends."""
+
+    host: str
+    port: int
+    pieces: Sequence[bytes]
+    pause: float = 0.0
+    """Seconds before each piece."""
+    opening: Sequence[bytes] = ()
+    """Sent first, each awaiting an answer: CONNECT, SOCKS."""
+    sni: str | None = None
+    alpn: str = ""
+    tls: bool = False
+    answers: int = 1
+    finishes: bool = False
+    """Sends no more after the last piece, and says so."""
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "host": self.host,
+            "port": self.port,
+            "pieces": [piece.decode("latin-1") for piece in self.pieces],
+            "pause": self.pause,
+            "opening": [piece.decode("latin-1") for piece in self.opening],
+            "tls": {"sni": self.sni, "alpn": self.alpn} if self.tls else None,
+            "answers": self.answers,
+            "finishes": self.finishes,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came of a conversation."""
+
+    received: bytes
+    ended: str
+    """answered, refused, eof, reset, silence (which is always wrong), `tls: ...`, `refused: ...`"""
+    seconds: float
+
+    @property
+    def statuses(self) -> list[int]:
+        """Of the responses, in their order."""
+        return [int(each) for each in re.findall(rb"HTTP/1\.1 (\d{3}) ", self.received)]
+
+    @property
+    def denial(self) -> str:
+        found = re.search(rb"\r\nX-Moat-Denied: ([^\r]*)\r\n", self.received)
+        return found[1].decode() if found else ""
+
+
+class Bystander:
+    """A service of the host that no sandbox may reach: TCP and UDP, all its addresses."""
+
+    def __init__(self) -> None:
+        self._stream = socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+        self.port: int = self._stream.getsockname()[1]
+        self._datagrams = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        self._datagrams.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        self._datagrams.bind(("", self.port))
+
+    def reached(self) -> list[str]:
+        """By whom."""
+        callers: list[str] = []
+        for sock, take in ((self._stream, _accept), (self._datagrams, _receive)):
+            sock.setblocking(False)
+            try:
+                while True:
+                    callers.append(take(sock))
+            except BlockingIOError:
+                continue
+        return callers
+
+    def close(self) -> None:
+        self._stream.close()
+        self._datagrams.close()
+
+
+def _accept(sock: socket.socket) -> str:
+    connection, caller = sock.accept()
+    connection.close()
+    return f"tcp from {caller}"
+
+
+def _receive(sock: socket.socket) -> str:
+    return f"udp from {sock.recvfrom(4096)[1]}"
+
+
+@dataclass
+class Attacked:
+    """A run `x`, whose command does nothing; what attacks is started in its sandbox."""
+
+    moat: Moat
+    plain: Origin
+    """plain.test"""
+    secure: Origin
+    """origin.test, by TLS"""
+    bystander: Bystander
+    heard: dict[str, Heard] = field(default_factory=dict)
+
+    def program(self, name: str, *arguments: object, timeout: float = ATTACK_S) -> str:
+        """Runs `hostile/NAME` in the sandbox; what it prints."""
+        shutil.copy(HOSTILE / name, self.moat.workspace)
+        words = map(str, arguments)
+        return self.moat.ok("exec", "x", "--", "python3", name, *words, timeout=timeout)
+
+    def converse(self, conversations: Mapping[str, Conversation]) -> dict[str, Heard]:
+        folder = self.moat.workspace
+        said = {name: each.as_json() for name, each in conversations.items()}
+        (folder / "conversations.json").write_text(json.dumps(said))
+        self.program("speak.py", "conversations.json", "heard.json")
+        results = json.loads((folder / "heard.json").read_text())
+        self.heard = {
+            name: Heard(each["received"].encode("latin-1"), each["ended"], each["seconds"])
+            for name, each in results.items()
+        }
+        return self.heard
+
+    def trace(self, *options: str) -> list[dict[str, Any]]:
+        """What is in the record."""
+        lines = self.moat.ok("trace", "x", "--json", *options).splitlines()
+        return [json.loads(line) for line in lines]
+
+    def reached(self, mark: bytes) -> list[bytes]:
+        """Heads with this mark that got as far as a server."""
+        heads = [*self.plain.heads, *self.secure.heads]
+        return [head for head in heads if mark in head]
+
+    def log(self) -> str:
+        """The supervisor's own."""
+        run = self.moat.inspect("x")["id"]
+        return (self.moat.home / "runs" / run / "supervisor.log").read_text()
+
+    def most_memory(self) -> float:
+        """MB that the supervisor has ever had in use (VmHWM)."""
+        status = Path(f"/proc/{self.moat.supervisor('x')}/status").read_text()
+        found = re.search(r"VmHWM:\s+(\d+) kB", status)
+        assert found is not None
+        return int(found[1]) / 1024
+
+
+@contextmanager
+def attacked(network: str) -> Iterator[Attacked]:
+    """`network`: lines of the same in agent.yaml, with PLAIN, SECURE and BYSTANDER for the ports."""
+    folder = Path(tempfile.mkdtemp(prefix="m-"))
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        moat = Moat(folder / "home")
+        authority = Authority.load_or_create(folder)
+        plain = stack.enter_context(Origin())
+        secure = stack.enter_context(Origin(authority.context("origin.test", ("http/1.1",))))
+        bystander = Bystander()
+        stack.callback(bystander.close)
+        (moat.workspace / "ca.pem").write_bytes(authority.certificate_pem)
+        for word, port in (
+            ("PLAIN", plain.port),
+            ("SECURE", secure.port),
+            ("BYSTANDER", bystander.port),
+        ):
+            network = network.replace(word, str(port))
+        (moat.workspace / "agent.yaml").write_text(f"network:\n  upstream_ca: ca.pem\n{network}")
+        stack.callback(_end, moat)
+        moat.ok("run", "-d", "-n", "x", "--", "sleep", "infinity")
+        yield Attacked(moat, plain, secure, bystander)
+
+
+def _end(moat: Moat) -> None:
+    family = Family(moat.home)
+    try:
+        for run in moat.runs():
+            moat.ok("destroy", "--force", run["id"])
+        survivors = family.survivors()
+    finally:
+        family.kill()
+    assert not survivors, f"left behind by the runs of this test: {survivors}"
