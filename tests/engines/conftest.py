@@ -28,6 +28,7 @@ class Sandbox:
     workspace: Path
     private: Path
     spec_fields: dict[str, Any] = field(default_factory=dict)
+    authority: bytes = b""
 
     def spec(self, **fields: Any) -> RunSpec:
         given = {
@@ -43,12 +44,13 @@ class Sandbox:
         self, *command: str, before: list[str] | None = None, **fields: Any
     ) -> subprocess.CompletedProcess[str]:
         """`before` is a shell command per line, run between layout and start."""
-        with Layout.of(self.spec(**fields), self.private, b"") as layout:
+        with Layout.of(self.spec(**fields), self.private, self.authority) as layout:
             encoded = b"".join(os.fsencode(word) + b"\0" for word in layout.arguments)
             arguments, filtering = _memory(encoded), _memory(program(platform.machine()))
             for line in before or []:
                 subprocess.run(line, shell=True, check=True, cwd=self.workspace)
-            argv = ["unshare", "-Urn", "bwrap", "--args", str(arguments)]
+            argv = ["unshare", "-Urn", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"]
+            argv += ["bwrap", "--args", str(arguments)]
             argv += ["--seccomp", str(filtering), "--", *command]
             try:
                 return subprocess.run(

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from moat.engines import settings
 from moat.engines.mounts import Mounts
+from moat.engines.settings import Own
 from moat.engines.system import show_system
 
 if TYPE_CHECKING:
     import pytest
     from tests.engines.conftest import Sandbox
+
+NOTHING = Own({}, {})
 
 
 def test_secrets_of_the_machine_are_absent(sandbox: Sandbox) -> None:
@@ -24,7 +27,7 @@ def test_secrets_of_the_machine_are_absent(sandbox: Sandbox) -> None:
 
 def test_everything_shown_is_everybodys(sandbox: Sandbox) -> None:
     """Whatever is copied or bound could be read by any user of the host."""
-    show_system(Mounts(), sandbox.spec(), sandbox.private)
+    show_system(Mounts(), sandbox.spec(), sandbox.private, NOTHING)
     copied = (sandbox.private / "settings").readlink()
     own = {"passwd", "group", "hostname", "hosts", "resolv.conf", "machine-id"}
     for path in copied.rglob("*"):
@@ -62,27 +65,26 @@ def test_one_copy_serves_until_the_host_changes(
 ) -> None:
     """Then another is made, and the old one stays for the runs that use it, and no longer."""
     used = sandbox.private / "settings"
-    show_system(Mounts(), sandbox.spec(), sandbox.private)
+    show_system(Mounts(), sandbox.spec(), sandbox.private, NOTHING)
     first = used.readlink()
-    show_system(Mounts(), sandbox.spec(), sandbox.private)
+    show_system(Mounts(), sandbox.spec(), sandbox.private, NOTHING)
     assert used.readlink() == first
 
     changes = iter("abc")
-    listed = settings._public
+    listed = settings._entries
 
-    def changed(folder: str, below: str, left_out: frozenset[str]) -> list[settings._Entry]:
-        entries = list(listed(folder, below, left_out))
-        return entries if below else [*entries, settings._Entry(next(changes), "link", "x")]
+    def changed(*arguments: Any) -> list[settings._Entry]:
+        return [*listed(*arguments), settings._Entry(next(changes), "link", "x")]
 
     running = first.parent.parent / "runs" / "other" / "private"
     running.mkdir(parents=True)
     (running / "settings").symlink_to(first)
-    monkeypatch.setattr(settings, "_public", changed)
-    show_system(Mounts(), sandbox.spec(), sandbox.private)
+    monkeypatch.setattr(settings, "_entries", changed)
+    show_system(Mounts(), sandbox.spec(), sandbox.private, NOTHING)
     second = used.readlink()
     assert second != first
     assert first.is_dir()
     (running / "settings").unlink()
-    show_system(Mounts(), sandbox.spec(), sandbox.private)
+    show_system(Mounts(), sandbox.spec(), sandbox.private, NOTHING)
     assert not first.exists()
     assert used.readlink().is_dir()

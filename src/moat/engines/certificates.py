@@ -1,135 +1,146 @@
-"""The run's certificate authority, as the tools in the sandbox look for it.
+"""The run's certificate authority, in every place where tools in the sandbox look for one.
 
-Most of them read the system's bundle, so that becomes the host's own with one certificate more, wherever
-this system keeps it. Those that bring roots of their own have a variable each. Java has its own kind
-of file. The authority's key is not here, nor anywhere in the sandbox.
+/etc/moat holds it in three forms: alone, at the end of the host's own certificates, and as Java's
+kind of file. The places where the host keeps its certificates lead there, so that a program needs no
+variable; those that bring certificates of their own have one. The authority's key is nowhere in
+the sandbox.
 """
 
 from __future__ import annotations
 
-import base64
-import re
-import struct
-from hashlib import sha1
+import os
+from binascii import a2b_base64
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from moat.engines.java_truststore import extended, find_truststores, is_file, truststore
+from moat.engines.settings import Own
 
-    from moat.engines.mounts import Mounts
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moat.engines.toolchains import Toolchains
 
 SUBJECT_HASH: Final = "d4f0d764"
 """Of the authority's subject (`openssl x509 -hash`): the file's name in a certificate folder."""
 
-_BUNDLES: Final = tuple(
-    Path(name)
-    for name in (
-        "/etc/ssl/certs/ca-certificates.crt",  # Debian, Arch, Alpine, NixOS
-        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",  # Fedora, RHEL
-        "/etc/pki/tls/certs/ca-bundle.crt",
-        "/etc/ssl/ca-bundle.pem",  # openSUSE
-        "/etc/ssl/cert.pem",
-    )
-)
-_FOLDER: Final = Path("/etc/ssl/certs")
-_JAVA: Final = ("/usr/lib/jvm/*/lib/security/cacerts", "/opt/*/lib/security/cacerts")
-
-_BUNDLE: Final = "moat/certificates.pem"
 _AUTHORITY: Final = "moat/authority.pem"
+_BUNDLE: Final = "moat/certificates.pem"
+_TRUSTSTORE: Final = "moat/cacerts"
+_BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
+
+_BUNDLES: Final = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Arch, Alpine, NixOS
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",  # Fedora, RHEL
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/tls/cert.pem",
+    "/etc/ssl/ca-bundle.pem",  # openSUSE
+    "/etc/ssl/cert.pem",
+    "/etc/ssl/certs/ca-bundle.crt",
+    "/usr/lib/ssl/cert.pem",
+)
+# OpenSSL's: a certificate is found by the hash of its subject.
+_HASHED: Final = ("/etc/ssl/certs", "/etc/pki/tls/certs")
+# p11-kit's, for GnuTLS and NSS where the system makes them ask it (Fedora, openSUSE, Arch).
+_ANCHORS: Final = (
+    *("/etc/pki/ca-trust/source/anchors", "/etc/pki/trust/anchors"),
+    "/etc/ca-certificates/trust-source/anchors",
+)
+_SUSE: Final = "/var/lib/ca-certificates/"
+"""Where its places in /etc lead. The sandbox has nothing of the host's in /var."""
 
 
 def variables() -> dict[str, str]:
-    """For tools that look nowhere else, or look at a variable first."""
-    bundle = f"/etc/{_BUNDLE}"
+    """For tools that bring certificates of their own, or may have been built for other places."""
+    authority, bundle = f"/etc/{_AUTHORITY}", f"/etc/{_BUNDLE}"
     return {
-        "SSL_CERT_FILE": bundle,  # OpenSSL and what uses it, Go, httpx, aiohttp, uv, rustls, Ruby
-        "REQUESTS_CA_BUNDLE": bundle,  # requests, which brings certifi
-        "PIP_CERT": bundle,
-        "CURL_CA_BUNDLE": bundle,
-        "GIT_SSL_CAINFO": bundle,
-        "AWS_CA_BUNDLE": bundle,  # botocore and the AWS CLI
+        "SSL_CERT_FILE": bundle,  # OpenSSL and what uses it; Go, rustls, uv, httpx, Composer, Julia
+        "REQUESTS_CA_BUNDLE": bundle,  # requests, and so most of Python
+        "PIP_CERT": bundle,  # pip brings a requests that it configures itself
+        "CURL_CA_BUNDLE": bundle,  # curl as conda and others build it; R
+        "GIT_SSL_CAINFO": bundle,  # git with such a curl
         "CARGO_HTTP_CAINFO": bundle,
-        "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": bundle,
-        "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE": bundle,
-        "HTTPLIB2_CA_CERTS": bundle,
-        "NIX_SSL_CERT_FILE": bundle,
-        "DENO_CERT": f"/etc/{_AUTHORITY}",
-        "NODE_EXTRA_CA_CERTS": f"/etc/{_AUTHORITY}",  # Node and Bun: added to their own
+        "AWS_CA_BUNDLE": bundle,  # AWS CLI and SDKs
+        "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE": bundle,  # gcloud
+        "HTTPLIB2_CA_CERTS": bundle,  # httplib2, and so gsutil and Google's older clients
+        "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": bundle,  # gRPC in C++, Python, Ruby, PHP
+        "HEX_CACERTS_PATH": bundle,  # Elixir's package manager
+        "PERL_LWP_SSL_CA_FILE": bundle,  # LWP from CPAN, which takes Mozilla::CA's otherwise
+        "NIX_SSL_CERT_FILE": bundle,  # Nix, and curl, git and Python as it builds them
+        # These two trust it besides their own.
+        "NODE_EXTRA_CA_CERTS": authority,  # Node, Bun, Electron; npm, yarn, pnpm
+        "DENO_CERT": authority,
     }
 
 
-def files(authority: bytes) -> dict[str, bytes]:
-    """What /etc holds of it, by path."""
-    bundle = host_bundle() + authority
-    found = {_BUNDLE: bundle, _AUTHORITY: authority}
-    for path in _BUNDLES:
-        if path.exists():
-            found[_below_etc(path)] = bundle
-    if _FOLDER.is_dir():
-        found[_below_etc(_FOLDER / f"{SUBJECT_HASH}.0")] = authority
-    stores = [path for path in _java_stores() if path.is_relative_to("/etc")]
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What the sandbox shows so that its programs trust the run's authority."""
+
+    settings: Own
+    covers: dict[str, str]
+    """What lies over the host's files outside of /etc: by their path, one of `settings`' files."""
+
+
+def trust(authority: bytes, toolchains: Toolchains, java_home: str | None) -> Trust:
+    """`authority`: its certificate, in PEM. `java_home`: of the command, if it has one."""
+    host = _host_bundle()
+    places = _places()
+    files: dict[str, str | bytes] = {_AUTHORITY: authority, _BUNDLE: host + authority}
+    stores = find_truststores(toolchains, java_home)
     if stores:
-        store = java_store(bundle)
-        found |= {_below_etc(path): store for path in stores}
-    return found
+        places |= dict.fromkeys(stores, _TRUSTSTORE)
+        files[_TRUSTSTORE] = _java_truststore(stores[0], host, authority)
+    links, covers = _links_and_covers(places, toolchains)
+    return Trust(Own(files, links), covers)
 
 
-def show_java_stores(
-    mounts: Mounts, private: Path, authority: bytes, toolchains: Iterable[Path]
-) -> None:
-    """Over those of each JDK in the sandbox that has one of its own."""
-    paths = [path for path in _java_stores() if not path.is_relative_to("/etc")]
-    paths += [
-        path for each in toolchains if (path := each / "lib/security/cacerts").resolve().is_file()
-    ]
-    if not paths:
-        return
-    store = private / "cacerts"
-    store.write_bytes(java_store(host_bundle() + authority))
-    for path in paths:
-        mounts.read_only(store, path)
+def _places() -> dict[str, str]:
+    """Where the host keeps certificates, without links on the way, and what is to be there."""
+    places = {os.path.realpath(path): _BUNDLE for path in _BUNDLES if is_file(path)}
+    for folders, name in ((_HASHED, f"{SUBJECT_HASH}.0"), (_ANCHORS, "moat.pem")):
+        for folder in folders:
+            if os.access(folder, os.X_OK):
+                places[f"{os.path.realpath(folder)}/{name}"] = _AUTHORITY
+    return places
 
 
-def host_bundle() -> bytes:
+def _links_and_covers(
+    places: Mapping[str, str], toolchains: Toolchains
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Links in /etc, which is the run's to fill; elsewhere covers, on files that are shown."""
+    links: dict[str, str] = {}
+    covers: dict[str, str] = {}
+    for path, name in places.items():
+        if path.startswith("/etc/"):
+            links[path.removeprefix("/etc/")] = f"/etc/{name}"
+        elif path.startswith(_SUSE) or (is_file(path) and toolchains.covers(Path(path))):
+            covers[path] = name
+    return links, covers
+
+
+def _host_bundle() -> bytes:
     """The certificates that the host's programs trust, in PEM; empty where it has none."""
-    found = next((path for path in _BUNDLES if path.is_file()), None)
-    return b"" if found is None else found.read_bytes().rstrip() + b"\n"
+    path = next(filter(_is_readable, _BUNDLES), None)
+    return b"" if path is None else Path(path).read_bytes().rstrip() + b"\n"
 
 
-def _below_etc(path: Path) -> str:
-    """Without the links that lead to it, as far as they stay in /etc."""
-    real = path.resolve()
-    return str((real if real.is_relative_to("/etc") else path).relative_to("/etc"))
+def _java_truststore(theirs: str, bundle: bytes, authority: bytes) -> bytes:
+    """What the host's Java trusts, or else its other programs, and the run's authority."""
+    own = _by_alias("moat-run-authority", authority)
+    if _is_readable(theirs):
+        store = extended(Path(theirs).read_bytes(), own)
+        if store is not None:
+            return store
+    return truststore(_by_alias("root", bundle) | own)
 
 
-def _java_stores() -> list[Path]:
-    found = {path.resolve() for glob in _JAVA for path in Path("/").glob(glob[1:])}
-    return sorted(path for path in found if path.is_file())
+def _by_alias(prefix: str, bundle: bytes) -> dict[str, bytes]:
+    """The certificates of a bundle, in DER."""
+    ders = [a2b_base64(part.partition(_END)[0]) for part in bundle.split(_BEGIN)[1:]]
+    return {f"{prefix}-{number}": der for number, der in enumerate(ders, 1)}
 
 
-_CERTIFICATE: Final = re.compile(
-    rb"-----BEGIN CERTIFICATE-----([^-]+)-----END CERTIFICATE-----", re.ASCII
-)
-_MAGIC, _FORMAT, _TRUSTED = 0xFEEDFEED, 2, 2
-
-
-def java_store(bundle: bytes) -> bytes:
-    """The certificates as a JKS of version 2, which every JDK reads, with its usual password.
-
-    (sun.security.provider.JavaKeyStore.) The password is a checksum, no secret.
-    """
-    certificates = [base64.b64decode(match[1]) for match in _CERTIFICATE.finditer(bundle)]
-    parts = [struct.pack(">III", _MAGIC, _FORMAT, len(certificates))]
-    for number, certificate in enumerate(certificates):
-        parts += [
-            struct.pack(">I", _TRUSTED) + _utf(f"moat-{number}") + struct.pack(">Q", 0),
-            _utf("X.509") + struct.pack(">I", len(certificate)) + certificate,
-        ]
-    store = b"".join(parts)
-    salted = "changeit".encode("utf-16-be") + b"Mighty Aphrodite" + store
-    return store + sha1(salted).digest()  # noqa: S324  the format's
-
-
-def _utf(text: str) -> bytes:
-    return struct.pack(">H", len(text)) + text.encode("ascii")
+def _is_readable(path: str) -> bool:
+    return is_file(path) and os.access(path, os.R_OK)

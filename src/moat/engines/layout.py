@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from moat.engines import certificates
 from moat.engines.mounts import Mounts, overlap
+from moat.engines.settings import own_file
 from moat.engines.system import HOME, UID, hostname, shell, show_system
 from moat.engines.toolchains import Grounds, Toolchains, find_toolchains
 from moat.engines.user_mounts import show_user_mounts
@@ -62,10 +63,12 @@ class Layout:
         mounts = Mounts()
         with ExitStack() as on_failure:
             on_failure.callback(mounts.close)
-            show_system(mounts, spec, private, certificates.files(authority))
             toolchains = find_toolchains(spec.host_path, grounds)
+            trust = certificates.trust(authority, toolchains, spec.env.get("JAVA_HOME"))
+            show_system(mounts, spec, private, trust.settings)
             _show_toolchains(mounts, toolchains, grounds)
-            certificates.show_java_stores(mounts, private, authority, toolchains.shown)
+            for path, name in trust.covers.items():
+                mounts.read_only(own_file(private, name), path)
             show_workspace(mounts, spec, private)
             show_user_mounts(mounts, spec, grounds, private)
             # The root itself is a tmpfs without a bound: nothing may be written to it.

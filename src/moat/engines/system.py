@@ -6,11 +6,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from moat.engines.settings import show_settings
+from moat.engines.settings import Own, show_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from moat.engines.mounts import Mounts
     from moat.spec import RunSpec
 
@@ -45,20 +43,18 @@ _DEVICE_MEMORY: Final = 64 * 1024 * 1024
 _RUN_MEMORY: Final = 16 * 1024 * 1024
 
 
-def show_system(
-    mounts: Mounts, spec: RunSpec, private: Path, own_settings: Mapping[str, str | bytes]
-) -> None:
+def show_system(mounts: Mounts, spec: RunSpec, private: Path, own: Own) -> None:
     """Everything but the user's own: software, /etc, kernel interfaces, places for scratch.
 
-    `private` gets the folders behind the sandbox's home, /etc and /tmp. `own_settings`: further files
-    of the run's own in /etc, by path.
+    `private` gets the folders behind the sandbox's home, /etc and /tmp. `own`: what of /etc is the
+    run's own besides its users and names.
     """
     for folder in SYSTEM_FOLDERS:
         if folder.is_symlink():
             mounts.link(folder.readlink(), folder)
         elif folder.is_dir():
             mounts.read_only(folder, folder)
-    show_settings(mounts, private, {**_own_settings(spec), **own_settings})
+    show_settings(mounts, private, Own({**_users_and_names(spec), **own.files}, own.links))
     _show_kernel(mounts, private, tty=spec.tty)
     for name, target in (("tmp", "/tmp"), ("var-tmp", "/var/tmp"), ("home", HOME)):  # noqa: S108  the sandbox's own
         source = private / name
@@ -106,7 +102,7 @@ def _show_kernel(mounts: Mounts, private: Path, *, tty: bool) -> None:
     mounts.memory("/run", size=_RUN_MEMORY)
 
 
-def _own_settings(spec: RunSpec) -> dict[str, str | bytes]:
+def _users_and_names(spec: RunSpec) -> dict[str, str]:
     host = hostname(spec)
     return {
         "passwd": "root:x:0:0:root:/root:/usr/sbin/nologin\n"
