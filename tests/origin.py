@@ -21,8 +21,12 @@ SSE_EVENTS = 5
 class Origin:
     """Runs in a thread of its own, from `with` to the end of it."""
 
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, context: ssl.SSLContext | None = None, answers: dict[str, bytes] | None = None
+    ) -> None:
+        """`answers`: further ones, by path, whole."""
         self._context = context
+        self._answers = _ANSWERS | (answers or {})
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.port = 0
@@ -32,13 +36,15 @@ class Origin:
         self.waiting = threading.Event()
         """Somebody asks for /wait ..."""
         self.proceed = threading.Event()
-        """... and may have it now."""
+        """... and may have it now ..."""
+        self.left = threading.Event()
+        """... but does not wait any more."""
 
     def __enter__(self) -> Self:
         self._thread.start()
         start = asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._context)
-        server = asyncio.run_coroutine_threadsafe(start, self._loop).result()
-        self.port = server.sockets[0].getsockname()[1]
+        self._server = asyncio.run_coroutine_threadsafe(start, self._loop).result()
+        self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     def __exit__(
@@ -54,6 +60,7 @@ class Origin:
         self._loop.close()
 
     async def _stop(self) -> None:
+        self._server.close()
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
@@ -68,7 +75,7 @@ class Origin:
                 self.heads.append(head)
                 if not await self._answer(head, reader, writer):
                     break
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             return
         finally:
             writer.close()
@@ -78,7 +85,7 @@ class Origin:
     ) -> bool:
         """Whether the connection goes on."""
         path = head.split(b" ")[1].partition(b"?")[0].decode()
-        fixed = _ANSWERS.get(path)
+        fixed = self._answers.get(path)
         if fixed is not None:
             writer.write(fixed)
         elif path == "/echo":
@@ -97,7 +104,13 @@ class Origin:
             writer.write(bytes(size % 65536))
         elif path == "/wait":
             self.waiting.set()
-            await self._loop.run_in_executor(None, self.proceed.wait)
+            proceed = self._loop.run_in_executor(None, self.proceed.wait)
+            gone = self._loop.create_task(reader.read(1))
+            await asyncio.wait((proceed, gone), return_when=asyncio.FIRST_COMPLETED)
+            if gone.done():
+                self.left.set()
+                return False
+            gone.cancel()
             _send(writer, "waited")
         elif path == "/upgrade":
             writer.write(
@@ -109,7 +122,7 @@ class Origin:
         else:
             _send(writer, f"hello from {path}")
         await writer.drain()
-        return b"close" not in (fixed or b"")
+        return b"Connection: close" not in (fixed or b"")
 
 
 async def _body(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:

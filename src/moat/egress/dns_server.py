@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 # <linux/in.h>, <linux/in6.h>: Python 3.11 has no names for them.
 _IP_PKTINFO: Final = 8
+_IPV6_FREEBIND: Final = 78
 _AT_ONCE: Final = 64
 """Datagrams answered before others have their turn."""
 _MAX_QUERY: Final = 4096
@@ -38,6 +39,8 @@ class UDPResponder:
             sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         else:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+            # IPv6 would answer only from addresses of an interface; all are ours by a route.
+            sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
         loop.add_reader(sock, self._readable)
 
     def close(self) -> None:

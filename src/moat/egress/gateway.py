@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import os
 import resource
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, ParamSpec
 
 from moat.egress import dns, usage
 from moat.egress.arrivals import Arrivals
@@ -17,9 +15,9 @@ from moat.egress.decisions import Decisions
 from moat.egress.dial import Dialer
 from moat.egress.entry import Entry
 from moat.egress.http2_server import HTTP2Server
+from moat.egress.kept import KeptNames, read_rules, write_rules
 from moat.egress.leaves import Leaves
 from moat.egress.names import canonical_host, is_address
-from moat.egress.names_table import NamesTable
 from moat.egress.observers import Observer
 from moat.egress.policy import Decision, Policy, Verdict
 from moat.egress.record import Record
@@ -28,7 +26,7 @@ from moat.egress.upstreams import Upstreams
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from moat.egress.arrival import Arrival, Connection
     from moat.egress.authority import Authority
@@ -39,6 +37,7 @@ if TYPE_CHECKING:
     from moat.paths import RunFolder
     from moat.spec.network import Network
 
+P = ParamSpec("P")
 log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS: Final = 2000
@@ -65,11 +64,11 @@ class RunGateway:
         self._loop = loop
         self._start = start
         self.record = Record(folder.database)
-        self.decisions = Decisions(network, _additions(folder), self._policy_changed)
+        self.decisions = Decisions(network, read_rules(folder.additions), self._policy_changed)
         self.dialer = Dialer(network, lambda: self.policy)
         self.leaves = Leaves(authority, loop)
         self._upstreams = Upstreams(network, self.dialer, loop, self._spawn)
-        self._names = _names(folder)
+        self._names = KeptNames(folder.names)
         self._arrivals = Arrivals(self, loop)
         self._capture = Capture(loop, self)
         self._connections: dict[Connection, None] = {}
@@ -92,6 +91,7 @@ class RunGateway:
         for connection in tuple(self._connections):
             connection.close()
         self._upstreams.close()
+        self._names.close()
         self.record.close()
 
     # --- policy ---
@@ -104,7 +104,7 @@ class RunGateway:
         return self.decisions.policy.decide(method, host, port, path)
 
     def ask(self, exchange: Exchange) -> None:
-        self._spawn(self._ask(exchange))
+        self._spawn(self._ask, exchange)
 
     async def _ask(self, exchange: Exchange) -> None:
         request, destination = exchange.request, exchange.destination
@@ -125,12 +125,9 @@ class RunGateway:
         return None if why is None else Decision(Verdict.DENY, "network.private", why)
 
     def _policy_changed(self, additions: list[str]) -> None:
-        path = self._folder.additions
-        new = path.with_suffix(".new")
-        new.write_text(json.dumps(additions))
-        new.replace(path)
+        write_rules(self._folder.additions, additions)
         if self._listen is not None:
-            self._spawn(self._open_ports(self._listen))
+            self._spawn(self._open_ports, self._listen)
 
     async def _open_ports(self, listen: Listen) -> None:
         async with self._listening:
@@ -231,7 +228,7 @@ class RunGateway:
 
     def arrived(self, sock: socket.socket) -> None:
         self._arriving += 1
-        self._spawn(self._serve(sock))
+        self._spawn(self._serve, sock)
 
     async def _serve(self, sock: socket.socket) -> None:
         try:
@@ -263,40 +260,16 @@ class RunGateway:
         again = self._connections or not self._upstreams.empty
         self._sweeping = self._loop.call_later(_SWEEP_S, self._sweep) if again else None
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        self._start(_contained(work))
+    def _spawn(self, work: Callable[P, Awaitable[None]], *given: P.args, **named: P.kwargs) -> None:
+        self._start(_contained(work, *given, **named))
 
 
-async def _contained(work: Coroutine[None, None, None]) -> None:
+async def _contained(work: Callable[P, Awaitable[None]], *given: P.args, **named: P.kwargs) -> None:
     """One connection's error is no other's: what nobody foresaw ends here, in the log."""
     try:
-        await work
+        await work(*given, **named)
     except Exception:
         log.exception("a connection failed")
-
-
-def _additions(folder: RunFolder) -> list[str]:
-    try:
-        return json.loads(folder.additions.read_text())
-    except FileNotFoundError:
-        return []
-
-
-def _names(folder: RunFolder) -> NamesTable:
-    """As the last supervisor left it: a line for each name, in the order of their addresses."""
-    try:
-        *known, unfinished = folder.names.read_text().split("\n")
-    except FileNotFoundError:
-        known, unfinished = [], ""
-    if unfinished:  # it was killed while it wrote: nobody has got that address
-        os.truncate(folder.names, sum(len(name) + 1 for name in known))
-    file = folder.names.open("a", encoding="ascii")
-
-    def keep(name: str) -> None:
-        file.write(f"{name}\n")
-        file.flush()
-
-    return NamesTable(known, keep)
 
 
 def _raise_descriptor_limit() -> int:

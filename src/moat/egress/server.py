@@ -46,6 +46,7 @@ class HTTP1Server(StreamProtocol):
         self._stopped = False
         """The exchange wants no more of the body for now."""
         self._paused = False
+        self._plain = True
         self.waits_since: float = gateway.clock()
         """When it began to wait for a request, or for the rest of a head."""
         self.moved = self.waits_since
@@ -55,6 +56,7 @@ class HTTP1Server(StreamProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._plain = transport.get_extra_info("sslcontext") is None
         self._transport.set_write_buffer_limits(HIGH_WATER)
         self._arrival.opened(self)
 
@@ -69,9 +71,9 @@ class HTTP1Server(StreamProtocol):
             self._refuse(exc)
 
     def eof_received(self) -> bool:
-        """A client that has only stopped sending still gets its answer."""
+        """A client that has only stopped sending still gets its answer; TLS can't be half closed."""
         self._closes = True
-        return self._exchange is not None and self._body is None
+        return self._plain and self._exchange is not None and self._body is None
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc

@@ -14,7 +14,7 @@ from moat.egress.policy import Decision, Verdict
 from moat.egress.streams import ByALPN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
     from moat.egress.dial import Dialer
     from moat.egress.exchange import Exchange
@@ -49,7 +49,7 @@ class Upstreams:
         network: Network,
         dialer: Dialer,
         loop: asyncio.AbstractEventLoop,
-        start: Callable[[Coroutine[None, None, None]], None],
+        start: Callable[..., None],
     ) -> None:
         self._network = network
         self._dialer = dialer
@@ -67,9 +67,9 @@ class Upstreams:
         if not fresh and self._take(exchange):
             return
         if exchange.downstream.protocol == "HTTP/2":
-            self._start(self._share(exchange))
+            self._start(self._share, exchange)
         else:
-            self._start(self._open(exchange, ("http/1.1",)))
+            self._start(self._open, exchange, ("http/1.1",))
 
     def _take(self, exchange: Exchange) -> bool:
         key = exchange.destination.key

@@ -1,0 +1,113 @@
+"""A run's gateway without its sandbox: the proxy's own port, on a loopback address of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from moat.egress.authority import Authority
+from moat.egress.gateway import RunGateway
+from moat.egress.record_reader import Filter, RecordReader
+from moat.paths import RunFolder
+from moat.spec.network import Network
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine
+    from pathlib import Path
+
+    from moat.egress.record_rows import Row
+
+_addresses = count(2)
+TIMEOUT_S = 20.0
+
+
+class Gateway:
+    """Clients of it, as they are in a sandbox."""
+
+    def __init__(self, gateway: RunGateway, address: str, folder: RunFolder) -> None:
+        self.gateway = gateway
+        self.address = address
+        self._folder = folder
+        pem = gateway.authority.certificate_pem.decode()
+        self._trust = ssl.create_default_context(cadata=pem)
+
+    def trust(self, *alpn: str) -> ssl.SSLContext:
+        if alpn:
+            self._trust.set_alpn_protocols(list(alpn))
+        return self._trust
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(self.address, 3128)
+
+    async def tunnel(
+        self, host: str, port: int, *, tls: bool = False, sni: str | None = None, alpn: str = ""
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to a server, by CONNECT."""
+        reader, writer = await self.connect()
+        writer.write(b"CONNECT %b:%d HTTP/1.1\r\nHost: x\r\n\r\n" % (host.encode(), port))
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 "), head
+        if tls:
+            context = self.trust(*([alpn] if alpn else []))
+            await writer.start_tls(context, server_hostname=sni or host)
+        return reader, writer
+
+    async def ask(self, host: str, port: int, request: bytes, *, tls: bool = False) -> bytes:
+        """All that comes of these bytes until the connection ends."""
+        reader, writer = await self.tunnel(host, port, tls=tls)
+        writer.write(request)
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                return await reader.read()
+        except ConnectionResetError:
+            return b""
+        finally:
+            writer.close()
+
+    def rows(self, kind: str | None = None) -> list[Row]:
+        """The record, after the gateway has been closed."""
+        with RecordReader(self._folder.database) as reader:
+            rows = list(reader.rows(Filter(), 0.0))
+        return [row for row in rows if kind in {None, row.kind}]
+
+
+@asynccontextmanager
+async def opened(folder: Path, **network: Any) -> AsyncIterator[Gateway]:
+    """A gateway that is served while the test goes on, and closed after it."""
+    address = f"127.18.{next(_addresses)}.1"
+    loop = asyncio.get_running_loop()
+
+    async def listen(_family: str, kind: str, _address: str, port: int) -> int:
+        if kind == "udp":  # there is no port 53 for tests: the sandbox's are in tests/e2e
+            raise OSError(errno.EAFNOSUPPORT, "not here")
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((address, port))
+        sock.listen()
+        return sock.detach()
+
+    async with asyncio.TaskGroup() as tasks:
+        running: set[asyncio.Task[None]] = set()
+
+        def start(work: Coroutine[None, None, None]) -> None:
+            task = tasks.create_task(work)
+            running.add(task)
+            task.add_done_callback(running.discard)
+
+        run = RunFolder(folder)
+        settings = {"hosts": {"origin.test": "127.0.0.1"}, "private": ("127.0.0.0/8",)} | network
+        gateway = RunGateway(
+            Network(**settings), run, Authority.load_or_create(folder), loop, start
+        )
+        try:
+            await gateway.open(listen)
+            yield Gateway(gateway, address, run)
+        finally:
+            gateway.close()
+            for task in tuple(running):
+                task.cancel()
