@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moat.egress.authority import Authority
 from tests.e2e.conftest import Family, Moat
 from tests.origin import Origin
 
+from moat.egress.authority import Authority
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
 HOSTILE = Path(__file__).with_name("hostile")
 ATTACK_S = 55.0
@@ -171,8 +172,11 @@ class Attacked:
 
 
 @contextmanager
-def attacked(network: str) -> Iterator[Attacked]:
-    """`network`: lines of the same in agent.yaml, with PLAIN, SECURE and BYSTANDER for the ports."""
+def attacked(network: str, **environment: str) -> Generator[Attacked]:
+    """`network`: lines of the same in agent.yaml, with PLAIN, SECURE and BYSTANDER for the ports.
+
+    `environment` is the supervisor's, too.
+    """
     folder = Path(tempfile.mkdtemp(prefix="m-"))
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -191,7 +195,7 @@ def attacked(network: str) -> Iterator[Attacked]:
             network = network.replace(word, str(port))
         (moat.workspace / "agent.yaml").write_text(f"network:\n  upstream_ca: ca.pem\n{network}")
         stack.callback(_end, moat)
-        moat.ok("run", "-d", "-n", "x", "--", "sleep", "infinity")
+        moat.ok("run", "-d", "-n", "x", "--", "sleep", "infinity", **environment)
         yield Attacked(moat, plain, secure, bystander)
 
 

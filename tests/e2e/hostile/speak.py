@@ -16,6 +16,7 @@ import ssl
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 PATIENCE_S = 12.0
 """Nothing may take longer: what does, hangs."""
@@ -117,9 +118,7 @@ def _responses(received):
 
 
 if __name__ == "__main__":
-    with open(sys.argv[1]) as file:
-        conversations = json.load(file)
+    conversations = json.loads(Path(sys.argv[1]).read_text())
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        results = dict(zip(conversations, pool.map(speak, conversations.values())))
-    with open(sys.argv[2], "w") as file:
-        json.dump(results, file)
+        results = list(pool.map(speak, conversations.values()))
+    Path(sys.argv[2]).write_text(json.dumps(dict(zip(conversations, results, strict=True))))

@@ -1,0 +1,45 @@
+"""Runs in a sandbox: sends DNS questions to name servers of its own choice, and prints the answers.
+
+    python3 questions.py QUESTIONS
+
+QUESTIONS is a JSON file: {name: [transport, address, message in hexadecimal]}; so is the answer:
+{name: message in hexadecimal, or "" where none came}.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from pathlib import Path
+
+PATIENCE_S = 1.0
+"""A name server on loopback answers at once, or not at all."""
+
+
+def ask(transport, address, message):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
+    with socket.socket(family, kind) as sock:
+        sock.settimeout(PATIENCE_S)
+        # Connected: an answer from another address than the asked one is not taken.
+        sock.connect((address, 53))
+        if transport == "udp":
+            sock.send(message)
+            return sock.recv(4096)
+        sock.sendall(len(message).to_bytes(2, "big") + message)
+        with sock.makefile("rb") as answers:
+            return answers.read(int.from_bytes(answers.read(2), "big"))
+
+
+def answer(question):
+    transport, address, message = question
+    try:
+        return ask(transport, address, bytes.fromhex(message)).hex()
+    except OSError:
+        return ""
+
+
+if __name__ == "__main__":
+    questions = json.loads(Path(sys.argv[1]).read_text())
+    sys.stdout.write(json.dumps({name: answer(each) for name, each in questions.items()}))
