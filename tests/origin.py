@@ -11,6 +11,8 @@ import json
 import threading
 from typing import TYPE_CHECKING, Self
 
+import uvloop
+
 if TYPE_CHECKING:
     import ssl
     from types import TracebackType
@@ -27,7 +29,7 @@ class Origin:
         """`answers`: further ones, by path, whole."""
         self._context = context
         self._answers = _ANSWERS | (answers or {})
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.port = 0
         self.heads: list[bytes] = []
