@@ -11,8 +11,6 @@ import json
 import threading
 from typing import TYPE_CHECKING, Self
 
-import uvloop
-
 if TYPE_CHECKING:
     import ssl
     from types import TracebackType
@@ -29,7 +27,7 @@ class Origin:
         """`answers`: further ones, by path, whole."""
         self._context = context
         self._answers = _ANSWERS | (answers or {})
-        self._loop = uvloop.new_event_loop()
+        self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.port = 0
         self.heads: list[bytes] = []
@@ -44,7 +42,7 @@ class Origin:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        start = asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._context)
+        start = asyncio.start_server(self._serve, "127.0.0.1", 0)
         self._server = asyncio.run_coroutine_threadsafe(start, self._loop).result()
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -72,12 +70,14 @@ class Origin:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         try:
+            if self._context is not None:
+                await writer.start_tls(self._context)
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 self.heads.append(head)
                 if not await self._answer(head, reader, writer):
                     break
-        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, OSError):
             return
         finally:
             writer.close()
