@@ -65,6 +65,8 @@ class Origin:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for _ in range(3):  # transports that were closed end in callbacks, one after the other
+            await asyncio.sleep(0)
         await self._loop.shutdown_default_executor()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
