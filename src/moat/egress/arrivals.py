@@ -44,9 +44,7 @@ class Arrivals:
         address, port = sock.getsockname()[:2]
         try:
             if port == DNS_PORT:
-                await self._hand_over(
-                    sock, lambda: TCPResponder(self._loop, self._gateway.answer_dns)
-                )
+                await self._hand_over(sock, lambda: TCPResponder(self._gateway))
             elif port == PROXY_PORT:
                 await self._serve_proxy(sock)
             else:

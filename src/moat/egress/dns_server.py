@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from moat.egress import dns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from moat.egress.arrival import Connection
+    from moat.spec.network import Timeouts
 
 # <linux/in.h>, <linux/in6.h>: Python 3.11 has no names for them.
 _IP_PKTINFO: Final = 8
@@ -20,6 +23,16 @@ _MAX_QUERY: Final = 4096
 _ANCILLARY: Final = 256
 _TCP_IDLE: Final = 30.0
 """Seconds after which a silent connection is closed (RFC 7766 6.2.3)."""
+
+
+class Run(Protocol):
+    """Whose questions these are."""
+
+    clock: Callable[[], float]
+
+    def answer_dns(self, query: bytes, transport: str) -> bytes | None: ...
+    def opened(self, connection: Connection) -> None: ...
+    def closed(self, connection: Connection) -> None: ...
 
 
 class UDPResponder:
@@ -78,25 +91,25 @@ class UDPResponder:
 class TCPResponder(asyncio.Protocol):
     """RFC 7766: messages with their lengths, as many as the client likes."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, respond: Callable[[bytes, str], bytes | None]
-    ) -> None:
-        self._loop = loop
-        self._respond = respond
+    idle = True
+    """A client whose connection is closed asks again on another."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
         self._framer = dns.TCPFramer()
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
-        self._expiry: asyncio.TimerHandle | None = None
+        self.waits_since = run.clock()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._wait()
+        self._run.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        self._wait()
+        self.waits_since = self._run.clock()
         for query in self._framer.feed(data):
-            reply = self._respond(query, "tcp")
+            reply = self._run.answer_dns(query, "tcp")
             if reply is None:
-                self._transport.abort()
+                self.close()
                 return
             self._transport.write(len(reply).to_bytes(2, "big") + reply)
 
@@ -108,10 +121,12 @@ class TCPResponder(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
-        if self._expiry is not None:
-            self._expiry.cancel()
+        self._run.closed(self)
 
-    def _wait(self) -> None:
-        if self._expiry is not None:
-            self._expiry.cancel()
-        self._expiry = self._loop.call_later(_TCP_IDLE, self._transport.abort)
+    def check(self, now: float, timeouts: Timeouts) -> None:
+        del timeouts  # DNS has its own
+        if now - self.waits_since > _TCP_IDLE:
+            self.close()
+
+    def close(self) -> None:
+        self._transport.abort()

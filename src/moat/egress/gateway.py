@@ -223,7 +223,10 @@ class RunGateway:
         idle = [each for each in self._connections if each.idle]
         if not idle:
             return False
-        min(idle, key=lambda each: each.waits_since).close()
+        oldest = min(idle, key=lambda each: each.waits_since)
+        # It will say itself that it is closed, but not before others have been accepted.
+        del self._connections[oldest]
+        oldest.close()
         return True
 
     def arrived(self, sock: socket.socket) -> None:

@@ -46,6 +46,10 @@ class HTTP1Server(StreamProtocol):
         self._stopped = False
         """The exchange wants no more of the body for now."""
         self._paused = False
+        self._ahead = False
+        """`_rest` begins with a request whose turn has not come."""
+        self._full = False
+        """The client does not read its answers: until it does, no request of its own is read."""
         self._plain = True
         self.waits_since: float = gateway.clock()
         """When it began to wait for a request, or for the rest of a head."""
@@ -65,6 +69,7 @@ class HTTP1Server(StreamProtocol):
         if self._rest:
             data = self._rest + data
             self._rest = b""
+            self._ahead = False
         try:
             self._read(data)
         except BadMessageError as exc:
@@ -83,12 +88,16 @@ class HTTP1Server(StreamProtocol):
             exchange.downstream_lost()
 
     def pause_writing(self) -> None:
+        self._full = True
         if self._exchange is not None:
             self._exchange.downstream_full()
 
     def resume_writing(self) -> None:
+        self._full = False
         if self._exchange is not None:
             self._exchange.downstream_drained()
+        else:
+            self._take_turn()
 
     @property
     def idle(self) -> bool:
@@ -114,18 +123,23 @@ class HTTP1Server(StreamProtocol):
     # --- reading ---
 
     def _read(self, data: bytes | memoryview) -> None:
+        """One request, at most: what follows it has its turn after other connections."""
+        begun = False
         while data:
             if self._body is not None:
                 data = self._read_body(self._body, data)
-            elif self._exchange is not None:
-                self._rest = bytes(data)  # the next request, ahead of its time
+            elif begun or self._exchange is not None or self._full:
+                self._rest = bytes(data)
+                self._ahead = True
                 self._hold()
+                self._take_turn()
                 return
             else:
                 rest = self._read_head(bytes(data))
                 if rest is None:
                     return
                 data = rest
+                begun = True
 
     def _read_head(self, data: bytes) -> bytes | None:
         if data.startswith(b"\r\n"):  # RFC 9112 2.2: left over by careless clients
@@ -242,14 +256,18 @@ class HTTP1Server(StreamProtocol):
             return
         self.waits_since = self.moved
         self._stopped = False
-        if self._rest:
+        self._take_turn()
+
+    def _take_turn(self) -> None:
+        """Reads on, if there is nothing to wait for."""
+        if not self._ahead:
+            self._go_on()
+        elif self._exchange is None and not self._full:
             # Not from here: the exchange that has just ended is still on the stack.
             asyncio.get_running_loop().call_soon(self._read_ahead)
-        else:
-            self._go_on()
 
     def _read_ahead(self) -> None:
-        if self._exchange is None and not self._transport.is_closing():
+        if self._ahead and self._exchange is None and not self._transport.is_closing():
             self.data_received(b"")
             self._go_on()
 
@@ -259,8 +277,7 @@ class HTTP1Server(StreamProtocol):
             self._transport.pause_reading()
 
     def _go_on(self) -> None:
-        waits = self._rest and self._exchange is not None
-        if self._paused and not self._stopped and not waits:
+        if self._paused and not self._stopped and not self._ahead:
             self._paused = False
             if not self._transport.is_closing():
                 self._transport.resume_reading()
