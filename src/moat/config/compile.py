@@ -8,17 +8,19 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moat.config import agent_file, names, network
 from moat.config.mounts import split_mount
 from moat.errors import NameTakenError, UsageError
+from moat.runs.remembered import remembered_rules
 from moat.spec import Limits, Mount, Network, RunId, RunSpec, TerminalSize
 from moat.spec.units import parse_duration, parse_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from moat.config.settings import Settings
     from moat.runs.store import Run, Store
@@ -60,6 +62,8 @@ class Surroundings:
     """The run begins with nobody watching, so a TTY needs no terminal here."""
     run_id: str | None = None
     """The run's id where it has been chosen already."""
+    rules: Callable[[str], tuple[str, ...]] = lambda _: ()
+    """What the user said `--always` of a workspace."""
 
 
 def compile_spec(wishes: Wishes, settings: Settings, around: Surroundings) -> RunSpec:
@@ -97,7 +101,7 @@ def compile_spec(wishes: Wishes, settings: Settings, around: Surroundings) -> Ru
             cpus=wishes.cpus or limits.get("cpus"),
             pids=wishes.pids or limits.get("pids"),
         ),
-        network=_network(wishes, settings, file),
+        network=_network(wishes, settings, file, around.rules(str(workspace))),
         engine=_engine(wishes.engine),
         keep=wishes.keep,
         timeout=None if timeout is None else parse_duration(str(timeout)),
@@ -111,7 +115,8 @@ def create_run(store: Store, wishes: Wishes, settings: Settings, around: Surroun
     """Compiles and enters it. A name that nobody asked for gives way to one that is free."""
     while True:
         taken = frozenset(run.name for run in store.all())
-        spec = compile_spec(wishes, settings, replace(around, taken_names=taken))
+        here = replace(around, taken_names=taken, rules=partial(remembered_rules, store.home))
+        spec = compile_spec(wishes, settings, here)
         try:
             return store.create(spec)
         except NameTakenError:
@@ -205,8 +210,11 @@ def _own_mounts(file: dict[str, Any], workspace: Path) -> list[Mount]:
     return mounts
 
 
-def _network(wishes: Wishes, settings: Settings, file: dict[str, Any]) -> Network:
+def _network(
+    wishes: Wishes, settings: Settings, file: dict[str, Any], remembered: tuple[str, ...]
+) -> Network:
     joined = network.network_of(file, settings.network)
+    joined = replace(joined, rules=(*remembered, *joined.rules))
     commanded = network.commanded(
         joined, policy=wishes.network_policy, allow=wishes.allow, deny=wishes.deny
     )

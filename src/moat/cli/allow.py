@@ -1,0 +1,22 @@
+"""`moat allow`."""
+
+from __future__ import annotations
+
+import click
+
+from moat.cli.amendment import amend
+from moat.cli.arguments import RunReference
+
+
+@click.command("allow")
+@click.argument("run", type=RunReference(), metavar="RUN")
+@click.argument("rule", nargs=-1, required=True, metavar="[METHOD] HOST[:PORT][/PATH]")
+@click.option("--always", is_flag=True, help="For later runs of the same workspace, too.")
+def command(run: str, rule: tuple[str, ...], *, always: bool) -> None:
+    """Allow a running run what no rule allowed, or one denied: at once, and for as long as it lives.
+
+    \b
+    moat allow RUN api.example.com
+    moat allow RUN POST '*.example.com/upload/**'
+    """  # noqa: D301  a backspace tells click not to wrap
+    click.echo(amend("allow", run, rule, always=always))

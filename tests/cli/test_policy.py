@@ -1,0 +1,117 @@
+"""`moat policy`, `moat allow` and `moat deny`, as far as they need no living run."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moat.cli.main import run as moat
+from moat.config.compile import Surroundings, Wishes, create_run
+from moat.config.settings import Settings
+from moat.runs.remembered import remember_rule, remembered_rules
+from moat.runs.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+AGENT_FILE = """
+network:
+  policy: strict
+  rules: [deny POST example.com/admin/**, allow example.com]
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    home = tmp_path / "home"
+    monkeypatch.setenv("MOAT_HOME", str(home))
+    return home
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "words"),
+    [
+        (("GET", "https://example.com/admin/x"), 0, "allowed: allow example.com"),
+        (("post", "https://EXAMPLE.com/a/../admin/x"), 1, "denied: deny POST example.com/admin/**"),
+        (("GET", "http://other.example/"), 1, "denied: policy: strict"),
+        (("GET", "https://other.example:8443/?a=b"), 1, "moat allow RUN other.example"),
+    ],
+)
+def test_a_decision_is_explained(
+    home: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    request_: tuple[str, str],
+    code: int,
+    words: str,
+) -> None:
+    """Which rule decides, and an exit code to test by."""
+    file = tmp_path / "agent.yaml"
+    file.write_text(AGENT_FILE)
+
+    assert moat(["policy", "test", str(file), *request_]) == code
+
+    assert words in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("url", ["example.com", "ftp://example.com/", "https:///x", "https://a:x/"])
+def test_what_is_no_url_is_said(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
+    """In one line, with what to write."""
+    file = tmp_path / "agent.yaml"
+    file.write_text(AGENT_FILE)
+
+    assert moat(["policy", "test", str(file), "GET", url]) not in {0, 1}
+
+    assert "is not a URL" in capsys.readouterr().err
+
+
+def test_a_rule_that_is_none_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anybody is asked about a run."""
+    assert moat(["allow", "any", "bad host"]) != 0
+    assert "is not a rule" in capsys.readouterr().err
+
+
+def test_what_is_remembered_comes_first_in_later_runs(home: Path, tmp_path: Path) -> None:
+    """Of the same workspace, newest first; the file is the user's alone."""
+    workspace = tmp_path / "work"
+    workspace.mkdir()
+    (workspace / "agent.yaml").write_text(AGENT_FILE)
+    with Store() as store:
+        remember_rule(store.home, str(workspace), "allow one.example")
+        remember_rule(store.home, str(workspace), "deny two.example")
+        remember_rule(store.home, "/elsewhere", "allow three.example")
+        run = create_run(
+            store, Wishes(path=str(workspace), command=("true",)), Settings(), Surroundings()
+        )
+        rules = store.spec(run.id).network.rules
+
+    assert rules[:3] == ("deny two.example", "allow one.example", "deny POST example.com/admin/**")
+    assert remembered_rules(home, str(tmp_path)) == ()
+    assert (home / "policies.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_policy_of_a_run_is_shown(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rules in the order in which they decide; of a run that has ended, too."""
+    (tmp_path / "agent.yaml").write_text(AGENT_FILE)
+    with Store() as store:
+        wishes = Wishes(path=str(tmp_path), command=("true",), name="shown")
+        run = create_run(store, wishes, Settings(), Surroundings())
+        folder = store.folder(run.id)
+        folder.additions.write_text(json.dumps(["allow given.example"]))
+        store.update(run.id, state="stopped")
+
+    assert moat(["policy", "shown"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert moat(["policy", "shown", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+
+    assert lines[0].startswith("allow given.example")
+    assert lines[1:3] == ["deny POST example.com/admin/**", "allow example.com"]
+    assert lines[-1].startswith("otherwise: denied")
+    assert shown["additions"] == ["allow given.example"]
