@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from h2.errors import ErrorCodes
 from h2.events import (
     ConnectionTerminated,
     DataReceived,
@@ -199,6 +200,10 @@ class HTTP2Connection(StreamProtocol):
             for event in self.h2.receive_data(data):
                 self._happened(event)
         except ProtocolError as exc:
+            self.terminate(f"malformed HTTP/2: {exc}")
+            return
+        except BadMessageError as exc:  # what h2 lets pass, but HTTP/1.1 could not say
+            self.h2.close_connection(ErrorCodes.PROTOCOL_ERROR)
             self.terminate(f"malformed HTTP/2: {exc}")
             return
         self.flush()

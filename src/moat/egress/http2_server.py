@@ -80,7 +80,10 @@ class HTTP2Server(HTTP2Connection):
         if self._resets > _RESETS + self._finished:
             self.h2.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
             self.terminate("streams were opened and reset too fast")
-            self._arrival.malformed(BadMessageError("streams were opened and reset too fast", 429))
+
+    def terminate(self, why: str) -> None:
+        super().terminate(why)
+        self._arrival.malformed(BadMessageError(why))
 
     def finished(self, stream: _ServerStream) -> None:
         self.streams.pop(stream.number, None)
