@@ -45,6 +45,8 @@ class Conversation:
     alpn: str = ""
     tls: bool = False
     answers: int = 1
+    until: bytes = b""
+    """What ends it, too, where something is given."""
     finishes: bool = False
     """Sends no more after the last piece, and says so."""
 
@@ -57,6 +59,7 @@ class Conversation:
             "opening": [piece.decode("latin-1") for piece in self.opening],
             "tls": {"sni": self.sni, "alpn": self.alpn} if self.tls else None,
             "answers": self.answers,
+            "until": self.until.decode("latin-1"),
             "finishes": self.finishes,
         }
 
@@ -130,17 +133,21 @@ class Attacked:
     bystander: Bystander
     heard: dict[str, Heard] = field(default_factory=dict)
 
-    def program(self, name: str, *arguments: object, timeout: float = ATTACK_S) -> str:
+    def program(
+        self, name: str, *arguments: object, run: str = "x", timeout: float = ATTACK_S
+    ) -> str:
         """Runs `hostile/NAME` in the sandbox; what it prints."""
         shutil.copy(HOSTILE / name, self.moat.workspace)
         words = map(str, arguments)
-        return self.moat.ok("exec", "x", "--", "python3", name, *words, timeout=timeout)
+        return self.moat.ok("exec", run, "--", "python3", name, *words, timeout=timeout)
 
-    def converse(self, conversations: Mapping[str, Conversation]) -> dict[str, Heard]:
+    def converse(
+        self, conversations: Mapping[str, Conversation], run: str = "x"
+    ) -> dict[str, Heard]:
         folder = self.moat.workspace
         said = {name: each.as_json() for name, each in conversations.items()}
         (folder / "conversations.json").write_text(json.dumps(said))
-        self.program("speak.py", "conversations.json", "heard.json")
+        self.program("speak.py", "conversations.json", "heard.json", run=run)
         results = json.loads((folder / "heard.json").read_text())
         self.heard = {
             name: Heard(each["received"].encode("latin-1"), each["ended"], each["seconds"])

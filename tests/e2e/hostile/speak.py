@@ -83,7 +83,8 @@ def _exchange(sock, what, received, deadline):
             break  # it has had enough; what it said may still be read
     if what["finishes"]:
         sock.shutdown(socket.SHUT_WR)
-    while _responses(received) < what["answers"]:
+    until = what["until"].encode("latin-1")
+    while _responses(received) < what["answers"] and not (until and until in received):
         if not _listen(sock, received, deadline):
             return "eof"
         if time.monotonic() >= deadline:
