@@ -1,4 +1,4 @@
-"""The gateway between real clients and a real server: what passes, what does not, what is written down."""
+"""The gateway between real clients and a real server: what passes, what does not, the record."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.egress.gateways import TIMEOUT_S, Gateway, opened
+from tests.egress.gateways import TIMEOUT_S, opened
 from tests.origin import SSE_EVENTS, Origin
 
 from moat.egress.authority import Authority
@@ -19,6 +19,12 @@ from moat.spec.network import Timeouts
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+SMUGGLED = (
+    b"POST / HTTP/1.1\r\nHost: origin.test:%d\r\nContent-Length: 1\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\n"
+)
 
 
 @pytest.fixture
@@ -46,6 +52,11 @@ def _secure(folder: Path, name: str = "origin.test") -> Iterator[tuple[Origin, s
 def _get(path: str, origin: Origin, *lines: str, method: str = "GET") -> bytes:
     head = [f"{method} {path} HTTP/1.1", f"Host: origin.test:{origin.port}", *lines]
     return "\r\n".join([*head, "Connection: close", "", ""]).encode()
+
+
+def _files(run: Path) -> bytes:
+    """All that the record has on disk."""
+    return b"".join(path.read_bytes() for path in run.glob("run.db*"))
 
 
 def _status(answer: bytes) -> int:
@@ -346,8 +357,7 @@ async def test_private_addresses_are_refused(run: Path, target: str) -> None:
         (b"CONNECT evil.test:443 HTTP/1.1\r\nHost: evil.test\r\n\r\n", 405),
         (b"GET /a b HTTP/1.1\r\nHost: origin.test:%d\r\n\r\n", 400),
         (b"GET /#a HTTP/1.1\r\nHost: origin.test:%d\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nHost: origin.test:%d\r\nContent-Length: 1\r\n"
-         b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\n", 400),
+        (SMUGGLED, 400),
         (b"POST / HTTP/1.1\r\nHost: origin.test:%d\r\nTransfer-Encoding: xchunked\r\n\r\n", 501),
         (b"GET / HTTP/1.1\nHost: origin.test:%d\n\n", 400),
         (b"G" * 70_000, 431),
@@ -493,7 +503,7 @@ async def test_headers_and_bodies_are_kept_without_secrets(run: Path, origin: Or
         request = _get("/a?token=s3cret&a=b", origin, *lines, method="PUT")
         await gateway.ask("origin.test", origin.port, request + b'{"a":1}')
 
-    content = b"".join(path.read_bytes() for path in run.glob("run.db*"))
+    content = _files(run)
     assert b"s3cret" not in content
     assert b"X-Plain" in content
     assert b"s3cret" in origin.heads[0]
@@ -529,3 +539,22 @@ async def test_what_can_not_be_recorded_does_not_pass(run: Path, origin: Origin)
     assert _status(answer) == 503
     assert b"the disk is full" in answer
     assert origin.heads == []
+
+
+async def test_raw_tcp_passes_unread(run: Path, origin: Origin) -> None:
+    """Where `network.tcp` opens it: both ways, half-closed by either side, counted."""
+    async with opened(run, policy="strict", tcp=(f"origin.test:{origin.port}",)) as gateway:
+        reader, writer = await gateway.tunnel("origin.test", origin.port)
+        writer.write(b"GET /raw HTTP/1.1\r\nHost: anything\r\n\r\n")
+        writer.write_eof()
+        answer = await reader.read()
+        writer.close()
+
+    assert answer.endswith(b"hello from /raw")
+    [row] = gateway.rows("tunnel")
+    assert (row.scheme, row.rule, row.verdict) == (
+        "tcp",
+        f"tcp origin.test:{origin.port}",
+        "allowed",
+    )
+    assert row.received == len(answer)

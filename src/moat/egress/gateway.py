@@ -21,6 +21,7 @@ from moat.egress.names import canonical_host, is_address
 from moat.egress.observers import Observer
 from moat.egress.policy import Decision, Policy, Verdict
 from moat.egress.record import Record
+from moat.egress.refusals import WHY, Refusals
 from moat.egress.server import HTTP1Server
 from moat.egress.upstreams import Upstreams
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from moat.egress.capture import Listen
     from moat.egress.exchange import Exchange
     from moat.egress.http1 import BadMessageError
+    from moat.egress.packets import Refused
     from moat.egress.tunnel import Tunnel
     from moat.paths import RunFolder
     from moat.spec.network import Network
@@ -77,6 +79,7 @@ class RunGateway:
         self._limit = _raise_descriptor_limit()
         self._sweeping: asyncio.TimerHandle | None = None
         self._listen: Listen | None = None
+        self._refusals: Refusals | None = None
         self._listening = asyncio.Lock()
 
     async def open(self, listen: Listen) -> None:
@@ -84,7 +87,17 @@ class RunGateway:
         self._listen = listen
         await self._capture.open(listen, self.policy.ports)
 
+    def watch_refusals(self, packets: int) -> None:
+        """`packets`: a packet socket that tells what nobody listened for."""
+        self._refusals = Refusals(packets, self._loop, self._refused)
+
+    def _refused(self, attempt: Refused) -> None:
+        host = self.name_of(attempt.address)
+        self.record_refusal(attempt.protocol, host, attempt.port, WHY, "one way out")
+
     def close(self) -> None:
+        if self._refusals is not None:
+            self._refusals.close()
         if self._sweeping is not None:
             self._sweeping.cancel()
         self._capture.close()

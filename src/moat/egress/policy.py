@@ -97,7 +97,12 @@ class Policy:
     def tcp(self, host: str, port: int) -> str | None:
         """The entry of `network.tcp` that opens it."""
         return next(
-            (f"tcp {each.text}" for each in self._tcp if each.matches_host(host, port)), None
+            (
+                f"tcp {each.text.removeprefix('allow ')}"
+                for each in self._tcp
+                if each.matches_host(host, port)
+            ),
+            None,
         )
 
     def passes_through(self, host: str) -> str | None:

@@ -33,8 +33,6 @@ class Tunnel:
     async def join(self, inner: socket.socket, outer: socket.socket) -> None:
         await self._loop.connect_accepted_socket(lambda: self.inner, inner)
         await self._loop.create_connection(lambda: self.outer, sock=outer)
-        self.inner.go_on()
-        self.outer.go_on()
 
     def check(self, now: float, timeouts: Timeouts) -> None:
         """Ends it when nothing has passed for too long."""
@@ -55,6 +53,7 @@ class _End(StreamProtocol):
     def __init__(self, tunnel: Tunnel) -> None:
         self._tunnel = tunnel
         self._transport: asyncio.Transport | None = None
+        self._early: list[bytes] = []
         self._finished = False
         self._loop = asyncio.get_running_loop()
         self.moved = self._loop.time()
@@ -64,7 +63,17 @@ class _End(StreamProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(HIGH_WATER)
-        self._transport.pause_reading()  # until the other end is there
+        for data in self._early:
+            self._transport.write(data)
+        self._early.clear()
+        if self.other.open:
+            self.other.go_on()
+        else:
+            self._transport.pause_reading()  # there is nowhere for it to go yet
+
+    @property
+    def open(self) -> bool:
+        return self._transport is not None
 
     def go_on(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -76,7 +85,9 @@ class _End(StreamProtocol):
         self.other.write(data)
 
     def write(self, data: bytes) -> None:
-        if self._transport is not None:
+        if self._transport is None:
+            self._early.append(data)  # a read or two, before the other end was paused
+        else:
             self._transport.write(data)
 
     def eof_received(self) -> bool:

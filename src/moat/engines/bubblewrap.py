@@ -9,7 +9,7 @@ import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from moat.engines import host, layout, limits, planted, seccomp, shim_link
+from moat.engines import host, layout, limits, packet_filter, planted, seccomp, shim_link
 from moat.errors import EngineError
 
 if TYPE_CHECKING:
@@ -200,6 +200,11 @@ class Bubblewrap:
     async def listen(self, family: str, kind: str, address: str, port: int) -> int:
         """A socket that is bound in the sandbox's network and survives this supervisor."""
         _, fds = await self._call("listen", family=family, kind=kind, address=address, port=port)
+        return fds[0]
+
+    async def packets(self) -> int:
+        """A packet socket that tells what the sandbox's network has refused; it survives, too."""
+        _, fds = await self._call("packets", filter=packet_filter.program().hex())
         return fds[0]
 
     async def dial(self, address: str, port: int) -> int:

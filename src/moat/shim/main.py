@@ -60,6 +60,7 @@ class Shim:
         self._selector = selectors.DefaultSelector()
         self._done = False
         self._listening: dict[tuple[str, str, str, int], socket.socket] = {}
+        self._seen: socket.socket | None = None
         self._handed_over: list[socket.socket] = []
         self._wakeup = _child_signals()
         self._commands: dict[str, Callable[[dict[str, Any], list[int]], Answer]] = {
@@ -72,6 +73,7 @@ class Shim:
             "close_stdin": self._close_stdin,
             "listen": self._listen,
             "dial": self._dial,
+            "packets": self._packets,
             "forget": self._forget,
             "release": self._release,
         }
@@ -185,6 +187,12 @@ class Shim:
         if key not in self._listening:
             self._listening[key] = network.listen(*key)
         return {}, [self._listening[key].fileno()]
+
+    def _packets(self, message: dict[str, Any], _fds: list[int]) -> Answer:
+        """The same socket for each supervisor, too."""
+        if self._seen is None:
+            self._seen = network.packets(bytes.fromhex(message["filter"]))
+        return {}, [self._seen.fileno()]
 
     def _dial(self, message: dict[str, Any], _fds: list[int]) -> Answer:
         sock = network.dial(message["address"], message["port"])

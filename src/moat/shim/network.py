@@ -7,6 +7,7 @@ nobody does, the kernel refuses at once. There is no other interface, so nothing
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
@@ -25,6 +26,10 @@ _NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_CREATE = 0x001, 0x004, 0x400
 _RT_TABLE_LOCAL, _RTPROT_BOOT, _RT_SCOPE_HOST, _RTN_LOCAL = 255, 3, 254, 2
 _RTA_OIF = 4
 _NLMSG_ERROR = 2
+
+_SO_ATTACH_FILTER = 26
+_SOL_PACKET, _PACKET_IGNORE_OUTGOING = 263, 23
+_ETH_P_ALL = 3
 
 # No IPv6 in this kernel: then there is nothing to capture either.
 _NO_IPV6 = {errno.EAFNOSUPPORT, errno.EOPNOTSUPP, errno.ENODEV, errno.EACCES, errno.EPERM}
@@ -57,6 +62,22 @@ def listen(family: str, kind: str, address: str, port: int) -> socket.socket:
         sock.bind((address, port))
         if kind == "tcp":
             sock.listen(4096)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def packets(program: bytes) -> socket.socket:
+    """What passes on the loopback, as far as the classic BPF `program` lets it through (packet(7))."""
+    filters = ctypes.create_string_buffer(program, len(program))
+    attached = struct.pack("HL", len(program) // 8, ctypes.addressof(filters))  # struct sock_fprog
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, attached)
+        sock.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)  # each passes twice
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 256 * 1024)
+        sock.bind(("lo", _ETH_P_ALL))
     except BaseException:
         sock.close()
         raise

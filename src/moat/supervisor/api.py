@@ -251,6 +251,7 @@ class API:
         return {"session": await self._supervisor.executing.start(what)}
 
     async def _policy(self, _query: Query, _body: Body) -> Body:
+        await self._supervisor.begun.wait()
         return self._supervisor.network.gateway.decisions.as_json()
 
     async def _amend_policy(self, _query: Query, body: Body) -> Body:

@@ -47,6 +47,7 @@ class RunNetwork:
 
         try:
             await gateway.open(listen)
+            gateway.watch_refusals(await engine.packets())
         except OSError as exc:
             raise EngineError(
                 f"the sandbox's network can't be captured: {exc.strerror}",

@@ -1,0 +1,230 @@
+"""The network of a run, through the installed command: what passes, what does not, the record."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.origin import Origin
+
+from moat.egress.authority import Authority
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.e2e.conftest import Moat
+
+
+class Site:
+    """origin.test, as runs of the workspace reach it."""
+
+    def __init__(self, origin: Origin, workspace: Path, ca: str) -> None:
+        self.origin = origin
+        self._workspace = workspace
+        (workspace / "ca.pem").write_text(ca)
+
+    @property
+    def url(self) -> str:
+        return f"https://origin.test:{self.origin.port}"
+
+    def allow(self, *rules: str, **network: Any) -> None:
+        settings = {
+            "hosts": {"origin.test": "127.0.0.1"},
+            "private": ["127.0.0.0/8"],
+            "upstream_ca": "ca.pem",
+            "rules": list(rules),
+        }
+        text = json.dumps({"network": settings | network})
+        (self._workspace / "agent.yaml").write_text(text)
+
+
+@pytest.fixture
+def site(moat: Moat, tmp_path: Path) -> Iterator[Site]:
+    folder = tmp_path / "ca"
+    folder.mkdir()
+    authority = Authority.load_or_create(folder)
+    with Origin(authority.context("origin.test", ("http/1.1",))) as origin:
+        found = Site(origin, moat.workspace, authority.certificate_pem.decode())
+        found.allow(f"allow origin.test:{origin.port}")
+        yield found
+
+
+def _trace(moat: Moat, run: str, kind: str) -> list[dict[str, Any]]:
+    lines = moat.ok("trace", run, "--json").splitlines()
+    return [row for row in map(json.loads, lines) if row["kind"] == kind]
+
+
+def _python(code: str) -> list[str]:
+    return ["python3", "-c", textwrap.dedent(code)]
+
+
+def test_a_program_that_knows_no_proxy_reaches_a_server(moat: Moat, site: Site) -> None:
+    """No variable, no option: the system's certificates, and TLS from end to end of the proxy."""
+    done = moat(
+        "run", "--name", "one", "--", "env", "-i", "curl", "-sS", f"{site.url}/plain", timeout=30
+    )
+
+    assert (done.returncode, done.stdout) == (0, "hello from /plain"), done.stderr
+    [request] = _trace(moat, "one", "request")
+    assert (request["host"], request["path"], request["status"]) == ("origin.test", "/plain", 200)
+    assert next(row["host"] for row in _trace(moat, "one", "dns")) == "origin.test"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["-x", "http://127.0.0.1:3128"],
+        ["--socks5-hostname", "127.0.0.1:3128"],
+        ["--socks5", "127.0.0.1:3128"],
+        ["--http1.0"],
+        ["--http2"],
+    ],
+    ids=" ".join,
+)
+def test_every_way_to_ask_leads_through_the_proxy(
+    moat: Moat, site: Site, options: list[str]
+) -> None:
+    """An ordinary proxy for programs that insist on one, and each version of HTTP."""
+    done = moat("run", "--name", "one", "--", "curl", "-sS", *options, f"{site.url}/x", timeout=30)
+
+    assert (done.returncode, done.stdout) == (0, "hello from /x"), done.stderr
+    assert len(_trace(moat, "one", "request")) == 1
+
+
+def test_what_is_denied_says_why_inside_and_outside(moat: Moat, site: Site) -> None:
+    """The agent reads it in the answer, the user in the record."""
+    site.allow(
+        "deny * origin.test/secret/**", f"allow origin.test:{site.origin.port}", policy="strict"
+    )
+
+    done = moat("run", "--name", "one", "--", "curl", "-sS", f"{site.url}/secret/x", timeout=30)
+
+    assert "denied by rule: deny * origin.test/secret/**" in done.stdout
+    assert site.origin.heads == []
+    [request] = _trace(moat, "one", "request")
+    assert (request["verdict"], request["status"]) == ("denied", 403)
+
+
+def test_names_without_a_rule_do_not_exist_under_strict(moat: Moat, site: Site) -> None:
+    """NXDOMAIN, and a record: the question itself goes nowhere."""
+    site.allow("allow origin.test", policy="strict")
+    ask = _python("""
+        import socket
+        for name in ("origin.test", "secret.attacker.example"):
+            try: print(socket.gethostbyname(name))
+            except OSError as exc: print(exc.errno)
+    """)
+
+    done = moat("run", "--name", "one", "--", *ask, timeout=30)
+
+    assert done.stdout.splitlines() == ["198.18.0.1", "-2"]
+    assert ("secret.attacker.example", "denied") in {
+        (row["host"], row["verdict"]) for row in _trace(moat, "one", "dns")
+    }
+
+
+def test_every_other_way_is_refused_at_once_and_written_down(moat: Moat) -> None:
+    """By the kernel, with no timeout: other ports, UDP, IPv6. Loopback is the program's own."""
+    attempts = _python("""
+        import socket
+        def attempt(family, kind, address, port):
+            with socket.socket(family, kind) as sock:
+                sock.settimeout(5)
+                try:
+                    sock.connect((address, port)); sock.send(b"x"); sock.recv(1)
+                    print("sent")
+                except OSError as exc:
+                    print(exc.errno)
+        v4, v6 = socket.AF_INET, socket.AF_INET6
+        attempt(v4, socket.SOCK_STREAM, "8.8.8.8", 22)
+        attempt(v6, socket.SOCK_STREAM, "2001:db8::1", 8080)
+        attempt(v4, socket.SOCK_DGRAM, "1.1.1.1", 443)
+        attempt(v6, socket.SOCK_DGRAM, "2001:db8::1", 443)
+        attempt(v4, socket.SOCK_STREAM, "127.0.0.1", 9)
+    """)
+
+    done = moat("run", "--name", "one", "--", *attempts, timeout=30)
+
+    assert done.stdout.split() == ["111"] * 5  # ECONNREFUSED
+    assert {
+        (row["scheme"], row["host"], row["port"]) for row in _trace(moat, "one", "refusal")
+    } == {
+        ("tcp", "8.8.8.8", 22),
+        ("tcp", "2001:db8::1", 8080),
+        ("udp", "1.1.1.1", 443),
+        ("udp", "2001:db8::1", 443),
+    }
+
+
+def test_the_policy_of_a_running_run_is_changed_from_outside(moat: Moat, site: Site) -> None:
+    """At once; it outlives the supervisor; what the run writes into its workspace changes nothing."""
+    site.allow(policy="strict")
+    curl = f"curl -sS -o /dev/null -w '%{{http_code}}\\n' -x 127.0.0.1:3128 {site.url}/"
+    inside = (
+        f"echo 'network: {{policy: permissive}}' >agent.yml; while read line; do {curl} 2>&1; done"
+    )
+    moat.ok("run", "-d", "-i", "--name", "one", "--", "sh", "-c", inside)
+
+    def answer(seen: str) -> None:
+        moat.ok("send", "one", "go\n")
+        moat.ok("wait", "one", "--text", seen, "--timeout", "20", timeout=30)
+
+    answer("CONNECT tunnel failed, response 403")
+    moat.ok("allow", "one", f"origin.test:{site.origin.port}")
+    answer("200")
+    moat.kill("one", "supervisor")
+    assert "allow origin.test" in moat.ok("policy", "one")
+    moat.ok("deny", "one", "origin.test")
+    moat.ok("send", "one", "go\n")
+    moat.ok("kill", "one")
+
+    assert len(site.origin.heads) == 1
+
+
+def test_connections_wait_for_the_next_supervisor(moat: Moat, site: Site) -> None:
+    """The command goes on asking while nobody looks after it, and gets its answer."""
+    inside = f"read line; curl -sS --retry 0 -m 20 {site.url}/later"
+    moat.ok("run", "-d", "-i", "--name", "one", "--", "sh", "-c", inside)
+    moat.kill("one", "supervisor")
+
+    moat.ok("send", "one", "go\n")
+    assert moat("wait", "one", timeout=30).returncode == 0
+
+    assert moat.ok("logs", "one").endswith("hello from /later")
+    assert [row["status"] for row in _trace(moat, "one", "request")] == [200]
+
+
+def test_raw_tcp_is_opened_by_name_and_port(moat: Moat, site: Site) -> None:
+    """`network.tcp`: bytes both ways, recorded as such; the TLS inside is the server's own."""
+    port = site.origin.port
+    site.allow(tcp=[f"origin.test:{port}"], policy="strict")
+
+    done = moat(
+        *("run", "--name", "one", "--", "curl", "-sS", "--cacert", "ca.pem", f"{site.url}/raw"),
+        timeout=30,
+    )
+
+    assert done.stdout == "hello from /raw", done.stderr
+    [tunnel] = _trace(moat, "one", "tunnel")
+    assert (tunnel["host"], tunnel["port"]) == ("origin.test", port)
+    assert tunnel["sent"] > 0
+    assert tunnel["received"] > 0
+
+
+def test_a_pinned_client_is_let_through_by_its_sni(moat: Moat, site: Site) -> None:
+    """`network.passthrough`: its own certificates count; another name in the handshake is refused."""
+    port = site.origin.port
+    site.allow(f"allow origin.test:{port}", passthrough=["origin.test"], policy="strict")
+    pinned = f"curl -sS --cacert ca.pem {site.url}/pinned"
+    foreign = (
+        f"curl -sS -k --connect-to evil.test:{port}:origin.test:{port} https://evil.test:{port}/"
+    )
+
+    done = moat("run", "--name", "one", "--", "sh", "-c", f"{pinned}; {foreign}", timeout=30)
+
+    assert done.stdout == "hello from /pinned"
+    assert [row["verdict"] for row in _trace(moat, "one", "tunnel")] == ["allowed"]
+    assert any("names evil.test" in row["error"] for row in _trace(moat, "one", "refusal"))

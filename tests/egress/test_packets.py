@@ -1,0 +1,60 @@
+"""Packets that speak of refusals: what they say, and that nothing else says anything."""
+
+from __future__ import annotations
+
+import struct
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moat.egress.packets import Refused, refused
+
+
+def _v4(protocol: int, source: str, target: str, content: bytes, options: bytes = b"") -> bytes:
+    head = struct.pack("!BBHHHBBH", 0x45 + len(options) // 4, 0, 0, 0, 0, 64, protocol, 0)
+    return head + ip_address(source).packed + ip_address(target).packed + options + content
+
+
+def _v6(protocol: int, source: str, target: str, content: bytes) -> bytes:
+    head = struct.pack("!IHBB", 6 << 28, len(content), protocol, 64)
+    return head + ip_address(source).packed + ip_address(target).packed + content
+
+
+RESET = struct.pack("!HHII", 22, 40000, 0, 1) + bytes((0x50, 0x14)) + bytes(6)
+DATAGRAM = struct.pack("!HHHH", 40000, 443, 8, 0)
+
+
+@pytest.mark.parametrize(
+    ("packet", "found"),
+    [
+        (_v4(6, "8.8.8.8", "127.0.0.1", RESET), Refused("tcp", "8.8.8.8", 22)),
+        (_v4(6, "8.8.8.8", "127.0.0.1", RESET, bytes(8)), Refused("tcp", "8.8.8.8", 22)),
+        (_v6(6, "2001:db8::1", "::1", RESET), Refused("tcp", "2001:db8::1", 22)),
+        (_v6(6, "::1", "::1", RESET), None),
+        (
+            _v4(1, "1.1.1.1", "127.0.0.1", b"\x03\x03" + bytes(6)
+                + _v4(17, "127.0.0.1", "1.1.1.1", DATAGRAM)),
+            Refused("udp", "1.1.1.1", 443),
+        ),
+        (
+            _v6(58, "2001:db8::1", "::1", b"\x01\x04" + bytes(6)
+                + _v6(17, "::1", "2001:db8::1", DATAGRAM)),
+            Refused("udp", "2001:db8::1", 443),
+        ),
+        (_v4(1, "127.0.0.1", "9.9.9.9", b"\x08\x00" + bytes(6)), Refused("icmp", "9.9.9.9", 0)),
+        (_v4(132, "127.0.0.1", "9.9.9.9", bytes(12)), Refused("sctp", "9.9.9.9", 0)),
+        (_v4(47, "127.0.0.1", "9.9.9.9", b""), Refused("ip protocol 47", "9.9.9.9", 0)),
+        (_v4(1, "1.1.1.1", "127.0.0.1", b"\x03\x03"), None),
+    ],
+)  # fmt: skip
+def test_where_an_attempt_was_to_go(packet: bytes, found: Refused | None) -> None:
+    """Of a reset its sender; of an ICMP error what it quotes; of the rest the target."""
+    assert refused(packet) == found
+
+
+@given(packet=st.binary(max_size=80))
+def test_any_bytes_are_read(packet: bytes) -> None:
+    """A hostile program writes what it likes."""
+    refused(packet)
