@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import ssl
 from contextlib import asynccontextmanager
@@ -79,7 +80,9 @@ class Gateway:
 @asynccontextmanager
 async def opened(folder: Path, **network: Any) -> AsyncIterator[Gateway]:
     """A gateway that is served while the test goes on, and closed after it."""
-    address = f"127.18.{next(_addresses)}.1"
+    # Of this process alone: others run tests at the same time.
+    process = os.getpid()
+    address = f"127.{64 | (process >> 8) & 63}.{process & 255}.{next(_addresses) % 250 + 1}"
     loop = asyncio.get_running_loop()
 
     async def listen(_family: str, kind: str, _address: str, port: int) -> int:
