@@ -97,9 +97,11 @@ def _listen(sock, received, until):
     pending = isinstance(sock, ssl.SSLSocket) and sock.pending()
     if not pending and not select.select([sock], [], [], max(0.0, until - time.monotonic()))[0]:
         return True
-    sock.settimeout(PATIENCE_S)
+    sock.settimeout(0)
     try:
         data = sock.recv(1 << 16)
+    except (BlockingIOError, ssl.SSLWantReadError):
+        return True  # a part of a record, or one of TLS's own
     except ssl.SSLEOFError:
         return False
     received += data
