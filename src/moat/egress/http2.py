@@ -23,7 +23,7 @@ from h2.events import (
     WindowUpdated,
 )
 from h2.exceptions import ProtocolError, StreamClosedError
-from h2.settings import SettingCodes
+from h2.settings import SettingCodes, Settings
 
 from moat.egress.http1 import BadMessageError
 from moat.egress.streams import StreamProtocol
@@ -42,6 +42,12 @@ _WAITING: Final = 128 * 1024
 """Bytes of a stream that wait for the peer's window before the other side is told to stop."""
 _HEADER_LIST: Final = 64 * 1024
 """RFC 9113 6.5.2: what a peer's header list may come to, uncompressed."""
+_SETTINGS: Final = {
+    SettingCodes.MAX_CONCURRENT_STREAMS: MAX_STREAMS,
+    SettingCodes.INITIAL_WINDOW_SIZE: WINDOW,
+    SettingCodes.MAX_HEADER_LIST_SIZE: _HEADER_LIST,
+    SettingCodes.ENABLE_PUSH: 0,
+}
 
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
@@ -176,10 +182,10 @@ class HTTP2Connection(StreamProtocol):
 
     def __init__(self, *, client: bool) -> None:
         self.h2 = H2Connection(H2Configuration(client_side=client, header_encoding=None))
-        self.h2.local_settings[SettingCodes.MAX_CONCURRENT_STREAMS] = MAX_STREAMS
-        self.h2.local_settings[SettingCodes.INITIAL_WINDOW_SIZE] = WINDOW
-        self.h2.local_settings[SettingCodes.MAX_HEADER_LIST_SIZE] = _HEADER_LIST
-        self.h2.local_settings[SettingCodes.ENABLE_PUSH] = 0
+        # From the first frame on: h2 does not announce values that are given to it one by one, but
+        # counts on them as soon as the peer has acknowledged the others.
+        self.h2.local_settings = Settings(client=client, initial_values=_SETTINGS)
+        self.h2.decoder.max_header_list_size = _HEADER_LIST
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.streams: dict[int, Stream] = {}
         self.full = False

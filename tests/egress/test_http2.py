@@ -1,0 +1,100 @@
+"""HTTP/2 between ours and a peer of the same library: windows and what is announced."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import RequestReceived
+
+from moat.egress.http2 import MAX_STREAMS, WINDOW, HTTP2Connection, Stream
+
+REQUEST = [
+    (b":method", b"POST"),
+    (b":scheme", b"https"),
+    (b":authority", b"origin.test"),
+    (b":path", b"/"),
+]
+
+
+class Wire(asyncio.Transport):
+    """Keeps what is written for the peer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = bytearray()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += data
+
+    def is_closing(self) -> bool:
+        return False
+
+    def take(self) -> bytes:
+        data = bytes(self.written)
+        self.written.clear()
+        return data
+
+
+class Taker(Stream):
+    """Takes all that comes."""
+
+    received = 0
+
+    def data_received(self, data: bytes) -> None:
+        self.received += len(data)
+
+
+class Server(HTTP2Connection):
+    """Takes the bodies of all requests."""
+
+    def happened(self, event: object) -> None:
+        if isinstance(event, RequestReceived):
+            number = event.stream_id or 0
+            self.streams[number] = Taker(self, number)
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
+
+
+@pytest.mark.parametrize("client", [True, False])
+def test_what_is_announced_is_what_holds(wire: Wire, *, client: bool) -> None:
+    """The peer learns our bounds from the first frame."""
+    HTTP2Connection(client=client).connection_made(wire)
+    peer = H2Connection(H2Configuration(client_side=not client))
+    peer.initiate_connection()
+    peer.receive_data(wire.take())
+    assert peer.remote_settings.initial_window_size == WINDOW
+    assert peer.remote_settings.max_concurrent_streams == MAX_STREAMS
+    assert peer.remote_settings.enable_push == 0
+
+
+@pytest.mark.parametrize("hasty", [True, False])
+def test_a_body_of_many_windows_gets_through(wire: Wire, *, hasty: bool) -> None:
+    """The peer always gets room again, also one that begins before it knows our windows."""
+    server = Server(client=False)
+    server.connection_made(wire)
+    peer = H2Connection(H2Configuration(client_side=True, header_encoding=None))
+    peer.initiate_connection()
+    if not hasty:
+        peer.receive_data(wire.take())
+    peer.send_headers(1, REQUEST)
+    left = size = 10 * WINDOW
+    while left:
+        room = min(peer.local_flow_control_window(1), peer.max_outbound_frame_size, left)
+        if room:
+            peer.send_data(1, bytes(room))
+            left -= room
+        else:
+            server.data_received(peer.data_to_send())
+            answer = wire.take()
+            assert answer, f"neither side has anything to say, and {left} bytes are left"
+            peer.receive_data(answer)
+    server.data_received(peer.data_to_send())
+    stream = server.streams[1]
+    assert isinstance(stream, Taker)
+    assert stream.received == size
