@@ -14,7 +14,6 @@ from moat.egress.capture import Capture
 from moat.egress.decisions import Decisions
 from moat.egress.dial import Dialer
 from moat.egress.entry import Entry
-from moat.egress.http2_server import HTTP2Server
 from moat.egress.kept import KeptNames, read_rules, write_rules
 from moat.egress.leaves import Leaves
 from moat.egress.names import canonical_host, is_address
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from moat.egress.capture import Listen
     from moat.egress.exchange import Exchange
     from moat.egress.http1 import BadMessageError
+    from moat.egress.http2_server import HTTP2Server
     from moat.egress.packets import Refused
     from moat.egress.tunnel import Tunnel
     from moat.paths import RunFolder
@@ -223,8 +223,12 @@ class RunGateway:
         self._upstreams.connect(exchange, fresh=fresh)
 
     def server(self, arrival: Arrival, protocol: str | None) -> HTTP1Server | HTTP2Server:
-        kind = HTTP2Server if protocol == "h2" else HTTP1Server
-        return kind(self, arrival)
+        if protocol != "h2":
+            return HTTP1Server(self, arrival)
+        # Not at the start: most runs never speak it, and it costs time and memory.
+        from moat.egress.http2_server import HTTP2Server  # noqa: PLC0415
+
+        return HTTP2Server(self, arrival)
 
     def room(self) -> bool:
         if len(self._connections) + self._arriving < self._limit:

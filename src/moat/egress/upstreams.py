@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 from moat.egress import trust
 from moat.egress.client import HTTP1Client
 from moat.egress.dial import DialError
-from moat.egress.http2_client import HTTP2Client
 from moat.egress.policy import Decision, Verdict
 from moat.egress.streams import ByALPN
 
@@ -18,8 +17,11 @@ if TYPE_CHECKING:
 
     from moat.egress.dial import Dialer
     from moat.egress.exchange import Exchange
+    from moat.egress.http2_client import HTTP2Client
     from moat.egress.sides import Destination
     from moat.spec.network import Network
+
+    Client = HTTP1Client | HTTP2Client
 
 IDLE_LIMIT: Final = 256
 """Connections that wait for another request."""
@@ -27,7 +29,6 @@ IDLE_TIME: Final = 50.0
 """Seconds: most servers keep theirs for a minute or more."""
 
 Key = tuple[str, str, int]
-Client = HTTP1Client | HTTP2Client
 
 
 class Reached:
@@ -105,7 +106,7 @@ class Upstreams:
 
     def lost(self, client: Client) -> None:
         key = client.destination.key
-        if isinstance(client, HTTP2Client):
+        if not isinstance(client, HTTP1Client):
             shared = self._shared.get(key, [])
             if client in shared:
                 shared.remove(client)
@@ -160,7 +161,7 @@ class Upstreams:
         except OSError as exc:
             exchange.failed(502, f"{host}: {exc.strerror or exc}")
         else:
-            if isinstance(client, HTTP2Client):
+            if not isinstance(client, HTTP1Client):
                 self._shared.setdefault(client.destination.key, []).append(client)
                 exchange.connected(client.stream(), reached)
             else:
@@ -174,8 +175,7 @@ class Upstreams:
         chosen: list[Client] = []
 
         def choose(protocol: str | None) -> Client:
-            kind = HTTP2Client if protocol == "h2" else HTTP1Client
-            chosen.append(kind(self, destination))
+            chosen.append(self._client(protocol, destination))
             return chosen[0]
 
         try:
@@ -198,6 +198,13 @@ class Upstreams:
             dialled.sock.close()
             raise
         return chosen[0], reached
+
+    def _client(self, protocol: str | None, destination: Destination) -> Client:
+        if protocol != "h2":
+            return HTTP1Client(self, destination)
+        from moat.egress.http2_client import HTTP2Client  # noqa: PLC0415  as in `gateway`
+
+        return HTTP2Client(self, destination)
 
     async def _trusted(self, alpn: tuple[str, ...]) -> ssl.SSLContext:
         # The system's certificates are parsed once, which takes tens of milliseconds.
