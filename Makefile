@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
 TYPED := src scripts
 FOR_RUNS := bwrap:bubblewrap git
-FOR_TESTS := $(FOR_RUNS) tmux dtach vim less htop node:nodejs ip:iproute2 tinyproxy:tinyproxy-bin
+FOR_TESTS := $(FOR_RUNS) curl wget node:nodejs npm tmux dtach vim less htop ip:iproute2 tinyproxy:tinyproxy-bin
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check unit e2e bench lock programs clean
