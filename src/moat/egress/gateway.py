@@ -65,12 +65,16 @@ class RunGateway:
         self._folder = folder
         self._loop = loop
         self._start = start
-        self.record = Record(folder.database)
         self.decisions = Decisions(network, read_rules(folder.additions), self._policy_changed)
+        self._names = KeptNames(folder.names)
+        try:
+            self.record = Record(folder.database)
+        except BaseException:
+            self._names.close()
+            raise
         self.dialer = Dialer(network, lambda: self.policy)
         self.leaves = Leaves(authority, loop)
         self._upstreams = Upstreams(network, self.dialer, loop, self._spawn)
-        self._names = KeptNames(folder.names)
         self._arrivals = Arrivals(self, loop)
         self._capture = Capture(loop, self)
         self._connections: dict[Connection, None] = {}

@@ -125,13 +125,38 @@ def _path_pattern(text: str) -> re.Pattern[str]:
     known, clear = normalised(text)
     if not clear and "*" not in text:
         raise ValueError(f"path {text!r} can be understood in more than one way")
-    parts: list[str] = []
-    for segment in known.split("/")[1:]:
+    return re.compile(_glob(known.split("/")[1:]), re.DOTALL)
+
+
+_SEGMENTS: Final = r"(?:/[^/]*+)*"
+
+
+def _glob(segments: list[str]) -> str:
+    """Matches in time linear to the path, which a hostile program writes.
+
+    What stands between two stars may be taken where it first occurs, once for all (atomic groups):
+    if the rest does not match after it, it matches nowhere later either.
+    """
+    runs: list[str] = [""]
+    for segment in segments:
         if segment == "**":
-            parts.append(r"(?:/[^/]*)*")
+            runs.append("")
         else:
-            parts.append("/" + "[^/]*".join(re.escape(each) for each in segment.split("*")))
-    return re.compile("".join(parts), re.DOTALL)
+            runs[-1] += "/" + _segment(segment)
+    first, *between = runs
+    if not between:
+        return first
+    last = between.pop()
+    middle = "".join(rf"(?>{_SEGMENTS}?{run}(?=/|\Z))" for run in between if run)
+    return first + middle + _SEGMENTS + last
+
+
+def _segment(segment: str) -> str:
+    first, *between = (re.escape(each) for each in segment.split("*"))
+    if not between:
+        return first
+    last = between.pop()
+    return first + "".join(f"(?>[^/]*?{each})" for each in between) + "[^/]*" + last
 
 
 _ENCODED: Final = re.compile(r"%([0-9A-Fa-f]{2})")
@@ -140,13 +165,20 @@ _UNRESERVED: Final = frozenset(
 )
 
 
-@lru_cache(maxsize=1024)
+_KNOWN_LENGTH: Final = 2048
+"""Characters of a target that is worth remembering: a hostile program has many that are longer."""
+
+
 def normalised(target: str) -> tuple[str, bool]:
     """The path of a request target as rules see it, and whether all servers see the same.
 
     (RFC 3986 6.2.2.) An encoded slash or zero, a backslash, a double encoding, or an encoding that is
     none: servers differ about these.
     """
+    return _known(target) if len(target) <= _KNOWN_LENGTH else _normalised(target)
+
+
+def _normalised(target: str) -> tuple[str, bool]:
     path = target.partition("?")[0].partition("#")[0]
     clear = "\\" not in path and "%" not in _ENCODED.sub("", path)
 
@@ -171,3 +203,6 @@ def normalised(target: str) -> tuple[str, bool]:
     ends_in_slash = path.endswith(("/", "/.", "/.."))
     whole = "/" + "/".join(segments)
     return (whole + "/" if ends_in_slash and segments else whole), clear
+
+
+_known = lru_cache(maxsize=1024)(_normalised)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 from moat.egress.authority import Authority
 from moat.egress.gateway import RunGateway
-from moat.engines.shim_link import ShimRefusedError
-from moat.errors import EngineError
+from moat.engines.shim_link import ShimGoneError, ShimRefusedError
+from moat.errors import EngineError, MoatError
+from moat.supervisor.state import RETRY_S
 
 if TYPE_CHECKING:
     from moat.egress.decisions import Pending
     from moat.engines.bubblewrap import Bubblewrap
     from moat.supervisor.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
 
 
 class RunNetwork:
@@ -23,7 +28,59 @@ class RunNetwork:
         self._gateway: RunGateway | None = None
 
     async def open(self, engine: Bubblewrap) -> None:
-        """Raises `MoatError`: without its network there is no run."""
+        """Raises `MoatError`: without its network no command begins."""
+        try:
+            gateway = await self._made()
+        except OSError as exc:  # a full disk most of all
+            raise EngineError(
+                f"the record of the network can't be opened: {exc.strerror}",
+                f"It needs some megabytes in {self._supervisor.folder.root}",
+            ) from exc
+
+        async def listen(family: str, kind: str, address: str, port: int) -> int:
+            try:
+                return await engine.listen(family, kind, address, port)
+            except ShimRefusedError as exc:
+                raise OSError(exc.errno, exc.summary) from exc
+
+        try:
+            await gateway.open(listen)
+            gateway.watch_refusals(await engine.packets())
+        except OSError as exc:
+            gateway.close()
+            raise EngineError(
+                f"the sandbox's network can't be captured: {exc.strerror}",
+                "Without it no command begins; see supervisor.log of the run",
+            ) from exc
+        except BaseException:
+            gateway.close()
+            raise
+        self._gateway = gateway
+
+    async def reopen(self, engine: Bubblewrap) -> None:
+        """For a command that runs already: until it succeeds, connections wait in the shim."""
+        if not await self._opened(engine):
+            self._supervisor.background.start(self._open_later(engine))
+
+    async def _open_later(self, engine: Bubblewrap) -> None:
+        opened = False
+        while not opened:
+            await asyncio.sleep(RETRY_S)  # a disk tells nobody when it has room again
+            opened = await self._opened(engine)
+        self._supervisor.state.save(error=None)
+
+    async def _opened(self, engine: Bubblewrap) -> bool:
+        try:
+            await self.open(engine)
+        except ShimGoneError:
+            return True  # the run is over: there is nothing to open any more
+        except MoatError as exc:
+            log.error("no network yet, trying again: %s", exc.summary)  # noqa: TRY400
+            self._supervisor.state.save(error=exc.summary)
+            return False
+        return True
+
+    async def _made(self) -> RunGateway:
         supervisor = self._supervisor
         loop = supervisor.loop
         authority = await loop.run_in_executor(
@@ -36,23 +93,8 @@ class RunNetwork:
             loop,
             supervisor.background.start,
         )
-        self._gateway = gateway
         gateway.decisions.on_pending = self._tell_pending
-
-        async def listen(family: str, kind: str, address: str, port: int) -> int:
-            try:
-                return await engine.listen(family, kind, address, port)
-            except ShimRefusedError as exc:
-                raise OSError(exc.errno, exc.summary) from exc
-
-        try:
-            await gateway.open(listen)
-            gateway.watch_refusals(await engine.packets())
-        except OSError as exc:
-            raise EngineError(
-                f"the sandbox's network can't be captured: {exc.strerror}",
-                "Without it the command would not begin; see supervisor.log of the run",
-            ) from exc
+        return gateway
 
     @property
     def gateway(self) -> RunGateway:

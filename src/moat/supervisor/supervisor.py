@@ -93,10 +93,11 @@ class Supervisor:
                 self._sandbox_is_gone()
                 return
             self.state.save(shim_pid=self.engine.shim_pid, error=None)
-            await self.network.open(self.engine)
             if MAIN_SESSION in found:
                 await self._adopt(found)
+                await self.network.reopen(self.engine)
             else:
+                await self.network.open(self.engine)
                 await self._start()
         except ShimGoneError:
             self._sandbox_is_gone()
