@@ -26,7 +26,10 @@ from moat.wire import sockets
 
 READY, LAUNCH_LOCK = 3, 4
 # What takes time to load, in pieces: between two of them we look whether the run exists.
-HEAVY = ("asyncio", "moat.engines.bubblewrap", "moat.session.session", "moat.supervisor.process")
+HEAVY = (
+    *("asyncio", "moat.engines.bubblewrap", "moat.session.session"),
+    *("moat.supervisor.process", "moat.egress.authority"),
+)
 
 
 def main(home: Path, run_id: str) -> None:

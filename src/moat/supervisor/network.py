@@ -6,13 +6,15 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from moat.egress.authority import Authority
 from moat.egress.gateway import RunGateway
 from moat.engines.shim_link import ShimGoneError, ShimRefusedError
 from moat.errors import EngineError, MoatError
 from moat.supervisor.state import RETRY_S
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from moat.egress.authority import Authority
     from moat.egress.decisions import Pending
     from moat.engines.bubblewrap import Bubblewrap
     from moat.supervisor.supervisor import Supervisor
@@ -26,6 +28,14 @@ class RunNetwork:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._gateway: RunGateway | None = None
+        self._preparing: asyncio.Future[Authority] | None = None
+
+    def prepare(self) -> None:
+        """Begins with what takes long, while the shim starts; `open` goes on from there."""
+        self._preparing = self._prepared()
+
+    def _prepared(self) -> asyncio.Future[Authority]:
+        return self._supervisor.loop.run_in_executor(None, _authority, self._supervisor.folder.root)
 
     async def open(self, engine: Bubblewrap) -> None:
         """Raises `MoatError`: without its network no command begins."""
@@ -82,15 +92,12 @@ class RunNetwork:
 
     async def _made(self) -> RunGateway:
         supervisor = self._supervisor
-        loop = supervisor.loop
-        authority = await loop.run_in_executor(
-            None, Authority.load_or_create, supervisor.folder.root
-        )
+        preparing, self._preparing = self._preparing or self._prepared(), None
         gateway = RunGateway(
             supervisor.spec.network,
             supervisor.folder,
-            authority,
-            loop,
+            await preparing,
+            supervisor.loop,
             supervisor.background.start,
         )
         gateway.decisions.on_pending = self._tell_pending
@@ -118,3 +125,9 @@ class RunNetwork:
         note = f"waits for an answer: moat allow {name} HOST, or deny: {hosts}" if hosts else None
         self._supervisor.state.save(error=note)
         self._supervisor.audience.notify()
+
+
+def _authority(folder: Path) -> Authority:
+    from moat.egress.authority import Authority  # noqa: PLC0415  loads slowly: see `prepare`
+
+    return Authority.load_or_create(folder)

@@ -88,6 +88,7 @@ class Supervisor:
         self.loop.add_signal_handler(signal.SIGTERM, self.over.set)
         self.state.save(supervisor_pid=os.getpid(), supervisor_version=__version__, viewers=0)
         try:
+            self.network.prepare()
             found = await self.engine.connect(create=self.state.now is State.CREATED)
             if found is None:
                 self._sandbox_is_gone()
