@@ -558,3 +558,22 @@ async def test_raw_tcp_passes_unread(run: Path, origin: Origin) -> None:
         "allowed",
     )
     assert row.received == len(answer)
+
+
+async def test_connections_to_servers_are_bounded(run: Path, origin: Origin) -> None:
+    """What waits makes room; when nothing waits, the client is told."""
+    async with opened(run) as gateway:
+        gateway.gateway._upstreams._limit = 1
+        await gateway.ask("origin.test", origin.port, _get("/kept", origin))
+        with Origin() as other:
+            assert _status(await gateway.ask("origin.test", other.port, _get("/", other))) == 200
+            held = asyncio.create_task(gateway.ask("origin.test", other.port, _get("/wait", other)))
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(None, other.waiting.wait, TIMEOUT_S)
+            refused = await gateway.ask("origin.test", origin.port, _get("/", origin))
+            other.proceed.set()
+            assert _status(await held) == 200
+        again = await gateway.ask("origin.test", origin.port, _get("/", origin))
+
+    assert _status(refused) == 503
+    assert _status(again) == 200

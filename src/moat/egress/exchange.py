@@ -242,6 +242,8 @@ class Exchange:
 
     def deny(self, decision: Decision, status: int = 403) -> None:
         """Answers with what is denied, by which rule, and what to change."""
+        if self._over:
+            return
         self.entry.rule = decision.rule
         self._finish("denied", decision.reason, status)
         self._answer(status, decision.reason, [(b"X-Moat-Denied", denial_header(decision))])

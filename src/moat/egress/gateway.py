@@ -74,13 +74,13 @@ class RunGateway:
             raise
         self.dialer = Dialer(network, lambda: self.policy)
         self.leaves = Leaves(authority, loop)
-        self._upstreams = Upstreams(network, self.dialer, loop, self._spawn)
+        self._limit = _raise_descriptor_limit()
+        self._upstreams = Upstreams(network, self.dialer, loop, self._spawn, self._limit)
         self._arrivals = Arrivals(self, loop)
         self._capture = Capture(loop, self)
         self._connections: dict[Connection, None] = {}
         self._arriving = 0
         """Connections that nobody serves yet."""
-        self._limit = _raise_descriptor_limit()
         self._sweeping: asyncio.TimerHandle | None = None
         self._listen: Listen | None = None
         self._refusals: Refusals | None = None

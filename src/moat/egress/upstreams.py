@@ -51,7 +51,10 @@ class Upstreams:
         dialer: Dialer,
         loop: asyncio.AbstractEventLoop,
         start: Callable[..., None],
+        limit: int,
     ) -> None:
+        """`limit`: connections that may be open at once."""
+        self._limit = limit
         self._network = network
         self._dialer = dialer
         self._loop = loop
@@ -62,15 +65,29 @@ class Upstreams:
         self._shared: dict[Key, list[HTTP2Client]] = {}
         self._first: dict[Key, asyncio.Lock] = {}
         """Held while it is found out whether a server speaks HTTP/2."""
+        self._old: set[Key] = set()
+        """Servers that don't."""
+        self._open_count = 0
+        """Connections that are there or being made."""
 
     def connect(self, exchange: Exchange, *, fresh: bool) -> None:
         """Gives the exchange a connection: one that is there, or (`fresh`) a new one."""
         if not fresh and self._take(exchange):
             return
-        if exchange.downstream.protocol == "HTTP/2":
+        if self._open_count >= self._limit and not self._close_idle():
+            exchange.failed(503, f"{self._limit} connections to servers are open: try again later")
+        elif exchange.downstream.protocol == "HTTP/2" and exchange.destination.key not in self._old:
             self._start(self._share, exchange)
         else:
             self._start(self._open, exchange, ("http/1.1",))
+
+    def _close_idle(self) -> bool:
+        """Ends one that waits, to make room."""
+        for idle in self._idle.values():
+            if idle:
+                idle[0].close()
+                return True
+        return False
 
     def _take(self, exchange: Exchange) -> bool:
         key = exchange.destination.key
@@ -105,6 +122,8 @@ class Upstreams:
         self._idle.setdefault(client.destination.key, []).append(client)
 
     def lost(self, client: Client) -> None:
+        """Its connection is over."""
+        self._open_count -= 1
         key = client.destination.key
         if not isinstance(client, HTTP1Client):
             shared = self._shared.get(key, [])
@@ -130,6 +149,7 @@ class Upstreams:
         for known in (self._idle, self._shared):
             for key in [key for key, clients in known.items() if not clients]:
                 del known[key]
+        self._old &= self._idle.keys()
         for key in [key for key, first in self._first.items() if not first.locked()]:
             del self._first[key]
 
@@ -170,9 +190,23 @@ class Upstreams:
     async def _reach(
         self, destination: Destination, alpn: tuple[str, ...]
     ) -> tuple[Client, Reached]:
+        chosen: list[Client] = []
+        self._open_count += 1
+        try:
+            reached = await self._make(destination, alpn, chosen)
+        except BaseException:
+            if not chosen:  # else it is counted when it is lost
+                self._open_count -= 1
+            raise
+        if "h2" in alpn and isinstance(chosen[0], HTTP1Client):
+            self._old.add(destination.key)
+        return chosen[0], reached
+
+    async def _make(
+        self, destination: Destination, alpn: tuple[str, ...], chosen: list[Client]
+    ) -> Reached:
         dialled = await self._dialer.dial(destination.host, destination.port)
         reached = Reached(dialled.dns, dialled.connect)
-        chosen: list[Client] = []
 
         def choose(protocol: str | None) -> Client:
             chosen.append(self._client(protocol, destination))
@@ -183,7 +217,7 @@ class Upstreams:
                 # Who speaks HTTP/2 without TLS knows beforehand that the server does, too.
                 protocol = "h2" if alpn[0] == "h2" else None
                 await self._loop.create_connection(lambda: choose(protocol), sock=dialled.sock)
-                return chosen[0], reached
+                return reached
             context = await self._trusted(alpn)
             begun = self._loop.time()
             await self._loop.create_connection(
@@ -197,7 +231,7 @@ class Upstreams:
         except BaseException:
             dialled.sock.close()
             raise
-        return chosen[0], reached
+        return reached
 
     def _client(self, protocol: str | None, destination: Destination) -> Client:
         if protocol != "h2":

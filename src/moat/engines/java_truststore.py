@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SHELVES: Final = ("/usr/lib/jvm", "/usr/lib64/jvm", "/usr/java", "/opt")
 _MANAGED_SHELVES: Final = ("candidates/java", "installs/java")  # sdkman; asdf and mise
 _IN_JDK: Final = ("lib/security/cacerts", "jre/lib/security/cacerts")  # the second: up to Java 8
-# Of all JDKs that the system packages, and read by Bazel's own Java.
+# Of all JDKs that the system packages.
 _SHARED: Final = ("/etc/ssl/certs/java/cacerts", "/etc/pki/ca-trust/extracted/java/cacerts")
 
 
