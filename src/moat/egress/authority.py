@@ -6,6 +6,7 @@ its hash names a file in the sandbox's certificate folder (`engines.certificates
 
 from __future__ import annotations
 
+import errno
 import os
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -30,7 +31,8 @@ SUBJECT: Final = x509.Name(
 )
 FILE: Final = "authority.pem"
 """The key and the certificate, 0600, in the run's folder."""
-_YEAR: Final = timedelta(days=365)
+_AUTHORITY: Final = timedelta(days=3650)
+"""Longer than a run lives."""
 _LEAF: Final = timedelta(days=90)
 _SLACK: Final = timedelta(days=1)
 """Clocks differ, and a virtual machine's may be behind."""
@@ -42,13 +44,12 @@ class Authority:
         self._key = key
         self._certificate = certificate
         self.certificate_pem = certificate.public_bytes(serialization.Encoding.PEM)
-        # One key for all leaves: they live in the same process, and making one takes as long as
-        # signing a certificate.
+        # One key for all leaves: whoever could take one from this process could take them all.
         self._leaf_key = ec.generate_private_key(ec.SECP256R1())
 
     @classmethod
     def load_or_create(cls, folder: Path) -> Self:
-        """The authority of the run with this folder. Raises `OSError`."""
+        """The authority of the run with this folder. Raises `OSError`, for a damaged file, too."""
         path = folder / FILE
         try:
             pem = path.read_bytes()
@@ -57,9 +58,13 @@ class Authority:
             pem = _key_pem(key) + certificate.public_bytes(serialization.Encoding.PEM)
             _write_once(path, pem)
             return cls(key, certificate)
-        key = serialization.load_pem_private_key(pem, None)
+        try:
+            key = serialization.load_pem_private_key(pem, None)
+            certificate = x509.load_pem_x509_certificate(pem)
+        except ValueError as exc:  # a machine that lost its power may leave an empty one
+            raise OSError(errno.EILSEQ, "damaged", str(path)) from exc
         assert isinstance(key, ec.EllipticCurvePrivateKey)  # noqa: S101  we wrote it
-        return cls(key, x509.load_pem_x509_certificate(pem))
+        return cls(key, certificate)
 
     def context(self, host: str, alpn: tuple[str, ...] = ("h2", "http/1.1")) -> ssl.SSLContext:
         """For a server of this name (canonical): a new certificate for exactly it."""
@@ -104,7 +109,7 @@ def _create() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
     public = key.public_key()
     usage = _usage(key_cert_sign=True, crl_sign=True)
     certificate = (
-        _builder(SUBJECT, public, _YEAR)
+        _builder(SUBJECT, public, _AUTHORITY)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
