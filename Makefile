@@ -9,10 +9,10 @@ FOR_RUNS := bwrap:bubblewrap git
 FOR_TESTS := $(FOR_RUNS) curl wget node:nodejs npm tmux dtach vim less htop ip:iproute2 tinyproxy:tinyproxy-bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit e2e bench lock programs clean
+.PHONY: help demo test check unit e2e bench bench-egress lock programs clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 14
 
 demo: .venv/ready ## Show a sealed run from its start over detach and attach to its end
 	@scripts/programs.sh $(FOR_RUNS)
@@ -35,6 +35,9 @@ e2e: .venv/ready programs ## Run the tests through the installed command and rea
 
 bench: .venv/ready programs ## Measure against docker attach, tmux and dtach (those that are installed)
 	@$(PYTHON) bench
+
+bench-egress: .venv/ready ## Measure the egress proxy against squid, mitmproxy and a plain tunnel (those that are installed)
+	@$(PYTHON) bench/egress
 
 lock: ## Make requirements/lock.txt anew from pyproject.toml (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \

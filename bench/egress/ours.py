@@ -1,0 +1,49 @@
+"""Our proxy alone, as a run has it: policy and record on, on a port of this machine's loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import sys
+from pathlib import Path
+
+import uvloop
+
+from moat.egress import arrivals, capture
+from moat.egress.authority import Authority
+from moat.egress.gateway import RunGateway
+from moat.paths import RunFolder
+from moat.spec.network import Network
+
+
+async def main(folder: Path, port: int, roots: str) -> None:
+    loop = asyncio.get_running_loop()
+    # In a sandbox it is always 3128; here others may have that.
+    capture.PROXY_PORT = arrivals.PROXY_PORT = port
+
+    async def listen(_family: str, kind: str, address: str, _port: int) -> int:
+        if kind == "udp":  # nothing but the proxy's own port is needed
+            raise OSError(errno.EAFNOSUPPORT, "not here")
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((address, port))
+        sock.listen(1024)
+        return sock.detach()
+
+    network = Network(
+        rules=("deny POST localhost/never/**", "allow *.example.com", "allow localhost"),
+        hosts={"localhost": "127.0.0.1"},
+        private=("127.0.0.0/8",),
+        upstream_ca=roots,
+    )
+    async with asyncio.TaskGroup() as tasks:
+        authority = Authority.load_or_create(folder)
+        gateway = RunGateway(network, RunFolder(folder), authority, loop, tasks.create_task)
+        await gateway.open(listen)
+        print("ready", flush=True)
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    uvloop.run(main(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]).read_text()))
