@@ -212,14 +212,17 @@ class RunGateway:
 
     def observer(self, exchange: Exchange) -> Observer | None:
         capture = self.network.capture
-        coding = usage.acceptable(exchange.destination.host, exchange.target)
+        request = exchange.request
+        coding = None
+        if request.method == "POST":  # nothing else asks a model
+            coding = usage.acceptable(exchange.destination.host, exchange.target)
         if coding is not None:
-            fields = exchange.request.fields
+            fields = request.fields
             fields[:] = [each for each in fields if each[0].lower() != b"accept-encoding"]
             fields.append((b"Accept-Encoding", coding))
         elif capture == "none":
             return None
-        return Observer(exchange.entry, exchange.request, capture)
+        return Observer(exchange.entry, request, capture)
 
     # --- connections ---
 

@@ -36,62 +36,43 @@ class BadMessageError(ValueError):
 
 
 class RequestHead:
-    """A request, as both versions of HTTP have it. Hop-by-hop fields are not in `fields`."""
+    """A request, as both versions of HTTP have it. Hop-by-hop fields are not in `fields`.
 
-    __slots__ = (
-        "continues",
-        "fields",
-        "framing",
-        "host",
-        "keep_alive",
-        "method",
-        "minor",
-        "overriding",
-        "target",
-        "upgrade",
-    )
+    What most requests leave as it is stands in the class: making one is on the way of each.
+    """
+
+    host: bytes | None = None
+    """The Host field (:authority), which is not in `fields`."""
+    framing = NO_BODY
+    keep_alive = True
+    minor = 1
+    """Of the version: HTTP/1.0 or HTTP/1.1."""
+    continues = False
+    """`Expect: 100-continue`."""
+    overriding: tuple[str, ...] = ()
+    """Methods that some servers would take instead, because a field says so."""
+    upgrade: bytes | None = None
 
     def __init__(self, method: str, target: str, fields: Fields) -> None:
         self.method = method
         self.target = target
         """As sent: origin-form, absolute-form, authority-form or `*`."""
         self.fields = fields
-        self.host: bytes | None = None
-        """The Host field (:authority), which is not in `fields`."""
-        self.framing = NO_BODY
-        self.keep_alive = True
-        self.minor = 1
-        """Of the version: HTTP/1.0 or HTTP/1.1."""
-        self.continues = False
-        """`Expect: 100-continue`."""
-        self.overriding: tuple[str, ...] = ()
-        """Methods that some servers would take instead, because a field says so."""
-        self.upgrade: bytes | None = None
 
 
 class ResponseHead:
     """A response; `length` is what Content-Length says even where no body follows (HEAD, 304)."""
 
-    __slots__ = (
-        "fields",
-        "framing",
-        "keep_alive",
-        "length",
-        "minor",
-        "reason",
-        "status",
-        "upgrade",
-    )
+    reason = b""
+    keep_alive = True
+    minor = 1
+    upgrade: bytes | None = None
 
     def __init__(self, status: int, fields: Fields, framing: int = NO_BODY) -> None:
         self.status = status
-        self.reason = b""
         self.fields = fields
         self.framing = framing
         self.length: int | None = framing if framing >= 0 else None
-        self.keep_alive = True
-        self.minor = 1
-        self.upgrade: bytes | None = None
 
 
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
