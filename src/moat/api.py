@@ -35,6 +35,7 @@ from moat.runs.store import Store
 from moat.session.journal import JournalReader
 from moat.session.journal_index import Stream
 from moat.spec import TerminalSize
+from moat.spec.rules import Rule
 from moat.wire.frames import FrameType
 from moat.wire.messages import MAIN_SESSION, UPGRADE, Exited, Hello, unpack
 
@@ -178,6 +179,24 @@ class Run:
             for each in found:
                 yield each
             after = found[-1]["id"]
+
+    async def policy(self) -> dict[str, Any]:
+        """What it may reach, and who waits for an answer: as `moat policy --json` prints it."""
+        return await self._with(lambda store: _ask(store, self.id).get("/v1/policy"))
+
+    async def allow(self, rule: str) -> None:
+        """`[METHOD] host[:port][/path]`: from now on, before all other rules."""
+        await self._amend("allow", rule)
+
+    async def deny(self, rule: str) -> None:
+        """As `allow`."""
+        await self._amend("deny", rule)
+
+    async def _amend(self, verdict: str, rule: str) -> None:
+        Rule.parse(f"{verdict} {rule}")
+        await self._with(
+            lambda store: _ask(store, self.id).post("/v1/policy", verdict=verdict, rule=rule)
+        )
 
     async def stop(self, timeout: float | None = None) -> dict[str, Any]:
         """Asks the command to end, and kills it after `timeout` seconds; the run as it is then."""

@@ -63,3 +63,17 @@ async def test_wrong_wishes_start_nothing(api: Moat, project: Path) -> None:
     with pytest.raises(UsageError, match="does not exist"):
         await api.start(["true"], path=project, mounts=("/no/such/place:/x",))
     assert await api.runs(ended=True) == []
+
+
+async def test_a_program_decides_what_its_run_may_reach(api: Moat, project: Path) -> None:
+    """The policy is read and changed from Python; a rule that is none raises, and changes nothing."""
+    run = await api.start(["sleep", "1000"], path=project, network_policy="strict")
+    await run.allow("GET example.com/a/**")
+    await run.deny("*.example.com")
+    with pytest.raises(UsageError, match="is not a rule"):
+        await run.allow("two words too many")
+    policy = await run.policy()
+    assert policy["policy"] == "strict"
+    assert policy["additions"] == ["deny *.example.com", "allow GET example.com/a/**"]
+    assert policy["waiting"] == []
+    await run.destroy()
