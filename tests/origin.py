@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -72,17 +73,24 @@ class Origin:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         try:
-            if self._context is not None:
-                await writer.start_tls(self._context)
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                self.heads.append(head)
-                if not await self._answer(head, reader, writer):
-                    break
-        except (asyncio.IncompleteReadError, asyncio.CancelledError, OSError):
+            with suppress(asyncio.IncompleteReadError, OSError):
+                await self._converse(reader, writer)
+            writer.close()
+            await writer.wait_closed()
+        except (asyncio.CancelledError, OSError):
             return
         finally:
-            writer.close()
+            # At our end a peer may still owe TLS its goodbye.
+            writer.transport.abort()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._context is not None:
+            await writer.start_tls(self._context)
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            self.heads.append(head)
+            if not await self._answer(head, reader, writer):
+                return
 
     async def _answer(
         self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
