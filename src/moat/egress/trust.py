@@ -1,28 +1,64 @@
-"""Whom the proxy believes: the host's trust store, and what `network.upstream_ca` adds to it."""
+"""Whom the proxy believes: the host's trust store, and what `network.upstream_ca` adds to it.
+
+Connections are made by the loop, which takes no session: each is a full handshake. Those that are
+kept and used again make up for it.
+"""
 
 from __future__ import annotations
 
 import ssl
 from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+_BUNDLES: Final = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine, Arch, NixOS
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",  # Fedora, RHEL
+    "/etc/ssl/ca-bundle.pem",  # openSUSE
+)
+"""For a Python that brings its own OpenSSL, built for another system than this."""
+
+# X509_V_ERR_*, OpenSSL's x509_vfy.h: self-signed, alone (18) or at the end of the chain; no issuer.
+_NOT_TRUSTED: Final = {2, 18, 19, 20, 21}
+_loading = Lock()
 
 
-@lru_cache(maxsize=8)
 def upstream_context(extra_ca: str, alpn: tuple[str, ...]) -> ssl.SSLContext:
     """For connections to servers: the certificate is verified, and the name. `extra_ca`: PEM text.
 
-    The first call reads the system's certificates, which takes tens of milliseconds.
+    The first call for each `alpn` reads the system's certificates, some 25 ms: not for the loop.
     """
+    with _loading:  # several threads ask at first, and one should read
+        return _upstream_context(extra_ca, alpn)
+
+
+@lru_cache(maxsize=8)
+def _upstream_context(extra_ca: str, alpn: tuple[str, ...]) -> ssl.SSLContext:
     context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if not context.cert_store_stats()["x509_ca"]:
+        for bundle in _BUNDLES:
+            if Path(bundle).exists():
+                context.load_verify_locations(cafile=bundle)
+                break
     if extra_ca:
         context.load_verify_locations(cadata=extra_ca)
+    # As curl has it, and the same under every Python (3.13 changed the defaults): a company may
+    # give the authority that signs instead of the one above it, and not all keep to the letter.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(list(alpn))
     return context
 
 
 def explain(error: ssl.SSLError) -> str:
-    """Why there is no TLS with a server, in words."""
+    """Why there is no TLS with a server: a line for who asked for it."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not valid here: {error.verify_message}"
-    reason = (error.reason or str(error)).lower().replace("_", " ")
-    return f"no TLS: {reason}"
+        said = f"its certificate is not valid here: {error.verify_message}"
+        if error.verify_code not in _NOT_TRUSTED:
+            return said
+        return f"{said}; if its authority is to be trusted, add it to network.upstream_ca"
+    if error.reason == "WRONG_VERSION_NUMBER":  # what OpenSSL makes of HTTP, or of SSH
+        return "no TLS: the server speaks something else on this port"
+    return f"no TLS: {(error.reason or str(error)).lower().replace('_', ' ')}"
