@@ -228,3 +228,24 @@ def test_a_pinned_client_is_let_through_by_its_sni(moat: Moat, site: Site) -> No
     assert done.stdout == "hello from /pinned"
     assert [row["verdict"] for row in _trace(moat, "one", "tunnel")] == ["allowed"]
     assert any("names evil.test" in row["error"] for row in _trace(moat, "one", "refusal"))
+
+
+def test_who_watches_is_asked(moat: Moat, terminal: Any, site: Site) -> None:
+    """Under `ask`: a line on the attached terminal and in the list, until somebody has answered."""
+    site.allow(policy="ask", rules=[])
+    page = "printf '\\033[2J\\033[H'; seq 1 10"
+    inside = f"read line; {page}; curl -sS -x 127.0.0.1:3128 {site.url}/asked; read line"
+    window = terminal("run", "-i", "-n", "one", "--", "sh", "-c", inside)
+    window.send(b"\n")
+
+    window.shows("origin.test waits for an answer: moat allow one origin.test, or deny")
+    assert "origin.test" in moat.ok("list")
+    [waiting] = moat.json("policy", "one", "--json")["waiting"]
+    assert (waiting["host"], waiting["method"]) == ("origin.test", "GET")
+    moat.ok("allow", "one", "origin.test")
+
+    window.shows("hello from /asked")
+    window.until(lambda: "waits for an answer" not in window.screen.text())
+    assert "waits" not in moat.ok("list")
+    window.send(b"\n")
+    assert window.wait() == 0

@@ -133,8 +133,13 @@ class TerminalViewer:
 
     def resume(self) -> None:
         self._paused = False
-        self._picture = None
-        self._repaint(scrollback=False)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Somebody else has written on the terminal: paints everything again."""
+        if not self._paused:
+            self._picture = None
+            self._repaint(scrollback=False)
 
     def close(self) -> None:
         self._paused = True

@@ -258,6 +258,16 @@ class AttachedClient:
         else:
             self._send(FrameType.STDOUT, data)
 
+    def tell(self, text: str) -> None:
+        """A line for the user, besides the program's output; nothing of it is the program's."""
+        if self._viewer is not None:
+            self._send(FrameType.NOTICE, text.encode())
+
+    def untell(self) -> None:
+        """What was told is over: on a terminal the program's screen comes back in its place."""
+        if isinstance(self._viewer, TerminalViewer):
+            self._viewer.refresh()
+
     def _drained(self) -> None:
         """The socket, or the terminal, has taken all that there was."""
         if isinstance(self._viewer, StreamViewer):

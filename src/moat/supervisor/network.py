@@ -28,6 +28,8 @@ class RunNetwork:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._gateway: RunGateway | None = None
+        self._waiting: set[str] = set()
+        """Hosts that the user is asked about."""
         self._preparing: asyncio.Future[Authority] | None = None
 
     def prepare(self) -> None:
@@ -119,11 +121,22 @@ class RunNetwork:
             self._gateway.close()
 
     def _tell_pending(self, pending: list[Pending]) -> None:
-        """Those who could answer see that somebody waits for them."""
-        hosts = ", ".join(each.host for each in pending)
+        """Those who could answer see that somebody waits for them: in `moat list`, and who watches."""
+        hosts = {each.host for each in pending}
+        if hosts == self._waiting:
+            return
+        new, self._waiting = hosts - self._waiting, hosts
         name = self._supervisor.spec.name
-        note = f"waits for an answer: moat allow {name} HOST, or deny: {hosts}" if hosts else None
+        asks = ", ".join(sorted(hosts))
+        note = f"waits for an answer: moat allow {name} HOST, or deny: {asks}" if hosts else None
         self._supervisor.state.save(error=note)
+        for client in tuple(self._supervisor.audience.clients):
+            if new:
+                client.tell(
+                    f"{min(new)} waits for an answer: moat allow {name} {min(new)}, or deny"
+                )
+            elif not hosts:
+                client.untell()
         self._supervisor.audience.notify()
 
 
