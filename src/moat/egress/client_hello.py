@@ -10,6 +10,8 @@ LIMIT: Final = 64 * 1024
 _HANDSHAKE, _CLIENT_HELLO = 22, 1
 _SERVER_NAME, _ALPN, _ECH = 0, 16, 0xFE0D
 _MAX_RECORD: Final = 1 << 14
+_MAX_RECORDS: Final = 64
+"""Over which a ClientHello is spread; usual is one. A byte in each would keep us busy for long."""
 
 
 class ClientHello(NamedTuple):
@@ -84,21 +86,21 @@ def _message(data: bytes) -> bytes | None:
     """The handshake message, which may be spread over records, without its header."""
     message = b""
     at = 0
-    while True:
-        size = _announced(message)
-        if size is not None and len(message) >= size:
-            if len(message) > size:
-                raise ValueError("something follows it")
-            return message[4:]
+    for _ in range(_MAX_RECORDS):
         length = _record_length(data[at : at + 5])
         if length is None:
             return None
-        fragment = data[at + 5 : at + 5 + length]
-        message += fragment
-        if len(fragment) < length:
-            _announced(message)
+        at += 5
+        message += data[at : at + length]
+        at += length
+        size = _announced(message)
+        if size is not None and len(message) >= size:
+            if len(message) > size or at > len(data):
+                raise ValueError("something follows it")
+            return message[4:]
+        if at > len(data):
             return None
-        at += 5 + length
+    raise ValueError("it is cut into too many pieces")
 
 
 def _announced(message: bytes) -> int | None:
@@ -142,4 +144,6 @@ def _protocols(content: _Reader) -> tuple[bytes, ...]:
     found: list[bytes] = []
     while names:
         found.append(names.vector(1).rest())
+    if content or not all(found) or not found:
+        raise ValueError("malformed list of protocols")
     return tuple(found)

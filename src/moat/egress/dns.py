@@ -30,6 +30,7 @@ _HEADER: Final = struct.Struct("!6H")
 _QR, _AA, _RD, _RA = 0x8000, 0x0400, 0x0100, 0x0080
 _OPCODE: Final = 0x7800
 _MAX_NAME: Final = 255
+"""Bytes of a name, its lengths and the last zero included (RFC 1035 2.3.4)."""
 _NAME_OF_QUESTION: Final = b"\xc0\x0c"
 _SOA_DATA: Final = b"\x00\x00" + struct.pack("!5I", 1, 3600, 600, 86400, TTL)
 """No primary server, no mailbox; its last number says how long "there is none" holds."""
@@ -85,6 +86,8 @@ def _decide(
     if klass != _IN:
         return REFUSED, b"", b""
     none = _record(b"\x00", _SOA, _SOA_DATA)
+    if not name:  # the root: without it no name could exist (RFC 8020)
+        return NOERROR, b"", none
     found = _localhost(kind) if name.rpartition(".")[2] == _LOCALHOST else None
     if found is None:
         address = address_of(name)
@@ -120,7 +123,7 @@ def _read_name(message: bytes, at: int) -> tuple[str, int]:
         at += 1
         if not length:
             return ".".join(labels), at
-        if length > 63 or at + length > len(message) or at + length - start > _MAX_NAME:
+        if length > 63 or at + length > len(message) or at + length - start >= _MAX_NAME:
             raise ValueError("malformed name")
         labels.append(_shown(message[at : at + length]))
         at += length

@@ -40,7 +40,7 @@ class Server:
 
     def feed(self, data: bytes) -> Step:
         """`data` begins with what no step has consumed yet. Raises `ValueError` for no SOCKS 5."""
-        return self._next(data)
+        return self._next(data) if data else Step()
 
     def _greeting(self, data: bytes) -> Step:
         if data[0] != _VERSION:
@@ -92,8 +92,15 @@ class Server:
         elif kind == _V6:
             host = str(IPv6Address(address))
         else:
-            host = address[1:].decode("latin-1")
+            host = _server_name(address[1:])
         return Step(end, target=Target(host, int.from_bytes(data[end - 2 : end], "big")))
+
+
+def _server_name(data: bytes) -> str:
+    """RFC 1928 has no encoding for names: clients would mean different servers."""
+    if not data or not data.isascii():
+        raise ValueError("a name that is empty or not in ASCII")
+    return data.decode("ascii")
 
 
 def reply(code: int) -> bytes:
