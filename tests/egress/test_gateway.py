@@ -577,3 +577,28 @@ async def test_connections_to_servers_are_bounded(run: Path, origin: Origin) -> 
 
     assert _status(refused) == 503
     assert _status(again) == 200
+
+
+@pytest.mark.parametrize(
+    ("accepted", "sent"),
+    [
+        ("gzip, br, zstd", "gzip"),
+        ("br", "identity"),
+        ("deflate;q=0.5, gzip", "gzip, deflate"),
+        ("", ""),
+    ],
+)
+async def test_a_model_answers_in_a_coding_that_the_client_knows_and_we_can_read(
+    run: Path, origin: Origin, accepted: str, sent: str
+) -> None:
+    """Never in one that the client has not offered; other requests keep theirs."""
+    lines = [f"Accept-Encoding: {accepted}"] if accepted else []
+    async with opened(run) as gateway:
+        for path in ("/v1/messages", "/elsewhere"):
+            request = _get(path, origin, *lines, "Content-Length: 0", method="POST")
+            await gateway.ask("origin.test", origin.port, request)
+
+    model, other = origin.heads
+    assert (f"Accept-Encoding: {sent}\r\n".encode() in model) is bool(sent)
+    assert (b"ccept-" in model) is bool(sent)
+    assert (f"Accept-Encoding: {accepted}\r\n".encode() in other) is bool(accepted)

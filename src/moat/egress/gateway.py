@@ -213,13 +213,11 @@ class RunGateway:
     def observer(self, exchange: Exchange) -> Observer | None:
         capture = self.network.capture
         request = exchange.request
-        coding = None
-        if request.method == "POST":  # nothing else asks a model
-            coding = usage.acceptable(exchange.destination.host, exchange.target)
-        if coding is not None:
-            fields = request.fields
-            fields[:] = [each for each in fields if each[0].lower() != b"accept-encoding"]
-            fields.append((b"Accept-Encoding", coding))
+        if usage.asks_model(request.method, exchange.target):
+            request.fields[:] = [
+                (name, usage.countable(value) if name.lower() == b"accept-encoding" else value)
+                for name, value in request.fields
+            ]
         elif capture == "none":
             return None
         return Observer(exchange.entry, request, capture)

@@ -37,10 +37,15 @@ _COUNTS: Final = (
 )
 
 
-def acceptable(host: str, target: str) -> bytes | None:
-    """The codings in which a model's response can be followed; `None` for any other request."""
-    del host
-    return b"gzip, deflate" if _provider(target) else None
+def asks_model(method: str, target: str) -> bool:
+    """Whether this request is one to a language model's API."""
+    return method == "POST" and _provider(target) is not None
+
+
+def countable(accepted: bytes) -> bytes:
+    """Of the codings that a client accepts (Accept-Encoding), those in which tokens can be counted."""
+    codings = {each.partition(b";")[0].strip().lower() for each in accepted.split(b",")}
+    return b", ".join(each for each in (b"gzip", b"deflate") if each in codings) or b"identity"
 
 
 def meter(
