@@ -63,6 +63,7 @@ class Upstreams:
         self.waiting = 0
         """How many are in `_idle`."""
         self._shared: dict[Key, list[HTTP2Client]] = {}
+        self._contexts: dict[tuple[str, ...], ssl.SSLContext] = {}
         self._first: dict[Key, asyncio.Lock] = {}
         """Held while it is found out whether a server speaks HTTP/2."""
         self._old: set[Key] = set()
@@ -241,7 +242,11 @@ class Upstreams:
         return HTTP2Client(self, destination)
 
     async def _trusted(self, alpn: tuple[str, ...]) -> ssl.SSLContext:
-        # The system's certificates are parsed once, which takes tens of milliseconds.
-        return await self._loop.run_in_executor(
-            None, trust.upstream_context, self._network.upstream_ca, alpn
-        )
+        context = self._contexts.get(alpn)
+        if context is None:
+            # The system's certificates are parsed once, which takes tens of milliseconds.
+            context = await self._loop.run_in_executor(
+                None, trust.upstream_context, self._network.upstream_ca, alpn
+            )
+            self._contexts[alpn] = context
+        return context
