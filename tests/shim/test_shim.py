@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from moat.egress.packets import Refused, refused
 from moat.engines.bubblewrap import Bubblewrap, Execution, Happenings, SessionState
 from moat.engines.shim_link import ShimGoneError, ShimRefusedError
 from moat.paths import RunFolder
@@ -537,6 +538,129 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
     assert asked.result() == b"question"
     for sock in (*tcp, dns):
         sock.close()
+
+
+def told_of(packets: socket.socket) -> list[Refused]:
+    """All that was refused so far, each once."""
+    found: list[Refused] = []
+    while select.select([packets], [], [], 0)[0]:
+        attempt = refused(packets.recv(2048))
+        if attempt is not None and attempt not in found:
+            found.append(attempt)
+    return found
+
+
+async def test_what_the_kernel_refuses_is_seen(supervise: Callable[..., Supervising]) -> None:
+    """Each attempt to leave that no listener met; not those that were met, nor what stays inside."""
+    program = """
+import socket
+def send(family, address, port, kind=socket.SOCK_DGRAM):
+    with socket.socket(family, kind) as sock:
+        sock.settimeout(5)
+        try:
+            if kind == socket.SOCK_STREAM:
+                sock.connect((address, port))
+            else:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+                sock.sendto(b"secret", (address, port))
+        except ConnectionRefusedError:
+            pass
+inet, inet6, stream = socket.AF_INET, socket.AF_INET6, socket.SOCK_STREAM
+send(inet, "127.0.0.1", 9), send(inet, "127.0.0.1", 9, stream)
+send(inet6, "::1", 9), send(inet6, "::1", 9, stream), send(inet, "0.0.0.0", 9, stream)
+send(inet, "203.0.113.7", 443, stream), send(inet6, "2001:db8::7", 443, stream)
+send(inet, "203.0.113.7", 53)
+send(inet, "203.0.113.7", 22, stream)
+send(inet6, "2001:db8::7", 22, stream)
+send(inet6, "::ffff:203.0.113.8", 22, stream)
+send(inet, "203.0.113.7", 443)
+send(inet6, "2001:db8::7", 443)
+send(inet, "224.0.0.251", 5353)
+send(inet6, "ff02::fb", 5353)
+send(inet, "255.255.255.255", 67)
+"""
+    run = supervise("python3", "-c", program)
+    await run.engine.connect(create=True)
+    met = [
+        socket.socket(fileno=await run.engine.listen(family, kind, address, port))
+        for family, address in (("inet", "0.0.0.0"), ("inet6", "::"))
+        for kind, port in (("tcp", 443), ("udp", 53))
+    ]
+    with socket.socket(fileno=await run.engine.packets()) as packets:
+        assert await run.run_to_end() == (b"", b"", 0)
+        assert told_of(packets) == [
+            Refused("tcp", "203.0.113.7", 22),
+            Refused("tcp", "2001:db8::7", 22),
+            Refused("tcp", "203.0.113.8", 22),
+            Refused("udp", "203.0.113.7", 443),
+            Refused("udp", "2001:db8::7", 443),
+            Refused("udp", "224.0.0.251", 5353),
+            Refused("udp", "ff02::fb", 5353),
+            Refused("udp", "255.255.255.255", 67),
+        ]
+    for sock in met:
+        sock.close()
+    await run.engine.release()
+
+
+async def test_an_answer_to_one_who_has_gone_is_no_attempt(
+    supervise: Callable[..., Supervising],
+) -> None:
+    """The kernel says that nobody takes it; but nobody has tried anything."""
+    program = """
+import socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    sock.connect(("203.0.113.7", 53))
+    sock.send(b"question")
+"""
+    run = supervise("python3", "-c", program)
+    await run.engine.connect(create=True)
+    dns = socket.socket(fileno=await run.engine.listen("inet", "udp", "0.0.0.0", 53))
+    with dns, socket.socket(fileno=await run.engine.packets()) as packets:
+        assert (await run.run_to_end())[2] == 0
+        question, client = dns.recvfrom(100)
+        assert question == b"question"
+        assert client[0] == "203.0.113.7"
+        dns.sendto(b"answer", client)
+        assert select.select([packets], [], [], 5)[0]
+        assert told_of(packets) == []
+    await run.engine.release()
+
+
+async def test_what_was_refused_while_nobody_looked_is_told_to_the_next(
+    supervise: Callable[..., Supervising],
+) -> None:
+    """The very same socket, with what has come meanwhile; a flood costs what its queue holds."""
+    program = """
+import socket, sys
+sys.stdin.read(1)
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    sock.sendto(b"first", ("203.0.113.7", 443))
+    for _ in range(20_000):
+        sock.sendto(b"then many", ("203.0.113.8", 443))
+"""
+    run = supervise("python3", "-c", program, interactive=True)
+    await run.engine.connect(create=True)
+    fds = await run.engine.start(b"")
+    await run.expect("started")
+    with socket.socket(fileno=await run.engine.packets()) as packets:
+        inode = os.fstat(packets.fileno()).st_ino
+    run.engine.close()
+    os.write(fds["stdin"], b"\n")
+    assert await asyncio.to_thread(drain, fds["stderr"]) == b""
+    successor, found = await run.successor()
+    if found["main"].exit_code is None:
+        assert await successor.expect("exited") == 0
+    with socket.socket(fileno=await successor.engine.packets()) as packets:
+        assert os.fstat(packets.fileno()).st_ino == inode
+        assert packets.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) <= 512 * 1024
+        assert told_of(packets) == [
+            Refused("udp", "203.0.113.7", 443),
+            Refused("udp", "203.0.113.8", 443),
+        ]
+    for name in ("stdin", "stdout"):
+        os.close(fds[name])
+    await successor.engine.release()
 
 
 async def test_the_way_in(supervise: Callable[..., Supervising]) -> None:

@@ -5,9 +5,17 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Final, NamedTuple
 
-_TCP, _UDP, _ICMP, _ICMP6 = 6, 17, 1, 58
-_NAMES: Final = {_TCP: "tcp", _UDP: "udp", _ICMP: "icmp", _ICMP6: "icmp", 132: "sctp", 33: "dccp"}
-_LOOPBACK6: Final = "::1"
+_TCP, _UDP, _UDP_LITE, _ICMP, _ICMP6 = 6, 17, 136, 1, 58
+_NAMES: Final = {
+    _TCP: "tcp", _UDP: "udp", _UDP_LITE: "udplite", _ICMP: "icmp", _ICMP6: "icmp",
+    132: "sctp", 33: "dccp",
+}  # fmt: skip
+_WITH_PORTS: Final = frozenset((_TCP, _UDP, _UDP_LITE, 132, 33))
+_PORT_UNREACHABLE: Final = frozenset(((_ICMP, b"\x03\x03"), (_ICMP6, b"\x01\x04")))
+_RST: Final = 0x04
+_DNS: Final = 53
+_HOP_BY_HOP, _ROUTING, _FRAGMENT, _FOR_TARGET = 0, 43, 44, 60
+_EXTENSIONS: Final = frozenset((_HOP_BY_HOP, _ROUTING, _FRAGMENT, _FOR_TARGET))
 
 
 class Refused(NamedTuple):
@@ -25,24 +33,36 @@ class _Packet(NamedTuple):
     target: str
     content: bytes
 
+    def port(self, at: int) -> int:
+        if self.protocol not in _WITH_PORTS:
+            return 0
+        return int.from_bytes(self.content[at : at + 2], "big")
+
+    @property
+    def source_port(self) -> int:
+        return self.port(0)
+
+    @property
+    def attempt(self) -> Refused:
+        name = _NAMES.get(self.protocol, f"ip protocol {self.protocol}")
+        return Refused(name, self.target, self.port(2))
+
 
 def refused(packet: bytes) -> Refused | None:
     """Of a packet as `engines.packet_filter` lets through, from its IP header; `None` for others."""
     found = _read(packet)
     if found is None:
         return None
-    protocol, source, target, content = found
-    if protocol == _TCP:  # the answer: it comes from where the connection was to go
-        result = Refused("tcp", source, int.from_bytes(content[0:2], "big"))
-    elif (protocol, content[:2]) in {(_ICMP, b"\x03\x03"), (_ICMP6, b"\x01\x04")}:
-        original = _read(content[8:])
-        if original is None:
+    if found.protocol == _TCP and len(found.content) > 13 and found.content[13] & _RST:
+        # The answer: it comes from where the connection was to go.
+        return Refused("tcp", found.source, found.source_port)
+    if (found.protocol, found.content[:2]) in _PORT_UNREACHABLE:
+        original = _read(found.content[8:])
+        # Our own answer to a program that has stopped waiting for it. No program has that port.
+        if original is None or (original.protocol == _UDP and original.source_port == _DNS):
             return None
-        port = int.from_bytes(original.content[2:4], "big")
-        result = Refused(_name(original.protocol), original.target, port)
-    else:
-        result = Refused(_name(protocol), target, 0)
-    return None if result.address == _LOOPBACK6 else result
+        return original.attempt
+    return found.attempt
 
 
 def _read(packet: bytes) -> _Packet | None:
@@ -51,13 +71,18 @@ def _read(packet: bytes) -> _Packet | None:
         header = (packet[0] & 15) * 4
         return _Packet(packet[9], _shown(packet[12:16]), _shown(packet[16:20]), packet[header:])
     if version == 6 and len(packet) >= 40:
-        return _Packet(packet[6], _shown(packet[8:24]), _shown(packet[24:40]), packet[40:])
+        protocol, content = _behind_extensions(packet[6], packet[40:])
+        return _Packet(protocol, _shown(packet[8:24]), _shown(packet[24:40]), content)
     return None
+
+
+def _behind_extensions(protocol: int, content: bytes) -> tuple[int, bytes]:
+    """RFC 8200 4."""
+    while protocol in _EXTENSIONS and len(content) >= 8:
+        size = 8 if protocol == _FRAGMENT else (content[1] + 1) * 8
+        protocol, content = content[0], content[size:]
+    return protocol, content
 
 
 def _shown(address: bytes) -> str:
     return str(ip_address(address))
-
-
-def _name(protocol: int) -> str:
-    return _NAMES.get(protocol, f"ip protocol {protocol}")

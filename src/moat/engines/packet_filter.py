@@ -2,54 +2,82 @@
 
 A classic BPF program (bpf(4), <linux/filter.h>) for a packet socket: the kernel drops all the rest
 before it would be queued. Kept are resets that answer a SYN, ICMP's "port unreachable", echo requests,
-and whatever is neither TCP nor UDP nor ICMP. What a program does on 127.0.0.0/8 is its own business.
+and what gets no answer because nobody in the sandbox could give one: datagrams to groups, and
+protocols that are neither TCP nor UDP nor ICMP. What a program does on 127.0.0.0/8 and ::1 is its own
+business, and what the kernel itself says of groups is nobody's.
 """
 
 from __future__ import annotations
 
+import itertools
 import struct
-from typing import Final
+from typing import Final, TypeAlias
 
 _LD_BYTE, _LD_WORD = 0x30, 0x20  # from the packet's beginning, which is the IP header
 _LD_BYTE_X, _LD_WORD_X = 0x50, 0x40  # from behind the IPv4 header
 _LDX_HEADER = 0xB1  # X := four times the low nibble: the length of the IPv4 header
 _SHIFT, _AND = 0x74, 0x54
-_EQUAL = 0x15
+_EQUAL, _AT_LEAST = 0x15, 0x35
 _RETURN = 0x06
 
-_WHOLE: Final = 0xFFFF
-_TCP, _UDP, _ICMP, _ICMP6, _HOP_BY_HOP = 6, 17, 1, 58, 0
+_SIZE: Final = 256
+"""Bytes of a packet that are looked at: in an ICMP error stand the headers of what it answers."""
+_TCP, _UDP, _UDP_LITE, _ICMP, _ICMP6, _IGMP = 6, 17, 136, 1, 58, 2
+# Of IPv6, before one of those: an attempt that has them gets the answer of one that has not.
+_HOP_BY_HOP, _FRAGMENT, _FOR_TARGET = 0, 44, 60
 _RST_ACK: Final = 0x14
+_QUOTED: Final = 8
+"""Where, in an ICMP error, the packet begins that it answers. IPv6 errors come from ::1 themselves."""
 
-# (operation, operand, where to go if equal, if not), or a label. No label: the next line.
-_LINES: Final = (
-    (_LD_BYTE, 0), (_SHIFT, 4), (_EQUAL, 4, "v4", "v6?"),
-    "v4",
+_Line: TypeAlias = tuple[int, int] | tuple[int, int, str, str]
+
+
+def _unless_loopback(at: int) -> tuple[_Line, ...]:
+    """Of the IPv6 address at this place: ::1 is dropped."""
+    zeros = (((_LD_WORD, place), (_EQUAL, 0, "", "keep")) for place in (at, at + 4, at + 8))
+    one = ((_LD_WORD, at + 12), (_EQUAL, 1, "drop", "keep"))
+    return (*itertools.chain.from_iterable(zeros), *one)
+
+
+# (operation, operand, where to go if true, if not), or a label. No label: the next line.
+_LINES: Final[tuple[_Line | str, ...]] = (
+    (_LD_BYTE, 0), (_SHIFT, 4), (_EQUAL, 6, "v6", ""), (_EQUAL, 4, "", "drop"),
     (_LDX_HEADER, 0),
-    (_LD_BYTE, 9), (_EQUAL, _UDP, "drop", ""), (_EQUAL, _TCP, "tcp4", ""),
-    (_EQUAL, _ICMP, "icmp4", "to4"),
+    (_LD_BYTE, 9), (_EQUAL, _TCP, "tcp4", ""), (_EQUAL, _ICMP, "icmp4", ""),
+    (_EQUAL, _UDP, "group4", ""), (_EQUAL, _UDP_LITE, "group4", ""), (_EQUAL, _IGMP, "drop", "to4"),
     "tcp4",
     (_LD_BYTE_X, 13), (_AND, 0x3F), (_EQUAL, _RST_ACK, "", "drop"),
     (_LD_WORD_X, 4), (_EQUAL, 0, "from4", "drop"),
     "icmp4",
     (_LD_BYTE_X, 0), (_EQUAL, 8, "to4", ""), (_EQUAL, 3, "", "drop"),
-    (_LD_BYTE_X, 1), (_EQUAL, 3, "from4", "drop"),
+    (_LD_BYTE_X, 1), (_EQUAL, 3, "", "drop"),
+    (_LD_BYTE_X, _QUOTED + 16), (_EQUAL, 127, "drop", "keep"),
+    "group4",
+    (_LD_BYTE, 16), (_AT_LEAST, 224, "keep", "drop"),
     "from4",
     (_LD_BYTE, 12), (_EQUAL, 127, "drop", "keep"),
     "to4",
     (_LD_BYTE, 16), (_EQUAL, 127, "drop", "keep"),
-    "v6?",
-    (_EQUAL, 6, "", "drop"),
-    (_LD_BYTE, 6), (_EQUAL, _UDP, "drop", ""), (_EQUAL, _HOP_BY_HOP, "drop", ""),
-    (_EQUAL, _TCP, "tcp6", ""), (_EQUAL, _ICMP6, "icmp6", "keep"),
+    "v6",
+    (_LD_BYTE, 6), (_EQUAL, _TCP, "tcp6", ""), (_EQUAL, _ICMP6, "icmp6", ""),
+    (_EQUAL, _UDP, "group6", ""), (_EQUAL, _UDP_LITE, "group6", ""),
+    (_EQUAL, _HOP_BY_HOP, "drop", ""), (_EQUAL, _FRAGMENT, "drop", ""),
+    (_EQUAL, _FOR_TARGET, "drop", "to6"),
     "tcp6",
     (_LD_BYTE, 40 + 13), (_AND, 0x3F), (_EQUAL, _RST_ACK, "", "drop"),
-    (_LD_WORD, 40 + 4), (_EQUAL, 0, "keep", "drop"),
+    (_LD_WORD, 40 + 4), (_EQUAL, 0, "from6", "drop"),
     "icmp6",
-    (_LD_BYTE, 40), (_EQUAL, 128, "keep", ""), (_EQUAL, 1, "", "drop"),
-    (_LD_BYTE, 41), (_EQUAL, 4, "keep", "drop"),
+    (_LD_BYTE, 40), (_EQUAL, 128, "to6", ""), (_EQUAL, 1, "", "drop"),
+    (_LD_BYTE, 41), (_EQUAL, 4, "", "drop"),
+    *_unless_loopback(40 + _QUOTED + 24),
+    "group6",
+    (_LD_BYTE, 24), (_EQUAL, 0xFF, "keep", "drop"),
+    "from6",
+    *_unless_loopback(8),
+    "to6",
+    *_unless_loopback(24),
     "keep",
-    (_RETURN, _WHOLE),
+    (_RETURN, _SIZE),
     "drop",
     (_RETURN, 0),
 )  # fmt: skip
