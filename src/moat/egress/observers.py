@@ -38,7 +38,7 @@ class Observer:
         entry = self._entry
         if head.status == 200:
             kind, coding = _field(head, b"content-type"), _field(head, b"content-encoding")
-            self._meter = usage.meter(entry.host, entry.method, entry.path, kind, coding)
+            self._meter = usage.meter(entry.method, entry.path, kind, coding)
 
     def response(self, payload: Payload) -> None:
         if self._bodies:

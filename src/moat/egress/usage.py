@@ -48,11 +48,8 @@ def countable(accepted: bytes) -> bytes:
     return b", ".join(each for each in (b"gzip", b"deflate") if each in codings) or b"identity"
 
 
-def meter(
-    host: str, method: str, target: str, content_type: bytes, content_encoding: bytes
-) -> Meter | None:
+def meter(method: str, target: str, content_type: bytes, content_encoding: bytes) -> Meter | None:
     """For a response of this kind; `None` where there is nothing to count."""
-    del host
     provider = _provider(target) if method == "POST" else None
     kind = content_type.partition(b";")[0].strip().lower()
     if provider is None or kind not in {b"application/json", b"text/event-stream"}:
