@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moat.errors import UsageError
 from moat.spec.hosts import canonical_host
-from moat.spec.rules import Rule, host_rule, normalised
+from moat.spec.rules import Action, Rule, host_rule, normalised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,31 +84,34 @@ class Policy:
 
     def could_allow(self, host: str) -> bool:
         """Whether any request to this host might be allowed."""
-        for rule in self.rules:
-            if rule.matches_host(host, None):
-                if rule.action == "allow":
-                    return True
-                if rule.method is None and rule.path is None and rule.port is None:
-                    return False
+        first = self._first_plain(host, None)
+        if first is not None:
+            return first == "allow"
         if self.passes_through(host) or any(each.matches_host(host, None) for each in self._tcp):
             return True
         return self._network.policy != "strict"
 
     def tcp(self, host: str, port: int) -> str | None:
-        """The entry of `network.tcp` that opens it."""
-        return next(
-            (
-                f"tcp {each.text.removeprefix('allow ')}"
-                for each in self._tcp
-                if each.matches_host(host, port)
-            ),
-            None,
-        )
+        """The entry of `network.tcp` that opens it, unless a rule denies all of the host."""
+        found = (each for each in self._tcp if each.matches_host(host, port))
+        entry = next((f"tcp {each.text.removeprefix('allow ')}" for each in found), None)
+        return entry if entry and self._first_plain(host, port) != "deny" else None
 
     def passes_through(self, host: str) -> str | None:
-        """The entry of `network.passthrough` that names it."""
+        """The entry of `network.passthrough` that names it, unless a rule denies all of it."""
         found = (each for each in self._passthrough if each.matches_host(host, None))
-        return next((f"passthrough {each.host}" for each in found), None)
+        entry = next((f"passthrough {each.host}" for each in found), None)
+        return entry if entry and self._first_plain(host, None) != "deny" else None
+
+    def _first_plain(self, host: str, port: int | None) -> Action | None:
+        """What the rules say of a host as a whole: the first that allows any of it, or denies all."""
+        for rule in self.rules:
+            if rule.matches_host(host, port):
+                if rule.action == "allow":
+                    return "allow"
+                if rule.method is None and rule.path is None and (rule.port is None or port):
+                    return "deny"
+        return None
 
     def override(self, host: str) -> str | None:
         """The address that the user gave a name."""

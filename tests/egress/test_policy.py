@@ -1,0 +1,168 @@
+"""The policy: which rule decides, and what is said of it."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import pytest
+
+from moat.egress.policy import CACHE_LIMIT, Policy, Verdict, denial_header
+from moat.errors import UsageError
+from moat.spec.network import Network
+
+STRICT = Network(
+    policy="strict",
+    rules=(
+        "deny POST api.example.com/admin/**",
+        "allow api.example.com",
+        "allow GET *.one.example",
+        "allow **.deep.example:8443",
+        "deny bad.allowed.example",
+    ),
+    allow=("allowed.example", "*.allowed.example"),
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "host", "port", "path", "rule"),
+    [
+        ("GET", "api.example.com", 443, "/admin/x", "allow api.example.com"),
+        ("POST", "api.example.com", 443, "/x", "allow api.example.com"),
+        ("POST", "api.example.com", 443, "/admin/x", "!deny POST api.example.com/admin/**"),
+        ("POST", "api.example.com", 443, "/x/..//admin/%78", "!deny POST api.example.com/admin/**"),
+        ("POST", "api.example.com", 443, "/admin%2Fx", "!ambiguous path"),
+        ("POST", "api.example.com", 443, "/x;y/z", "!ambiguous path"),
+        ("GET", "a.one.example", 80, "/", "allow GET *.one.example"),
+        ("GET", "a.b.one.example", 80, "/", "!policy: strict"),
+        ("GET", "one.example", 80, "/", "!policy: strict"),
+        ("PUT", "a.one.example", 80, "/", "!policy: strict"),
+        ("PUT", "a.b.deep.example", 8443, "/", "allow **.deep.example:8443"),
+        ("PUT", "a.b.deep.example", 443, "/", "!policy: strict"),
+        ("GET", "allowed.example", 443, "/", "allow allowed.example"),
+        ("GET", "good.allowed.example", 443, "/", "allow *.allowed.example"),
+        ("GET", "bad.allowed.example", 443, "/", "!deny bad.allowed.example"),
+        ("GET", "notallowed.example", 443, "/", "!policy: strict"),
+        ("GET", "allowed.example.evil.test", 443, "/", "!policy: strict"),
+        ("GET", "10.0.0.1", 443, "/", "!policy: strict"),
+    ],
+)
+def test_the_first_rule_that_matches_decides(
+    method: str, host: str, port: int, path: str, rule: str
+) -> None:
+    """And the policy's mode where none does. A denial begins with `!` here."""
+    decision = Policy(STRICT).decide(method, host, port, path)
+
+    assert decision.rule == rule.removeprefix("!")
+    assert decision.verdict is (Verdict.DENY if rule.startswith("!") else Verdict.ALLOW)
+
+
+@pytest.mark.parametrize(
+    ("mode", "verdict"),
+    [("permissive", Verdict.ALLOW), ("strict", Verdict.DENY), ("ask", Verdict.ASK)],
+)
+def test_the_mode_decides_about_the_rest(mode: str, verdict: Verdict) -> None:
+    """Any host, none, or the user's word."""
+    assert Policy(Network(policy=mode)).decide("GET", "a.test", 80, "/").verdict is verdict  # type: ignore[arg-type]
+
+
+def test_what_was_said_later_comes_first() -> None:
+    """`moat allow` and `deny` outrank the files; the newest outranks the others."""
+    policy = Policy(STRICT, ["deny api.example.com", "allow GET api.example.com"])
+
+    assert policy.decide("GET", "api.example.com", 443, "/").rule == "deny api.example.com"
+
+
+def test_a_denial_is_one_line_that_says_what_to_do() -> None:
+    """ASCII, whatever was asked for."""
+    decision = Policy(STRICT).decide("GET", "evil.test", 443, "/\u00e4\n")
+
+    assert decision.reason.isascii()
+    assert "\n" not in decision.reason
+    assert "moat allow RUN evil.test" in decision.reason
+    assert denial_header(decision) == b"rule=policy: strict"
+
+
+@pytest.mark.parametrize(
+    ("host", "could"),
+    [
+        ("api.example.com", True),
+        ("x.one.example", True),
+        ("x.deep.example", True),
+        ("bad.allowed.example", False),
+        ("evil.test", False),
+        ("raw.test", True),
+        ("pinned.test", True),
+    ],
+)
+def test_a_name_that_no_rule_could_allow_does_not_exist(host: str, could: bool) -> None:
+    """Asked by DNS, before method, port and path are known."""
+    network = Network(
+        policy="strict",
+        rules=STRICT.rules,
+        allow=STRICT.allow,
+        tcp=("raw.test:5432",),
+        passthrough=("pinned.test",),
+    )
+
+    assert Policy(network).could_allow(host) is could
+
+
+def test_a_denial_outranks_what_is_opened_unread() -> None:
+    """`tcp` and `passthrough` open nothing that a rule denies as a whole."""
+    network = Network(tcp=("raw.test:5432",), passthrough=("*.pinned.test",))
+    policy = Policy(network)
+    assert policy.tcp("raw.test", 5432) == "tcp raw.test:5432"
+    assert policy.tcp("raw.test", 5433) is None
+    assert policy.passes_through("a.pinned.test") == "passthrough *.pinned.test"
+
+    denied = Policy(network, ["deny **"])
+    assert denied.tcp("raw.test", 5432) is None
+    assert denied.passes_through("a.pinned.test") is None
+    assert not denied.could_allow("raw.test")
+
+    assert Policy(network, ["deny POST raw.test"]).tcp("raw.test", 5432) is not None
+
+
+def test_ports_to_capture_are_those_that_are_opened() -> None:
+    """By rules that allow, and by `tcp`; 80 and 443 are captured anyway."""
+    network = Network(
+        rules=("allow a.test:8443", "deny b.test:9000", "allow c.test:443"), tcp=("d.test:22",)
+    )
+
+    assert Policy(network).ports == {8443, 22}
+
+
+def test_private_addresses_are_opened_by_name_or_network() -> None:
+    """Nothing else of the host's neighbourhood is."""
+    policy = Policy(Network(private=("10.1.0.0/16", "lan.test", "[fd00::/8]")))
+
+    assert policy.private("any.test", ip_address("10.1.2.3"))
+    assert policy.private("lan.test", ip_address("192.168.1.1"))
+    assert policy.private("any.test", ip_address("fd12::1"))
+    assert not policy.private("any.test", ip_address("10.2.0.1"))
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        Network(rules=("permit a.test",)),
+        Network(allow=("a.test/path",)),
+        Network(tcp=("a.test",)),
+        Network(passthrough=("a b",)),
+        Network(rules=("allow a.*b.test",)),
+        Network(rules=("allow a.test:70000",)),
+    ],
+)
+def test_a_rule_that_is_none_is_named(network: Network) -> None:
+    """Before anything is decided by it."""
+    with pytest.raises(UsageError):
+        Policy(network)
+
+
+def test_decisions_that_are_remembered_are_bounded() -> None:
+    """A hostile program can ask for as many names as it likes."""
+    policy = Policy(Network())
+    for number in range(CACHE_LIMIT + 10):
+        policy.decide("GET", f"a{number}.test", 80, "/")
+
+    assert len(policy._decided) <= CACHE_LIMIT
