@@ -8,8 +8,8 @@ that was only cloned. What it says is therefore joined with the settings so that
   nothing to allow;
 - a name that the settings give an address keeps it.
 
-Beyond that a project is trusted: its `allow` and its rules open what the user's rules do not deny; its
-`tcp` and `passthrough` open whatever they name, for no rule is asked about what is not read; its
+Beyond that a project is trusted: its `allow` and its rules open what the user's rules do not deny, its
+`tcp` and `passthrough` what no rule denies as a whole (methods and paths of it are not read); its
 `private` reaches the user's LAN; its `hosts` and `upstream_ca` together put a server of its choice in
 the place of any host, and make the run trust it. Who does not want that says
 `network.trust_project: false` in the settings: `agent.yaml` may then narrow, and open nothing.
