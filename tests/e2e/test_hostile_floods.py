@@ -107,7 +107,7 @@ def test_the_run_itself_goes_on_during_a_flood(
     """Who does not read or ask on takes nobody's time, and keeps no memory."""
     number = target.plain.port if port == "PLAIN" else int(port)
     with flooded(target, kind, host, number, count):
-        target.moat.ok("inspect", "x", timeout=5)
+        target.moat.ok("inspect", "x")
         _works(target)
     _works(target)
     assert target.most_memory() < MOST_MEMORY_MB
@@ -116,7 +116,7 @@ def test_the_run_itself_goes_on_during_a_flood(
 def test_thousands_of_idle_connections_are_one_runs_own_affair(target: Attacked) -> None:
     """The run can be looked at, another one has all of its network, and afterwards so has this."""
     with flooded(target, "idle", "plain.test", target.plain.port, 4000):
-        target.moat.ok("inspect", "x", timeout=5)
+        target.moat.ok("inspect", "x")
         _works(target, run="other")
     _works(target)
     assert target.most_memory() < MOST_MEMORY_MB
