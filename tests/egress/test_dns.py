@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import socket
 import struct
-from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.egress.dns_messages import RECURSE as RD
+from tests.egress.dns_messages import Record, Reply, encoded, question, read
 
 from moat.egress import dns
 from moat.egress.dns import Answer, TCPFramer
@@ -17,96 +18,35 @@ from moat.egress.dns import Answer, TCPFramer
 A, NS, CNAME, SOA, NULL, PTR, MX, TXT, AAAA, SRV, OPT = 1, 2, 5, 6, 10, 12, 15, 16, 28, 33, 41
 SVCB, HTTPS, AXFR, ANY = 64, 65, 252, 255
 OPT_RECORD = b"\x00\x00\x29\x10\x00\x00\x00\x80\x00\x00\x00"  # 4,096 bytes, DNSSEC wanted
-RD, CD, TC, QR = 0x0100, 0x0010, 0x0200, 0x8000
-
-
-def _name(text: str) -> bytes:
-    labels = [label.encode() for label in text.split(".") if label]
-    return b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
-
-
-def _query(
-    name: bytes | str, kind: int = A, *, klass: int = 1, flags: int = RD, more: bytes = b""
-) -> bytes:
-    question = (_name(name) if isinstance(name, str) else name) + struct.pack("!HH", kind, klass)
-    return struct.pack("!6H", 0xABCD, flags, 1, 0, 0, 1 if more else 0) + question + more
-
-
-class _Record(NamedTuple):
-    name: bytes
-    kind: int
-    ttl: int
-    data: bytes
-
-
-class _Reply(NamedTuple):
-    number: int
-    flags: int
-    question: bytes
-    answers: list[_Record]
-    authorities: list[_Record]
-    additional: list[_Record]
-
-
-def _read(message: bytes) -> _Reply:
-    """A reader of its own, which takes nothing that is not there."""
-    number, flags, questions, *counts = struct.unpack_from("!6H", message)
-    at = 12
-
-    def name() -> bytes:
-        nonlocal at
-        start = at
-        while message[at]:
-            if message[at] >= 0xC0:
-                at += 2
-                return message[start:at]
-            at += 1 + message[at]
-        at += 1
-        return message[start:at]
-
-    for _ in range(questions):
-        name()
-        at += 4
-    question = message[12:at]
-    sections: list[list[_Record]] = []
-    for count in counts:
-        records: list[_Record] = []
-        for _ in range(count):
-            owner = name()
-            kind, _, ttl, size = struct.unpack_from("!HHIH", message, at)
-            at += 10 + size
-            records.append(_Record(owner, kind, ttl, message[at - size : at]))
-        sections.append(records)
-    assert at == len(message)
-    return _Reply(number, flags, question, *sections)
+CD, TC, QR = 0x0010, 0x0200, 0x8000
 
 
 def _address_of(name: str) -> str | None:
     return "198.18.0.1" if name == "example.com" else None
 
 
-def _ask(query: bytes) -> tuple[Answer, _Reply]:
+def _ask(query: bytes) -> tuple[Answer, Reply]:
     answer = dns.answer(query, _address_of)
     assert answer.reply is not None
     assert len(answer.reply) < 512
-    return answer, _read(answer.reply)
+    return answer, read(answer.reply)
 
 
 def test_a_name_has_its_address() -> None:
     """For a minute, from an authority, and under the number of the question."""
-    answer, reply = _ask(_query("example.com"))
+    answer, reply = _ask(question("example.com"))
 
     assert answer[1:] == ("example.com", "A", "NOERROR")
     assert reply.number == 0xABCD
     assert reply.flags == QR | 0x0400 | RD | 0x0080
-    assert reply.answers == [_Record(b"\xc0\x0c", A, 60, socket.inet_aton("198.18.0.1"))]
+    assert reply.answers == [Record(b"\xc0\x0c", A, 60, socket.inet_aton("198.18.0.1"))]
     assert not reply.authorities
     assert not reply.additional
 
 
 def test_the_case_of_a_question_is_kept() -> None:
     """Resolvers mix it at random, and take no answer that doesn't (draft-vixie-dnsext-dns0x20)."""
-    query = _query("eXaMPLe.cOM")
+    query = question("eXaMPLe.cOM")
     answer, reply = _ask(query)
 
     assert answer.name == "example.com"
@@ -124,7 +64,7 @@ def test_the_case_of_a_question_is_kept() -> None:
 )
 def test_nothing_else_is_told_of_a_name(kind: int, shown: str) -> None:
     """There is such a name, but no such record: in a form that resolvers remember (RFC 2308)."""
-    answer, reply = _ask(_query("example.com", kind))
+    answer, reply = _ask(question("example.com", kind))
 
     assert answer[1:] == ("example.com", shown, "NOERROR")
     assert reply.answers == []
@@ -135,13 +75,13 @@ def test_nothing_else_is_told_of_a_name(kind: int, shown: str) -> None:
 
 def test_any_is_what_there_is() -> None:
     """The address (RFC 8482 lets an answer be as small as one likes)."""
-    assert [each.kind for each in _ask(_query("example.com", ANY))[1].answers] == [A]
+    assert [each.kind for each in _ask(question("example.com", ANY))[1].answers] == [A]
 
 
 @pytest.mark.parametrize("kind", [A, AAAA, TXT])
 def test_a_name_that_is_not_known_does_not_exist(kind: int) -> None:
     """Whatever is asked of it; nobody need ask again for a minute."""
-    answer, reply = _ask(_query("secret.attacker.example", kind))
+    answer, reply = _ask(question("secret.attacker.example", kind))
 
     assert (answer.name, answer.code) == ("secret.attacker.example", "NXDOMAIN")
     assert reply.flags & 0xF == 3
@@ -152,18 +92,20 @@ def test_a_name_that_is_not_known_does_not_exist(kind: int) -> None:
 @pytest.mark.parametrize("name", ["localhost", "LocalHost", "web.localhost"])
 def test_localhost_is_here(name: str) -> None:
     """And nobody else is asked (RFC 6761 6.3)."""
-    assert [each.data for each in _ask(_query(name))[1].answers] == [socket.inet_aton("127.0.0.1")]
-    assert [each.data for each in _ask(_query(name, AAAA))[1].answers] == [bytes(15) + b"\x01"]
-    assert _ask(_query(name, TXT))[1].answers == []
-    assert _ask(_query(name, TXT))[0].code == "NOERROR"
+    assert [each.data for each in _ask(question(name))[1].answers] == [
+        socket.inet_aton("127.0.0.1")
+    ]
+    assert [each.data for each in _ask(question(name, AAAA))[1].answers] == [bytes(15) + b"\x01"]
+    assert _ask(question(name, TXT))[1].answers == []
+    assert _ask(question(name, TXT))[0].code == "NOERROR"
 
 
 def test_edns_is_answered_with_edns() -> None:
     """In version 0 with nothing in it: no subnet, no cookie, no DNSSEC, which nobody here signs."""
     for name, code in (("example.com", "NOERROR"), ("evil.example", "NXDOMAIN")):
-        answer, reply = _ask(_query(name, more=OPT_RECORD))
+        answer, reply = _ask(question(name, more=OPT_RECORD))
         assert answer.code == code
-        assert reply.additional == [_Record(b"\0", OPT, 0, b"")]
+        assert reply.additional == [Record(b"\0", OPT, 0, b"")]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +113,7 @@ def test_edns_is_answered_with_edns() -> None:
 )
 def test_flags_change_nothing(flags: int) -> None:
     """Only the wish for recursion is given back."""
-    _, reply = _ask(_query("example.com", flags=flags))
+    _, reply = _ask(question("example.com", flags=flags))
 
     assert reply.flags == QR | 0x0400 | 0x0080 | flags & RD
     assert reply.answers
@@ -180,7 +122,7 @@ def test_flags_change_nothing(flags: int) -> None:
 @pytest.mark.parametrize("klass", [0, 3, 4, 254, 255])
 def test_other_classes_are_refused(klass: int) -> None:
     """CHAOS too: `version.bind` is nobody's business."""
-    answer, reply = _ask(_query("example.com", TXT, klass=klass))
+    answer, reply = _ask(question("example.com", TXT, klass=klass))
 
     assert answer.code == "REFUSED"
     assert reply.flags & 0xF == 5
@@ -190,7 +132,7 @@ def test_other_classes_are_refused(klass: int) -> None:
 @pytest.mark.parametrize("opcode", [1, 2, 4, 5, 15])
 def test_nothing_but_questions_is_understood(opcode: int) -> None:
     """No update, no notify."""
-    answer, reply = _ask(_query("example.com", flags=opcode << 11))
+    answer, reply = _ask(question("example.com", flags=opcode << 11))
 
     assert answer.code == "NOTIMP"
     assert (reply.number, reply.flags & 0xF) == (0xABCD, 4)
@@ -201,16 +143,16 @@ LONGEST = b"".join(b"\x3f" + bytes((letter,)) * 63 for letter in b"abc") + b"\x3
 
 MALFORMED = {
     "no question": struct.pack("!6H", 7, RD, 0, 0, 0, 0),
-    "two questions": struct.pack("!6H", 7, RD, 2, 0, 0, 0) + (_name("a.b") + b"\0\1\0\1") * 2,
-    "a pointer": _query(b"\xc0\x0c"),
-    "a pointer behind a label": _query(b"\x01a\xc0\x0c"),
-    "an extended label": _query(b"\x41" + b"a" * 65 + b"\0"),
-    "a label without end": _query(b"\x3fabc")[:20],
-    "a name without end": _query(b"\x03abc")[:16],
-    "no type": _query("example.com")[:-4],
-    "half a class": _query("example.com")[:-1],
-    "a name of 256 bytes": _query(LONGEST[:-62] + b"\x3e" + b"d" * 62 + b"\0"),
-    "a name without bounds": _query(b"\x01a" * 2000 + b"\0"),
+    "two questions": struct.pack("!6H", 7, RD, 2, 0, 0, 0) + (encoded("a.b") + b"\0\1\0\1") * 2,
+    "a pointer": question(b"\xc0\x0c"),
+    "a pointer behind a label": question(b"\x01a\xc0\x0c"),
+    "an extended label": question(b"\x41" + b"a" * 65 + b"\0"),
+    "a label without end": question(b"\x3fabc")[:20],
+    "a name without end": question(b"\x03abc")[:16],
+    "no type": question("example.com")[:-4],
+    "half a class": question("example.com")[:-1],
+    "a name of 256 bytes": question(LONGEST[:-62] + b"\x3e" + b"d" * 62 + b"\0"),
+    "a name without bounds": question(b"\x01a" * 2000 + b"\0"),
 }
 
 
@@ -228,18 +170,18 @@ def test_what_is_malformed_is_called_so(query: bytes) -> None:
 def test_the_longest_name_is_one() -> None:
     """RFC 1035 2.3.4: 255 bytes."""
     assert len(LONGEST) + 1 == 255
-    assert _ask(_query(LONGEST + b"\0", more=OPT_RECORD))[0].code == "NXDOMAIN"
+    assert _ask(question(LONGEST + b"\0", more=OPT_RECORD))[0].code == "NXDOMAIN"
 
 
 @pytest.mark.parametrize("size", [0, 1, 11])
 def test_less_than_a_header_is_not_answered(size: int) -> None:
     """There is no number that an answer could have."""
-    assert dns.answer(_query("example.com")[:size], _address_of).reply is None
+    assert dns.answer(question("example.com")[:size], _address_of).reply is None
 
 
 def test_answers_are_not_answered() -> None:
     """Two servers would talk to each other for ever."""
-    assert dns.answer(_query("example.com", flags=QR | RD), _address_of).reply is None
+    assert dns.answer(question("example.com", flags=QR | RD), _address_of).reply is None
 
 
 @pytest.mark.parametrize(
@@ -256,7 +198,7 @@ def test_answers_are_not_answered() -> None:
 def test_odd_names_are_unmistakable(label: bytes, shown: str) -> None:
     """No byte can pass for a dot, an end, or a letter of another case (RFC 4343 2.1)."""
     asked: list[str] = []
-    query = _query(bytes((len(label),)) + label + b"\x03com\0")
+    query = question(bytes((len(label),)) + label + b"\x03com\0")
 
     answer = dns.answer(query, asked.append)
 
@@ -265,7 +207,7 @@ def test_odd_names_are_unmistakable(label: bytes, shown: str) -> None:
 
 def test_the_root_exists() -> None:
     """`dig` without arguments asks for it. If it did not, no name could (RFC 8020)."""
-    answer, reply = _ask(_query("", NS))
+    answer, reply = _ask(question("", NS))
 
     assert answer[1:] == ("", "NS", "NOERROR")
     assert reply.answers == []
@@ -288,12 +230,12 @@ def test_every_question_has_its_answer(
     *, name: bytes, kind: int, klass: int, number: int, address: str | None, more: bytes
 ) -> None:
     """It reads back, to the same number and question; a record only where there is an address."""
-    query = struct.pack("!H", number) + _query(name, kind, klass=klass, more=more)[2:]
+    query = struct.pack("!H", number) + question(name, kind, klass=klass, more=more)[2:]
     answer = dns.answer(query, lambda _name: address)
 
     assert answer.reply is not None
     assert len(answer.reply) < 512
-    reply = _read(answer.reply)
+    reply = read(answer.reply)
     assert reply.number == number
     assert reply.question == name + struct.pack("!HH", kind, klass)
     assert answer.name.isascii()
@@ -305,12 +247,12 @@ def test_every_question_has_its_answer(
         assert [each.data for each in reply.answers] == [socket.inet_aton(address)]
 
 
-@given(start=st.sampled_from([b"", _query("example.com")[:12], _query("a")]), rest=st.binary())
+@given(start=st.sampled_from([b"", question("example.com")[:12], question("a")]), rest=st.binary())
 def test_any_bytes_are_answered_or_dropped(start: bytes, rest: bytes) -> None:
     """Nothing is raised, and whatever is sent can be read."""
     answer = dns.answer(start + rest, _address_of)
     if answer.reply is not None:
-        assert _read(answer.reply).number == int.from_bytes((start + rest)[:2], "big")
+        assert read(answer.reply).number == int.from_bytes((start + rest)[:2], "big")
 
 
 @given(
