@@ -1,4 +1,4 @@
-"""A server of events over TLS, each with the time at which it was sent."""
+"""A server of events over TLS, each with its number and the time at which it was sent."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ EVENTS, PAUSE_S = 300, 0.005
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
-    for _ in range(EVENTS):
-        writer.write(b"data: %d\n\n" % time.time_ns())
+    for number in range(EVENTS):
+        writer.write(b"data: %d %d\n\n" % (number, time.time_ns()))
         await writer.drain()
         await asyncio.sleep(PAUSE_S)
     writer.close()
@@ -28,4 +28,5 @@ async def main(port: int, pem: str) -> None:
     await server.serve_forever()
 
 
-asyncio.run(main(int(sys.argv[1]), sys.argv[2]))
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]), sys.argv[2]))

@@ -1,0 +1,105 @@
+"""Those who are compared, each as its own manual has it for this work."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab import HERE, Contender
+from processes import free_port
+
+from moat.egress.authority import Authority
+
+if TYPE_CHECKING:
+    from lab import Lab
+
+SQUID_HELPER = Path("/usr/lib/squid/security_file_certgen")
+
+
+def contenders(lab: Lab) -> list[Contender]:
+    """Those that this machine has; what is missing is said on stderr."""
+    found = [Contender("no proxy", "", lab.roots, 0)]
+    if shutil.which("tinyproxy"):
+        found.append(_tunnel(lab))
+    else:
+        _missing("tinyproxy")
+    found.append(_moat(lab))
+    if shutil.which("squid") and SQUID_HELPER.exists():
+        found.append(_squid(lab))
+    else:
+        _missing("squid with ssl-bump (package squid-openssl)")
+    mitmdump = os.environ.get("MITMDUMP") or shutil.which("mitmdump")
+    if mitmdump:
+        found.append(_mitmproxy(lab, mitmdump))
+    else:
+        _missing("mitmdump (MITMDUMP=... says where)")
+    return found
+
+
+def _missing(what: str) -> None:
+    sys.stderr.write(f"no {what} here: its row is missing\n")
+
+
+def _tunnel(lab: Lab) -> Contender:
+    port = free_port()
+    conf = lab.folder / "tinyproxy.conf"
+    conf.write_text(f"Port {port}\nListen 127.0.0.1\nTimeout 600\nMaxClients 200\nLogLevel Error\n")
+    pid = lab.start("tinyproxy", "-d", "-c", str(conf), port=port)
+    return Contender("tunnel (tinyproxy)", f"127.0.0.1:{port}", lab.roots, pid)
+
+
+def _moat(lab: Lab) -> Contender:
+    port, folder = free_port(), lab.folder / "moat"
+    folder.mkdir()
+    ours = (sys.executable, str(HERE / "ours.py"), str(folder), str(port), str(lab.roots))
+    pid = lab.start(*ours, port=port)
+    roots = lab.folder / "moat.pem"
+    roots.write_bytes(Authority.load_or_create(folder).certificate_pem)
+    return Contender("moat", f"127.0.0.1:{port}", roots, pid)
+
+
+def _squid(lab: Lab) -> Contender:
+    """Bumps in the first step, as we do: that way it needs no new connection to the server for each
+    new client, and makes four times as many. Its access log stands against our record."""
+    port, folder = free_port(), lab.folder / "squid"
+    folder.mkdir()
+    subprocess.run(
+        [SQUID_HELPER, "-c", "-s", folder / "certificates", "-M", "4MB"],
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    signing = folder / "signing.pem"
+    signing.write_bytes((lab.folder / "authority.pem").read_bytes())
+    conf = folder / "squid.conf"
+    conf.write_text(
+        f"http_port 127.0.0.1:{port} ssl-bump cert={signing} generate-host-certificates=on"
+        " dynamic_cert_mem_cache_size=4MB\n"
+        f"sslcrtd_program {SQUID_HELPER} -s {folder}/certificates -M 4MB\n"
+        "ssl_bump bump all\nhttp_access allow all\ncache deny all\nworkers 1\n"
+        f"shutdown_lifetime 0 seconds\ntls_outgoing_options cafile={lab.roots}\n"
+        f"access_log stdio:{folder}/access.log\ncache_log {folder}/cache.log\n"
+        f"pid_filename {folder}/squid.pid\ncoredump_dir {folder}\n"
+    )
+    if os.geteuid() == 0:  # then it gives that up
+        for path in (folder, *folder.rglob("*")):
+            shutil.chown(path, "proxy", "proxy")
+    pid = lab.start("squid", "-N", "-f", str(conf), port=port)
+    return Contender("squid (ssl-bump)", f"127.0.0.1:{port}", lab.roots, pid)
+
+
+def _mitmproxy(lab: Lab, mitmdump: str) -> Contender:
+    """Streams large bodies, which it would else hold whole; events it holds all the same."""
+    port, folder = free_port(), lab.folder / "mitmproxy"
+    folder.mkdir()
+    settings = (
+        f"confdir={folder}",
+        f"ssl_verify_upstream_trusted_ca={lab.roots}",
+        "stream_large_bodies=1m",
+    )
+    options = [word for each in settings for word in ("--set", each)]
+    pid = lab.start(mitmdump, "-q", "-p", str(port), *options, port=port)
+    return Contender("mitmproxy", f"127.0.0.1:{port}", folder / "mitmproxy-ca-cert.pem", pid)
