@@ -33,9 +33,11 @@ class Exchange:
     __slots__ = (
         "_begun",
         "_early",
+        "_expected",
         "_gateway",
         "_observer",
         "_over",
+        "_promised",
         "_request_done",
         "_retried",
         "_upstream",
@@ -63,6 +65,10 @@ class Exchange:
         """In origin-form, or `*`."""
         self._upstream: Upstream | None = None
         self._request_done = request.framing == http1.NO_BODY
+        self._promised = request.framing
+        """The length of the request's body, where it was said before; else negative."""
+        self._expected = http1.UNTIL_CLOSE
+        """That of the response's."""
         self._early: Payload = []
         """What came of the body while there was no connection yet."""
         self._begun = gateway.clock()
@@ -143,6 +149,9 @@ class Exchange:
             return  # answered before it was all sent: the rest goes nowhere
         for piece in payload:
             self.entry.sent += len(piece)
+        if 0 <= self._promised < self.entry.sent:
+            self._broke_promise()
+            return
         if self._observer is not None:
             self._observer.request(payload)
         if self._upstream is None:
@@ -151,9 +160,17 @@ class Exchange:
             self._upstream.send(payload)
 
     def request_end(self, trailers: Fields) -> None:
+        if not self._over and 0 <= self._promised != self.entry.sent:
+            self._broke_promise()
+            return
         self._request_done = True
         if self._upstream is not None and not self._over:
             self._upstream.end(trailers)
+
+    def _broke_promise(self) -> None:
+        # HTTP/2 alone can say two different things. A server of HTTP/1.1 would take the next request
+        # for this body's rest, or this body's rest for a request that nobody has decided about.
+        self.failed(400, "the body is not as long as its Content-Length")
 
     def request_flush(self) -> None:
         if self._upstream is not None:
@@ -190,6 +207,7 @@ class Exchange:
             return
         entry.first_byte = self._gateway.clock() - self._begun
         entry.status = head.status
+        self._expected = head.framing
         if self._observer is not None:
             self._observer.response_head(head)
         self.answered = True
@@ -198,12 +216,18 @@ class Exchange:
     def response_data(self, payload: Payload) -> None:
         for piece in payload:
             self.entry.received += len(piece)
+        if 0 <= self._expected < self.entry.received:
+            self._misframed()
+            return
         if self._observer is not None:
             self._observer.response(payload)
         self.downstream.send(payload)
 
     def response_end(self, trailers: Fields) -> None:
         upstream = self._upstream
+        if 0 <= self._expected != self.entry.received:
+            self._misframed()
+            return
         self._upstream = None
         self._finish()
         if upstream is not None:
@@ -212,6 +236,9 @@ class Exchange:
             else:
                 upstream.abort()
         self.downstream.end(trailers)
+
+    def _misframed(self) -> None:
+        self.failed(502, "the response's body is not as long as its head says")
 
     def response_flush(self) -> None:
         self.downstream.flush()
@@ -284,6 +311,7 @@ class Exchange:
         self.entry.first_byte = self._gateway.clock() - self._begun
         self._gateway.put(self.entry)
         self._request_done = False
+        self._promised = http1.UNTIL_CLOSE
         self.answered = True
         self.downstream.respond(head)
         self.downstream.switch()

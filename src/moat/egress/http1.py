@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
     from moat.egress.entry import Fields
 
@@ -99,8 +99,8 @@ _OWN: Final = frozenset(
     )
 )
 # Not ours to drop, but rules about methods have to know of them.
-_OVERRIDING: Final = (b"x-http-method-override", b"x-http-method", b"x-method-override")
-_HEEDED: Final = _OWN | frozenset(_OVERRIDING)
+_OVERRIDING: Final = frozenset((b"x-http-method-override", b"x-http-method", b"x-method-override"))
+_HEEDED: Final = _OWN | _OVERRIDING
 # What HTTP calls itself (RFC 9110 16.7, RFC 7540 3.1).
 _HTTP_ITSELF: Final = frozenset((b"http", b"h2", b"h2c"))
 _ONCE: Final = frozenset((b"host", b"content-length", b"transfer-encoding"))
@@ -156,7 +156,7 @@ def _apply_to_request(request: RequestHead, own: dict[bytes, bytes]) -> None:
     upgrade = _apply_connection(request, own)
     if upgrade is not None and request.minor and not _offers_http(upgrade):
         request.upgrade = upgrade
-    request.overriding = overriding_methods(own)
+    request.overriding = overriding_methods(own.items())
     if b"expect" in own and request.minor:
         if own[b"expect"].lower() != b"100-continue":
             raise BadMessageError("unknown expectation", 417)
@@ -246,10 +246,15 @@ def _framing(own: dict[bytes, bytes], minor: int, otherwise: int) -> int:
             raise BadMessageError("a Transfer-Encoding other than chunked", 501)
         return CHUNKED
     if length is not None:
-        if not _LENGTH.fullmatch(length):
-            raise BadMessageError("Content-Length is not a number")
-        return int(length)
+        return content_length(length)
     return otherwise
+
+
+def content_length(value: bytes) -> int:
+    """Raises `BadMessageError`."""
+    if not _LENGTH.fullmatch(value):
+        raise BadMessageError("Content-Length is not a number")
+    return int(value)
 
 
 def _apply_connection(head: RequestHead | ResponseHead, own: dict[bytes, bytes]) -> bytes | None:
@@ -278,9 +283,9 @@ def _offers_http(upgrade: bytes) -> bool:
     return any(word.partition(b"/")[0] in _HTTP_ITSELF for word in _words(upgrade))
 
 
-def overriding_methods(fields: Mapping[bytes, bytes]) -> tuple[str, ...]:
+def overriding_methods(fields: Iterable[tuple[bytes, bytes]]) -> tuple[str, ...]:
     """Raises `BadMessageError` for what is no method; names in lower case."""
-    found = [fields[name] for name in _OVERRIDING if name in fields]
+    found = [value for name, value in fields if name in _OVERRIDING]
     if not all(_METHOD.fullmatch(each) for each in found):
         raise BadMessageError("a field that overrides the method names none")
     return tuple(each.decode("ascii").upper() for each in found)

@@ -14,7 +14,6 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
-    ConnectionTerminated,
     DataReceived,
     Event,
     RemoteSettingsChanged,
@@ -26,6 +25,7 @@ from h2.exceptions import ProtocolError, StreamClosedError
 from h2.settings import SettingCodes, Settings
 
 from moat.egress.http1 import BadMessageError
+from moat.egress.http2_goaway import GoAwayReader
 from moat.egress.streams import StreamProtocol
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ _SETTINGS: Final = {
     SettingCodes.MAX_HEADER_LIST_SIZE: _HEADER_LIST,
     SettingCodes.ENABLE_PUSH: 0,
 }
+
+_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
@@ -191,6 +193,8 @@ class HTTP2Connection(StreamProtocol):
         self.full = False
         """The transport takes no more for now."""
         self.terminated = False
+        """It takes no further streams; those that there are go on."""
+        self._goaways = GoAwayReader(skip=0 if client else len(_PREFACE))
 
     # --- asyncio ---
 
@@ -202,6 +206,7 @@ class HTTP2Connection(StreamProtocol):
         self.flush()
 
     def data_received(self, data: bytes) -> None:
+        data, goaways = self._goaways.feed(data)
         try:
             for event in self.h2.receive_data(data):
                 self._happened(event)
@@ -212,9 +217,14 @@ class HTTP2Connection(StreamProtocol):
             self.h2.close_connection(ErrorCodes.PROTOCOL_ERROR)
             self.terminate(f"malformed HTTP/2: {exc}")
             return
+        for each in goaways:
+            self.terminated = True
+            self.went_away(each.last_stream)
         self.flush()
         for stream in tuple(self.streams.values()):
             self.settled(stream)
+        if goaways:
+            self.close_when_done()
 
     def connection_lost(self, exc: Exception | None) -> None:
         why = "closed the connection early" if exc is None else f"broke the connection: {exc}"
@@ -250,14 +260,14 @@ class HTTP2Connection(StreamProtocol):
                     stream.closed = True
                     stream.lost(f"reset the stream ({event.error_code!s})")
                 self.was_reset()
-            case ConnectionTerminated():
-                self.terminated = True
-                self.close_when_done()
             case _:
                 self.happened(event)
 
     def happened(self, event: Event) -> None:
         """An event that only one of the two sides meets."""
+
+    def went_away(self, last_stream: int) -> None:
+        """The peer takes no stream after this one any more."""
 
     def was_reset(self) -> None:
         """The peer has given up a stream."""

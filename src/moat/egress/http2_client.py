@@ -65,6 +65,12 @@ class HTTP2Client(HTTP2Connection):
                     cast("Fields", event.headers), ends=_ends(event)
                 )
 
+    def went_away(self, last_stream: int) -> None:
+        for number in [number for number in self.streams if number > last_stream]:
+            stream = self.streams.pop(number)
+            stream.closed = True
+            stream.lost("takes no further requests on this connection")
+
     def settled(self, stream: Stream) -> None:
         cast("ClientStream", stream).flush_response()
 
@@ -182,7 +188,7 @@ def _response(headers: Fields, method: str) -> ResponseHead:
                 raise BadMessageError("malformed status")
             status = int(value)
         elif name == b"content-length":
-            length = int(value)
+            length = http1.content_length(value)
         else:
             fields.append((name, value))
     checked_fields(fields)

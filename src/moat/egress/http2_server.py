@@ -126,14 +126,16 @@ class _ServerStream(Stream):
     # --- what the client does ---
 
     def data_received(self, data: bytes) -> None:
-        if self.exchange is not None:
-            self.exchange.request_data([data])
-            self.exchange.request_flush()
+        exchange = self.exchange
+        if exchange is not None:
+            exchange.request_data([data])
+            exchange.request_flush()
 
     def ended(self, trailers: Fields) -> None:
-        if self.exchange is not None:
-            self.exchange.request_end(trailers)
-            self.exchange.request_flush()
+        exchange = self.exchange
+        if exchange is not None:
+            exchange.request_end(trailers)
+            exchange.request_flush()
 
     def lost(self, why: str) -> None:
         del why
@@ -211,9 +213,9 @@ def _request(headers: Fields, *, ends: bool) -> RequestHead:
         fields.append((b"cookie", b"; ".join(crumbs)))
     request = RequestHead(method.decode("ascii"), target.decode("ascii"), fields)
     request.host = host
-    request.overriding = http1.overriding_methods(dict(regular))
+    request.overriding = http1.overriding_methods(regular)
     request.continues = own.get(b"expect", b"").lower() == b"100-continue"
     if not ends:
-        # h2 has checked that it is a number, and will check that the body is so long.
-        request.framing = int(own.get(b"content-length", http1.CHUNKED))
+        length = own.get(b"content-length")
+        request.framing = http1.CHUNKED if length is None else http1.content_length(length)
     return request

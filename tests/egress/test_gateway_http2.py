@@ -1,0 +1,244 @@
+"""The gateway between peers that speak HTTP/2 in their own way: their frames, put together by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import DataReceived, RequestReceived, ResponseReceived, StreamEnded, StreamReset
+from hyperframe.frame import GoAwayFrame
+from tests.egress.gateways import TIMEOUT_S, Gateway, opened
+from tests.origin import Origin
+
+from moat.egress.authority import Authority
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from pathlib import Path
+
+
+class Peer:
+    """One end of a connection."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, client: bool
+    ) -> None:
+        self._reader = reader
+        self.writer = writer
+        self.h2 = H2Connection(H2Configuration(client_side=client, header_encoding="ascii"))
+        self.h2.initiate_connection()
+        self.requests: list[int] = []
+        self.statuses: dict[int, str] = {}
+        self.bodies: dict[int, bytes] = {}
+        self.over: set[int] = set()
+
+    def flush(self, *more: bytes) -> None:
+        """In one write."""
+        self.writer.write(self.h2.data_to_send() + b"".join(more))
+
+    def ask(self, path: str, port: int, *fields: tuple[str, str], ends: bool = True) -> int:
+        number = self.h2.get_next_available_stream_id()
+        pseudo = [(":method", "GET" if ends else "POST"), (":scheme", "https")]
+        where = [(":authority", f"origin.test:{port}"), (":path", path)]
+        self.h2.send_headers(number, [*pseudo, *where, *fields], end_stream=ends)
+        return number
+
+    def answer(self, number: int) -> None:
+        self.h2.send_headers(number, [(":status", "200")])
+        self.h2.send_data(number, b"answer", end_stream=True)
+
+    async def until(self, done: Callable[[], bool]) -> None:
+        async with asyncio.timeout(TIMEOUT_S):
+            while not done():
+                data = await self._reader.read(65536)
+                assert data, "the connection ended"
+                for event in self.h2.receive_data(data):
+                    self._happened(event)
+                self.flush()
+
+    def _happened(self, event: object) -> None:
+        match event:
+            case RequestReceived():
+                self.requests.append(event.stream_id or 0)
+            case ResponseReceived():
+                self.statuses[event.stream_id or 0] = dict(event.headers or ())[":status"]
+            case DataReceived():
+                number = event.stream_id or 0
+                self.bodies[number] = self.bodies.get(number, b"") + (event.data or b"")
+            case StreamEnded() | StreamReset():
+                self.over.add(event.stream_id or 0)
+            case _:
+                return
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    folder = tmp_path / "other"
+    folder.mkdir()
+    return Authority.load_or_create(folder)
+
+
+@pytest.fixture
+def origin(authority: Authority) -> Iterator[Origin]:
+    """It speaks HTTP/1.1."""
+    with Origin(authority.context("origin.test", ("http/1.1",))) as started:
+        yield started
+
+
+@asynccontextmanager
+async def _serving(
+    authority: Authority, *scripts: Callable[[Peer], Awaitable[None]]
+) -> AsyncIterator[int]:
+    """A server for which the n-th connection goes as the n-th script says; its port."""
+    rest = iter(scripts)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = Peer(reader, writer, client=False)
+        peer.flush()
+        await next(rest)(peer)
+
+    context = authority.context("origin.test", ("h2",))
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+    assert next(rest, None) is None, "connections that were not made"
+
+
+async def _client(gateway: Gateway, port: int) -> Peer:
+    peer = Peer(*await gateway.tunnel("origin.test", port, tls=True, alpn="h2"), client=True)
+    peer.flush()
+    return peer
+
+
+def _goaway(last: int) -> bytes:
+    return GoAwayFrame(last_stream_id=last).serialize()
+
+
+async def test_what_a_leaving_server_has_taken_is_still_answered(
+    run: Path, authority: Authority
+) -> None:
+    """GOAWAY and the answers come in one piece; what is asked next goes to a new connection."""
+
+    async def leaves(peer: Peer) -> None:
+        await peer.until(lambda: len(peer.requests) == 2)
+        announced = _goaway(3)
+        peer.answer(1)
+        peer.answer(3)
+        peer.writer.write(announced + peer.h2.data_to_send())
+
+    async def serves(peer: Peer) -> None:
+        await peer.until(lambda: len(peer.requests) == 1)
+        peer.answer(1)
+        peer.flush()
+
+    ca = authority.certificate_pem.decode()
+    async with _serving(authority, leaves, serves) as port, opened(run, upstream_ca=ca) as gateway:
+        client = await _client(gateway, port)
+        for _ in range(2):
+            client.ask("/", port)
+        client.flush()
+        await client.until(lambda: client.over >= {1, 3})
+        client.ask("/", port)
+        client.flush()
+        await client.until(lambda: 5 in client.over)
+        client.writer.close()
+
+    assert client.bodies == {1: b"answer", 3: b"answer", 5: b"answer"}
+    assert [row.status for row in gateway.rows("request")] == [200, 200, 200]
+
+
+async def test_what_a_leaving_server_has_not_looked_at_is_asked_of_another(
+    run: Path, authority: Authority
+) -> None:
+    """Its GOAWAY says so (RFC 9113 6.8)."""
+
+    async def leaves(peer: Peer) -> None:
+        await peer.until(lambda: len(peer.requests) == 2)
+        peer.answer(1)
+        peer.writer.write(_goaway(1) + peer.h2.data_to_send())
+
+    async def serves(peer: Peer) -> None:
+        await peer.until(lambda: len(peer.requests) == 1)
+        peer.answer(1)
+        peer.flush()
+
+    ca = authority.certificate_pem.decode()
+    async with _serving(authority, leaves, serves) as port, opened(run, upstream_ca=ca) as gateway:
+        client = await _client(gateway, port)
+        for _ in range(2):
+            client.ask("/", port)
+        client.flush()
+        await client.until(lambda: client.over >= {1, 3})
+        client.writer.close()
+
+    assert client.statuses == {1: "200", 3: "200"}
+
+
+async def test_a_leaving_client_still_gets_its_answer(
+    run: Path, authority: Authority, origin: Origin
+) -> None:
+    """It asks and says goodbye in one piece."""
+    ca = authority.certificate_pem.decode()
+    async with opened(run, upstream_ca=ca) as gateway:
+        client = await _client(gateway, origin.port)
+        number = client.ask("/a", origin.port)
+        client.flush(_goaway(0))
+        await client.until(lambda: number in client.over)
+        client.writer.close()
+
+    assert client.bodies[number] == b"hello from /a"
+
+
+@pytest.mark.parametrize(("said", "sent"), [(100, b"short"), (3, b"")])
+async def test_a_body_shorter_than_it_says_ends_with_no_trailers(
+    run: Path, authority: Authority, origin: Origin, said: int, sent: bytes
+) -> None:
+    """The server would take the next request for its rest, so that connection serves no other."""
+    ca = authority.certificate_pem.decode()
+    async with opened(run, upstream_ca=ca) as gateway:
+        client = await _client(gateway, origin.port)
+        length = ("content-length", str(said))
+        number = client.ask("/first", origin.port, length, ends=False)
+        client.h2.send_data(number, sent)
+        client.h2.send_headers(number, [("x-end", "1")], end_stream=True)
+        client.flush()
+        await client.until(lambda: number in client.over)
+        number = client.ask("/second", origin.port)
+        client.flush()
+        await client.until(lambda: number in client.over)
+        client.writer.close()
+
+    assert client.statuses == {1: "400", 3: "200"}
+    assert client.bodies[3] == b"hello from /second"
+    assert [row.status for row in gateway.rows("request")] == [400, 200]
+
+
+@pytest.mark.parametrize("methods", [("GET", "DELETE"), ("DELETE", "GET")])
+async def test_each_method_that_a_server_might_take_must_be_allowed(
+    run: Path, authority: Authority, origin: Origin, methods: tuple[str, str]
+) -> None:
+    """Of two fields that override the method, servers take the one or the other."""
+    ca = authority.certificate_pem.decode()
+    rules = (f"deny DELETE origin.test:{origin.port}", f"allow origin.test:{origin.port}")
+    async with opened(run, upstream_ca=ca, rules=rules) as gateway:
+        client = await _client(gateway, origin.port)
+        fields = [("x-http-method-override", method) for method in methods]
+        number = client.ask("/a", origin.port, *fields)
+        client.flush()
+        await client.until(lambda: number in client.over)
+        client.writer.close()
+
+    assert client.statuses == {number: "403"}
