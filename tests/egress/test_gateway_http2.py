@@ -242,3 +242,31 @@ async def test_each_method_that_a_server_might_take_must_be_allowed(
         client.writer.close()
 
     assert client.statuses == {number: "403"}
+
+
+async def test_requests_that_share_a_connection_are_bounded(
+    run: Path, authority: Authority
+) -> None:
+    """The third finds as many under way as there may be; its client is told."""
+    refused = asyncio.Event()
+
+    async def serves(peer: Peer) -> None:
+        await peer.until(lambda: len(peer.requests) == 2)
+        await refused.wait()
+        for number in peer.requests:
+            peer.answer(number)
+        peer.flush()
+
+    ca = authority.certificate_pem.decode()
+    async with _serving(authority, serves) as port, opened(run, upstream_ca=ca) as gateway:
+        gateway.gateway._upstreams._limit = 3
+        client = await _client(gateway, port)
+        for _ in range(3):
+            client.ask("/", port)
+        client.flush()
+        await client.until(lambda: bool(client.over))
+        refused.set()
+        await client.until(lambda: client.over == {1, 3, 5})
+        client.writer.close()
+
+    assert sorted(client.statuses.values()) == ["200", "200", "503"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 from moat.egress import http1
 from moat.egress.bodies import BodyReader, EndlessReader, body_reader
 from moat.egress.http1 import BadMessageError
-from moat.egress.streams import HIGH_WATER, StreamProtocol, write
+from moat.egress.streams import StreamProtocol, write
 
 if TYPE_CHECKING:
     import asyncio
@@ -48,8 +48,8 @@ class HTTP1Client(StreamProtocol):
     # --- asyncio ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(HIGH_WATER)
 
     def data_received(self, data: bytes) -> None:
         exchange = self._exchange
@@ -64,6 +64,7 @@ class HTTP1Client(StreamProtocol):
         exchange.response_flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
         self._pool.lost(self)
         exchange, self._exchange = self._exchange, None
         if exchange is None:

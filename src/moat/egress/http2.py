@@ -199,10 +199,11 @@ class HTTP2Connection(StreamProtocol):
     # --- asyncio ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
         self._transport = cast("asyncio.Transport", transport)
         self.h2.initiate_connection()
         # The connection's own window is for all streams together (RFC 9113 6.9.2).
-        self.h2.increment_flow_control_window(WINDOW * 4)
+        self.h2.increment_flow_control_window(2 * self._share)
         self.flush()
 
     def data_received(self, data: bytes) -> None:
@@ -227,6 +228,7 @@ class HTTP2Connection(StreamProtocol):
             self.close_when_done()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
         why = "closed the connection early" if exc is None else f"broke the connection: {exc}"
         streams, self.streams = self.streams, {}
         for stream in streams.values():

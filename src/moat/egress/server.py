@@ -9,7 +9,7 @@ from moat.egress import http1
 from moat.egress.bodies import BodyReader, EndlessReader, body_reader
 from moat.egress.exchange import Exchange
 from moat.egress.http1 import BadMessageError, ResponseHead
-from moat.egress.streams import HIGH_WATER, StreamProtocol, write
+from moat.egress.streams import StreamProtocol, write
 
 if TYPE_CHECKING:
     from moat.egress.arrival import Arrival
@@ -59,9 +59,9 @@ class HTTP1Server(StreamProtocol):
     # --- asyncio ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
         self._transport = cast("asyncio.Transport", transport)
         self._plain = transport.get_extra_info("sslcontext") is None
-        self._transport.set_write_buffer_limits(HIGH_WATER)
         self._arrival.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -81,7 +81,7 @@ class HTTP1Server(StreamProtocol):
         return self._plain and self._exchange is not None and self._body is None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        del exc
+        super().connection_lost(exc)
         self._arrival.closed(self)
         exchange, self._exchange = self._exchange, None
         if exchange is not None:

@@ -3,30 +3,54 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moat.egress.bodies import Payload
 
-HIGH_WATER: Final = 256 * 1024
-"""Bytes that wait to be written before the other side is told to stop."""
+_MOST: Final = 256 * 1024
+_LEAST: Final = 16 * 1024
+_TOGETHER: Final = 32 << 20
 _JOINED: Final = 16 * 1024
 """A TLS record's size: up to it, pieces are worth a copy to travel in one."""
 
 # What a connection reads is taken out of the buffer before another reads, so one serves them all.
 # (Without it, uvloop allocates 256 KiB for each read of a TLS connection, and gives most of it back:
 # half of the proxy's time went there.)
-_BUFFER: Final = memoryview(bytearray(256 * 1024))
+_BUFFER: Final = memoryview(bytearray(_MOST))
+
+
+def share(connections: int) -> int:
+    """Bytes that one of so many may read at once, and have waiting before the other side must stop.
+
+    Few are fast, and thousands don't fill the memory.
+    """
+    return max(_LEAST, min(_MOST, _TOGETHER // connections))
 
 
 class StreamProtocol(asyncio.BufferedProtocol):
     """`asyncio.Protocol` over a buffer shared by all."""
 
+    _open: ClassVar = 0
+    """Connections of this process."""
+    _share = _MOST
+    _buffer = _BUFFER
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        StreamProtocol._open += 1
+        self._share = share(StreamProtocol._open)
+        self._buffer = _BUFFER[: self._share]
+        cast("asyncio.Transport", transport).set_write_buffer_limits(self._share)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        StreamProtocol._open -= 1
+
     def get_buffer(self, sizehint: int) -> memoryview:
         del sizehint
-        return _BUFFER
+        return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         self.data_received(_BUFFER[:nbytes].tobytes())

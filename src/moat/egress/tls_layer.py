@@ -11,7 +11,7 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, cast
 
-from moat.egress.streams import HIGH_WATER, StreamProtocol
+from moat.egress.streams import StreamProtocol
 
 if TYPE_CHECKING:
     import ssl
@@ -50,8 +50,8 @@ class _End(StreamProtocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(HIGH_WATER)
         if self.other._transport is None:  # noqa: SLF001  two ends of one thing
             self.hold()  # what the proxy says at once has nowhere to go yet
 
@@ -65,7 +65,8 @@ class _End(StreamProtocol):
         self.other.go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        del exc  # the holder sees the end; only what TLS carries can tell whether all has come
+        super().connection_lost(exc)
+        # The holder sees the end; only what TLS carries can tell whether all has come.
         self.other.close()
 
     def write(self, data: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from moat.egress.streams import HIGH_WATER, StreamProtocol
+from moat.egress.streams import StreamProtocol
 
 if TYPE_CHECKING:
     import socket
@@ -61,8 +61,8 @@ class _End(StreamProtocol):
         """Bytes that came in here."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(HIGH_WATER)
         for data in self._early:
             self._transport.write(data)
         self._early.clear()
@@ -111,6 +111,7 @@ class _End(StreamProtocol):
         self.other.go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
         self._tunnel.close("" if exc is None else f"broken: {exc}")
 
     def close(self, *, abruptly: bool) -> None:

@@ -53,7 +53,7 @@ class Upstreams:
         start: Callable[..., None],
         limit: int,
     ) -> None:
-        """`limit`: connections that may be open at once."""
+        """`limit`: connections, and requests that share one, at once."""
         self._limit = limit
         self._network = network
         self._dialer = dialer
@@ -75,12 +75,19 @@ class Upstreams:
         """Gives the exchange a connection: one that is there, or (`fresh`) a new one."""
         if not fresh and self._take(exchange):
             return
-        if self._open_count >= self._limit and not self._close_idle():
-            exchange.failed(503, f"{self._limit} connections to servers are open: try again later")
+        if self._is_full() and not self._close_idle():
+            self._refuse(exchange)
         elif exchange.downstream.protocol == "HTTP/2" and exchange.destination.key not in self._old:
             self._start(self._share, exchange)
         else:
             self._start(self._open, exchange, ("http/1.1",))
+
+    def _is_full(self) -> bool:
+        streams = sum(len(each.streams) for shared in self._shared.values() for each in shared)
+        return self._open_count + streams >= self._limit
+
+    def _refuse(self, exchange: Exchange) -> None:
+        exchange.failed(503, f"{self._limit} requests to servers are open: try again later")
 
     def _close_idle(self) -> bool:
         """Ends one that waits, to make room."""
@@ -101,7 +108,7 @@ class Upstreams:
                 return True
         if exchange.downstream.protocol == "HTTP/2":
             for shared in self._shared.get(key, ()):
-                if shared.usable:
+                if shared.usable and not self._is_full():
                     exchange.connected(shared.stream(), None)
                     return True
         return False
@@ -110,7 +117,11 @@ class Upstreams:
         """Of many requests at once the first opens the connection that may serve them all."""
         key = exchange.destination.key
         async with self._first.setdefault(key, asyncio.Lock()):
-            if not self._take(exchange):
+            if self._take(exchange):
+                return
+            if self._is_full():  # with those that have waited here, too
+                self._refuse(exchange)
+            else:
                 await self._open(exchange, ("h2", "http/1.1"))
 
     def released(self, client: HTTP1Client) -> None:
