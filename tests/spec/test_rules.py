@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moat.spec.rules import Rule
+from moat.spec.rules import Rule, normalised
 
 
 def _plainly(pattern: str, path: str) -> bool:
@@ -52,3 +52,13 @@ def test_no_path_takes_long(pattern: str, path: str) -> None:
 def test_methods_match_in_any_case(method: str) -> None:
     """Some servers do not distinguish them."""
     assert Rule.parse("deny DELETE a").matches_method(method)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [("/admin", "/admin/"), ("/admin/", "/admin"), ("/admin/*", "/admin/x/"), ("/a", "/a/.")],
+)
+def test_a_slash_at_the_end_evades_no_rule(pattern: str, path: str) -> None:
+    """To most servers both are one resource."""
+    rule = Rule.parse(f"deny a.test{pattern}")
+    assert rule.matches_path(normalised(path)[0])

@@ -6,7 +6,8 @@
     path    `*` is one segment, `**` any number of them; without one, any path
 
 A path is compared as servers understand it: percent-encoded characters that need no encoding are
-decoded, dot segments and empty segments are resolved, parameters (`;x`) and the query are left out.
+decoded, dot segments and empty segments are resolved, a slash at the end, parameters (`;x`) and the
+query are left out.
 """
 
 from __future__ import annotations
@@ -200,9 +201,7 @@ def _normalised(target: str) -> tuple[str, bool]:
                 segments.pop()
         elif segment not in {"", "."}:
             segments.append(segment)
-    ends_in_slash = path.endswith(("/", "/.", "/.."))
-    whole = "/" + "/".join(segments)
-    return (whole + "/" if ends_in_slash and segments else whole), clear
+    return "/" + "/".join(segments), clear
 
 
 _known = lru_cache(maxsize=1024)(_normalised)
