@@ -178,7 +178,11 @@ class RunGateway:
             return None
         if is_address(host) or not self.policy.could_allow(host):
             return None
-        return self._names.address(host)
+        try:
+            return self._names.address(host)
+        except OSError as exc:  # a full disk: until there is room, nothing passes anyway
+            log.error("no address for a new name: %s", exc.strerror)  # noqa: TRY400  no traceback
+            return None
 
     # --- record ---
 

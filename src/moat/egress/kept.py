@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from typing import TYPE_CHECKING
@@ -17,32 +18,50 @@ class KeptNames(NamesTable):
 
     def __init__(self, path: Path) -> None:
         try:
-            *known, unfinished = path.read_text().split("\n")
+            *known, _ = path.read_text().split("\n")
         except FileNotFoundError:
-            known, unfinished = [], ""
-        if unfinished:  # the last supervisor was killed while it wrote: nobody has that address
-            os.truncate(path, sum(len(name) + 1 for name in known))
-        self._file = path.open("a", encoding="ascii")
+            known = []
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._fd = os.open(path, flags, 0o600)
+        self._size = sum(len(name) + 1 for name in known)
+        try:
+            # The last supervisor was killed while it wrote: nobody has that name's address.
+            os.truncate(self._fd, self._size)
+        except BaseException:
+            self.close()
+            raise
         super().__init__(known, self._append)
 
     def close(self) -> None:
-        self._file.close()
+        os.close(self._fd)
 
     def _append(self, name: str) -> None:
-        self._file.write(f"{name}\n")
-        self._file.flush()
+        """All of the line or, where that fails, nothing: `OSError`."""
+        line = f"{name}\n".encode("ascii")
+        try:
+            if os.write(self._fd, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            os.truncate(self._fd, self._size)
+            raise
+        self._size += len(line)
 
 
 def read_rules(path: Path) -> list[str]:
-    """Newest first."""
+    """Newest first. Raises `OSError`, for a damaged file, too."""
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
         return []
+    except ValueError as exc:
+        raise OSError(errno.EILSEQ, "damaged", str(path)) from exc
 
 
 def write_rules(path: Path, rules: list[str]) -> None:
-    """All of them or, where that fails, none: `OSError`."""
+    """All of them or, where that fails, none: `OSError`. When it returns, they are on disk."""
     new = path.with_suffix(".new")
-    new.write_text(json.dumps(rules))
+    with new.open("w") as file:
+        json.dump(rules, file)
+        file.flush()
+        os.fsync(file.fileno())
     new.replace(path)
