@@ -242,6 +242,9 @@ def test_who_watches_is_asked(moat: Moat, terminal: Any, site: Site) -> None:
     assert "origin.test" in moat.ok("list")
     [waiting] = moat.json("policy", "one", "--json")["waiting"]
     assert (waiting["host"], waiting["method"]) == ("origin.test", "GET")
+    [run] = moat.json("list", "--json")
+    assert run["waiting"] == [f"origin.test:{site.origin.port}"]
+    assert [row["verdict"] for row in _trace(moat, "one", "request")] == ["asking"]
     moat.ok("allow", "one", "origin.test")
 
     window.shows("hello from /asked")

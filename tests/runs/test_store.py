@@ -133,6 +133,20 @@ def test_an_index_of_a_newer_moat_is_left_alone(tmp_path: Path) -> None:
         Store(tmp_path)
 
 
+def test_an_index_of_an_older_moat_is_brought_up_to_date(tmp_path: Path) -> None:
+    """With all that it holds; who opens it at the same time finds it done."""
+    with Store(tmp_path) as store:
+        run = store.create(spec())
+    with sqlite3.connect(tmp_path / "moat.db") as db:
+        db.execute("ALTER TABLE runs DROP COLUMN waiting")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    with Store(tmp_path) as one, Store(tmp_path) as other:
+        assert one.get(run.id) == other.get(run.id)
+        one.update(run.id, waiting="a.test:443 b.test:80")
+        assert other.get(run.id).as_json()["waiting"] == ["a.test:443", "b.test:80"]
+
+
 def test_a_damaged_spec_is_said(store: Store) -> None:
     """Such a run can still be named and removed."""
     run = store.create(spec())

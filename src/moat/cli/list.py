@@ -14,6 +14,8 @@ from moat.errors import MoatError
 from moat.runs.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from moat.runs.store import Run
 
 
@@ -84,9 +86,20 @@ def draw(runs: list[Run]) -> str:
     ]
     text = table(("NAME", "ID", "STATE", "CREATED", "VIEWERS", "COMMAND"), rows)
     notes = "".join(
-        f"{run.name}: {shortened(run.error, 300)}\n" for run in runs if run.error and not run.ended
+        f"{run.name}: {shortened(note, 300)}\n"
+        for run in runs
+        for note in _notes(run)
+        if not run.ended
     )
     return _in_colour(text, runs) + notes
+
+
+def _notes(run: Run) -> Generator[str]:
+    if run.error:
+        yield run.error
+    if run.waiting:
+        hosts = run.waiting.replace(" ", ", ")
+        yield f"waits for an answer: moat allow {run.name} HOST, or deny: {hosts}"
 
 
 def _in_colour(text: str, runs: list[Run]) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from moat.egress.totals import HostTotal, ModelTotal
 
 _RED, _YELLOW, _DIM, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[m"
-_COLOURS: Final = {"denied": _RED, "failed": _YELLOW}
+_COLOURS: Final = {"denied": _RED, "failed": _YELLOW, "asking": _YELLOW}
 
 # A narrow terminal has better use for the room that a date takes.
 _LONG, _SHORT = "%m-%d %H:%M:%S", "%H:%M:%S"
@@ -143,7 +143,7 @@ def duration(seconds: float | None) -> str:
 
 def _result(row: Row) -> str:
     """The status of who answered; the verdict where that was not the server."""
-    if row.goes_on:
+    if row.goes_on and row.verdict == "allowed":
         return str(row.status or "...")
     if row.verdict != "allowed":
         return row.verdict

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 Kind = Literal["request", "dns", "tunnel", "refusal"]
-Verdict = Literal["allowed", "denied", "failed"]
+Verdict = Literal["allowed", "denied", "failed", "asking"]
+"""The last of a request that waits for the user's answer."""
 
 Fields = list[tuple[bytes, bytes]]
 """Header fields as they were sent, in their order."""

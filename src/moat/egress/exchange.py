@@ -93,6 +93,7 @@ class Exchange:
         decision = self._gateway.decide(self.request.method, host, port, self.target)
         if decision.verdict is Verdict.ASK:
             self.entry.rule = decision.rule
+            self.entry.verdict = "asking"
             self._gateway.put(self.entry)
             self.downstream.pause()
             self._gateway.ask(self)
@@ -108,6 +109,7 @@ class Exchange:
         if decision.verdict is not Verdict.ALLOW:
             self.deny(decision)
             return
+        self.entry.verdict = "allowed"
         self._gateway.put(self.entry)
         if not self._request_done:
             self.downstream.pause()

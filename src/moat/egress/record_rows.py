@@ -25,7 +25,7 @@ CREATE TABLE entries (
   id INTEGER PRIMARY KEY,    -- in the order in which they began
   kind TEXT NOT NULL,        -- request, dns, tunnel, refusal
   time REAL NOT NULL,        -- seconds since the epoch
-  verdict TEXT NOT NULL,     -- allowed, denied, failed
+  verdict TEXT NOT NULL,     -- allowed, denied, failed, asking
   status INTEGER NOT NULL,   -- of HTTP; 0: no answer
   method TEXT NOT NULL,
   scheme TEXT NOT NULL,

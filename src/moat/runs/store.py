@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
     from pathlib import Path
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCHEMA = """
 CREATE TABLE runs (
   id TEXT PRIMARY KEY,
@@ -45,11 +45,14 @@ CREATE TABLE runs (
   shim_pid INTEGER,
   supervisor_pid INTEGER,
   supervisor_version TEXT,
-  viewers INTEGER NOT NULL DEFAULT 0
+  viewers INTEGER NOT NULL DEFAULT 0,
+  waiting TEXT NOT NULL DEFAULT '' -- HOST:PORT of requests that wait for the user, with spaces between
 ) WITHOUT ROWID;
 CREATE INDEX runs_by_age ON runs (created_at);
 CREATE INDEX runs_by_state ON runs (state);
 """
+_MIGRATIONS = {1: "ALTER TABLE runs ADD COLUMN waiting TEXT NOT NULL DEFAULT ''"}
+"""What makes of each earlier version the next one."""
 
 # How long a writer waits for another process's transaction; ours take well under a millisecond.
 BUSY_TIMEOUT_S = 10.0
@@ -81,6 +84,7 @@ class Run:
     supervisor_pid: int | None
     supervisor_version: str | None
     viewers: int
+    waiting: str
 
     @property
     def ended(self) -> bool:
@@ -103,6 +107,7 @@ class Run:
             "started_at": self.started_at,
             "stopped_at": self.stopped_at,
             "viewers": self.viewers,
+            "waiting": self.waiting.split(),
             "supervisor": {"pid": self.supervisor_pid, "version": self.supervisor_version},
             "shim": {"pid": self.shim_pid},
             "pid": self.pid,
@@ -257,7 +262,8 @@ class Store:
 
 _COLUMNS = (
     "id, name, state, exit_code, error, engine, command, workspace, interactive, tty, created_at,"
-    " started_at, stopped_at, pid, shim_pid, supervisor_pid, supervisor_version, viewers"
+    " started_at, stopped_at, pid, shim_pid, supervisor_pid, supervisor_version, viewers,"
+    " waiting"
 )
 
 
@@ -329,7 +335,7 @@ def _open(path: Path) -> sqlite3.Connection:
                 db.close()
                 db = sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)
                 version = _version(db)
-            if version == 0:
+            if version is not None and version < SCHEMA_VERSION:
                 # SQLite does not wait while two switch to WAL: one of them fails at once.
                 with lock.locked(path.with_suffix(".lock")):
                     _make_schema(db)
@@ -360,7 +366,10 @@ def _make_schema(db: sqlite3.Connection) -> None:
     if version == 0:
         for statement in SCHEMA.split(";"):
             db.execute(statement)
-        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    else:
+        for earlier in range(version, SCHEMA_VERSION):
+            db.execute(_MIGRATIONS[earlier])
+    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     db.execute("COMMIT")
 
 

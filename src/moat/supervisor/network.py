@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from moat.egress.gateway import RunGateway
 from moat.engines.shim_link import ShimGoneError, ShimRefusedError
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_TELL_S: Final = 0.5
+"""Between two tellings of what waits."""
+
 
 class RunNetwork:
     """Open before the command's first instruction, or the command does not begin."""
@@ -28,8 +31,11 @@ class RunNetwork:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._gateway: RunGateway | None = None
-        self._waiting: set[str] = set()
-        """Hosts that the user is asked about."""
+        self._pending: list[Pending] = []
+        """What the user is asked about."""
+        self._told: set[str] = set()
+        """The hosts of these that are shown."""
+        self._telling: asyncio.TimerHandle | None = None
         self._preparing: asyncio.Future[Authority] | None = None
 
     def prepare(self) -> None:
@@ -71,6 +77,7 @@ class RunNetwork:
 
     async def reopen(self, engine: Bubblewrap) -> None:
         """For a command that runs already: until it succeeds, connections wait in the shim."""
+        self._supervisor.state.save(waiting="")  # who asked the last supervisor was reset with it
         if not await self._opened(engine):
             self._supervisor.background.start(self._open_later(engine))
 
@@ -102,7 +109,7 @@ class RunNetwork:
             supervisor.loop,
             supervisor.background.start,
         )
-        gateway.decisions.on_pending = self._tell_pending
+        gateway.decisions.on_pending = self._pending_changed
         return gateway
 
     @property
@@ -117,27 +124,35 @@ class RunNetwork:
         return self.gateway.authority.certificate_pem
 
     def close(self) -> None:
+        if self._telling is not None:
+            self._telling.cancel()
         if self._gateway is not None:
             self._gateway.close()
 
-    def _tell_pending(self, pending: list[Pending]) -> None:
+    def _pending_changed(self, pending: list[Pending]) -> None:
+        """Told at once and then not for a while: a hostile program asks and gives up all the time."""
+        self._pending = pending
+        if self._telling is None:
+            self._tell_pending()
+
+    def _tell_pending(self) -> None:
         """Those who could answer see that somebody waits for them: in `moat list`, and who watches."""
-        hosts = {each.host for each in pending}
-        if hosts == self._waiting:
+        self._telling = None
+        supervisor = self._supervisor
+        hosts = {each.host for each in self._pending}
+        if hosts == self._told:
             return
-        new, self._waiting = hosts - self._waiting, hosts
-        name = self._supervisor.spec.name
-        asks = ", ".join(sorted(hosts))
-        note = f"waits for an answer: moat allow {name} HOST, or deny: {asks}" if hosts else None
-        self._supervisor.state.save(error=note)
-        for client in tuple(self._supervisor.audience.clients):
+        new, self._told = hosts - self._told, hosts
+        waiting = sorted(f"{each.host}:{each.port}" for each in self._pending)
+        supervisor.state.save(waiting=" ".join(waiting))
+        for client in tuple(supervisor.audience.clients):
             if new:
-                client.tell(
-                    f"{min(new)} waits for an answer: moat allow {name} {min(new)}, or deny"
-                )
+                how = f"moat allow {supervisor.spec.name} {min(new)}, or deny"
+                client.tell(f"{min(new)} waits for an answer: {how}")
             elif not hosts:
                 client.untell()
-        self._supervisor.audience.notify()
+        supervisor.audience.notify()
+        self._telling = supervisor.loop.call_later(_TELL_S, self._tell_pending)
 
 
 def _authority(folder: Path) -> Authority:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -53,7 +54,7 @@ class RunState:
             self.started_at = _now()
             also["started_at"] = self.started_at
         if self.now in ENDED:
-            also["stopped_at"] = _now()
+            also |= {"stopped_at": _now(), "waiting": ""}
         self.save(state=self.now, **also)
 
     def save(self, **changed: object) -> None:
@@ -62,8 +63,7 @@ class RunState:
 
     def as_json(self) -> dict[str, Any]:
         """The row, with what the disk has not taken yet."""
-        row = self._store.get(self._id).as_json()
-        return row | {name: value for name, value in self._unsaved.items() if name in row}
+        return replace(self._store.get(self._id), **self._unsaved).as_json()
 
     def _write(self) -> None:
         if self._retry is not None:
