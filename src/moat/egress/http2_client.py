@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+import re
+from typing import TYPE_CHECKING, Final, cast
 
 from h2.errors import ErrorCodes
 from h2.events import InformationalResponseReceived, ResponseReceived
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from moat.egress.http1 import RequestHead
     from moat.egress.sides import Destination
     from moat.egress.upstreams import Upstreams
+
+_STATUS: Final = re.compile(rb"[1-9][0-9]{2}")
 
 
 class HTTP2Client(HTTP2Connection):
@@ -184,7 +187,7 @@ def _response(headers: Fields, method: str) -> ResponseHead:
     fields: Fields = []
     for name, value in headers:
         if name == b":status":
-            if not value.isdigit() or len(value) != 3:
+            if not _STATUS.fullmatch(value):
                 raise BadMessageError("malformed status")
             status = int(value)
         elif name == b"content-length":
