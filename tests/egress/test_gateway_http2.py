@@ -270,3 +270,24 @@ async def test_requests_that_share_a_connection_are_bounded(
         client.writer.close()
 
     assert sorted(client.statuses.values()) == ["200", "200", "503"]
+
+
+async def test_a_server_hints_only_so_often(run: Path, authority: Authority) -> None:
+    """Heads are under no window: whoever does not read them would have us keep them all."""
+
+    async def hints(peer: Peer) -> None:
+        await peer.until(lambda: len(peer.requests) == 1)
+        for _ in range(40):
+            peer.h2.send_headers(1, [(":status", "103"), ("link", "</a>")])
+        peer.answer(1)
+        peer.flush()
+
+    ca = authority.certificate_pem.decode()
+    async with _serving(authority, hints) as port, opened(run, upstream_ca=ca) as gateway:
+        client = await _client(gateway, port)
+        client.ask("/", port)
+        client.flush()
+        await client.until(lambda: 1 in client.over)
+        client.writer.close()
+
+    assert client.statuses == {1: "502"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
 from moat.egress import http1
 from moat.egress.bodies import BodyReader, EndlessReader, body_reader
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from moat.egress.http1 import RequestHead
     from moat.egress.sides import Destination
     from moat.egress.upstreams import Upstreams
-
-_MAX_INFORMATIONAL: Final = 32
-"""Heads below 200 that a server may send for one request."""
 
 
 class HTTP1Client(StreamProtocol):
@@ -116,7 +113,7 @@ class HTTP1Client(StreamProtocol):
         rest = data[end:]
         if head.status < 200:
             self._informational += 1
-            if self._informational > _MAX_INFORMATIONAL:
+            if self._informational > http1.MAX_INFORMATIONAL:
                 raise BadMessageError("too many informational responses")
             exchange.response_head(head)
             return rest

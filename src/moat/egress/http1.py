@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MAX_HEAD: Final = 64 * 1024
 """Bytes of a head; of trailers, too."""
 MAX_FIELDS: Final = 200
+MAX_INFORMATIONAL: Final = 32
+"""Heads below 200 that a server may send for one request."""
 
 NO_BODY: Final = 0
 CHUNKED: Final = -1

@@ -91,6 +91,7 @@ class ClientStream(Stream):
         self._exchange: Exchange | None = None
         self._method = ""
         self._begun = False
+        self._informational = 0
         self.reused = reused
 
     # --- what the server does ---
@@ -102,6 +103,9 @@ class ClientStream(Stream):
         self._begun = True
         try:
             head = _response(headers, self._method)
+            self._informational += head.status < 200
+            if self._informational > http1.MAX_INFORMATIONAL:
+                raise BadMessageError("too many informational responses")
         except BadMessageError as exc:
             self.reset(ErrorCodes.PROTOCOL_ERROR)
             self._exchange = None
