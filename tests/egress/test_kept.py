@@ -1,0 +1,86 @@
+"""What the next supervisor finds: names with their addresses, and rules."""
+
+from __future__ import annotations
+
+import errno
+import resource
+import signal
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moat.egress.kept import KeptNames, read_rules, write_rules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FIRST, SECOND, THIRD = "198.18.0.1", "198.18.0.2", "198.18.0.3"
+
+
+@contextmanager
+def _room(size: int) -> Iterator[None]:
+    """No file may grow beyond this: what a full disk is to who writes, without filling one."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_names_keep_their_addresses(tmp_path: Path) -> None:
+    """Programs remember what the last supervisor told them."""
+    path = tmp_path / "names"
+    with closing(KeptNames(path)) as names:
+        assert [names.address("a.test"), names.address("b.test")] == [FIRST, SECOND]
+    with closing(KeptNames(path)) as names:
+        assert names.name(SECOND) == "b.test"
+        assert [names.address("c.test"), names.address("a.test")] == [THIRD, FIRST]
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("rest", ["b", "b.tes", "b.test"])
+def test_a_name_that_was_not_written_whole_was_given_to_nobody(tmp_path: Path, rest: str) -> None:
+    """The supervisor was killed before it could answer."""
+    path = tmp_path / "names"
+    path.write_text(f"a.test\n{rest}")
+    with closing(KeptNames(path)) as names:
+        assert names.name(SECOND) is None
+        assert names.address("c.test") == SECOND
+    assert path.read_text() == "a.test\nc.test\n"
+
+
+@pytest.mark.parametrize("room", [7, 10])
+def test_on_a_full_disk_no_name_is_written_in_part(tmp_path: Path, room: int) -> None:
+    """Else all later names would be their neighbours to the next supervisor."""
+    path = tmp_path / "names"
+    with closing(KeptNames(path)) as names:
+        names.address("a.test")
+        with _room(room), pytest.raises(OSError) as caught:
+            names.address("b.test")
+        assert caught.value.errno in {errno.EFBIG, errno.ENOSPC}
+        assert names.address("c.test") == SECOND
+    assert path.read_text() == "a.test\nc.test\n"
+
+
+def test_rules_are_kept_newest_first(tmp_path: Path) -> None:
+    """All of them or none."""
+    path = tmp_path / "additions.json"
+    assert read_rules(path) == []
+    write_rules(path, ["deny b.test", "allow a.test"])
+    with _room(4), pytest.raises(OSError):
+        write_rules(path, ["allow evil.test"])
+    assert read_rules(path) == ["deny b.test", "allow a.test"]
+
+
+@pytest.mark.parametrize("text", ["", "[", "\0\0\0"])
+def test_rules_that_can_not_be_read_are_not_taken_for_none(tmp_path: Path, text: str) -> None:
+    """A denial may have stood there."""
+    path = tmp_path / "additions.json"
+    path.write_text(text)
+    with pytest.raises(OSError, match="damaged"):
+        read_rules(path)
