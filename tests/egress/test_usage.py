@@ -155,6 +155,14 @@ def test_a_few_bytes_that_stand_for_gigabytes_are_given_up() -> None:
     assert meter.finish() is None
 
 
+def test_a_stream_packed_too_well_is_given_up() -> None:
+    """Its lines are short, so nothing is kept of them, but each takes time."""
+    meter = _meter("/v1/messages", stream=True, coding=b"gzip")
+    event = b'data: {"usage": {"input_tokens": %d}}\n\n'
+    meter.feed(gzip.compress(event % 7 * 100_000 + event % 8))
+    assert meter.finish() == {"provider": "anthropic", "input_tokens": 7}
+
+
 @pytest.mark.parametrize(
     ("method", "target", "kind"),
     [

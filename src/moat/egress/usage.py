@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LIMIT: Final = 1 << 20
 """Bytes kept of a body, or of one line of a stream; beyond, its tokens are unknown."""
+_MOST_PACKED: Final = 64
+"""Bytes that one may stand for; models' answers come to a tenth of it, and bombs to a thousand."""
 
 _PATHS: Final = re.compile(
     r"(?P<anthropic>/v1/messages$)"
@@ -67,6 +69,8 @@ class Meter:
         self._found: dict[str, Any] = {"provider": provider}
         self._stream = stream
         self._kept = b""
+        self._room = LIMIT
+        """What may still be unpacked of what has come."""
         self._given_up = coding not in {b"", b"identity", b"gzip", b"deflate"}
         self._decoder = (
             zlib.decompressobj(zlib.MAX_WBITS | 32) if coding in {b"gzip", b"deflate"} else None
@@ -105,11 +109,16 @@ class Meter:
         if self._decoder is None:
             yield data
             return
+        self._room += _MOST_PACKED * len(data)
         try:
-            while data:  # in pieces: a few bytes may stand for gigabytes
-                yield self._decoder.decompress(data, LIMIT)
+            while data and self._room > 0:  # in pieces: a few bytes may stand for gigabytes
+                piece = self._decoder.decompress(data, LIMIT)
+                self._room -= len(piece)
+                yield piece
                 data = self._decoder.unconsumed_tail
         except zlib.error:
+            self._give_up()
+        if self._room <= 0:
             self._give_up()
 
     def _take_lines(self) -> None:
