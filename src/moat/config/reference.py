@@ -1,0 +1,105 @@
+"""`python -m moat.config.reference`: docs/configuration.md, from the tables that check the files."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import fields as dataclass_fields
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from moat.config import agent_file, settings
+from moat.spec.network import Network
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+    from moat.config.fields import Field
+
+_HEAD: Final = """\
+# Configuration
+
+The fields of Moat's two files, made from the tables that check them by
+`python -m moat.config.reference > docs/configuration.md`. `moat config schema` prints a JSON schema of
+`agent.yaml` for editors. A field that is unknown, misspelt or of the wrong type is an error that names
+its line. Amounts are like `10s` or `1h30m`, and like `512m` or `2g`.
+
+"""
+_AGENT: Final = """\
+## agent.yaml
+
+In the project's folder: what its runs need. The command line wins over it.
+
+"""
+_SETTINGS: Final = """\
+## config.yaml
+
+In the store (`~/.moat`, or `$MOAT_HOME`): what you want of all runs. `network` has the fields that it
+has in `agent.yaml`, and one more; [The network](network.md) tells what becomes of both.
+
+"""
+_TYPES: Final = {
+    "strings": "list of text",
+    "string": "text",
+    "map": "names to values",
+    "command": "text, or list of words",
+    "quantity": "amount",
+    "object": "fields",
+    "boolean": "true or false",
+}
+_NETWORK: Final = agent_file.FIELDS["network"]
+
+
+def reference() -> str:
+    own = settings.fields()
+    network = own["network"]
+    more = {name: field for name, field in network.fields.items() if name not in _NETWORK.fields}
+    own["network"] = replace(network, fields=more)
+    return (
+        _HEAD
+        + _AGENT
+        + _table(agent_file.FIELDS, {"network": _defaults(Network())})
+        + "\n"
+        + _SETTINGS
+        + _table(own, _defaults(settings.Settings()))
+    )
+
+
+def _table(fields: Mapping[str, Field], defaults: Mapping[str, Any]) -> str:
+    return "| Field | Value | Meaning | Default |\n|---|---|---|---|\n" + "".join(
+        _rows("", fields, defaults)
+    )
+
+
+def _rows(prefix: str, fields: Mapping[str, Field], defaults: Mapping[str, Any]) -> Generator[str]:
+    for name, field in fields.items():
+        default = defaults.get(name, "")
+        nested = field.type == "object"
+        kind = ", ".join(f"`{each}`" for each in field.choices) or _TYPES.get(
+            field.type, field.type
+        )
+        meaning = field.description.replace("|", "\\|")
+        shown = "" if nested else _shown(field, default)
+        yield f"| `{prefix}{name}` | {kind} | {meaning} | {shown} |\n"
+        if nested:
+            yield from _rows(f"{prefix}{name}.", field.fields, default or {})
+
+
+def _defaults(known: Any) -> dict[str, Any]:
+    """Of a dataclass, and of those within it."""
+    values = {each.name: getattr(known, each.name) for each in dataclass_fields(known)}
+    return {
+        name: _defaults(value) if hasattr(value, "__dataclass_fields__") else value
+        for name, value in values.items()
+    }
+
+
+def _shown(field: Field, value: Any) -> str:
+    if not value:
+        return ""
+    if field.type != "quantity":
+        return f"`{value}`"
+    return f"`{value >> 20}m`" if isinstance(value, int) else f"`{value:g}s`"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())
