@@ -73,7 +73,7 @@ def test_nothing_of_a_machine_is_in_the_repository() -> None:
 
 
 def test_every_dependency_is_locked() -> None:
-    """The lock satisfies pyproject.toml, and everything in it has a hash; hint: make lock."""
+    """The lock satisfies pyproject.toml here, and everything in it has a hash; hint: make lock."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     build = (ROOT / "requirements" / "build.in").read_text().splitlines()
     wanted = [
@@ -88,10 +88,13 @@ def test_every_dependency_is_locked() -> None:
             continue
         assert "--hash=sha256:" in entry
         requirement, _, marker = entry.partition(" \\")[0].partition(" ; ")
-        assert not marker or Marker(marker)
+        if marker and not Marker(marker).evaluate():
+            continue
         name, _, version = requirement.partition("==")
         locked[name] = Version(version)
     for requirement in map(Requirement, wanted):
+        if requirement.marker is not None and not requirement.marker.evaluate():
+            continue
         assert requirement.name in locked
         assert locked[requirement.name] in requirement.specifier
 
