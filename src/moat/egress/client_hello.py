@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Final, NamedTuple
 
 LIMIT: Final = 64 * 1024
@@ -9,6 +10,8 @@ LIMIT: Final = 64 * 1024
 
 _HANDSHAKE, _CLIENT_HELLO = 22, 1
 _SERVER_NAME, _ALPN, _ECH = 0, 16, 0xFE0D
+_EXTENSION: Final = struct.Struct("!HH")
+"""Its kind and its length."""
 _MAX_RECORD: Final = 1 << 14
 _MAX_RECORDS: Final = 64
 """Over which a ClientHello is spread; usual is one. A byte in each would keep us busy for long."""
@@ -60,26 +63,32 @@ def parse(data: bytes) -> ClientHello | None:
     reader.vector(1)  # legacy_session_id
     reader.vector(2)  # cipher_suites
     reader.vector(1)  # legacy_compression_methods
-    sni: str | None = None
-    alpn: tuple[bytes, ...] = ()
-    encrypted = False
-    extensions = reader.vector(2) if reader else _Reader(b"")
-    seen: set[int] = set()
-    while extensions:
-        kind = extensions.number(2)
-        content = extensions.vector(2)
-        if kind in seen:
-            raise ValueError("an extension comes twice")
-        seen.add(kind)
-        if kind == _SERVER_NAME:
-            sni = _server_name(content)
-        elif kind == _ALPN:
-            alpn = _protocols(content)
-        elif kind == _ECH:
-            encrypted = True
+    extensions = _extensions(reader.vector(2).rest()) if reader else {}
     if reader:
         raise ValueError("something follows its extensions")
-    return ClientHello(sni, alpn, encrypted)
+    name, protocols = extensions.get(_SERVER_NAME), extensions.get(_ALPN)
+    return ClientHello(
+        None if name is None else _server_name(_Reader(name)),
+        () if protocols is None else _protocols(_Reader(protocols)),
+        _ECH in extensions,
+    )
+
+
+def _extensions(data: bytes) -> dict[int, bytes]:
+    """By their kinds."""
+    found: dict[int, bytes] = {}
+    at = 0
+    while at < len(data):
+        if at + _EXTENSION.size > len(data):
+            raise ValueError("it ends too early")
+        kind, size = _EXTENSION.unpack_from(data, at)
+        at += _EXTENSION.size + size
+        if at > len(data):
+            raise ValueError("it ends too early")
+        if kind in found:
+            raise ValueError("an extension comes twice")
+        found[kind] = data[at - size : at]
+    return found
 
 
 def _message(data: bytes) -> bytes | None:

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 LIMIT: Final = 128 * 1024
 
+# What is looked at stays in the socket, so one buffer serves all.
+_BUFFER: Final = memoryview(bytearray(LIMIT))
+
 T = TypeVar("T")
 
 
@@ -29,16 +32,16 @@ async def peek(
     try:
         while True:
             try:
-                data = sock.recv(LIMIT, socket.MSG_PEEK)
+                size = sock.recv_into(_BUFFER, flags=socket.MSG_PEEK)
             except BlockingIOError:
                 await _readable(loop, sock)
                 continue
-            if len(data) <= seen:
+            if size <= seen:
                 raise ClosedEarlyError
-            found = parse(data)
+            found = parse(_BUFFER[:size].tobytes())
             if found is not None:
                 return found
-            seen = len(data)
+            seen = size
             # What is there stays there, so only more of it may wake us (socket(7)).
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, seen + 1)
             await _readable(loop, sock)
