@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import errno
-import resource
-import signal
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.full_disk import files_of_at_most
 
 from moat.egress.kept import KeptNames, read_rules, write_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 FIRST, SECOND, THIRD = "198.18.0.1", "198.18.0.2", "198.18.0.3"
-
-
-@contextmanager
-def _room(size: int) -> Iterator[None]:
-    """No file may grow beyond this: what a full disk is to who writes, without filling one."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_names_keep_their_addresses(tmp_path: Path) -> None:
@@ -60,7 +45,7 @@ def test_on_a_full_disk_no_name_is_written_in_part(tmp_path: Path, room: int) ->
     path = tmp_path / "names"
     with closing(KeptNames(path)) as names:
         names.address("a.test")
-        with _room(room), pytest.raises(OSError) as caught:
+        with files_of_at_most(room), pytest.raises(OSError) as caught:
             names.address("b.test")
         assert caught.value.errno in {errno.EFBIG, errno.ENOSPC}
         assert names.address("c.test") == SECOND
@@ -72,7 +57,7 @@ def test_rules_are_kept_newest_first(tmp_path: Path) -> None:
     path = tmp_path / "additions.json"
     assert read_rules(path) == []
     write_rules(path, ["deny b.test", "allow a.test"])
-    with _room(4), pytest.raises(OSError):
+    with files_of_at_most(4), pytest.raises(OSError):
         write_rules(path, ["allow evil.test"])
     assert read_rules(path) == ["deny b.test", "allow a.test"]
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import resource
 import select
-import signal
 import stat
 import subprocess
 import sys
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.full_disk import files_of_at_most
 
 from moat.session import journal as journal_module
 from moat.session.journal import Journal, JournalReader
@@ -35,7 +34,7 @@ from moat.session.journal_index import (
 from moat.spec import TerminalSize
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 SIZE = TerminalSize(80, 24)
@@ -272,19 +271,6 @@ def test_a_stream_that_is_silent_has_no_gaps(
     assert journal.reader.tail(ERR, 1) == 0
     journal.close()
     assert content(tmp_path / "j", ERR) == b"problemproblem"
-
-
-@contextlib.contextmanager
-def files_of_at_most(size: int) -> Generator[None]:
-    """What a full disk does, without one: a write that passes `size` fails with EFBIG."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_a_full_disk_loses_nothing(tmp_path: Path, pipe: tuple[int, int]) -> None:

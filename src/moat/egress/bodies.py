@@ -37,6 +37,15 @@ def body_reader(framing: int) -> BodyReader:
     return SizedReader(framing)
 
 
+def chunks(payload: Payload) -> Payload:
+    """The payload as chunks, of which none is empty: that would be the last (RFC 9112 7.1)."""
+    made: Payload = []
+    for piece in payload:
+        if piece:
+            made += (b"%x\r\n" % len(piece), piece, b"\r\n")
+    return made
+
+
 class SizedReader:
     """A body of known length."""
 

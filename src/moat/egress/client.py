@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from moat.egress import http1
-from moat.egress.bodies import BodyReader, EndlessReader, body_reader
+from moat.egress.bodies import BodyReader, EndlessReader, body_reader, chunks
 from moat.egress.http1 import BadMessageError
 from moat.egress.streams import StreamProtocol, write
 
@@ -143,12 +143,7 @@ class HTTP1Client(StreamProtocol):
         self._out.append(http1.request_bytes(request, target, self.destination.authority))
 
     def send(self, payload: Payload) -> None:
-        if not self._chunked:
-            self._out += payload
-            return
-        for piece in payload:
-            if piece:
-                self._out += (b"%x\r\n" % len(piece), piece, b"\r\n")
+        self._out += chunks(payload) if self._chunked else payload
 
     def end(self, trailers: Fields) -> None:
         if self._chunked:

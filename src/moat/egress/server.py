@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final, cast
 
 from moat.egress import http1
-from moat.egress.bodies import BodyReader, EndlessReader, body_reader
+from moat.egress.bodies import BodyReader, EndlessReader, body_reader, chunks
 from moat.egress.exchange import Exchange
 from moat.egress.http1 import BadMessageError, ResponseHead
 from moat.egress.streams import StreamProtocol, write
@@ -201,12 +201,7 @@ class HTTP1Server(StreamProtocol):
         self._out.append(http1.response_bytes(head, framing, close=self._closes))
 
     def send(self, payload: Payload) -> None:
-        if not self._chunked:
-            self._out += payload
-            return
-        for piece in payload:
-            if piece:
-                self._out += (b"%x\r\n" % len(piece), piece, b"\r\n")
+        self._out += chunks(payload) if self._chunked else payload
 
     def end(self, trailers: Fields) -> None:
         if self._chunked:
