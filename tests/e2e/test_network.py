@@ -102,7 +102,7 @@ def test_what_is_denied_says_why_inside_and_outside(moat: Moat, site: Site) -> N
 
     done = moat("run", "--name", "one", "--", "curl", "-sS", f"{site.url}/secret/x", timeout=30)
 
-    assert "denied by rule: deny * origin.test/secret/**" in done.stdout
+    assert "denied by rule: deny * origin.test/secret/**. To change: moat allow one" in done.stdout
     assert site.origin.heads == []
     [request] = _trace(moat, "one", "request")
     assert (request["verdict"], request["status"]) == ("denied", 403)

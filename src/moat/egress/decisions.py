@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from moat.egress.policy import Decision, Policy, Verdict, unlisted
+from moat.egress.policy import PLACEHOLDER, Decision, Policy, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,16 +33,21 @@ class Pending:
 
 class Decisions:
     def __init__(
-        self, network: Network, additions: list[str], on_change: Callable[[list[str]], None]
+        self,
+        network: Network,
+        additions: list[str],
+        on_change: Callable[[list[str]], None],
+        run: str = PLACEHOLDER,
     ) -> None:
         """`additions`: newest first, as `on_change` gave them to be kept."""
         self._network = network
+        self._run = run
         self._additions = additions
         self._on_change = on_change
         self._pending: dict[tuple[str, int], Pending] = {}
         self.on_pending: Callable[[list[Pending]], None] = lambda _: None
         """Told whenever somebody begins or ceases to wait."""
-        self.policy = Policy(network, additions)
+        self.policy = Policy(network, additions, run)
 
     @property
     def pending(self) -> list[Pending]:
@@ -55,7 +60,7 @@ class Decisions:
         """
         text = f"{verdict} {rule}"
         additions = [text, *(each for each in self._additions if each != text)]
-        policy = Policy(self._network, additions)
+        policy = Policy(self._network, additions, self._run)
         self._on_change(additions)
         self._additions = additions
         self.policy = policy
@@ -101,7 +106,6 @@ class Decisions:
         ]
         return self.policy.as_json() | {"waiting": waiting}
 
-    @staticmethod
-    def _unanswered(method: str, host: str, port: int, why: str) -> Decision:
+    def _unanswered(self, method: str, host: str, port: int, why: str) -> Decision:
         default = f"policy: ask, {why}"
-        return Decision(Verdict.DENY, default, unlisted(method, host, port, default))
+        return Decision(Verdict.DENY, default, self.policy.unlisted(method, host, port, default))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from moat.egress import http1
 from moat.egress.entry import Entry
 from moat.egress.http1 import ResponseHead
-from moat.egress.policy import Decision, Verdict, denial_header, unlisted
+from moat.egress.policy import Decision, Verdict, denial_header
 
 if TYPE_CHECKING:
     from moat.egress.bodies import Payload
@@ -121,8 +121,7 @@ class Exchange:
         for method in self.request.overriding:
             other = self._gateway.decide(method, host, port, self.target)
             if other.verdict is not Verdict.ALLOW:
-                reason = other.reason or unlisted(method, host, port, other.rule)
-                return Decision(Verdict.DENY, other.rule, reason)
+                return Decision(Verdict.DENY, other.rule, other.reason)
         return decision
 
     def connected(self, upstream: Upstream, timing: Timing | None) -> None:

@@ -18,7 +18,7 @@ from moat.egress.kept import KeptNames, read_rules, write_rules
 from moat.egress.leaves import Leaves
 from moat.egress.names import canonical_host, is_address
 from moat.egress.observers import Observer
-from moat.egress.policy import Decision, Policy, Verdict
+from moat.egress.policy import PLACEHOLDER, Decision, Policy, Verdict
 from moat.egress.record import Record
 from moat.egress.refusals import WHY, Refusals
 from moat.egress.server import HTTP1Server
@@ -57,7 +57,9 @@ class RunGateway:
         authority: Authority,
         loop: asyncio.AbstractEventLoop,
         start: Callable[[Coroutine[None, None, None]], None],
+        run: str = PLACEHOLDER,
     ) -> None:
+        """`run`: its name."""
         self.network = network
         self.clock = time.monotonic
         self.now = time.time
@@ -65,7 +67,7 @@ class RunGateway:
         self._folder = folder
         self._loop = loop
         self._start = start
-        self.decisions = Decisions(network, read_rules(folder.additions), self._policy_changed)
+        self.decisions = Decisions(network, read_rules(folder.additions), self._policy_changed, run)
         self._names = KeptNames(folder.names)
         try:
             self.record = Record(folder.database)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from moat.spec.network import Network
 
+PLACEHOLDER: Final = "RUN"
+"""Where a policy is no run's."""
 CACHE_LIMIT: Final = 4096
 """Decisions that are remembered: a hostile program can ask for many."""
 
@@ -33,7 +35,7 @@ class Decision:
     rule: str
     """As it was written, or `policy: MODE` where none matched."""
     reason: str = ""
-    """Of a denial, in one line of ASCII: what, which rule, what to change."""
+    """Unless it is allowed, in one line of ASCII: what, which rule, what to change."""
 
 
 def denial_header(decision: Decision) -> bytes:
@@ -45,9 +47,12 @@ def denial_header(decision: Decision) -> bytes:
 class Policy:
     """One state of a run's policy; `additions` were given later, newest first, and come first."""
 
-    def __init__(self, network: Network, additions: Sequence[str] = ()) -> None:
-        """Raises `UsageError` that names the rule that is none."""
+    def __init__(
+        self, network: Network, additions: Sequence[str] = (), run: str = PLACEHOLDER
+    ) -> None:
+        """`run`: its name, for what denials advise. Raises `UsageError` that names the bad rule."""
         self._network = network
+        self._run = run
         self.additions = tuple(additions)
         self.rules = tuple(
             [Rule.parse(each) for each in (*additions, *network.rules)]
@@ -155,22 +160,23 @@ class Policy:
             if rule.action == "allow":
                 return Decision(Verdict.ALLOW, rule.text)
             what = f"moat: {method} {_where(host, port)}{_ascii(path)} denied by rule: {rule.text}"
-            return Decision(Verdict.DENY, rule.text, f"{what}. To change: moat allow RUN {host}")
+            return Decision(
+                Verdict.DENY, rule.text, f"{what}. To change: moat allow {self._run} {host}"
+            )
         mode = self._network.policy
         default = f"policy: {mode}"
         if mode == "permissive":
             return Decision(Verdict.ALLOW, default)
         if mode == "ask":
-            return Decision(Verdict.ASK, default)
-        return Decision(Verdict.DENY, default, unlisted(method, host, port, default))
+            return Decision(Verdict.ASK, default, self.unlisted(method, host, port, default))
+        return Decision(Verdict.DENY, default, self.unlisted(method, host, port, default))
 
-
-def unlisted(method: str, host: str, port: int, default: str) -> str:
-    """Why a request that no rule knows is denied."""
-    return (
-        f"moat: {method} {_where(host, port)} denied: no rule allows it ({default}). "
-        f"To allow: moat allow RUN {host}, or network.allow in agent.yaml"
-    )
+    def unlisted(self, method: str, host: str, port: int, default: str) -> str:
+        """Why a request that no rule knows is denied."""
+        return (
+            f"moat: {method} {_where(host, port)} denied: no rule allows it ({default}). "
+            f"To allow: moat allow {self._run} {host}, or network.allow in agent.yaml"
+        )
 
 
 def _where(host: str, port: int) -> str:

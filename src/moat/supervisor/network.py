@@ -108,6 +108,7 @@ class RunNetwork:
             await preparing,
             supervisor.loop,
             supervisor.background.start,
+            supervisor.spec.name,
         )
         gateway.decisions.on_pending = self._pending_changed
         return gateway
