@@ -151,6 +151,7 @@ def test_private_addresses_are_opened_by_name_or_network() -> None:
         Network(passthrough=("a b",)),
         Network(rules=("allow a.*b.test",)),
         Network(rules=("allow a.test:70000",)),
+        Network(rules=("deny DELETE",)),
     ],
 )
 def test_a_rule_that_is_none_is_named(network: Network) -> None:

@@ -31,6 +31,8 @@ _SYNTAX: Final = re.compile(
 _HINT: Final = (
     "Write: allow|deny [METHOD] host[:port][/path], as in: deny POST *.example.com/admin/**"
 )
+# As a host it would be a forgotten one: nobody writes a name of one label so.
+_METHODS: Final = frozenset("GET HEAD POST PUT PATCH DELETE OPTIONS CONNECT TRACE".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Rule:
         match = _SYNTAX.fullmatch(text.strip())
         if match is None:
             raise UsageError(f"{text!r} is not a rule", _HINT)
+        if match["method"] is None and match["host"] in _METHODS:
+            raise UsageError(f"{text!r} names a method and no host", _HINT)
         port = int(match["port"]) if match["port"] else None
         if port is not None and not 0 < port < 65536:
             raise UsageError(f"{text!r}: {port} is not a port", _HINT)
