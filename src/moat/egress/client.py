@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from moat.egress import http1
-from moat.egress.bodies import BodyReader, EndlessReader, body_reader, chunks
+from moat.egress.bodies import BodyReader, EndlessReader, body_reader
 from moat.egress.http1 import BadMessageError
-from moat.egress.streams import StreamProtocol, write
+from moat.egress.http1_connection import HTTP1Connection
 
 if TYPE_CHECKING:
-    import asyncio
-
-    from moat.egress.bodies import Payload
     from moat.egress.entry import Fields
     from moat.egress.exchange import Exchange
     from moat.egress.http1 import RequestHead
@@ -20,13 +17,13 @@ if TYPE_CHECKING:
     from moat.egress.upstreams import Upstreams
 
 
-class HTTP1Client(StreamProtocol):
+class HTTP1Client(HTTP1Connection):
     """Serves one exchange at a time; between them it waits in its pool."""
 
     def __init__(self, pool: Upstreams, destination: Destination) -> None:
+        super().__init__()
         self._pool = pool
         self.destination = destination
-        self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._exchange: Exchange | None = None
         self._method = ""
         self._body: BodyReader | None = None
@@ -36,17 +33,10 @@ class HTTP1Client(StreamProtocol):
         self._informational = 0
         self._keeps = True
         self._paused = False
-        self._chunked = False
-        """How the request's body is sent."""
-        self._out: list[bytes | memoryview] = []
         self.reused = False
         self.idle_since = 0.0
 
     # --- asyncio ---
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         exchange = self._exchange
@@ -142,19 +132,10 @@ class HTTP1Client(StreamProtocol):
         self._chunked = request.framing == http1.CHUNKED
         self._out.append(http1.request_bytes(request, target, self.destination.authority))
 
-    def send(self, payload: Payload) -> None:
-        self._out += chunks(payload) if self._chunked else payload
-
     def end(self, trailers: Fields) -> None:
         if self._chunked:
             self._out.append(http1.trailer_bytes(trailers))
             self._chunked = False
-
-    def flush(self) -> None:
-        out = self._out
-        if out:
-            self._out = []
-            write(self._transport, out)
 
     def pause(self) -> None:
         if not self._paused and not self._transport.is_closing():
@@ -179,6 +160,6 @@ class HTTP1Client(StreamProtocol):
         self._exchange = None
         self._keeps = False
         if isinstance(self._body, EndlessReader):
-            self._transport.close()  # what was sent still goes out
+            self.finish()  # what was sent still goes out
         else:
             self._transport.abort()

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from moat.egress import http1
-from moat.egress.bodies import BodyReader, EndlessReader, body_reader, chunks
+from moat.egress.bodies import BodyReader, EndlessReader, body_reader
 from moat.egress.exchange import Exchange
 from moat.egress.http1 import BadMessageError, ResponseHead
-from moat.egress.streams import StreamProtocol, write
+from moat.egress.http1_connection import HTTP1Connection
 
 if TYPE_CHECKING:
     from moat.egress.arrival import Arrival
-    from moat.egress.bodies import Payload
     from moat.egress.entry import Fields
     from moat.egress.sides import Gateway
     from moat.spec.network import Timeouts
@@ -22,15 +21,15 @@ KEEP_ALIVE: Final = 75.0
 """Seconds that a connection may wait for its next request."""
 
 
-class HTTP1Server(StreamProtocol):
+class HTTP1Server(HTTP1Connection):
     """One request after the other, in order; what a client sends ahead waits in the kernel."""
 
     protocol = "HTTP/1.1"
 
     def __init__(self, gateway: Gateway, arrival: Arrival) -> None:
+        super().__init__()
         self._gateway = gateway
         self._arrival = arrival
-        self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._exchange: Exchange | None = None
         self._body: BodyReader | None = None
         """Of the request; `None` when it is complete."""
@@ -38,9 +37,6 @@ class HTTP1Server(StreamProtocol):
         """An unfinished head, or what came after the present request."""
         self._seen = 0
         """How much of an unfinished head is known not to hold its end."""
-        self._out: list[bytes | memoryview] = []
-        self._chunked = False
-        """How the response's body is sent."""
         self._closes = False
         """After the present response."""
         self._stopped = False
@@ -60,7 +56,6 @@ class HTTP1Server(StreamProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._transport = cast("asyncio.Transport", transport)
         self._plain = transport.get_extra_info("sslcontext") is None
         self._arrival.opened(self)
 
@@ -78,6 +73,7 @@ class HTTP1Server(StreamProtocol):
     def eof_received(self) -> bool:
         """A client that has only stopped sending still gets its answer; TLS can't be half closed."""
         self._closes = True
+        self.write_out()
         return self._plain and self._exchange is not None and self._body is None
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -110,7 +106,7 @@ class HTTP1Server(StreamProtocol):
             if now - self.moved > timeouts.idle:
                 self._closes = True
                 self._exchange.failed(504, f"no byte has passed for {timeouts.idle:g} s")
-                self._transport.close()  # whatever of the request is still to come
+                self.finish()  # whatever of the request is still to come
         elif self._rest and self._body is None:
             if now - self.waits_since > timeouts.header:
                 self._refuse(BadMessageError("the head did not come to an end", 408))
@@ -200,9 +196,6 @@ class HTTP1Server(StreamProtocol):
         self._chunked = framing == http1.CHUNKED
         self._out.append(http1.response_bytes(head, framing, close=self._closes))
 
-    def send(self, payload: Payload) -> None:
-        self._out += chunks(payload) if self._chunked else payload
-
     def end(self, trailers: Fields) -> None:
         if self._chunked:
             self._out.append(http1.trailer_bytes(trailers))
@@ -215,18 +208,14 @@ class HTTP1Server(StreamProtocol):
         else:
             self.resume()  # the rest of the body goes nowhere, but the client may insist on sending
 
-    def flush(self) -> None:
-        out = self._out
-        if out:
-            self.moved = self._gateway.clock()
-            self._out = []
-            write(self._transport, out)
+    def write_out(self) -> None:
+        self.moved = self._gateway.clock()
+        super().write_out()
 
     def abort(self) -> None:
         """Without the end of the body: a chunked one lacks its last chunk, a sized one its bytes."""
         self._exchange = None
-        self.flush()
-        self._transport.close()
+        self.finish()
 
     def pause(self) -> None:
         self._stopped = True
@@ -247,7 +236,7 @@ class HTTP1Server(StreamProtocol):
     def _next(self) -> None:
         """The present request and its response are complete."""
         if self._closes:
-            self._transport.close()
+            self.finish()
             return
         self.waits_since = self.moved
         self._stopped = False
@@ -285,8 +274,7 @@ class HTTP1Server(StreamProtocol):
         exchange = self._exchange
         if exchange is None:
             self._out.append(_refusal(problem))
-            self.flush()
-            self._transport.close()
+            self.finish()
         else:
             exchange.failed(problem.status, f"malformed request: {problem}")
         self._arrival.malformed(problem)

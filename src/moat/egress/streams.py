@@ -8,13 +8,9 @@ from typing import TYPE_CHECKING, ClassVar, Final, cast
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moat.egress.bodies import Payload
-
 _MOST: Final = 256 * 1024
 _LEAST: Final = 16 * 1024
 _TOGETHER: Final = 32 << 20
-_JOINED: Final = 16 * 1024
-"""A TLS record's size: up to it, pieces are worth a copy to travel in one."""
 
 # What a connection reads is taken out of the buffer before another reads, so one serves them all.
 # (Without it, uvloop allocates 256 KiB for each read of a TLS connection, and gives most of it back:
@@ -70,12 +66,3 @@ class ByALPN(asyncio.Protocol):
         self.chosen = self._choose(transport.get_extra_info("ssl_object").selected_alpn_protocol())
         transport.set_protocol(self.chosen)
         self.chosen.connection_made(transport)
-
-
-def write(transport: asyncio.WriteTransport, pieces: Payload) -> None:
-    if len(pieces) == 1:
-        transport.write(pieces[0])
-    elif sum(map(len, pieces)) <= _JOINED:
-        transport.write(b"".join(pieces))
-    else:
-        transport.writelines(pieces)

@@ -1,0 +1,69 @@
+"""What both sides of HTTP/1.1 have in common: what they are told to send, and when it is written."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, cast
+
+from moat.egress.bodies import chunks
+from moat.egress.streams import StreamProtocol
+
+if TYPE_CHECKING:
+    from moat.egress.bodies import Payload
+
+_JOINED: Final = 16 * 1024
+"""A TLS record's size: up to it, pieces are worth a copy to travel in one."""
+
+
+class HTTP1Connection(StreamProtocol):
+    """Writes when the loop has read from every connection that had something, not in between.
+
+    A write wakes the process that it is for. With the work of a request between one write and the next,
+    that process is asleep again each time, and waking it costs more than the request does; in one go,
+    it is woken once. (With 32 clients at a time, a third of the proxy's time.)
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self._out: Payload = []
+        self._due = 0
+        """How many pieces are to be written when the loop has read; 0: it is not asked to."""
+        self._chunked = False
+        """How a body is sent."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._transport = cast("asyncio.Transport", transport)
+
+    def send(self, payload: Payload) -> None:
+        self._out += chunks(payload) if self._chunked else payload
+
+    def flush(self) -> None:
+        """What was sent is to be written."""
+        pieces = len(self._out)
+        if not self._due:
+            if pieces:
+                self._due = pieces
+                self._loop.call_soon(self.write_out)
+        elif pieces > self._due:
+            self.write_out()  # a body that fills each read does not pile up here
+
+    def write_out(self) -> None:
+        """Now."""
+        self._due = 0
+        out = self._out
+        if not out or self._transport.is_closing():
+            return
+        self._out = []
+        if len(out) == 1:
+            self._transport.write(out[0])
+        elif sum(map(len, out)) <= _JOINED:
+            self._transport.write(b"".join(out))
+        else:
+            self._transport.writelines(out)
+
+    def finish(self) -> None:
+        """Ends the connection behind what was sent."""
+        self.write_out()
+        self._transport.close()
