@@ -13,6 +13,7 @@ import sqlite3
 import threading
 from collections import deque
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
@@ -43,8 +44,8 @@ RETRY_S: Final = 0.5
 """Until a failed transaction is tried again."""
 BATCH: Final = 4096
 """Entries of one transaction: a twentieth of a second's work."""
-AT_ONCE: Final = 32
-"""Rows of one statement. SQLite runs without the GIL, which is handed over once a statement."""
+AT_ONCE: Final = 64
+"""Rows of one statement, at most. SQLite runs without the GIL, which changes hands each time."""
 WAL_BYTES: Final = 16 << 20
 """What the write-ahead log is cut to when it has grown beyond that."""
 
@@ -65,9 +66,6 @@ class Bounds:
 
 
 _COLUMNS: Final = f"({', '.join('?' * len(Row._fields))})"
-_INSERT: Final = "INSERT OR REPLACE INTO entries VALUES "
-_INSERT_ONE: Final = _INSERT + _COLUMNS
-_INSERT_MANY: Final = _INSERT + ", ".join([_COLUMNS] * AT_ONCE)
 _INSERT_CAPTURE: Final = "INSERT OR REPLACE INTO captures VALUES (?, ?, ?, ?, ?)"
 
 
@@ -190,8 +188,12 @@ class Record:
         db.execute("BEGIN IMMEDIATE")
         if self._unmarked:
             _mark_interrupted(db)
-        for start in range(0, len(batch), AT_ONCE):
-            self._insert(batch[start : start + AT_ONCE])
+        done = 0
+        while done < len(batch):
+            # Of few lengths, so that SQLite has seen the statement before.
+            count = min(AT_ONCE, 1 << ((len(batch) - done).bit_length() - 1))
+            self._insert(batch[done : done + count])
+            done += count
         captures = [row for row in map(capture_of, batch) if row is not None]
         if captures:
             db.executemany(_INSERT_CAPTURE, captures)
@@ -211,10 +213,7 @@ class Record:
             self._insert_rows([tuple(map(storable, row)) for row in rows])
 
     def _insert_rows(self, rows: list[tuple[object, ...]]) -> None:
-        if len(rows) == AT_ONCE:
-            self._db.execute(_INSERT_MANY, list(chain.from_iterable(rows)))
-        else:
-            self._db.executemany(_INSERT_ONE, rows)
+        self._db.execute(_insert(len(rows)), list(chain.from_iterable(rows)))
 
     def _make_room(self, last: int) -> int:
         """Drops the oldest, a twentieth at a time; the first id that is left."""
@@ -235,6 +234,11 @@ class Record:
             for name in ("page_count", "freelist_count", "page_size")
         )
         return (pages - free) * size > self._bounds.bytes
+
+
+@cache
+def _insert(rows: int) -> str:
+    return f"INSERT OR REPLACE INTO entries VALUES {', '.join([_COLUMNS] * rows)}"  # noqa: S608  ours
 
 
 def _open(path: Path) -> sqlite3.Connection:
