@@ -44,7 +44,7 @@ RETRY_S: Final = 0.5
 """Until a failed transaction is tried again."""
 BATCH: Final = 4096
 """Entries of one transaction: a twentieth of a second's work."""
-AT_ONCE: Final = 64
+AT_ONCE: Final = 32
 """Rows of one statement, at most. SQLite runs without the GIL, which changes hands each time."""
 WAL_BYTES: Final = 16 << 20
 """What the write-ahead log is cut to when it has grown beyond that."""
