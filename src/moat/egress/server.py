@@ -97,8 +97,8 @@ class HTTP1Server(HTTP1Connection):
 
     @property
     def idle(self) -> bool:
-        """It waits for a request."""
-        return self._exchange is None and self._body is None and not self._rest
+        """It waits for a request, and nothing waits in it."""
+        return self._exchange is None and self._body is None and not (self._rest or self._out)
 
     def check(self, now: float, timeouts: Timeouts) -> None:
         """Ends what has taken too long."""
