@@ -338,7 +338,7 @@ def _open(path: Path) -> sqlite3.Connection:
             if version is not None and version < SCHEMA_VERSION:
                 # SQLite does not wait while two switch to WAL: one of them fails at once.
                 with lock.locked(path.with_suffix(".lock")):
-                    _make_schema(db)
+                    _bring_up_to_date(db)
             elif version is not None and version > SCHEMA_VERSION:
                 raise StoreError(f"the index {path} was written by a newer moat", "Update moat")
             db.execute("PRAGMA synchronous = NORMAL")
@@ -358,18 +358,17 @@ def _version(db: sqlite3.Connection) -> int | None:
         raise
 
 
-def _make_schema(db: sqlite3.Connection) -> None:
+def _bring_up_to_date(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("BEGIN IMMEDIATE")
-    # Another process may have made it since we looked.
+    # Another process may have done it since we looked.
     (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version == 0:
-        for statement in SCHEMA.split(";"):
+    if version < SCHEMA_VERSION:
+        missing = range(version, SCHEMA_VERSION)
+        steps = [_MIGRATIONS[each] for each in missing] if version else SCHEMA.split(";")
+        for statement in steps:
             db.execute(statement)
-    else:
-        for earlier in range(version, SCHEMA_VERSION):
-            db.execute(_MIGRATIONS[earlier])
-    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     db.execute("COMMIT")
 
 
