@@ -38,6 +38,7 @@ PROJECT: Final = {
         "print('all tests pass' if got == 2 else f'FAILED: the median of 3, 1, 2 is not {got}')\n"
     ),
     ".gitignore": "__pycache__/\n",
+    "agent.yaml": "network: {policy: strict}\n",
 }
 AGENT: Final = """\
 import pathlib, subprocess, time
@@ -191,12 +192,15 @@ def play() -> None:
 
     say_step("5. Meanwhile, look for ways out of the sandbox")
     for attempt, answer in (
-        ("exec 3<>/dev/tcp/1.1.1.1/443", "Connection refused"),
+        ("exec 3<>/dev/tcp/1.1.1.1/22", "Connection refused"),
         ("ls ~/.ssh", "No such file"),
         ("echo evil > .git/hooks/pre-commit", "Read-only file system"),
     ):
         said = command("moat", "exec", "demo", "--", "bash", "-c", attempt, fails=True)
         expect(answer in said, f"no way: {answer.lower()}")
+    ask = "exec 3<>/dev/tcp/1.1.1.1/80; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; tail -n 1 <&3"
+    said = command("moat", "exec", "demo", "--", "bash", "-c", ask)
+    expect("denied: no rule allows it" in said, "the proxy says what is denied, and what to change")
 
     say_step("6. Approve the commit, in the terminal that is still attached, and see the end")
     window.press(b"y\r")
@@ -208,6 +212,8 @@ def play() -> None:
     say_step("7. What was recorded")
     command("moat", "list", "-a")
     command("moat", "logs", "demo", "--timestamps", "-n", "4")
+    traced = command("moat", "trace", "demo")
+    expect("1.1.1.1:22" in traced and "http://1.1.1.1/" in traced, "both attempts to get out")
     ended = inspect()
     expect(
         (ended["state"], ended["exit_code"]) == ("stopped", 0), "the run is stopped, exit code 0"
