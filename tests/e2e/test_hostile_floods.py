@@ -45,7 +45,9 @@ NETWORK = """
   timeouts: {idle: 3s}
 """
 PATIENCE_S = 40.0
-MOST_MEMORY_MB = 130.0
+MOST_MEMORY_MB = 250.0
+"""Sixty at rest, forty that may wait to be recorded (`Bounds.queued`, twice), buffers, and what the
+allocator does not give back: on a loaded machine 160 were seen."""
 
 
 @pytest.fixture(scope="module")
@@ -335,5 +337,5 @@ def test_windows_of_zero_hold_nothing_for_long(target: Attacked) -> None:
     heard = target.converse(said)
     resets = [frame for frame in _frames(heard["0"]) if isinstance(frame, RstStreamFrame)]
     assert len(resets) == 30
-    assert target.most_memory() < 2 * MOST_MEMORY_MB
+    assert target.most_memory() < MOST_MEMORY_MB
     _works(target)

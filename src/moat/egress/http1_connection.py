@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from moat.egress.bodies import Payload
 
 _JOINED: Final = 16 * 1024
-"""A TLS record's size: up to it, pieces are worth a copy to travel in one."""
+"""Bytes of a TLS record: up to it, pieces are worth waiting for, and a copy to travel in one."""
 
 
 class HTTP1Connection(StreamProtocol):
@@ -27,8 +27,8 @@ class HTTP1Connection(StreamProtocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._out: Payload = []
-        self._due = 0
-        """How many pieces are to be written when the loop has read; 0: it is not asked to."""
+        self._due = False
+        """The loop has been asked to write it."""
         self._chunked = False
         """How a body is sent."""
 
@@ -41,17 +41,16 @@ class HTTP1Connection(StreamProtocol):
 
     def flush(self) -> None:
         """What was sent is to be written."""
-        pieces = len(self._out)
-        if not self._due:
-            if pieces:
-                self._due = pieces
-                self._loop.call_soon(self.write_out)
-        elif pieces > self._due:
-            self.write_out()  # a body that fills each read does not pile up here
+        size = sum(map(len, self._out))
+        if size > _JOINED:
+            self.write_out()  # a large body must not pile up here: it would stop nobody
+        elif size and not self._due:
+            self._due = True
+            self._loop.call_soon(self.write_out)
 
     def write_out(self) -> None:
         """Now."""
-        self._due = 0
+        self._due = False
         out = self._out
         if not out or self._transport.is_closing():
             return
