@@ -16,7 +16,7 @@ _JOINED: Final = 16 * 1024
 
 
 class HTTP1Connection(StreamProtocol):
-    """Writes when the loop has read from every connection that had something, not in between.
+    """Writes what is small when the loop has read from all that had something, not in between.
 
     A write wakes the process that it is for. With the work of a request between one write and the next,
     that process is asleep again each time, and waking it costs more than the request does; in one go,
