@@ -299,6 +299,19 @@ async def test_an_answer_that_is_cut_off_looks_so(run: Path, origin: Origin) -> 
     assert "closed the connection early" in row.error
 
 
+async def test_an_answer_without_a_length_is_cut_off_by_a_reset(run: Path, origin: Origin) -> None:
+    """To a client of HTTP/1.0 a body lasts until the end, so an end would say that it is whole."""
+    async with opened(run) as gateway:
+        reader, writer = await gateway.tunnel("origin.test", origin.port)
+        writer.write(_get("/cut-chunks", origin).replace(b"HTTP/1.1", b"HTTP/1.0"))
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        writer.close()
+
+    [row] = gateway.rows("request")
+    assert (row.verdict, row.received) == ("failed", len("only this"))
+
+
 async def test_a_denial_says_what_to_change(run: Path, origin: Origin) -> None:
     """403, one line of text, and the rule for programs; the server hears nothing."""
     rules = ("deny POST origin.test/admin/**", "allow origin.test")

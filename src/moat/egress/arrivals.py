@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from typing import TYPE_CHECKING, Final
 
 from moat.egress import client_hello, http1, socks
@@ -17,10 +15,11 @@ from moat.egress.names import canonical_host
 from moat.egress.peeking import ClosedEarlyError, peek, take
 from moat.egress.policy import denial_header
 from moat.egress.sides import Destination
-from moat.egress.streams import ByALPN
+from moat.egress.streams import ByALPN, break_off
 from moat.egress.tunnel import Tunnel
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from moat.egress.gateway import RunGateway
@@ -29,8 +28,6 @@ _HANDSHAKE: Final = 0x16
 """Type of the TLS record in which a ClientHello comes."""
 _SOCKS5: Final = 0x05
 _SOCKS4: Final = 0x04
-_RESET: Final = struct.pack("ii", 1, 0)
-"""SO_LINGER: closing says that it was refused, not that it is over."""
 
 
 class Arrivals:
@@ -212,7 +209,7 @@ class Arrivals:
             entry.error = str(exc)
             entry.total = self._loop.time() - begun
             gateway.put(entry)
-            _reset(sock)
+            break_off(sock)
             return
         entry.dns, entry.connect = dialled.dns, dialled.connect
         tunnel = Tunnel(self._loop, ended)
@@ -229,7 +226,7 @@ class Arrivals:
 
     def _refuse(self, sock: socket.socket, host: str, port: int, why: str) -> None:
         self._gateway.record_refusal("tcp", host, port, why)
-        _reset(sock)
+        break_off(sock)
 
 
 _PREFACE: Final = b"PRI * HTTP/2.0\r\n"
@@ -246,9 +243,3 @@ def _version(data: bytes) -> str | None:
 def _whole_head(data: bytes) -> bytes | None:
     end = http1.head_end(data)
     return None if end < 0 else data[:end]
-
-
-def _reset(sock: socket.socket) -> None:
-    if sock.fileno() != -1:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        sock.close()

@@ -10,6 +10,7 @@ from moat.egress.bodies import BodyReader, EndlessReader, body_reader
 from moat.egress.exchange import Exchange
 from moat.egress.http1 import BadMessageError, ResponseHead
 from moat.egress.http1_connection import HTTP1Connection
+from moat.egress.streams import break_off
 
 if TYPE_CHECKING:
     from moat.egress.arrival import Arrival
@@ -39,6 +40,8 @@ class HTTP1Server(HTTP1Connection):
         """How much of an unfinished head is known not to hold its end."""
         self._closes = False
         """After the present response."""
+        self._endless = False
+        """The client takes the end of the connection for the end of the present response."""
         self._stopped = False
         """The exchange wants no more of the body for now."""
         self._paused = False
@@ -192,7 +195,7 @@ class HTTP1Server(HTTP1Connection):
                 framing = http1.CHUNKED
             else:
                 framing = http1.UNTIL_CLOSE
-                self._closes = True
+                self._closes = self._endless = True
         self._chunked = framing == http1.CHUNKED
         self._out.append(http1.response_bytes(head, framing, close=self._closes))
 
@@ -215,7 +218,11 @@ class HTTP1Server(HTTP1Connection):
     def abort(self) -> None:
         """Without the end of the body: a chunked one lacks its last chunk, a sized one its bytes."""
         self._exchange = None
-        self.finish()
+        if self._endless:
+            self.write_out()
+            break_off(self._transport)
+        else:
+            self.finish()
 
     def pause(self) -> None:
         self._stopped = True
@@ -227,7 +234,7 @@ class HTTP1Server(HTTP1Connection):
 
     def switch(self) -> None:
         self._chunked = False
-        self._closes = True
+        self._closes = self._endless = True
         self._body = EndlessReader()
         self._go_on()
 

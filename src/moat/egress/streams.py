@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 if TYPE_CHECKING:
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
 _MOST: Final = 256 * 1024
 _LEAST: Final = 16 * 1024
 _TOGETHER: Final = 32 << 20
+_DISCARD: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER, on, for no time: closing sends a reset (socket(7))."""
 
 # What a connection reads is taken out of the buffer before another reads, so one serves them all.
 # (Without it, uvloop allocates 256 KiB for each read of a TLS connection, and gives most of it back:
@@ -24,6 +28,18 @@ def share(connections: int) -> int:
     Few are fast, and thousands don't fill the memory.
     """
     return max(_LEAST, min(_MOST, _TOGETHER // connections))
+
+
+def break_off(connection: socket.socket | asyncio.BaseTransport) -> None:
+    """Closes it with a reset, which no reader takes for the end of what was sent (RFC 9293, 3.5.3)."""
+    if isinstance(connection, socket.socket):
+        if connection.fileno() != -1:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD)
+            connection.close()
+    elif not connection.is_closing():
+        sock: socket.socket = connection.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD)
+        cast("asyncio.Transport", connection).abort()
 
 
 class StreamProtocol(asyncio.BufferedProtocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from moat.egress.streams import StreamProtocol
+from moat.egress.streams import StreamProtocol, break_off
 
 if TYPE_CHECKING:
     import socket
@@ -112,12 +112,14 @@ class _End(StreamProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._tunnel.close("" if exc is None else f"broken: {exc}")
+        # Who has closed its socket answers what still comes, a TLS goodbye say, with a reset.
+        ordinary = exc is None or self._finished
+        self._tunnel.close("" if ordinary else f"broken: {exc}")
 
     def close(self, *, abruptly: bool) -> None:
         if self._transport is None:
             return
         if abruptly:
-            self._transport.abort()
+            break_off(self._transport)
         else:
             self._transport.close()
