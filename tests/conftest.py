@@ -14,8 +14,10 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Machines that run tests are shared: how long an example takes says nothing about the code.
-settings.register_profile("moat", deadline=None)
+# Machines that run tests are shared: how long an example takes says nothing about the code. What lands
+# is judged by the same examples each time; `pytest --hypothesis-profile=search` looks for new ones.
+settings.register_profile("moat", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile("moat")
 
 

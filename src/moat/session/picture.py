@@ -4,8 +4,8 @@ libghostty's formatter does most of the work, all rows in one call. What it leav
 put right here, for the rows that have it: backgrounds of rows without text and hyperlinks are missing,
 and cells that were never written take on the attributes of the text before them.
 
-Every row begins and ends with plain attributes, so rows can be drawn in any order, and a line feed
-after one never scrolls in a coloured line (terminals erase with the current background).
+Every row begins and ends with plain attributes, so rows can be drawn in any order, and neither a line
+feed after one nor a wrap scrolls in a coloured line (terminals erase with the current background).
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ _PLAIN: Final = b"\x1b[0m"
 _END_LINK: Final = b"\x1b]8;;\x1b\\"
 # A cell that was never written, or was erased without a background, is all zeros.
 _EMPTY: Final = bytes(8)
+# What is wrapped by a terminal, and then drawn over: one column, and two.
+_NARROW, _WIDE = b" \r", "\N{IDEOGRAPHIC SPACE}\r".encode()
 
 
 class _Kind(NamedTuple):
@@ -61,13 +63,21 @@ def everything(terminal: Terminal, scrollback: int) -> bytes:
     rows = terminal.rows(first, total - first)
     lines = _formatted(terminal, first, total - first, columns)
     out: list[bytes] = []
+    wrap = b""
     for number, (raw, line) in enumerate(zip(rows, lines, strict=True)):
         last = number + 1 == len(rows)
         soft = not last and _goes_on(raw, rows[number + 1])
         row = _Row(first + number, raw.cells, linked=raw.links)
-        out.append(_drawn(terminal, row, line, fill=soft))
-        if not (last or soft):
-            out.append(b"\r\n")
+        drawn = _drawn(terminal, row, line, fill=soft)
+        if drawn.startswith(b"\x1b"):
+            out.append(wrap)
+        out.append(drawn)
+        if soft:
+            wrap = _WIDE if describe(raw.cells[-1]).wide is Wide.SPACER_HEAD else _NARROW
+        else:
+            wrap = b""
+            if not last:
+                out.append(b"\r\n")
     return b"".join(out)
 
 
