@@ -40,6 +40,7 @@ class Origin:
         """... and may have it now ..."""
         self.left = threading.Event()
         """... but does not wait any more."""
+        self._never = asyncio.Event()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -115,15 +116,9 @@ class Origin:
                 await writer.drain()
             writer.write(bytes(size % 65536))
         elif path == "/wait":
-            self.waiting.set()
-            proceed = self._loop.run_in_executor(None, self.proceed.wait)
-            gone = self._loop.create_task(reader.read(1))
-            await asyncio.wait((proceed, gone), return_when=asyncio.FIRST_COMPLETED)
-            if gone.done():
-                self.left.set()
-                return False
-            gone.cancel()
-            _send(writer, "waited")
+            return await self._wait(reader, writer)
+        elif path == "/deaf":  # it neither reads nor answers
+            await self._never.wait()
         elif path == "/upgrade":
             writer.write(
                 b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n"
@@ -135,6 +130,20 @@ class Origin:
             _send(writer, f"hello from {path}")
         await writer.drain()
         return b"Connection: close" not in (fixed or b"")
+
+    async def _wait(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Until it may go on, or the client leaves or says something more."""
+        self.waiting.set()
+        proceed = self._loop.run_in_executor(None, self.proceed.wait)
+        gone = self._loop.create_task(reader.read(1))
+        await asyncio.wait((proceed, gone), return_when=asyncio.FIRST_COMPLETED)
+        if gone.done():
+            self.left.set()
+            return False
+        gone.cancel()
+        _send(writer, "waited")
+        await writer.drain()
+        return True
 
 
 async def _body(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 
 import pytest
 
@@ -85,6 +86,18 @@ async def test_the_end_comes_behind_what_was_sent(*, flushed: bool) -> None:
     connection.flush()
     await _turn()
     assert told == [b"last", b"closed"]
+
+
+async def test_nothing_is_kept_for_who_has_gone() -> None:
+    """Of a body that goes on coming, until whoever sends it knows."""
+    connection = _connected([])
+    connection.finish()
+    piece = memoryview(bytes(20_000))
+    kept = weakref.ref(piece)
+    connection.send([piece])
+    connection.flush()
+    del piece
+    assert kept() is None
 
 
 async def test_pieces_are_joined_as_far_as_that_is_worth_it() -> None:

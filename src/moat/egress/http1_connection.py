@@ -51,10 +51,9 @@ class HTTP1Connection(StreamProtocol):
     def write_out(self) -> None:
         """Now."""
         self._due = False
-        out = self._out
+        out, self._out = self._out, []
         if not out or self._transport.is_closing():
-            return
-        self._out = []
+            return  # what is said to who has gone is dropped, not kept until that is known everywhere
         if len(out) == 1:
             self._transport.write(out[0])
         elif sum(map(len, out)) <= _JOINED:

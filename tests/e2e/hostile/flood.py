@@ -58,9 +58,10 @@ def asking(address, count):
     return sockets
 
 
-def bodies(address, count):
+def bodies(address, count, path):
     """Requests whose bodies are sent as far as anybody takes them."""
-    head = f"POST /wait HTTP/1.1\r\nHost: {address[0]}:{address[1]}\r\nContent-Length: 999999999\r\n\r\n"
+    host, port = address
+    head = f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 999999999\r\n\r\n"
     sockets = idle(address, count)
     for sock in sockets:
         sock.sendall(head.encode())
@@ -94,7 +95,8 @@ KINDS = {
     "denied": lambda address, count: unread(address, count, "/secret"),
     "allowed": lambda address, count: unread(address, count, "/bytes/2000"),
     "asking": asking,
-    "bodies": bodies,
+    "unread": lambda address, count: bodies(address, count, "/deaf"),
+    "unwanted": lambda address, count: bodies(address, count, "/wait"),  # which leaves at once
 }
 
 
