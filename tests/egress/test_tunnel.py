@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import struct
 from contextlib import closing
 from typing import NamedTuple
 
 import pytest
 
+from moat.egress.streams import break_off
 from moat.egress.tunnel import Tunnel
 from moat.spec.network import Timeouts
 
@@ -84,8 +84,7 @@ async def test_a_reset_in_the_middle_reaches_the_other(joined: Joined, end: str)
     gone, left = joined.client, joined.server
     if end == "server":
         gone, left = left, gone
-    gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    gone.close()
+    break_off(gone)
 
     assert (await joined.ended).startswith("broken: ")
     with pytest.raises(ConnectionResetError):

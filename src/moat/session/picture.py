@@ -66,18 +66,15 @@ def everything(terminal: Terminal, scrollback: int) -> bytes:
     wrap = b""
     for number, (raw, line) in enumerate(zip(rows, lines, strict=True)):
         last = number + 1 == len(rows)
-        soft = not last and _goes_on(raw, rows[number + 1])
+        next_wrap = b"" if last else _wrap(raw, rows[number + 1])
         row = _Row(first + number, raw.cells, linked=raw.links)
-        drawn = _drawn(terminal, row, line, fill=soft)
+        drawn = _drawn(terminal, row, line, fill=bool(next_wrap))
         if drawn.startswith(b"\x1b"):
             out.append(wrap)
         out.append(drawn)
-        if soft:
-            wrap = _WIDE if describe(raw.cells[-1]).wide is Wide.SPACER_HEAD else _NARROW
-        else:
-            wrap = b""
-            if not last:
-                out.append(b"\r\n")
+        if not (last or next_wrap):
+            out.append(b"\r\n")
+        wrap = next_wrap
     return b"".join(out)
 
 
@@ -111,16 +108,17 @@ def _formatted(terminal: Terminal, first: int, rows: int, columns: int) -> list[
     return lines + [b""] * (rows - len(lines))
 
 
-def _goes_on(row: RawRow, following: RawRow) -> bool:
-    """Whether the following row is the same line, and a terminal wraps by itself between the two.
+def _wrap(row: RawRow, following: RawRow) -> bytes:
+    """What makes a terminal wrap by itself between the two; empty where they aren't the same line.
 
-    It does after a row that is written to its end, before one that begins with text.
+    It wraps after a row that is written to its end, before one that begins with text.
     """
     if not (row.wraps and following.continues):
-        return False
+        return b""
     begin = describe(following.cells[0])
-    head = describe(row.cells[-1]).wide is Wide.SPACER_HEAD
-    return begin.wide is Wide.WIDE if head else begin.text
+    if describe(row.cells[-1]).wide is Wide.SPACER_HEAD:
+        return _WIDE if begin.wide is Wide.WIDE else b""
+    return _NARROW if begin.text else b""
 
 
 def _drawn(terminal: Terminal, row: _Row, line: bytes, *, fill: bool = False) -> bytes:
