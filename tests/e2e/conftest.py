@@ -222,6 +222,13 @@ class Terminal:
         while not condition():
             self._wait_for(deadline, what)
 
+    def set_back_to(self, settings: list[Any]) -> None:
+        """Until the settings are these. Nothing tells of a change: this looks again and again."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while self.termios() != settings and time.monotonic() < deadline:
+            self.linger(0.01)
+        assert self.termios() == settings
+
     def linger(self, seconds: float) -> None:
         """Reads on for so long. For pauses that are what is tested, such as those between keys."""
         deadline = time.monotonic() + seconds
@@ -232,17 +239,14 @@ class Terminal:
     def wait(self, timeout: float = TIMEOUT_S) -> int:
         """Until the program ends: its exit code, or -n for signal n. All output is read before."""
         code = int(self._reported(rb"ended (-?\d+)\n", timeout)[1])
-        # The kernel hands on what was written in its own time: what we write comes after it. (A
-        # supervisor may still give the terminal back.)
-        os.write(self._tty, END_OF_OUTPUT)
-        self.until(lambda: END_OF_OUTPUT in self.output, "the last of the output")
-        start = self.output.find(END_OF_OUTPUT)
-        del self.output[start : start + len(END_OF_OUTPUT)]
+        self._read_all()  # a supervisor may still give the terminal back
         return code
 
     def wait_stopped(self, timeout: float = TIMEOUT_S) -> int:
-        """Until the program is stopped; by which signal."""
-        return int(self._reported(rb"stopped (\d+)\n", timeout)[1])
+        """Until the program is stopped; by which signal. All output is read before."""
+        number = int(self._reported(rb"stopped (\d+)\n", timeout)[1])
+        self._read_all()
+        return number
 
     # --- the end ---
 
@@ -278,6 +282,13 @@ class Terminal:
                 pytest.fail(f"the session leader died. The screen:\n{self.screen.text()}")
             self._reports += report
         self._read()
+
+    def _read_all(self) -> None:
+        """The kernel hands on what was written in its own time: what we write comes after it."""
+        os.write(self._tty, END_OF_OUTPUT)
+        self.until(lambda: END_OF_OUTPUT in self.output, "the last of the output")
+        start = self.output.find(END_OF_OUTPUT)
+        del self.output[start : start + len(END_OF_OUTPUT)]
 
     def _read(self) -> None:
         try:

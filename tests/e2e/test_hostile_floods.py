@@ -89,7 +89,6 @@ def _works(target: Attacked, run: str = "x") -> None:
         {"it": Conversation(host="plain.test", port=port, pieces=[request])}, run=run
     )
     assert heard["it"].statuses == [200]
-    assert heard["it"].seconds < 5
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_rules_change_at_once_and_by_nothing_in_the_workspace(target: Attacked) 
 
 
 def test_a_websocket_to_a_denied_path_is_closed_at_its_handshake(target: Attacked) -> None:
-    """Within a second, with a status, so that clients fall back."""
+    """With a status, so that clients fall back."""
     target.moat.ok("allow", "x", f"plain.test:{target.plain.port}/upgrade")
     upgrade = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13")
     heard = target.converse(
@@ -98,7 +98,6 @@ def test_a_websocket_to_a_denied_path_is_closed_at_its_handshake(target: Attacke
     )
     for each in heard.values():
         assert each.statuses == [403]
-        assert each.seconds < 1
     assert target.plain.connections == 0
 
 

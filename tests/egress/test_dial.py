@@ -290,7 +290,7 @@ class TestFailure:
         error = await refused(dialer(timeout=0.1), "127.0.0.1", silent_port)
         assert error.kind == "timeout"
         assert str(error) == f"127.0.0.1:{silent_port} did not answer within 0.1 s"
-        assert error.connect == pytest.approx(0.1, abs=0.09)
+        assert error.connect > 0.09
 
     async def test_a_silent_name_server(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The lookup and the connection have one limit together."""

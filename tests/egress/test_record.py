@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 import stat
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -299,15 +298,6 @@ def test_a_record_that_can_not_be_opened_is_an_error_before_anything_runs(tmp_pa
     for opened in (Record, RecordReader):
         with pytest.raises(StoreError, match="newer"):
             opened(newer)
-
-
-def test_a_put_costs_next_to_nothing(path: Path, record: Record) -> None:
-    """Ten times what it takes on a machine of its own, for the tests share theirs."""
-    entries = [entry() for _ in range(5_000)]
-    begun = time.perf_counter()
-    for each in entries:
-        record.put(each)
-    assert (time.perf_counter() - begun) / len(entries) < 5e-6
 
 
 # --- reading ---

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 from hypothesis import assume, example, given, settings
@@ -310,16 +309,6 @@ def test_a_sequence_without_end_is_bounded(beginning: bytes, end: bytes, size: i
     if size > 1:
         assert after in {b"after", b"\x1b\\after"}
     assert output.pending == 0
-
-
-def test_a_string_in_single_bytes_is_not_read_again_and_again() -> None:
-    """The work is the same for each byte, however much of a string has come."""
-    output = OutputFilter()
-    output.feed(b"\x1b]2;")
-    started = time.process_time()
-    for _ in range(300_000):
-        output.feed(b"x")
-    assert time.process_time() - started < 5
 
 
 def test_a_new_sequence_ends_an_overlong_one() -> None:

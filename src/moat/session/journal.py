@@ -94,28 +94,32 @@ class JournalReader:
         """The offset at which the last `lines` lines begin; -1 lines are all, 0 are none."""
         if lines < 0:
             return self.start(stream)
-        position = self.end(stream)
-        wanted = lines + (1 if lines and self._last_byte(stream) == b"\n" else 0)
-        for segment in reversed(self.segments()):
-            path = self.path(segment, stream)
-            data = path.read_bytes() if path.exists() else b""
+        if not lines:
+            return self.end(stream)
+        last: int | None = None
+        for offset, data in self._chunks_backwards(stream):
             cut = len(data)
-            while wanted and (cut := data.rfind(b"\n", 0, cut)) >= 0:
-                wanted -= 1
-                position = segment.base(stream) + cut + 1
-            if not wanted:
-                return position
-            position = segment.base(stream)
-        return position
+            # A newline that is the last byte ends a line, but begins none.
+            last = offset + cut - 1 if last is None else last
+            while (cut := data.rfind(b"\n", 0, cut)) >= 0:
+                lines -= offset + cut != last
+                if not lines:
+                    return offset + cut + 1
+        return self.start(stream)
 
-    def _last_byte(self, stream: Stream) -> bytes:
+    def _chunks_backwards(self, stream: Stream, size: int = 1 << 16) -> Iterator[tuple[int, bytes]]:
+        """(offset, bytes) from the end there is now to the oldest byte kept."""
         for segment in reversed(self.segments()):
-            path = self.path(segment, stream)
-            if path.exists() and (size := path.stat().st_size):
-                with path.open("rb") as file:
-                    file.seek(size - 1)
-                    return file.read(1)
-        return b""
+            try:
+                with self.path(segment, stream).open("rb") as file:
+                    end = file.seek(0, os.SEEK_END)
+                    while end:
+                        start = max(0, end - size)
+                        file.seek(start)
+                        yield segment.base(stream) + start, file.read(end - start)
+                        end = start
+            except FileNotFoundError:
+                continue
 
     def records(self) -> Iterator[Record]:
         """All that is kept of the index; each segment opens with the terminal's size then."""

@@ -22,6 +22,7 @@ Offsets = dict[Stream, int]
 
 # A line may be as long as the program likes; one longer than this is dealt with in parts.
 _LINE_BYTES: Final = 64 * 1024
+_CHUNK_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,16 +146,17 @@ def _last_written(reader: JournalReader, stream: Stream) -> float:
 
 
 def _backwards(reader: JournalReader) -> Iterator[tuple[Stream, bytes]]:
-    """The pieces of output, the newest first."""
+    """The pieces of output, the newest first; of a large one its chunks."""
     following = ends(reader)
     for segment in reversed(reader.segments()):
         files = {stream: _open(reader, segment, stream) for stream in Stream}
         try:
             for stream, start, end in reversed(_pieces(reader, segment, following)):
-                fd = files[stream]
-                if fd is not None:
-                    base = segment.base(stream)
-                    yield stream, os.pread(fd, end - start, start - base)
+                if (fd := files[stream]) is None:
+                    continue
+                for stop in range(end, start, -_CHUNK_BYTES):
+                    size = min(stop - start, _CHUNK_BYTES)
+                    yield stream, os.pread(fd, size, stop - size - segment.base(stream))
         finally:
             for fd in files.values():
                 if fd is not None:

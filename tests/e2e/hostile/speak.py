@@ -24,11 +24,10 @@ AT_ONCE = 48
 
 
 def speak(what):
-    """One conversation: `received` and how it `ended`, in so many `seconds`."""
-    begun = time.monotonic()
+    """One conversation: what was `received`, and how it `ended`."""
     received = bytearray()
     try:
-        ended = _converse(what, received, begun + PATIENCE_S)
+        ended = _converse(what, received, time.monotonic() + PATIENCE_S)
     except TimeoutError:
         ended = "silence"
     except ssl.SSLError as error:
@@ -37,11 +36,7 @@ def speak(what):
         ended = "reset"
     except OSError as error:
         ended = f"refused: {error.strerror or error}"
-    return {
-        "received": received.decode("latin-1"),
-        "ended": ended,
-        "seconds": time.monotonic() - begun,
-    }
+    return {"received": received.decode("latin-1"), "ended": ended}
 
 
 def _converse(what, received, deadline):
