@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -103,6 +104,22 @@ def test_a_start_that_no_supervisor_took_leaves_nothing(
     assert run(["run", "--", "true"]) == 125
     assert "before it could answer" in capsys.readouterr().err
     assert left(home) == []
+
+
+@pytest.mark.parametrize("gone", ["row", "folder", "row and folder"])
+def test_a_run_that_its_supervisor_removes_is_left_to_it(home: Path, gone: str) -> None:
+    """Why the start failed is what is said then, not that there is nothing to discard."""
+    found = created(home)
+    with Store(home) as store:
+        folder = store.folder(found.id).root
+        if gone == "folder":
+            shutil.rmtree(folder)
+        else:
+            store.remove(found.id)
+        if gone == "row":
+            folder.mkdir()
+        run_command._discard(store, found)
+        assert not folder.exists() or list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("reason", ["begun", "supervised"])

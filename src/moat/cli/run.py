@@ -12,7 +12,7 @@ from moat.cli.arguments import WithCommand, ask, words_of
 from moat.client.keys import parse_escape_keys
 from moat.config import settings as user_settings
 from moat.config.compile import Surroundings, Wishes, create_run
-from moat.errors import MoatError, UsageError
+from moat.errors import MoatError, RunNotFoundError, UsageError
 from moat.runs import lock
 from moat.runs.states import State
 from moat.runs.store import Run, Store
@@ -158,17 +158,19 @@ def _hint(run: Run) -> None:
 
 def _discard(store: Store, run: Run) -> None:
     """Of a run that no supervisor has ever begun with, nothing remains."""
-    folder = store.folder(run.id)
-    if not folder.root.exists():
-        return
-    held = lock.try_lock(folder.supervisor_lock)
-    if held is None:
-        return
     try:
-        if store.get(run.id).state is State.CREATED:
-            store.remove(run.id)
-    finally:
-        os.close(held)
+        # No lock file may come into a folder that its supervisor is removing.
+        store.get(run.id)
+        held = lock.try_lock(store.folder(run.id).supervisor_lock)
+        if held is None:
+            return
+        try:
+            if store.get(run.id).state is State.CREATED:
+                store.remove(run.id)
+        finally:
+            os.close(held)
+    except (RunNotFoundError, FileNotFoundError):
+        return  # its supervisor has removed it
 
 
 def _leave(store: Store, run: Run) -> int:

@@ -32,8 +32,11 @@ def remove(store: Store, run: Run, *, force: bool) -> None:
     # is ours when it has.
     if lock.is_locked(folder.supervisor_lock):
         _dismiss(store, run)
-    with lock.locked(folder.launch_lock), lock.locked(folder.supervisor_lock):
-        store.remove(run.id)
+    try:
+        with lock.locked(folder.launch_lock), lock.locked(folder.supervisor_lock):
+            store.remove(run.id)
+    except FileNotFoundError:
+        return  # somebody else has removed it since we looked
 
 
 def _kill(store: Store, run: Run) -> None:
