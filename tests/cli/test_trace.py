@@ -194,7 +194,7 @@ def test_objects_have_stable_keys(folder: RunFolder, moat: Moat) -> None:
         "id": 1, "time": "2026-01-01T00:00:00.000Z", "kind": "request", "verdict": "allowed",
         "status": 200, "method": "GET", "url": "https://api.example.com/v1?token=***",
         "scheme": "https", "host": "api.example.com", "port": 443, "path": "/v1?token=***",
-        "protocol": "HTTP/1.1", "rule": "", "error": "", "credential": "github",
+        "address": "", "protocol": "HTTP/1.1", "rule": "", "error": "", "credential": "github",
         "in_progress": False, "sent": 12, "received": 5 << 20, "usage": used,
         "durations": {
             "dns": None, "connect": None, "tls": None, "first_byte": 0.1, "total": 0.125,

@@ -60,6 +60,7 @@ class Upstream:
 
     def __init__(self, told: list[str], *, reused: bool = False) -> None:
         self._told = told
+        self.address = "192.0.2.1"
         self.reused = reused
         self.let_go = 0
 

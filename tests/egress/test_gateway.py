@@ -76,6 +76,7 @@ async def test_a_request_passes_and_is_written_down(run: Path, origin: Origin) -
     assert row.received == len(b"hello from /a")
     assert 0 <= row.first_byte <= row.total
     assert row.connect >= 0
+    assert row.address == "127.0.0.1"
 
 
 async def test_tls_is_opened_and_made_anew(run: Path, tmp_path: Path) -> None:
@@ -570,6 +571,7 @@ async def test_raw_tcp_passes_unread(run: Path, origin: Origin) -> None:
         f"tcp origin.test:{origin.port}",
         "allowed",
     )
+    assert row.address == "127.0.0.1"
     assert row.received == len(answer)
 
 

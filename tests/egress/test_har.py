@@ -15,8 +15,8 @@ from moat.egress.record_rows import NO_CAPTURE, Captured, Row
 
 ROW = Row(
     id=1, kind="request", time=1_767_225_600.25, verdict="allowed", status=200, method="POST",
-    scheme="https", host="api.example.com", port=8443, protocol="HTTP/2", rule="", error="",
-    credential="", dns=0.01, connect=0.02, tls=0.03, first_byte=0.1, total=0.15, sent=12,
+    scheme="https", host="api.example.com", port=8443, address="192.0.2.7", protocol="HTTP/2", rule="",
+    error="", credential="", dns=0.01, connect=0.02, tls=0.03, first_byte=0.1, total=0.15, sent=12,
     received=34, path="/v1?a=1&b=%20x&c", usage=None,
 )  # fmt: skip
 
@@ -24,7 +24,7 @@ ROW = Row(
 LOG = {"version": str, "creator": dict, "entries": list}
 ENTRY = {
     "startedDateTime": str, "time": (int, float), "request": dict, "response": dict,
-    "cache": dict, "timings": dict, "comment": str,
+    "cache": dict, "timings": dict, "serverIPAddress": str, "comment": str,
 }  # fmt: skip
 REQUEST = {
     "method": str, "url": str, "httpVersion": str, "cookies": list, "headers": list,
@@ -38,7 +38,7 @@ CONTENT = {"size": int, "mimeType": str, "text": str, "encoding": str}
 TIMINGS = dict.fromkeys(
     ("blocked", "dns", "connect", "send", "wait", "receive", "ssl"), (int, float)
 )
-OPTIONAL = {"comment", "postData", "text", "encoding"}
+OPTIONAL = {"serverIPAddress", "comment", "postData", "text", "encoding"}
 
 
 def check(found: dict[str, Any], shape: dict[str, Any]) -> None:
@@ -94,7 +94,9 @@ def test_a_request_is_an_entry() -> None:
     ]  # fmt: skip
     assert (entry["response"]["status"], entry["response"]["statusText"]) == (200, "OK")
     assert (entry["request"]["bodySize"], entry["response"]["bodySize"]) == (12, 34)
+    assert entry["serverIPAddress"] == "192.0.2.7"
     assert "comment" not in entry
+    assert "serverIPAddress" not in one(ROW._replace(address=""))
 
 
 def test_timings_add_up_to_the_total() -> None:

@@ -9,7 +9,7 @@ from moat.egress.totals import by_host, by_model, percentile
 
 ROW = Row(
     id=1, kind="request", time=0.0, verdict="allowed", status=200, method="GET", scheme="https",
-    host="a", port=443, protocol="HTTP/1.1", rule="", error="", credential="", dns=-1.0,
+    host="a", port=443, address="", protocol="HTTP/1.1", rule="", error="", credential="", dns=-1.0,
     connect=-1.0, tls=-1.0, first_byte=0.1, total=1.0, sent=1, received=10, path="/", usage=None,
 )  # fmt: skip
 

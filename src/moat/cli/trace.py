@@ -69,8 +69,9 @@ def command(  # noqa: PLR0913  an option each
     A request is shown with its URL, status, time and bytes; what was denied, with the rule that did.
 
     The keys of --json: id, time (RFC 3339), kind, verdict (allowed, denied, failed, asking), status,
-    method, url, scheme, host, port, path, protocol, rule, error, credential, in_progress, durations
-    (dns, connect, tls, first_byte, total: seconds or null), sent, received (bytes), usage.
+    method, url, scheme, host, port, address (dialled), path, protocol, rule, error, credential,
+    in_progress, durations (dns, connect, tls, first_byte, total: seconds or null), sent, received
+    (bytes), usage.
     """
     if follows and form not in (None, "json"):
         raise UsageError(f"--{form} is made of what there is", "leave out -f")

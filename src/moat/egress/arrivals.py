@@ -211,7 +211,7 @@ class Arrivals:
             gateway.put(entry)
             break_off(sock)
             return
-        entry.dns, entry.connect = dialled.dns, dialled.connect
+        entry.address, entry.dns, entry.connect = dialled.address, dialled.dns, dialled.connect
         tunnel = Tunnel(self._loop, ended)
         gateway.opened(tunnel)
         await tunnel.join(sock, dialled.sock)

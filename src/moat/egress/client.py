@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 class HTTP1Client(HTTP1Connection):
     """Serves one exchange at a time; between them it waits in its pool."""
 
-    def __init__(self, pool: Upstreams, destination: Destination) -> None:
+    def __init__(self, pool: Upstreams, destination: Destination, address: str) -> None:
         super().__init__()
         self._pool = pool
         self.destination = destination
+        self.address = address
         self._exchange: Exchange | None = None
         self._method = ""
         self._body: BodyReader | None = None

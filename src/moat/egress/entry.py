@@ -30,6 +30,8 @@ class Entry:
     """Of a DNS question, its type: A, TXT, ..."""
     host = ""
     port = 0
+    address = ""
+    """That was dialled: of the server, or of the host's own proxy where that leads to it."""
     path = ""
     """With the query, as it was asked for; redacted when it is written."""
     protocol = ""

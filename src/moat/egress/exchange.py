@@ -129,8 +129,9 @@ class Exchange:
         if self._over:
             upstream.release()
             return
+        entry = self.entry
+        entry.address = upstream.address
         if timing is not None:
-            entry = self.entry
             entry.dns, entry.connect, entry.tls = timing.dns, timing.connect, timing.tls
         self._upstream = upstream
         upstream.request(self, self.request, self.target)

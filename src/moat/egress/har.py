@@ -33,7 +33,7 @@ def document(entries: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 def entry(row: Row, captured: Captured) -> dict[str, Any]:
     timings = _timings(row)
-    made = {
+    made: dict[str, Any] = {
         "startedDateTime": timestamp(row.time),
         # Whoever reads it adds up the same: a TLS handshake is part of `connect`.
         "time": sum(ms for name, ms in timings.items() if ms >= 0 and name != "ssl"),
@@ -43,7 +43,11 @@ def entry(row: Row, captured: Captured) -> dict[str, Any]:
         "timings": timings,
     }
     why = ": ".join(each for each in (row.rule, row.error) if each)
-    return made | {"comment": f"{row.verdict}: {why}"} if row.verdict != "allowed" else made
+    if row.address:
+        made["serverIPAddress"] = row.address
+    if row.verdict != "allowed":
+        made["comment"] = f"{row.verdict}: {why}"
+    return made
 
 
 def _timings(row: Row) -> dict[str, float]:

@@ -27,10 +27,11 @@ _STATUS: Final = re.compile(rb"[1-9][0-9]{2}")
 
 
 class HTTP2Client(HTTP2Connection):
-    def __init__(self, pool: Upstreams, destination: Destination) -> None:
+    def __init__(self, pool: Upstreams, destination: Destination, address: str) -> None:
         super().__init__(client=True)
         self._pool = pool
         self.destination = destination
+        self.address = address
         self.idle_since = asyncio.get_running_loop().time()
         self.served = 0
 
@@ -92,6 +93,7 @@ class ClientStream(Stream):
         self._method = ""
         self._begun = False
         self._informational = 0
+        self.address = client.address
         self.reused = reused
 
     # --- what the server does ---

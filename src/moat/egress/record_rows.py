@@ -31,6 +31,7 @@ CREATE TABLE entries (
   scheme TEXT NOT NULL,
   host TEXT NOT NULL,
   port INTEGER NOT NULL,
+  address TEXT NOT NULL,     -- that was dialled; empty: none was
   protocol TEXT NOT NULL,
   rule TEXT NOT NULL,
   error TEXT NOT NULL,
@@ -73,6 +74,7 @@ class Row(NamedTuple):
     scheme: str
     host: str
     port: int
+    address: str
     protocol: str
     rule: str
     error: str
@@ -118,6 +120,7 @@ class Row(NamedTuple):
             "scheme": self.scheme,
             "host": self.host,
             "port": self.port,
+            "address": self.address,
             "path": self.path,
             "protocol": self.protocol,
             "rule": self.rule,

@@ -69,6 +69,8 @@ class Downstream(Protocol):
 class Upstream(Protocol):
     """The side that answers: a connection, or a stream of one."""
 
+    address: str
+    """Of its other end."""
     reused: bool
     """It served a request before, so it may have gone stale."""
 

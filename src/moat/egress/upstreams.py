@@ -221,7 +221,7 @@ class Upstreams:
         reached = Reached(dialled.dns, dialled.connect)
 
         def choose(protocol: str | None) -> Client:
-            chosen.append(self._client(protocol, destination))
+            chosen.append(self._client(protocol, destination, dialled.address))
             return chosen[0]
 
         try:
@@ -245,12 +245,12 @@ class Upstreams:
             raise
         return reached
 
-    def _client(self, protocol: str | None, destination: Destination) -> Client:
+    def _client(self, protocol: str | None, destination: Destination, address: str) -> Client:
         if protocol != "h2":
-            return HTTP1Client(self, destination)
+            return HTTP1Client(self, destination, address)
         from moat.egress.http2_client import HTTP2Client  # noqa: PLC0415  as in `gateway`
 
-        return HTTP2Client(self, destination)
+        return HTTP2Client(self, destination, address)
 
     async def _trusted(self, alpn: tuple[str, ...]) -> ssl.SSLContext:
         context = self._contexts.get(alpn)
