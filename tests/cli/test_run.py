@@ -122,6 +122,42 @@ def test_a_run_that_its_supervisor_removes_is_left_to_it(home: Path, gone: str) 
         assert not folder.exists() or list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("row", ["failed", "gone"])
+def test_it_is_told_when_its_supervisor_has_removed_the_run(home: Path, row: str) -> None:
+    """Who sees that a start has failed finds nothing of it any more."""
+    found = created(home)
+    with Store(home) as store:
+        folder = store.folder(found.id)
+        if row == "failed":
+            store.update(found.id, state=State.FAILED)
+        else:
+            store.remove(found.id)
+            folder.root.mkdir()
+        ready, ready_theirs = os.pipe()
+        supervisor = os.fork()
+        if supervisor == 0:
+            lock.try_lock(folder.supervisor_lock)
+            os.close(ready_theirs)
+            wait_for_a_waiter(folder.supervisor_lock)
+            shutil.rmtree(folder.root)
+            os._exit(0)
+        os.close(ready_theirs)
+        os.read(ready, 1)
+        run_command._discard(store, found)
+        assert not folder.root.exists()
+        os.waitpid(supervisor, 0)
+        os.close(ready)
+
+
+def wait_for_a_waiter(path: Path) -> None:
+    """Until somebody waits for the lock. The kernel lists those, and can't tell of a new one."""
+    inode = f":{path.stat().st_ino} "
+    while not any(
+        "->" in line and inode in line for line in Path("/proc/locks").read_text().splitlines()
+    ):
+        os.sched_yield()
+
+
 @pytest.mark.parametrize("reason", ["begun", "supervised"])
 def test_a_run_that_lives_is_not_discarded(home: Path, reason: str) -> None:
     """When only our own way to it has failed."""

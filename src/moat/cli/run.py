@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -157,20 +158,27 @@ def _hint(run: Run) -> None:
 
 
 def _discard(store: Store, run: Run) -> None:
-    """Of a run that no supervisor has ever begun with, nothing remains."""
-    try:
-        # No lock file may come into a folder that its supervisor is removing.
-        store.get(run.id)
-        held = lock.try_lock(store.folder(run.id).supervisor_lock)
-        if held is None:
-            return
+    """Of a run that never began, nothing remains when we say so."""
+    with suppress(FileNotFoundError, RunNotFoundError):  # its supervisor has removed it
         try:
-            if store.get(run.id).state is State.CREATED:
-                store.remove(run.id)
-        finally:
-            os.close(held)
-    except (RunNotFoundError, FileNotFoundError):
-        return  # its supervisor has removed it
+            state = store.get(run.id).state
+        except RunNotFoundError:
+            state = State.FAILED
+        if state is State.CREATED:
+            _remove_unless_supervised(store, run)
+        elif state is State.FAILED:
+            lock.wait_until_free(store.folder(run.id).supervisor_lock)
+
+
+def _remove_unless_supervised(store: Store, run: Run) -> None:
+    held = lock.try_lock(store.folder(run.id).supervisor_lock)
+    if held is None:
+        return
+    try:
+        if store.get(run.id).state is State.CREATED:
+            store.remove(run.id)
+    finally:
+        os.close(held)
 
 
 def _leave(store: Store, run: Run) -> int:

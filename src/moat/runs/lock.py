@@ -41,6 +41,15 @@ def locked(path: Path) -> Generator[int]:
         os.close(fd)
 
 
+def wait_until_free(path: Path) -> None:
+    """Until nobody holds the lock. Raises `FileNotFoundError` where there is no lock file."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH)
+    finally:
+        os.close(fd)
+
+
 def is_locked(path: Path) -> bool:
     """Whether somebody holds the lock now. A lock file that was never made is held by nobody."""
     try:

@@ -236,14 +236,18 @@ class Store:
     def remove(self, run_id: str) -> None:
         """Deletes the row, then the folder: what is left after a crash is never a row without one.
 
-        What the sandbox wrote goes before: if that fails, the run can still be named.
+        What the sandbox wrote goes before: if that fails, the run can still be named. The folder goes
+        at once, so that nobody finds half of one or puts a lock into it.
         """
         folder = self.folder(run_id)
+        going = self.home / f"removed-{run_id}"
         with _reported(f"the folder of run {run_id} can't be removed"):
             empty_private(folder)
             self._execute("DELETE FROM runs WHERE id = ?", run_id)
             if folder.root.exists():
-                shutil.rmtree(folder.root)
+                folder.root.rename(going)
+            if going.exists():
+                shutil.rmtree(going)
 
     # --- SQL ---
 
