@@ -4,6 +4,8 @@
 WORKERS ?= 4
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
+# The project as its users have it: from a wheel, the path of a request compiled.
+INSTALLED := .venv/installed/bin/python
 TYPED := src scripts
 FOR_RUNS := bwrap:bubblewrap git
 FOR_TESTS := $(FOR_RUNS) curl wget node:nodejs npm tmux dtach vim less htop dig:bind9-dnsutils ip:iproute2 tinyproxy:tinyproxy-bin
@@ -18,8 +20,7 @@ demo: .venv/ready ## Show a sealed run from its start over detach and attach to 
 	@scripts/programs.sh $(FOR_RUNS)
 	@$(PYTHON) scripts/demo.py
 
-test: check programs ## Run every check and every test
-	@$(PYTEST) -q -n $(WORKERS) --dist worksteal
+test: check unit e2e ## Run every check and every test
 
 check: .venv/ready ## Format, lint, types, arrows between packages
 	@echo "ruff format" && .venv/bin/ruff format --quiet --check .
@@ -30,14 +31,14 @@ check: .venv/ready ## Format, lint, types, arrows between packages
 unit: .venv/ready programs ## Run the tests that start no run
 	@$(PYTEST) -q -n $(WORKERS) --ignore tests/e2e
 
-e2e: .venv/ready programs ## Run the tests through the installed command and real terminals
-	@$(PYTEST) -q -n $(WORKERS) --dist worksteal tests/e2e
+e2e: .venv/installed/ready programs ## Run those through the installed command and real terminals, and what is compiled
+	@$(INSTALLED) -m pytest -q -n $(WORKERS) --dist worksteal tests/e2e tests/egress tests/fuzz
 
-bench: .venv/ready programs ## Measure against docker attach, tmux and dtach (those that are installed)
-	@$(PYTHON) bench
+bench: .venv/installed/ready programs ## Measure against docker attach, tmux and dtach (those that are installed)
+	@$(INSTALLED) bench
 
-bench-egress: .venv/ready ## Measure the egress proxy against squid, mitmproxy and a plain tunnel (those that are installed)
-	@$(PYTHON) bench/egress
+bench-egress: .venv/installed/ready ## Measure the egress proxy against squid, mitmproxy and a plain tunnel (those that are installed)
+	@$(INSTALLED) bench/egress
 
 lock: ## Make requirements/lock.txt anew from pyproject.toml (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
@@ -50,6 +51,9 @@ programs:
 clean: ## Remove all that make and the tools made
 	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/installed/ready: .venv/ready $(shell find src -name '*.py') scripts/build_hook.py scripts/installed.sh
+	@scripts/installed.sh
 
 .venv/ready: requirements/lock.txt pyproject.toml scripts/venv.sh
 	@scripts/venv.sh

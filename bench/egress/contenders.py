@@ -13,10 +13,13 @@ from lab import HERE, Contender
 from processes import free_port
 
 from moat.egress.authority import Authority
+from moat.egress.capture import PROXY_PORT
 
 if TYPE_CHECKING:
     from lab import Lab
 
+OUR_ADDRESS = "127.0.0.2"
+"""The proxy's port is always the same, and on the usual address others may have it."""
 SQUID_HELPER = Path("/usr/lib/squid/security_file_certgen")
 
 
@@ -53,13 +56,13 @@ def _tunnel(lab: Lab) -> Contender:
 
 
 def _moat(lab: Lab) -> Contender:
-    port, folder = free_port(), lab.folder / "moat"
+    folder = lab.folder / "moat"
     folder.mkdir()
-    ours = (sys.executable, str(HERE / "ours.py"), str(folder), str(port), str(lab.roots))
-    pid = lab.start(*ours, port=port)
+    ours = (sys.executable, str(HERE / "ours.py"), str(folder), OUR_ADDRESS, str(lab.roots))
+    pid = lab.start(*ours, port=PROXY_PORT, address=OUR_ADDRESS)
     roots = lab.folder / "moat.pem"
     roots.write_bytes(Authority.load_or_create(folder).certificate_pem)
-    return Contender("moat", f"127.0.0.1:{port}", roots, pid)
+    return Contender("moat", f"{OUR_ADDRESS}:{PROXY_PORT}", roots, pid)
 
 
 def _squid(lab: Lab) -> Contender:

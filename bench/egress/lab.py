@@ -93,7 +93,9 @@ class Lab:
             memory_mb=peak_memory(each.pid),
         )
 
-    def start(self, *command: str, port: int, cores: str = PROXY_CORE) -> int:
+    def start(
+        self, *command: str, port: int, address: str = "127.0.0.1", cores: str = PROXY_CORE
+    ) -> int:
         """Waits until it listens; returns its process id."""
         log = self._running.enter_context((self.folder / "output.log").open("ab"))
         # In sessions of their own: Ctrl-C is for us, and we end them in order.
@@ -101,7 +103,7 @@ class Lab:
             ["taskset", "-c", cores, *command], stdout=log, stderr=log, start_new_session=True
         )
         self._running.callback(stop, process)
-        wait_for(port, process)
+        wait_for((address, port), process)
         return process.pid
 
     def _small_bodies(self, each: Contender, *options: str) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Our proxy alone, as a run has it: policy and record on, on a port of this machine's loopback."""
+"""Our proxy alone, as a run has it: policy and record on, on an address of this machine's loopback."""
 
 from __future__ import annotations
 
@@ -10,19 +10,16 @@ from pathlib import Path
 
 import uvloop
 
-from moat.egress import arrivals, capture
 from moat.egress.authority import Authority
 from moat.egress.gateway import RunGateway
 from moat.paths import RunFolder
 from moat.spec.network import Network
 
 
-async def main(folder: Path, port: int, roots: str) -> None:
+async def main(folder: Path, address: str, roots: str) -> None:
     loop = asyncio.get_running_loop()
-    # In a sandbox it is always 3128; here others may have that.
-    capture.PROXY_PORT = arrivals.PROXY_PORT = port
 
-    async def listen(_family: str, kind: str, address: str, _port: int) -> int:
+    async def listen(_family: str, kind: str, _address: str, port: int) -> int:
         if kind == "udp":  # nothing but the proxy's own port is needed
             raise OSError(errno.EAFNOSUPPORT, "not here")
         sock = socket.socket()
@@ -46,4 +43,4 @@ async def main(folder: Path, port: int, roots: str) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]).read_text()))
+    uvloop.run(main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]).read_text()))

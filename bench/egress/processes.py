@@ -22,11 +22,11 @@ def free_port() -> int:
         return sock.getsockname()[1]
 
 
-def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+def wait_for(address: tuple[str, int], process: subprocess.Popen[bytes]) -> None:
     """A server that was started by another's command line tells nobody when it listens."""
     while True:
         try:
-            socket.create_connection(("127.0.0.1", port)).close()
+            socket.create_connection(address).close()
         except ConnectionRefusedError:
             try:
                 process.wait(0.05)

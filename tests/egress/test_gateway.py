@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import sqlite3
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.egress.databases import interpose
 from tests.egress.gateways import TIMEOUT_S, opened
 from tests.origin import SSE_EVENTS, Origin
 
 from moat.egress.authority import Authority
+from moat.egress.entry import Entry
 from moat.egress.policy import Verdict
 from moat.spec.network import Timeouts
 
@@ -546,8 +550,19 @@ async def test_a_models_tokens_are_counted(run: Path) -> None:
 
 async def test_what_can_not_be_recorded_does_not_pass(run: Path, origin: Origin) -> None:
     """It fails closed, and says so."""
+    known = threading.Event()
+
     async with opened(run) as gateway:
-        gateway.gateway.problem = lambda: "the disk is full"
+        record = gateway.gateway.record
+
+        def fail() -> None:
+            if not record.healthy:  # it tries again
+                known.set()
+            raise sqlite3.OperationalError("the disk is full")
+
+        interpose(record, fail)
+        record.put(Entry("dns", 0.0))
+        await asyncio.to_thread(known.wait)
         answer = await gateway.ask("origin.test", origin.port, _get("/", origin))
 
     assert _status(answer) == 503

@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.egress.databases import interpose
 
 from moat.egress import record as module
 from moat.egress.entry import Entry
@@ -240,20 +241,16 @@ def test_closing_on_a_full_disk_ends(
     assert [row.host for row in rows(path)] == ["before"]
 
 
-def test_a_disk_that_stalls_stops_traffic_before_memory_is_full(
-    path: Path, record: Record, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_stalls_stops_traffic_before_memory_is_full(path: Path, record: Record) -> None:
     """What still comes of connections that were there waits, up to a bound; the rest is counted."""
     record._bounds = Bounds(queued=100)
     stalled, going = threading.Event(), threading.Event()
-    write = record._write
 
-    def stall(batch: list[Entry]) -> None:
+    def stall() -> None:
         stalled.set()
         going.wait()
-        write(batch)
 
-    monkeypatch.setattr(record, "_write", stall)
+    interpose(record, stall)
     record.put(entry("first"))
     stalled.wait()
     for number in range(250):
@@ -269,14 +266,14 @@ def test_a_disk_that_stalls_stops_traffic_before_memory_is_full(
 
 
 def test_a_bug_of_the_writers_stops_traffic(
-    record: Record, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    record: Record, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing passes unrecorded, whatever the reason."""
 
-    def fail(_: object) -> None:
+    def fail() -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(record, "_write", fail)
+    interpose(record, fail)
     record.put(entry())
     until(lambda: not record.healthy)
     assert "ZeroDivisionError" in record.problem

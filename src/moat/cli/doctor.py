@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.util import find_spec
 
 import click
 
@@ -24,7 +26,15 @@ def command(*, rebuild_index: bool) -> int:
         if not check.ok and check.remedy:
             sys.stdout.write(f"      {check.remedy}\n")
         bad += not check.ok
+    sys.stdout.write(f"ok  proxy: {_proxy()}\n")
     return 1 if bad else 0
+
+
+def _proxy() -> str:
+    found = find_spec("moat.egress.exchange")
+    if found is not None and str(found.origin).endswith(tuple(EXTENSION_SUFFIXES)):
+        return "compiled"
+    return "interpreted, and slower; a C compiler at installation makes it compiled"
 
 
 def _rebuild() -> int:

@@ -12,6 +12,8 @@ from moat.egress import http1
 from moat.egress.http1 import BadMessageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from moat.egress.entry import Fields
 
 Payload = list[bytes | memoryview]
@@ -97,7 +99,7 @@ class ChunkedReader:
     __slots__ = ("_left", "_line", "_state", "done", "rest", "trailers")
 
     def __init__(self) -> None:
-        self._state = self._size_line
+        self._state: Callable[[memoryview, int, Payload], int] = self._size_line
         self._line = b""
         self._left = 0
         self.done = False

@@ -1,0 +1,28 @@
+"""A record's database that does not do what it should."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moat.egress.record import Record
+
+
+class _Database:
+    def __init__(self, database: Any, before: Callable[[], object]) -> None:
+        self._database = database
+        self._before = before
+
+    def execute(self, *given: Any) -> Any:
+        self._before()
+        return self._database.execute(*given)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+
+def interpose(record: Record, before: Callable[[], object]) -> None:
+    """`before` is called before each statement of the record's writer."""
+    record._db = _Database(record._db, before)
