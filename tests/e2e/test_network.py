@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -282,3 +283,52 @@ def test_who_watches_is_asked(moat: Moat, terminal: Any, site: Site) -> None:
     assert "waits" not in moat.ok("list")
     window.send(b"\n")
     assert window.wait() == 0
+
+
+def test_each_request_that_waits_is_answered_for_itself(moat: Moat, site: Site) -> None:
+    """By its method and path, whichever asked first; what is said to be answered is."""
+    site.allow(policy="ask", rules=[])
+    curl = f"curl -sS -x 127.0.0.1:3128 -o /dev/null -w '%{{method}} %{{http_code}}\\n' {site.url}"
+    asks = f"{curl}/one & {curl}/two -d x & {curl}/three -X PUT & read line"
+    moat.ok("run", "-d", "-i", "-n", "one", "--", "sh", "-c", asks)
+    _until_waiting(moat, "one", 3)
+
+    def saw(text: str) -> None:
+        moat.ok("wait", "one", "--text", text, "--timeout", "20", timeout=30)
+
+    assert "answered 1 that" in moat.ok("allow", "one", "GET", "origin.test/one")
+    saw("GET 200")
+    assert "answered 1 that" in moat.ok("deny", "one", "PUT", "origin.test")
+    saw("PUT 403")
+    assert "answered" not in moat.ok("allow", "one", "DELETE", "origin.test")
+    port = site.origin.port
+    assert f"waits for an answer: POST origin.test:{port}/two\n" in moat.ok("policy", "one")
+    assert "answered 1 that" in moat.ok("allow", "one", "POST", "origin.test")
+    saw("POST 200")
+
+
+@pytest.mark.parametrize("options", ["", "--http2"])
+def test_nobody_is_asked_for_who_gave_up(moat: Moat, site: Site, options: str) -> None:
+    """The question ends with its request, everywhere."""
+    site.allow(policy="ask", rules=[])
+    curl = f"curl -sS -x 127.0.0.1:3128 {options} {site.url}/held"
+    inside = f"{curl} & read line; kill $!; read line"
+    moat.ok("run", "-d", "-i", "-n", "one", "--", "sh", "-c", inside)
+    _until_waiting(moat, "one", 1)
+
+    moat.ok("send", "one", "stop\n")
+    _until_waiting(moat, "one", 0)
+
+    assert "answered" not in moat.ok("allow", "one", "origin.test")
+    [row] = _trace(moat, "one", "request")
+    assert (row["verdict"], row["in_progress"]) == ("failed", False)
+    assert site.origin.heads == []
+
+
+def _until_waiting(moat: Moat, run: str, count: int) -> None:
+    """Until so many requests wait for the user. Nothing tells of it: this looks again and again."""
+    deadline = time.monotonic() + 20
+    while len(found := moat.json("policy", run, "--json")["waiting"]) != count:
+        assert time.monotonic() < deadline, found
+    while ("waits for an answer" in (listed := moat.ok("list"))) != bool(count):
+        assert time.monotonic() < deadline, listed
