@@ -332,3 +332,70 @@ def _until_waiting(moat: Moat, run: str, count: int) -> None:
         assert time.monotonic() < deadline, found
     while ("waits for an answer" in (listed := moat.ok("list"))) != bool(count):
         assert time.monotonic() < deadline, listed
+
+
+ASKER = _python("""
+    import socket, sys
+    held = []
+    for line in sys.stdin:
+        for each in line.split():
+            held.append(socket.create_connection(each.split(":")))
+            held[-1].sendall(b"GET / HTTP/1.1\\r\\nHost: %b\\r\\n\\r\\n" % each.encode())
+""")
+
+
+def _until_listed(moat: Moat, run: str, *waiting: str) -> None:
+    """Until these wait for the user. Nothing tells of it: this looks again and again."""
+    deadline = time.monotonic() + 20
+    while (found := sorted(moat.inspect(run)["waiting"])) != sorted(waiting):
+        assert time.monotonic() < deadline, found
+
+
+def test_all_that_wait_are_told_to_all_who_watch(moat: Moat, terminal: Any, site: Site) -> None:
+    """Hosts that are asked about at once, also to those who come later; and while they wait."""
+    site.allow(policy="ask", rules=[])
+    window = terminal("run", "-i", "-n", "one", "--", *ASKER)
+    window.send(b"a.test:80 b.test:80\n")
+
+    window.shows("2 hosts wait for an answer: b.test, a.test; moat allow one HOST")
+    late = terminal("attach", "one")
+    late.shows("2 hosts wait for an answer: b.test, a.test")
+    piped = moat.start("attach", "one")
+    assert b"moat: 2 hosts wait for an answer" in piped.stderr.readline()
+
+    moat.ok("allow", "one", "a.test")
+    for each in (window, late):
+        each.shows("moat: b.test waits for an answer: moat allow one b.test, or deny")
+        assert "2 hosts" not in each.screen.text()
+    moat.ok("kill", "one")
+    piped.communicate(timeout=20)
+
+
+def test_each_port_of_a_host_is_listed(moat: Moat, site: Site) -> None:
+    """Also when another of its ports waits already, or still."""
+    site.allow(policy="ask", rules=[])
+    moat.ok("run", "-d", "-i", "-n", "one", "--", *ASKER)
+    moat.ok("send", "one", "a.test:80\n")
+    _until_listed(moat, "one", "a.test:80")
+    moat.ok("send", "one", "a.test:443\n")
+    _until_listed(moat, "one", "a.test:80", "a.test:443")
+    moat.ok("deny", "one", "a.test:80")
+    _until_listed(moat, "one", "a.test:443")
+
+
+def test_a_notice_is_no_wider_than_its_terminal(moat: Moat, terminal: Any, site: Site) -> None:
+    """It would wrap on the last row, and scroll the program's screen."""
+    site.allow(policy="ask", rules=[])
+    host = f"{'a' * 60}.{'b' * 30}.test"
+    page = "printf '\\033[2J\\033[H'; seq 1 10"
+    inside = f"{page}; read line; curl -sS -x 127.0.0.1:3128 http://{host}/; read line"
+    window = terminal("run", "-i", "-n", "one", "--", "sh", "-c", inside)
+    window.shows("10")
+    before = window.screen.text().splitlines()
+    window.send(b"\n")
+
+    shown = window.shows(f"moat: {'a' * 60}.").splitlines()
+    assert shown[:10] == before[:10]
+    assert shown[-1].endswith("…")
+    assert len(shown[-1]) == 79
+    moat.ok("kill", "one")

@@ -12,17 +12,21 @@ from moat.errors import EngineError, MoatError
 from moat.supervisor.state import RETRY_S
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from moat.egress.authority import Authority
     from moat.egress.decisions import Decisions
     from moat.engines.bubblewrap import Bubblewrap
+    from moat.supervisor.attached import AttachedClient
     from moat.supervisor.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
 _TELL_S: Final = 0.5
 """Between two tellings of what waits."""
+_NAMED: Final = 8
+"""Hosts, in a line about them."""
 
 
 class RunNetwork:
@@ -34,7 +38,9 @@ class RunNetwork:
         self._decisions: Decisions | None = None
         """Those of the gateway, also while it is being opened: requests come at once."""
         self._told: set[tuple[str, int]] = set()
-        """Host and port of what is shown to wait for the user."""
+        """Host and port of what is shown to wait for the user ..."""
+        self._notice = ""
+        """... and how that was said."""
         self._telling: asyncio.TimerHandle | None = None
         self._preparing: asyncio.Future[Authority] | None = None
 
@@ -134,6 +140,11 @@ class RunNetwork:
             )  # who waits is told by nobody any more
             self._gateway.close()
 
+    def tell(self, client: AttachedClient) -> None:
+        """To one who has just come, or sees the screen again: what waits."""
+        if self._notice:
+            client.tell(self._notice)
+
     def _pending_changed(self) -> None:
         """Told at once and then not for a while: a hostile program asks and gives up all the time."""
         if self._telling is None:
@@ -150,17 +161,29 @@ class RunNetwork:
         waiting = set(self._waiting)
         if waiting == self._told:
             return
-        new, self._told = waiting - self._told, waiting
+        new, old, self._told = waiting - self._told, waiting & self._told, waiting
         supervisor.state.save(waiting=" ".join(f"{host}:{port}" for host, port in sorted(waiting)))
+        hosts = [host for host, _ in (*sorted(new), *sorted(old))]
+        self._notice = notice(hosts, supervisor.spec.name) if hosts else ""
         for client in tuple(supervisor.audience.clients):
             if new:
-                host, _ = min(new)
-                how = f"moat allow {supervisor.spec.name} {host}, or deny"
-                client.tell(f"{host} waits for an answer: {how}")
-            elif not waiting:
+                client.tell(self._notice)
+            elif waiting:
+                client.retell(self._notice)
+            else:
                 client.untell()
         supervisor.audience.notify()
         self._telling = supervisor.loop.call_later(_TELL_S, self._tell_pending)
+
+
+def notice(hosts: Sequence[str], run: str) -> str:
+    """That these wait for an answer, and how to give it: a line that a terminal may cut off."""
+    hosts = list(dict.fromkeys(hosts))
+    if len(hosts) == 1:
+        return f"{hosts[0]} waits for an answer: moat allow {run} {hosts[0]}, or deny"
+    named = ", ".join(hosts[:_NAMED])
+    more = f" and {len(hosts) - _NAMED} more" if len(hosts) > _NAMED else ""
+    return f"{len(hosts)} hosts wait for an answer: {named}{more}; moat allow {run} HOST, or deny"
 
 
 def _authority(folder: Path) -> Authority:
