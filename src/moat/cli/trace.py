@@ -67,6 +67,8 @@ def command(  # noqa: PLR0913  an option each
     """Print what went over a run's network: requests, DNS questions, tunnels and refusals.
 
     A request is shown with its URL, status, time and bytes; what was denied, with the rule that did.
+    With -f each is shown when it is over. A request that waits for the user (asking), a tunnel and a
+    WebSocket are shown when they begin, too: in --json with in_progress, and later with the same id.
 
     The keys of --json: id, time (RFC 3339), kind, verdict (allowed, denied, failed, asking), status,
     method, url, scheme, host, port, address (dialled), path, protocol, rule, error, credential,
