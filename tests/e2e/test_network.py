@@ -399,3 +399,21 @@ def test_a_notice_is_no_wider_than_its_terminal(moat: Moat, terminal: Any, site:
     assert shown[-1].endswith("…")
     assert len(shown[-1]) == 79
     moat.ok("kill", "one")
+
+
+def test_who_follows_sees_what_waits_and_what_came_of_it(moat: Moat, site: Site) -> None:
+    """Once while it can still be answered, and once when it is over."""
+    site.allow(policy="ask", rules=[])
+    curl = f"curl -sS -x 127.0.0.1:3128 {site.url}/asked"
+    moat.ok("run", "-d", "-n", "one", "--", "sh", "-c", curl)
+    follower = moat.start("trace", "one", "-f", "--json", "--kind", "request")
+
+    asking = json.loads(follower.stdout.readline())
+    assert (asking["verdict"], asking["in_progress"]) == ("asking", True)
+    moat.ok("allow", "one", "origin.test")
+    out, err = follower.communicate(timeout=20)
+    [done] = map(json.loads, out.splitlines())
+
+    assert (follower.returncode, err) == (0, b"")
+    assert (done["verdict"], done["in_progress"], done["status"]) == ("allowed", False, 200)
+    assert done["id"] == asking["id"]
