@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moat.cli.main import run as moat
+from moat.cli.policy import _drawn
 from moat.config.compile import Surroundings, Wishes, create_run
 from moat.config.settings import Settings
 from moat.runs.remembered import remember_rule, remembered_rules
@@ -92,6 +93,28 @@ def test_what_is_remembered_comes_first_in_later_runs(home: Path, tmp_path: Path
     assert rules[:3] == ("deny two.example", "allow one.example", "deny POST example.com/admin/**")
     assert remembered_rules(home, str(tmp_path)) == ()
     assert (home / "policies.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_each_request_that_waits_is_shown() -> None:
+    """By method and path, as a rule would name it, and harmless; those beyond are counted."""
+    waiting = [
+        {"method": "GET", "host": "a.test", "port": 443, "path": "/x", "since": 0.0, "count": 1},
+        {
+            "method": "PUT",
+            "host": "a.test",
+            "port": 80,
+            "path": "/\x1b[2J",
+            "since": 0.0,
+            "count": 3,
+        },
+    ]
+    sections = dict.fromkeys(("additions", "rules", "tcp", "passthrough", "private"), ())
+    known = sections | {"hosts": {}, "policy": "ask", "waiting": waiting, "waiting_count": 9}
+    assert _drawn(known).splitlines()[1:] == [
+        "waits for an answer: GET a.test:443/x",
+        "waits for an answer: PUT a.test:80/\\x1b[2J    (3 times)",
+        "waits for an answer: 5 more",
+    ]
 
 
 def test_the_policy_of_a_run_is_shown(

@@ -12,6 +12,7 @@ import sys
 import termios
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -344,21 +345,24 @@ class Running:
         with Store() as store:
             store.update(folder.id, state=State.RUNNING, exit_code=None)
         self._listener = sockets.listen(folder.root, RunFolder.SUPERVISOR_SOCKET)
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._answer)
         self._thread.start()
 
     def _answer(self) -> None:
         connection, _ = self._listener.accept()
-        with connection:
+        with connection, suppress(BrokenPipeError):  # who has asked may have gone
             connection.recv(65536)
+            self._ended.wait()
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 
     def end(self) -> None:
-        """As a supervisor does it: the state, then the socket."""
-        self._thread.join()
-        self._listener.close()
+        """As a supervisor does it: the state, the answers, then the socket."""
         with Store() as store:
             store.update(self._folder.id, state=State.STOPPED, exit_code=0)
+        self._ended.set()
+        self._thread.join()
+        self._listener.close()
         (self._folder.root / RunFolder.SUPERVISOR_SOCKET).unlink()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -282,3 +283,137 @@ def test_who_watches_is_asked(moat: Moat, terminal: Any, site: Site) -> None:
     assert "waits" not in moat.ok("list")
     window.send(b"\n")
     assert window.wait() == 0
+
+
+def test_each_request_that_waits_is_answered_for_itself(moat: Moat, site: Site) -> None:
+    """By its method and path, whichever asked first; what is said to be answered is."""
+    site.allow(policy="ask", rules=[])
+    curl = f"curl -sS -x 127.0.0.1:3128 -o /dev/null -w '%{{method}} %{{http_code}}\\n' {site.url}"
+    asks = f"{curl}/one & {curl}/two -d x & {curl}/three -X PUT & read line"
+    moat.ok("run", "-d", "-i", "-n", "one", "--", "sh", "-c", asks)
+    _until_waiting(moat, "one", 3)
+
+    def saw(text: str) -> None:
+        moat.ok("wait", "one", "--text", text, "--timeout", "20", timeout=30)
+
+    assert "answered 1 that" in moat.ok("allow", "one", "GET", "origin.test/one")
+    saw("GET 200")
+    assert "answered 1 that" in moat.ok("deny", "one", "PUT", "origin.test")
+    saw("PUT 403")
+    assert "answered" not in moat.ok("allow", "one", "DELETE", "origin.test")
+    port = site.origin.port
+    assert f"waits for an answer: POST origin.test:{port}/two\n" in moat.ok("policy", "one")
+    assert "answered 1 that" in moat.ok("allow", "one", "POST", "origin.test")
+    saw("POST 200")
+
+
+@pytest.mark.parametrize("options", ["", "--http2"])
+def test_nobody_is_asked_for_who_gave_up(moat: Moat, site: Site, options: str) -> None:
+    """The question ends with its request, everywhere."""
+    site.allow(policy="ask", rules=[])
+    curl = f"curl -sS -x 127.0.0.1:3128 {options} {site.url}/held"
+    inside = f"{curl} & read line; kill $!; read line"
+    moat.ok("run", "-d", "-i", "-n", "one", "--", "sh", "-c", inside)
+    _until_waiting(moat, "one", 1)
+
+    moat.ok("send", "one", "stop\n")
+    _until_waiting(moat, "one", 0)
+
+    assert "answered" not in moat.ok("allow", "one", "origin.test")
+    [row] = _trace(moat, "one", "request")
+    assert (row["verdict"], row["in_progress"]) == ("failed", False)
+    assert site.origin.heads == []
+
+
+def _until_waiting(moat: Moat, run: str, count: int) -> None:
+    """Until so many requests wait for the user. Nothing tells of it: this looks again and again."""
+    deadline = time.monotonic() + 20
+    while len(found := moat.json("policy", run, "--json")["waiting"]) != count:
+        assert time.monotonic() < deadline, found
+    while ("waits for an answer" in (listed := moat.ok("list"))) != bool(count):
+        assert time.monotonic() < deadline, listed
+
+
+ASKER = _python("""
+    import socket, sys
+    held = []
+    for line in sys.stdin:
+        for each in line.split():
+            held.append(socket.create_connection(each.split(":")))
+            held[-1].sendall(b"GET / HTTP/1.1\\r\\nHost: %b\\r\\n\\r\\n" % each.encode())
+""")
+
+
+def _until_listed(moat: Moat, run: str, *waiting: str) -> None:
+    """Until these wait for the user. Nothing tells of it: this looks again and again."""
+    deadline = time.monotonic() + 20
+    while (found := sorted(moat.inspect(run)["waiting"])) != sorted(waiting):
+        assert time.monotonic() < deadline, found
+
+
+def test_all_that_wait_are_told_to_all_who_watch(moat: Moat, terminal: Any, site: Site) -> None:
+    """Hosts that are asked about at once, also to those who come later; and while they wait."""
+    site.allow(policy="ask", rules=[])
+    window = terminal("run", "-i", "-n", "one", "--", *ASKER)
+    window.send(b"a.test:80 b.test:80\n")
+
+    window.shows("2 hosts wait for an answer: b.test, a.test; moat allow one HOST")
+    late = terminal("attach", "one")
+    late.shows("2 hosts wait for an answer: b.test, a.test")
+    piped = moat.start("attach", "one")
+    assert b"moat: 2 hosts wait for an answer" in piped.stderr.readline()
+
+    moat.ok("allow", "one", "a.test")
+    for each in (window, late):
+        each.shows("moat: b.test waits for an answer: moat allow one b.test, or deny")
+        assert "2 hosts" not in each.screen.text()
+    moat.ok("kill", "one")
+    piped.communicate(timeout=20)
+
+
+def test_each_port_of_a_host_is_listed(moat: Moat, site: Site) -> None:
+    """Also when another of its ports waits already, or still."""
+    site.allow(policy="ask", rules=[])
+    moat.ok("run", "-d", "-i", "-n", "one", "--", *ASKER)
+    moat.ok("send", "one", "a.test:80\n")
+    _until_listed(moat, "one", "a.test:80")
+    moat.ok("send", "one", "a.test:443\n")
+    _until_listed(moat, "one", "a.test:80", "a.test:443")
+    moat.ok("deny", "one", "a.test:80")
+    _until_listed(moat, "one", "a.test:443")
+
+
+def test_a_notice_is_no_wider_than_its_terminal(moat: Moat, terminal: Any, site: Site) -> None:
+    """It would wrap on the last row, and scroll the program's screen."""
+    site.allow(policy="ask", rules=[])
+    host = f"{'a' * 60}.{'b' * 30}.test"
+    page = "printf '\\033[2J\\033[H'; seq 1 10"
+    inside = f"{page}; read line; curl -sS -x 127.0.0.1:3128 http://{host}/; read line"
+    window = terminal("run", "-i", "-n", "one", "--", "sh", "-c", inside)
+    window.shows("10")
+    before = window.screen.text().splitlines()
+    window.send(b"\n")
+
+    shown = window.shows(f"moat: {'a' * 60}.").splitlines()
+    assert shown[:10] == before[:10]
+    assert shown[-1].endswith("…")
+    assert len(shown[-1]) == 79
+    moat.ok("kill", "one")
+
+
+def test_who_follows_sees_what_waits_and_what_came_of_it(moat: Moat, site: Site) -> None:
+    """Once while it can still be answered, and once when it is over."""
+    site.allow(policy="ask", rules=[])
+    curl = f"curl -sS -x 127.0.0.1:3128 {site.url}/asked"
+    moat.ok("run", "-d", "-n", "one", "--", "sh", "-c", curl)
+    follower = moat.start("trace", "one", "-f", "--json", "--kind", "request")
+
+    asking = json.loads(follower.stdout.readline())
+    assert (asking["verdict"], asking["in_progress"]) == ("asking", True)
+    moat.ok("allow", "one", "origin.test")
+    out, err = follower.communicate(timeout=20)
+    [done] = map(json.loads, out.splitlines())
+
+    assert (follower.returncode, err) == (0, b"")
+    assert (done["verdict"], done["in_progress"], done["status"]) == ("allowed", False, 200)
+    assert done["id"] == asking["id"]

@@ -131,3 +131,24 @@ def test_the_record_holds_while_supervisors_come_and_go(target: Attacked) -> Non
     paths = [row["path"] for row in target.trace("--kind", "request")]
     assert len(set(paths)) == len(paths)
     assert len(paths) >= 3
+
+
+def test_who_follows_the_record_keeps_the_run_supervised(target: Attacked) -> None:
+    """Its supervisor is killed, and nobody else is there to start another."""
+    moat, port = target.moat, target.plain.port
+    site = f"plain.test:{port}"
+    inside = f"curl -sS {site}/one; until [ -e go ]; do sleep 0.05; done; curl -sS {site}/two"
+    moat.ok("run", "-d", "-n", "y", "--allow", site, "--", "sh", "-c", inside)
+    follower = moat.start("trace", "y", "-f", "--json", "--kind", "request")
+    first = json.loads(follower.stdout.readline())
+
+    moat.kill("y", "supervisor")
+    (moat.workspace / "go").touch()
+    out, err = follower.communicate(timeout=TIMEOUT_S)
+
+    assert (follower.returncode, err) == (0, b"")
+    second = json.loads(out)
+    assert [(row["path"], row["status"]) for row in (first, second)] == [
+        ("/one", 200),
+        ("/two", 200),
+    ]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
-from moat.egress.decisions import MOST_HOSTS, Decisions
+from moat.egress.decisions import MOST_HOSTS, MOST_REQUESTS, MOST_SHOWN, Decisions
 from moat.egress.policy import Verdict
 from moat.errors import UsageError
 from moat.spec.network import Network
@@ -21,33 +19,78 @@ def _asking(ask_timeout: float = 20.0) -> tuple[Decisions, list[list[str]]]:
 async def test_an_answer_decides_for_all_who_wait(verdict: Verdict) -> None:
     """And is on disk before anybody hears of it."""
     decisions, kept = _asking()
-    waiting = [asyncio.create_task(decisions.ask("GET", "a.test", 443, "/")) for _ in range(3)]
-    await asyncio.sleep(0)
-    assert [each.host for each in decisions.pending] == ["a.test"]
+    waiting = [decisions.ask("GET", "a.test", 443, "/") for _ in range(3)]
+    assert decisions.hosts == [("a.test", 443)]
 
     assert decisions.amend(verdict, "a.test") == 3
     assert kept == [[f"{verdict} a.test"]]
 
-    answers = await asyncio.gather(*waiting)
-    assert {answer.verdict for answer in answers} == {verdict}
+    assert {(await each.answer).verdict for each in waiting} == {verdict}
     assert decisions.pending == []
 
 
 async def test_a_rule_about_another_method_answers_nobody() -> None:
     """Who waits goes on waiting for one that decides."""
     decisions, _ = _asking()
-    waiting = asyncio.create_task(decisions.ask("POST", "a.test", 443, "/"))
-    await asyncio.sleep(0)
+    waiting = decisions.ask("POST", "a.test", 443, "/")
     assert decisions.amend(Verdict.ALLOW, "GET a.test") == 0
-    assert not waiting.done()
+    assert decisions.pending == [waiting]
     decisions.amend(Verdict.ALLOW, "POST a.test")
-    assert (await waiting).verdict is Verdict.ALLOW
+    assert (await waiting.answer).verdict is Verdict.ALLOW
+
+
+@pytest.mark.parametrize(
+    ("rule", "decided"),
+    [
+        ("GET a.test/one", ["GET /one"]),
+        ("a.test/two", ["POST /two", "GET /two?x=y"]),
+        ("GET a.test", ["GET /one", "GET /two?x=y"]),
+        ("PUT a.test", ["PUT /"]),
+        ("a.test:443", ["GET /one", "POST /two", "PUT /", "GET /two?x=y"]),
+        ("a.test:444", []),
+        ("DELETE a.test", []),
+    ],
+)
+@pytest.mark.parametrize("verdict", [Verdict.ALLOW, Verdict.DENY])
+async def test_each_request_is_decided_by_its_own_method_and_path(
+    rule: str, decided: list[str], verdict: Verdict
+) -> None:
+    """Whoever asked first for its host; and those that a rule decides are those that it says."""
+    decisions, _ = _asking()
+    asked = ["GET /one", "POST /two", "PUT /", "GET /two?x=y"]
+    waiting = {
+        each: decisions.ask(method, "a.test", 443, path)
+        for each in asked
+        for method, _, path in [each.partition(" ")]
+    }
+
+    assert decisions.amend(verdict, rule) == len(decided)
+
+    assert [each for each in asked if waiting[each].answer.done()] == decided
+    assert {(await waiting[each].answer).verdict for each in decided} <= {verdict}
+    assert len(decisions.pending) == len(asked) - len(decided)
+
+
+async def test_who_gave_up_is_not_answered() -> None:
+    """Nor shown, nor counted: its place is another's."""
+    decisions, _ = _asking()
+    heard: list[int] = []
+    decisions.on_pending = lambda: heard.append(len(decisions.pending))
+    first, second = (decisions.ask("GET", "a.test", 443, "/") for _ in range(2))
+    first.withdraw()
+    first.withdraw()
+    assert first.answer.cancelled()
+    assert decisions.amend(Verdict.ALLOW, "a.test") == 1
+    assert (await second.answer).verdict is Verdict.ALLOW
+    second.withdraw()
+    assert heard == [1, 2, 1, 0]
+    assert decisions.hosts == []
 
 
 async def test_nobody_answers() -> None:
     """No answer is a no, and says so."""
     decisions, _ = _asking(0.01)
-    answer = await decisions.ask("GET", "a.test", 443, "/")
+    answer = await decisions.ask("GET", "a.test", 443, "/").answer
     assert answer.verdict is Verdict.DENY
     assert "nobody answered" in answer.reason
     assert decisions.pending == []
@@ -56,16 +99,51 @@ async def test_nobody_answers() -> None:
 async def test_only_so_many_hosts_can_wait() -> None:
     """A hostile program can name any number."""
     decisions, _ = _asking()
-    waiting = [
-        asyncio.create_task(decisions.ask("GET", f"a{number}.test", 443, "/"))
-        for number in range(MOST_HOSTS)
-    ]
-    await asyncio.sleep(0)
-    assert (await decisions.ask("GET", "more.test", 443, "/")).verdict is Verdict.DENY
-    for each in waiting:
-        each.cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)
+    waiting = [decisions.ask("GET", f"a{number}.test", 443, "/") for number in range(MOST_HOSTS)]
+    refused = await decisions.ask("GET", "more.test", 443, "/").answer
+    assert refused.verdict is Verdict.DENY
+    assert "too many hosts" in refused.reason
+    waiting[0].withdraw()
+    assert not decisions.ask("GET", "more.test", 443, "/").answer.done()
+    for each in decisions.pending:
+        each.withdraw()
     assert decisions.pending == []
+
+
+async def test_only_so_many_requests_can_wait() -> None:
+    """Of one host, too."""
+    decisions, _ = _asking()
+    for _ in range(MOST_REQUESTS):
+        decisions.ask("GET", "a.test", 443, "/")
+    assert "too many requests" in (await decisions.ask("GET", "a.test", 443, "/").answer).reason
+    assert decisions.amend(Verdict.ALLOW, "a.test") == MOST_REQUESTS
+
+
+async def test_what_waits_is_shown_request_by_request() -> None:
+    """Alike ones once, with how many there are; without secrets; of a host not too many."""
+    decisions, _ = _asking()
+    for method, port, path in (
+        ("GET", 443, "/a?token=s3cret&b=c"),
+        ("POST", 443, "/a"),
+        ("POST", 443, "/a"),
+        ("GET", 80, "/" + "x" * 10_000),
+    ):
+        decisions.ask(method, "a.test", port, path)
+    shown = decisions.as_json()
+    assert [(each["method"], each["port"], each["count"]) for each in shown["waiting"]] == [
+        ("GET", 443, 1),
+        ("POST", 443, 2),
+        ("GET", 80, 1),
+    ]
+    assert shown["waiting"][0]["path"] == "/a?token=***&b=c"
+    assert len(shown["waiting"][2]["path"]) < 1000
+    assert shown["waiting_count"] == 4
+
+    for number in range(2 * MOST_SHOWN):
+        decisions.ask("GET", "b.test", 443, f"/{number}")
+    shown = decisions.as_json()
+    assert [each["host"] for each in shown["waiting"]].count("b.test") == MOST_SHOWN
+    assert shown["waiting_count"] == 4 + 2 * MOST_SHOWN
 
 
 def test_a_rule_that_is_none_changes_nothing() -> None:

@@ -48,6 +48,9 @@ class Downstream:
     def pause(self) -> None:
         self._told.append("client: stop")
 
+    def hold(self) -> None:
+        self._told.append("client: wait")
+
     def resume(self) -> None:
         self._told.append("client: go on")
 
@@ -117,9 +120,13 @@ class Gateway:
     def decide(self, method: str, host: str, port: int, path: str) -> Decision:
         return self._policy.decide(method, host, port, path)
 
-    def ask(self, exchange: Exchange) -> None:
+    def ask(self, exchange: Exchange) -> Gateway:
         del exchange
         self._told.append("user: asked")
+        return self
+
+    def withdraw(self) -> None:
+        self._told.append("user: not asked any more")
 
     def connect(self, exchange: Exchange, *, fresh: bool) -> None:
         del exchange
@@ -239,14 +246,37 @@ def test_the_user_is_asked_while_the_client_waits(verdict: Verdict) -> None:
     play = Play(network=Network(policy="ask"))
     play.exchange.begin()
     assert play.gateway.entries == [("asking", -1.0)]
-    assert play.heard == ["client: stop", "user: asked"]
+    assert play.heard == ["client: wait", "user: asked"]
     play.exchange.decided(Decision(verdict, "the user's", "moat: no"))
     if verdict is Verdict.ALLOW:
-        assert play.heard == ["connect"]
+        assert play.heard == ["client: go on", "connect"]
         assert play.gateway.entries[-1] == ("allowed", -1.0)
     else:
         assert play.heard == ["client: go on", "client: 403", "client: moat: no", "client: end"]
         assert play.gateway.entries[-1] == ("denied", 0.0)
+
+
+@pytest.mark.parametrize("end", ["the client left", "it took too long"])
+def test_the_user_is_asked_no_longer_than_somebody_waits(end: str) -> None:
+    """Once it is over, whatever ended it."""
+    play = Play(network=Network(policy="ask"))
+    play.exchange.begin()
+    if end == "the client left":
+        play.exchange.downstream_lost()
+    else:
+        play.exchange.failed(504, "no byte has passed")
+    assert play.told.count("user: not asked any more") == 1
+
+
+def test_an_answered_question_is_not_withdrawn() -> None:
+    """The request goes on and ends as any other; its body is read only when there is a server."""
+    play = Play("POST", framing=2, network=Network(policy="ask"))
+    play.exchange.begin()
+    play.exchange.decided(Decision(Verdict.ALLOW, "the user's"))
+    assert play.heard == ["client: wait", "user: asked", "client: stop", "connect"]
+    play.connected()
+    play.exchange.downstream_lost()
+    assert play.heard == ["server: POST /x", "client: go on", "server: aborted"]
 
 
 def test_an_answer_that_comes_too_late_is_for_nobody() -> None:

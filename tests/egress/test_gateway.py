@@ -478,7 +478,7 @@ async def test_who_asks_first_waits_for_an_answer(run: Path, origin: Origin) -> 
     async with opened(run, policy="ask") as gateway:
         decisions = gateway.gateway.decisions
         waits = asyncio.Event()
-        decisions.on_pending = lambda pending: waits.set() if pending else None
+        decisions.on_pending = waits.set
         asked = asyncio.create_task(gateway.ask("origin.test", origin.port, _get("/held", origin)))
         await waits.wait()
         assert [each.host for each in decisions.pending] == ["origin.test"]
@@ -490,6 +490,65 @@ async def test_who_asks_first_waits_for_an_answer(run: Path, origin: Origin) -> 
     assert answer.endswith(b"hello from /held")
     assert again.endswith(b"hello from /again")
     assert json.loads((run / "policy.json").read_text()) == ["allow origin.test"]
+
+
+@pytest.mark.parametrize(("size", "tls"), [(0, False), (40_000, False), (40_000, True)])
+async def test_nobody_is_asked_for_a_client_that_gave_up(
+    run: Path, origin: Origin, size: int, tls: bool
+) -> None:
+    """It is noticed at once, also behind a body that is not read yet."""
+    async with opened(run, policy="ask") as gateway:
+        decisions = gateway.gateway.decisions
+        changed = asyncio.Queue[int]()
+        decisions.on_pending = lambda: changed.put_nowait(len(decisions.pending))
+        _, writer = await gateway.tunnel("origin.test", origin.port, tls=tls)
+        head = _get("/held", origin, f"Content-Length: {size + 1}", method="POST")
+        writer.write(head + b"x" * size)
+        async with asyncio.timeout(TIMEOUT_S):
+            assert await changed.get() == 1
+            writer.transport.abort()
+            assert await changed.get() == 0
+        assert decisions.amend(Verdict.ALLOW, "origin.test") == 0
+
+    [row] = gateway.rows("request")
+    assert row.verdict == "failed"
+    assert origin.heads == []
+
+
+async def test_who_sends_no_more_is_not_asked_for(run: Path, origin: Origin) -> None:
+    """Half a connection looks like none, so it is answered: with what was wrong."""
+    async with opened(run, policy="ask") as gateway:
+        reader, writer = await gateway.tunnel("origin.test", origin.port)
+        writer.write(_get("/held", origin))
+        writer.write_eof()
+        async with asyncio.timeout(TIMEOUT_S):
+            answer = await reader.read()
+        writer.close()
+
+    assert _status(answer) == 400
+    assert b"stopped sending" in answer
+
+
+async def test_what_was_asked_about_may_become_a_websocket(run: Path, origin: Origin) -> None:
+    """The client is read again once it may go on."""
+    async with opened(run, policy="ask") as gateway:
+        decisions = gateway.gateway.decisions
+        waits = asyncio.Event()
+        decisions.on_pending = waits.set
+        reader, writer = await gateway.tunnel("origin.test", origin.port)
+        upgrade = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13")
+        request = _get("/upgrade", origin, *upgrade)
+        writer.write(request)
+        await waits.wait()
+        decisions.amend(Verdict.ALLOW, "origin.test")
+        async with asyncio.timeout(TIMEOUT_S):
+            head = await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"ping")
+            echo = await reader.readexactly(4)
+        writer.close()
+
+    assert _status(head) == 101
+    assert echo == b"ping"
 
 
 async def test_no_answer_is_a_no(run: Path, origin: Origin) -> None:

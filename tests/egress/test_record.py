@@ -357,6 +357,52 @@ def test_a_follower_gets_every_row_once_when_it_is_complete(path: Path, record: 
         assert [row.host for row in follower.rest(NOW)] == ["never"]
 
 
+def test_a_follower_hears_at_once_of_what_may_take_long(path: Path, record: Record) -> None:
+    """A waiting request, a tunnel, a WebSocket: once when it becomes one, and when it is over."""
+    asked = entry("asked", total=-1.0, verdict="asking")
+    tunnel = entry("tunnel", total=-1.0, kind="tunnel")
+    plain = entry("plain", total=-1.0)
+    with RecordReader(path) as reader:
+        follower = Follower(reader, ALL)
+
+        def news(*changed: Entry) -> list[tuple[str, str, bool]]:
+            for each in changed:
+                record.put(each)
+            until(lambda: not any(each.queued for each in changed))
+            mark = entry("mark")  # which is written behind them
+            record.put(mark)
+            until(lambda: any(row.id == mark.id for row in rows(path)))
+            heard = [(row.host, row.verdict, row.goes_on) for row in follower.news(NOW)]
+            return [each for each in heard if each[0] != "mark"]
+
+        assert news(asked, plain, tunnel) == [
+            ("asked", "asking", True),
+            ("tunnel", "allowed", True),
+        ]
+        assert news(tunnel) == []
+        asked.verdict = "allowed"
+        assert news(asked) == []
+        asked.protocol = plain.protocol = "websocket"
+        assert news(asked, plain) == [("asked", "allowed", True), ("plain", "allowed", True)]
+        asked.total = tunnel.total = 1.0
+        assert news(asked, tunnel) == [("asked", "allowed", False), ("tunnel", "allowed", False)]
+        assert news(plain) == []
+        assert list(follower.rest(NOW)) == [], "all has been heard of"
+
+
+def test_a_follower_from_now_on_hears_of_what_goes_on(path: Path, record: Record) -> None:
+    """Whatever lies behind: it may be what the user has come for."""
+    record.put(entry("asked", total=-1.0, verdict="asking"))
+    record.put(entry("over"))
+    record.close()
+    with RecordReader(path) as reader:
+        follower = Follower(reader, ALL, after=2)
+        assert [row.host for row in follower.news(NOW)] == ["asked"]
+        assert list(follower.news(NOW)) == []
+        denied = Follower(reader, Filter(denied=True))
+        assert list(denied.news(NOW)) == [], "filters hold for these, too"
+
+
 def test_reading_does_not_keep_the_log_from_being_emptied(path: Path, record: Record) -> None:
     """A reader that stands still in the middle holds no transaction."""
     for number in range(3_000):

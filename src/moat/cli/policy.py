@@ -102,7 +102,10 @@ def _in_force(store: Store, run: Run) -> dict[str, Any]:
     from moat.egress.policy import Policy  # noqa: PLC0415
 
     network = store.spec(run.id).network
-    return Policy(network, read_rules(store.folder(run.id).additions)).as_json() | {"waiting": []}
+    return Policy(network, read_rules(store.folder(run.id).additions)).as_json() | {
+        "waiting": [],
+        "waiting_count": 0,
+    }
 
 
 _MODES = {
@@ -120,8 +123,17 @@ def _drawn(policy: dict[str, Any]) -> str:
     lines += [f"private {each}" for each in policy["private"]]
     lines += [f"host {name} is at {address}" for name, address in policy["hosts"].items()]
     lines.append(f"otherwise: {_MODES[policy['policy']]}    (policy: {policy['policy']})")
-    lines += [
-        f"waits for an answer: {each['method']} {each['host']}:{each['port']}"
-        for each in policy["waiting"]
-    ]
+    lines += map(_question, policy["waiting"])
+    more = policy["waiting_count"] - sum(each["count"] for each in policy["waiting"])
+    if more:
+        lines.append(f"waits for an answer: {more} more")
     return "\n".join(lines) + "\n"
+
+
+def _question(waiting: dict[str, Any]) -> str:
+    """As a rule about it would be written. The path is the sandbox's, and may be anything."""
+    from moat.cli.traced import shown  # noqa: PLC0415  nearly always nobody waits
+
+    request = f"{waiting['method']} {waiting['host']}:{waiting['port']}{waiting['path']}"
+    times = f"    ({waiting['count']} times)" if waiting["count"] > 1 else ""
+    return f"waits for an answer: {shown(request)}{times}"

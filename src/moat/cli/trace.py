@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 import sys
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from itertools import chain
 from typing import TYPE_CHECKING, Final, get_args
 
 import click
 
-from moat.cli.arguments import ask, find, run_argument
+from moat.cli.arguments import find, run_argument
 from moat.egress.entry import Kind
 from moat.egress.record_reader import Filter, Follower, RecordReader, is_there
-from moat.errors import MoatError, RunNotActiveError, UsageError
-from moat.paths import RunFolder
+from moat.errors import MoatError, UsageError
 from moat.runs.store import Store
 from moat.spec.units import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from moat.egress.record_rows import Row
     from moat.runs.store import Run
@@ -67,6 +66,8 @@ def command(  # noqa: PLR0913  an option each
     """Print what went over a run's network: requests, DNS questions, tunnels and refusals.
 
     A request is shown with its URL, status, time and bytes; what was denied, with the rule that did.
+    With -f each is shown when it is over. A request that waits for the user (asking), a tunnel and a
+    WebSocket are shown when they begin, too: in --json with in_progress, and later with the same id.
 
     The keys of --json: id, time (RFC 3339), kind, verdict (allowed, denied, failed, asking), status,
     method, url, scheme, host, port, address (dialled), path, protocol, rule, error, credential,
@@ -173,11 +174,13 @@ def _say_what_is_missing(reader: RecordReader) -> None:
 
 
 def _follow(store: Store, run: Run, wanted: Filter, last: int | None, form: str | None) -> None:
+    from moat.client.moments import moments  # noqa: PLC0415  for -f alone
+
     header, draw = _drawing(form)
     _write([header])
     with ExitStack() as held:
         follower = None
-        for _ in _moments(store, run):
+        for _ in moments(store, run):
             if follower is None and is_there(store.folder(run.id).database):
                 reader = held.enter_context(RecordReader(store.folder(run.id).database))
                 _say_what_is_missing(reader)
@@ -186,19 +189,3 @@ def _follow(store: Store, run: Run, wanted: Filter, last: int | None, form: str 
                 _write(map(draw, follower.news(time.time())))
         if follower is not None:
             _write(map(draw, follower.rest(time.time())))
-
-
-def _moments(store: Store, run: Run) -> Iterator[None]:
-    """Whenever something may have been recorded; the last time when nothing will be any more."""
-    from moat.client.changes import changes  # noqa: PLC0415  for -f alone
-
-    folder = store.folder(run.id)
-    if not run.ended:
-        with suppress(RunNotActiveError):  # it has ended meanwhile
-            ask(store, run).get("/v1/run")  # a run whose supervisor is gone gets one
-    for _ in changes(folder.root):
-        # A supervisor that leaves takes its socket away, behind the last of the record.
-        over = store.get(run.id).ended and not (folder.root / RunFolder.SUPERVISOR_SOCKET).exists()
-        yield
-        if over:
-            return

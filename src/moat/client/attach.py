@@ -14,9 +14,10 @@ import sys
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from moat.client.channel import Channel, ChannelLostError
+from moat.client.deaths import Deaths
 from moat.client.interrupts import WINDOW_S
 from moat.client.supervised import Supervised, SupervisorLeftError
 from moat.client.terminal import LocalTerminal
@@ -30,7 +31,7 @@ from moat.client.view import (
     SupervisorSilentError,
     View,
 )
-from moat.errors import EXIT_FAILURE, RunNotActiveError, SupervisorError
+from moat.errors import EXIT_FAILURE, RunNotActiveError
 from moat.wire import tty
 from moat.wire.frames import FrameType
 from moat.wire.messages import MAIN_SESSION, UPGRADE, Exited, Hello
@@ -43,10 +44,6 @@ if TYPE_CHECKING:
     from moat.client.keys import EscapeKeys
     from moat.client.view import Outcome
     from moat.runs.store import Run, Store
-
-# A supervisor that can't live longer than this, so often in a row, will not do so the next time.
-MAX_RECONNECTS: Final = 5
-STABLE_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +83,8 @@ def follow(
     ask = Supervised(store.home, store.folder(run.id))
     names = {FrameType.STDOUT: "stdout", FrameType.STDERR: "stderr"}
     at = {kind: offsets.get(name, 0) for kind, name in names.items()}
-    failures = 0
+    deaths = Deaths(store, run)
     while not store.get(run.id).ended:
-        begun = time.monotonic()
         try:
             channel = Channel(ask.upgrade("/v1/attach", UPGRADE))
             with channel.sock:
@@ -107,20 +103,8 @@ def follow(
         except RunNotActiveError:
             break
         except (ChannelLostError, SupervisorLeftError) as exc:
-            # A new supervisor goes on from `at`.
-            failures = _counted(failures, begun, store, run, exc)
+            deaths.another(exc)  # a new supervisor goes on from `at`
     return 0
-
-
-def _counted(failures: int, begun: float, store: Store, run: Run, exc: Exception) -> int:
-    """One more supervisor has died. Raises `SupervisorError` where that happens again and again."""
-    failures = 0 if time.monotonic() - begun > STABLE_S else failures + 1
-    if failures >= MAX_RECONNECTS:
-        raise SupervisorError(
-            f"the supervisor of run {run.name} keeps dying; the run may still live",
-            f"See why: {store.folder(run.id).supervisor_log}",
-        ) from exc
-    return failures
 
 
 class _Attachment:
@@ -155,14 +139,13 @@ class _Attachment:
 
     def follow_through(self) -> Outcome:
         """One view after the other until one ends as it should."""
-        failures = 0
+        deaths = Deaths(self._store, self._run)
         while True:
-            begun = time.monotonic()
             try:
                 return self._watch()
             except (ChannelLostError, SupervisorLeftError) as exc:
                 self.clear_screen()
-                failures = _counted(failures, begun, self._store, self._run, exc)
+                deaths.another(exc)
             except RunNotActiveError:
                 return self._show_ended()
 

@@ -67,6 +67,16 @@ class Supervised:
             except (BrokenPipeError, ConnectionResetError) as exc:
                 raise _hung_up() from exc
 
+    def until_ended(self) -> socket.socket:
+        """A connection that becomes readable when the run has ended, or its supervisor has."""
+        sock = launch.connect(self._home, self._folder)
+        try:
+            sock.sendall(http.encode_request("GET", "/v1/wait?for=exit"))
+        except (BrokenPipeError, ConnectionResetError) as exc:
+            sock.close()
+            raise _hung_up() from exc
+        return sock
+
     def upgrade(self, path: str, protocol: str) -> socket.socket:
         """A connection that speaks `protocol` from its next byte on."""
         sock = launch.connect(self._home, self._folder)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from moat.client import keys
 from moat.client.interrupts import Interrupts, Verdict
+from moat.client.notice import bar
 from moat.client.signals import Signals
 from moat.errors import MoatError
 from moat.wire import frames, messages
@@ -353,10 +354,7 @@ class View:
     def _say(self, text: str) -> None:
         """A line for the user: below the program's output, or on the screen's last row."""
         if self._manners.on_screen and self._terminal is not None:
-            row = self._terminal.size().rows
-            os.write(
-                STDOUT, b"\x1b7\x1b[%d;1H\x1b[0;7m moat: %b \x1b[0m\x1b8" % (row, text.encode())
-            )
+            os.write(STDOUT, bar(text, self._terminal.size()))
         else:
             os.write(STDERR, f"moat: {text}\n".encode())
 

@@ -4,31 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from moat.egress import redact
 from moat.egress.policy import PLACEHOLDER, Decision, Policy, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from moat.spec.network import Network
 
 MOST_HOSTS: Final = 64
 """That may wait for an answer at once; nobody answers more, and a hostile program can ask for many."""
+MOST_REQUESTS: Final = 2000
+"""The same of requests, whatever their hosts: each rule that is given decides all of them anew."""
+MOST_SHOWN: Final = 10
+"""Different requests to one host that are shown; the others are counted."""
+_PATH_SHOWN: Final = 200
+"""Characters of a path."""
 
 
-@dataclass(slots=True)
-class Pending:
-    """Requests to one host that wait for the user."""
+@dataclass(slots=True, eq=False)
+class Question:
+    """A request that waits for the user."""
 
+    method: str
     host: str
     port: int
-    method: str
+    path: str
     since: float
     """Seconds since the epoch."""
-    answered: asyncio.Event = field(default_factory=asyncio.Event)
-    waiting: int = 0
+    answer: asyncio.Future[Decision]
+    _settle: Callable[[Question, Decision | None], None]
+
+    def withdraw(self) -> None:
+        """Nobody wants the answer any more: its future is cancelled."""
+        self._settle(self, None)
 
 
 class Decisions:
@@ -44,17 +56,25 @@ class Decisions:
         self._run = run
         self._additions = additions
         self._on_change = on_change
-        self._pending: dict[tuple[str, int], Pending] = {}
-        self.on_pending: Callable[[list[Pending]], None] = lambda _: None
-        """Told whenever somebody begins or ceases to wait."""
+        self._pending: dict[tuple[str, int], dict[Question, asyncio.TimerHandle]] = {}
+        """What waits, by host and port, with the timer that ends it; all in the order of asking."""
+        self._count = 0
+        """Of all these questions."""
+        self.on_pending: Callable[[], None] = lambda: None
+        """Told whenever a request begins or ceases to wait."""
         self.policy = Policy(network, additions, run)
 
     @property
-    def pending(self) -> list[Pending]:
-        return list(self._pending.values())
+    def pending(self) -> list[Question]:
+        return [question for questions in self._pending.values() for question in questions]
+
+    @property
+    def hosts(self) -> list[tuple[str, int]]:
+        """Of what waits, host and port, in the order in which they were asked about."""
+        return list(self._pending)
 
     def amend(self, verdict: Verdict, rule: str) -> int:
-        """Puts `allow RULE` or `deny RULE` before all other rules; how many waited for it.
+        """Puts `allow RULE` or `deny RULE` before all other rules; how many requests that decides.
 
         Raises `UsageError`. When it returns, the rule is on disk.
         """
@@ -65,47 +85,81 @@ class Decisions:
         self._additions = additions
         self.policy = policy
         answered = 0
-        for pending in self.pending:
-            decision = policy.decide(pending.method, pending.host, pending.port, "/")
+        for each in self.pending:
+            decision = policy.decide(each.method, each.host, each.port, each.path)
             if decision.verdict is not Verdict.ASK:
-                answered += pending.waiting
-                pending.answered.set()
+                self._settle(each, decision)
+                answered += 1
         return answered
 
-    async def ask(self, method: str, host: str, port: int, path: str) -> Decision:
+    def ask(self, method: str, host: str, port: int, path: str) -> Question:
         """Waits until a rule decides; no answer is a no."""
-        pending = self._pending.get((host, port))
-        if pending is None:
-            if len(self._pending) >= MOST_HOSTS:
-                return self._unanswered(method, host, port, "too many hosts wait for an answer")
-            pending = Pending(host, port, method, time.time())
-            self._pending[host, port] = pending
-        pending.waiting += 1
-        try:
-            self.on_pending(self.pending)
-            async with asyncio.timeout(self._network.ask_timeout):
-                while True:
-                    await pending.answered.wait()
-                    decision = self.policy.decide(method, host, port, path)
-                    if decision.verdict is not Verdict.ASK:
-                        return decision
-                    pending.answered.clear()
-        except TimeoutError:
-            seconds = f"nobody answered within {self._network.ask_timeout:g} s"
-            return self._unanswered(method, host, port, seconds)
-        finally:
-            pending.waiting -= 1
-            if not pending.waiting:
-                self._pending.pop((host, port), None)
-                self.on_pending(self.pending)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Decision] = loop.create_future()
+        question = Question(method, host, port, path, time.time(), answer, self._settle)
+        if (host, port) not in self._pending and len(self._pending) >= MOST_HOSTS:
+            answer.set_result(self._unanswered(question, "too many hosts wait for an answer"))
+        elif self._count >= MOST_REQUESTS:
+            answer.set_result(self._unanswered(question, "too many requests wait for an answer"))
+        else:
+            timer = loop.call_later(self._network.ask_timeout, self._expired, question)
+            self._pending.setdefault((host, port), {})[question] = timer
+            self._count += 1
+            self.on_pending()
+        return question
 
     def as_json(self) -> dict[str, Any]:
-        waiting = [
-            {"host": each.host, "port": each.port, "method": each.method, "since": each.since}
-            for each in self.pending
-        ]
-        return self.policy.as_json() | {"waiting": waiting}
+        """`waiting`: each different request once, of a host not too many; `waiting_count`: of all."""
+        waiting = [each for questions in self._pending.values() for each in _different(questions)]
+        return self.policy.as_json() | {"waiting": waiting, "waiting_count": self._count}
 
-    def _unanswered(self, method: str, host: str, port: int, why: str) -> Decision:
+    def _expired(self, question: Question) -> None:
+        why = f"nobody answered within {self._network.ask_timeout:g} s"
+        self._settle(question, self._unanswered(question, why))
+
+    def _settle(self, question: Question, decision: Decision | None) -> None:
+        """Ends the waiting, once. `None`: without an answer."""
+        key = question.host, question.port
+        timer = self._pending.get(key, {}).pop(question, None)
+        if timer is None:
+            return
+        timer.cancel()
+        self._count -= 1
+        if not self._pending[key]:
+            del self._pending[key]
+        if decision is None:
+            question.answer.cancel()
+        else:
+            question.answer.set_result(decision)
+        self.on_pending()
+
+    def _unanswered(self, question: Question, why: str) -> Decision:
         default = f"policy: ask, {why}"
-        return Decision(Verdict.DENY, default, self.policy.unlisted(method, host, port, default))
+        reason = self.policy.unlisted(question.method, question.host, question.port, default)
+        return Decision(Verdict.DENY, default, reason)
+
+
+def _different(questions: Iterable[Question]) -> list[dict[str, Any]]:
+    """Of one host's, those that differ, with how many there are of each."""
+    different: dict[tuple[str, str], dict[str, Any]] = {}
+    for each in questions:
+        key = each.method, _shown(each.path)
+        if key in different:
+            different[key]["count"] += 1
+        elif len(different) < MOST_SHOWN:
+            different[key] = {
+                "host": each.host,
+                "port": each.port,
+                "method": each.method,
+                "path": key[1],
+                "since": each.since,
+                "count": 1,
+            }
+    return list(different.values())
+
+
+def _shown(path: str) -> str:
+    """Without the secrets in its query: it goes to terminals and other programs."""
+    # Cut first, for it may be very long. That uncovers no value: one is behind its whole name.
+    cut = "…" if len(path) > _PATH_SHOWN else ""
+    return redact.target(path[:_PATH_SHOWN]) + cut

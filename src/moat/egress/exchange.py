@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from moat.egress.bodies import Payload
     from moat.egress.entry import Fields
     from moat.egress.http1 import RequestHead
-    from moat.egress.sides import Destination, Downstream, Gateway, Timing, Upstream
+    from moat.egress.sides import Destination, Downstream, Gateway, Question, Timing, Upstream
 
 
 _IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
@@ -38,6 +38,7 @@ class Exchange:
         "_observer",
         "_over",
         "_promised",
+        "_question",
         "_request_done",
         "_retried",
         "_upstream",
@@ -71,6 +72,8 @@ class Exchange:
         """That of the response's."""
         self._early: Payload = []
         """What came of the body while there was no connection yet."""
+        self._question: Question | None = None
+        """While the user is asked."""
         self._begun = gateway.clock()
         self._retried = False
         self.answered = False
@@ -95,12 +98,14 @@ class Exchange:
             self.entry.rule = decision.rule
             self.entry.verdict = "asking"
             self._gateway.put(self.entry)
-            self.downstream.pause()
-            self._gateway.ask(self)
+            self.downstream.hold()
+            self._question = self._gateway.ask(self)
         else:
             self.decided(decision)
 
     def decided(self, decision: Decision) -> None:
+        asked = self._question is not None
+        self._question = None
         if self._over:
             return
         if self.request.overriding and decision.verdict is Verdict.ALLOW:
@@ -113,6 +118,8 @@ class Exchange:
         self._gateway.put(self.entry)
         if not self._request_done:
             self.downstream.pause()
+        elif asked:
+            self.downstream.resume()
         self._gateway.connect(self, fresh=False)
 
     def _decision_on_overriding(self, decision: Decision) -> Decision:
@@ -330,6 +337,8 @@ class Exchange:
 
     def _finish(self, verdict: str = "allowed", why: str = "", status: int = 0) -> None:
         self._over = True
+        if self._question is not None:
+            self._question.withdraw()
         entry = self.entry
         entry.total = self._gateway.clock() - self._begun
         if verdict != "allowed":

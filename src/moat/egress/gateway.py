@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from moat.egress.arrival import Arrival, Connection
     from moat.egress.authority import Authority
     from moat.egress.capture import Listen
+    from moat.egress.decisions import Question
     from moat.egress.exchange import Exchange
     from moat.egress.http1 import BadMessageError
     from moat.egress.http2_server import HTTP2Server
@@ -122,16 +123,16 @@ class RunGateway:
     def decide(self, method: str, host: str, port: int, path: str) -> Decision:
         return self.decisions.policy.decide(method, host, port, path)
 
-    def ask(self, exchange: Exchange) -> None:
-        self._spawn(self._ask, exchange)
+    def ask(self, exchange: Exchange) -> Question:
+        _, host, port = exchange.destination.key
+        question = self.decisions.ask(exchange.request.method, host, port, exchange.target)
 
-    async def _ask(self, exchange: Exchange) -> None:
-        request, destination = exchange.request, exchange.destination
-        exchange.decided(
-            await self.decisions.ask(
-                request.method, destination.host, destination.port, exchange.target
-            )
-        )
+        def answered(answer: asyncio.Future[Decision]) -> None:
+            if not answer.cancelled():
+                exchange.decided(answer.result())
+
+        question.answer.add_done_callback(answered)
+        return question
 
     def refusal_of_connect(self, host: str, port: int) -> Decision | None:
         """Why no request to this server could be allowed; `None` where one might."""

@@ -157,6 +157,9 @@ class _ServerStream(Stream):
 
     # --- Downstream ---
 
+    def hold(self) -> None:
+        self.pause()  # which stops the body alone: the connection is read, and resets with it
+
     def respond(self, head: ResponseHead) -> None:
         if self.closed:
             return

@@ -10,6 +10,7 @@ import json
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Self
 
 from moat.egress.record_rows import GOES_ON, NO_CAPTURE, SCHEMA_VERSION, Captured, Row
@@ -23,8 +24,13 @@ if TYPE_CHECKING:
 
 _PIECE = 1000
 _COLUMNS = ", ".join(Row._fields)
-_OPEN = f"SELECT id FROM entries WHERE {GOES_ON}"  # noqa: S608  ours, as all below
-_LAST_AND_OPEN = f"SELECT ifnull(max(id), 0) FROM entries UNION ALL {_OPEN}"  # noqa: S608
+# Of what goes on. An ordinary request has none: it is over before anybody has read its line.
+_STAGE = (
+    "CASE WHEN verdict = 'asking' THEN 'asking'"
+    " WHEN kind = 'tunnel' OR protocol = 'websocket' THEN 'lasting' ELSE '' END"
+)
+_OPEN = f"SELECT id, {_STAGE} FROM entries WHERE {GOES_ON}"  # noqa: S608  ours, as all below
+_LAST_AND_OPEN = f"SELECT ifnull(max(id), 0), '' FROM entries UNION ALL {_OPEN}"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,10 +111,10 @@ class RecordReader:
         for row in self._select(sql, json.dumps(list(ids)), *values):
             yield Row(*row)
 
-    def going_on(self) -> tuple[int, set[int]]:
-        """The last id, and those of what goes on, at one moment."""
-        (last, *_), *others = self._select(_LAST_AND_OPEN)
-        return last, {number for (number,) in others}
+    def going_on(self) -> tuple[int, dict[int, str]]:
+        """The last id, and those of what goes on with its stage, at one moment."""
+        (last, _), *others = self._select(_LAST_AND_OPEN)
+        return last, dict(others)
 
     def capture(self, number: int) -> Captured:
         """Headers and bodies of the row with that id, where they were kept."""
@@ -141,28 +147,51 @@ class RecordReader:
 
 
 class Follower:
-    """Hands on every row once, when it is complete."""
+    """Hands on every row when it is complete, and before that what may take long.
+
+    That is a request from when it waits for the user, and a tunnel or a WebSocket from when it is one.
+    """
 
     def __init__(self, reader: RecordReader, wanted: Filter, *, after: int = 0) -> None:
         self._reader = reader
         self._wanted = wanted
         self._after = after
-        self._open: set[int] = set()
+        self._shown: dict[int, str] = {}
+        """What goes on, and the stage in which it was handed on; empty where it was not yet."""
 
     def news(self, now: float) -> Iterator[Row]:
-        """What has been completed since it was asked for last."""
-        last, still_open = self._reader.going_on()
-        yield from self._reader.of(self._open - still_open, self._wanted, now)
-        for row in self._reader.rows(self._wanted, now, after=self._after):
+        """What has begun, or been completed, since it was asked for last."""
+        last, stages = self._reader.going_on()
+        done = self._shown.keys() - stages.keys()
+        begun = {each: stage for each, stage in stages.items() if self._is_new(each, stage)}
+        self._shown = {each: self._shown.get(each, "") for each in stages}
+        known = (each for each in begun if each <= self._after)
+        yield from self._reader.of(done, self._wanted, now)
+        for row in chain(
+            self._reader.of(known, self._wanted, now),
+            self._reader.rows(self._wanted, now, after=self._after),
+        ):
             if row.id > last:
                 break
-            if row.id not in still_open:
+            if row.id not in stages:
                 yield row
-        self._after, self._open = last, still_open
+            elif row.id in begun and _is_still(row, begun[row.id]):
+                self._shown[row.id] = begun[row.id]
+                yield row
+        self._after = last
+
+    def _is_new(self, number: int, stage: str) -> bool:
+        return stage not in {"", self._shown.get(number)}
 
     def rest(self, now: float) -> Iterator[Row]:
-        """What was not completed."""
-        yield from self._reader.of(self._open, self._wanted, now)
+        """What was not completed, and has not been handed on."""
+        untold = (each for each, stage in self._shown.items() if not stage)
+        yield from self._reader.of(untold, self._wanted, now)
+
+
+def _is_still(row: Row, stage: str) -> bool:
+    """It is read after its stage was: what it is by now is for the next time."""
+    return row.goes_on and (row.verdict == "asking") == (stage == "asking")
 
 
 def is_there(path: Path) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from moat.egress import http1
 from moat.egress.bodies import BodyReader, EndlessReader, body_reader
+from moat.egress.departure import Departure
 from moat.egress.exchange import Exchange
 from moat.egress.http1 import BadMessageError, ResponseHead
 from moat.egress.http1_connection import HTTP1Connection
@@ -50,6 +51,8 @@ class HTTP1Server(HTTP1Connection):
         self._full = False
         """The client does not read its answers: until it does, no request of its own is read."""
         self._plain = True
+        self._departure: Departure | None = None
+        """While the exchange is held."""
         self.waits_since: float = gateway.clock()
         """When it began to wait for a request, or for the rest of a head."""
         self.moved = self.waits_since
@@ -81,6 +84,7 @@ class HTTP1Server(HTTP1Connection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._end_hold()
         self._arrival.closed(self)
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
@@ -228,7 +232,29 @@ class HTTP1Server(HTTP1Connection):
         self._stopped = True
         self._hold()
 
+    def hold(self) -> None:
+        self.pause()
+        if not self._transport.is_closing():
+            self._departure = Departure(self._loop, self._transport, self._left)
+
+    def _left(self) -> None:
+        """It has closed the connection, or half of it: the two look alike.
+
+        As to nginx and to Go's server, both are a client that gave up: else the user would be asked for
+        nobody. Who does still listen is told so.
+        """
+        self._end_hold()
+        self._closes = True
+        if self._exchange is not None:
+            self._exchange.failed(400, "the client stopped sending before it had its answer")
+
+    def _end_hold(self) -> None:
+        departure, self._departure = self._departure, None
+        if departure is not None:
+            departure.close()
+
     def resume(self) -> None:
+        self._end_hold()
         self._stopped = False
         self._go_on()
 

@@ -60,6 +60,10 @@ class Downstream(Protocol):
         """Take no more of the request's body."""
         ...
 
+    def hold(self) -> None:
+        """The same, for as long as a user may think: say all the same when the client has left."""
+        ...
+
     def resume(self) -> None: ...
     def switch(self) -> None:
         """Both directions are bytes from now on."""
@@ -90,6 +94,14 @@ class Upstream(Protocol):
         ...
 
 
+class Question(Protocol):
+    """What the user is asked."""
+
+    def withdraw(self) -> None:
+        """Nobody wants the answer any more."""
+        ...
+
+
 class Gateway(Protocol):
     """What an exchange needs of its run."""
 
@@ -103,8 +115,8 @@ class Gateway(Protocol):
         ...
 
     def decide(self, method: str, host: str, port: int, path: str) -> Decision: ...
-    def ask(self, exchange: Exchange) -> None:
-        """`exchange.decided` follows."""
+    def ask(self, exchange: Exchange) -> Question:
+        """`exchange.decided` follows, not at once, unless it is withdrawn before."""
         ...
 
     def connect(self, exchange: Exchange, *, fresh: bool) -> None:

@@ -18,6 +18,7 @@ from moat.session.journal_index import Stream
 from moat.session.outbox import Outbox
 from moat.session.viewers import FrameSink, StreamViewer, TerminalSink, TerminalViewer
 from moat.spec import TerminalSize
+from moat.supervisor.passed_terminal import PassedTerminal
 from moat.version import __version__
 from moat.wire import frames, messages, sockets, tty
 from moat.wire.frames import FrameType
@@ -39,43 +40,6 @@ CONSUMED_BYTES: Final = frames.INPUT_WINDOW // 4
 _PUSH_TITLE, _POP_TITLE = b"\x1b[22;0t", b"\x1b[23;0t"
 
 
-class PassedTerminal:
-    """The client's terminal, opened anew so that our O_NONBLOCK is nobody else's."""
-
-    def __init__(self, passed: int) -> None:
-        """Raises `OSError` where the terminal can't be opened by name (after `su`, say)."""
-        flags = os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        self.fd = os.open(f"/proc/self/fd/{passed}", flags)
-        self._raw = termios.tcgetattr(self.fd)
-
-    def give_back(self, saved: list[Any], last_words: bytes) -> None:
-        """For a client that died: modes off, echo on, unless somebody has taken it over already."""
-        self.say(last_words)
-        try:
-            tty.restore_if_still_raw(self.fd, self._raw, saved)
-        except OSError as exc:
-            log.info("terminal not given back: %s", exc)  # closed with its window
-
-    def say(self, data: bytes) -> None:
-        """Last words. Where the terminal is full, what it has not shown yet gives way to them."""
-        try:
-            if self.write(data) < len(data):
-                termios.tcflush(self.fd, termios.TCOFLUSH)
-                self.write(data)
-        except (OSError, termios.error) as exc:
-            log.info("terminal not reset: %s", exc)
-
-    def write(self, data: bytes) -> int:
-        """As much as goes now: in a flood, or where nobody reads, perhaps nothing."""
-        try:
-            return os.write(self.fd, data)
-        except BlockingIOError:
-            return 0
-
-    def close(self) -> None:
-        os.close(self.fd)
-
-
 class AttachedClient:
     """One attached connection, from HELLO to the last frame."""
 
@@ -93,6 +57,8 @@ class AttachedClient:
         self._early: list[tuple[int, bytes]] = []
         self._consumed = 0
         """Bytes of input that the program has taken, and the client has not been told of."""
+        self._notice = ""
+        """To be told when the terminal has taken what is on its way."""
         self._ending: Exited | None = None
         self._last_sent = False
         self.session: Session | None = None
@@ -150,6 +116,7 @@ class AttachedClient:
                 self._pause()
             case FrameType.RESUME if isinstance(self._viewer, TerminalViewer):
                 self._viewer.resume()
+                self._supervisor.network.tell(self)
             case _:
                 pass  # a newer client says more than we know; or a read-only one may not say it
 
@@ -198,6 +165,7 @@ class AttachedClient:
             viewer.begin(scrollback=hello.scrollback)
         else:
             viewer.pump()
+        self._supervisor.network.tell(self)
         early, self._early = self._early, []
         for kind, payload in early:
             self._handle(kind, payload, [])
@@ -260,11 +228,24 @@ class AttachedClient:
 
     def tell(self, text: str) -> None:
         """A line for the user, besides the program's output; nothing of it is the program's."""
-        if self._viewer is not None:
-            self._send(FrameType.NOTICE, text.encode())
+        self._notice = text
+        self._tell()
+
+    def _tell(self) -> None:
+        """The client shows it: behind what we have painted, which would be over it else."""
+        painting = self._paint is not None and self._paint.queued > 0
+        if self._notice and self._viewer is not None and not painting:
+            self._send(FrameType.NOTICE, self._notice.encode())
+            self._notice = ""
+
+    def retell(self, text: str) -> None:
+        """There is less to be told: of interest where the last notice is still shown."""
+        if isinstance(self._viewer, TerminalViewer):
+            self.tell(text)
 
     def untell(self) -> None:
         """What was told is over: on a terminal the program's screen comes back in its place."""
+        self._notice = ""
         if isinstance(self._viewer, TerminalViewer):
             self._viewer.refresh()
 
@@ -276,6 +257,7 @@ class AttachedClient:
                 self.session.viewer_moved()
         elif self._viewer is not None:
             self._viewer.drained()
+        self._tell()
         self._finish()
 
     def _broken(self, exc: OSError) -> None:

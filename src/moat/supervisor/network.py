@@ -12,17 +12,21 @@ from moat.errors import EngineError, MoatError
 from moat.supervisor.state import RETRY_S
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from moat.egress.authority import Authority
-    from moat.egress.decisions import Pending
+    from moat.egress.decisions import Decisions
     from moat.engines.bubblewrap import Bubblewrap
+    from moat.supervisor.attached import AttachedClient
     from moat.supervisor.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
 _TELL_S: Final = 0.5
 """Between two tellings of what waits."""
+_NAMED: Final = 8
+"""Hosts, in a line about them."""
 
 
 class RunNetwork:
@@ -31,10 +35,12 @@ class RunNetwork:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._gateway: RunGateway | None = None
-        self._pending: list[Pending] = []
-        """What the user is asked about."""
-        self._told: set[str] = set()
-        """The hosts of these that are shown."""
+        self._decisions: Decisions | None = None
+        """Those of the gateway, also while it is being opened: requests come at once."""
+        self._told: set[tuple[str, int]] = set()
+        """Host and port of what is shown to wait for the user ..."""
+        self._notice = ""
+        """... and how that was said."""
         self._telling: asyncio.TimerHandle | None = None
         self._preparing: asyncio.Future[Authority] | None = None
 
@@ -110,7 +116,8 @@ class RunNetwork:
             supervisor.background.start,
             supervisor.spec.name,
         )
-        gateway.decisions.on_pending = self._pending_changed
+        self._decisions = gateway.decisions
+        self._decisions.on_pending = self._pending_changed
         return gateway
 
     @property
@@ -128,32 +135,55 @@ class RunNetwork:
         if self._telling is not None:
             self._telling.cancel()
         if self._gateway is not None:
+            self._gateway.decisions.on_pending = lambda: (
+                None
+            )  # who waits is told by nobody any more
             self._gateway.close()
 
-    def _pending_changed(self, pending: list[Pending]) -> None:
+    def tell(self, client: AttachedClient) -> None:
+        """To one who has just come, or sees the screen again: what waits."""
+        if self._notice:
+            client.tell(self._notice)
+
+    def _pending_changed(self) -> None:
         """Told at once and then not for a while: a hostile program asks and gives up all the time."""
-        self._pending = pending
         if self._telling is None:
             self._tell_pending()
+
+    @property
+    def _waiting(self) -> list[tuple[str, int]]:
+        return [] if self._decisions is None else self._decisions.hosts
 
     def _tell_pending(self) -> None:
         """Those who could answer see that somebody waits for them: in `moat list`, and who watches."""
         self._telling = None
         supervisor = self._supervisor
-        hosts = {each.host for each in self._pending}
-        if hosts == self._told:
+        waiting = set(self._waiting)
+        if waiting == self._told:
             return
-        new, self._told = hosts - self._told, hosts
-        waiting = sorted(f"{each.host}:{each.port}" for each in self._pending)
-        supervisor.state.save(waiting=" ".join(waiting))
+        new, old, self._told = waiting - self._told, waiting & self._told, waiting
+        supervisor.state.save(waiting=" ".join(f"{host}:{port}" for host, port in sorted(waiting)))
+        hosts = [host for host, _ in (*sorted(new), *sorted(old))]
+        self._notice = notice(hosts, supervisor.spec.name) if hosts else ""
         for client in tuple(supervisor.audience.clients):
             if new:
-                how = f"moat allow {supervisor.spec.name} {min(new)}, or deny"
-                client.tell(f"{min(new)} waits for an answer: {how}")
-            elif not hosts:
+                client.tell(self._notice)
+            elif waiting:
+                client.retell(self._notice)
+            else:
                 client.untell()
         supervisor.audience.notify()
         self._telling = supervisor.loop.call_later(_TELL_S, self._tell_pending)
+
+
+def notice(hosts: Sequence[str], run: str) -> str:
+    """That these wait for an answer, and how to give it: a line that a terminal may cut off."""
+    hosts = list(dict.fromkeys(hosts))
+    if len(hosts) == 1:
+        return f"{hosts[0]} waits for an answer: moat allow {run} {hosts[0]}, or deny"
+    named = ", ".join(hosts[:_NAMED])
+    more = f" and {len(hosts) - _NAMED} more" if len(hosts) > _NAMED else ""
+    return f"{len(hosts)} hosts wait for an answer: {named}{more}; moat allow {run} HOST, or deny"
 
 
 def _authority(folder: Path) -> Authority:
