@@ -293,10 +293,11 @@ class Exchange:
         head = ResponseHead(
             status, [(b"Content-Type", b"text/plain; charset=utf-8"), *fields], len(body)
         )
+        head.ends = self.request.method == "HEAD"
         self.answered = True
         self.downstream.resume()
         self.downstream.respond(head)
-        if self.request.method != "HEAD":
+        if not head.ends:
             self.downstream.send([body])
         self.downstream.end([])
         self.downstream.flush()

@@ -69,6 +69,8 @@ class ResponseHead:
     keep_alive = True
     minor = 1
     upgrade: bytes | None = None
+    ends = False
+    """Nothing follows it, neither a body nor trailers."""
 
     def __init__(self, status: int, fields: Fields, framing: int = NO_BODY) -> None:
         self.status = status
@@ -185,6 +187,7 @@ def parse_response_head(head: bytes, method: str) -> ResponseHead:
         response.framing = NO_BODY
     else:
         response.framing = framing
+    response.ends = response.framing == NO_BODY and number >= 200
     response.upgrade = _apply_connection(response, own)
     if response.framing == UNTIL_CLOSE:
         response.keep_alive = False

@@ -164,7 +164,9 @@ class _ServerStream(Stream):
         fields += [(name.lower(), value) for name, value in head.fields]
         if head.length is not None and head.status >= 200:
             fields.append((b"content-length", b"%d" % head.length))
-        self.connection.h2.send_headers(self.number, fields)
+        self.connection.h2.send_headers(self.number, fields, end_stream=head.ends)
+        if head.ends:
+            self.closed = True  # there is nothing to send any more
 
     def end(self, trailers: Fields) -> None:
         super().end(trailers)
