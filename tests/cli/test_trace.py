@@ -302,6 +302,18 @@ def test_a_run_without_a_record_is_said_so(folder: RunFolder, moat: Moat) -> Non
     assert not folder.database.exists()
 
 
+@pytest.mark.parametrize("rows", [1, 1_000])
+def test_rows_that_cannot_be_written_are_no_bug(folder: RunFolder, rows: int) -> None:
+    """Few, which fail at the end, and many, which fail on the way."""
+    record(folder, (entry() for _ in range(rows)))
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [COMMAND, "trace", "fix"], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 125
+    assert done.stderr == b"moat: can't write the output: No space left on device\n"
+
+
 def test_a_hundred_thousand_rows_are_printed(folder: RunFolder) -> None:
     """Each of them."""
     made = Record(folder.database, Bounds(queued=200_000))
