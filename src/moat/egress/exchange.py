@@ -274,7 +274,7 @@ class Exchange:
         if self._over:
             return
         self.entry.rule = decision.rule
-        self._finish("denied", decision.reason, status)
+        self._finish("denied", decision.why, status)
         self._answer(status, decision.reason, [(b"X-Moat-Denied", denial_header(decision))])
 
     def failed(self, status: int, why: str) -> None:

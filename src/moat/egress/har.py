@@ -42,11 +42,10 @@ def entry(row: Row, captured: Captured) -> dict[str, Any]:
         "cache": {},
         "timings": timings,
     }
-    why = ": ".join(each for each in (row.rule, row.error) if each)
     if row.address:
         made["serverIPAddress"] = row.address
     if row.verdict != "allowed":
-        made["comment"] = f"{row.verdict}: {why}"
+        made["comment"] = f"{row.verdict}: {row.why}"
     return made
 
 

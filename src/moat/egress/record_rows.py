@@ -107,6 +107,15 @@ class Row(NamedTuple):
             host = f"{host}:{self.port}"
         return f"{self.scheme}://{host}{self.path}"
 
+    @property
+    def why(self) -> str:
+        """Why it was not allowed, or failed, in one line that says nothing twice."""
+        if self.verdict == "allowed":
+            return ""
+        if not self.rule or (self.error and (self.verdict == "failed" or self.rule in self.error)):
+            return self.error
+        return f"{self.rule}: {self.error}" if self.error else self.rule
+
     def as_json(self) -> dict[str, Any]:
         """The public shape of a row: `moat trace --json`. Durations are seconds or null."""
         return {
