@@ -544,6 +544,35 @@ async def test_a_models_tokens_are_counted(run: Path) -> None:
     assert row.as_json()["usage"]["output_tokens"] == 15
 
 
+async def test_a_models_answer_that_cannot_be_read_is_counted_as_one(run: Path) -> None:
+    """Of the model that was asked: what it took is not known, but that it was asked is."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: br\r\n"
+    answers = {"/v1/messages": head + b"Content-Length: 2\r\n\r\n\x0b\x02"}
+    with Origin(answers=answers) as origin:
+        async with opened(run) as gateway:
+            request = _get("/v1/messages", origin, "Content-Length: 19", method="POST")
+            await gateway.ask("origin.test", origin.port, request + b'{"model": "claude"}')
+
+    [row] = gateway.rows("request")
+    assert row.as_json()["usage"] == {"provider": "anthropic", "model": "claude"}
+
+
+async def test_a_denial_is_recorded_without_who_says_so(run: Path, origin: Origin) -> None:
+    """In the answer it stands, for there nobody could know; whichever way it is given."""
+    rules = (f"deny origin.test:{origin.port}/no", "deny evil.test")
+    async with opened(run, rules=rules) as gateway:
+        answer = await gateway.ask("origin.test", origin.port, _get("/no", origin))
+        reader, writer = await gateway.connect()
+        writer.write(b"CONNECT evil.test:443 HTTP/1.1\r\nHost: x\r\n\r\n")
+        refused = await reader.read()
+        writer.close()
+
+    for each in (answer, refused):
+        assert b"\r\n\r\nmoat: " in each
+    denied = [row for row in gateway.rows() if row.verdict == "denied"]
+    assert [row.error[:4] for row in denied] == ["GET ", "CONN"]
+
+
 async def test_what_can_not_be_recorded_does_not_pass(run: Path, origin: Origin) -> None:
     """It fails closed, and says so."""
     async with opened(run) as gateway:
