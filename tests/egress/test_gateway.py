@@ -523,6 +523,24 @@ async def test_headers_and_bodies_are_kept_without_secrets(run: Path, origin: Or
     assert b"s3cret" in origin.heads[0]
 
 
+_CODINGS = b"br, gzip, deflate, zstd"
+
+
+@pytest.mark.parametrize(
+    ("capture", "asked"),
+    [("bodies", b"gzip, deflate"), *((each, _CODINGS) for each in ("headers", "none"))],
+)
+async def test_bodies_that_are_kept_are_asked_for_in_a_coding_that_is_known(
+    run: Path, origin: Origin, capture: str, asked: bytes
+) -> None:
+    """What came as Brotli was not kept, without a word; all other requests stay as they are."""
+    async with opened(run, capture=capture) as gateway:
+        line = f"Accept-Encoding: {_CODINGS.decode()}"
+        await gateway.ask("origin.test", origin.port, _get("/a", origin, line))
+
+    assert b"\r\nAccept-Encoding: " + asked + b"\r\n" in origin.heads[0]
+
+
 async def test_a_models_tokens_are_counted(run: Path) -> None:
     """Of a stream of events, compressed, in the shape of Anthropic's API."""
     events = (

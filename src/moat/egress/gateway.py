@@ -219,13 +219,14 @@ class RunGateway:
     def observer(self, exchange: Exchange) -> Observer | None:
         capture = self.network.capture
         request = exchange.request
-        if usage.asks_model(request.method, exchange.target):
+        asks_model = usage.asks_model(request.method, exchange.target)
+        if capture == "none" and not asks_model:
+            return None
+        if capture == "bodies" or asks_model:
             request.fields[:] = [
-                (name, usage.countable(value) if name.lower() == b"accept-encoding" else value)
+                (name, usage.readable(value) if name.lower() == b"accept-encoding" else value)
                 for name, value in request.fields
             ]
-        elif capture == "none":
-            return None
         return Observer(exchange.entry, request, capture)
 
     # --- connections ---

@@ -75,6 +75,9 @@ _EMBEDDED_AUTHORIZATION: Final = re.compile(
 _TEXTS: Final = re.compile(r"json|event-stream|text/|xml|javascript|yaml|\A\Z")
 
 _DECODED_LIMIT: Final = 1 << 16
+_DEFLATED: Final = frozenset(("gzip", "x-gzip", "deflate"))
+_ANY_HEADER: Final = 47
+"""For zlib: the format (RFC 1950 or 1952) is told by its header."""
 
 
 def target(path: str) -> str:
@@ -110,16 +113,8 @@ def body(sent: Fields, data: bytes) -> bytes | None:
 
     `sent`: the header fields of its message.
     """
-    kind = coding = ""
-    for name, value in sent:
-        match name.lower():
-            case b"content-type":
-                kind = value.decode("latin-1").lower()
-            case b"content-encoding":
-                coding = value.decode("latin-1").strip().lower()
-            case _:
-                continue
-    plain = _decoded(coding, data)
+    kind = _value(sent, b"content-type")
+    plain = _decoded(coding(sent), data)
     if plain is None:
         return None
     if "x-www-form-urlencoded" in kind:
@@ -129,19 +124,45 @@ def body(sent: Fields, data: bytes) -> bytes | None:
     return _as_text(plain, _embedded) if _TEXTS.search(kind) else plain
 
 
+def coding(sent: Fields) -> str:
+    """What a body has to be decoded from (Content-Encoding); empty where it is plain."""
+    named = _value(sent, b"content-encoding").strip()
+    return "" if named == "identity" else named
+
+
+def decoded_length(sent: Fields, data: bytes) -> int | None:
+    """Of a whole body; `None` where it can't be decoded to its end."""
+    if coding(sent) not in _DEFLATED:
+        return None if coding(sent) else len(data)
+    decoder = zlib.decompressobj(_ANY_HEADER)
+    length = 0
+    try:
+        while data and not decoder.eof:  # in pieces: it may be a thousand times as long
+            length += len(decoder.decompress(data, _DECODED_LIMIT))
+            data = decoder.unconsumed_tail
+    except zlib.error:
+        return None
+    return length if decoder.eof else None
+
+
+def _value(sent: Fields, name: bytes) -> str:
+    """Of the last such field, in lower case."""
+    found = [value for each, value in sent if each.lower() == name]
+    return found[-1].decode("latin-1").lower() if found else ""
+
+
 def _as_text(data: bytes, redacted: Callable[[str], str]) -> bytes:
     """Latin-1 has a character for every byte, so that nothing but secrets changes."""
     return redacted(data.decode("latin-1")).encode("latin-1")
 
 
 def _decoded(coding: str, data: bytes) -> bytes | None:
-    if coding in {"", "identity"}:
+    if not coding:
         return data
-    if coding not in {"gzip", "x-gzip", "deflate"}:
+    if coding not in _DEFLATED:
         return None
     try:
-        # 47: the format (RFC 1950 or 1952) is told by its header.
-        return zlib.decompressobj(47).decompress(data, _DECODED_LIMIT)
+        return zlib.decompressobj(_ANY_HEADER).decompress(data, _DECODED_LIMIT)
     except zlib.error:
         return None
 

@@ -55,8 +55,8 @@ def asks_model(method: str, target: str) -> bool:
     return method == "POST" and _provider(target) is not None
 
 
-def countable(accepted: bytes) -> bytes:
-    """Of the codings that a client accepts (Accept-Encoding), those in which tokens can be counted."""
+def readable(accepted: bytes) -> bytes:
+    """Of the codings that a client accepts (Accept-Encoding), those that can be read here."""
     codings = {each.partition(b";")[0].strip().lower() for each in accepted.split(b",")}
     return b", ".join(each for each in (b"gzip", b"deflate") if each in codings) or b"identity"
 
