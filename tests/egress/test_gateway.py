@@ -393,6 +393,23 @@ async def test_what_does_not_agree_or_is_malformed_goes_nowhere(
     assert [row.verdict for row in gateway.rows()] == ["denied"]
 
 
+async def test_a_malformed_request_is_found_by_its_first_line(run: Path, origin: Origin) -> None:
+    """Through a tunnel and on the proxy's own port; what it hides, the record does not show."""
+    async with opened(run) as gateway:
+        await gateway.ask(
+            "origin.test", origin.port, b"GET /caf\xc3\xa9?token=s3cr3t HTTP/1.1\r\n\r\n"
+        )
+        reader, writer = await gateway.connect()
+        writer.write(b"GET http://origin.test/\xff HTTP/1.1\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    first, second = gateway.rows("refusal")
+    assert (first.method, first.path) == ("GET", r"/caf\xc3\xa9?token=***")
+    assert (second.method, second.url) == ("GET", r"http://origin.test/\xff")
+    assert b"s3cr3t" not in _files(run)
+
+
 async def test_a_malformed_body_ends_the_request(run: Path, origin: Origin) -> None:
     """What follows a bad chunk is never taken for a request."""
     async with opened(run) as gateway:

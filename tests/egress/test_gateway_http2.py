@@ -413,3 +413,20 @@ async def test_a_head_that_promises_a_body_and_ends_is_an_error(
 
     assert client.ended_by_head == set()
     assert [row.verdict for row in gateway.rows("request")] == ["failed"]
+
+
+async def test_a_malformed_request_is_found_by_its_path(
+    run: Path, authority: Authority, origin: Origin
+) -> None:
+    """h2 lets it pass; a head of HTTP/1.1 could not say it."""
+    ca = authority.certificate_pem.decode()
+    async with opened(run, upstream_ca=ca) as gateway:
+        client = await _client(gateway, origin.port)
+        number = client.ask("/a b?token=s3cr3t", origin.port)
+        client.flush()
+        await client.until(lambda: number in client.over)
+        client.writer.close()
+
+    [row] = gateway.rows("refusal")
+    assert client.statuses == {number: "400"}
+    assert (row.method, row.path) == ("GET", "/a b?token=***")

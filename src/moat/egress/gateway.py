@@ -8,7 +8,7 @@ import resource
 import time
 from typing import TYPE_CHECKING, Final, ParamSpec
 
-from moat.egress import dns, usage
+from moat.egress import dns, malformed, usage
 from moat.egress.arrivals import Arrivals
 from moat.egress.capture import Capture
 from moat.egress.decisions import Decisions
@@ -212,9 +212,7 @@ class RunGateway:
         return entry
 
     def malformed(self, arrival: Arrival, problem: BadMessageError) -> None:
-        where = arrival.destination
-        scheme, host, port = ("http", "", 0) if where is None else where.key
-        self.record_refusal(scheme, host, port, f"malformed request: {problem}", "", problem.status)
+        self.put(malformed.refusal(self.now(), arrival.destination, problem))
 
     def observer(self, exchange: Exchange) -> Observer | None:
         capture = self.network.capture

@@ -12,6 +12,7 @@ from moat.egress import http1
 from moat.egress.exchange import Exchange
 from moat.egress.http1 import BadMessageError, RequestHead, ResponseHead
 from moat.egress.http2 import HTTP2Connection, Stream, checked_fields
+from moat.egress.malformed import described
 from moat.egress.server import KEEP_ALIVE
 
 if TYPE_CHECKING:
@@ -96,11 +97,14 @@ class HTTP2Server(HTTP2Connection):
         number = event.stream_id or 0
         stream = _ServerStream(self, number)
         self.streams[number] = stream
+        headers = cast("Fields", event.headers)
         try:
-            request = _request(cast("Fields", event.headers), ends=event.stream_ended is not None)
+            request = _request(headers, ends=event.stream_ended is not None)
             stream.minor = request.minor
             found = self._arrival.destination_of(request)
         except BadMessageError as exc:
+            said = dict(headers)
+            exc.line = described(said.get(b":method", b""), said.get(b":path", b""))
             stream.refuse(exc)
             self._arrival.malformed(exc)
             return
