@@ -6,6 +6,9 @@ import sys
 
 
 def main() -> None:
+    from moat.cli.streams import prepare  # noqa: PLC0415  as below
+
+    prepare()
     supervisor = None
     if sys.argv[1:2] == ["run"]:
         from moat.client.standby import begin  # noqa: PLC0415  before all that takes time to load

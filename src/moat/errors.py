@@ -69,6 +69,16 @@ class EngineError(MoatError):
     code = "engine"
 
 
+class OutputError(MoatError):
+    """What a command has to say can't be written."""
+
+    code = "output"
+
+    @classmethod
+    def because(cls, error: OSError) -> OutputError:
+        return cls(f"can't write the output: {error.strerror}")
+
+
 class SupervisorError(MoatError):
     """The run's supervisor can't be started, reached or understood."""
 

@@ -131,17 +131,43 @@ def test_a_line_for_each_row(folder: RunFolder, moat: Moat) -> None:
     assert going.split()[2:5] == ["...", "GET", "..."]
 
 
-def test_a_terminal_shows_reasons_below_and_cuts_what_is_too_long(folder: RunFolder) -> None:
-    """No line is wider than it is."""
-    record(folder, [entry(path="/" + "x" * 300), denied()])
-    header, long, second, reason = on_a_terminal("trace", "fix", columns=80).splitlines()
-    assert len(long) == 80
-    assert long.startswith("00:00:00  200     GET")
-    assert long.endswith("https://api.example.com/xxx…")
+ASKED = "policy: ask, nobody answered within 8 s"
+UNANSWERED = (
+    f"GET evil.example:443 denied: no rule allows it ({ASKED}). "
+    "To allow: moat allow fix evil.example, or network.allow in agent.yaml"
+)
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_a_terminal_shows_reasons_below_and_cuts_what_is_too_long(
+    folder: RunFolder, columns: int
+) -> None:
+    """No line is wider than it is; of a reason, which says what to do, nothing is cut."""
+    why = denied()
+    why.rule, why.error = ASKED, UNANSWERED
+    record(folder, [entry(path="/" + "x" * 300), why])
+    header, long, second, *reasons = on_a_terminal("trace", "fix", columns=columns).splitlines()
+    assert len(long) == columns
+    assert "  200     GET" in long
+    assert long.endswith("…")
+    assert long[header.index("URL") :].startswith("https://api.")
     assert "\x1b[31mdenied\x1b[m" in second
-    assert reason.startswith("\x1b[2m" + " " * header.index("URL"))
-    assert reason.endswith("…\x1b[m")
-    assert len(reason) == 80 + len("\x1b[2m\x1b[m")
+    plain = [each.removeprefix("\x1b[2m").removesuffix("\x1b[m") for each in reasons]
+    assert all(len(each) <= columns for each in plain)
+    assert " ".join(each.strip() for each in plain) == UNANSWERED
+
+
+def test_a_reason_says_nothing_twice(folder: RunFolder, moat: Moat) -> None:
+    """The rule that decided stands in most of them; that which let it pass did not make it fail."""
+    repeated = denied()
+    repeated.rule, repeated.error = ASKED, UNANSWERED
+    failed = entry(verdict="failed", rule="policy: permissive", error="no route to host")
+    asking = entry(verdict="asking", rule="policy: ask", total=-1.0)
+    record(folder, [repeated, failed, asking])
+    _, first, second, third = moat("trace", "fix")[1].splitlines()
+    assert first.endswith(f"https://evil.example/v1?a=1  {UNANSWERED}")
+    assert second.endswith("  no route to host")
+    assert third.endswith("  policy: ask")
 
 
 HOSTILE = [
@@ -156,7 +182,9 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("form", [[], ["--json"], ["--summary"], ["--har"]], ids=str)
+@pytest.mark.parametrize(
+    "form", [[], ["--json"], ["--summary"], ["--summary", "--json"], ["--har"]], ids=str
+)
 def test_nothing_that_was_asked_for_acts_on_a_terminal(
     folder: RunFolder, moat: Moat, form: list[str]
 ) -> None:
@@ -234,24 +262,60 @@ def test_filters_choose_what_is_shown(folder: RunFolder, moat: Moat) -> None:
 
 
 def test_a_summary_by_host(folder: RunFolder, moat: Moat) -> None:
-    """Counts, bytes and times."""
-    record(folder, [entry(), entry(total=61.0), denied(), entry("x.org", verdict="failed")])
+    """Counts, bytes and times; a question for a name is no request."""
+    asked = entry(kind="dns", method="A", total=0.0, sent=0, received=0)
+    record(folder, [asked, entry(), entry(total=61.0), denied(), entry("x.org", verdict="failed")])
     _, out, _ = moat("trace", "fix", "--summary")
     lines = [line.split() for line in out.splitlines()]
-    assert lines[0] == ["HOST", "REQUESTS", "DENIED", "FAILED", "UP", "DOWN", "P50", "P95"]
-    assert lines[1] == ["api.example.com", "2", "24", "10.0M", "1m01s", "1m01s"]
+    assert lines[0] == ["HOST", "REQUESTS", "DNS", "DENIED", "FAILED", "UP", "DOWN", "P50", "P95"]
+    assert lines[1] == ["api.example.com", "2", "1", "24", "10.0M", "1m01s", "1m01s"]
     assert lines[2] == ["evil.example", "1", "1", "0", "0", "-", "-"]
     assert lines[3] == ["x.org", "1", "1", "12", "5.0M", "-", "-"]
 
 
 def test_tokens_by_model(folder: RunFolder, moat: Moat) -> None:
-    """Of those requests alone that used a model."""
+    """Of those requests alone that asked a model, whether or not it can be told what they took."""
     used = {"provider": "openai", "model": "gpt", "input_tokens": 30, "output_tokens": 4}
-    record(folder, [entry(), entry(usage=used), entry(usage=used)])
+    unread = {"provider": "openai"}
+    record(folder, [entry(), entry(usage=used), entry(usage=used), entry(usage=unread)])
     _, out, _ = moat("trace", "fix", "--llm")
-    header, line = out.splitlines()
-    assert header.split()[:3] == ["PROVIDER", "MODEL", "REQUESTS"]
-    assert line.split() == ["openai", "gpt", "2", "60", "8", "0", "0"]
+    header, line, unknown = out.splitlines()
+    assert header.split() == ("PROVIDER MODEL REQUESTS INPUT CACHE READ CACHE WRITE OUTPUT".split())
+    assert line.split() == ["openai", "gpt", "2", "60", "0", "0", "8"]
+    assert unknown.split() == ["openai", "unknown", "1", "0", "0", "0", "0"]
+
+
+def test_sums_are_objects_where_json_is_wanted(folder: RunFolder, moat: Moat) -> None:
+    """One a line, whichever option comes first."""
+    used = {"provider": "openai", "model": "gpt", "input_tokens": 30}
+    record(folder, [entry(usage=used), denied()])
+    for options in (["--summary", "--json"], ["--json", "--summary"]):
+        first, second = map(json.loads, moat("trace", "fix", *options)[1].splitlines())
+        assert (first["host"], first["requests"], first["durations"]["p50"]) == (
+            "api.example.com", 1, 0.125,
+        )  # fmt: skip
+        assert (second["host"], second["denied"]) == ("evil.example", 1)
+    for options in (["--llm", "--json"], ["--json", "--llm"]):
+        (model,) = map(json.loads, moat("trace", "fix", *options)[1].splitlines())
+        assert (model["model"], model["input_tokens"]) == ("gpt", 30)
+    assert json.loads(moat("trace", "fix", "--har", "--json")[1])["log"]["version"] == "1.2"
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+@pytest.mark.parametrize("form", ["--summary", "--llm"])
+def test_sums_fit_a_narrow_terminal(folder: RunFolder, form: str, columns: int) -> None:
+    """Nothing is cut but a name that is longer than a line."""
+    host = "a-host-with-a-name-of-some-length.internal.example.com"
+    used = {"provider": "anthropic", "model": "claude-with-a-name-of-some-length-20260101"}
+    counts = dict.fromkeys(("input_tokens", "cache_read_tokens", "output_tokens"), 12_345_678)
+    record(folder, [entry(host, usage=used | counts), entry(kind="dns", method="A")])
+    lines = on_a_terminal("trace", "fix", form, columns=columns).splitlines()
+    assert all(len(line) <= columns for line in lines)
+    text = " ".join(" ".join(lines).split())
+    if form == "--llm":
+        assert "requests 1 input 12345678 cache read 12345678 output 12345678" in text
+    else:
+        assert "requests 1 up 12 down 5.0M p50 125ms p95 125ms" in text
 
 
 def test_an_archive_holds_requests_with_what_was_captured(folder: RunFolder, moat: Moat) -> None:
@@ -284,6 +348,7 @@ def test_what_is_no_longer_kept_is_said(folder: RunFolder, moat: Moat) -> None:
         (["fix", "--kind", "udp"], "--kind"),
         (["fix", "-f", "--har"], "-f"),
         (["fix", "-f", "--summary"], "-f"),
+        (["fix", "--summary", "--llm"], "--summary and --llm"),
     ],
     ids=str,
 )
@@ -301,6 +366,18 @@ def test_a_run_without_a_record_is_said_so(folder: RunFolder, moat: Moat) -> Non
     assert "fix has no record" in err
     assert moat("trace", "nobody")[0] == 125
     assert not folder.database.exists()
+
+
+@pytest.mark.parametrize("rows", [1, 1_000])
+def test_rows_that_cannot_be_written_are_no_bug(folder: RunFolder, rows: int) -> None:
+    """Few, which fail at the end, and many, which fail on the way."""
+    record(folder, (entry() for _ in range(rows)))
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [COMMAND, "trace", "fix"], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 125
+    assert done.stderr == b"moat: can't write the output: No space left on device\n"
 
 
 def test_a_hundred_thousand_rows_are_printed(folder: RunFolder) -> None:

@@ -397,6 +397,23 @@ async def test_what_does_not_agree_or_is_malformed_goes_nowhere(
     assert [row.verdict for row in gateway.rows()] == ["denied"]
 
 
+async def test_a_malformed_request_is_found_by_its_first_line(run: Path, origin: Origin) -> None:
+    """Through a tunnel and on the proxy's own port; what it hides, the record does not show."""
+    async with opened(run) as gateway:
+        await gateway.ask(
+            "origin.test", origin.port, b"GET /caf\xc3\xa9?token=s3cr3t HTTP/1.1\r\n\r\n"
+        )
+        reader, writer = await gateway.connect()
+        writer.write(b"GET http://origin.test/\xff HTTP/1.1\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    first, second = gateway.rows("refusal")
+    assert (first.method, first.path) == ("GET", r"/caf\xc3\xa9?token=***")
+    assert (second.method, second.url) == ("GET", r"http://origin.test/\xff")
+    assert b"s3cr3t" not in _files(run)
+
+
 async def test_a_malformed_body_ends_the_request(run: Path, origin: Origin) -> None:
     """What follows a bad chunk is never taken for a request."""
     async with opened(run) as gateway:
@@ -586,6 +603,24 @@ async def test_headers_and_bodies_are_kept_without_secrets(run: Path, origin: Or
     assert b"s3cret" in origin.heads[0]
 
 
+_CODINGS = b"br, gzip, deflate, zstd"
+
+
+@pytest.mark.parametrize(
+    ("capture", "asked"),
+    [("bodies", b"gzip, deflate"), *((each, _CODINGS) for each in ("headers", "none"))],
+)
+async def test_bodies_that_are_kept_are_asked_for_in_a_coding_that_is_known(
+    run: Path, origin: Origin, capture: str, asked: bytes
+) -> None:
+    """What came as Brotli was not kept, without a word; all other requests stay as they are."""
+    async with opened(run, capture=capture) as gateway:
+        line = f"Accept-Encoding: {_CODINGS.decode()}"
+        await gateway.ask("origin.test", origin.port, _get("/a", origin, line))
+
+    assert b"\r\nAccept-Encoding: " + asked + b"\r\n" in origin.heads[0]
+
+
 async def test_a_models_tokens_are_counted(run: Path) -> None:
     """Of a stream of events, compressed, in the shape of Anthropic's API."""
     events = (
@@ -605,6 +640,35 @@ async def test_a_models_tokens_are_counted(run: Path) -> None:
     [row] = gateway.rows("request")
     assert row.as_json()["usage"]["model"] == "claude-test"
     assert row.as_json()["usage"]["output_tokens"] == 15
+
+
+async def test_a_models_answer_that_cannot_be_read_is_counted_as_one(run: Path) -> None:
+    """Of the model that was asked: what it took is not known, but that it was asked is."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: br\r\n"
+    answers = {"/v1/messages": head + b"Content-Length: 2\r\n\r\n\x0b\x02"}
+    with Origin(answers=answers) as origin:
+        async with opened(run) as gateway:
+            request = _get("/v1/messages", origin, "Content-Length: 19", method="POST")
+            await gateway.ask("origin.test", origin.port, request + b'{"model": "claude"}')
+
+    [row] = gateway.rows("request")
+    assert row.as_json()["usage"] == {"provider": "anthropic", "model": "claude"}
+
+
+async def test_a_denial_is_recorded_without_who_says_so(run: Path, origin: Origin) -> None:
+    """In the answer it stands, for there nobody could know; whichever way it is given."""
+    rules = (f"deny origin.test:{origin.port}/no", "deny evil.test")
+    async with opened(run, rules=rules) as gateway:
+        answer = await gateway.ask("origin.test", origin.port, _get("/no", origin))
+        reader, writer = await gateway.connect()
+        writer.write(b"CONNECT evil.test:443 HTTP/1.1\r\nHost: x\r\n\r\n")
+        refused = await reader.read()
+        writer.close()
+
+    for each in (answer, refused):
+        assert b"\r\n\r\nmoat: " in each
+    denied = [row for row in gateway.rows() if row.verdict == "denied"]
+    assert [row.error[:4] for row in denied] == ["GET ", "CONN"]
 
 
 async def test_what_can_not_be_recorded_does_not_pass(run: Path, origin: Origin) -> None:

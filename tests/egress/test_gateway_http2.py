@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import DataReceived, RequestReceived, ResponseReceived, StreamEnded, StreamReset
+from h2.events import (
+    DataReceived,
+    RequestReceived,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+    TrailersReceived,
+)
 from hyperframe.frame import GoAwayFrame
 from tests.egress.gateways import TIMEOUT_S, Gateway, opened
 from tests.origin import Origin
@@ -35,14 +42,23 @@ class Peer:
         self.statuses: dict[int, str] = {}
         self.bodies: dict[int, bytes] = {}
         self.over: set[int] = set()
+        self.ended_by_head: set[int] = set()
+        self.trailers: dict[int, dict[str, str]] = {}
 
     def flush(self, *more: bytes) -> None:
         """In one write."""
         self.writer.write(self.h2.data_to_send() + b"".join(more))
 
-    def ask(self, path: str, port: int, *fields: tuple[str, str], ends: bool = True) -> int:
+    def ask(
+        self,
+        path: str,
+        port: int,
+        *fields: tuple[str, str],
+        ends: bool = True,
+        method: str | None = None,
+    ) -> int:
         number = self.h2.get_next_available_stream_id()
-        pseudo = [(":method", "GET" if ends else "POST"), (":scheme", "https")]
+        pseudo = [(":method", method or ("GET" if ends else "POST")), (":scheme", "https")]
         where = [(":authority", f"origin.test:{port}"), (":path", path)]
         self.h2.send_headers(number, [*pseudo, *where, *fields], end_stream=ends)
         return number
@@ -65,7 +81,12 @@ class Peer:
             case RequestReceived():
                 self.requests.append(event.stream_id or 0)
             case ResponseReceived():
-                self.statuses[event.stream_id or 0] = dict(event.headers or ())[":status"]
+                number = event.stream_id or 0
+                self.statuses[number] = dict(event.headers or ())[":status"]
+                if event.stream_ended is not None:
+                    self.ended_by_head.add(number)
+            case TrailersReceived():
+                self.trailers[event.stream_id or 0] = dict(event.headers or ())
             case DataReceived():
                 number = event.stream_id or 0
                 self.bodies[number] = self.bodies.get(number, b"") + (event.data or b"")
@@ -291,3 +312,121 @@ async def test_a_server_hints_only_so_often(run: Path, authority: Authority) -> 
         client.writer.close()
 
     assert client.statuses == {1: "502"}
+
+
+async def test_a_call_that_fails_at_once_ends_with_its_head(
+    run: Path, authority: Authority
+) -> None:
+    """gRPC's "trailers-only": an empty frame behind it would make any error one of the transport."""
+
+    async def fails(peer: Peer) -> None:
+        await peer.until(lambda: len(peer.over) == 1)
+        failed = [(":status", "200"), ("content-type", "application/grpc"), ("grpc-status", "9")]
+        peer.h2.send_headers(1, failed, end_stream=True)
+        peer.flush()
+        await peer.until(lambda: len(peer.requests) == 2)
+        peer.answer(3)
+        peer.flush()
+
+    ca = authority.certificate_pem.decode()
+    async with _serving(authority, fails) as port, opened(run, upstream_ca=ca) as gateway:
+        client = await _client(gateway, port)
+        call = client.ask("/pkg.Service/Call", port, ("te", "trailers"), ends=False)
+        client.h2.send_data(call, b"\0\0\0\0\0", end_stream=True)
+        client.flush()
+        await client.until(lambda: call in client.over)
+        client.ask("/", port)
+        client.flush()
+        await client.until(lambda: 3 in client.over)
+        client.writer.close()
+
+    assert client.statuses == {1: "200", 3: "200"}
+    assert client.ended_by_head == {1}
+    assert client.bodies == {3: b"answer"}
+    assert [row.verdict for row in gateway.rows("request")] == ["allowed", "allowed"]
+
+
+async def test_trailers_may_follow_a_length_of_nothing(run: Path, authority: Authority) -> None:
+    """They are no body: gRPC's status stands in them."""
+
+    async def serves(peer: Peer) -> None:
+        await peer.until(lambda: len(peer.requests) == 1)
+        peer.h2.send_headers(1, [(":status", "200"), ("content-length", "0")])
+        peer.h2.send_headers(1, [("grpc-status", "5")], end_stream=True)
+        peer.flush()
+
+    ca = authority.certificate_pem.decode()
+    async with _serving(authority, serves) as port, opened(run, upstream_ca=ca) as gateway:
+        client = await _client(gateway, port)
+        client.ask("/", port)
+        client.flush()
+        await client.until(lambda: 1 in client.over)
+        client.writer.close()
+
+    assert client.trailers == {1: {"grpc-status": "5"}}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/empty", "204"),
+        ("GET", "/unchanged", "304"),
+        ("GET", "/bytes/0", "200"),
+        ("HEAD", "/unchanged", "304"),
+        ("HEAD", "/denied", "403"),
+    ],
+)
+async def test_a_response_without_a_body_ends_with_its_head(
+    run: Path, authority: Authority, origin: Origin, method: str, path: str, status: str
+) -> None:
+    """From a server of HTTP/1.1, where nothing can follow; and from us."""
+    ca = authority.certificate_pem.decode()
+    rules = (f"deny origin.test:{origin.port}/denied",)
+    async with opened(run, upstream_ca=ca, rules=rules) as gateway:
+        client = await _client(gateway, origin.port)
+        number = client.ask(path, origin.port, method=method)
+        client.flush()
+        await client.until(lambda: number in client.over)
+        client.writer.close()
+
+    assert client.statuses == {number: status}
+    assert client.ended_by_head == {number}
+
+
+async def test_a_head_that_promises_a_body_and_ends_is_an_error(
+    run: Path, authority: Authority
+) -> None:
+    """Whatever it says it is."""
+
+    async def lies(peer: Peer) -> None:
+        await peer.until(lambda: len(peer.requests) == 1)
+        peer.h2.send_headers(1, [(":status", "200"), ("content-length", "5")], end_stream=True)
+        peer.flush()
+
+    ca = authority.certificate_pem.decode()
+    async with _serving(authority, lies) as port, opened(run, upstream_ca=ca) as gateway:
+        client = await _client(gateway, port)
+        client.ask("/", port)
+        client.flush()
+        await client.until(lambda: 1 in client.over)
+        client.writer.close()
+
+    assert client.ended_by_head == set()
+    assert [row.verdict for row in gateway.rows("request")] == ["failed"]
+
+
+async def test_a_malformed_request_is_found_by_its_path(
+    run: Path, authority: Authority, origin: Origin
+) -> None:
+    """h2 lets it pass; a head of HTTP/1.1 could not say it."""
+    ca = authority.certificate_pem.decode()
+    async with opened(run, upstream_ca=ca) as gateway:
+        client = await _client(gateway, origin.port)
+        number = client.ask("/a b?token=s3cr3t", origin.port)
+        client.flush()
+        await client.until(lambda: number in client.over)
+        client.writer.close()
+
+    [row] = gateway.rows("refusal")
+    assert client.statuses == {number: "400"}
+    assert (row.method, row.path) == ("GET", "/a b?token=***")

@@ -34,11 +34,13 @@ RESPONSE = {
     "status": int, "statusText": str, "httpVersion": str, "cookies": list, "headers": list,
     "content": dict, "redirectURL": str, "headersSize": int, "bodySize": int,
 }  # fmt: skip
-CONTENT = {"size": int, "mimeType": str, "text": str, "encoding": str}
+CONTENT = {
+    "size": int, "compression": int, "mimeType": str, "text": str, "encoding": str, "comment": str,
+}  # fmt: skip
 TIMINGS = dict.fromkeys(
     ("blocked", "dns", "connect", "send", "wait", "receive", "ssl"), (int, float)
 )
-OPTIONAL = {"serverIPAddress", "comment", "postData", "text", "encoding"}
+OPTIONAL = {"serverIPAddress", "comment", "postData", "text", "encoding", "compression"}
 
 
 def check(found: dict[str, Any], shape: dict[str, Any]) -> None:
@@ -69,7 +71,8 @@ def validate(text: str) -> list[dict[str, Any]]:
         ):
             check(each, {"name": str, "value": str})
         if "postData" in entry["request"]:
-            check(entry["request"]["postData"], {"mimeType": str, "params": list, "text": str})
+            post = {"mimeType": str, "params": list, "text": str, "comment": str}
+            check(entry["request"]["postData"], post)
         timings = entry["timings"]
         assert all(timings[each] >= 0 for each in ("send", "wait", "receive"))
         assert all(each >= 0 or each == -1 for each in timings.values())
@@ -159,6 +162,32 @@ def test_what_was_captured_is_shown(body: bytes | None, content: dict[str, str])
     }  # fmt: skip
     assert entry["response"]["content"] == {"size": 34, "mimeType": "text/plain"} | content
     assert entry["response"]["redirectURL"] == "/next"
+
+
+@pytest.mark.parametrize(
+    ("body", "size", "content"),
+    [
+        (b"hello", 100, {"size": 100, "compression": 66, "text": "hello"}),
+        (b"hello", None, {"size": -1, "text": "hello"}),
+        (
+            b"",
+            None,
+            {
+                "size": -1,
+                "comment": "not kept: it could not be decoded (Content-Encoding: gzip)",
+            },
+        ),
+    ],
+)
+def test_a_coded_body_has_the_length_that_it_is_decoded(
+    body: bytes, size: int | None, content: dict[str, Any]
+) -> None:
+    """`bodySize` is the other one; and what can't be read says so, instead of looking empty."""
+    coded = [("content-type", "text/plain"), ("Content-Encoding", "gzip")]
+    entry = one(ROW, Captured(1, coded, coded, body, body, size))
+    assert entry["response"]["content"] == {"mimeType": "text/plain"} | content
+    assert entry["response"]["bodySize"] == 34
+    assert entry["request"]["postData"].get("comment") == content.get("comment")
 
 
 def test_a_document_of_nothing_and_of_many_is_valid() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import sqlite3
 import stat
 import threading
@@ -295,6 +296,56 @@ def test_a_record_that_can_not_be_opened_is_an_error_before_anything_runs(tmp_pa
     for opened in (Record, RecordReader):
         with pytest.raises(StoreError, match="newer"):
             opened(newer)
+
+
+def test_a_record_of_an_older_moat_is_taken_on(path: Path) -> None:
+    """By the supervisor that adopts its run after an update."""
+    Record(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute("ALTER TABLE captures DROP COLUMN response_size")
+        db.execute("INSERT INTO captures VALUES (1, '[]', '[]', NULL, x'61')")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    with RecordReader(path) as reader:
+        assert reader.capture(1).response_size is None
+    record = Record(path)
+    captured = entry(response_fields=[], received=3)
+    captured.id = 2
+    record.put(captured)
+    record.close()
+    with RecordReader(path) as reader:
+        assert reader.capture(1).response_body == b"a"
+        assert reader.capture(2).response_size == 3
+
+
+TEXT = b"hello " * 100_000
+
+
+@pytest.mark.parametrize(
+    ("coding", "sent", "begins", "size"),
+    [
+        (b"", TEXT, TEXT[:BODY_LIMIT], len(TEXT)),
+        (b"identity", b"hello", b"hello", 5),
+        (b"gzip", gzip.compress(TEXT), TEXT[:BODY_LIMIT], len(TEXT)),
+        (b"gzip", gzip.compress(TEXT)[:-9], TEXT[:BODY_LIMIT], None),
+        (b"gzip", gzip.compress(b""), None, 0),
+        (b"gzip", b"no gzip", b"", None),
+        (b"br", b"\x0b\x02", b"", None),
+        (b"br", b"", None, 0),
+    ],
+)
+def test_a_body_is_kept_as_it_was_meant(
+    path: Path, coding: bytes, sent: bytes, begins: bytes | None, size: int | None
+) -> None:
+    """Decoded, with the length that it has then; an empty one stands for what can't be read."""
+    record = Record(path)
+    captured = entry(response_fields=[(b"Content-Encoding", coding)], received=len(sent))
+    captured.response_body = sent[:BODY_LIMIT]
+    record.put(captured)
+    record.close()
+    with RecordReader(path) as reader:
+        kept = reader.capture(captured.id)
+    assert (kept.response_body, kept.response_size) == (begins, size)
 
 
 # --- reading ---

@@ -15,7 +15,7 @@ ROW = Row(
 
 
 def test_hosts_are_summed_the_busiest_first() -> None:
-    """Times of what was allowed and has ended; a question for a name is no exchange."""
+    """Times of what was allowed and has ended; a question for a name is no request."""
     rows = [
         ROW._replace(host="b"),
         *(ROW._replace(total=float(total)) for total in (9, 1, 5)),
@@ -25,10 +25,23 @@ def test_hosts_are_summed_the_busiest_first() -> None:
         ROW._replace(total=-1.0),
     ]
     first, second = by_host(rows)
-    assert (first.host, first.requests, first.denied, first.failed) == ("a", 7, 1, 1)
+    assert (first.host, first.requests, first.denied, first.failed) == ("a", 6, 1, 1)
+    assert first.dns == 1
     assert (first.sent, first.received) == (7, 70)
     assert list(first.times) == [1.0, 5.0, 9.0]
     assert second.host == "b"
+    assert first.as_json() == {
+        "host": "a", "requests": 6, "dns": 1, "denied": 1, "failed": 1, "sent": 7, "received": 70,
+        "durations": {"p50": 5.0, "p95": 9.0},
+    }  # fmt: skip
+
+
+def test_what_was_refused_is_denied_and_no_request() -> None:
+    """A packet that no socket was there for; a tunnel is what there is of its requests."""
+    (total,) = by_host(
+        [ROW._replace(kind="refusal", verdict="denied"), ROW._replace(kind="tunnel")]
+    )
+    assert (total.requests, total.dns, total.denied) == (1, 0, 1)
 
 
 def test_tokens_are_summed_by_model() -> None:
@@ -41,11 +54,17 @@ def test_tokens_are_summed_by_model() -> None:
         used(model="small", input_tokens=1),
         used(model="big", input_tokens=100, output_tokens=20, cache_read_tokens=7),
         used(model="big", input_tokens=1, output_tokens=None, cache_write_tokens="x"),
+        used(model="big"),
+        used(),
     ]
-    big, small = by_model(rows)
-    assert (big.provider, big.model, big.requests) == ("p", "big", 2)
-    assert list(big.tokens.values()) == [101, 20, 7, 0]
+    big, small, unknown = by_model(rows)
+    assert (big.provider, big.model, big.requests, big.uncounted) == ("p", "big", 3, 1)
+    assert list(big.tokens.values()) == [101, 7, 0, 20]
     assert list(small.tokens.values()) == [1, 0, 0, 0]
+    assert unknown.as_json() == {
+        "provider": "p", "model": None, "requests": 1, "uncounted": 1, "input_tokens": 0,
+        "cache_read_tokens": 0, "cache_write_tokens": 0, "output_tokens": 0,
+    }  # fmt: skip
 
 
 def test_percentiles_are_values_that_occurred() -> None:

@@ -63,7 +63,14 @@ RESPONSES_STREAM = _events(
 GEMINI = {
     "candidates": [],
     "modelVersion": "gemini-test",
-    "usageMetadata": {"promptTokenCount": 11, "candidatesTokenCount": 6, "totalTokenCount": 17},
+    "usageMetadata": {
+        "promptTokenCount": 11,
+        "cachedContentTokenCount": 8,
+        "toolUsePromptTokenCount": 2,
+        "candidatesTokenCount": 6,
+        "thoughtsTokenCount": 40,
+        "totalTokenCount": 59,
+    },
 }
 
 SHAPES: dict[str, tuple[str, bool, bytes, dict[str, Any]]] = {
@@ -74,22 +81,25 @@ SHAPES: dict[str, tuple[str, bool, bytes, dict[str, Any]]] = {
         "provider": "anthropic", "model": "claude-test-1", "input_tokens": 25, "output_tokens": 15,
         "cache_read_tokens": 5, "cache_write_tokens": 7}),
     "openai": ("/v1/chat/completions", False, json.dumps(OPENAI).encode(), {
-        "provider": "openai", "model": "gpt-test", "input_tokens": 20, "output_tokens": 10,
+        "provider": "openai", "model": "gpt-test", "input_tokens": 16, "output_tokens": 10,
         "cache_read_tokens": 4, "reasoning_tokens": 3}),
     "openai stream": ("/v1/chat/completions", True, OPENAI_STREAM, {
-        "provider": "openai", "model": "gpt-test", "input_tokens": 20, "output_tokens": 10,
+        "provider": "openai", "model": "gpt-test", "input_tokens": 16, "output_tokens": 10,
         "cache_read_tokens": 4, "reasoning_tokens": 3}),
     "openai responses": ("/v1/responses", True, RESPONSES_STREAM, {
-        "provider": "openai", "model": "gpt-test", "input_tokens": 20, "output_tokens": 10,
+        "provider": "openai", "model": "gpt-test", "input_tokens": 16, "output_tokens": 10,
         "cache_read_tokens": 4, "reasoning_tokens": 3}),
     "gemini": ("/v1beta/models/x:generateContent", False, json.dumps(GEMINI).encode(), {
-        "provider": "gemini", "model": "gemini-test", "input_tokens": 11, "output_tokens": 6}),
+        "provider": "gemini", "model": "gemini-test", "input_tokens": 5, "output_tokens": 46,
+        "cache_read_tokens": 8, "reasoning_tokens": 40}),
     "gemini stream": ("/v1beta/models/x:streamGenerateContent?alt=sse", True,
         _events({"modelVersion": "gemini-test"}, GEMINI), {
-        "provider": "gemini", "model": "gemini-test", "input_tokens": 11, "output_tokens": 6}),
+        "provider": "gemini", "model": "gemini-test", "input_tokens": 5, "output_tokens": 46,
+        "cache_read_tokens": 8, "reasoning_tokens": 40}),
     "gemini array": ("/v1beta/models/x:streamGenerateContent", False,
         json.dumps([{"modelVersion": "gemini-test"}, GEMINI]).encode(), {
-        "provider": "gemini", "model": "gemini-test", "input_tokens": 11, "output_tokens": 6}),
+        "provider": "gemini", "model": "gemini-test", "input_tokens": 5, "output_tokens": 46,
+        "cache_read_tokens": 8, "reasoning_tokens": 40}),
 }  # fmt: skip
 
 
@@ -144,7 +154,7 @@ def test_what_a_hostile_server_says_counts_nothing(body: bytes) -> None:
     """And raises nothing: it only watches."""
     meter = _meter("/v1/messages", stream=False)
     meter.feed(body)
-    assert meter.finish() is None
+    assert meter.finish() == {"provider": "anthropic"}
 
 
 def test_a_few_bytes_that_stand_for_gigabytes_are_given_up() -> None:
@@ -152,7 +162,7 @@ def test_a_few_bytes_that_stand_for_gigabytes_are_given_up() -> None:
     meter = _meter("/v1/messages", stream=False, coding=b"gzip")
     meter.feed(gzip.compress(b" " * (64 << 20)))
     meter.feed(gzip.compress(json.dumps(ANTHROPIC).encode()))
-    assert meter.finish() is None
+    assert meter.finish() == {"provider": "anthropic"}
 
 
 def test_a_stream_packed_too_well_is_given_up() -> None:
@@ -177,8 +187,67 @@ def test_other_responses_are_not_looked_at(method: str, target: str, kind: bytes
     assert usage.meter(method, target, kind, b"") is None
 
 
-def test_a_coding_that_is_unknown_here_counts_nothing() -> None:
-    """Brotli, for one; the proxy asks for others where the client takes them."""
-    meter = _meter("/v1/messages", stream=False, coding=b"br")
+@pytest.mark.parametrize("name", SHAPES)
+def test_all_providers_are_counted_alike(name: str) -> None:
+    """What is summed for one model is all that it took, as its vendor bills it."""
+    target, stream, body, _ = SHAPES[name]
+    meter = _meter(target, stream)
+    meter.feed(body)
+    found = meter.finish()
+    kinds = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
+    total = {"anthropic": 25 + 7 + 5 + 15, "openai": 20 + 10, "gemini": 59}
+    assert sum(found.get(kind, 0) for kind in kinds) == total[found["provider"]]
+
+
+def test_a_cache_larger_than_what_was_asked_makes_no_debt() -> None:
+    """Servers say what they like."""
+    meter = _meter("/v1/responses", stream=False)
+    counts = {"input_tokens": 3, "input_tokens_details": {"cached_tokens": 5}}
+    meter.feed(json.dumps({"usage": counts}).encode())
+    assert meter.finish()["input_tokens"] == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "asked", "found"),
+    [
+        ("/v1/messages", "", {"provider": "anthropic"}),
+        ("/v1/messages", "claude-x", {"provider": "anthropic", "model": "claude-x"}),
+        ("/v1beta/models/g-1:generateContent", "", {"provider": "gemini", "model": "g-1"}),
+        ("/v1beta/models/%0a:generateContent?key=k", "", {"provider": "gemini", "model": "%0a"}),
+    ],
+)
+def test_a_response_that_cannot_be_read_is_one_of_the_model_that_was_asked(
+    target: str, asked: str, found: dict[str, str]
+) -> None:
+    """Brotli, for one: the proxy asks for others, which servers may not heed."""
+    meter = usage.meter("POST", target, b"application/json", b"br", asked)
+    assert meter is not None
     meter.feed(json.dumps(ANTHROPIC).encode())
-    assert meter.finish() is None
+    assert meter.finish() == found
+
+
+ASKED = json.dumps(
+    {
+        "messages": [{"content": 'say "model": "no"'}],
+        "tools": [{"properties": {"model": {"type": "string"}}}],
+        "model": "yes-1",
+    }
+).encode()
+
+
+@given(cuts=st.lists(st.integers(0, len(ASKED)), max_size=6))
+def test_the_model_that_is_asked_stands_in_the_request(cuts: list[int]) -> None:
+    """Anywhere in it, and however it comes; not in what somebody says."""
+    asked = usage.AskedModel()
+    for start, stop in pairwise(sorted({0, *cuts, len(ASKED)})):
+        asked.feed(ASKED[start:stop])
+    assert asked.name == "yes-1"
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_may_be_asked(data: bytes) -> None:
+    """They name a model that can be printed, or none."""
+    asked = usage.AskedModel()
+    asked.feed(b'{"model": "' + data)
+    assert asked.name.isascii()
+    assert asked.name.isprintable()

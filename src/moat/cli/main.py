@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from moat.errors import EXIT_FAILURE, EXIT_USAGE, MoatError
+from moat.cli.streams import discard
+from moat.errors import EXIT_FAILURE, EXIT_USAGE, MoatError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,16 +78,31 @@ def moat() -> None:
     """  # noqa: D301  a backspace tells click not to wrap
 
 
-def run(  # noqa: PLR0911  a table of ways to end
-    arguments: Sequence[str] | None = None, *, supervisor: Standby | None = None
-) -> int:
+def run(arguments: Sequence[str] | None = None, *, supervisor: Standby | None = None) -> int:
     """The exit code of `moat ARGUMENTS`. The only place that prints errors.
 
     `supervisor` waits for the run that the arguments start.
     """
     try:
+        code = _carry_out(arguments, supervisor)
+        sys.stdout.flush()  # here, where it can be told what happens
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:  # nobody reads us any more
+        discard(1)
+        return 141
+    except OutputError as error:
+        discard(1)
+        return _say(error.summary, error.hint, error.exit_code)
+    return code
+
+
+def _carry_out(arguments: Sequence[str] | None, supervisor: Standby | None) -> int:
+    try:
         code = moat.main(arguments, prog_name="moat", standalone_mode=False, obj=supervisor)
         return code if isinstance(code, int) else 0
+    except (click.Abort, KeyboardInterrupt, BrokenPipeError, OutputError):
+        raise
     except MoatError as error:
         return _say(error.summary, error.hint, error.exit_code)
     except click.UsageError as error:
@@ -95,18 +110,15 @@ def run(  # noqa: PLR0911  a table of ways to end
         return _say(error.format_message(), f"See: {command} --help", EXIT_USAGE)
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return 130
-    except BrokenPipeError:
-        # Nobody reads us any more. What Python would still flush at exit can't be written either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 141
     except Exception as error:  # noqa: BLE001  the root: recorded in a file, told in a line
         return _internal(error)
 
 
 def _say(summary: str, hint: str | None, code: int) -> int:
-    sys.stderr.write(f"moat: {summary}\n" + (f"      {hint}\n" if hint else ""))
+    try:
+        sys.stderr.write(f"moat: {summary}\n" + (f"      {hint}\n" if hint else ""))
+    except OSError:
+        discard(2)  # whoever can't be told still gets the code
     return code
 
 

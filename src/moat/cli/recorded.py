@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import select
 from typing import TYPE_CHECKING, Final, Self
 
+from moat.client.output import write_all
 from moat.session.journal_index import Stream
 
 if TYPE_CHECKING:
@@ -40,19 +40,9 @@ class RecordedOutput:
                 reset_sequence,
             )
 
-            _write_all(_FDS[Stream.STDOUT], CANCEL + reset_sequence(alternate=True))
+            write_all(_FDS[Stream.STDOUT], CANCEL + reset_sequence(alternate=True))
 
     def write(self, stream: Stream, data: bytes) -> None:
         if stream in self._filters:
             data = self._filters[stream].feed(data)
-        _write_all(_FDS[stream], data)
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        try:
-            view = view[os.write(fd, view) :]
-        except BlockingIOError:
-            # Somebody who shares the terminal or pipe with us made it non-blocking.
-            select.select((), (fd,), ())
+        write_all(_FDS[stream], data)

@@ -7,7 +7,7 @@ import sys
 import time
 from contextlib import ExitStack
 from itertools import chain
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import click
 
@@ -29,6 +29,10 @@ _FLUSHED: Final = 500
 """Lines that are written at once."""
 
 
+def _output(name: str, text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return click.option(f"--{name}", "forms", flag_value=name, multiple=True, help=text)
+
+
 @click.command("trace")
 @run_argument()
 @click.option("-f", "--follow", "follows", is_flag=True, help="Go on with what comes next.")
@@ -46,10 +50,10 @@ _FLUSHED: Final = 500
 @click.option(
     "--kind", "kinds", type=click.Choice(get_args(Kind)), multiple=True, help="This kind alone."
 )
-@click.option("--json", "form", flag_value="json", help="An object a line.")
-@click.option("--har", "form", flag_value="har", help="An HTTP archive, for a browser's tools.")
-@click.option("--summary", "form", flag_value="summary", help="Sums by host.")
-@click.option("--llm", "form", flag_value="llm", help="Tokens by language model.")
+@_output("json", "An object a line: of rows, or of sums.")
+@_output("har", "An HTTP archive, for a browser's tools.")
+@_output("summary", "Sums by host.")
+@_output("llm", "Tokens by language model.")
 @click.option("--network", is_flag=True, hidden=True, expose_value=False, help="The default.")
 def command(  # noqa: PLR0913  an option each
     run: str | None,
@@ -61,7 +65,7 @@ def command(  # noqa: PLR0913  an option each
     denied: bool,
     slow: str | None,
     kinds: tuple[Kind, ...],
-    form: str | None,
+    forms: tuple[str, ...],
 ) -> None:
     """Print what went over a run's network: requests, DNS questions, tunnels and refusals.
 
@@ -73,7 +77,15 @@ def command(  # noqa: PLR0913  an option each
     method, url, scheme, host, port, address (dialled), path, protocol, rule, error, credential,
     in_progress, durations (dns, connect, tls, first_byte, total: seconds or null), sent, received
     (bytes), usage.
+
+    --summary counts requests and tunnels, and questions for names apart: a program asks several for
+    one request. DENIED and FAILED are of all of them, P50 and P95 of the times of what was answered.
+
+    --llm counts alike what vendors count differently: INPUT came from no cache, CACHE READ did, CACHE
+    WRITE was put into one, and OUTPUT holds reasoning, too. Together they are all that was taken. A
+    response that can't be read still counts as a request.
     """
+    form = _form(forms)
     if follows and form not in (None, "json"):
         raise UsageError(f"--{form} is made of what there is", "leave out -f")
     wanted = Filter(
@@ -94,7 +106,15 @@ def command(  # noqa: PLR0913  an option each
         with RecordReader(store.folder(found.id).database) as reader:
             _say_what_is_missing(reader)
             rows = reader.rows(wanted, time.time(), after=_start(reader, wanted, last))
-            _write(_pieces(form, reader, rows))
+            _write(_pieces(form, reader, rows, as_json="json" in forms))
+
+
+def _form(forms: tuple[str, ...]) -> str | None:
+    """What is printed. Sums may be JSON, too, and an archive is."""
+    wanted = [form for form in dict.fromkeys(forms) if form != "json"]
+    if len(wanted) > 1:
+        raise UsageError(f"--{wanted[0]} and --{wanted[1]} are two outputs", "give one of them")
+    return wanted[0] if wanted else "json" if forms else None
 
 
 def _length(slow: str) -> float:
@@ -119,21 +139,30 @@ def _start(reader: RecordReader, wanted: Filter, last: int | None) -> int:
 # --- what is printed ---
 
 
-def _pieces(form: str | None, reader: RecordReader, rows: Iterable[Row]) -> Iterable[str]:
+def _pieces(
+    form: str | None, reader: RecordReader, rows: Iterable[Row], *, as_json: bool
+) -> Iterable[str]:
     if form == "har":
         from moat.egress import har  # noqa: PLC0415  for --har alone
 
         kept = ((row, reader.capture(row.id)) for row in rows if row.is_http)
         return har.document(har.entry(row, captured) for row, captured in kept)
     if form in ("summary", "llm"):
-        from moat.cli import traced  # noqa: PLC0415  for people alone
-        from moat.egress import totals  # noqa: PLC0415
-
-        if form == "llm":
-            return [traced.models(totals.by_model(rows))]
-        return [traced.hosts(totals.by_host(rows))]
+        return _sums(form, rows, as_json=as_json)
     header, draw = _drawing(form)
     return chain([header], map(draw, rows))
+
+
+def _sums(form: str, rows: Iterable[Row], *, as_json: bool) -> Iterable[str]:
+    from moat.cli import traced  # noqa: PLC0415  as above
+    from moat.egress import totals  # noqa: PLC0415
+
+    hosts = totals.by_host(rows) if form == "summary" else []
+    models = totals.by_model(rows) if form == "llm" else []
+    if as_json:
+        return (_as_line(each.as_json()) for each in (*hosts, *models))
+    width = traced.terminal_width()
+    return [traced.hosts(hosts, width) if form == "summary" else traced.models(models, width)]
 
 
 def _drawing(form: str | None) -> tuple[str, Callable[[Row], str]]:
@@ -147,8 +176,12 @@ def _drawing(form: str | None) -> tuple[str, Callable[[Row], str]]:
 
 
 def _json_line(row: Row) -> str:
+    return _as_line(row.as_json())
+
+
+def _as_line(found: dict[str, Any]) -> str:
     # The one control character that `json` leaves as it is.
-    return json.dumps(row.as_json()).replace("\x7f", "\\u007f") + "\n"
+    return json.dumps(found).replace("\x7f", "\\u007f") + "\n"
 
 
 def _write(pieces: Iterable[str]) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from moat.cli.output import table
-from moat.egress.totals import TOKENS, percentile
+from moat.egress.totals import SHARES, TOKENS, percentile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,8 @@ _COLOURS: Final = {"denied": _RED, "failed": _YELLOW, "asking": _YELLOW}
 # A narrow terminal has better use for the room that a date takes.
 _LONG, _SHORT = "%m-%d %H:%M:%S", "%H:%M:%S"
 _WIDE: Final = 120
+# Below, there would be no room for the URL beside what it took.
+_ROOMY: Final = 80
 
 
 class Lines:
@@ -35,28 +38,25 @@ class Lines:
         self._width = width
         self._colours = colours
         self._short = width is not None and width < _WIDE
+        self._narrow = width is not None and width < _ROOMY
         time = "TIME".ljust(len(self._moment(0)))
         self._result_at = len(time) + 2
-        columns = f"{time}  {'RESULT':6}  {'METHOD':7}  {'TOOK':>7}  {'UP':>6}  {'DOWN':>6}  "
-        self.header = f"{columns}URL\n"
-        self._indent = " " * (len(columns) + 2)
+        amounts = "" if self._narrow else f"{'TOOK':>7}  {'UP':>6}  {'DOWN':>6}  "
+        self.header = f"{time}  {'RESULT':6}  {'METHOD':7}  {amounts}URL\n"
 
     @classmethod
     def for_stdout(cls) -> Lines:
-        if not sys.stdout.isatty():
-            return cls(width=None, colours=False)
-        columns = os.get_terminal_size(sys.stdout.fileno()).columns
-        return cls(width=columns or None, colours=not os.environ.get("NO_COLOR"))
+        width = terminal_width()
+        return cls(width=width, colours=width is not None and not os.environ.get("NO_COLOR"))
 
     def line(self, row: Row) -> str:
         result = _result(row)
-        took = "..." if row.goes_on else duration(row.total)
-        start = (
-            f"{self._moment(row.time)}  {result:6}  {shown(row.method):7.16}  {took:>7}"
-            f"  {size(row.sent):>6}  {size(row.received):>6}  "
-        )
+        start = f"{self._moment(row.time)}  {result:6}  {shown(row.method):7.16}  "
+        if not self._narrow:
+            took = "..." if row.goes_on else duration(row.total)
+            start += f"{took:>7}  {size(row.sent):>6}  {size(row.received):>6}  "
         text = start + shown(row.url)
-        why = "" if row.verdict == "allowed" else _why(row)
+        why = shown(row.why)
         if self._width is None:
             return f"{text}  {why}\n" if why else f"{text}\n"
         lines = [_cut(text, self._width)]
@@ -64,9 +64,10 @@ class Lines:
             coloured = f"{_COLOURS[row.verdict]}{result}{_PLAIN}"
             at = self._result_at
             lines[0] = lines[0][:at] + lines[0][at:].replace(result, coloured, 1)
-        if why:
-            reason = _cut(self._indent + why, self._width)
-            lines.append(f"{_DIM}{reason}{_PLAIN}" if self._colours else reason)
+        # In full: it says what to do about it.
+        dim, plain = (_DIM, _PLAIN) if self._colours else ("", "")
+        reasons = _filled(why, self._result_at, self._width)
+        lines += [f"{dim}{reason}{plain}" for reason in reasons]
         return "\n".join(lines) + "\n"
 
     def _moment(self, seconds: float) -> str:
@@ -77,35 +78,71 @@ class Lines:
         return f"{_second(whole, _LONG)}.{int((seconds - whole) * 1000):03}"
 
 
-def hosts(totals: Sequence[HostTotal]) -> str:
-    header = ("HOST", "REQUESTS", "DENIED", "FAILED", "UP", "DOWN", "P50", "P95")
+def terminal_width() -> int | None:
+    """Of standard output, where it is a terminal that has one."""
+    if not sys.stdout.isatty():
+        return None
+    return os.get_terminal_size(sys.stdout.fileno()).columns or None
+
+
+def hosts(totals: Sequence[HostTotal], width: int | None = None) -> str:
+    header = ("HOST", "REQUESTS", "DNS", "DENIED", "FAILED", "UP", "DOWN", "P50", "P95")
     rows = [
         (
             shown(each.host) or "-",
             str(each.requests),
+            str(each.dns or ""),
             str(each.denied or ""),
             str(each.failed or ""),
             size(each.sent),
             size(each.received),
-            *(duration(percentile(each.times, share)) for share in (0.5, 0.95)),
+            *(duration(percentile(each.times, share)) for share in SHARES.values()),
         )
         for each in totals
     ]
-    return table(header, rows)
+    return _fitted(header, rows, 1, width)
 
 
-def models(totals: Sequence[ModelTotal]) -> str:
-    header = ("PROVIDER", "MODEL", "REQUESTS", "INPUT", "OUTPUT", "CACHE READ", "CACHE WRITE")
+def models(totals: Sequence[ModelTotal], width: int | None = None) -> str:
+    header = ("PROVIDER", "MODEL", "REQUESTS", "INPUT", "CACHE READ", "CACHE WRITE", "OUTPUT")
     rows = [
         (
             shown(each.provider),
-            shown(each.model),
+            shown(each.model) or "unknown",
             str(each.requests),
             *(str(each.tokens[kind]) for kind in TOKENS),
         )
         for each in totals
     ]
-    return table(header, rows)
+    return _fitted(header, rows, 2, width)
+
+
+def _fitted(
+    header: Sequence[str], rows: Sequence[Sequence[str]], names: int, width: int | None
+) -> str:
+    """A table; where that is wider than the terminal, each row's names with what they sum below."""
+    drawn = table(header, rows)
+    if width is None or all(len(line) <= width for line in drawn.splitlines()):
+        return drawn
+    lines: list[str] = []
+    for row in rows:
+        lines.append(_cut(" ".join(row[:names]), width))
+        found = zip(header[names:], row[names:], strict=True)
+        sums = [f"{what.lower()} {value}" for what, value in found if value not in {"", "0", "-"}]
+        lines += _filled("  ".join(each.replace(" ", _HELD) for each in sums), 2, width)
+    return "\n".join(lines).replace(_HELD, " ") + "\n"
+
+
+_HELD: Final = "\xa0"
+"""A space at which no line is broken."""
+
+
+def _filled(text: str, indent: int, width: int) -> list[str]:
+    """Lines of at most `width` characters that begin with so many spaces, or fewer on a narrow one."""
+    margin = " " * min(indent, width // 4)
+    return textwrap.wrap(
+        text, width, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False
+    )
 
 
 def shown(text: str) -> str:
@@ -148,10 +185,6 @@ def _result(row: Row) -> str:
     if row.verdict != "allowed":
         return row.verdict
     return str(row.status) if row.status else "ok"
-
-
-def _why(row: Row) -> str:
-    return shown(": ".join(each for each in (row.rule, row.error) if each))
 
 
 def _cut(text: str, width: int) -> str:

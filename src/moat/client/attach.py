@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from moat.client.channel import Channel, ChannelLostError
 from moat.client.deaths import Deaths
 from moat.client.interrupts import WINDOW_S
+from moat.client.output import write_all
 from moat.client.supervised import Supervised, SupervisorLeftError
 from moat.client.terminal import LocalTerminal
 from moat.client.view import (
@@ -207,7 +208,7 @@ class _Attachment:
     def clear_screen(self) -> None:
         """Our supervisor died: nobody but us can turn off what the program has turned on."""
         if self._painted:
-            os.write(STDOUT, CANCEL + reset_sequence(alternate=True))
+            write_all(STDOUT, CANCEL + reset_sequence(alternate=True))
 
     def _show_ended(self) -> Outcome:
         """The end of a run that is over, from its journal."""
@@ -234,7 +235,7 @@ class _Attachment:
             screen.close()
         while rows and not rows[-1].strip():
             rows.pop()
-        os.write(STDOUT, b"".join(row + b"\x1b[m\r\n" for row in rows))
+        write_all(STDOUT, b"".join(row + b"\x1b[m\r\n" for row in rows))
 
     def _show_rest(self, session: Path) -> None:
         from moat.session.journal import JournalReader  # noqa: PLC0415  rarely needed
@@ -250,9 +251,7 @@ class _Attachment:
             for _, data in reader.chunks(
                 stream, start if start >= 0 else reader.tail(stream, tail)
             ):
-                view = memoryview(data)
-                while view:
-                    view = view[os.write(fd, view) :]
+                write_all(fd, data)
 
     def output_closed(self) -> int:
         """Our reader has gone, or we were told to go while it did not read.

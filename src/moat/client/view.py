@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from moat.client import keys
 from moat.client.interrupts import Interrupts, Verdict
 from moat.client.notice import bar
+from moat.client.output import write_all
 from moat.client.signals import Signals
 from moat.errors import MoatError
 from moat.wire import frames, messages
@@ -212,14 +213,10 @@ class View:
             self.offsets[FrameType.STDERR] = welcome.stderr
 
     def _write(self, fd: int, data: bytes) -> None:
-        view = memoryview(self._harmless(fd, data))
+        harmless = self._harmless(fd, data)
         self._writing = True
         try:
-            while view:
-                try:
-                    view = view[os.write(fd, view) :]
-                except BlockingIOError:
-                    _wait_until_writable(fd)
+            write_all(fd, harmless)
         except BrokenPipeError as exc:
             raise OutputClosedError from exc
         finally:
@@ -357,13 +354,6 @@ class View:
             os.write(STDOUT, bar(text, self._terminal.size()))
         else:
             os.write(STDERR, f"moat: {text}\n".encode())
-
-
-def _wait_until_writable(fd: int) -> None:
-    """For an output that someone made non-blocking."""
-    with selectors.PollSelector() as selector:
-        selector.register(fd, selectors.EVENT_WRITE)
-        selector.select()
 
 
 def _raise_failure(failure: Failure) -> NoReturn:

@@ -145,7 +145,7 @@ class Arrivals:
         host = self._gateway.name_of(host)
         decision = self._gateway.refusal_of_connect(host, port)
         if decision is not None:
-            self._gateway.record_refusal("https", host, port, decision.reason, decision.rule, 403)
+            self._gateway.record_refusal("https", host, port, decision.why, decision.rule, 403)
             self._answer(sock, 403, decision.reason, denial_header(decision))
             sock.close()
             return None
@@ -175,7 +175,7 @@ class Arrivals:
                 if decision is None:
                     sock.send(socks.reply(socks.SUCCEEDED))
                     return host, port
-                self._gateway.record_refusal("tcp", host, port, decision.reason, decision.rule)
+                self._gateway.record_refusal("tcp", host, port, decision.why, decision.rule)
                 sock.send(socks.reply(socks.NOT_ALLOWED))
                 sock.close()
                 return None

@@ -281,7 +281,7 @@ class Exchange:
         if self._over:
             return
         self.entry.rule = decision.rule
-        self._finish("denied", decision.reason, status)
+        self._finish("denied", decision.why, status)
         self._answer(status, decision.reason, [(b"X-Moat-Denied", denial_header(decision))])
 
     def failed(self, status: int, why: str) -> None:
@@ -300,10 +300,11 @@ class Exchange:
         head = ResponseHead(
             status, [(b"Content-Type", b"text/plain; charset=utf-8"), *fields], len(body)
         )
+        head.ends = self.request.method == "HEAD"
         self.answered = True
         self.downstream.resume()
         self.downstream.respond(head)
-        if self.request.method != "HEAD":
+        if not head.ends:
             self.downstream.send([body])
         self.downstream.end([])
         self.downstream.flush()

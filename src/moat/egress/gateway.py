@@ -8,7 +8,7 @@ import resource
 import time
 from typing import TYPE_CHECKING, Final, ParamSpec
 
-from moat.egress import dns, usage
+from moat.egress import dns, malformed, usage
 from moat.egress.arrivals import Arrivals
 from moat.egress.capture import Capture
 from moat.egress.decisions import Decisions
@@ -213,20 +213,19 @@ class RunGateway:
         return entry
 
     def malformed(self, arrival: Arrival, problem: BadMessageError) -> None:
-        where = arrival.destination
-        scheme, host, port = ("http", "", 0) if where is None else where.key
-        self.record_refusal(scheme, host, port, f"malformed request: {problem}", "", problem.status)
+        self.put(malformed.refusal(self.now(), arrival.destination, problem))
 
     def observer(self, exchange: Exchange) -> Observer | None:
         capture = self.network.capture
         request = exchange.request
-        if usage.asks_model(request.method, exchange.target):
+        asks_model = usage.asks_model(request.method, exchange.target)
+        if capture == "none" and not asks_model:
+            return None
+        if capture == "bodies" or asks_model:
             request.fields[:] = [
-                (name, usage.countable(value) if name.lower() == b"accept-encoding" else value)
+                (name, usage.readable(value) if name.lower() == b"accept-encoding" else value)
                 for name, value in request.fields
             ]
-        elif capture == "none":
-            return None
         return Observer(exchange.entry, request, capture)
 
     # --- connections ---

@@ -42,11 +42,10 @@ def entry(row: Row, captured: Captured) -> dict[str, Any]:
         "cache": {},
         "timings": timings,
     }
-    why = ": ".join(each for each in (row.rule, row.error) if each)
     if row.address:
         made["serverIPAddress"] = row.address
     if row.verdict != "allowed":
-        made["comment"] = f"{row.verdict}: {why}"
+        made["comment"] = f"{row.verdict}: {row.why}"
     return made
 
 
@@ -92,6 +91,13 @@ def _request(row: Row, captured: Captured) -> dict[str, Any]:
             "params": [],
             "text": captured.request_body.decode(errors="replace"),
         }
+    elif captured.request_body is not None:
+        made["postData"] = {
+            "mimeType": _value(captured.request_fields, "content-type"),
+            "params": [],
+            "text": "",
+            "comment": _unreadable(captured.request_fields),
+        }
     return made
 
 
@@ -104,9 +110,9 @@ def _response(row: Row, captured: Captured) -> dict[str, Any]:
         "cookies": [],
         "headers": _headers(sent),
         "content": {
-            "size": row.received,
+            **_sizes(row, captured),
             "mimeType": _value(sent, "content-type") or "application/octet-stream",
-            **_content(captured.response_body),
+            **_content(captured.response_body, sent),
         },
         "redirectURL": _value(sent, "location"),
         "headersSize": -1,
@@ -114,9 +120,29 @@ def _response(row: Row, captured: Captured) -> dict[str, Any]:
     }
 
 
-def _content(body: bytes | None) -> dict[str, str]:
-    if not body:
+def _sizes(row: Row, captured: Captured) -> dict[str, int]:
+    """Of what was sent, decoded; and how much shorter it was on its way."""
+    coded = _value(captured.response_fields, "content-encoding") not in {"", "identity"}
+    if not coded:
+        return {"size": row.received}
+    if captured.response_size is None:
+        return {"size": -1}
+    return {
+        "size": captured.response_size,
+        "compression": captured.response_size - row.received,
+    }
+
+
+def _unreadable(sent: list[tuple[str, str]]) -> str:
+    coding = _value(sent, "content-encoding")
+    return f"not kept: it could not be decoded (Content-Encoding: {coding})"
+
+
+def _content(body: bytes | None, sent: list[tuple[str, str]]) -> dict[str, str]:
+    if body is None:
         return {}
+    if not body:
+        return {"comment": _unreadable(sent)}
     try:
         return {"text": body.decode()}
     except UnicodeDecodeError:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from moat.egress.entry import Fields
+    from moat.egress.malformed import RequestLine
 
 MAX_HEAD: Final = 64 * 1024
 """Bytes of a head; of trailers, too."""
@@ -31,6 +32,9 @@ UNTIL_CLOSE: Final = -2
 
 class BadMessageError(ValueError):
     """What was received is not HTTP as RFC 9112 has it; the text says why, in one line."""
+
+    line: RequestLine | None = None
+    """Of the request, where it had one."""
 
     def __init__(self, text: str, status: int = 400) -> None:
         super().__init__(text)
@@ -69,6 +73,8 @@ class ResponseHead:
     keep_alive = True
     minor = 1
     upgrade: bytes | None = None
+    ends = False
+    """Nothing follows it, neither a body nor trailers."""
 
     def __init__(self, status: int, fields: Fields, framing: int = NO_BODY) -> None:
         self.status = status
@@ -185,6 +191,7 @@ def parse_response_head(head: bytes, method: str) -> ResponseHead:
         response.framing = NO_BODY
     else:
         response.framing = framing
+    response.ends = response.framing == NO_BODY and number >= 200
     response.upgrade = _apply_connection(response, own)
     if response.framing == UNTIL_CLOSE:
         response.keep_alive = False

@@ -104,7 +104,7 @@ class ClientStream(Stream):
             return
         self._begun = True
         try:
-            head = _response(headers, self._method)
+            head = _response(headers, self._method, ends=ends)
             self._informational += head.status < 200
             if self._informational > http1.MAX_INFORMATIONAL:
                 raise BadMessageError("too many informational responses")
@@ -187,7 +187,7 @@ class ClientStream(Stream):
         self._client.forget(self)
 
 
-def _response(headers: Fields, method: str) -> ResponseHead:
+def _response(headers: Fields, method: str, *, ends: bool) -> ResponseHead:
     status = 0
     length: int | None = None
     fields: Fields = []
@@ -205,4 +205,10 @@ def _response(headers: Fields, method: str) -> ResponseHead:
     head.length = length
     if method == "HEAD" or status < 200 or status in {204, 304}:
         head.framing = http1.NO_BODY
+        head.ends = status >= 200
+    # Nothing else ends before it has begun. gRPC says so by how it fails: a head that ends its stream.
+    # gRPC says so that a call has failed; it understands no head that ends one frame later. A length
+    # of 0 alone is no such end: trailers may follow.
+    if ends and head.framing <= 0:
+        head.ends = True
     return head

@@ -12,6 +12,7 @@ from moat.egress import http1
 from moat.egress.exchange import Exchange
 from moat.egress.http1 import BadMessageError, RequestHead, ResponseHead
 from moat.egress.http2 import HTTP2Connection, Stream, checked_fields
+from moat.egress.malformed import described
 from moat.egress.server import KEEP_ALIVE
 
 if TYPE_CHECKING:
@@ -96,11 +97,14 @@ class HTTP2Server(HTTP2Connection):
         number = event.stream_id or 0
         stream = _ServerStream(self, number)
         self.streams[number] = stream
+        headers = cast("Fields", event.headers)
         try:
-            request = _request(cast("Fields", event.headers), ends=event.stream_ended is not None)
+            request = _request(headers, ends=event.stream_ended is not None)
             stream.minor = request.minor
             found = self._arrival.destination_of(request)
         except BadMessageError as exc:
+            said = dict(headers)
+            exc.line = described(said.get(b":method", b""), said.get(b":path", b""))
             stream.refuse(exc)
             self._arrival.malformed(exc)
             return
@@ -167,7 +171,9 @@ class _ServerStream(Stream):
         fields += [(name.lower(), value) for name, value in head.fields]
         if head.length is not None and head.status >= 200:
             fields.append((b"content-length", b"%d" % head.length))
-        self.connection.h2.send_headers(self.number, fields)
+        self.connection.h2.send_headers(self.number, fields, end_stream=head.ends)
+        if head.ends:
+            self.closed = True  # there is nothing to send any more
 
     def end(self, trailers: Fields) -> None:
         super().end(trailers)

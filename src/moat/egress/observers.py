@@ -24,6 +24,7 @@ class Observer:
         self._headers = capture != "none"
         self._asked = bytearray()
         self._answered = bytearray()
+        self._model = usage.AskedModel() if usage.asks_model(request.method, entry.path) else None
         self._meter: usage.Meter | None = None
         if self._headers:
             entry.request_fields = list(request.fields)
@@ -31,14 +32,17 @@ class Observer:
     def request(self, payload: Payload) -> None:
         if self._bodies:
             _keep(self._asked, payload)
+        if self._model is not None:
+            for piece in payload:
+                self._model.feed(bytes(piece))
 
     def response_head(self, head: ResponseHead) -> None:
         if self._headers:
             self._entry.response_fields = list(head.fields)
         entry = self._entry
-        if head.status == 200:
+        if head.status == 200 and self._model is not None:
             kind, coding = _field(head, b"content-type"), _field(head, b"content-encoding")
-            self._meter = usage.meter(entry.method, entry.path, kind, coding)
+            self._meter = usage.meter(entry.method, entry.path, kind, coding, self._model.name)
 
     def response(self, payload: Payload) -> None:
         if self._bodies:

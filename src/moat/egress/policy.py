@@ -37,6 +37,11 @@ class Decision:
     reason: str = ""
     """Unless it is allowed, in one line of ASCII: what, which rule, what to change."""
 
+    @property
+    def why(self) -> str:
+        """The reason as the record has it, where nobody need be told who says so."""
+        return self.reason.removeprefix("moat: ")
+
 
 def denial_header(decision: Decision) -> bytes:
     """For programs: the value of X-Moat-Denied."""

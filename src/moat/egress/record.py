@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from moat.egress.record_rows import (
     BODY_LIMIT,
+    FROM_VERSION_1,
     GOES_ON,
     SCHEMA,
     SCHEMA_VERSION,
@@ -66,7 +67,7 @@ class Bounds:
 
 
 _COLUMNS: Final = f"({', '.join('?' * len(Row._fields))})"
-_INSERT_CAPTURE: Final = "INSERT OR REPLACE INTO captures VALUES (?, ?, ?, ?, ?)"
+_INSERT_CAPTURE: Final = "INSERT OR REPLACE INTO captures VALUES (?, ?, ?, ?, ?, ?)"
 
 
 class Record:
@@ -270,6 +271,8 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
     if version == 0:
         db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+    elif version < SCHEMA_VERSION:
+        db.executescript(f"BEGIN; {FROM_VERSION_1} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
 
 
 def _ends(db: sqlite3.Connection) -> tuple[int, int]:

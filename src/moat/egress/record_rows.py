@@ -18,7 +18,7 @@ BODY_LIMIT: Final = 64 * 1024
 _PATH_LIMIT: Final = 8192
 """Characters of a path: what is longer is data."""
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 # No index but for the few rows that go on: one more would cost each request what it costs to write.
 SCHEMA: Final = """
 CREATE TABLE entries (
@@ -51,12 +51,14 @@ CREATE TABLE captures (
   id INTEGER PRIMARY KEY,    -- of the entry
   request_fields TEXT,       -- JSON: [[name, value], ...], without secrets, as the next
   response_fields TEXT,
-  request_body BLOB,         -- the beginning, decoded
-  response_body BLOB
+  request_body BLOB,         -- the beginning, decoded; empty: it could not be
+  response_body BLOB,
+  response_size INTEGER      -- bytes that the whole one is decoded; NULL: not known
 );
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO meta VALUES ('dropped', 0), ('lost', 0);
 """
+FROM_VERSION_1: Final = "ALTER TABLE captures ADD COLUMN response_size INTEGER;"
 GOES_ON: Final = "total < 0 AND error = ''"
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -107,6 +109,15 @@ class Row(NamedTuple):
             host = f"{host}:{self.port}"
         return f"{self.scheme}://{host}{self.path}"
 
+    @property
+    def why(self) -> str:
+        """Why it was not allowed, or failed, in one line that says nothing twice."""
+        if self.verdict == "allowed":
+            return ""
+        if not self.rule or (self.error and (self.verdict == "failed" or self.rule in self.error)):
+            return self.error
+        return f"{self.rule}: {self.error}" if self.error else self.rule
+
     def as_json(self) -> dict[str, Any]:
         """The public shape of a row: `moat trace --json`. Durations are seconds or null."""
         return {
@@ -148,13 +159,12 @@ class Captured(NamedTuple):
     response_fields: list[tuple[str, str]]
     request_body: bytes | None
     response_body: bytes | None
+    response_size: int | None = None
 
     @classmethod
-    def of(
-        cls, columns: tuple[int, str | None, str | None, bytes | None, bytes | None]
-    ) -> Captured:
-        number, request, response, *bodies = columns
-        return cls(number, json.loads(request or "[]"), json.loads(response or "[]"), *bodies)
+    def of(cls, columns: tuple[Any, ...]) -> Captured:
+        number, request, response, *rest = columns
+        return cls(number, json.loads(request or "[]"), json.loads(response or "[]"), *rest)
 
 
 NO_CAPTURE: Final = Captured(0, [], [], None, None)
@@ -182,6 +192,7 @@ def capture_of(entry: Entry) -> tuple[object, ...] | None:
         _fields(answered),
         _body(asked, entry.request_body),
         _body(answered, entry.response_body),
+        _size(entry, answered or []),
     )
 
 
@@ -212,4 +223,16 @@ def _fields(sent: Fields | None) -> str | None:
 
 
 def _body(sent: Fields | None, data: bytes | None) -> bytes | None:
-    return redact.body(sent or [], data[:BODY_LIMIT]) if data else None
+    if not data:
+        return None
+    kept = redact.body(sent or [], data[:BODY_LIMIT])
+    return b"" if kept is None else kept or None
+
+
+def _size(entry: Entry, answered: Fields) -> int | None:
+    if not (entry.received and redact.coding(answered)):
+        return entry.received
+    body = entry.response_body
+    if body is None or len(body) < entry.received:
+        return None
+    return redact.decoded_length(answered, body)

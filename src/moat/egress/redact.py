@@ -1,7 +1,8 @@
 """What a record must not hold: keys, tokens, passwords. Pure.
 
 Names decide, not values: a name that sounds like a secret costs a line of a record its value, and a
-secret that was kept can't be taken back.
+secret that was kept can't be taken back. Two shapes of values are known all the same, because they
+stand where no name does: what follows `Authorization: Bearer`, and the passwords of URLs.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
 
 MASK: Final = "***"
 
-# Within a name. Counts (max_tokens, x-ratelimit-remaining-tokens) are no secrets.
+# Within a name. Counts (max_tokens, token_count, x-ratelimit-remaining-tokens) are no secrets.
 _SECRET_PART: Final = re.compile(
-    r"token(?!s)|secret|passw|passphrase|pwd|api[-_.]?key|access[-_.]?key|private[-_.]?key"
-    r"|subscription[-_.]?key|signature|credential|authorization|assertion|session|cookie|jwt|saml"
+    r"token(?!s|[-_]?(?:count|limit|budget|type|usage)|iz)|secret|passw|passphrase|pwd"
+    r"|(?:api|access|private|subscription)[-_.]?key|signature|credential|authorization|assertion|session|cookie|jwt|saml"
 )
 _SECRET_PARAMETERS: Final = frozenset(
-    "key sig code auth pass sid ticket auth_code device_code user_code code_verifier".split()
+    "key sig code auth pass pw sid ticket auth_code device_code user_code code_verifier".split()
 )
 _SECRET_HEADERS: Final = frozenset(
     # The last: clients that can't set headers (browsers) send their keys as a subprotocol.
@@ -37,17 +38,46 @@ _SECRET_HEADERS: Final = frozenset(
 _PARAMETER: Final = re.compile(r"[?&;#]([^=?&;#]+)=")
 _VALUE_END: Final = re.compile(r"[&#]")
 _USERINFO: Final = re.compile(r"//[^/?#@\s]*(?:@[^/?#@\s]*)*@")
-# A member of a JSON object whose value is a string, which may be cut off at its end.
-_JSON_MEMBER: Final = re.compile(
-    r'("(?:[^"\\]|\\.){1,64}")(\s*+:\s*+)"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL
-)
-# Not `token` alone: it is what a piece of a model's answer is called.
-_SECRET_MEMBER: Final = re.compile(
-    r"\w[-_]?token\"|secret|passw|passphrase|api[-_]?key|access[-_]?key|private[-_]?key"
-    r"|assertion|signature|credential|cookie"
+# Not a challenge, which has parameters.
+_AUTHORIZATION: Final = re.compile(
+    r"(?:bearer|basic|negotiate|token)\s+[\w.~+/=-]{8,}", re.IGNORECASE
 )
 
+# A member of a JSON object whose value is a string or an array of strings (fields, as servers that echo
+# them write it), and may be cut off at its end.
+_STRING: Final = r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)'
+_JSON_MEMBER: Final = re.compile(
+    r'("(?:[^"\\]|\\.){1,64}")(\s*+:\s*+)'
+    rf'(?:{_STRING}|(\[)(?:[^"\[\]{{}}:]|{_STRING})*+(?:\]|\Z))',
+    re.DOTALL,
+)
+# Ends where only what the word means is secret: `token_endpoint` and `session_count` are not.
+_SECRET_MEMBER: Final = re.compile(
+    r"\w[-_.]?token\"|secret|passw|passphrase|pwd|(?:api|access|private|subscription)[-_.]?key"
+    r"|assertion|signature|credential|cookie|jwt|saml|code[-_]?verifier|authorization\""
+    r"|(?:session|session[-_]?(?:id|key)|\W_?auth|\Wsig)\""
+)
+# What else is secret in a request for a token (RFC 6749, 4.1.3): elsewhere a code is an error's.
+_GRANT: Final = re.compile(r"grant[-_]?type", re.IGNORECASE)
+_GRANT_MEMBER: Final = re.compile(r'"(?:device[-_]?)?code"')
+_PIECE_LENGTH: Final = 20
+"""Characters of what a model's answer calls a `token`; a secret that is called so is longer."""
+
+# Of URLs and fields that stand in a text: what ends them there is not known.
+_EMBEDDED_USERINFO: Final = re.compile(r"""(:(?://|\\/\\/))[^/?#\s"'\\<>]+@""")
+_EMBEDDED_PARAMETER: Final = re.compile(r"""((?:[?&;]|\\u0026)([\w.%~-]{1,64}+)=)[^&#"'\s\\<>]++""")
+# As a line, as a member, or as a pair of name and value.
+_EMBEDDED_AUTHORIZATION: Final = re.compile(
+    r"(authorization\W{1,12}(?:value\W{1,8})?(?:bearer|basic|negotiate|token)\s{1,4})"
+    r"""[^\s"'\\,<>]++""",
+    re.IGNORECASE,
+)
+_TEXTS: Final = re.compile(r"json|event-stream|text/|xml|javascript|yaml|\A\Z")
+
 _DECODED_LIMIT: Final = 1 << 16
+_DEFLATED: Final = frozenset(("gzip", "x-gzip", "deflate"))
+_ANY_HEADER: Final = 47
+"""For zlib: the format (RFC 1950 or 1952) is told by its header."""
 
 
 def target(path: str) -> str:
@@ -65,7 +95,9 @@ def fields(sent: Fields) -> list[tuple[str, str]]:
     known: list[tuple[str, str]] = []
     for raw, value in sent:
         name = raw.decode("latin-1")
-        known.append((name, MASK if is_secret_header(name) else url(value.decode("latin-1"))))
+        text = value.decode("latin-1")
+        secret = is_secret_header(name) or _AUTHORIZATION.fullmatch(text) is not None
+        known.append((name, MASK if secret else url(text)))
     return known
 
 
@@ -81,23 +113,42 @@ def body(sent: Fields, data: bytes) -> bytes | None:
 
     `sent`: the header fields of its message.
     """
-    kind = coding = ""
-    for name, value in sent:
-        match name.lower():
-            case b"content-type":
-                kind = value.decode("latin-1").lower()
-            case b"content-encoding":
-                coding = value.decode("latin-1").strip().lower()
-            case _:
-                continue
-    plain = _decoded(coding, data)
+    kind = _value(sent, b"content-type")
+    plain = _decoded(coding(sent), data)
     if plain is None:
         return None
-    if "json" in kind or "event-stream" in kind:
-        return _as_text(plain, _members)
     if "x-www-form-urlencoded" in kind:
         return _as_text(plain, _form)
-    return plain
+    if "json" in kind or "event-stream" in kind:
+        plain = _as_text(plain, _members)
+    return _as_text(plain, _embedded) if _TEXTS.search(kind) else plain
+
+
+def coding(sent: Fields) -> str:
+    """What a body has to be decoded from (Content-Encoding); empty where it is plain."""
+    named = _value(sent, b"content-encoding").strip()
+    return "" if named == "identity" else named
+
+
+def decoded_length(sent: Fields, data: bytes) -> int | None:
+    """Of a whole body; `None` where it can't be decoded to its end."""
+    if coding(sent) not in _DEFLATED:
+        return None if coding(sent) else len(data)
+    decoder = zlib.decompressobj(_ANY_HEADER)
+    length = 0
+    try:
+        while data and not decoder.eof:  # in pieces: it may be a thousand times as long
+            length += len(decoder.decompress(data, _DECODED_LIMIT))
+            data = decoder.unconsumed_tail
+    except zlib.error:
+        return None
+    return length if decoder.eof else None
+
+
+def _value(sent: Fields, name: bytes) -> str:
+    """Of the last such field, in lower case."""
+    found = [value for each, value in sent if each.lower() == name]
+    return found[-1].decode("latin-1").lower() if found else ""
 
 
 def _as_text(data: bytes, redacted: Callable[[str], str]) -> bytes:
@@ -106,13 +157,12 @@ def _as_text(data: bytes, redacted: Callable[[str], str]) -> bytes:
 
 
 def _decoded(coding: str, data: bytes) -> bytes | None:
-    if coding in {"", "identity"}:
+    if not coding:
         return data
-    if coding not in {"gzip", "x-gzip", "deflate"}:
+    if coding not in _DEFLATED:
         return None
     try:
-        # 47: the format (RFC 1950 or 1952) is told by its header.
-        return zlib.decompressobj(47).decompress(data, _DECODED_LIMIT)
+        return zlib.decompressobj(_ANY_HEADER).decompress(data, _DECODED_LIMIT)
     except zlib.error:
         return None
 
@@ -142,9 +192,33 @@ def _is_secret_parameter(name: str) -> bool:
 
 
 def _members(text: str) -> str:
-    return _JSON_MEMBER.sub(_member, text)
+    grants = _GRANT.search(text) is not None
+
+    def member(match: re.Match[str]) -> str:
+        name, colon, array = match.groups()
+        length = match.end() - match.end(2) - len('""')
+        if not _is_secret_member(name.lower(), length, grants=grants):
+            return match[0]
+        return f'{name}{colon}["{MASK}"]' if array else f'{name}{colon}"{MASK}"'
+
+    return _JSON_MEMBER.sub(member, text)
 
 
-def _member(match: re.Match[str]) -> str:
-    name, colon = match.groups()
-    return f'{name}{colon}"{MASK}"' if _SECRET_MEMBER.search(name.lower()) else match[0]
+def _is_secret_member(name: str, length: int, *, grants: bool) -> bool:
+    """`name` with its quotes."""
+    if name == '"token"':
+        return length > _PIECE_LENGTH
+    if _SECRET_MEMBER.search(name) is not None:
+        return True
+    return grants and _GRANT_MEMBER.fullmatch(name) is not None
+
+
+def _embedded(text: str) -> str:
+    """Of text that may hold URLs and fields anywhere."""
+    text = _EMBEDDED_USERINFO.sub(rf"\1{MASK}@", text)
+    text = _EMBEDDED_AUTHORIZATION.sub(rf"\1{MASK}", text)
+    return _EMBEDDED_PARAMETER.sub(_embedded_parameter, text)
+
+
+def _embedded_parameter(match: re.Match[str]) -> str:
+    return f"{match[1]}{MASK}" if _is_secret_parameter(match[2]) else match[0]

@@ -11,6 +11,7 @@ from moat.egress.departure import Departure
 from moat.egress.exchange import Exchange
 from moat.egress.http1 import BadMessageError, ResponseHead
 from moat.egress.http1_connection import HTTP1Connection
+from moat.egress.malformed import request_line
 from moat.egress.streams import break_off
 
 if TYPE_CHECKING:
@@ -116,7 +117,9 @@ class HTTP1Server(HTTP1Connection):
                 self.finish()  # whatever of the request is still to come
         elif self._rest and self._body is None:
             if now - self.waits_since > timeouts.header:
-                self._refuse(BadMessageError("the head did not come to an end", 408))
+                problem = BadMessageError("the head did not come to an end", 408)
+                problem.line = request_line(self._rest)
+                self._refuse(problem)
         elif now - max(self.waits_since, self.moved) > KEEP_ALIVE:
             self.close()
 
@@ -138,7 +141,12 @@ class HTTP1Server(HTTP1Connection):
                 self._take_turn()
                 return
             else:
-                rest = self._read_head(bytes(data))
+                head = bytes(data)
+                try:
+                    rest = self._read_head(head)
+                except BadMessageError as exc:
+                    exc.line = request_line(head)
+                    raise
                 if rest is None:
                     return
                 data = rest

@@ -4,6 +4,11 @@ Anthropic's, OpenAI's (and compatible) and Gemini's APIs are known by their path
 serve them under other names. A response is followed while it passes, whether it comes at once or as a
 stream of events; what can't be understood counts nothing and holds nothing up. Servers are not
 trusted: what is kept of a body is bounded, and numbers and names are checked.
+
+Vendors count differently; here all are counted alike, so that the sum of the first four is all that
+was taken: `input_tokens` came from no cache, `cache_read_tokens` did, `cache_write_tokens` were put
+into one; `output_tokens` are all that was generated, and `reasoning_tokens` those of them that were
+thought.
 """
 
 from __future__ import annotations
@@ -26,12 +31,18 @@ _PATHS: Final = re.compile(
     r"|(?P<openai>/(?:chat/completions|completions|responses|embeddings)$)"
     r"|(?P<gemini>:(?:generateContent|streamGenerateContent)$)"
 )
-_TOKENS: Final = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,127}")
+_PATH_MODEL: Final = re.compile(r"/models/([^/:?]+):")
+_NAME: Final = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,127}")
+# Within a string of JSON the quotes would have backslashes.
+_ASKED: Final = re.compile(rb'"model"\s{0,8}:\s{0,8}"([\x21-\x7e]{1,128}?)"')
+_ASKED_LENGTH: Final = 192
+"""Bytes that it comes to at most."""
 _MOST_TOKENS: Final = 1 << 40
 
 # Where the counts stand, under whichever of these names: (ours, theirs).
 _COUNTS: Final = (
     ("input_tokens", ("input_tokens", "prompt_tokens", "promptTokenCount")),
+    ("tool_tokens", ("toolUsePromptTokenCount",)),
     ("output_tokens", ("output_tokens", "completion_tokens", "candidatesTokenCount")),
     ("cache_read_tokens", ("cache_read_input_tokens", "cachedContentTokenCount")),
     ("cache_write_tokens", ("cache_creation_input_tokens",)),
@@ -44,19 +55,45 @@ def asks_model(method: str, target: str) -> bool:
     return method == "POST" and _provider(target) is not None
 
 
-def countable(accepted: bytes) -> bytes:
-    """Of the codings that a client accepts (Accept-Encoding), those in which tokens can be counted."""
+def readable(accepted: bytes) -> bytes:
+    """Of the codings that a client accepts (Accept-Encoding), those that can be read here."""
     codings = {each.partition(b";")[0].strip().lower() for each in accepted.split(b",")}
     return b", ".join(each for each in (b"gzip", b"deflate") if each in codings) or b"identity"
 
 
-def meter(method: str, target: str, content_type: bytes, content_encoding: bytes) -> Meter | None:
-    """For a response of this kind; `None` where there is nothing to count."""
+class AskedModel:
+    """The model that a request's body names: for responses that can't be read."""
+
+    def __init__(self) -> None:
+        self.name = ""
+        self._kept = b""
+
+    def feed(self, data: bytes) -> None:
+        if self.name:
+            return
+        text = self._kept + data
+        found = _ASKED.search(text)
+        if found is not None:
+            self.name = found[1].decode("ascii")
+        self._kept = text[-_ASKED_LENGTH:]
+
+
+def meter(
+    method: str, target: str, content_type: bytes, content_encoding: bytes, asked: str = ""
+) -> Meter | None:
+    """For a response of this kind; `None` where there is nothing to count.
+
+    `asked`: the model, as far as the request's body has named one.
+    """
     provider = _provider(target) if method == "POST" else None
     kind = content_type.partition(b";")[0].strip().lower()
     if provider is None or kind not in {b"application/json", b"text/event-stream"}:
         return None
-    return Meter(provider, content_encoding.strip().lower(), stream=kind != b"application/json")
+    named = _PATH_MODEL.search(target)
+    if not asked and named is not None and _NAME.fullmatch(named[1]):
+        asked = named[1]
+    coding = content_encoding.strip().lower()
+    return Meter(provider, coding, asked, stream=kind != b"application/json")
 
 
 def _provider(target: str) -> str | None:
@@ -65,8 +102,11 @@ def _provider(target: str) -> str | None:
 
 
 class Meter:
-    def __init__(self, provider: str, coding: bytes, *, stream: bool) -> None:
-        self._found: dict[str, Any] = {"provider": provider}
+    def __init__(self, provider: str, coding: bytes, asked: str, *, stream: bool) -> None:
+        self._provider = provider
+        self._model = asked
+        self._counts: dict[str, int] = {}
+        """As the vendor counts."""
         self._stream = stream
         self._kept = b""
         self._room = LIMIT
@@ -87,19 +127,31 @@ class Meter:
                 self._give_up()
                 return
 
-    def usage(self) -> dict[str, object] | None:
-        """What is known so far."""
-        return self._found if len(self._found) > 1 else None
+    def finish(self) -> dict[str, object]:
+        """What is known when nothing more comes, also when it was cut off.
 
-    def finish(self) -> dict[str, object] | None:
-        """What is known when nothing more comes, also when it was cut off."""
+        At least the provider: that a model was asked is known, whatever came of it.
+        """
         if not self._given_up:
             if self._stream:
                 self._take_line(self._kept)
             else:
                 self._understand(self._kept)
         self._give_up()
-        return self.usage()
+        named: dict[str, object] = {"model": self._model} if self._model else {}
+        return {"provider": self._provider} | named | self._alike()
+
+    def _alike(self) -> dict[str, int]:
+        """The counts as all providers' are."""
+        counts = dict(self._counts)
+        taken = counts.get("input_tokens", 0) + counts.pop("tool_tokens", 0)
+        if self._provider != "anthropic":
+            taken = max(0, taken - counts.get("cache_read_tokens", 0))
+        if "input_tokens" in counts:
+            counts["input_tokens"] = taken
+        if self._provider == "gemini" and "reasoning_tokens" in counts:
+            counts["output_tokens"] = counts.get("output_tokens", 0) + counts["reasoning_tokens"]
+        return counts
 
     def _give_up(self) -> None:
         self._given_up = True
@@ -148,8 +200,8 @@ class Meter:
             return
         value = cast("dict[str, Any]", value)
         model: object = value.get("model") or value.get("modelVersion")
-        if isinstance(model, str) and _TOKENS.fullmatch(model):
-            self._found["model"] = model
+        if isinstance(model, str) and _NAME.fullmatch(model):
+            self._model = model
         counts = value.get("usage") or value.get("usageMetadata")
         if not isinstance(counts, dict):
             return
@@ -170,4 +222,4 @@ class Meter:
     def _count(self, name: str, value: object) -> None:
         """Counts in a stream are totals so far: the last one holds."""
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_TOKENS:
-            self._found[name] = value
+            self._counts[name] = value
