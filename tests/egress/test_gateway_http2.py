@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING
 import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import DataReceived, RequestReceived, ResponseReceived, StreamEnded, StreamReset
-from hyperframe.frame import GoAwayFrame
+from h2.errors import ErrorCodes
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    RequestReceived,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+)
+from hyperframe.frame import ContinuationFrame, GoAwayFrame, HeadersFrame
 from tests.egress.gateways import TIMEOUT_S, Gateway, opened
 from tests.origin import Origin
 
@@ -35,6 +43,8 @@ class Peer:
         self.statuses: dict[int, str] = {}
         self.bodies: dict[int, bytes] = {}
         self.over: set[int] = set()
+        self.farewell: int | None = None
+        """The code of its GOAWAY."""
 
     def flush(self, *more: bytes) -> None:
         """In one write."""
@@ -71,6 +81,8 @@ class Peer:
                 self.bodies[number] = self.bodies.get(number, b"") + (event.data or b"")
             case StreamEnded() | StreamReset():
                 self.over.add(event.stream_id or 0)
+            case ConnectionTerminated():
+                self.farewell = event.error_code
             case _:
                 return
 
@@ -291,3 +303,54 @@ async def test_a_server_hints_only_so_often(run: Path, authority: Authority) -> 
         client.writer.close()
 
     assert client.statuses == {1: "502"}
+
+
+TOO_LONG = b"\xff\xff\xf0" + bytes((0xEE, 0)) + bytes(4)
+"""The header of a frame that no peer has to take, and that h2 would keep all of."""
+ENDLESS = b"".join(
+    [HeadersFrame(1, bytes(16384)).serialize()]
+    + [ContinuationFrame(1, bytes(16384)).serialize()] * 4
+)
+
+ABUSES = [(TOO_LONG, ErrorCodes.FRAME_SIZE_ERROR), (ENDLESS, ErrorCodes.ENHANCE_YOUR_CALM)]
+
+
+@pytest.mark.parametrize(("abuse", "code"), ABUSES)
+async def test_what_a_client_would_have_us_keep_ends_the_connection(
+    run: Path, abuse: bytes, code: ErrorCodes
+) -> None:
+    """Before it is all there; it is told, and recorded."""
+    async with opened(run) as gateway:
+        client = await _client(gateway, 443)
+        client.flush(abuse)
+        await client.until(lambda: client.farewell is not None)
+        client.writer.close()
+
+    assert client.farewell == code
+    [row] = gateway.rows("refusal")
+    assert "malformed HTTP/2: a " in row.error
+
+
+@pytest.mark.parametrize(("abuse", "code"), ABUSES)
+async def test_what_a_server_would_have_us_keep_fails_the_request(
+    run: Path, authority: Authority, abuse: bytes, code: ErrorCodes
+) -> None:
+    """The same holds for it."""
+
+    async def abuses(peer: Peer) -> None:
+        await peer.until(lambda: len(peer.requests) == 1)
+        peer.flush(abuse)
+        await peer.until(lambda: peer.farewell is not None)
+        assert peer.farewell == code
+
+    ca = authority.certificate_pem.decode()
+    async with _serving(authority, abuses) as port, opened(run, upstream_ca=ca) as gateway:
+        client = await _client(gateway, port)
+        client.ask("/", port)
+        client.flush()
+        await client.until(lambda: 1 in client.over)
+        client.writer.close()
+
+    assert client.statuses == {1: "502"}
+    [row] = gateway.rows("request")
+    assert "malformed HTTP/2: a " in row.error

@@ -25,7 +25,7 @@ from h2.exceptions import ProtocolError, StreamClosedError
 from h2.settings import SettingCodes, Settings
 
 from moat.egress.http1 import BadMessageError
-from moat.egress.http2_goaway import GoAwayReader
+from moat.egress.http2_frames import FrameReader, RefusedFrameError
 from moat.egress.streams import StreamProtocol
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ class HTTP2Connection(StreamProtocol):
         """The transport takes no more for now."""
         self.terminated = False
         """It takes no further streams; those that there are go on."""
-        self._goaways = GoAwayReader(skip=0 if client else len(_PREFACE))
+        self._frames = FrameReader(skip=0 if client else len(_PREFACE))
 
     # --- asyncio ---
 
@@ -207,10 +207,16 @@ class HTTP2Connection(StreamProtocol):
         self.flush()
 
     def data_received(self, data: bytes) -> None:
-        data, goaways = self._goaways.feed(data)
+        if self._transport.is_closing():
+            return
         try:
+            data, goaways = self._frames.feed(data)
             for event in self.h2.receive_data(data):
                 self._happened(event)
+        except RefusedFrameError as exc:
+            self.h2.close_connection(exc.code)
+            self.terminate(f"malformed HTTP/2: {exc}")
+            return
         except ProtocolError as exc:
             self.terminate(f"malformed HTTP/2: {exc}")
             return
