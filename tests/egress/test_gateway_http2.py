@@ -18,7 +18,7 @@ from h2.events import (
     StreamEnded,
     StreamReset,
 )
-from hyperframe.frame import ContinuationFrame, GoAwayFrame, HeadersFrame
+from hyperframe.frame import ContinuationFrame, GoAwayFrame, HeadersFrame, RstStreamFrame
 from tests.egress.gateways import TIMEOUT_S, Gateway, opened
 from tests.origin import Origin
 
@@ -354,3 +354,25 @@ async def test_what_a_server_would_have_us_keep_fails_the_request(
     assert client.statuses == {1: "502"}
     [row] = gateway.rows("request")
     assert "malformed HTTP/2: a " in row.error
+
+
+async def test_a_request_that_is_given_up_at_once_harms_no_other(
+    run: Path, authority: Authority, origin: Origin
+) -> None:
+    """Asked, answered by us, and reset by the client, all in one read: the answer is dropped."""
+    ca = authority.certificate_pem.decode()
+    rules = (f"deny origin.test:{origin.port}/secret", f"allow origin.test:{origin.port}")
+    async with opened(run, upstream_ca=ca, rules=rules) as gateway:
+        client = await _client(gateway, origin.port)
+        waits = client.ask("/wait", origin.port)
+        client.flush()
+        await asyncio.to_thread(origin.waiting.wait, TIMEOUT_S)
+        given_up = client.ask("/secret", origin.port)
+        client.flush(RstStreamFrame(given_up, 8).serialize())
+        origin.proceed.set()
+        await client.until(lambda: waits in client.over)
+        client.writer.close()
+
+    assert client.bodies == {waits: b"waited"}
+    statuses = {row.path: row.status for row in gateway.rows()}
+    assert statuses == {"/wait": 200, "/secret": 403}

@@ -69,7 +69,8 @@ class Stream:
         self._stopped = False
         self._taken = 0
         """Bytes for which the peer has not got new room yet."""
-        self.closed = False
+        self.closed = connection.has_lost(number)
+        """Nothing is sent any more."""
 
     # --- what the connection hears ---
 
@@ -92,6 +93,8 @@ class Stream:
     # --- sending ---
 
     def send(self, payload: Payload) -> None:
+        if self.closed:
+            return
         for piece in payload:
             if piece:
                 self._queue.append(memoryview(piece))
@@ -194,6 +197,8 @@ class HTTP2Connection(StreamProtocol):
         """The transport takes no more for now."""
         self.terminated = False
         """It takes no further streams; those that there are go on."""
+        self._reset: frozenset[int] = frozenset()
+        """Streams that the peer has given up in what is being read."""
         self._frames = FrameReader(skip=0 if client else len(_PREFACE))
 
     # --- asyncio ---
@@ -211,8 +216,7 @@ class HTTP2Connection(StreamProtocol):
             return
         try:
             data, goaways = self._frames.feed(data)
-            for event in self.h2.receive_data(data):
-                self._happened(event)
+            self._take(self.h2.receive_data(data))
         except RefusedFrameError as exc:
             self.h2.close_connection(exc.code)
             self.terminate(f"malformed HTTP/2: {exc}")
@@ -253,6 +257,22 @@ class HTTP2Connection(StreamProtocol):
         self._pump_all()
 
     # --- events ---
+
+    def _take(self, events: list[Event]) -> None:
+        # h2 has read to the end: a stream that is reset there is closed to it already, and whatever
+        # is said on it before we come to that would be an error.
+        resets = [event.stream_id or 0 for event in events if isinstance(event, StreamReset)]
+        self._reset = frozenset(resets)
+        for number in resets:
+            if number in self.streams:
+                self.streams[number].closed = True
+        for event in events:
+            self._happened(event)
+        self._reset = frozenset()
+
+    def has_lost(self, number: int) -> bool:
+        """The peer has given up this stream, and we are about to hear of it."""
+        return number in self._reset
 
     def _happened(self, event: Event) -> None:
         match event:

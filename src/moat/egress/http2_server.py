@@ -87,7 +87,7 @@ class HTTP2Server(HTTP2Connection):
 
     def finished(self, stream: _ServerStream) -> None:
         self.streams.pop(stream.number, None)
-        self._finished += 1
+        self._finished += not self.has_lost(stream.number)
         self.waits_since = self.moved = self.gateway.clock()
         if self.terminated:
             self.close_when_done()
