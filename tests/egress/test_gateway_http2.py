@@ -376,3 +376,22 @@ async def test_a_request_that_is_given_up_at_once_harms_no_other(
     assert client.bodies == {waits: b"waited"}
     statuses = {row.path: row.status for row in gateway.rows()}
     assert statuses == {"/wait": 200, "/secret": 403}
+
+
+async def test_what_concerns_the_proxy_alone_goes_no_further(
+    run: Path, authority: Authority, origin: Origin
+) -> None:
+    """As in HTTP/1.1: its credentials, and the settings of a connection that ends here."""
+    ca = authority.certificate_pem.decode()
+    async with opened(run, upstream_ca=ca) as gateway:
+        client = await _client(gateway, origin.port)
+        ours = [("proxy-authorization", "Basic cm9vdA=="), ("http2-settings", "AAMAAABk")]
+        number = client.ask("/a", origin.port, *ours, ("te", "trailers"), ("x-kept", "1"))
+        client.flush()
+        await client.until(lambda: number in client.over)
+        client.writer.close()
+
+    [head] = origin.heads
+    assert head.lower().split(b"\r\n")[2:4] == [b"x-kept: 1", b"te: trailers"]
+    assert b"cm9vdA" not in head
+    assert b"settings" not in head

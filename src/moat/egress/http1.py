@@ -93,7 +93,7 @@ _KNOWN_SIZE: Final = 2048
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 
 # Between two neighbours only (RFC 9110 7.6.1), or ours to decide, or written anew.
-_OWN: Final = frozenset(
+NOT_FORWARDED: Final = frozenset(
     (
         *(b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"te"),
         *(b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization"),
@@ -102,12 +102,13 @@ _OWN: Final = frozenset(
 )
 # Not ours to drop, but rules about methods have to know of them.
 _OVERRIDING: Final = frozenset((b"x-http-method-override", b"x-http-method", b"x-method-override"))
-_HEEDED: Final = _OWN | _OVERRIDING
+_HEEDED: Final = NOT_FORWARDED | _OVERRIDING
 # What HTTP calls itself (RFC 9110 16.7, RFC 7540 3.1).
 _HTTP_ITSELF: Final = frozenset((b"http", b"h2", b"h2c"))
 _ONCE: Final = frozenset((b"host", b"content-length", b"transfer-encoding"))
-# In trailers these would say something about a message that has gone by (RFC 9110 6.5.1).
-_NOT_IN_TRAILERS: Final = _OWN | {
+# In trailers these would say something about a message that has gone by (RFC 9110 6.5.1), and has
+# been decided about.
+_NOT_IN_TRAILERS: Final = _HEEDED | {
     *(b"trailer", b"authorization", b"cookie", b"set-cookie", b"content-encoding"),
     *(b"content-type", b"content-range", b"cache-control"),
 }
@@ -198,11 +199,11 @@ def parse_trailers(block: bytes) -> Fields:
     found = _FIELD.findall(block)
     if len(found) > MAX_FIELDS:
         raise BadMessageError(f"more than {MAX_FIELDS} trailers", 431)
-    return [
-        (name, value.rstrip(b" \t"))
-        for name, value in found
-        if name.lower() not in _NOT_IN_TRAILERS
-    ]
+    return fit_for_trailers([(name, value.rstrip(b" \t")) for name, value in found])
+
+
+def fit_for_trailers(fields: Fields) -> Fields:
+    return [field for field in fields if field[0].lower() not in _NOT_IN_TRAILERS]
 
 
 def _sorted_fields(lines: bytes) -> tuple[dict[bytes, bytes], Fields]:
@@ -221,7 +222,7 @@ def _sorted_fields(lines: bytes) -> tuple[dict[bytes, bytes], Fields]:
     fields: Fields = []
     for field in found:
         lower = field[0].lower()
-        if lower not in _OWN:
+        if lower not in NOT_FORWARDED:
             fields.append(field)
         if lower not in _HEEDED:
             continue

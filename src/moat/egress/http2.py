@@ -24,6 +24,7 @@ from h2.events import (
 from h2.exceptions import ProtocolError, StreamClosedError
 from h2.settings import SettingCodes, Settings
 
+from moat.egress import http1
 from moat.egress.http1 import BadMessageError
 from moat.egress.http2_frames import FrameReader, RefusedFrameError
 from moat.egress.streams import StreamProtocol
@@ -322,7 +323,8 @@ class HTTP2Connection(StreamProtocol):
     def _trailers(self, event: TrailersReceived) -> None:
         stream = self.streams.get(event.stream_id or 0)
         if stream is not None:
-            stream.ended(checked_fields(cast("Fields", event.headers)))
+            fields = checked_fields(cast("Fields", event.headers))
+            stream.ended(http1.fit_for_trailers(fields))
 
     # --- for streams ---
 

@@ -198,7 +198,7 @@ def _response(headers: Fields, method: str) -> ResponseHead:
             status = int(value)
         elif name == b"content-length":
             length = http1.content_length(value)
-        else:
+        elif name not in http1.NOT_FORWARDED:
             fields.append((name, value))
     checked_fields(fields)
     head = ResponseHead(status, fields, http1.CHUNKED if length is None else length)

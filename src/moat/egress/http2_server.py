@@ -29,7 +29,7 @@ _RESETS: Final = 200
 
 _METHOD: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}")
 _TARGET: Final = re.compile(rb"[\x21-\x7e]+")
-_DROPPED: Final = frozenset((b"host", b"content-length", b"expect", b"cookie"))
+_OWN: Final = http1.NOT_FORWARDED | {b"cookie"}
 
 
 class HTTP2Server(HTTP2Connection):
@@ -198,7 +198,7 @@ def _request(headers: Fields, *, ends: bool) -> RequestHead:
     """Raises `BadMessageError` for what could not be said in HTTP/1.1."""
     pseudo = {name: value for name, value in headers if name.startswith(b":")}
     regular = checked_fields([field for field in headers if not field[0].startswith(b":")])
-    own = {name: value for name, value in regular if name in _DROPPED}
+    own = {name: value for name, value in regular if name in _OWN}
     method, target = pseudo.get(b":method", b""), pseudo.get(b":path", b"")
     if method == b"CONNECT" or b":protocol" in pseudo:
         raise BadMessageError("CONNECT is for the proxy's own port", 405)
@@ -207,10 +207,12 @@ def _request(headers: Fields, *, ends: bool) -> RequestHead:
     host = pseudo.get(b":authority", own.get(b"host"))
     if host is None or own.get(b"host", host) != host or target[:1] not in b"/*":
         raise BadMessageError(":authority, host and :path don't fit together")
-    fields = [field for field in regular if field[0] not in _DROPPED]
+    fields = [field for field in regular if field[0] not in _OWN]
     crumbs = [value for name, value in regular if name == b"cookie"]
     if crumbs:  # RFC 9113 8.2.3
         fields.append((b"cookie", b"; ".join(crumbs)))
+    if own.get(b"te", b"").lower() == b"trailers":
+        fields.append((b"te", b"trailers"))
     request = RequestHead(method.decode("ascii"), target.decode("ascii"), fields)
     request.host = host
     request.overriding = http1.overriding_methods(regular)
