@@ -214,6 +214,17 @@ def test_a_body_waits_for_its_connection() -> None:
     assert play.entry.sent == len(b"earlylate")
 
 
+def test_trailers_wait_for_their_connection_too() -> None:
+    """A request may be complete before there is one."""
+    play = Play("POST", framing=http1.CHUNKED)
+    play.exchange.begin()
+    play.exchange.request_data([b"early"])
+    play.exchange.request_end([(b"x", b"y")])
+    play.told.clear()
+    play.connected()
+    assert "server: end with trailers" in play.heard
+
+
 def test_a_denial_goes_nowhere() -> None:
     """An answer of ours, and no connection."""
     play = Play(network=Network(policy="strict"))

@@ -40,6 +40,7 @@ class Exchange:
         "_promised",
         "_request_done",
         "_retried",
+        "_trailers",
         "_upstream",
         "answered",
         "destination",
@@ -70,7 +71,9 @@ class Exchange:
         self._expected = http1.UNTIL_CLOSE
         """That of the response's."""
         self._early: Payload = []
-        """What came of the body while there was no connection yet."""
+        """What came of the body while there was no connection yet ..."""
+        self._trailers: Fields = []
+        """... and behind it."""
         self._begun = gateway.clock()
         self._retried = False
         self.answered = False
@@ -140,7 +143,7 @@ class Exchange:
             upstream.send(early)
         if self.request.framing != http1.NO_BODY:
             if self._request_done:
-                upstream.end([])
+                upstream.end(self._trailers)
             self.downstream.resume()
         upstream.flush()
 
@@ -166,7 +169,9 @@ class Exchange:
             self._broke_promise()
             return
         self._request_done = True
-        if self._upstream is not None and not self._over:
+        if self._upstream is None:
+            self._trailers = trailers
+        elif not self._over:
             self._upstream.end(trailers)
 
     def _broke_promise(self) -> None:
