@@ -364,7 +364,7 @@ def test_another_protocol_is_bytes_both_ways() -> None:
     play.response(101, http1.NO_BODY)
     play.exchange.request_data([b"ping"])
     play.exchange.response_data([b"pong"])
-    heard = ["client: 101", "client: bytes", "server: bytes", "server: ping", "client: pong"]
+    heard = ["client: 101", "server: bytes", "client: bytes", "server: ping", "client: pong"]
     assert play.heard == heard
     assert play.gateway.entries[-1] == ("allowed", -1.0)
     play.exchange.downstream_lost()

@@ -245,6 +245,32 @@ async def test_another_protocol_follows_an_upgrade(run: Path, origin: Origin) ->
     assert (row.status, row.protocol, row.sent, row.received) == (101, "websocket", 4, 4)
 
 
+@pytest.mark.parametrize("early", [b"", b"hello"])
+@pytest.mark.parametrize("finished", [True, False])
+async def test_an_upgraded_connection_loses_nothing(
+    run: Path, origin: Origin, early: bytes, finished: bool
+) -> None:
+    """Of what is said right behind the request, nor what the server says to who has finished."""
+    async with opened(run) as gateway, asyncio.timeout(TIMEOUT_S):
+        reader, writer = await gateway.tunnel("origin.test", origin.port)
+        request = _get("/upgrade", origin, "Upgrade: echo")
+        writer.write(request.replace(b"Connection: close", b"Connection: Upgrade") + early)
+        if finished:
+            writer.write_eof()
+        head = await reader.readuntil(b"\r\n\r\n")
+        if not finished:
+            writer.write(b"ping")
+            early += b"ping"
+            assert await reader.readexactly(len(early)) == early
+            writer.write_eof()
+            early = b""
+        rest = await reader.read()
+        writer.close()
+
+    assert _status(head) == 101
+    assert rest == early + b"goodbye"
+
+
 async def test_requests_sent_ahead_are_answered_in_order(run: Path, origin: Origin) -> None:
     """Pipelining (RFC 9112 9.3.2), over one connection to the server."""
     async with opened(run) as gateway:

@@ -321,8 +321,8 @@ class Exchange:
         self._promised = http1.UNTIL_CLOSE
         self.answered = True
         self.downstream.respond(head)
-        self.downstream.switch()
         self._upstream.switch()
+        self.downstream.switch()  # which may have something for it already
 
     def _may_repeat(self) -> bool:
         """RFC 9110 9.2.2: nothing has happened yet, or doing it twice does no harm."""
