@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import RequestReceived
+from tests.egress.wires import Wire
 
 from moat.egress.http2 import MAX_STREAMS, WINDOW, HTTP2Connection, Stream
 
@@ -21,28 +21,6 @@ REQUEST = [
     (b":authority", b"origin.test"),
     (b":path", b"/"),
 ]
-
-
-class Wire(asyncio.Transport):
-    """Keeps what is written for the peer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = bytearray()
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.written += data
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Nothing is ever full here."""
-
-    def is_closing(self) -> bool:
-        return False
-
-    def take(self) -> bytes:
-        data = bytes(self.written)
-        self.written.clear()
-        return data
 
 
 class Taker(Stream):

@@ -42,6 +42,10 @@ class HTTP2Server(HTTP2Connection):
         self.waits_since = gateway.clock()
         """When it began to wait for a request."""
         self.moved = self.waits_since
+        self._unfinished = 0
+        """Which frame or head the client has not completed; 0: none."""
+        self._begun = 0.0
+        """When it began with that."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -54,6 +58,13 @@ class HTTP2Server(HTTP2Connection):
     def data_received(self, data: bytes) -> None:
         self.moved = self.gateway.clock()
         super().data_received(data)
+        if self._frames.unfinished != self._unfinished:
+            self._unfinished = self._frames.unfinished
+            self._begun = self.moved
+
+    def resume_writing(self) -> None:
+        self._begun = self.gateway.clock()  # until now nothing was read
+        super().resume_writing()
 
     @property
     def idle(self) -> bool:
@@ -61,12 +72,19 @@ class HTTP2Server(HTTP2Connection):
 
     def check(self, now: float, timeouts: Timeouts) -> None:
         """Ends what has taken too long."""
-        if self.idle:
+        if self._is_slow(now, timeouts.header):
+            self.h2.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
+            self.terminate("the head did not come to an end", 408)
+        elif self.idle:
             if now - max(self.waits_since, self.moved) > KEEP_ALIVE:
                 self.close()
         elif now - self.moved > timeouts.idle:
             for stream in tuple(self.streams.values()):
                 cast("_ServerStream", stream).expire(timeouts.idle)
+
+    def _is_slow(self, now: float, limit: float) -> bool:
+        reading = not self.full and not self._transport.is_closing()
+        return bool(self._unfinished) and reading and now - self._begun > limit
 
     def close(self) -> None:
         self._transport.abort()
@@ -81,9 +99,9 @@ class HTTP2Server(HTTP2Connection):
             self.h2.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
             self.terminate("streams were opened and reset too fast")
 
-    def terminate(self, why: str) -> None:
+    def terminate(self, why: str, status: int = 400) -> None:
         super().terminate(why)
-        self._arrival.malformed(BadMessageError(why))
+        self._arrival.malformed(BadMessageError(why, status))
 
     def finished(self, stream: _ServerStream) -> None:
         self.streams.pop(stream.number, None)
