@@ -374,9 +374,10 @@ def test_another_protocol_is_bytes_both_ways() -> None:
     assert (entry.sent, entry.received) == (4, 4)
 
 
-def test_a_server_changes_to_no_protocol_that_nobody_asked_for() -> None:
+@pytest.mark.parametrize("upgrade", [None, b"other"])
+def test_a_server_changes_to_no_protocol_that_nobody_asked_for(upgrade: bytes | None) -> None:
     """What would follow is nothing that can be judged."""
-    play = Play()
+    play = Play(upgrade=upgrade)
     play.begun()
     play.response(101, http1.NO_BODY)
     assert play.heard[:3] == ["server: aborted", "client: go on", "client: 502"]

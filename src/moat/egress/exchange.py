@@ -310,7 +310,9 @@ class Exchange:
 
     def _switch(self, head: ResponseHead) -> None:
         """RFC 9110 7.8: what follows is another protocol, to the same destination."""
-        if self._upstream is None or self.request.upgrade is None or head.upgrade is None:
+        offered, chosen = self.request.upgrade, head.upgrade
+        agreed = offered is not None and chosen is not None and http1.agrees(offered, chosen)
+        if self._upstream is None or not agreed:
             self.failed(502, "the server changed to a protocol that nobody asked for")
             return
         self.entry.status = 101

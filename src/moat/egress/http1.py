@@ -103,8 +103,8 @@ NOT_FORWARDED: Final = frozenset(
 # Not ours to drop, but rules about methods have to know of them.
 _OVERRIDING: Final = frozenset((b"x-http-method-override", b"x-http-method", b"x-method-override"))
 _HEEDED: Final = NOT_FORWARDED | _OVERRIDING
-# What HTTP calls itself (RFC 9110 16.7, RFC 7540 3.1).
-_HTTP_ITSELF: Final = frozenset((b"http", b"h2", b"h2c"))
+# What HTTP calls itself (RFC 9110 16.7, RFC 7540 3.1), and TLS to speak it in (RFC 2817).
+_LEADS_TO_HTTP: Final = re.compile(rb"https?|h[23].*|tls|ssl")
 _ONCE: Final = frozenset((b"host", b"content-length", b"transfer-encoding"))
 # In trailers these would say something about a message that has gone by (RFC 9110 6.5.1), and has
 # been decided about.
@@ -279,11 +279,21 @@ def _apply_connection(head: RequestHead | ResponseHead, own: dict[bytes, bytes])
 
 
 def _offers_http(upgrade: bytes) -> bool:
-    """Whether a version of HTTP is among the protocols.
+    """Whether a version of HTTP is among the protocols, in clear or in TLS.
 
     Which one is spoken is agreed with us, not through us: what is then asked for would pass unseen.
+    Any other protocol is its two ends' business: who may ask for it, may have it.
     """
-    return any(word.partition(b"/")[0] in _HTTP_ITSELF for word in _words(upgrade))
+    return any(map(_LEADS_TO_HTTP.fullmatch, _protocols(upgrade)))
+
+
+def agrees(offered: bytes, chosen: bytes) -> bool:
+    """Whether the server has changed to what it was asked for (RFC 9110 7.8)."""
+    return _protocols(chosen) <= _protocols(offered)
+
+
+def _protocols(upgrade: bytes) -> set[bytes]:
+    return {word.partition(b"/")[0] for word in _words(upgrade)}
 
 
 def overriding_methods(fields: Iterable[tuple[bytes, bytes]]) -> tuple[str, ...]:
