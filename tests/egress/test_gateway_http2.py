@@ -50,9 +50,12 @@ class Peer:
         """In one write."""
         self.writer.write(self.h2.data_to_send() + b"".join(more))
 
-    def ask(self, path: str, port: int, *fields: tuple[str, str], ends: bool = True) -> int:
+    def ask(
+        self, path: str, port: int, *fields: tuple[str, str], ends: bool = True, method: str = ""
+    ) -> int:
         number = self.h2.get_next_available_stream_id()
-        pseudo = [(":method", "GET" if ends else "POST"), (":scheme", "https")]
+        method = method or ("GET" if ends else "POST")
+        pseudo = [(":method", method), (":scheme", "https")]
         where = [(":authority", f"origin.test:{port}"), (":path", path)]
         self.h2.send_headers(number, [*pseudo, *where, *fields], end_stream=ends)
         return number
@@ -395,3 +398,41 @@ async def test_what_concerns_the_proxy_alone_goes_no_further(
     assert head.lower().split(b"\r\n")[2:4] == [b"x-kept: 1", b"te: trailers"]
     assert b"cm9vdA" not in head
     assert b"settings" not in head
+
+
+async def test_a_request_that_promises_a_body_has_one(
+    run: Path, authority: Authority, origin: Origin
+) -> None:
+    """Where the head is all there is, a length is a contradiction (RFC 9113 8.1.1)."""
+    ca = authority.certificate_pem.decode()
+    async with opened(run, upstream_ca=ca) as gateway:
+        client = await _client(gateway, origin.port)
+        client.ask("/a", origin.port, ("content-length", "5"))
+        client.ask("/b", origin.port, ("content-length", "0"))
+        client.flush()
+        await client.until(lambda: client.over >= {1, 3})
+        client.writer.close()
+
+    assert client.statuses == {1: "400", 3: "200"}
+
+
+@pytest.mark.parametrize(("method", "status"), [("GET", "502"), ("HEAD", "200")])
+async def test_a_response_that_promises_a_body_has_one(
+    run: Path, authority: Authority, method: str, status: str
+) -> None:
+    """Unless it was asked for without."""
+
+    async def promises(peer: Peer) -> None:
+        await peer.until(lambda: len(peer.requests) == 1)
+        peer.h2.send_headers(1, [(":status", "200"), ("content-length", "5")], end_stream=True)
+        peer.flush()
+
+    ca = authority.certificate_pem.decode()
+    async with _serving(authority, promises) as port, opened(run, upstream_ca=ca) as gateway:
+        client = await _client(gateway, port)
+        client.ask("/", port, method=method)
+        client.flush()
+        await client.until(lambda: 1 in client.over)
+        client.writer.close()
+
+    assert client.statuses == {1: status}

@@ -104,7 +104,7 @@ class ClientStream(Stream):
             return
         self._begun = True
         try:
-            head = _response(headers, self._method)
+            head = _response(headers, self._method, ends=ends)
             self._informational += head.status < 200
             if self._informational > http1.MAX_INFORMATIONAL:
                 raise BadMessageError("too many informational responses")
@@ -187,7 +187,7 @@ class ClientStream(Stream):
         self._client.forget(self)
 
 
-def _response(headers: Fields, method: str) -> ResponseHead:
+def _response(headers: Fields, method: str, *, ends: bool) -> ResponseHead:
     status = 0
     length: int | None = None
     fields: Fields = []
@@ -205,4 +205,6 @@ def _response(headers: Fields, method: str) -> ResponseHead:
     head.length = length
     if method == "HEAD" or status < 200 or status in {204, 304}:
         head.framing = http1.NO_BODY
+    elif ends and head.framing > 0:  # RFC 9113 8.1.1
+        raise BadMessageError("there is a Content-Length and no body")
     return head

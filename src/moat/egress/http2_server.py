@@ -235,7 +235,10 @@ def _request(headers: Fields, *, ends: bool) -> RequestHead:
     request.host = host
     request.overriding = http1.overriding_methods(regular)
     request.continues = own.get(b"expect", b"").lower() == b"100-continue"
+    length = own.get(b"content-length")
+    said = http1.CHUNKED if length is None else http1.content_length(length)
     if not ends:
-        length = own.get(b"content-length")
-        request.framing = http1.CHUNKED if length is None else http1.content_length(length)
+        request.framing = said
+    elif said > 0:  # RFC 9113 8.1.1
+        raise BadMessageError("there is a Content-Length and no body")
     return request
