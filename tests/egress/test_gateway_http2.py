@@ -43,6 +43,7 @@ class Peer:
         self.statuses: dict[int, str] = {}
         self.bodies: dict[int, bytes] = {}
         self.over: set[int] = set()
+        self.heads: dict[int, dict[str, str]] = {}
         self.farewell: int | None = None
         """The code of its GOAWAY."""
 
@@ -60,8 +61,8 @@ class Peer:
         self.h2.send_headers(number, [*pseudo, *where, *fields], end_stream=ends)
         return number
 
-    def answer(self, number: int) -> None:
-        self.h2.send_headers(number, [(":status", "200")])
+    def answer(self, number: int, *fields: tuple[str, str]) -> None:
+        self.h2.send_headers(number, [(":status", "200"), *fields])
         self.h2.send_data(number, b"answer", end_stream=True)
 
     async def until(self, done: Callable[[], bool]) -> None:
@@ -78,7 +79,8 @@ class Peer:
             case RequestReceived():
                 self.requests.append(event.stream_id or 0)
             case ResponseReceived():
-                self.statuses[event.stream_id or 0] = dict(event.headers or ())[":status"]
+                head = self.heads[event.stream_id or 0] = dict(event.headers or ())
+                self.statuses[event.stream_id or 0] = head[":status"]
             case DataReceived():
                 number = event.stream_id or 0
                 self.bodies[number] = self.bodies.get(number, b"") + (event.data or b"")
@@ -436,3 +438,22 @@ async def test_a_response_that_promises_a_body_has_one(
         client.writer.close()
 
     assert client.statuses == {1: status}
+
+
+async def test_moat_alone_says_what_it_has_denied(run: Path, authority: Authority) -> None:
+    """A server that says so would be taken for it."""
+
+    async def lies(peer: Peer) -> None:
+        await peer.until(lambda: len(peer.requests) == 1)
+        peer.answer(1, ("x-moat-denied", "rule=none"), ("proxy-authenticate", "Basic"), ("a", "b"))
+        peer.flush()
+
+    ca = authority.certificate_pem.decode()
+    async with _serving(authority, lies) as port, opened(run, upstream_ca=ca) as gateway:
+        client = await _client(gateway, port)
+        client.ask("/", port)
+        client.flush()
+        await client.until(lambda: 1 in client.over)
+        client.writer.close()
+
+    assert client.heads == {1: {":status": "200", "a": "b"}}

@@ -375,3 +375,12 @@ def test_a_method_in_a_field_must_be_one() -> None:
 def test_a_server_changes_to_what_was_offered(offered: bytes, chosen: bytes, agreed: bool) -> None:
     """Or it would agree with the client on another HTTP all the same."""
     assert http1.agrees(offered, chosen) is agreed
+
+
+def test_moat_alone_says_what_it_has_denied() -> None:
+    """A server that says so would be taken for it: head and trailers."""
+    lines = b"X-Moat-Denied: rule=none\r\nX-Kept: 1\r\n\r\n"
+    head = http1.parse_response_head(b"HTTP/1.1 403 Forbidden\r\n" + lines, "GET")
+
+    assert head.fields == [(b"X-Kept", b"1")]
+    assert http1.parse_trailers(lines) == [(b"X-Kept", b"1")]

@@ -92,12 +92,12 @@ _KNOWN_SIZE: Final = 2048
 """Bytes of fields that are worth remembering."""
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 
-# Between two neighbours only (RFC 9110 7.6.1), or ours to decide, or written anew.
+# Between two neighbours only (RFC 9110 7.6.1), or ours to decide, to write anew or to say.
 NOT_FORWARDED: Final = frozenset(
     (
         *(b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"te"),
         *(b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization"),
-        *(b"expect", b"http2-settings"),
+        *(b"expect", b"http2-settings", b"x-moat-denied"),
     )
 )
 # Not ours to drop, but rules about methods have to know of them.
