@@ -125,6 +125,7 @@ class Origin:
             )
             while data := await reader.read(65536):
                 writer.write(data)
+            writer.write(b"goodbye")
             return False
         else:
             _send(writer, f"hello from {path}")

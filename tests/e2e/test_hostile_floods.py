@@ -194,7 +194,7 @@ def _numbers(count: int) -> Iterable[int]:
 BOMB = Encoder().encode([("x-bomb", "b" * 4000)]) + b"\xbe" * 12_000
 """A field of 4000 bytes, put into the table once and then named 12,000 times: 48 MB."""
 
-PROTOCOL, FLOW, CALM = 1, 3, 11
+PROTOCOL, FLOW, FRAME_SIZE, CALM = 1, 3, 6, 11
 
 
 def _abuses(target: Attacked) -> dict[str, Conversation]:
@@ -210,6 +210,12 @@ def _abuses(target: Attacked) -> dict[str, Conversation]:
             target,
             _headers(1, secret, whole=False),
             *[ContinuationFrame(1, b"\x00\x01a\x01b") for _ in range(5000)],
+        ),
+        "a frame of 16 MB": _say(target, b"\xff\xff\xf0\xee\0\0\0\0\0" + bytes(1 << 20)),
+        "a head without end": _say(
+            target,
+            _headers(1, bytes(16384), whole=False),
+            *[ContinuationFrame(1, bytes(16384)) for _ in range(60)],
         ),
         "HPACK bomb": _say(target, _headers(1, Encoder().encode(secret) + BOMB)),
         "10,000 streams": _say(
@@ -285,6 +291,8 @@ def spoken(target: Attacked) -> dict[str, Heard]:
     [
         ("rapid reset", {PROTOCOL, CALM}),
         ("CONTINUATION flood", {PROTOCOL, CALM}),
+        ("a frame of 16 MB", {FRAME_SIZE}),
+        ("a head without end", {CALM}),
         ("HPACK bomb", {CALM}),
         ("10,000 streams", {PROTOCOL, CALM}),
         ("window beyond its bound", {FLOW}),

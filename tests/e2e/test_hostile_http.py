@@ -183,6 +183,9 @@ FINE = {
     "h2c in a second field": _get(
         HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: H2C\r\n", b"GET /fine HTTP/1.1"
     ),
+    "TLS within": _get(
+        HOST + b"Connection: Upgrade\r\nUpgrade: TLS/1.0\r\n", b"GET /fine HTTP/1.1"
+    ),
     "a request within a body": _post(b"Content-Length: LENGTH\r\n", HIDDEN, b"/echo"),
 }  # fmt: skip
 
@@ -413,9 +416,11 @@ def test_nothing_of_it_has_reached_a_server(siege: Siege) -> None:
     assert siege.target.bystander.reached() == []
 
 
-def test_nobody_is_offered_http2_without_tls(siege: Siege) -> None:
-    """What a server would speak after it, no rule would see (h2c smuggling)."""
-    assert not [head for head in siege.target.plain.heads if b"h2c" in head.lower()]
+def test_nobody_is_offered_another_http(siege: Siege) -> None:
+    """Nor TLS: what a server would speak after it, no rule would see (h2c smuggling, RFC 2817)."""
+    offers = (b"h2c", b"tls/")
+    heads = siege.target.plain.heads
+    assert not [head for head in heads if any(offer in head.lower() for offer in offers)]
 
 
 def test_each_attempt_is_in_the_record(siege: Siege) -> None:

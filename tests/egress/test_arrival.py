@@ -110,6 +110,7 @@ def test_on_the_proxys_own_port_each_request_says_where_to(
     [
         (None, "GET", "/x", b"a.test"),
         (None, "GET", "http://a.test/", b"b.test"),
+        (None, "CONNECT", "a.test:443", b"a.test"),
         (None, "GET", "http://b.test@a.test/", b"a.test"),
         (SECURE, "GET", "/x#y", b"a.test"),
         (SECURE, "GET", "a.test/x", b"a.test"),

@@ -31,10 +31,14 @@ def _cut(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in pairwise(edges) if a < b]
 
 
+GRPC = b"Grpc-Status: 0\r\nContent-Length: 9\r\nX-HTTP-Method: DELETE\r\n"
+"""Of which the first may stand there."""
+
+
 @given(
     chunks=st.lists(st.binary(min_size=1, max_size=40), max_size=5),
     extension=st.sampled_from([b"", b";a", b" ; a=b", b';q="x"']),
-    trailers=st.sampled_from([b"", b"X-Sum: 1\r\n", b"Grpc-Status: 0\r\nContent-Length: 9\r\n"]),
+    trailers=st.sampled_from([b"", b"X-Sum: 1\r\n", GRPC]),
     rest=st.binary(max_size=10),
     cuts=st.lists(st.integers(0, 400), max_size=8),
 )
@@ -49,7 +53,7 @@ def test_a_chunked_body_is_the_same_however_it_is_cut(
     assert _read(reader, _cut(data, cuts)) == (b"".join(chunks), rest)
     assert reader.done
     # What would say something about a message that has gone by is left out.
-    assert all(name != b"Content-Length" for name, _ in reader.trailers)
+    assert all(name in {b"X-Sum", b"Grpc-Status"} for name, _ in reader.trailers)
     assert len(reader.trailers) == (1 if trailers else 0)
 
 

@@ -99,9 +99,10 @@ def test_a_hello_before_extensions_were_known_is_one() -> None:
     assert client_hello.parse(_records(_handshake(body))) == ClientHello(None, (), False)
 
 
-def test_an_encrypted_one_is_told() -> None:
-    """ECH, or what browsers send in its place (GREASE): its outer name is read all the same."""
-    data = _hello(_named(b"outer.example"), _extension(0xFE0D, bytes(100)))
+@pytest.mark.parametrize("kind", [0xFE0D, 0xFFCE])
+def test_an_encrypted_one_is_told(kind: int) -> None:
+    """ECH, what browsers send in its place (GREASE), or ESNI: its outer name is read all the same."""
+    data = _hello(_named(b"outer.example"), _extension(kind, bytes(100)))
 
     assert client_hello.parse(data) == ClientHello("outer.example", (), True)
 

@@ -221,6 +221,17 @@ def test_a_body_waits_for_its_connection() -> None:
     assert play.entry.sent == len(b"earlylate")
 
 
+def test_trailers_wait_for_their_connection_too() -> None:
+    """A request may be complete before there is one."""
+    play = Play("POST", framing=http1.CHUNKED)
+    play.exchange.begin()
+    play.exchange.request_data([b"early"])
+    play.exchange.request_end([(b"x", b"y")])
+    play.told.clear()
+    play.connected()
+    assert "server: end with trailers" in play.heard
+
+
 def test_a_denial_goes_nowhere() -> None:
     """An answer of ours, and no connection."""
     play = Play(network=Network(policy="strict"))
@@ -383,7 +394,7 @@ def test_another_protocol_is_bytes_both_ways() -> None:
     play.response(101, http1.NO_BODY)
     play.exchange.request_data([b"ping"])
     play.exchange.response_data([b"pong"])
-    heard = ["client: 101", "client: bytes", "server: bytes", "server: ping", "client: pong"]
+    heard = ["client: 101", "server: bytes", "client: bytes", "server: ping", "client: pong"]
     assert play.heard == heard
     assert play.gateway.entries[-1] == ("allowed", -1.0)
     play.exchange.downstream_lost()
@@ -393,9 +404,10 @@ def test_another_protocol_is_bytes_both_ways() -> None:
     assert (entry.sent, entry.received) == (4, 4)
 
 
-def test_a_server_changes_to_no_protocol_that_nobody_asked_for() -> None:
+@pytest.mark.parametrize("upgrade", [None, b"other"])
+def test_a_server_changes_to_no_protocol_that_nobody_asked_for(upgrade: bytes | None) -> None:
     """What would follow is nothing that can be judged."""
-    play = Play()
+    play = Play(upgrade=upgrade)
     play.begun()
     play.response(101, http1.NO_BODY)
     assert play.heard[:3] == ["server: aborted", "client: go on", "client: 502"]

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import sqlite3
+import ssl
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -249,6 +250,32 @@ async def test_another_protocol_follows_an_upgrade(run: Path, origin: Origin) ->
     assert (row.status, row.protocol, row.sent, row.received) == (101, "websocket", 4, 4)
 
 
+@pytest.mark.parametrize("early", [b"", b"hello"])
+@pytest.mark.parametrize("finished", [True, False])
+async def test_an_upgraded_connection_loses_nothing(
+    run: Path, origin: Origin, early: bytes, finished: bool
+) -> None:
+    """Of what is said right behind the request, nor what the server says to who has finished."""
+    async with opened(run) as gateway, asyncio.timeout(TIMEOUT_S):
+        reader, writer = await gateway.tunnel("origin.test", origin.port)
+        request = _get("/upgrade", origin, "Upgrade: echo")
+        writer.write(request.replace(b"Connection: close", b"Connection: Upgrade") + early)
+        if finished:
+            writer.write_eof()
+        head = await reader.readuntil(b"\r\n\r\n")
+        if not finished:
+            writer.write(b"ping")
+            early += b"ping"
+            assert await reader.readexactly(len(early)) == early
+            writer.write_eof()
+            early = b""
+        rest = await reader.read()
+        writer.close()
+
+    assert _status(head) == 101
+    assert rest == early + b"goodbye"
+
+
 async def test_requests_sent_ahead_are_answered_in_order(run: Path, origin: Origin) -> None:
     """Pipelining (RFC 9112 9.3.2), over one connection to the server."""
     async with opened(run) as gateway:
@@ -332,6 +359,69 @@ async def test_a_denial_says_what_to_change(run: Path, origin: Origin) -> None:
     assert _status(allowed) == 200
     assert len(origin.heads) == 1
     assert [row.verdict for row in gateway.rows("request")] == ["denied", "allowed"]
+
+
+async def test_a_blank_line_may_come_before_a_connect(run: Path, origin: Origin) -> None:
+    """Careless clients leave one over (RFC 9112 2.2)."""
+    async with opened(run) as gateway:
+        reader, writer = await gateway.connect()
+        writer.write(b"\r\nCONNECT origin.test:%d HTTP/1.1\r\nHost: x\r\n\r\n" % origin.port)
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.write(_get("/a", origin))
+        answer = await reader.read()
+        writer.close()
+
+    assert _status(head) == 200
+    assert answer.endswith(b"hello from /a")
+
+
+async def test_a_connect_that_is_not_the_first_is_told_so(run: Path, origin: Origin) -> None:
+    """Its client may open another connection."""
+    request = _get(f"http://origin.test:{origin.port}/a", origin).replace(b"close", b"keep-alive")
+    async with opened(run) as gateway:
+        reader, writer = await gateway.connect()
+        writer.write(request + b"CONNECT origin.test:%d HTTP/1.1\r\nHost: x\r\n\r\n" % origin.port)
+        answer = await reader.read()
+        writer.close()
+
+    assert b"HTTP/1.1 400 " in answer
+    assert b"CONNECT comes first on its connection" in answer
+
+
+async def test_a_malformed_connect_is_recorded_with_its_answer(run: Path) -> None:
+    """The status that the client saw."""
+    async with opened(run) as gateway:
+        reader, writer = await gateway.connect()
+        writer.write(b"CONNECT evil.test HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+
+    assert _status(answer) == 400
+    assert [row.status for row in gateway.rows("refusal")] == [400]
+
+
+@pytest.mark.parametrize(
+    ("sni", "private", "alert"),
+    [
+        ("evil.test", True, "unrecognized name"),
+        (None, True, "unrecognized name"),
+        ("origin.test", False, "access denied"),
+    ],
+)
+async def test_tls_that_is_not_passed_through_ends_with_an_alert(
+    run: Path, origin: Origin, sni: str | None, private: bool, alert: str
+) -> None:
+    """Nobody can answer in it, but the client can say why it failed."""
+    network = {"passthrough": ("origin.test",), "private": ("127.0.0.0/8",) if private else ()}
+    async with opened(run, **network) as gateway:
+        context = gateway.trust()
+        context.check_hostname = False
+        _, writer = await gateway.tunnel("origin.test", origin.port)
+        with pytest.raises(ssl.SSLError, match=alert.replace(" ", ".")):
+            await writer.start_tls(context, server_hostname=sni)
+        writer.close()
+
+    assert len([row for row in gateway.rows() if row.verdict == "denied"]) == 1
 
 
 async def test_connect_to_a_host_without_a_rule_is_denied_at_once(run: Path) -> None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from h2.errors import ErrorCodes
 from h2.events import (
+    ConnectionTerminated,
     DataReceived,
     RequestReceived,
     ResponseReceived,
@@ -17,7 +19,7 @@ from h2.events import (
     StreamReset,
     TrailersReceived,
 )
-from hyperframe.frame import GoAwayFrame
+from hyperframe.frame import ContinuationFrame, GoAwayFrame, HeadersFrame, RstStreamFrame
 from tests.egress.gateways import TIMEOUT_S, Gateway, opened
 from tests.origin import Origin
 
@@ -43,7 +45,10 @@ class Peer:
         self.bodies: dict[int, bytes] = {}
         self.over: set[int] = set()
         self.ended_by_head: set[int] = set()
+        self.heads: dict[int, dict[str, str]] = {}
         self.trailers: dict[int, dict[str, str]] = {}
+        self.farewell: int | None = None
+        """The code of its GOAWAY."""
 
     def flush(self, *more: bytes) -> None:
         """In one write."""
@@ -63,8 +68,8 @@ class Peer:
         self.h2.send_headers(number, [*pseudo, *where, *fields], end_stream=ends)
         return number
 
-    def answer(self, number: int) -> None:
-        self.h2.send_headers(number, [(":status", "200")])
+    def answer(self, number: int, *fields: tuple[str, str]) -> None:
+        self.h2.send_headers(number, [(":status", "200"), *fields])
         self.h2.send_data(number, b"answer", end_stream=True)
 
     async def until(self, done: Callable[[], bool]) -> None:
@@ -82,7 +87,8 @@ class Peer:
                 self.requests.append(event.stream_id or 0)
             case ResponseReceived():
                 number = event.stream_id or 0
-                self.statuses[number] = dict(event.headers or ())[":status"]
+                head = self.heads[number] = dict(event.headers or ())
+                self.statuses[number] = head[":status"]
                 if event.stream_ended is not None:
                     self.ended_by_head.add(number)
             case TrailersReceived():
@@ -92,6 +98,8 @@ class Peer:
                 self.bodies[number] = self.bodies.get(number, b"") + (event.data or b"")
             case StreamEnded() | StreamReset():
                 self.over.add(event.stream_id or 0)
+            case ConnectionTerminated():
+                self.farewell = event.error_code
             case _:
                 return
 
@@ -430,3 +438,152 @@ async def test_a_malformed_request_is_found_by_its_path(
     [row] = gateway.rows("refusal")
     assert client.statuses == {number: "400"}
     assert (row.method, row.path) == ("GET", "/a b?token=***")
+
+
+TOO_LONG = b"\xff\xff\xf0" + bytes((0xEE, 0)) + bytes(4)
+"""The header of a frame that no peer has to take, and that h2 would keep all of."""
+ENDLESS = b"".join(
+    [HeadersFrame(1, bytes(16384)).serialize()]
+    + [ContinuationFrame(1, bytes(16384)).serialize()] * 4
+)
+
+ABUSES = [(TOO_LONG, ErrorCodes.FRAME_SIZE_ERROR), (ENDLESS, ErrorCodes.ENHANCE_YOUR_CALM)]
+
+
+@pytest.mark.parametrize(("abuse", "code"), ABUSES)
+async def test_what_a_client_would_have_us_keep_ends_the_connection(
+    run: Path, abuse: bytes, code: ErrorCodes
+) -> None:
+    """Before it is all there; it is told, and recorded."""
+    async with opened(run) as gateway:
+        client = await _client(gateway, 443)
+        client.flush(abuse)
+        await client.until(lambda: client.farewell is not None)
+        client.writer.close()
+
+    assert client.farewell == code
+    [row] = gateway.rows("refusal")
+    assert "malformed HTTP/2: a " in row.error
+
+
+@pytest.mark.parametrize(("abuse", "code"), ABUSES)
+async def test_what_a_server_would_have_us_keep_fails_the_request(
+    run: Path, authority: Authority, abuse: bytes, code: ErrorCodes
+) -> None:
+    """The same holds for it."""
+
+    async def abuses(peer: Peer) -> None:
+        await peer.until(lambda: len(peer.requests) == 1)
+        peer.flush(abuse)
+        await peer.until(lambda: peer.farewell is not None)
+        assert peer.farewell == code
+
+    ca = authority.certificate_pem.decode()
+    async with _serving(authority, abuses) as port, opened(run, upstream_ca=ca) as gateway:
+        client = await _client(gateway, port)
+        client.ask("/", port)
+        client.flush()
+        await client.until(lambda: 1 in client.over)
+        client.writer.close()
+
+    assert client.statuses == {1: "502"}
+    [row] = gateway.rows("request")
+    assert "malformed HTTP/2: a " in row.error
+
+
+async def test_a_request_that_is_given_up_at_once_harms_no_other(
+    run: Path, authority: Authority, origin: Origin
+) -> None:
+    """Asked, answered by us, and reset by the client, all in one read: the answer is dropped."""
+    ca = authority.certificate_pem.decode()
+    rules = (f"deny origin.test:{origin.port}/secret", f"allow origin.test:{origin.port}")
+    async with opened(run, upstream_ca=ca, rules=rules) as gateway:
+        client = await _client(gateway, origin.port)
+        waits = client.ask("/wait", origin.port)
+        client.flush()
+        await asyncio.to_thread(origin.waiting.wait, TIMEOUT_S)
+        given_up = client.ask("/secret", origin.port)
+        client.flush(RstStreamFrame(given_up, 8).serialize())
+        origin.proceed.set()
+        await client.until(lambda: waits in client.over)
+        client.writer.close()
+
+    assert client.bodies == {waits: b"waited"}
+    statuses = {row.path: row.status for row in gateway.rows()}
+    assert statuses == {"/wait": 200, "/secret": 403}
+
+
+async def test_what_concerns_the_proxy_alone_goes_no_further(
+    run: Path, authority: Authority, origin: Origin
+) -> None:
+    """As in HTTP/1.1: its credentials, and the settings of a connection that ends here."""
+    ca = authority.certificate_pem.decode()
+    async with opened(run, upstream_ca=ca) as gateway:
+        client = await _client(gateway, origin.port)
+        ours = [("proxy-authorization", "Basic cm9vdA=="), ("http2-settings", "AAMAAABk")]
+        number = client.ask("/a", origin.port, *ours, ("te", "trailers"), ("x-kept", "1"))
+        client.flush()
+        await client.until(lambda: number in client.over)
+        client.writer.close()
+
+    [head] = origin.heads
+    assert head.lower().split(b"\r\n")[2:4] == [b"x-kept: 1", b"te: trailers"]
+    assert b"cm9vdA" not in head
+    assert b"settings" not in head
+
+
+async def test_a_request_that_promises_a_body_has_one(
+    run: Path, authority: Authority, origin: Origin
+) -> None:
+    """Where the head is all there is, a length is a contradiction (RFC 9113 8.1.1)."""
+    ca = authority.certificate_pem.decode()
+    async with opened(run, upstream_ca=ca) as gateway:
+        client = await _client(gateway, origin.port)
+        client.ask("/a", origin.port, ("content-length", "5"))
+        client.ask("/b", origin.port, ("content-length", "0"))
+        client.flush()
+        await client.until(lambda: client.over >= {1, 3})
+        client.writer.close()
+
+    assert client.statuses == {1: "400", 3: "200"}
+
+
+@pytest.mark.parametrize(("method", "status"), [("GET", "502"), ("HEAD", "200")])
+async def test_a_response_that_promises_a_body_has_one(
+    run: Path, authority: Authority, method: str, status: str
+) -> None:
+    """Unless it was asked for without."""
+
+    async def promises(peer: Peer) -> None:
+        await peer.until(lambda: len(peer.requests) == 1)
+        peer.h2.send_headers(1, [(":status", "200"), ("content-length", "5")], end_stream=True)
+        peer.flush()
+
+    ca = authority.certificate_pem.decode()
+    async with _serving(authority, promises) as port, opened(run, upstream_ca=ca) as gateway:
+        client = await _client(gateway, port)
+        client.ask("/", port, method=method)
+        client.flush()
+        await client.until(lambda: 1 in client.over)
+        client.writer.close()
+
+    assert client.statuses == {1: status}
+
+
+async def test_moat_alone_says_what_it_has_denied(run: Path, authority: Authority) -> None:
+    """A server that says so would be taken for it."""
+
+    async def lies(peer: Peer) -> None:
+        await peer.until(lambda: len(peer.requests) == 1)
+        peer.answer(1, ("x-moat-denied", "rule=none"), ("proxy-authenticate", "Basic"), ("a", "b"))
+        peer.flush()
+
+    ca = authority.certificate_pem.decode()
+    async with _serving(authority, lies) as port, opened(run, upstream_ca=ca) as gateway:
+        client = await _client(gateway, port)
+        client.ask("/", port)
+        client.flush()
+        await client.until(lambda: 1 in client.over)
+        client.writer.close()
+
+    assert client.heads == {1: {":status": "200", "a": "b"}}

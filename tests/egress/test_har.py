@@ -102,6 +102,12 @@ def test_a_request_is_an_entry() -> None:
     assert "serverIPAddress" not in one(ROW._replace(address=""))
 
 
+def test_a_request_about_the_whole_server_has_its_url() -> None:
+    """`OPTIONS *` is for no path (RFC 9112 3.3)."""
+    entry = one(ROW._replace(method="OPTIONS", path="*"))
+    assert entry["request"]["url"] == "https://api.example.com:8443"
+
+
 def test_timings_add_up_to_the_total() -> None:
     """A TLS handshake is part of `connect`; what did not take place is -1."""
     entry = one(ROW)

@@ -327,7 +327,13 @@ def test_what_we_write_h11_reads_as_we_do(head: bytes) -> None:
         assert int(fields.get(b"content-length", 0)) == request.framing
 
 
-@pytest.mark.parametrize("upgrade", [b"h2c", b"H2C", b"websocket, h2c", b"HTTP/2.0", b"a,\th2c"])
+@pytest.mark.parametrize(
+    "upgrade",
+    [
+        *(b"h2c", b"H2C", b"websocket, h2c", b"HTTP/2.0", b"a,\th2c", b"h2c-14", b"h3"),
+        *(b"TLS/1.0", b"tls", b"TLS/1.3, HTTP/1.1", b"HTTPS/1.3"),
+    ],
+)
 def test_no_other_http_is_agreed_on_behind_our_back(upgrade: bytes) -> None:
     """After it, requests would pass that no rule has seen."""
     upgraded = [b"GET / HTTP/1.1", b"Host: a", b"Connection: upgrade", b"Upgrade: " + upgrade]
@@ -355,3 +361,26 @@ def test_a_method_in_a_field_must_be_one() -> None:
     lines = [b"POST / HTTP/1.1", b"Host: a", b"X-HTTP-Method-Override: GET, DELETE"]
     with pytest.raises(BadMessageError, match="overrides"):
         http1.parse_request_head(_request(*lines))
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen", "agreed"),
+    [
+        (b"websocket", b"WebSocket", True),
+        (b"SPDY/3.1, websocket", b"SPDY/3.1", True),
+        (b"tcp", b"TLS/1.0, HTTP/1.1", False),
+        (b"websocket", b"websocket, TLS/1.3", False),
+    ],
+)
+def test_a_server_changes_to_what_was_offered(offered: bytes, chosen: bytes, agreed: bool) -> None:
+    """Or it would agree with the client on another HTTP all the same."""
+    assert http1.agrees(offered, chosen) is agreed
+
+
+def test_moat_alone_says_what_it_has_denied() -> None:
+    """A server that says so would be taken for it: head and trailers."""
+    lines = b"X-Moat-Denied: rule=none\r\nX-Kept: 1\r\n\r\n"
+    head = http1.parse_response_head(b"HTTP/1.1 403 Forbidden\r\n" + lines, "GET")
+
+    assert head.fields == [(b"X-Kept", b"1")]
+    assert http1.parse_trailers(lines) == [(b"X-Kept", b"1")]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import RequestReceived
+from tests.egress.wires import Wire
 
 from moat.egress.http2 import MAX_STREAMS, WINDOW, HTTP2Connection, Stream
+
+if TYPE_CHECKING:
+    from moat.egress.entry import Fields
 
 REQUEST = [
     (b":method", b"POST"),
@@ -19,35 +23,17 @@ REQUEST = [
 ]
 
 
-class Wire(asyncio.Transport):
-    """Keeps what is written for the peer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = bytearray()
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.written += data
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Nothing is ever full here."""
-
-    def is_closing(self) -> bool:
-        return False
-
-    def take(self) -> bytes:
-        data = bytes(self.written)
-        self.written.clear()
-        return data
-
-
 class Taker(Stream):
     """Takes all that comes."""
 
     received = 0
+    trailers: Fields | None = None
 
     def data_received(self, data: bytes) -> None:
         self.received += len(data)
+
+    def ended(self, trailers: Fields) -> None:
+        self.trailers = trailers
 
 
 class Server(HTTP2Connection):
@@ -101,3 +87,20 @@ def test_a_body_of_many_windows_gets_through(wire: Wire, *, hasty: bool) -> None
     stream = server.streams[1]
     assert isinstance(stream, Taker)
     assert stream.received == size
+
+
+def test_trailers_are_those_of_any_http(wire: Wire) -> None:
+    """What says something about a message that has gone by is left out, as in HTTP/1.1."""
+    server = Server(client=False)
+    server.connection_made(wire)
+    peer = H2Connection(H2Configuration(client_side=True, header_encoding=None))
+    peer.initiate_connection()
+    peer.send_headers(1, REQUEST)
+    bad = [b"content-length", b"host", b"authorization", b"x-http-method-override", b"cookie"]
+    bad += [b"expect", b"proxy-authorization", b"content-type"]
+    trailers = [(name, b"1") for name in bad] + [(b"grpc-status", b"0")]
+    peer.send_headers(1, trailers, end_stream=True)
+    server.data_received(peer.data_to_send())
+    stream = server.streams[1]
+    assert isinstance(stream, Taker)
+    assert stream.trailers == [(b"grpc-status", b"0")]

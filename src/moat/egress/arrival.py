@@ -95,6 +95,8 @@ class Arrival:
 
     def _checked(self, request: RequestHead) -> Found:
         if request.method == "CONNECT":
+            if self.destination is None:
+                raise BadMessageError("CONNECT comes first on its connection")
             raise BadMessageError("CONNECT is for the proxy's own port", 405)
         named, target = _split(request)
         if self.destination is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from moat.egress import client_hello, http1, socks
@@ -12,10 +13,11 @@ from moat.egress.dial import DialError
 from moat.egress.dns_server import TCPResponder
 from moat.egress.http1 import BadMessageError
 from moat.egress.names import canonical_host
-from moat.egress.peeking import ClosedEarlyError, peek, take
+from moat.egress.peeking import LIMIT, ClosedEarlyError, peek, take
 from moat.egress.policy import denial_header
 from moat.egress.sides import Destination
 from moat.egress.streams import ByALPN, break_off
+from moat.egress.tls_alert import Alert
 from moat.egress.tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -82,13 +84,16 @@ class Arrivals:
                 hello = await peek(self._loop, sock, client_hello.parse)
             named = host if hello.sni is None else canonical_host(hello.sni)
         except ValueError as exc:
-            self._refuse(sock, host, port, f"malformed ClientHello: {exc}")
+            word = Alert.DECODE_ERROR.record()
+            self._refuse(sock, host, port, f"malformed ClientHello: {exc}", word=word)
             return
         passes = gateway.policy.passes_through(host)
         if passes is not None:
             if hello.sni is None or named != host or hello.encrypted:
                 why = "its name is encrypted" if hello.encrypted else f"it names {hello.sni}"
-                self._refuse(sock, host, port, f"TLS to be passed through to {host}: {why}")
+                alert = Alert.ACCESS_DENIED if hello.encrypted else Alert.UNRECOGNIZED_NAME
+                why = f"TLS to be passed through to {host}: {why}"
+                self._refuse(sock, host, port, why, word=alert.record())
                 return
             await self._tunnel(sock, "tls", host, port, passes)
             return
@@ -113,7 +118,8 @@ class Arrivals:
 
     async def _serve_proxy(self, sock: socket.socket) -> None:
         async with asyncio.timeout(self._timeouts.header):
-            first = await peek(self._loop, sock, lambda data: data[0])
+            skipped, first = await peek(self._loop, sock, _first)
+            take(sock, skipped)
             if first in {_SOCKS4, _SOCKS5}:
                 target = await self._socks(sock)
             elif first == ord("C"):
@@ -138,16 +144,16 @@ class Arrivals:
                 raise BadMessageError("CONNECT has no body")
             host, port = parse_authority(request.target, 0)
         except BadMessageError as exc:
-            self._answer(sock, exc.status, f"moat: malformed request: {exc}")
-            self._refuse(sock, "", PROXY_PORT, f"malformed CONNECT: {exc}")
+            word = _answer(exc.status, f"moat: malformed request: {exc}")
+            why = f"malformed CONNECT: {exc}"
+            self._refuse(sock, "", PROXY_PORT, why, status=exc.status, word=word)
             return None
         take(sock, len(head))
         host = self._gateway.name_of(host)
         decision = self._gateway.refusal_of_connect(host, port)
         if decision is not None:
             self._gateway.record_refusal("https", host, port, decision.why, decision.rule, 403)
-            self._answer(sock, 403, decision.reason, denial_header(decision))
-            sock.close()
+            _end(sock, _answer(403, decision.reason, denial_header(decision)))
             return None
         sock.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
         return host, port
@@ -209,24 +215,56 @@ class Arrivals:
             entry.error = str(exc)
             entry.total = self._loop.time() - begun
             gateway.put(entry)
-            break_off(sock)
+            denied = exc.kind == "private"
+            alert = Alert.ACCESS_DENIED if denied else Alert.INTERNAL_ERROR
+            _end(sock, alert.record() if scheme == "tls" else b"")
             return
         entry.address, entry.dns, entry.connect = dialled.address, dialled.dns, dialled.connect
         tunnel = Tunnel(self._loop, ended)
         gateway.opened(tunnel)
         await tunnel.join(sock, dialled.sock)
 
-    def _answer(self, sock: socket.socket, status: int, line: str, denied: bytes = b"") -> None:
-        fields = [(b"Content-Type", b"text/plain; charset=utf-8")]
-        if denied:
-            fields.append((b"X-Moat-Denied", denied))
-        body = f"{line}\n".encode()
-        head = http1.ResponseHead(status, fields, len(body))
-        sock.send(http1.response_bytes(head, len(body), close=True) + body)
+    def _refuse(
+        self,
+        sock: socket.socket,
+        host: str,
+        port: int,
+        why: str,
+        *,
+        status: int = 0,
+        word: bytes = b"",
+    ) -> None:
+        self._gateway.record_refusal("tcp", host, port, why, status=status)
+        _end(sock, word)
 
-    def _refuse(self, sock: socket.socket, host: str, port: int, why: str) -> None:
-        self._gateway.record_refusal("tcp", host, port, why)
+
+def _end(sock: socket.socket, word: bytes) -> None:
+    """With a last word for whoever understands one, else with a reset."""
+    if not word:
         break_off(sock)
+        return
+    with suppress(OSError):  # it may have left
+        take(sock, LIMIT)  # or closing would be a reset, which takes the word away
+    with suppress(OSError):
+        sock.send(word)
+    sock.close()
+
+
+def _answer(status: int, line: str, denied: bytes = b"") -> bytes:
+    fields = [(b"Content-Type", b"text/plain; charset=utf-8")]
+    if denied:
+        fields.append((b"X-Moat-Denied", denied))
+    body = f"{line}\n".encode()
+    head = http1.ResponseHead(status, fields, len(body))
+    return http1.response_bytes(head, len(body), close=True) + body
+
+
+def _first(data: bytes) -> tuple[int, int] | None:
+    """What is to be skipped, and the first byte after it."""
+    skipped = 2 if data.startswith(b"\r\n") else 0  # RFC 9112 2.2: left over by careless clients
+    if data == b"\r" or len(data) == skipped:
+        return None
+    return skipped, data[skipped]
 
 
 _PREFACE: Final = b"PRI * HTTP/2.0\r\n"

@@ -33,6 +33,8 @@ class HTTP1Client(HTTP1Connection):
         """An unfinished one."""
         self._informational = 0
         self._keeps = True
+        self._switched = False
+        """It speaks another protocol, of which we only see bytes."""
         self._paused = False
         self.reused = False
         self.idle_since = 0.0
@@ -134,9 +136,18 @@ class HTTP1Client(HTTP1Connection):
         self._out.append(http1.request_bytes(request, target, self.destination.authority))
 
     def end(self, trailers: Fields) -> None:
-        if self._chunked:
+        if self._switched:
+            self._finish_sending()
+        elif self._chunked:
             self._out.append(http1.trailer_bytes(trailers))
             self._chunked = False
+
+    def _finish_sending(self) -> None:
+        self.write_out()
+        if not self._transport.can_write_eof():  # TLS can't be half closed
+            self._transport.close()
+        elif not self._transport.is_closing():
+            self._transport.write_eof()
 
     def pause(self) -> None:
         if not self._paused and not self._transport.is_closing():
@@ -151,6 +162,7 @@ class HTTP1Client(HTTP1Connection):
     def switch(self) -> None:
         self._chunked = False
         self._keeps = False
+        self._switched = True
         self._body = EndlessReader()
 
     def release(self) -> None:

@@ -9,7 +9,9 @@ LIMIT: Final = 64 * 1024
 """Bytes of a ClientHello; those of today have up to two thousand."""
 
 _HANDSHAKE, _CLIENT_HELLO = 22, 1
-_SERVER_NAME, _ALPN, _ECH = 0, 16, 0xFE0D
+_SERVER_NAME, _ALPN = 0, 16
+_ENCRYPTED: Final = frozenset((0xFE0D, 0xFFCE))
+"""ECH (RFC 9849), and ESNI of its drafts."""
 _EXTENSION: Final = struct.Struct("!HH")
 """Its kind and its length."""
 _MAX_RECORD: Final = 1 << 14
@@ -22,7 +24,7 @@ class ClientHello(NamedTuple):
     """As it was sent (RFC 6066 3)."""
     alpn: tuple[bytes, ...]
     encrypted: bool
-    """It carries another one, encrypted (ECH), or pretends to."""
+    """It carries another one, encrypted (ECH), or pretends to; or another name (ESNI)."""
 
 
 class _Reader:
@@ -70,7 +72,7 @@ def parse(data: bytes) -> ClientHello | None:
     return ClientHello(
         None if name is None else _server_name(_Reader(name)),
         () if protocols is None else _protocols(_Reader(protocols)),
-        _ECH in extensions,
+        not _ENCRYPTED.isdisjoint(extensions),
     )
 
 

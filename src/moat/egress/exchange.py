@@ -41,6 +41,7 @@ class Exchange:
         "_question",
         "_request_done",
         "_retried",
+        "_trailers",
         "_upstream",
         "answered",
         "destination",
@@ -71,7 +72,9 @@ class Exchange:
         self._expected = http1.UNTIL_CLOSE
         """That of the response's."""
         self._early: Payload = []
-        """What came of the body while there was no connection yet."""
+        """What came of the body while there was no connection yet ..."""
+        self._trailers: Fields = []
+        """... and behind it."""
         self._question: Question | None = None
         """While the user is asked."""
         self._begun = gateway.clock()
@@ -147,7 +150,7 @@ class Exchange:
             upstream.send(early)
         if self.request.framing != http1.NO_BODY:
             if self._request_done:
-                upstream.end([])
+                upstream.end(self._trailers)
             self.downstream.resume()
         upstream.flush()
 
@@ -173,7 +176,9 @@ class Exchange:
             self._broke_promise()
             return
         self._request_done = True
-        if self._upstream is not None and not self._over:
+        if self._upstream is None:
+            self._trailers = trailers
+        elif not self._over:
             self._upstream.end(trailers)
 
     def _broke_promise(self) -> None:
@@ -313,7 +318,9 @@ class Exchange:
 
     def _switch(self, head: ResponseHead) -> None:
         """RFC 9110 7.8: what follows is another protocol, to the same destination."""
-        if self._upstream is None or self.request.upgrade is None or head.upgrade is None:
+        offered, chosen = self.request.upgrade, head.upgrade
+        agreed = offered is not None and chosen is not None and http1.agrees(offered, chosen)
+        if self._upstream is None or not agreed:
             self.failed(502, "the server changed to a protocol that nobody asked for")
             return
         self.entry.status = 101
@@ -324,8 +331,8 @@ class Exchange:
         self._promised = http1.UNTIL_CLOSE
         self.answered = True
         self.downstream.respond(head)
-        self.downstream.switch()
         self._upstream.switch()
+        self.downstream.switch()  # which may have something for it already
 
     def _may_repeat(self) -> bool:
         """RFC 9110 9.2.2: nothing has happened yet, or doing it twice does no harm."""

@@ -98,22 +98,23 @@ _KNOWN_SIZE: Final = 2048
 """Bytes of fields that are worth remembering."""
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 
-# Between two neighbours only (RFC 9110 7.6.1), or ours to decide, or written anew.
-_OWN: Final = frozenset(
+# Between two neighbours only (RFC 9110 7.6.1), or ours to decide, to write anew or to say.
+NOT_FORWARDED: Final = frozenset(
     (
         *(b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"te"),
         *(b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization"),
-        *(b"expect", b"http2-settings"),
+        *(b"expect", b"http2-settings", b"x-moat-denied"),
     )
 )
 # Not ours to drop, but rules about methods have to know of them.
 _OVERRIDING: Final = frozenset((b"x-http-method-override", b"x-http-method", b"x-method-override"))
-_HEEDED: Final = _OWN | _OVERRIDING
-# What HTTP calls itself (RFC 9110 16.7, RFC 7540 3.1).
-_HTTP_ITSELF: Final = frozenset((b"http", b"h2", b"h2c"))
+_HEEDED: Final = NOT_FORWARDED | _OVERRIDING
+# What HTTP calls itself (RFC 9110 16.7, RFC 7540 3.1), and TLS to speak it in (RFC 2817).
+_LEADS_TO_HTTP: Final = re.compile(rb"https?|h[23].*|tls|ssl")
 _ONCE: Final = frozenset((b"host", b"content-length", b"transfer-encoding"))
-# In trailers these would say something about a message that has gone by (RFC 9110 6.5.1).
-_NOT_IN_TRAILERS: Final = _OWN | {
+# In trailers these would say something about a message that has gone by (RFC 9110 6.5.1), and has
+# been decided about.
+_NOT_IN_TRAILERS: Final = _HEEDED | {
     *(b"trailer", b"authorization", b"cookie", b"set-cookie", b"content-encoding"),
     *(b"content-type", b"content-range", b"cache-control"),
 }
@@ -205,11 +206,11 @@ def parse_trailers(block: bytes) -> Fields:
     found = _FIELD.findall(block)
     if len(found) > MAX_FIELDS:
         raise BadMessageError(f"more than {MAX_FIELDS} trailers", 431)
-    return [
-        (name, value.rstrip(b" \t"))
-        for name, value in found
-        if name.lower() not in _NOT_IN_TRAILERS
-    ]
+    return fit_for_trailers([(name, value.rstrip(b" \t")) for name, value in found])
+
+
+def fit_for_trailers(fields: Fields) -> Fields:
+    return [field for field in fields if field[0].lower() not in _NOT_IN_TRAILERS]
 
 
 def _sorted_fields(lines: bytes) -> tuple[dict[bytes, bytes], Fields]:
@@ -228,7 +229,7 @@ def _sorted_fields(lines: bytes) -> tuple[dict[bytes, bytes], Fields]:
     fields: Fields = []
     for field in found:
         lower = field[0].lower()
-        if lower not in _OWN:
+        if lower not in NOT_FORWARDED:
             fields.append(field)
         if lower not in _HEEDED:
             continue
@@ -285,11 +286,21 @@ def _apply_connection(head: RequestHead | ResponseHead, own: dict[bytes, bytes])
 
 
 def _offers_http(upgrade: bytes) -> bool:
-    """Whether a version of HTTP is among the protocols.
+    """Whether a version of HTTP is among the protocols, in clear or in TLS.
 
     Which one is spoken is agreed with us, not through us: what is then asked for would pass unseen.
+    Any other protocol is its two ends' business: who may ask for it, may have it.
     """
-    return any(word.partition(b"/")[0] in _HTTP_ITSELF for word in _words(upgrade))
+    return any(map(_LEADS_TO_HTTP.fullmatch, _protocols(upgrade)))
+
+
+def agrees(offered: bytes, chosen: bytes) -> bool:
+    """Whether the server has changed to what it was asked for (RFC 9110 7.8)."""
+    return _protocols(chosen) <= _protocols(offered)
+
+
+def _protocols(upgrade: bytes) -> set[bytes]:
+    return {word.partition(b"/")[0] for word in _words(upgrade)}
 
 
 def overriding_methods(fields: Iterable[tuple[bytes, bytes]]) -> tuple[str, ...]:

@@ -24,8 +24,9 @@ from h2.events import (
 from h2.exceptions import ProtocolError, StreamClosedError
 from h2.settings import SettingCodes, Settings
 
+from moat.egress import http1
 from moat.egress.http1 import BadMessageError
-from moat.egress.http2_goaway import GoAwayReader
+from moat.egress.http2_frames import FrameReader, RefusedFrameError
 from moat.egress.streams import StreamProtocol
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class Stream:
         self._stopped = False
         self._taken = 0
         """Bytes for which the peer has not got new room yet."""
-        self.closed = False
+        self.closed = connection.has_lost(number)
+        """Nothing is sent any more."""
 
     # --- what the connection hears ---
 
@@ -92,6 +94,8 @@ class Stream:
     # --- sending ---
 
     def send(self, payload: Payload) -> None:
+        if self.closed:
+            return
         for piece in payload:
             if piece:
                 self._queue.append(memoryview(piece))
@@ -194,7 +198,9 @@ class HTTP2Connection(StreamProtocol):
         """The transport takes no more for now."""
         self.terminated = False
         """It takes no further streams; those that there are go on."""
-        self._goaways = GoAwayReader(skip=0 if client else len(_PREFACE))
+        self._reset: frozenset[int] = frozenset()
+        """Streams that the peer has given up in what is being read."""
+        self._frames = FrameReader(skip=0 if client else len(_PREFACE))
 
     # --- asyncio ---
 
@@ -207,10 +213,15 @@ class HTTP2Connection(StreamProtocol):
         self.flush()
 
     def data_received(self, data: bytes) -> None:
-        data, goaways = self._goaways.feed(data)
+        if self._transport.is_closing():
+            return
         try:
-            for event in self.h2.receive_data(data):
-                self._happened(event)
+            data, goaways = self._frames.feed(data)
+            self._take(self.h2.receive_data(data))
+        except RefusedFrameError as exc:
+            self.h2.close_connection(exc.code)
+            self.terminate(f"malformed HTTP/2: {exc}")
+            return
         except ProtocolError as exc:
             self.terminate(f"malformed HTTP/2: {exc}")
             return
@@ -247,6 +258,22 @@ class HTTP2Connection(StreamProtocol):
         self._pump_all()
 
     # --- events ---
+
+    def _take(self, events: list[Event]) -> None:
+        # h2 has read to the end: a stream that is reset there is closed to it already, and whatever
+        # is said on it before we come to that would be an error.
+        resets = [event.stream_id or 0 for event in events if isinstance(event, StreamReset)]
+        self._reset = frozenset(resets)
+        for number in resets:
+            if number in self.streams:
+                self.streams[number].closed = True
+        for event in events:
+            self._happened(event)
+        self._reset = frozenset()
+
+    def has_lost(self, number: int) -> bool:
+        """The peer has given up this stream, and we are about to hear of it."""
+        return number in self._reset
 
     def _happened(self, event: Event) -> None:
         match event:
@@ -296,7 +323,8 @@ class HTTP2Connection(StreamProtocol):
     def _trailers(self, event: TrailersReceived) -> None:
         stream = self.streams.get(event.stream_id or 0)
         if stream is not None:
-            stream.ended(checked_fields(cast("Fields", event.headers)))
+            fields = checked_fields(cast("Fields", event.headers))
+            stream.ended(http1.fit_for_trailers(fields))
 
     # --- for streams ---
 

@@ -198,7 +198,7 @@ def _response(headers: Fields, method: str, *, ends: bool) -> ResponseHead:
             status = int(value)
         elif name == b"content-length":
             length = http1.content_length(value)
-        else:
+        elif name not in http1.NOT_FORWARDED:
             fields.append((name, value))
     checked_fields(fields)
     head = ResponseHead(status, fields, http1.CHUNKED if length is None else length)
@@ -206,9 +206,9 @@ def _response(headers: Fields, method: str, *, ends: bool) -> ResponseHead:
     if method == "HEAD" or status < 200 or status in {204, 304}:
         head.framing = http1.NO_BODY
         head.ends = status >= 200
-    # Nothing else ends before it has begun. gRPC says so by how it fails: a head that ends its stream.
+    elif ends and head.framing > 0:  # RFC 9113 8.1.1
+        raise BadMessageError("there is a Content-Length and no body")
     # gRPC says so that a call has failed; it understands no head that ends one frame later. A length
     # of 0 alone is no such end: trailers may follow.
-    if ends and head.framing <= 0:
-        head.ends = True
+    head.ends = head.ends or ends
     return head

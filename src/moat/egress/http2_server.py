@@ -30,7 +30,7 @@ _RESETS: Final = 200
 
 _METHOD: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}")
 _TARGET: Final = re.compile(rb"[\x21-\x7e]+")
-_DROPPED: Final = frozenset((b"host", b"content-length", b"expect", b"cookie"))
+_OWN: Final = http1.NOT_FORWARDED | {b"cookie"}
 
 
 class HTTP2Server(HTTP2Connection):
@@ -43,6 +43,10 @@ class HTTP2Server(HTTP2Connection):
         self.waits_since = gateway.clock()
         """When it began to wait for a request."""
         self.moved = self.waits_since
+        self._unfinished = 0
+        """Which frame or head the client has not completed; 0: none."""
+        self._begun = 0.0
+        """When it began with that."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -55,6 +59,13 @@ class HTTP2Server(HTTP2Connection):
     def data_received(self, data: bytes) -> None:
         self.moved = self.gateway.clock()
         super().data_received(data)
+        if self._frames.unfinished != self._unfinished:
+            self._unfinished = self._frames.unfinished
+            self._begun = self.moved
+
+    def resume_writing(self) -> None:
+        self._begun = self.gateway.clock()  # until now nothing was read
+        super().resume_writing()
 
     @property
     def idle(self) -> bool:
@@ -62,12 +73,19 @@ class HTTP2Server(HTTP2Connection):
 
     def check(self, now: float, timeouts: Timeouts) -> None:
         """Ends what has taken too long."""
-        if self.idle:
+        if self._is_slow(now, timeouts.header):
+            self.h2.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
+            self.terminate("the head did not come to an end", 408)
+        elif self.idle:
             if now - max(self.waits_since, self.moved) > KEEP_ALIVE:
                 self.close()
         elif now - self.moved > timeouts.idle:
             for stream in tuple(self.streams.values()):
                 cast("_ServerStream", stream).expire(timeouts.idle)
+
+    def _is_slow(self, now: float, limit: float) -> bool:
+        reading = not self.full and not self._transport.is_closing()
+        return bool(self._unfinished) and reading and now - self._begun > limit
 
     def close(self) -> None:
         self._transport.abort()
@@ -82,13 +100,13 @@ class HTTP2Server(HTTP2Connection):
             self.h2.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
             self.terminate("streams were opened and reset too fast")
 
-    def terminate(self, why: str) -> None:
+    def terminate(self, why: str, status: int = 400) -> None:
         super().terminate(why)
-        self._arrival.malformed(BadMessageError(why))
+        self._arrival.malformed(BadMessageError(why, status))
 
     def finished(self, stream: _ServerStream) -> None:
         self.streams.pop(stream.number, None)
-        self._finished += 1
+        self._finished += not self.has_lost(stream.number)
         self.waits_since = self.moved = self.gateway.clock()
         if self.terminated:
             self.close_when_done()
@@ -207,7 +225,7 @@ def _request(headers: Fields, *, ends: bool) -> RequestHead:
     """Raises `BadMessageError` for what could not be said in HTTP/1.1."""
     pseudo = {name: value for name, value in headers if name.startswith(b":")}
     regular = checked_fields([field for field in headers if not field[0].startswith(b":")])
-    own = {name: value for name, value in regular if name in _DROPPED}
+    own = {name: value for name, value in regular if name in _OWN}
     method, target = pseudo.get(b":method", b""), pseudo.get(b":path", b"")
     if method == b"CONNECT" or b":protocol" in pseudo:
         raise BadMessageError("CONNECT is for the proxy's own port", 405)
@@ -216,15 +234,20 @@ def _request(headers: Fields, *, ends: bool) -> RequestHead:
     host = pseudo.get(b":authority", own.get(b"host"))
     if host is None or own.get(b"host", host) != host or target[:1] not in b"/*":
         raise BadMessageError(":authority, host and :path don't fit together")
-    fields = [field for field in regular if field[0] not in _DROPPED]
+    fields = [field for field in regular if field[0] not in _OWN]
     crumbs = [value for name, value in regular if name == b"cookie"]
     if crumbs:  # RFC 9113 8.2.3
         fields.append((b"cookie", b"; ".join(crumbs)))
+    if own.get(b"te", b"").lower() == b"trailers":
+        fields.append((b"te", b"trailers"))
     request = RequestHead(method.decode("ascii"), target.decode("ascii"), fields)
     request.host = host
     request.overriding = http1.overriding_methods(regular)
     request.continues = own.get(b"expect", b"").lower() == b"100-continue"
+    length = own.get(b"content-length")
+    said = http1.CHUNKED if length is None else http1.content_length(length)
     if not ends:
-        length = own.get(b"content-length")
-        request.framing = http1.CHUNKED if length is None else http1.content_length(length)
+        request.framing = said
+    elif said > 0:  # RFC 9113 8.1.1
+        raise BadMessageError("there is a Content-Length and no body")
     return request

@@ -107,7 +107,10 @@ class Row(NamedTuple):
         host = f"[{self.host}]" if ":" in self.host else self.host
         if self.port and self.port != _DEFAULT_PORTS.get(self.scheme):
             host = f"{host}:{self.port}"
-        return f"{self.scheme}://{host}{self.path}"
+        path = (
+            "" if self.path == "*" else self.path
+        )  # OPTIONS of a server as a whole (RFC 9112 3.3)
+        return f"{self.scheme}://{host}{path}"
 
     @property
     def why(self) -> str:

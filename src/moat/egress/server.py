@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 
 from moat.egress import http1
@@ -15,6 +14,8 @@ from moat.egress.malformed import request_line
 from moat.egress.streams import break_off
 
 if TYPE_CHECKING:
+    import asyncio
+
     from moat.egress.arrival import Arrival
     from moat.egress.entry import Fields
     from moat.egress.sides import Gateway
@@ -44,11 +45,13 @@ class HTTP1Server(HTTP1Connection):
         """After the present response."""
         self._endless = False
         """The client takes the end of the connection for the end of the present response."""
+        self._finished = False
+        """The client sends no more."""
         self._stopped = False
         """The exchange wants no more of the body for now."""
         self._paused = False
         self._ahead = False
-        """`_rest` begins with a request whose turn has not come."""
+        """`_rest` begins with a request whose turn has not come, or with another protocol."""
         self._full = False
         """The client does not read its answers: until it does, no request of its own is read."""
         self._plain = True
@@ -79,9 +82,14 @@ class HTTP1Server(HTTP1Connection):
 
     def eof_received(self) -> bool:
         """A client that has only stopped sending still gets its answer; TLS can't be half closed."""
-        self._closes = True
+        self._closes = self._finished = True
         self.write_out()
-        return self._plain and self._exchange is not None and self._body is None
+        if not self._plain or self._exchange is None:
+            return False
+        if self._switched:
+            self._exchange.request_end([])
+            return True
+        return self._body is None
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -102,6 +110,10 @@ class HTTP1Server(HTTP1Connection):
             self._exchange.downstream_drained()
         else:
             self._take_turn()
+
+    @property
+    def _switched(self) -> bool:
+        return isinstance(self._body, EndlessReader)  # no request has such a body
 
     @property
     def idle(self) -> bool:
@@ -217,7 +229,7 @@ class HTTP1Server(HTTP1Connection):
         self.flush()
         self._exchange = None
         self._chunked = False
-        if self._body is None or isinstance(self._body, EndlessReader):
+        if self._body is None or self._switched:
             self._body = None
             self._next()
         else:
@@ -270,6 +282,10 @@ class HTTP1Server(HTTP1Connection):
         self._chunked = False
         self._closes = self._endless = True
         self._body = EndlessReader()
+        if self._ahead:
+            self._loop.call_soon(self._read_ahead)
+        elif self._finished and self._exchange is not None:
+            self._exchange.request_end([])
         self._go_on()
 
     # --- ---
@@ -289,10 +305,11 @@ class HTTP1Server(HTTP1Connection):
             self._go_on()
         elif self._exchange is None and not self._full:
             # Not from here: the exchange that has just ended is still on the stack.
-            asyncio.get_running_loop().call_soon(self._read_ahead)
+            self._loop.call_soon(self._read_ahead)
 
     def _read_ahead(self) -> None:
-        if self._ahead and self._exchange is None and not self._transport.is_closing():
+        its_turn = self._exchange is None or self._switched
+        if self._ahead and its_turn and not self._transport.is_closing():
             self.data_received(b"")
             self._go_on()
 
