@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from moat.egress import client_hello, http1, socks
 from moat.egress.arrival import Arrival, parse_authority
-from moat.egress.capture import DNS_PORT, PROXY_PORT
+from moat.egress.capture import DNS_PORT, PROXY_PORT, WEB_PORTS
 from moat.egress.dial import DialError
 from moat.egress.dns_server import TCPResponder
 from moat.egress.http1 import BadMessageError
 from moat.egress.names import canonical_host
 from moat.egress.peeking import ClosedEarlyError, peek, take
-from moat.egress.policy import denial_header
+from moat.egress.policy import Verdict, denial_header
 from moat.egress.sides import Destination
 from moat.egress.streams import ByALPN, break_off
 from moat.egress.tunnel import Tunnel
@@ -63,8 +63,13 @@ class Arrivals:
         gateway = self._gateway
         opened = gateway.policy.tcp(host, port)
         if opened is not None:
-            await self._tunnel(sock, "tcp", host, port, opened)
-            return
+            if opened.verdict is Verdict.ALLOW:
+                await self._tunnel(sock, "tcp", host, port, opened.rule)
+                return
+            if port not in WEB_PORTS:  # one who waits for the server's first word would never hear
+                gateway.record_refusal("tcp", host, port, opened.reason, opened.rule)
+                break_off(sock)
+                return
         async with asyncio.timeout(self._timeouts.header):
             first = await peek(self._loop, sock, lambda data: data[0])
         if first == _HANDSHAKE:
