@@ -88,20 +88,22 @@ def commanded(
 
 def with_host(network: Network, environment: Mapping[str, str]) -> Network:
     """With the host's own proxy and certificates (see `config.upstream`). Raises `UsageError`."""
-    proxy, exceptions = upstream.upstream_proxy(environment)
+    proxies = upstream.upstream_proxies(environment)
     return replace(
         network,
-        upstream_proxy=proxy,
-        no_upstream_proxy=exceptions,
+        upstream_proxy=proxies.tunnels,
+        upstream_http_proxy=proxies.http,
+        no_upstream_proxy=proxies.exceptions,
         upstream_ca=network.upstream_ca + pem(upstream.own_certificates(environment)),
     )
 
 
 def shown(network: Network) -> dict[str, Any]:
-    """As people may see it: the proxy without its password, certificates counted."""
+    """As people may see it: the proxies without their passwords, certificates counted."""
     return asdict(network) | {
         "upstream_ca": network.upstream_ca.count("-----BEGIN "),
         "upstream_proxy": upstream.redacted(network.upstream_proxy),
+        "upstream_http_proxy": upstream.redacted(network.upstream_http_proxy),
     }
 
 

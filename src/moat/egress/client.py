@@ -8,23 +8,33 @@ from moat.egress import http1
 from moat.egress.bodies import BodyReader, EndlessReader, body_reader
 from moat.egress.http1 import BadMessageError
 from moat.egress.http1_connection import HTTP1Connection
+from moat.egress.upstream_proxy import refusal
 
 if TYPE_CHECKING:
     from moat.egress.entry import Fields
     from moat.egress.exchange import Exchange
     from moat.egress.http1 import RequestHead
     from moat.egress.sides import Destination
+    from moat.egress.upstream_proxy import UpstreamProxy
     from moat.egress.upstreams import Upstreams
 
 
 class HTTP1Client(HTTP1Connection):
     """Serves one exchange at a time; between them it waits in its pool."""
 
-    def __init__(self, pool: Upstreams, destination: Destination, address: str) -> None:
+    def __init__(
+        self,
+        pool: Upstreams,
+        destination: Destination,
+        address: str,
+        proxy: UpstreamProxy | None = None,
+    ) -> None:
+        """`proxy`: who is at the other end, and takes requests for the destination."""
         super().__init__()
         self._pool = pool
         self.destination = destination
         self.address = address
+        self._proxy = proxy
         self._exchange: Exchange | None = None
         self._method = ""
         self._body: BodyReader | None = None
@@ -102,6 +112,10 @@ class HTTP1Client(HTTP1Connection):
         self._head = b""
         head = http1.parse_response_head(data[:end], self._method)
         rest = data[end:]
+        if self._proxy is not None and head.status == 407:  # for us, as in CONNECT
+            what = f"the proxy {self._proxy.name} {refusal(head)}"
+            exchange.failed(502, f"{self.destination.host}: {what}")
+            return b""
         if head.status < 200:
             self._informational += 1
             if self._informational > http1.MAX_INFORMATIONAL:
@@ -131,7 +145,10 @@ class HTTP1Client(HTTP1Connection):
         self._method = request.method
         self._informational = 0
         self._chunked = request.framing == http1.CHUNKED
-        self._out.append(http1.request_bytes(request, target, self.destination.authority))
+        own: Fields = []
+        if self._proxy is not None:
+            target, own = self._proxy.absolute(self.destination, target)
+        self._out.append(http1.request_bytes(request, target, self.destination.authority, own))
 
     def end(self, trailers: Fields) -> None:
         if self._chunked:

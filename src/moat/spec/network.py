@@ -46,9 +46,11 @@ class Network:
     upstream_ca: str = ""
     """PEM certificates that are trusted upstream, besides the host's own."""
     upstream_proxy: str = ""
-    """URL of the host's own proxy, through which everything goes upstream; may hold a password."""
+    """URL of the host's own proxy, in which tunnels lead upstream; may hold a password."""
+    upstream_http_proxy: str = ""
+    """The same for plain HTTP, which it is given request by request; most often the same one."""
     no_upstream_proxy: str = ""
-    """Hosts reached without it, as in NO_PROXY."""
+    """Hosts reached without them, as in NO_PROXY."""
     capture: Capture = "none"
     ask_timeout: float = 60.0
     """Seconds that a request waits for an answer under `ask`; then it is denied."""
