@@ -54,6 +54,8 @@ WRONG = [
     ("network:\n  tcp: [a.com]", 2, "tcp: 'a.com' names no port"),
     ("network:\n  tcp: ['a.com:0']", 2, "0 is not a port"),
     ("network:\n  tcp: ['a.com:65536']", 2, "65536 is not a port"),
+    ("network:\n  tcp: ['a.com:53']", 2, "'a.com:53' can't be opened: in a run, port 53 of every"),
+    ("network:\n  tcp: ['a.com:3128']", 2, "'a.com:3128' can't be opened: in a run, port 3128"),
     ("network:\n  tcp: ['a.com:٣']", 2, "tcp: "),
     ("network:\n  tcp: [':80']", 2, "tcp: "),
     ("network:\n  passthrough: [a b]", 2, "passthrough: 'a b' is not a host"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from moat.egress import client_hello, http1, socks
 from moat.egress.arrival import Arrival, parse_authority
-from moat.egress.capture import DNS_PORT, PROXY_PORT, WEB_PORTS
+from moat.egress.capture import WEB_PORTS
 from moat.egress.dial import DialError
 from moat.egress.dns_server import TCPResponder
 from moat.egress.http1 import BadMessageError
@@ -17,6 +17,7 @@ from moat.egress.policy import Verdict, denial_header
 from moat.egress.sides import Destination
 from moat.egress.streams import ByALPN, break_off
 from moat.egress.tunnel import Tunnel
+from moat.spec.network import DNS_PORT, PROXY_PORT
 
 if TYPE_CHECKING:
     import socket

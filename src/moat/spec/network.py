@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PolicyMode = Literal["permissive", "strict", "ask"]
 Capture = Literal["none", "headers", "bodies"]
+
+DNS_PORT: Final = 53
+PROXY_PORT: Final = 3128
+"""In the sandbox these two are answered by Moat itself, whatever the address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
