@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class _RunOrTest(click.Group):
-    """`moat policy RUN`, and `moat policy test FILE METHOD URL`."""
+    """`moat policy RUN`, and what else is asked or said of policies."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args or args[0] not in {"test", "show", "-h", "--help"}:
+        if not args or args[0] not in {*self.commands, "-h", "--help"}:
             args = ["show", *args]
         return super().parse_args(ctx, args)
 
@@ -55,41 +55,17 @@ def show(run: str | None, *, as_json: bool) -> None:
 @click.argument("method")
 @click.argument("url")
 def test(file: Path, method: str, url: str) -> None:
-    """Say what an agent.yaml, under the user's own settings, decides about a request, and why.
+    """Say what a run under this agent.yaml would decide about a request, and why.
 
-    Exit code 0: allowed. 1: denied, or the user would be asked.
+    With the user's own settings, and what is remembered for the file's folder. Exit code 0: allowed.
+    1: denied, or the user would be asked.
     """
-    from moat.config import agent_file, network, settings  # noqa: PLC0415  YAML, for this alone
-    from moat.egress.policy import Policy, Verdict  # noqa: PLC0415  `show` needs none
+    from moat.cli.explained import decision_on  # noqa: PLC0415  YAML, for this alone
 
-    user = settings.load(moat_home()).network
-    policy = Policy(network.network_of(agent_file.load(file), user))
-    host, port, path = _parts(url)
-    decision = policy.decide(method.upper(), host, port, path)
-    click.echo(f"{_WORDS[str(decision.verdict)]}: {decision.rule}")
-    if decision.reason:
-        click.echo(decision.reason)
-    if decision.verdict is not Verdict.ALLOW:
+    words, allowed = decision_on(file, method, url)
+    click.echo(words)
+    if not allowed:
         click.get_current_context().exit(1)
-
-
-_WORDS = {"allow": "allowed", "deny": "denied", "ask": "asks the user"}
-
-
-def _parts(url: str) -> tuple[str, int, str]:
-    """Host, port and path of a URL."""
-    from urllib.parse import urlsplit  # noqa: PLC0415  as above
-
-    from moat.spec.hosts import canonical_host  # noqa: PLC0415
-
-    try:
-        parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-        host = canonical_host(parts.hostname or "")
-    except (KeyError, ValueError):
-        raise UsageError(f"{url!r} is not a URL", "Write https://host/path") from None
-    query = f"?{parts.query}" if parts.query else ""
-    return host, port, (parts.path or "/") + query
 
 
 def _in_force(store: Store, run: Run) -> dict[str, Any]:

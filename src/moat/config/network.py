@@ -40,8 +40,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def network_of(file: Mapping[str, Any], user: Said | None = None) -> Network:
+def network_of(
+    file: Mapping[str, Any], user: Said | None = None, remembered: tuple[str, ...] = ()
+) -> Network:
     """What a project's checked file asks for, under the user's own settings (`Settings.network`).
+
+    `remembered`: rules that the user gave `--always`, which come before all others.
 
     Raises `UsageError` for certificates that can't be read (any longer).
     """
@@ -56,6 +60,7 @@ def network_of(file: Mapping[str, Any], user: Said | None = None) -> Network:
     return Network(
         policy=_further(MODES, ours.get("policy"), theirs.get("policy")),
         rules=(
+            *remembered,
             *ours.get("rules", ()),
             *(f"allow {host}" for host in ours.get("allow", ())),
             *theirs.get("rules", ()),
