@@ -194,3 +194,56 @@ def test_the_policy_of_a_run_is_shown(
     assert lines[1:3] == ["deny POST example.com/admin/**", "allow example.com"]
     assert lines[-1].startswith("otherwise: denied")
     assert shown["additions"] == ["allow given.example"]
+
+
+def test_what_is_remembered_is_shown_and_forgotten(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the folder one is in, or of another; what is not there is no rule to forget."""
+
+    def said(*arguments: str, code: int = 0) -> list[str]:
+        assert moat(["policy", *arguments]) == code
+        out, err = capsys.readouterr()
+        return (out + err).splitlines()
+
+    monkeypatch.chdir(tmp_path)
+    with Store() as store:
+        for rule in ("allow one.example", "deny POST two.example/x", "allow three.example"):
+            remember_rule(store.home, str(tmp_path), rule)
+        remember_rule(store.home, "/else", "allow four.example")
+
+    assert said("remembered") == [
+        *("allow three.example", "deny POST two.example/x", "allow one.example")
+    ]
+    assert said("remembered", "/else") == ["allow four.example"]
+    assert said("remembered", "--all")[-2:] == ["/else", "  allow four.example"]
+    [line] = said("forget", "deny", "POST", "two.example/x")
+    assert line.startswith("deny POST two.example/x: forgotten")
+    assert said("forget", "allow  three.example")[0].startswith("allow three.example: forgotten")
+    assert said("remembered") == ["allow one.example"]
+    assert "is not remembered for" in said("forget", "allow", "two.example", code=2)[0]
+    assert len(said("forget", "--all", "--path", "/else")) == 1
+    assert said("remembered", "/else") == ["moat: nothing is remembered for /else"]
+    assert said("forget", code=2)
+    assert said("forget", "--all", "allow", "one.example", code=2)
+    assert remembered_rules(home, str(tmp_path)) == ("allow one.example",)
+
+
+@pytest.mark.parametrize("verb", ["allow", "deny"])
+def test_a_rule_for_later_runs_needs_no_run_that_lives(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    """`--always` names the folder by a run of it; without it nothing would come of the rule."""
+    with Store() as store:
+        wishes = Wishes(path=str(tmp_path), command=("true",), name="over")
+        run = create_run(store, wishes, Settings(), Surroundings())
+        store.update(run.id, state="stopped")
+
+    assert moat([verb, "over", "a.example"]) == 125
+    assert "--always" in capsys.readouterr().err
+    assert moat([verb, "over", "a.example", "--always"]) == 0
+
+    assert capsys.readouterr().out == (
+        f"{verb} a.example: holds for later runs of {tmp_path}; over is over\n"
+    )
+    assert remembered_rules(home, str(tmp_path)) == (f"{verb} a.example",)

@@ -30,10 +30,10 @@ class _RunOrTest(click.Group):
 @click.group(
     "policy",
     cls=_RunOrTest,
-    subcommand_metavar="[RUN [--json] | test FILE METHOD URL]",
+    subcommand_metavar="[RUN [--json] | test | remembered | forget]",
 )
 def command() -> None:
-    """Show what a run may reach, or explain a decision."""
+    """Show what a run may reach, explain a decision, or show and forget what holds --always."""
 
 
 @command.command("show", hidden=True)
@@ -66,6 +66,49 @@ def test(file: Path, method: str, url: str) -> None:
     click.echo(words)
     if not allowed:
         click.get_current_context().exit(1)
+
+
+@command.command("remembered")
+@click.argument("path", type=click.Path(path_type=Path), default=".")
+@click.option("--all", "everywhere", is_flag=True, help="Of every folder.")
+def remembered(path: Path, *, everywhere: bool) -> None:
+    """Show the rules that were given --always to runs of the folder PATH (default: here).
+
+    The first that matches decides, before all that agent.yaml and settings say.
+    """
+    from moat.runs.remembered import all_remembered  # noqa: PLC0415  for these two alone
+
+    known = all_remembered(moat_home())
+    here = str(path.resolve())
+    for folder, rules in known.items() if everywhere else [(here, known.get(here, []))]:
+        lines = [folder, *(f"  {rule}" for rule in rules)] if everywhere else rules
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+    if not known if everywhere else here not in known:
+        sys.stderr.write("moat: nothing is remembered" + ("\n" if everywhere else f" for {here}\n"))
+
+
+@command.command("forget")
+@click.argument("rule", nargs=-1, metavar="[RULE]")
+@click.option(
+    "--path", type=click.Path(path_type=Path), default=".", help="The folder; default: here."
+)
+@click.option("--all", "everything", is_flag=True, help="All that is remembered for the folder.")
+def forget(rule: tuple[str, ...], *, path: Path, everything: bool) -> None:
+    """Forget a rule that was given --always. Runs that have begun with it keep it."""
+    from moat.runs.remembered import forget_rules  # noqa: PLC0415  as above
+
+    if bool(rule) is everything:
+        raise UsageError("a rule is expected, or --all", "See: moat policy remembered")
+    folder = str(path.resolve())
+    wanted = " ".join(" ".join(rule).split())
+    with Store() as store:
+        forgotten = forget_rules(store.home, folder, None if everything else wanted)
+    if not forgotten and not everything:
+        raise UsageError(
+            f"{wanted!r} is not remembered for {folder}", "See: moat policy remembered"
+        )
+    for each in forgotten:
+        click.echo(f"{each}: forgotten for later runs of {folder}")
 
 
 def _in_force(store: Store, run: Run) -> dict[str, Any]:
