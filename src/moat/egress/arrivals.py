@@ -15,7 +15,7 @@ from moat.egress.names import canonical_host
 from moat.egress.peeking import ClosedEarlyError, peek, take
 from moat.egress.policy import Verdict, denial_header
 from moat.egress.sides import Destination
-from moat.egress.streams import ByALPN, break_off
+from moat.egress.streams import ByALPN, break_off, reason
 from moat.egress.tunnel import Tunnel
 from moat.spec.network import DNS_PORT, PROXY_PORT
 
@@ -52,7 +52,7 @@ class Arrivals:
         except TimeoutError:
             self._refuse(sock, address, port, "it sent nothing that could be understood in time")
         except ConnectionError as exc:
-            self._refuse(sock, address, port, f"broken: {exc}")
+            self._refuse(sock, address, port, f"broken: {reason(exc)}")
         except ValueError as exc:  # a name that is none, in SOCKS
             self._refuse(sock, address, port, str(exc))
         except OSError as exc:  # a TLS handshake that failed, most of all

@@ -8,6 +8,7 @@ from moat.egress import http1
 from moat.egress.bodies import BodyReader, EndlessReader, body_reader
 from moat.egress.http1 import BadMessageError
 from moat.egress.http1_connection import HTTP1Connection
+from moat.egress.streams import reason
 from moat.egress.upstream_proxy import refusal
 
 if TYPE_CHECKING:
@@ -71,7 +72,9 @@ class HTTP1Client(HTTP1Connection):
             exchange.response_end([])
             return
         unused = self._body is None and not self._head and not self._informational
-        why = "closed the connection early" if exc is None else f"broke the connection: {exc}"
+        why = (
+            "closed the connection early" if exc is None else f"broke the connection: {reason(exc)}"
+        )
         exchange.upstream_lost(f"{self.destination.host} {why}", unused=unused)
 
     def pause_writing(self) -> None:

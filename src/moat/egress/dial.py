@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from moat.egress import trust
 from moat.egress.addresses import why_private
-from moat.egress.connect import connect, open_tunnel, reason
+from moat.egress.connect import connect, open_tunnel
 from moat.egress.peeking import ClosedEarlyError
 from moat.egress.resolver import Resolver, UnresolvedError
 from moat.egress.routes import Route, Routes
+from moat.egress.streams import reason
 from moat.egress.tls_layer import inside_tls
 from moat.egress.upstream_proxy import RefusedError, UpstreamProxy, authority, literal
 
