@@ -61,6 +61,9 @@ def _without_port(text: str) -> None:
 
 
 def _override(name: str, address: str) -> None:
+    host, _, port = name.rpartition(":")
+    if port.isdecimal() and ":" not in host:
+        raise UsageError(f"{name!r} is not a host alone", "Leave the port away")
     if is_address(canonical_host(name)):
         raise ValueError(f"{name!r} is an address itself")
     try:
