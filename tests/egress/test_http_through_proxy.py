@@ -67,6 +67,8 @@ class Asked:
                     writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
                 else:
                     writer.write(self.answer)
+                    if b"close" in self.answer:
+                        return
 
 
 @asynccontextmanager
@@ -232,6 +234,23 @@ async def test_a_proxy_that_wants_another_password_is_a_502(
     assert b"log in" not in answer
     [row] = gateway.rows("request")
     assert row.verdict == "failed"
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 69\r\n", b"Connection: close\r\n"])
+async def test_a_proxy_that_repeats_its_password_is_masked(
+    run: Path, names: Names, framing: bytes
+) -> None:
+    """The pages of some tell of an error with all that they were told; the rest of them passes."""
+    page = b"<a href=mailto:?body=Basic%20bWU6c2VjcmV0%0D%0A>Basic " + LOGIN + b" bW"
+    network = {"hosts": {}, "capture": "bodies"}
+    async with asked() as proxy, opened(run, **network, upstream_http_proxy=proxy.url) as gateway:
+        proxy.answer = b"HTTP/1.1 503 No\r\nX-Told: Basic %b\r\n%b\r\n%b" % (LOGIN, framing, page)
+        answer = await _ask(gateway, _get("/", 80))
+
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert LOGIN not in answer + _said(run)
+    assert b"mailto:?body=Basic%20************%0D%0A>Basic ************ " in answer
+    assert b"bW" in answer
 
 
 async def test_a_proxy_that_is_not_there_is_a_502(run: Path, names: Names) -> None:

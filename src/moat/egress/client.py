@@ -10,6 +10,7 @@ from moat.egress.http1 import BadMessageError
 from moat.egress.http1_connection import HTTP1Connection
 from moat.egress.streams import reason
 from moat.egress.upstream_proxy import refusal
+from moat.egress.withheld import WithheldReader
 
 if TYPE_CHECKING:
     from moat.egress.entry import Fields
@@ -36,6 +37,7 @@ class HTTP1Client(HTTP1Connection):
         self.destination = destination
         self.address = address
         self._proxy = proxy
+        self._secrets = None if proxy is None else proxy.secrets()
         self._exchange: Exchange | None = None
         self._method = ""
         self._body: BodyReader | None = None
@@ -68,7 +70,11 @@ class HTTP1Client(HTTP1Connection):
         exchange, self._exchange = self._exchange, None
         if exchange is None:
             return
-        if isinstance(self._body, EndlessReader) and exc is None:
+        body = self._body
+        if isinstance(body, WithheldReader) and isinstance(body.inner, EndlessReader):
+            exchange.response_data([body.held])  # it has become nothing
+            body = body.inner
+        if isinstance(body, EndlessReader) and exc is None:
             exchange.response_end([])
             return
         unused = self._body is None and not self._head and not self._informational
@@ -113,7 +119,8 @@ class HTTP1Client(HTTP1Connection):
             self._head = data
             return b""
         self._head = b""
-        head = http1.parse_response_head(data[:end], self._method)
+        lines = self._secrets.masked(data[:end]) if self._secrets else data[:end]
+        head = http1.parse_response_head(lines, self._method)
         rest = data[end:]
         if self._proxy is not None and head.status == 407:  # for us, as in CONNECT
             what = f"the proxy {self._proxy.name} {refusal(head)}"
@@ -130,7 +137,8 @@ class HTTP1Client(HTTP1Connection):
             exchange.response_head(head)
             self._complete(exchange, [], rest)
         else:
-            self._body = body_reader(head.framing)
+            body = body_reader(head.framing)
+            self._body = WithheldReader(body, self._secrets) if self._secrets else body
             exchange.response_head(head)
         return rest
 

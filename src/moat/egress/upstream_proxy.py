@@ -12,9 +12,10 @@ import re
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from moat.egress.http1 import BadMessageError, head_end, parse_response_head
+from moat.egress.withheld import Secrets
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
@@ -93,6 +94,13 @@ class UpstreamProxy:
             f"http://{destination.authority.decode('ascii')}{path}",
             [(b"Proxy-Authorization", login)] if login else [],
         )
+
+    def secrets(self) -> Secrets:
+        """What it could repeat of what it was told, as it is or as part of a URL."""
+        login = self.authorization.rpartition(" ")[2]
+        quoted = quote(login, safe="")
+        forms = (login, quoted, re.sub("%..", lambda found: found[0].lower(), quoted))
+        return Secrets(*(each.encode("ascii") for each in forms))
 
     def request(self, host: str, port: int) -> bytes:
         """The head of a CONNECT."""
