@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moat.cli.arguments import WithCommand, signal_number, words_of
-from moat.cli.main import moat
+from moat.cli.arguments import HostGlob, WithCommand, signal_number, words_of
+from moat.cli.main import moat, run
 from moat.errors import UsageError
 from moat.runs.store import Store
 from moat.spec import RunId, RunSpec
@@ -115,3 +115,18 @@ def test_completion_scripts_are_printed(shell: str) -> None:
     """For each shell that click knows."""
     result = CliRunner().invoke(moat, ["completion", shell])
     assert "_MOAT_COMPLETE" in result.output
+
+
+@pytest.mark.parametrize("glob", ["", "[", "a[b", "[]", "[a]["])
+def test_a_pattern_that_no_host_could_match_is_refused(
+    glob: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Instead of an empty answer that looks like one."""
+    assert run(["trace", "--host", glob]) == 2
+    assert "--host" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("glob", ["*", "a.com", "[ab].com", "[^a-c]*.com", "[]]", "::1"])
+def test_a_pattern_is_taken(glob: str) -> None:
+    """As SQLite's GLOB has it."""
+    assert HostGlob().convert(glob, None, None) == glob

@@ -137,6 +137,24 @@ def test_a_bug_of_ours_is_one_line_and_a_file(
     file.unlink()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "where"),
+    [
+        (["run", "--allow"], "moat run"),
+        (["logs", "--since"], "moat logs"),
+        (["ls", "--nope"], "moat ls"),
+        (["policy", "test", "--nope"], "moat policy test"),
+        (["nope"], "moat"),
+    ],
+)
+def test_a_usage_error_leads_to_the_commands_own_help(
+    arguments: list[str], where: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where an option lacks its value, of which click forgets the command."""
+    assert run(arguments) == 2
+    assert capsys.readouterr().err.endswith(f"See: {where} --help\n")
+
+
 def test_an_unknown_command_or_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     """In the same style as all the others."""
     for arguments in (["frobnicate"], ["list", "--frobnicate"], ["wait", "--timeout"]):

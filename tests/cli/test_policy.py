@@ -70,6 +70,85 @@ def test_what_is_no_url_is_said(
     assert "is not a URL" in capsys.readouterr().err
 
 
+OPENED = """
+network:
+  policy: strict
+  rules: [deny cut.example, allow "x.example:8443"]
+  allow: [ten.example, 10.0.0.1]
+  tcp: [db.example:5432, cut.example:5432]
+  passthrough: [pinned.example]
+  hosts: {ten.example: 10.0.0.2}
+"""
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "words"),
+    [
+        ("https://x.example:8443/", 0, "allowed: allow x.example:8443"),
+        ("https://ten.example:9000/", 1, "denied: one way out"),
+        ("https://ten.example:9000/", 1, "allow ten.example:9000, in network.rules"),
+        ("http://db.example:5432/", 0, "allowed: tcp db.example:5432\nThe bytes pass unread"),
+        ("http://db.example:5433/", 1, "denied: policy: strict"),
+        ("http://cut.example:5432/", 1, "denied: deny cut.example"),
+        ("https://pinned.example/x", 0, "allowed: passthrough pinned.example\nThe bytes pass"),
+        ("http://pinned.example/x", 1, "denied: policy: strict"),
+        ("https://10.0.0.1/", 1, "denied: network.private"),
+        ("https://ten.example/", 1, "ten.example resolves to 10.0.0.2, which is private"),
+    ],
+)
+def test_what_is_decided_before_a_request_is_read_is_told(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], url: str, code: int, words: str
+) -> None:
+    """Ports that nobody opened, raw TCP, TLS that passes, addresses of the user's network."""
+    file = tmp_path / "agent.yaml"
+    file.write_text(OPENED.replace('"', ""))
+
+    assert moat(["policy", "test", str(file), "GET", url]) == code
+
+    assert words in capsys.readouterr().out
+
+
+def test_what_is_remembered_decides_here_too(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in a run of the file's folder."""
+    file = tmp_path / "agent.yaml"
+    file.write_text(AGENT_FILE)
+    with Store() as store:
+        remember_rule(store.home, str(tmp_path), "deny GET example.com")
+
+    assert moat(["policy", "test", str(file), "GET", "https://example.com/"]) == 1
+
+    assert "denied: deny GET example.com" in capsys.readouterr().out
+
+
+def test_a_project_that_may_open_nothing_is_told_so(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run would not begin either (network.trust_project)."""
+    home.mkdir()
+    (home / "config.yaml").write_text("network: {trust_project: false}\n")
+    file = tmp_path / "agent.yaml"
+    file.write_text(AGENT_FILE)
+
+    assert moat(["policy", "test", str(file), "GET", "https://example.com/"]) == 2
+
+    assert "trust_project" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", ["", "FOO/BAR", "GET X", "GET\n", "G" * 33])
+def test_what_is_no_method_is_said(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str
+) -> None:
+    """No request could have it, so no answer about it is right."""
+    file = tmp_path / "agent.yaml"
+    file.write_text(AGENT_FILE)
+
+    assert moat(["policy", "test", str(file), method, "https://example.com/"]) == 2
+
+    assert "is not a method" in capsys.readouterr().err
+
+
 def test_a_rule_that_is_none_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Before anybody is asked about a run."""
     assert moat(["allow", "any", "bad host"]) != 0
@@ -138,3 +217,56 @@ def test_the_policy_of_a_run_is_shown(
     assert lines[1:3] == ["deny POST example.com/admin/**", "allow example.com"]
     assert lines[-1].startswith("otherwise: denied")
     assert shown["additions"] == ["allow given.example"]
+
+
+def test_what_is_remembered_is_shown_and_forgotten(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the folder one is in, or of another; what is not there is no rule to forget."""
+
+    def said(*arguments: str, code: int = 0) -> list[str]:
+        assert moat(["policy", *arguments]) == code
+        out, err = capsys.readouterr()
+        return (out + err).splitlines()
+
+    monkeypatch.chdir(tmp_path)
+    with Store() as store:
+        for rule in ("allow one.example", "deny POST two.example/x", "allow three.example"):
+            remember_rule(store.home, str(tmp_path), rule)
+        remember_rule(store.home, "/else", "allow four.example")
+
+    assert said("remembered") == [
+        *("allow three.example", "deny POST two.example/x", "allow one.example")
+    ]
+    assert said("remembered", "/else") == ["allow four.example"]
+    assert said("remembered", "--all")[-2:] == ["/else", "  allow four.example"]
+    [line] = said("forget", "deny", "POST", "two.example/x")
+    assert line.startswith("deny POST two.example/x: forgotten")
+    assert said("forget", "allow  three.example")[0].startswith("allow three.example: forgotten")
+    assert said("remembered") == ["allow one.example"]
+    assert "is not remembered for" in said("forget", "allow", "two.example", code=2)[0]
+    assert len(said("forget", "--all", "--path", "/else")) == 1
+    assert said("remembered", "/else") == ["moat: nothing is remembered for /else"]
+    assert said("forget", code=2)
+    assert said("forget", "--all", "allow", "one.example", code=2)
+    assert remembered_rules(home, str(tmp_path)) == ("allow one.example",)
+
+
+@pytest.mark.parametrize("verb", ["allow", "deny"])
+def test_a_rule_for_later_runs_needs_no_run_that_lives(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    """`--always` names the folder by a run of it; without it nothing would come of the rule."""
+    with Store() as store:
+        wishes = Wishes(path=str(tmp_path), command=("true",), name="over")
+        run = create_run(store, wishes, Settings(), Surroundings())
+        store.update(run.id, state="stopped")
+
+    assert moat([verb, "over", "a.example"]) == 125
+    assert "--always" in capsys.readouterr().err
+    assert moat([verb, "over", "a.example", "--always"]) == 0
+
+    assert capsys.readouterr().out == (
+        f"{verb} a.example: holds for later runs of {tmp_path}; over is over\n"
+    )
+    assert remembered_rules(home, str(tmp_path)) == (f"{verb} a.example",)

@@ -102,6 +102,8 @@ def test_an_empty_file_says_nothing(path: Path) -> None:
         ("? [a]\n: b\n", 1, "a plain value is expected"),
         ("- a\n", 1, "a map of fields is expected"),
         ("text: [\n", 2, "not valid YAML"),
+        ("text: &a x\nlist: [*a, *a]\n", 2, "aliases are not supported"),
+        ("text: ü\nlist:\n  - a\0b\n", 3, "U+0000 may not stand here"),
         ("text: a\n---\ntext: b\n", 2, "not valid YAML"),
     ],
 )
@@ -111,6 +113,13 @@ def test_a_mistake_is_told_with_its_line(path: Path, text: str, line: int, words
         parsed(path, text)
     assert raised.value.summary.startswith(f"{path}:{line}: ")
     assert words in raised.value.summary
+
+
+def test_what_is_no_text_is_told_with_its_line(path: Path) -> None:
+    """Most often another encoding."""
+    path.write_bytes("text: ü\nlist: [ü]\n".encode("latin-1"))
+    with pytest.raises(UsageError, match=r":1: not valid YAML: it is not UTF-8"):
+        read(path, FIELDS)
 
 
 def test_a_misspelt_field_is_guessed(path: Path) -> None:

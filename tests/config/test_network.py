@@ -150,11 +150,13 @@ def test_the_hosts_own_way_out_is_written_down(
     (tmp_path / "ca.pem").write_text(made)
     environment = {
         "HTTPS_PROXY": "http://user:pass@proxy:3128",
+        "HTTP_PROXY": "http://plain:8080",
         "NO_PROXY": "localhost,.lan",
         "SSL_CERT_FILE": str(tmp_path / "ca.pem"),
     }
     found = with_host(Network(upstream_ca="mine\n"), environment)
     assert found.upstream_proxy == "http://user:pass@proxy:3128"
+    assert found.upstream_http_proxy == "http://plain:8080"
     assert found.no_upstream_proxy == "localhost,.lan"
     assert found.upstream_ca == "mine\n" + made
     assert with_host(Network(), {}) == Network()
@@ -164,10 +166,12 @@ def test_what_people_see_holds_no_password(certificate: Callable[[str], str]) ->
     """And no screenful of certificates."""
     network = Network(
         upstream_proxy="http://user:pass@proxy:3128",
+        upstream_http_proxy="http://user:pass@plain:8080",
         upstream_ca=certificate("a") + certificate("b"),
     )
     found = shown(network)
     assert found["upstream_proxy"] == "http://user:***@proxy:3128"
+    assert found["upstream_http_proxy"] == "http://user:***@plain:8080"
     assert found["upstream_ca"] == 2
-    assert "pass:" not in str(found)
+    assert ":pass" not in str(found)
     assert found["policy"] == "permissive"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moat.config import upstream
-from moat.config.upstream import own_certificates, redacted, upstream_proxy
+from moat.config.upstream import Proxies, own_certificates, redacted, upstream_proxies
 from moat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,26 +20,38 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        ({}, ("", "")),
-        ({"HTTPS_PROXY": ""}, ("", "")),
-        ({"NO_PROXY": "a"}, ("", "")),
-        ({"HTTPS_PROXY": "http://proxy:3128"}, ("http://proxy:3128", "")),
-        ({"HTTPS_PROXY": "proxy:3128"}, ("http://proxy:3128", "")),
-        ({"https_proxy": " https://proxy/ "}, ("https://proxy:443", "")),
-        ({"ALL_PROXY": "HTTP://Proxy"}, ("http://proxy:80", "")),
-        ({"HTTPS_PROXY": "http://[::1]:8080"}, ("http://[::1]:8080", "")),
-        ({"HTTPS_PROXY": "http://u:p%40@h:1", "NO_PROXY": ".x,y"}, ("http://u:p%40@h:1", ".x,y")),
-        ({"https_proxy": "http://a:1", "HTTPS_PROXY": "http://b:1"}, ("http://a:1", "")),
-        ({"HTTPS_PROXY": "http://a:1", "ALL_PROXY": "socks5://b:1"}, ("http://a:1", "")),
-        ({"HTTPS_PROXY": "http://a:1", "no_proxy": "x", "NO_PROXY": "y"}, ("http://a:1", "x")),
-        ({"HTTPS_PROXY": "http://a:1", "NO_PROXY": "*"}, ("", "")),
+        ({}, ("", "", "")),
+        ({"HTTPS_PROXY": "", "HTTP_PROXY": ""}, ("", "", "")),
+        ({"NO_PROXY": "a"}, ("", "", "")),
+        ({"HTTPS_PROXY": "http://proxy:3128"}, ("http://proxy:3128", "", "")),
+        ({"HTTPS_PROXY": "proxy:3128"}, ("http://proxy:3128", "", "")),
+        ({"https_proxy": " https://proxy/ "}, ("https://proxy:443", "", "")),
+        ({"HTTP_PROXY": "proxy:3128"}, ("", "http://proxy:3128", "")),
+        ({"http_proxy": "http://a:1", "HTTP_PROXY": "http://b:1"}, ("", "http://a:1", "")),
+        ({"HTTPS_PROXY": "a:1", "HTTP_PROXY": "b:2"}, ("http://a:1", "http://b:2", "")),
+        ({"ALL_PROXY": "HTTP://Proxy"}, ("http://proxy:80", "http://proxy:80", "")),
+        ({"ALL_PROXY": "a:1", "http_proxy": "b:1"}, ("http://a:1", "http://b:1", "")),
+        ({"HTTPS_PROXY": "http://[::1]:8080"}, ("http://[::1]:8080", "", "")),
+        (
+            {"HTTPS_PROXY": "http://u:p%40@h:1", "NO_PROXY": ".x,y"},
+            ("http://u:p%40@h:1", "", ".x,y"),
+        ),
+        ({"https_proxy": "http://a:1", "HTTPS_PROXY": "http://b:1"}, ("http://a:1", "", "")),
+        ({"HTTP_PROXY": "http://a:1", "no_proxy": "x", "NO_PROXY": "y"}, ("", "http://a:1", "x")),
+        ({"HTTPS_PROXY": "http://a:1", "HTTP_PROXY": "http://a:1", "NO_PROXY": "*"}, ("", "", "")),
     ],
 )
-def test_the_proxy_is_the_one_that_other_programs_take(
-    environment: dict[str, str], expected: tuple[str, str]
+def test_the_proxies_are_those_that_other_programs_take(
+    environment: dict[str, str], expected: tuple[str, str, str]
 ) -> None:
-    """As curl has it, with the port that is meant."""
-    assert upstream_proxy(environment) == expected
+    """As curl has it, each with the port that is meant: one for plain HTTP, one for the rest."""
+    assert upstream_proxies(environment) == expected
+
+
+def test_a_proxy_that_is_not_asked_is_not_read() -> None:
+    """The general one, where each kind has its own."""
+    own = {"HTTPS_PROXY": "http://a:1", "HTTP_PROXY": "http://a:1", "ALL_PROXY": "socks5://b:1"}
+    assert upstream_proxies(own) == Proxies("http://a:1", "http://a:1")
 
 
 @pytest.mark.parametrize(
@@ -47,6 +59,7 @@ def test_the_proxy_is_the_one_that_other_programs_take(
     [
         ({"ALL_PROXY": "socks5://u:secret@p:1080"}, "ALL_PROXY names a socks5:// proxy"),
         ({"HTTPS_PROXY": "ftp://u:secret@p"}, "HTTPS_PROXY names a ftp:// proxy"),
+        ({"HTTP_PROXY": "ftp://u:secret@p"}, "HTTP_PROXY names a ftp:// proxy"),
         ({"HTTPS_PROXY": "http://u:secret@p:port"}, "is not a URL"),
         ({"HTTPS_PROXY": "http://u:secret@p:99999"}, "is not a URL"),
         ({"HTTPS_PROXY": "http://u:secret@[p"}, "is not a URL"),
@@ -62,7 +75,7 @@ def test_the_proxy_is_the_one_that_other_programs_take(
 def test_a_proxy_that_can_not_be_is_refused(environment: dict[str, str], words: str) -> None:
     """Going without would be wrong where going without is not allowed; its password stays secret."""
     with pytest.raises(UsageError) as raised:
-        upstream_proxy(environment)
+        upstream_proxies(environment)
     assert words in raised.value.summary
     assert "secret" not in str(raised.value)
     assert "secrét" not in str(raised.value)
@@ -72,7 +85,7 @@ def test_a_proxy_that_can_not_be_is_refused(environment: dict[str, str], words: 
 def test_any_text_is_a_proxy_or_refused(text: str) -> None:
     """There is no third way, and what is taken is plain."""
     try:
-        url, _ = upstream_proxy({"HTTPS_PROXY": text})
+        url = upstream_proxies({"HTTPS_PROXY": text}).tunnels
     except UsageError:
         return
     assert url.isascii()

@@ -127,6 +127,37 @@ def test_names_without_a_rule_do_not_exist_under_strict(moat: Moat, site: Site) 
     }
 
 
+def test_a_denied_name_is_answered_with_its_rule(moat: Moat, site: Site) -> None:
+    """Where names exist by default: whatever way a program asks, it reads which rule denies it."""
+    site.allow("deny s3.test", policy="permissive")
+    ways = ("", "-k", "-x 127.0.0.1:3128", "--socks5-hostname 127.0.0.1:3128")
+    asks = [f"curl -sS {way} {scheme}://s3.test/" for way in ways for scheme in ("http", "https")]
+
+    done = moat("run", "--name", "one", "--", "sh", "-c", "; ".join(asks), timeout=30)
+
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(asks)
+    assert all(
+        "denied by rule: deny s3.test. To change: moat allow one s3.test" in each for each in lines
+    )
+    rows = _trace(moat, "one", "request")
+    assert [row["rule"] for row in rows] == ["deny s3.test"] * len(asks)
+    assert {row["verdict"] for row in _trace(moat, "one", "dns")} == {"allowed"}
+
+
+def test_dig_shows_why_a_name_does_not_exist(moat: Moat, site: Site) -> None:
+    """An extended error (RFC 8914), and the same rule in the record."""
+    site.allow("deny s3.test", "allow origin.test", policy="strict")
+
+    done = moat("run", "--name", "one", "--", "sh", "-c", "dig s3.test; dig x.test", timeout=30)
+
+    assert "EDE: 15 (Blocked): (moat: s3.test denied by rule: deny s3.test." in done.stdout
+    assert "EDE: 15 (Blocked): (moat: x.test denied: no rule allows it (policy: str" in done.stdout
+    rules = [row["rule"] for row in _trace(moat, "one", "dns")]
+    assert rules == ["deny s3.test", "policy: strict"]
+
+
 DIG = {
     "origin.test": "NOERROR 198.18.0.1",
     "@8.8.8.8 origin.test": "NOERROR 198.18.0.1",

@@ -75,6 +75,28 @@ async def server(host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[int]:
         await listening.wait_closed()
 
 
+@asynccontextmanager
+async def tinyproxy(folder: Path, port: int, *settings: str) -> AsyncIterator[int]:
+    """A real proxy for `me:secret`, and its port; it knows where origin.test is, and nobody else."""
+    hosts = folder / "hosts"
+    hosts.write_text("127.0.0.1 origin.test\n")
+    file = folder / "tinyproxy.conf"
+    lines = [f"Port {port}", "Listen 127.0.0.1", "BasicAuth me secret", *settings]
+    file.write_text("\n".join([*lines, ""]))
+    process = await asyncio.create_subprocess_exec(
+        *("bwrap", "--dev-bind", "/", "/", "--ro-bind", str(hosts), "/etc/hosts"),
+        *("--die-with-parent", "tinyproxy", "-d", "-c", str(file)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    async for line in process.stdout:
+        if b"Accepting connections" in line:
+            break
+    yield port
+    process.terminate()
+    await process.communicate()
+
+
 async def greeting(dialled: Dialled) -> str:
     """Who answers; the connection is used as the proxy uses it, and closed."""
     reader, writer = await asyncio.open_connection(sock=dialled.sock)

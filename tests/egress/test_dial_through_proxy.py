@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 from tests.egress.dialling import Names, SomePolicy, greeting, refused, self_signed, server
+from tests.egress.dialling import tinyproxy as running
 
 from moat.egress import dial
 from moat.egress.dial import Dialer
@@ -39,22 +40,8 @@ def through(url: str, policy: SomePolicy | None = None, **settings: object) -> D
 @pytest.fixture
 async def tinyproxy(tmp_path: Path, unused_tcp_port: int) -> AsyncIterator[int]:
     """Its port; it wants `me:secret`."""
-    hosts = tmp_path / "hosts"
-    hosts.write_text("127.0.0.1 origin.test\n")
-    settings = tmp_path / "tinyproxy.conf"
-    settings.write_text(f"Port {unused_tcp_port}\nListen 127.0.0.1\nBasicAuth me secret\n")
-    process = await asyncio.create_subprocess_exec(
-        *("bwrap", "--dev-bind", "/", "/", "--ro-bind", str(hosts), "/etc/hosts"),
-        *("--die-with-parent", "tinyproxy", "-d", "-c", str(settings)),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    async for line in process.stdout:
-        if b"Accepting connections" in line:
-            break
-    yield unused_tcp_port
-    process.terminate()
-    await process.communicate()
+    async with running(tmp_path, unused_tcp_port) as port:
+        yield port
 
 
 @asynccontextmanager
@@ -150,7 +137,7 @@ class TestCheck:
     async def test_the_proxy_is_asked_for_what_was_checked(
         self, host: str, target: bytes, names: Names
     ) -> None:
-        """By name where it is to find the address, and with CONNECT for port 80, too."""
+        """By name where it is to find the address; what is no HTTP goes by CONNECT on any port."""
         heads: list[bytes] = []
         names.answers["api.test"] = [("8.8.8.8",)]
         async with proxy(answering(CONSENT, heads)) as port:

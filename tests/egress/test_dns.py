@@ -100,6 +100,35 @@ def test_localhost_is_here(name: str) -> None:
     assert _ask(question(name, TXT))[0].code == "NOERROR"
 
 
+@pytest.mark.parametrize("name", ["evil.example", f"{'a' * 60}.{'b' * 60}.{'c' * 60}.evil.example"])
+def test_why_a_name_does_not_exist_is_told_with_edns(name: str) -> None:
+    """As an extended error (RFC 8914), 15 (Blocked), cut where UDP has no room; not without EDNS."""
+
+    def why_not(name: str) -> str:
+        return f"moat: {name} denied by rule: deny bücher.example. " * 3
+
+    told = dns.answer(question(name, more=OPT_RECORD), _address_of, why_not).reply or b""
+    untold = dns.answer(question(name), _address_of, why_not).reply or b""
+
+    assert len(told) < 512
+    [options] = read(told).additional
+    kind, size, code = struct.unpack_from("!3H", options.data)
+    text = options.data[6:].decode()
+    assert (kind, size, code) == (15, len(options.data) - 4, 15)
+    assert text
+    assert why_not(name).startswith(text)
+    assert not read(untold).additional
+
+
+def test_a_reason_is_never_cut_within_a_character() -> None:
+    """EXTRA-TEXT is UTF-8."""
+    for size in range(400, 500):
+        query = question("evil.example", more=OPT_RECORD)
+        reply = dns.answer(query, _address_of, lambda _, size=size: "x" * size + "üü").reply
+        assert reply is not None
+        assert set(read(reply).additional[0].data[6:].decode()) <= {"x", "ü"}
+
+
 def test_edns_is_answered_with_edns() -> None:
     """In version 0 with nothing in it: no subnet, no cookie, no DNSSEC, which nobody here signs."""
     for name, code in (("example.com", "NOERROR"), ("evil.example", "NXDOMAIN")):

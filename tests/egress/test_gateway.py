@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.egress.databases import interpose
+from tests.egress.dns_messages import question, read
 from tests.egress.gateways import TIMEOUT_S, opened
 from tests.origin import SSE_EVENTS, Origin
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+EDNS = b"\x00\x00\x29\x10\x00\x00\x00\x00\x00\x00\x00"
+"""An OPT record: whoever sends it takes one."""
 SMUGGLED = (
     b"POST / HTTP/1.1\r\nHost: origin.test:%d\r\nContent-Length: 1\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\n"
@@ -422,6 +425,68 @@ async def test_tls_that_is_not_passed_through_ends_with_an_alert(
         writer.close()
 
     assert len([row for row in gateway.rows() if row.verdict == "denied"]) == 1
+
+
+@pytest.mark.parametrize("policy", ["permissive", "ask"])
+@pytest.mark.parametrize("tls", [False, True])
+async def test_a_denied_name_exists_and_is_told_which_rule_denies_it(
+    run: Path, policy: str, tls: bool
+) -> None:
+    """Inside the tunnel, too, where the program shows what it is told; its server is not sought."""
+    rules = ("deny s3.test",)
+    async with opened(run, policy=policy, rules=rules) as gateway:
+        reply = gateway.gateway.answer_dns(question("s3.test"), "udp")
+        request = b"GET /x HTTP/1.1\r\nHost: s3.test%b\r\nConnection: close\r\n\r\n"
+        port = 443 if tls else 80
+        answer = await gateway.ask("s3.test", port, request % b"", tls=tls)
+
+    assert reply is not None
+    assert read(reply).answers[0].data == bytes((198, 18, 0, 1))
+    assert _status(answer) == 403
+    assert b"X-Moat-Denied: rule=deny s3.test\r\n" in answer
+    assert f"moat: GET s3.test:{port} denied by rule: deny s3.test.".encode() in answer
+    dns, denied = gateway.rows()
+    assert (dns.verdict, dns.error) == ("allowed", "")
+    assert (denied.kind, denied.verdict, denied.rule) == ("request", "denied", "deny s3.test")
+    assert denied.address == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("s3.test", "deny s3.test"),
+        ("other.test", "policy: strict"),
+        ("not_a-.test", "names of servers"),
+    ],
+)
+async def test_under_strict_the_record_names_what_hides_a_name(
+    run: Path, name: str, rule: str
+) -> None:
+    """The rule that denies it, else the policy; a resolver with EDNS is told the same."""
+    async with opened(run, policy="strict", rules=("deny s3.test",)) as gateway:
+        reply = gateway.gateway.answer_dns(question(name, more=EDNS), "udp")
+
+    assert reply is not None
+    assert read(reply).flags & 0xF == 3
+    assert b"moat: " in read(reply).additional[0].data
+    [row] = gateway.rows()
+    assert (row.kind, row.verdict, row.error) == ("dns", "denied", "NXDOMAIN")
+    assert row.rule == rule
+
+
+async def test_raw_tcp_that_a_rule_denies_is_refused_at_once(run: Path, origin: Origin) -> None:
+    """Nobody waits for the first word of a server that is not asked; CONNECT is told why."""
+    endpoint = f"origin.test:{origin.port}"
+    async with opened(run, tcp=(endpoint,), rules=("deny origin.test",)) as gateway:
+        reader, writer = await gateway.connect()
+        writer.write(f"CONNECT {endpoint} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        answer = await reader.read()
+        writer.close()
+
+    assert _status(answer) == 403
+    assert b"rule=deny origin.test\r\n" in answer
+    assert origin.connections == 0
+    assert [row.rule for row in gateway.rows()] == ["deny origin.test"]
 
 
 async def test_connect_to_a_host_without_a_rule_is_denied_at_once(run: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
 
-from moat.egress.policy import CACHE_LIMIT, Policy, Verdict, denial_header
+from moat.egress.policy import CACHE_LIMIT, Decision, Policy, Verdict, denial_header
 from moat.errors import UsageError
 from moat.spec.network import Network
 
@@ -104,23 +105,47 @@ def test_a_name_that_no_rule_could_allow_does_not_exist(host: str, could: bool) 
         passthrough=("pinned.test",),
     )
 
-    assert Policy(network).could_allow(host) is could
+    assert (Policy(network).hidden(host) is None) is could
+    assert Policy(replace(network, policy="permissive")).hidden(host) is None
+    assert Policy(replace(network, policy="ask")).hidden(host) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "rule"),
+    [("bad.allowed.example", "deny bad.allowed.example"), ("evil.test", "policy: strict")],
+)
+def test_what_hides_a_name_is_named(host: str, rule: str) -> None:
+    """The rule that denies all of it, else the policy."""
+    hidden = Policy(STRICT).hidden(host)
+
+    assert hidden is not None
+    assert hidden.rule == rule
+    assert hidden.reason.startswith(f"moat: {host} denied")
+    assert rule in hidden.reason
+    assert f"moat allow RUN {host}" in hidden.reason
 
 
 def test_a_denial_outranks_what_is_opened_unread() -> None:
     """`tcp` and `passthrough` open nothing that a rule denies as a whole."""
     network = Network(tcp=("raw.test:5432",), passthrough=("*.pinned.test",))
     policy = Policy(network)
-    assert policy.tcp("raw.test", 5432) == "tcp raw.test:5432"
+    assert policy.tcp("raw.test", 5432) == Decision(Verdict.ALLOW, "tcp raw.test:5432")
     assert policy.tcp("raw.test", 5433) is None
     assert policy.passes_through("a.pinned.test") == "passthrough *.pinned.test"
 
     denied = Policy(network, ["deny **"])
-    assert denied.tcp("raw.test", 5432) is None
+    overruled = denied.tcp("raw.test", 5432)
+    assert overruled is not None
+    assert (overruled.verdict, overruled.rule) == (Verdict.DENY, "deny **")
+    assert "raw.test:5432 denied by rule: deny **" in overruled.reason
     assert denied.passes_through("a.pinned.test") is None
-    assert not denied.could_allow("raw.test")
+    hidden = Policy(replace(network, policy="strict"), ["deny **"]).hidden("raw.test")
+    assert hidden is not None
+    assert hidden.rule == "deny **"
 
-    assert Policy(network, ["deny POST raw.test"]).tcp("raw.test", 5432) is not None
+    partly = Policy(network, ["deny POST raw.test"]).tcp("raw.test", 5432)
+    assert partly is not None
+    assert partly.verdict is Verdict.ALLOW
 
 
 def test_ports_to_capture_are_those_that_are_opened() -> None:

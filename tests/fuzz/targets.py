@@ -46,7 +46,7 @@ def check_dns(message: bytes) -> None:
         asked.append(name)
         return ADDRESS if len(name) % 2 else None
 
-    answer = dns.answer(message, address_of)
+    answer = dns.answer(message, address_of, lambda name: f"moat: {name} denied: ü" * 9)
     if answer.reply is None:
         assert len(message) < 12 or message[2] & 0x80, "a question without an answer"
         return

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moat.spec.rules import Rule, normalised
+from moat.errors import UsageError
+from moat.spec.rules import Rule, host_rule, normalised
 
 
 def _plainly(pattern: str, path: str) -> bool:
@@ -62,3 +63,31 @@ def test_a_slash_at_the_end_evades_no_rule(pattern: str, path: str) -> None:
     """To most servers both are one resource."""
     rule = Rule.parse(f"deny a.test{pattern}")
     assert rule.matches_path(normalised(path)[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("allow get x.com", "Methods are written in capitals: allow GET x.com"),
+        ("deny Post x.com/a", "Methods are written in capitals: deny POST x.com/a"),
+        ("allow https://x.com/", "Leave the scheme away: allow x.com"),
+        ("allow GET http://x.com/a/**", "Leave the scheme away: allow GET x.com/a/**"),
+        ("allow foo x.com", "Write: allow|deny [METHOD] host[:port][/path]"),
+        ("x.com", "Write: allow|deny [METHOD] host[:port][/path]"),
+        ("", "Write: allow|deny [METHOD] host[:port][/path]"),
+        ("allow https://\x1b[2Jx.com", "Write: allow|deny [METHOD] host[:port][/path]"),
+    ],
+)
+def test_a_rule_that_is_none_is_told_what_was_meant(text: str, hint: str) -> None:
+    """As far as that can be guessed; nothing of a file's reaches the terminal as it is."""
+    with pytest.raises(UsageError, match="is not a rule") as raised:
+        Rule.parse(text)
+    assert raised.value.hint is not None
+    assert raised.value.hint.startswith(hint)
+
+
+def test_what_the_user_did_not_write_is_not_quoted() -> None:
+    """A host is made a rule of before it is read."""
+    with pytest.raises(UsageError) as raised:
+        host_rule("x.com:0")
+    assert raised.value.summary == "'x.com:0': 0 is not a port"

@@ -11,7 +11,11 @@ from moat.cli.arguments import RunReference
 @click.command("allow")
 @click.argument("run", type=RunReference(), metavar="RUN")
 @click.argument("rule", nargs=-1, required=True, metavar="[METHOD] HOST[:PORT][/PATH]")
-@click.option("--always", is_flag=True, help="For later runs of the same workspace, too.")
+@click.option(
+    "--always",
+    is_flag=True,
+    help="For later runs of the same folder, too, until moat policy forget.",
+)
 def command(run: str, rule: tuple[str, ...], *, always: bool) -> None:
     """Allow a running run what no rule allowed, or one denied: at once, and for as long as it lives.
 

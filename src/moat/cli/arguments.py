@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -38,6 +39,19 @@ class RunReference(click.ParamType[str]):
         # Ids only for those who have begun to type one: nobody chooses among them.
         offered = references if incomplete else references[::2]
         return [CompletionItem(each) for each in offered if each.startswith(incomplete)]
+
+
+class HostGlob(click.ParamType[str]):
+    """A pattern for hosts, as SQLite's GLOB takes it; not one that no host could match."""
+
+    name = "glob"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not value:
+            self.fail("no host is empty: leave the option out for all of them", param, ctx)
+        if "[" in re.sub(r"\[\^?+\]?+[^]]*\]", "", value):
+            self.fail(f"{value!r} has a [ without its ]", param, ctx)
+        return value
 
 
 def run_argument(*, required: bool = False) -> Callable[[Any], Any]:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class _RunOrTest(click.Group):
-    """`moat policy RUN`, and `moat policy test FILE METHOD URL`."""
+    """`moat policy RUN`, and what else is asked or said of policies."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args or args[0] not in {"test", "show", "-h", "--help"}:
+        if not args or args[0] not in {*self.commands, "-h", "--help"}:
             args = ["show", *args]
         return super().parse_args(ctx, args)
 
@@ -30,10 +30,10 @@ class _RunOrTest(click.Group):
 @click.group(
     "policy",
     cls=_RunOrTest,
-    subcommand_metavar="[RUN [--json] | test FILE METHOD URL]",
+    subcommand_metavar="[RUN [--json] | test | remembered | forget]",
 )
 def command() -> None:
-    """Show what a run may reach, or explain a decision."""
+    """Show what a run may reach, explain a decision, or show and forget what holds --always."""
 
 
 @command.command("show", hidden=True)
@@ -55,41 +55,60 @@ def show(run: str | None, *, as_json: bool) -> None:
 @click.argument("method")
 @click.argument("url")
 def test(file: Path, method: str, url: str) -> None:
-    """Say what an agent.yaml, under the user's own settings, decides about a request, and why.
+    """Say what a run under this agent.yaml would decide about a request, and why.
 
-    Exit code 0: allowed. 1: denied, or the user would be asked.
+    With the user's own settings, and what is remembered for the file's folder. Exit code 0: allowed.
+    1: denied, or the user would be asked.
     """
-    from moat.config import agent_file, network, settings  # noqa: PLC0415  YAML, for this alone
-    from moat.egress.policy import Policy, Verdict  # noqa: PLC0415  `show` needs none
+    from moat.cli.explained import decision_on  # noqa: PLC0415  YAML, for this alone
 
-    user = settings.load(moat_home()).network
-    policy = Policy(network.network_of(agent_file.load(file), user))
-    host, port, path = _parts(url)
-    decision = policy.decide(method.upper(), host, port, path)
-    click.echo(f"{_WORDS[str(decision.verdict)]}: {decision.rule}")
-    if decision.reason:
-        click.echo(decision.reason)
-    if decision.verdict is not Verdict.ALLOW:
+    words, allowed = decision_on(file, method, url)
+    click.echo(words)
+    if not allowed:
         click.get_current_context().exit(1)
 
 
-_WORDS = {"allow": "allowed", "deny": "denied", "ask": "asks the user"}
+@command.command("remembered")
+@click.argument("path", type=click.Path(path_type=Path), default=".")
+@click.option("--all", "everywhere", is_flag=True, help="Of every folder.")
+def remembered(path: Path, *, everywhere: bool) -> None:
+    """Show the rules that were given --always to runs of the folder PATH (default: here).
+
+    The first that matches decides, before all that agent.yaml and settings say.
+    """
+    from moat.runs.remembered import all_remembered  # noqa: PLC0415  for these two alone
+
+    known = all_remembered(moat_home())
+    here = str(path.resolve())
+    for folder, rules in known.items() if everywhere else [(here, known.get(here, []))]:
+        lines = [folder, *(f"  {rule}" for rule in rules)] if everywhere else rules
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+    if not known if everywhere else here not in known:
+        sys.stderr.write("moat: nothing is remembered" + ("\n" if everywhere else f" for {here}\n"))
 
 
-def _parts(url: str) -> tuple[str, int, str]:
-    """Host, port and path of a URL."""
-    from urllib.parse import urlsplit  # noqa: PLC0415  as above
+@command.command("forget")
+@click.argument("rule", nargs=-1, metavar="[RULE]")
+@click.option(
+    "--path", type=click.Path(path_type=Path), default=".", help="The folder; default: here."
+)
+@click.option("--all", "everything", is_flag=True, help="All that is remembered for the folder.")
+def forget(rule: tuple[str, ...], *, path: Path, everything: bool) -> None:
+    """Forget a rule that was given --always. Runs that have begun with it keep it."""
+    from moat.runs.remembered import forget_rules  # noqa: PLC0415  as above
 
-    from moat.spec.hosts import canonical_host  # noqa: PLC0415
-
-    try:
-        parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-        host = canonical_host(parts.hostname or "")
-    except (KeyError, ValueError):
-        raise UsageError(f"{url!r} is not a URL", "Write https://host/path") from None
-    query = f"?{parts.query}" if parts.query else ""
-    return host, port, (parts.path or "/") + query
+    if bool(rule) is everything:
+        raise UsageError("a rule is expected, or --all", "See: moat policy remembered")
+    folder = str(path.resolve())
+    wanted = " ".join(" ".join(rule).split())
+    with Store() as store:
+        forgotten = forget_rules(store.home, folder, None if everything else wanted)
+    if not forgotten and not everything:
+        raise UsageError(
+            f"{wanted!r} is not remembered for {folder}", "See: moat policy remembered"
+        )
+    for each in forgotten:
+        click.echo(f"{each}: forgotten for later runs of {folder}")
 
 
 def _in_force(store: Store, run: Run) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 import click
 
-from moat.cli.arguments import find, run_argument
+from moat.cli.arguments import HostGlob, find, run_argument
 from moat.egress.entry import Kind
 from moat.egress.record_reader import Filter, Follower, RecordReader, is_there
 from moat.errors import MoatError, UsageError
@@ -38,7 +38,9 @@ def _output(name: str, text: str) -> Callable[[Callable[..., None]], Callable[..
 @click.option("-f", "--follow", "follows", is_flag=True, help="Go on with what comes next.")
 @click.option("-n", "--tail", "last", type=click.IntRange(min=0), help="The last so many lines.")
 @click.option("--since", metavar="TIME", help="From then on: 10m (ago), or an RFC 3339 time.")
-@click.option("--host", metavar="GLOB", help="To these hosts alone: '*.example.com'.")
+@click.option(
+    "--host", type=HostGlob(), metavar="GLOB", help="To these hosts alone: '*.example.com'."
+)
 @click.option("--denied", is_flag=True, help="What the policy refused.")
 @click.option(
     "--slow",

@@ -213,8 +213,7 @@ def _own_mounts(file: dict[str, Any], workspace: Path) -> list[Mount]:
 def _network(
     wishes: Wishes, settings: Settings, file: dict[str, Any], remembered: tuple[str, ...]
 ) -> Network:
-    joined = network.network_of(file, settings.network)
-    joined = replace(joined, rules=(*remembered, *joined.rules))
+    joined = network.network_of(file, settings.network, remembered)
     commanded = network.commanded(
         joined, policy=wishes.network_policy, allow=wishes.allow, deny=wishes.deny
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import yaml
 
@@ -27,7 +27,7 @@ def read(path: Path, fields: Mapping[str, Field]) -> dict[str, Any]:
     try:
         node = yaml.compose(content, Loader=_Loader)
     except yaml.YAMLError as exc:
-        raise _not_yaml(path, exc) from exc
+        raise _not_yaml(path, content, exc) from exc
     except RecursionError:
         raise UsageError(f"{path}: not valid YAML: nested too deeply") from None
     if node is None:
@@ -40,11 +40,21 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases are not supported here")
+            mark: yaml.Mark = cast("Any", self).peek_event().start_mark
+            raise yaml.MarkedYAMLError(problem="aliases are not supported here", problem_mark=mark)
         return super().compose_node(parent, index)
 
 
-def _not_yaml(path: Path, exc: yaml.YAMLError) -> UsageError:
+def _not_yaml(path: Path, content: bytes, exc: yaml.YAMLError) -> UsageError:
+    if isinstance(exc, yaml.reader.ReaderError):
+        if exc.encoding == "unicode":  # its position counts characters, and else bytes
+            before = content.decode(errors="replace")[: exc.position]
+            what = f"U+{exc.character:04X} may not stand here"
+        else:
+            before = content[: exc.position].decode(errors="replace")
+            what = "it is not UTF-8"
+        line = before.count("\n") + 1
+        return UsageError(f"{path}:{line}: not valid YAML: {what}")
     if isinstance(exc, yaml.MarkedYAMLError) and exc.problem_mark is not None:
         return UsageError(f"{path}:{exc.problem_mark.line + 1}: not valid YAML: {exc.problem}")
     return UsageError(f"{path}: not valid YAML: {exc}")

@@ -40,8 +40,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def network_of(file: Mapping[str, Any], user: Said | None = None) -> Network:
+def network_of(
+    file: Mapping[str, Any], user: Said | None = None, remembered: tuple[str, ...] = ()
+) -> Network:
     """What a project's checked file asks for, under the user's own settings (`Settings.network`).
+
+    `remembered`: rules that the user gave `--always`, which come before all others.
 
     Raises `UsageError` for certificates that can't be read (any longer).
     """
@@ -56,6 +60,7 @@ def network_of(file: Mapping[str, Any], user: Said | None = None) -> Network:
     return Network(
         policy=_further(MODES, ours.get("policy"), theirs.get("policy")),
         rules=(
+            *remembered,
             *ours.get("rules", ()),
             *(f"allow {host}" for host in ours.get("allow", ())),
             *theirs.get("rules", ()),
@@ -88,20 +93,22 @@ def commanded(
 
 def with_host(network: Network, environment: Mapping[str, str]) -> Network:
     """With the host's own proxy and certificates (see `config.upstream`). Raises `UsageError`."""
-    proxy, exceptions = upstream.upstream_proxy(environment)
+    proxies = upstream.upstream_proxies(environment)
     return replace(
         network,
-        upstream_proxy=proxy,
-        no_upstream_proxy=exceptions,
+        upstream_proxy=proxies.tunnels,
+        upstream_http_proxy=proxies.http,
+        no_upstream_proxy=proxies.exceptions,
         upstream_ca=network.upstream_ca + pem(upstream.own_certificates(environment)),
     )
 
 
 def shown(network: Network) -> dict[str, Any]:
-    """As people may see it: the proxy without its password, certificates counted."""
+    """As people may see it: the proxies without their passwords, certificates counted."""
     return asdict(network) | {
         "upstream_ca": network.upstream_ca.count("-----BEGIN "),
         "upstream_proxy": upstream.redacted(network.upstream_proxy),
+        "upstream_http_proxy": upstream.redacted(network.upstream_http_proxy),
     }
 
 

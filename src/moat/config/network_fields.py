@@ -12,6 +12,7 @@ from moat.config.certificates import read_certificates
 from moat.config.fields import Field, positive
 from moat.errors import UsageError
 from moat.spec.hosts import canonical_host, is_address
+from moat.spec.network import DNS_PORT, PROXY_PORT
 from moat.spec.rules import Rule, host_rule
 from moat.spec.units import parse_duration
 
@@ -24,6 +25,11 @@ MODES: Final[tuple[PolicyMode, ...]] = ("permissive", "ask", "strict")
 """Each stricter than the one before."""
 CAPTURES: Final[tuple[Capture, ...]] = ("none", "headers", "bodies")
 """Each recording more than the one before."""
+
+_TAKEN: Final = {
+    DNS_PORT: "in a run, port 53 of every address is Moat's DNS",
+    PROXY_PORT: "in a run, port 3128 is Moat's own proxy",
+}
 
 OPENING: Final = ("allow", "tcp", "passthrough", "hosts", "private", "upstream_ca")
 """What makes more reachable, or less of it seen; so do rules that allow."""
@@ -41,8 +47,11 @@ def check_host(text: str) -> None:
 
 def _endpoint(text: str) -> None:
     check_host(text)
-    if host_rule(text).port is None:
+    port = host_rule(text).port
+    if port is None:
         raise UsageError(f"{text!r} names no port", "Write host:port")
+    if port in _TAKEN:
+        raise UsageError(f"{text!r} can't be opened: {_TAKEN[port]}", "Name another port of it")
 
 
 def _without_port(text: str) -> None:
@@ -52,6 +61,9 @@ def _without_port(text: str) -> None:
 
 
 def _override(name: str, address: str) -> None:
+    host, _, port = name.rpartition(":")
+    if port.isdecimal() and ":" not in host:
+        raise UsageError(f"{name!r} is not a host alone", "Leave the port away")
     if is_address(canonical_host(name)):
         raise ValueError(f"{name!r} is an address itself")
     try:

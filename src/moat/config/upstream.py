@@ -7,7 +7,7 @@ specification, because a later supervisor may be started from an environment wit
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from moat.config.certificates import read_certificates, without
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # As curl and Python have it: lower case first, the general one last.
-_PROXIES: Final = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+_ANY: Final = ("all_proxy", "ALL_PROXY")
+_FOR_TUNNELS: Final = ("https_proxy", "HTTPS_PROXY", *_ANY)
+_FOR_HTTP: Final = ("http_proxy", "HTTP_PROXY", *_ANY)
 _EXCEPTIONS: Final = ("no_proxy", "NO_PROXY")
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -31,19 +33,35 @@ SYSTEM_BUNDLES: Final = (
 """Where the systems keep what every program trusts; the first that is there is the host's."""
 
 
-def upstream_proxy(environment: Mapping[str, str]) -> tuple[str, str]:
-    """The URL of the proxy, with its port, and the hosts that are reached without it.
+class Proxies(NamedTuple):
+    """URLs with their ports; empty where there is none."""
 
-    Both empty where there is none. Raises `UsageError` for one that can't be used.
-    """
-    variable = next((each for each in _PROXIES if environment.get(each)), None)
-    exceptions = next((environment[each] for each in _EXCEPTIONS if environment.get(each)), "")
-    if variable is None or exceptions.strip() == "*":
-        return "", ""
-    return _proxy(variable, environment[variable].strip()), exceptions
+    tunnels: str = ""
+    """For HTTPS, and all else that needs a tunnel."""
+    http: str = ""
+    """For plain HTTP."""
+    exceptions: str = ""
+    """Hosts that are reached without them."""
+
+
+def upstream_proxies(environment: Mapping[str, str]) -> Proxies:
+    """Raises `UsageError` for one that can't be used."""
+    exceptions = _first(_EXCEPTIONS, environment)[1]
+    if exceptions.strip() == "*":
+        return Proxies()
+    tunnels, http = (_proxy(*_first(each, environment)) for each in (_FOR_TUNNELS, _FOR_HTTP))
+    return Proxies(tunnels, http, exceptions if tunnels or http else "")
+
+
+def _first(variables: tuple[str, ...], environment: Mapping[str, str]) -> tuple[str, str]:
+    """The one that counts, and what it says."""
+    variable = next((each for each in variables if environment.get(each)), "")
+    return variable, environment.get(variable, "").strip()
 
 
 def _proxy(variable: str, text: str) -> str:
+    if not variable:
+        return ""
     # The text itself is in no message: it may hold a password.
     url = text if "://" in text else f"http://{text}"
     # Before it is taken apart: `urlsplit` drops line breaks without a word.
@@ -67,7 +85,7 @@ def _unusable(variable: str, why: str) -> UsageError:
     return UsageError(
         f"the proxy of this host can't be used: {variable} {why}",
         "Moat goes through http://HOST:PORT and https://HOST:PORT; "
-        f"set HTTPS_PROXY to one, or start moat without {variable}",
+        f"set {variable} to one, or start moat without it",
     )
 
 

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Final
 
 from moat.egress import client_hello, http1, socks
 from moat.egress.arrival import Arrival, parse_authority
-from moat.egress.capture import DNS_PORT, PROXY_PORT
+from moat.egress.capture import WEB_PORTS
 from moat.egress.dial import DialError
 from moat.egress.dns_server import TCPResponder
 from moat.egress.http1 import BadMessageError
 from moat.egress.names import canonical_host
 from moat.egress.peeking import LIMIT, ClosedEarlyError, peek, take
-from moat.egress.policy import denial_header
+from moat.egress.policy import Verdict, denial_header
 from moat.egress.sides import Destination
-from moat.egress.streams import ByALPN, break_off
+from moat.egress.streams import ByALPN, break_off, reason
 from moat.egress.tls_alert import Alert
 from moat.egress.tunnel import Tunnel
+from moat.spec.network import DNS_PORT, PROXY_PORT
 
 if TYPE_CHECKING:
     import socket
@@ -53,7 +54,7 @@ class Arrivals:
         except TimeoutError:
             self._refuse(sock, address, port, "it sent nothing that could be understood in time")
         except ConnectionError as exc:
-            self._refuse(sock, address, port, f"broken: {exc}")
+            self._refuse(sock, address, port, f"broken: {reason(exc)}")
         except ValueError as exc:  # a name that is none, in SOCKS
             self._refuse(sock, address, port, str(exc))
         except OSError as exc:  # a TLS handshake that failed, most of all
@@ -65,8 +66,13 @@ class Arrivals:
         gateway = self._gateway
         opened = gateway.policy.tcp(host, port)
         if opened is not None:
-            await self._tunnel(sock, "tcp", host, port, opened)
-            return
+            if opened.verdict is Verdict.ALLOW:
+                await self._tunnel(sock, "tcp", host, port, opened.rule)
+                return
+            if port not in WEB_PORTS:  # one who waits for the server's first word would never hear
+                gateway.record_refusal("tcp", host, port, opened.reason, opened.rule)
+                break_off(sock)
+                return
         async with asyncio.timeout(self._timeouts.header):
             first = await peek(self._loop, sock, lambda data: data[0])
         if first == _HANDSHAKE:

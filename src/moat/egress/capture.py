@@ -12,6 +12,7 @@ import socket
 from typing import TYPE_CHECKING, Final, Protocol
 
 from moat.egress.dns_server import UDPResponder
+from moat.spec.network import DNS_PORT, PROXY_PORT
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DNS_PORT: Final = 53
-PROXY_PORT: Final = 3128
 WEB_PORTS: Final = (80, 443)
 _EVERY: Final = {"inet": "0.0.0.0", "inet6": "::"}  # noqa: S104  in the sandbox's own network
 _AT_ONCE: Final = 64

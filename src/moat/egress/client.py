@@ -8,23 +8,36 @@ from moat.egress import http1
 from moat.egress.bodies import BodyReader, EndlessReader, body_reader
 from moat.egress.http1 import BadMessageError
 from moat.egress.http1_connection import HTTP1Connection
+from moat.egress.streams import reason
+from moat.egress.upstream_proxy import refusal
+from moat.egress.withheld import WithheldReader
 
 if TYPE_CHECKING:
     from moat.egress.entry import Fields
     from moat.egress.exchange import Exchange
     from moat.egress.http1 import RequestHead
     from moat.egress.sides import Destination
+    from moat.egress.upstream_proxy import UpstreamProxy
     from moat.egress.upstreams import Upstreams
 
 
 class HTTP1Client(HTTP1Connection):
     """Serves one exchange at a time; between them it waits in its pool."""
 
-    def __init__(self, pool: Upstreams, destination: Destination, address: str) -> None:
+    def __init__(
+        self,
+        pool: Upstreams,
+        destination: Destination,
+        address: str,
+        proxy: UpstreamProxy | None = None,
+    ) -> None:
+        """`proxy`: who is at the other end, and takes requests for the destination."""
         super().__init__()
         self._pool = pool
         self.destination = destination
         self.address = address
+        self._proxy = proxy
+        self._secrets = None if proxy is None else proxy.secrets()
         self._exchange: Exchange | None = None
         self._method = ""
         self._body: BodyReader | None = None
@@ -59,11 +72,17 @@ class HTTP1Client(HTTP1Connection):
         exchange, self._exchange = self._exchange, None
         if exchange is None:
             return
-        if isinstance(self._body, EndlessReader) and exc is None:
+        body = self._body
+        if isinstance(body, WithheldReader) and isinstance(body.inner, EndlessReader):
+            exchange.response_data([body.held])  # it has become nothing
+            body = body.inner
+        if isinstance(body, EndlessReader) and exc is None:
             exchange.response_end([])
             return
         unused = self._body is None and not self._head and not self._informational
-        why = "closed the connection early" if exc is None else f"broke the connection: {exc}"
+        why = (
+            "closed the connection early" if exc is None else f"broke the connection: {reason(exc)}"
+        )
         exchange.upstream_lost(f"{self.destination.host} {why}", unused=unused)
 
     def pause_writing(self) -> None:
@@ -102,8 +121,13 @@ class HTTP1Client(HTTP1Connection):
             self._head = data
             return b""
         self._head = b""
-        head = http1.parse_response_head(data[:end], self._method)
+        lines = self._secrets.masked(data[:end]) if self._secrets else data[:end]
+        head = http1.parse_response_head(lines, self._method)
         rest = data[end:]
+        if self._proxy is not None and head.status == 407:  # for us, as in CONNECT
+            what = f"the proxy {self._proxy.name} {refusal(head)}"
+            exchange.failed(502, f"{self.destination.host}: {what}")
+            return b""
         if head.status < 200:
             self._informational += 1
             if self._informational > http1.MAX_INFORMATIONAL:
@@ -115,7 +139,8 @@ class HTTP1Client(HTTP1Connection):
             exchange.response_head(head)
             self._complete(exchange, [], rest)
         else:
-            self._body = body_reader(head.framing)
+            body = body_reader(head.framing)
+            self._body = WithheldReader(body, self._secrets) if self._secrets else body
             exchange.response_head(head)
         return rest
 
@@ -133,7 +158,10 @@ class HTTP1Client(HTTP1Connection):
         self._method = request.method
         self._informational = 0
         self._chunked = request.framing == http1.CHUNKED
-        self._out.append(http1.request_bytes(request, target, self.destination.authority))
+        own: Fields = []
+        if self._proxy is not None:
+            target, own = self._proxy.absolute(self.destination, target)
+        self._out.append(http1.request_bytes(request, target, self.destination.authority, own))
 
     def end(self, trailers: Fields) -> None:
         if self._switched:

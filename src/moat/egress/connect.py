@@ -66,10 +66,3 @@ async def open_tunnel(sock: socket.socket, request: bytes) -> None:
     loop = asyncio.get_running_loop()
     await loop.sock_sendall(sock, request)
     take(sock, await peek(loop, sock, answer_size))
-
-
-def reason(exc: Exception) -> str:
-    """Of an error of the system, what it means, without the details of the call."""
-    if isinstance(exc, OSError) and exc.errno is not None and exc.errno in errno.errorcode:
-        return os.strerror(exc.errno).lower()
-    return str(exc)

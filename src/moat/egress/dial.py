@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from moat.egress import trust
 from moat.egress.addresses import why_private
-from moat.egress.connect import connect, open_tunnel, reason
+from moat.egress.connect import connect, open_tunnel
 from moat.egress.peeking import ClosedEarlyError
 from moat.egress.resolver import Resolver, UnresolvedError
 from moat.egress.routes import Route, Routes
+from moat.egress.streams import reason
 from moat.egress.tls_layer import inside_tls
 from moat.egress.upstream_proxy import RefusedError, UpstreamProxy, authority, literal
 
@@ -72,6 +73,8 @@ class Dialled:
     """Seconds; negative where nothing was looked up."""
     connect: float
     """Seconds, with the proxy's answer."""
+    proxy: UpstreamProxy | None = None
+    """Who is at the other end, where there is no tunnel and it takes the requests themselves."""
 
 
 class Dialer:
@@ -83,15 +86,24 @@ class Dialer:
         self.routes = Routes(time.monotonic)
         self._policy = policy
         self._upstream_ca = network.upstream_ca
-        self._proxy = (
-            UpstreamProxy.parse(network.upstream_proxy, network.no_upstream_proxy)
-            if network.upstream_proxy
-            else None
-        )
+        urls = {"https": network.upstream_proxy, "http": network.upstream_http_proxy}
+        self._proxies = {
+            scheme: UpstreamProxy.parse(url, network.no_upstream_proxy)
+            for scheme, url in urls.items()
+            if url
+        }
 
-    async def dial(self, host: str, port: int) -> Dialled:
-        """Connects to a canonical host. Raises `DialError`."""
-        return await _Attempt(self, host, port).make()
+    async def dial(
+        self, host: str, port: int, scheme: str = "https", *, forward: bool = False
+    ) -> Dialled:
+        """Connects to a canonical host; with `forward`, perhaps no further than to a proxy.
+
+        Raises `DialError`.
+        """
+        proxy = self.proxy_for(host, port, scheme)
+        # Whom a proxy is asked for by name, it looks up itself: not what the user gave an address.
+        forward = forward and self._policy().override(host) is None
+        return await _Attempt(self, host, port, proxy, forward=forward).make()
 
     def refusal(self, host: str) -> str | None:
         """Why this host would be refused, as far as that is known without a lookup."""
@@ -116,8 +128,8 @@ class Dialer:
                 return f"{subject} is {why}: add it to network.private in agent.yaml"
         return None
 
-    def proxy_for(self, host: str, port: int) -> UpstreamProxy | None:
-        proxy = self._proxy
+    def proxy_for(self, host: str, port: int, scheme: str) -> UpstreamProxy | None:
+        proxy = self._proxies.get(scheme)
         if proxy is None or not proxy.leads_to(host, port, self.fixed_address(host)):
             return None
         return proxy
@@ -141,8 +153,12 @@ class Dialer:
 class _Attempt:
     """One connection on its way, and how long each step has taken."""
 
-    def __init__(self, dialer: Dialer, host: str, port: int) -> None:
+    def __init__(
+        self, dialer: Dialer, host: str, port: int, proxy: UpstreamProxy | None, *, forward: bool
+    ) -> None:
         self._dialer = dialer
+        self._proxy = proxy
+        self._forward = forward and proxy is not None
         self._host = host
         self._port = port
         self._where = authority(host, port)
@@ -152,18 +168,18 @@ class _Attempt:
         """What did not happen, if the time is up now."""
 
     async def make(self) -> Dialled:
-        proxy = self._dialer.proxy_for(self._host, self._port)
         limit = self._dialer.timeout
         try:
             async with asyncio.timeout(limit):
-                way = self._directly() if proxy is None else self._through(proxy)
+                way = self._directly() if self._proxy is None else self._through(self._proxy)
                 sock, address = await way
         except TimeoutError as exc:
             raise self._timed(DialError("timeout", f"{self._missing} within {limit:g} s")) from exc
         except DialError as exc:
             self._timed(exc)
             raise
-        return Dialled(sock, address, self._dns, self._connect)
+        proxy = self._proxy if self._forward else None
+        return Dialled(sock, address, self._dns, self._connect, proxy)
 
     def _timed(self, exc: DialError) -> DialError:
         exc.dns, exc.connect = self._dns, self._connect
@@ -221,7 +237,8 @@ class _Attempt:
         try:
             sock, address = await self._reach(proxy)
             try:
-                await open_tunnel(sock, proxy.request(target, self._port))
+                if not self._forward:
+                    await open_tunnel(sock, proxy.request(target, self._port))
             except BaseException:
                 sock.close()
                 raise

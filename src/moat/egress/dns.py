@@ -2,7 +2,8 @@
 
 The sandbox's names lead to addresses of our own. Nothing else about a name is ever told: a question for
 anything but an IPv4 address gets an answer without records (RFC 2308), so that no client waits for
-one, and none learns or tells anything by it.
+one, and none learns or tells anything by it. Why a name does not exist here is told to those who speak
+EDNS (RFC 8914).
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ _MAX_NAME: Final = 255
 _NAME_OF_QUESTION: Final = b"\xc0\x0c"
 _SOA_DATA: Final = b"\x00\x00" + struct.pack("!5I", 1, 3600, 600, 86400, TTL)
 """No primary server, no mailbox; its last number says how long "there is none" holds."""
-_OPT_RECORD: Final = b"\x00" + struct.pack("!HHIH", _OPT, 1232, 0, 0)
+_EXTENDED_ERROR, _BLOCKED = 15, 15
+"""The option's code (RFC 8914 2); what it says: "an internal security policy" (4.16)."""
+_MAX_UDP: Final = 511
+"""Bytes of a reply: more than 512 is not taken by everybody who asks."""
 _LOCALHOST: Final = "localhost"
 
 
@@ -48,8 +52,15 @@ class Answer(NamedTuple):
     """NOERROR, NXDOMAIN, FORMERR, NOTIMP or REFUSED."""
 
 
-def answer(query: bytes, address_of: Callable[[str], str | None]) -> Answer:
-    """`address_of` gives a name's IPv4 address, or `None` for a name that does not exist here."""
+def answer(
+    query: bytes,
+    address_of: Callable[[str], str | None],
+    why_not: Callable[[str], str] = lambda _: "",
+) -> Answer:
+    """`address_of` gives a name's IPv4 address, or `None` for a name that does not exist here.
+
+    `why_not`: in one line, why that is so.
+    """
     if len(query) < _HEADER.size:
         return Answer(None, "", "", _CODES[FORMERR])
     number, flags, questions, *_ = _HEADER.unpack_from(query)
@@ -75,7 +86,10 @@ def answer(query: bytes, address_of: Callable[[str], str | None]) -> Answer:
         1 if authority else 0,
         1 if with_options else 0,
     )
-    reply = head + question + records + authority + (_OPT_RECORD if with_options else b"")
+    reply = head + question + records + authority
+    if with_options:
+        why = why_not(name) if code == NXDOMAIN else ""
+        reply += _options(why, _MAX_UDP - len(reply))
     return Answer(reply, name, _TYPES.get(kind, f"TYPE{kind}"), _CODES[code])
 
 
@@ -107,6 +121,13 @@ def _localhost(kind: int) -> bytes:
 
 def _record(name: bytes, kind: int, data: bytes) -> bytes:
     return name + struct.pack("!HHIH", kind, _IN, TTL, len(data)) + data
+
+
+def _options(why: str, room: int) -> bytes:
+    """The OPT record (RFC 6891), with as much of the reason as there is room for."""
+    text = why.encode()[: max(0, room - 17)].decode(errors="ignore").encode()
+    error = struct.pack("!HHH", _EXTENDED_ERROR, 2 + len(text), _BLOCKED) + text if text else b""
+    return b"\x00" + struct.pack("!HHIH", _OPT, 1232, 0, len(error)) + error
 
 
 def _without_question(number: int, flags: int, code: int) -> Answer:

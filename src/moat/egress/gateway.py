@@ -135,11 +135,14 @@ class RunGateway:
         return question
 
     def refusal_of_connect(self, host: str, port: int) -> Decision | None:
-        """Why no request to this server could be allowed; `None` where one might."""
+        """Why there is no way to this server; `None` where requests are answered one by one."""
         policy = self.policy
-        if policy.tcp(host, port) is not None or policy.passes_through(host) is not None:
+        opened = policy.tcp(host, port)
+        if opened is not None:
+            return None if opened.verdict is Verdict.ALLOW else opened
+        if policy.passes_through(host) is not None:
             return None
-        if not policy.could_allow(host):
+        if policy.hidden(host) is not None:
             return policy.decide("CONNECT", host, port, "/")
         why = self.dialer.refusal(host)
         return None if why is None else Decision(Verdict.DENY, "network.private", why)
@@ -161,16 +164,17 @@ class RunGateway:
 
     def answer_dns(self, query: bytes, transport: str) -> bytes | None:
         entry = Entry("dns", self.now())
-        answer = dns.answer(query, self._address_of)
+        answer = dns.answer(query, self._address_of, lambda name: self._absence(name).reason)
         entry.scheme = transport
         entry.method = answer.type
         entry.host = answer.name
         entry.port = 53
         entry.total = 0.0
-        if answer.code != "NOERROR":
-            entry.verdict = "denied" if answer.code == "NXDOMAIN" else "failed"
-            entry.rule = f"policy: {self.network.policy}" if answer.code == "NXDOMAIN" else ""
-            entry.error = answer.code
+        if answer.code == "NXDOMAIN":
+            entry.verdict, entry.error = "denied", answer.code
+            entry.rule = self._absence(answer.name).rule
+        elif answer.code != "NOERROR":
+            entry.verdict, entry.error = "failed", answer.code
         self.put(entry)
         return answer.reply
 
@@ -179,13 +183,22 @@ class RunGateway:
             host = canonical_host(name)
         except ValueError:
             return None
-        if is_address(host) or not self.policy.could_allow(host):
+        if is_address(host) or self.policy.hidden(host) is not None:
             return None
         try:
             return self._names.address(host)
         except OSError as exc:  # a full disk: until there is room, nothing passes anyway
             log.error("no address for a new name: %s", exc.strerror)  # noqa: TRY400  no traceback
             return None
+
+    def _absence(self, name: str) -> Decision:
+        """Why a name has no address."""
+        try:
+            hidden = self.policy.hidden(canonical_host(name))
+        except ValueError:
+            hidden = None
+        why = "moat: it names no server, or is one name too many for a run"
+        return hidden or Decision(Verdict.DENY, "names of servers", why)
 
     # --- record ---
 

@@ -325,10 +325,15 @@ _REASONS: Final = {
 }  # fmt: skip
 
 
-def request_bytes(request: RequestHead, target: str, host: bytes) -> bytes:
-    """The head as it goes to a server: always HTTP/1.1, always with our own framing."""
+def request_bytes(
+    request: RequestHead, target: str, host: bytes, own: Iterable[tuple[bytes, bytes]] = ()
+) -> bytes:
+    """The head as it goes to a server: always HTTP/1.1, always with our own framing.
+
+    `own`: fields that are between us and the next one alone.
+    """
     parts = [f"{request.method} {target} HTTP/1.1\r\nHost: ".encode("ascii"), host, b"\r\n"]
-    for name, value in request.fields:
+    for name, value in (*request.fields, *own):
         parts += (name, b": ", value, b"\r\n")
     framing = request.framing
     if framing > 0:

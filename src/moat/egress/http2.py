@@ -27,7 +27,7 @@ from h2.settings import SettingCodes, Settings
 from moat.egress import http1
 from moat.egress.http1 import BadMessageError
 from moat.egress.http2_frames import FrameReader, RefusedFrameError
-from moat.egress.streams import StreamProtocol
+from moat.egress.streams import StreamProtocol, reason
 
 if TYPE_CHECKING:
     import asyncio
@@ -240,7 +240,9 @@ class HTTP2Connection(StreamProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        why = "closed the connection early" if exc is None else f"broke the connection: {exc}"
+        why = (
+            "closed the connection early" if exc is None else f"broke the connection: {reason(exc)}"
+        )
         streams, self.streams = self.streams, {}
         for stream in streams.values():
             stream.lost(why)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moat.errors import UsageError
 from moat.spec.hosts import canonical_host
-from moat.spec.rules import Action, Rule, host_rule, normalised
+from moat.spec.rules import Rule, host_rule, normalised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,35 +92,55 @@ class Policy:
         self._decided[key] = decision
         return decision
 
-    def could_allow(self, host: str) -> bool:
-        """Whether any request to this host might be allowed."""
-        first = self._first_plain(host, None)
-        if first is not None:
-            return first == "allow"
-        if self.passes_through(host) or any(each.matches_host(host, None) for each in self._tcp):
-            return True
-        return self._network.policy != "strict"
+    def hidden(self, host: str) -> Decision | None:
+        """Why this name does not exist: under `strict`, one that no rule could allow.
 
-    def tcp(self, host: str, port: int) -> str | None:
-        """The entry of `network.tcp` that opens it, unless a rule denies all of the host."""
-        found = (each for each in self._tcp if each.matches_host(host, port))
-        entry = next((f"tcp {each.text.removeprefix('allow ')}" for each in found), None)
-        return entry if entry and self._first_plain(host, port) != "deny" else None
+        Nothing can be told or learned by asking for it. Elsewhere a name exists even where it is
+        denied, so that whoever goes there is told by which rule.
+        """
+        if self._network.policy != "strict":
+            return None
+        first = self._first_plain(host, None)
+        if first is None:
+            if self.passes_through(host) or any(
+                each.matches_host(host, None) for each in self._tcp
+            ):
+                return None
+        elif first.action == "allow":
+            return None
+        else:
+            return self._by_rule(first, host, host)
+        default = f"policy: {self._network.policy}"
+        return Decision(Verdict.DENY, default, self._by_default(host, host, default))
+
+    def tcp(self, host: str, port: int) -> Decision | None:
+        """Whether an entry of `network.tcp` opens it, or is overruled: a rule denies all of the host.
+
+        `None` where there is no such entry.
+        """
+        entry = next((each for each in self._tcp if each.matches_host(host, port)), None)
+        if entry is None:
+            return None
+        first = self._first_plain(host, port)
+        if first is not None and first.action == "deny":
+            return self._by_rule(first, _where(host, port), host)
+        return Decision(Verdict.ALLOW, f"tcp {entry.text.removeprefix('allow ')}")
 
     def passes_through(self, host: str) -> str | None:
         """The entry of `network.passthrough` that names it, unless a rule denies all of it."""
         found = (each for each in self._passthrough if each.matches_host(host, None))
         entry = next((f"passthrough {each.host}" for each in found), None)
-        return entry if entry and self._first_plain(host, None) != "deny" else None
+        first = self._first_plain(host, None)
+        return None if first is not None and first.action == "deny" else entry
 
-    def _first_plain(self, host: str, port: int | None) -> Action | None:
+    def _first_plain(self, host: str, port: int | None) -> Rule | None:
         """What the rules say of a host as a whole: the first that allows any of it, or denies all."""
         for rule in self.rules:
             if rule.matches_host(host, port):
                 if rule.action == "allow":
-                    return "allow"
+                    return rule
                 if rule.method is None and rule.path is None and (rule.port is None or port):
-                    return "deny"
+                    return rule
         return None
 
     def override(self, host: str) -> str | None:
@@ -164,10 +184,7 @@ class Policy:
         if rule is not None:
             if rule.action == "allow":
                 return Decision(Verdict.ALLOW, rule.text)
-            what = f"moat: {method} {_where(host, port)}{_ascii(path)} denied by rule: {rule.text}"
-            return Decision(
-                Verdict.DENY, rule.text, f"{what}. To change: moat allow {self._run} {host}"
-            )
+            return self._by_rule(rule, f"{method} {_where(host, port)}{_ascii(path)}", host)
         mode = self._network.policy
         default = f"policy: {mode}"
         if mode == "permissive":
@@ -178,10 +195,17 @@ class Policy:
 
     def unlisted(self, method: str, host: str, port: int, default: str) -> str:
         """Why a request that no rule knows is denied."""
+        return self._by_default(f"{method} {_where(host, port)}", host, default)
+
+    def _by_default(self, what: str, host: str, default: str) -> str:
         return (
-            f"moat: {method} {_where(host, port)} denied: no rule allows it ({default}). "
+            f"moat: {what} denied: no rule allows it ({default}). "
             f"To allow: moat allow {self._run} {host}, or network.allow in agent.yaml"
         )
+
+    def _by_rule(self, rule: Rule, what: str, host: str) -> Decision:
+        why = f"moat: {what} denied by rule: {rule.text}. To change: moat allow {self._run} {host}"
+        return Decision(Verdict.DENY, rule.text, why)
 
 
 def _where(host: str, port: int) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
+import ssl
 import struct
 from typing import TYPE_CHECKING, ClassVar, Final, cast
 
@@ -40,6 +43,15 @@ def break_off(connection: socket.socket | asyncio.BaseTransport) -> None:
         sock: socket.socket = connection.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD)
         cast("asyncio.Transport", connection).abort()
+
+
+def reason(exc: Exception) -> str:
+    """Of an error of the system, what it means, without its number and the details of the call."""
+    if isinstance(exc, ssl.SSLError):  # its number is OpenSSL's
+        return str(exc)
+    if isinstance(exc, OSError) and exc.errno is not None and exc.errno in errno.errorcode:
+        return os.strerror(exc.errno).lower()
+    return str(exc)
 
 
 class StreamProtocol(asyncio.BufferedProtocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from moat.egress.streams import StreamProtocol, break_off
+from moat.egress.streams import StreamProtocol, break_off, reason
 
 if TYPE_CHECKING:
     import socket
@@ -113,8 +113,10 @@ class _End(StreamProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         # Who has closed its socket answers what still comes, a TLS goodbye say, with a reset.
-        ordinary = exc is None or self._finished
-        self._tunnel.close("" if ordinary else f"broken: {exc}")
+        if exc is None or self._finished:
+            self._tunnel.close()
+        else:
+            self._tunnel.close(f"broken: {reason(exc)}")
 
     def close(self, *, abruptly: bool) -> None:
         if self._transport is None:

@@ -1,8 +1,8 @@
-"""The host's own proxy: which servers are reached through it, and the CONNECT that asks for one.
+"""The host's own proxy: which servers are reached through it, and what it is asked.
 
-Pure. The host's other programs take the same URL and the same exceptions from `HTTPS_PROXY` and
-`NO_PROXY`; nothing specifies these, so what is done here is what curl does, with the CIDRs and ports
-of Go's httpproxy.
+Pure. The host's other programs take the same URLs and the same exceptions from `HTTPS_PROXY`,
+`HTTP_PROXY` and `NO_PROXY`; nothing specifies these, so what is done here is what curl does, with the
+CIDRs and ports of Go's httpproxy.
 """
 
 from __future__ import annotations
@@ -12,24 +12,29 @@ import re
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from moat.egress.http1 import BadMessageError, head_end, parse_response_head
+from moat.egress.withheld import Secrets
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
+
+    from moat.egress.entry import Fields
+    from moat.egress.http1 import ResponseHead
+    from moat.egress.sides import Destination
 
 _PORTS: Final = {"http": 80, "https": 443}
 _UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e]")
 _REASON_LIMIT: Final = 120
 
 _ADVICE: Final = {
-    407: "it wants a user and password: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT",
+    407: "it wants a user and password: http://USER:PASSWORD@HOST:PORT in HTTPS_PROXY, HTTP_PROXY",
 }
 
 
 class RefusedError(Exception):
-    """The proxy does not open the tunnel; the text says what it answered, in one line."""
+    """The proxy does not do what it is asked; the text says what it answered, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,25 @@ class UpstreamProxy:
             return False
         return not any(each.names(host, port, address) for each in self.exceptions)
 
+    def absolute(self, destination: Destination, target: str) -> tuple[str, Fields]:
+        """A request's target in absolute-form (RFC 9112 3.2.2), and what the proxy is to be told."""
+        # An empty path is what `*` becomes (RFC 9112 3.2.4).
+        path = "" if target == "*" else target
+        login = self.authorization.encode("ascii")
+        return (
+            f"http://{destination.authority.decode('ascii')}{path}",
+            [(b"Proxy-Authorization", login)] if login else [],
+        )
+
+    def secrets(self) -> Secrets:
+        """What it could repeat of what it was told, as it is or as part of a URL."""
+        login = self.authorization.rpartition(" ")[2]
+        quoted = quote(login, safe="")
+        forms = (login, quoted, re.sub("%..", lambda found: found[0].lower(), quoted))
+        return Secrets(*(each.encode("ascii") for each in forms))
+
     def request(self, host: str, port: int) -> bytes:
+        """The head of a CONNECT."""
         target = authority(host, port)
         lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
         if self.authorization:
@@ -150,7 +173,12 @@ def answer_size(data: bytes) -> int | None:
     # Any 2xx opens it (RFC 9110 9.3.6), and whatever the answer says of a body is to be ignored.
     if 200 <= answer.status < 300:
         return end
+    raise RefusedError(refusal(answer))
+
+
+def refusal(answer: ResponseHead) -> str:
+    """What a proxy answered, and what to do about it."""
     reason = _UNPRINTABLE.sub("?", answer.reason.decode("latin-1"))[:_REASON_LIMIT]
     line = f"answered {answer.status} {reason}".rstrip()
     advice = _ADVICE.get(answer.status)
-    raise RefusedError(line if advice is None else f"{line}: {advice}")
+    return line if advice is None else f"{line}: {advice}"

@@ -15,7 +15,7 @@ from moat.egress.streams import ByALPN
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moat.egress.dial import Dialer
+    from moat.egress.dial import Dialer, Dialled
     from moat.egress.exchange import Exchange
     from moat.egress.http2_client import HTTP2Client
     from moat.egress.sides import Destination
@@ -73,6 +73,7 @@ class Upstreams:
 
     def connect(self, exchange: Exchange, *, fresh: bool) -> None:
         """Gives the exchange a connection: one that is there, or (`fresh`) a new one."""
+        fresh = fresh or _needs_tunnel(exchange)
         if not fresh and self._take(exchange):
             return
         if self._is_full() and not self._close_idle():
@@ -177,7 +178,8 @@ class Upstreams:
     async def _open(self, exchange: Exchange, alpn: tuple[str, ...]) -> None:
         host = exchange.destination.host
         try:
-            client, reached = await self._reach(exchange.destination, alpn)
+            forward = alpn[0] != "h2" and not _needs_tunnel(exchange)
+            client, reached = await self._reach(exchange.destination, alpn, forward=forward)
         except DialError as exc:
             if exc.kind == "private":
                 decision = Decision(Verdict.DENY, "network.private", f"moat: denied: {exc}")
@@ -200,12 +202,12 @@ class Upstreams:
                 exchange.connected(client, reached)
 
     async def _reach(
-        self, destination: Destination, alpn: tuple[str, ...]
+        self, destination: Destination, alpn: tuple[str, ...], *, forward: bool
     ) -> tuple[Client, Reached]:
         chosen: list[Client] = []
         self._open_count += 1
         try:
-            reached = await self._make(destination, alpn, chosen)
+            reached = await self._make(destination, alpn, chosen, forward=forward)
         except BaseException:
             if not chosen:  # else it is counted when it is lost
                 self._open_count -= 1
@@ -215,13 +217,20 @@ class Upstreams:
         return chosen[0], reached
 
     async def _make(
-        self, destination: Destination, alpn: tuple[str, ...], chosen: list[Client]
+        self,
+        destination: Destination,
+        alpn: tuple[str, ...],
+        chosen: list[Client],
+        *,
+        forward: bool,
     ) -> Reached:
-        dialled = await self._dialer.dial(destination.host, destination.port)
+        scheme, host, port = destination.key
+        forward = forward and scheme == "http"
+        dialled = await self._dialer.dial(host, port, scheme, forward=forward)
         reached = Reached(dialled.dns, dialled.connect)
 
         def choose(protocol: str | None) -> Client:
-            chosen.append(self._client(protocol, destination, dialled.address))
+            chosen.append(self._client(protocol, destination, dialled))
             return chosen[0]
 
         try:
@@ -245,12 +254,12 @@ class Upstreams:
             raise
         return reached
 
-    def _client(self, protocol: str | None, destination: Destination, address: str) -> Client:
+    def _client(self, protocol: str | None, destination: Destination, dialled: Dialled) -> Client:
         if protocol != "h2":
-            return HTTP1Client(self, destination, address)
+            return HTTP1Client(self, destination, dialled.address, dialled.proxy)
         from moat.egress.http2_client import HTTP2Client  # noqa: PLC0415  as in `gateway`
 
-        return HTTP2Client(self, destination, address)
+        return HTTP2Client(self, destination, dialled.address)
 
     async def _trusted(self, alpn: tuple[str, ...]) -> ssl.SSLContext:
         context = self._contexts.get(alpn)
@@ -261,3 +270,15 @@ class Upstreams:
             )
             self._contexts[alpn] = context
         return context
+
+
+def _needs_tunnel(exchange: Exchange) -> bool:
+    """Whether the host's proxy can't be given the plain request itself.
+
+    Another protocol has to reach the server, and proxies drop the wish for one (RFC 6455 4.1 has a
+    tunnel for it); TRACE makes a proxy say what it was told, which is for nobody here.
+    """
+    request = exchange.request
+    return exchange.destination.scheme == "http" and (
+        request.upgrade is not None or request.method == "TRACE"
+    )

@@ -79,7 +79,10 @@ def _mount(value: object) -> Mount:
 
 
 def _network(value: object) -> Network:
-    complete = _checked(Network, _object(value, "Network"))
+    given = _object(value, "Network")
+    # Before the two were told apart, everything went through the one.
+    given.setdefault("upstream_http_proxy", given.get("upstream_proxy"))
+    complete = _checked(Network, given)
     _one_of(PolicyMode, complete["policy"], "Network.policy")
     _one_of(Capture, complete["capture"], "Network.capture")
     lists = ("rules", "allow", "tcp", "passthrough", "private")

@@ -50,7 +50,10 @@ def address_of(host: str) -> IPv4Address | IPv6Address | None:
 def _ipv6(text: str) -> str:
     if "%" in text:
         raise ValueError(f"{text[:80]!r} is an address with a zone")
-    return str(IPv6Address(text))
+    try:
+        return str(IPv6Address(text))
+    except ValueError:
+        raise ValueError(f"{text[:80]!r} is not the name of a server") from None
 
 
 def _ipv4(text: str) -> str:

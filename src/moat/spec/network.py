@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PolicyMode = Literal["permissive", "strict", "ask"]
 Capture = Literal["none", "headers", "bodies"]
+
+DNS_PORT: Final = 53
+PROXY_PORT: Final = 3128
+"""In the sandbox these two are answered by Moat itself, whatever the address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +50,11 @@ class Network:
     upstream_ca: str = ""
     """PEM certificates that are trusted upstream, besides the host's own."""
     upstream_proxy: str = ""
-    """URL of the host's own proxy, through which everything goes upstream; may hold a password."""
+    """URL of the host's own proxy, in which tunnels lead upstream; may hold a password."""
+    upstream_http_proxy: str = ""
+    """The same for plain HTTP, which it is given request by request; most often the same one."""
     no_upstream_proxy: str = ""
-    """Hosts reached without it, as in NO_PROXY."""
+    """Hosts reached without them, as in NO_PROXY."""
     capture: Capture = "none"
     ask_timeout: float = 60.0
     """Seconds that a request waits for an answer under `ask`; then it is denied."""

@@ -31,6 +31,7 @@ _SYNTAX: Final = re.compile(
 _HINT: Final = (
     "Write: allow|deny [METHOD] host[:port][/path], as in: deny POST *.example.com/admin/**"
 )
+_SCHEME: Final = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]*://")
 # As a host it would be a forgotten one: nobody writes a name of one label so.
 _METHODS: Final = frozenset("GET HEAD POST PUT PATCH DELETE OPTIONS CONNECT TRACE".split())
 
@@ -49,21 +50,23 @@ class Rule:
     _path: re.Pattern[str] | None
 
     @classmethod
-    def parse(cls, text: str) -> Rule:
-        """Raises `UsageError` that names the rule."""
+    def parse(cls, text: str, written: str | None = None) -> Rule:
+        """`written`: the part of it that the user wrote. Raises `UsageError` that names that."""
+        hint = _HINT if written is None else "Write HOST or HOST:PORT"
+        written = written or text
         match = _SYNTAX.fullmatch(text.strip())
         if match is None:
-            raise UsageError(f"{text!r} is not a rule", _HINT)
+            raise UsageError(f"{written!r} is not a rule", _advice(text) or hint)
         if match["method"] is None and match["host"] in _METHODS:
-            raise UsageError(f"{text!r} names a method and no host", _HINT)
+            raise UsageError(f"{written!r} names a method and no host", hint)
         port = int(match["port"]) if match["port"] else None
         if port is not None and not 0 < port < 65536:
-            raise UsageError(f"{text!r}: {port} is not a port", _HINT)
+            raise UsageError(f"{written!r}: {port} is not a port", hint)
         try:
             host, pattern, network = _host(match["host"])
             path = None if match["path"] is None else _path_pattern(match["path"])
         except ValueError as exc:
-            raise UsageError(f"{text!r}: {exc}", _HINT) from None
+            raise UsageError(f"{written!r}: {exc}", hint) from None
         method = None if match["method"] in {None, "*"} else match["method"]
         action: Action = "allow" if match["action"] == "allow" else "deny"
         words = " ".join(text.split())
@@ -89,9 +92,22 @@ class Rule:
         return self._path is None or self._path.fullmatch(path) is not None
 
 
+def _advice(text: str) -> str | None:
+    """What is most often meant by a rule that is none."""
+    if not text.isprintable():
+        return None  # a file's, perhaps: it is quoted, but never printed as it is
+    if _SCHEME.search(text):
+        return f"Leave the scheme away: {_SCHEME.sub('', text).rstrip('/')}"
+    words = text.split()
+    if len(words) > 2 and words[1].upper() in _METHODS:
+        words[1] = words[1].upper()
+        return f"Methods are written in capitals: {' '.join(words)}"
+    return None
+
+
 def host_rule(host: str, action: Action = "allow") -> Rule:
     """For a bare host, as `network.allow` has them. Raises `UsageError`."""
-    rule = Rule.parse(f"{action} {host}")
+    rule = Rule.parse(f"{action} {host}", host)
     if rule.path is not None:
         raise UsageError(f"{host!r} is not a host", "Write a rule into network.rules")
     return rule

@@ -1,0 +1,97 @@
+"""`moat policy test`: what a run would say to a request, found in the order in which a run finds it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from moat.config import agent_file, network, settings
+from moat.egress.capture import WEB_PORTS
+from moat.egress.dial import Dialer
+from moat.egress.policy import Decision, Policy, Verdict
+from moat.egress.refusals import WHY
+from moat.errors import UsageError
+from moat.paths import moat_home
+from moat.runs.remembered import remembered_rules
+from moat.spec.hosts import canonical_host
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_METHOD: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}")
+_WORDS: Final = {Verdict.ALLOW: "allowed", Verdict.DENY: "denied", Verdict.ASK: "asks the user"}
+
+
+class _Asked(NamedTuple):
+    method: str
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+
+def decision_on(file: Path, method: str, url: str) -> tuple[str, bool]:
+    """What to tell the user, and whether it is allowed. Raises `UsageError`."""
+    asked = _asked(method, url)
+    home = moat_home()
+    user = settings.load(home)
+    found = network.network_of(
+        agent_file.load(file, narrowing=not user.trust_project),
+        user.network,
+        remembered_rules(home, str(file.parent.resolve())),
+    )
+    policy = Policy(found)
+    decision = _decided(policy, Dialer(found, lambda: policy), asked)
+    words = f"{_WORDS[decision.verdict]}: {decision.rule}"
+    if decision.reason:
+        words += f"\n{decision.reason}"
+    return words, decision.verdict is Verdict.ALLOW
+
+
+def _asked(method: str, url: str) -> _Asked:
+    if not _METHOD.fullmatch(method):
+        raise UsageError(f"{method!r} is not a method", "Write one like GET or POST")
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        host = canonical_host(parts.hostname or "")
+    except (KeyError, ValueError):
+        raise UsageError(f"{url!r} is not a URL", "Write https://host/path") from None
+    query = f"?{parts.query}" if parts.query else ""
+    return _Asked(method.upper(), parts.scheme, host, port, (parts.path or "/") + query)
+
+
+def _decided(policy: Policy, dialer: Dialer, asked: _Asked) -> Decision:
+    _, scheme, host, port, _ = asked
+    decision = _opened(policy, scheme, host, port) or policy.decide(
+        asked.method, host, port, asked.path
+    )
+    if decision.verdict is Verdict.DENY:
+        return decision
+    if port not in policy.ports and port not in WEB_PORTS:
+        return Decision(
+            Verdict.DENY,
+            "one way out",
+            f"moat: {WHY}: no rule opens port {port}. "
+            f"To open: allow {host}:{port}, in network.rules of agent.yaml",
+        )
+    private = dialer.refusal(host)
+    if private is not None:
+        return Decision(Verdict.DENY, "network.private", f"moat: denied: {private}")
+    return decision
+
+
+def _opened(policy: Policy, scheme: str, host: str, port: int) -> Decision | None:
+    """What is decided before any request is read."""
+    raw = policy.tcp(host, port)
+    if raw is not None:
+        return raw if raw.verdict is Verdict.DENY else _unread(raw.rule)
+    entry = policy.passes_through(host) if scheme == "https" else None
+    return None if entry is None else _unread(entry)
+
+
+def _unread(entry: str) -> Decision:
+    return Decision(
+        Verdict.ALLOW, entry, "The bytes pass unread: no rule about methods or paths applies."
+    )

@@ -1,0 +1,274 @@
+"""Plain HTTP through the host's own proxy: it gets the request itself, as it is used to.
+
+The proxies are a real one (tinyproxy), which opens tunnels to port 443 alone, and one that writes
+down what it is asked. Only they know where origin.test is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from contextlib import asynccontextmanager, closing
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.egress.dialling import tinyproxy as running
+from tests.egress.gateways import Gateway, opened
+from tests.origin import Origin
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from tests.egress.dialling import Names
+
+LOGIN = base64.b64encode(b"me:secret")
+AUTHORIZATION = b"Proxy-Authorization: Basic %b\r\n" % LOGIN
+NOWHERE = "http://127.0.0.1:1"
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    with Origin() as started:
+        yield started
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+async def tinyproxy(tmp_path: Path, unused_tcp_port: int, names: Names) -> AsyncIterator[str]:
+    """Its URL, with the password; the host itself resolves nothing."""
+    del names
+    async with running(tmp_path, unused_tcp_port, "ConnectPort 443") as port:
+        yield f"http://me:secret@127.0.0.1:{port}"
+
+
+class Asked:
+    """A proxy that takes whatever it gets, and answers."""
+
+    def __init__(self) -> None:
+        self.heads: list[bytes] = []
+        self.url = ""
+        self.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with closing(writer):
+            while not reader.at_eof():
+                try:
+                    self.heads.append(await reader.readuntil(b"\r\n\r\n"))
+                except (asyncio.IncompleteReadError, ConnectionError):
+                    return
+                if self.heads[-1].startswith(b"CONNECT "):
+                    writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                else:
+                    writer.write(self.answer)
+                    if b"close" in self.answer:
+                        return
+
+
+@asynccontextmanager
+async def asked(login: str = "me:secret@") -> AsyncIterator[Asked]:
+    proxy = Asked()
+    listening = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    proxy.url = f"http://{login}127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    try:
+        yield proxy
+    finally:
+        listening.close()
+
+
+def _get(path: str, port: int, *lines: str, method: str = "GET") -> bytes:
+    head = [f"{method} {path} HTTP/1.1", f"Host: origin.test:{port}", *lines]
+    return "\r\n".join([*head, "Connection: close", "", ""]).encode()
+
+
+def _said(run: Path) -> bytes:
+    """All that the run has on disk."""
+    return b"".join(path.read_bytes() for path in run.iterdir() if path.is_file())
+
+
+async def _ask(gateway: Gateway, request: bytes, port: int = 80) -> bytes:
+    return await gateway.ask("origin.test", port, request)
+
+
+async def test_a_request_passes_a_proxy_that_tunnels_to_443_alone(
+    run: Path, origin: Origin, tinyproxy: str
+) -> None:
+    """With its body; the password is the proxy's, and neither the server's nor the record's."""
+    network = {"hosts": {}, "upstream_http_proxy": tinyproxy, "capture": "bodies"}
+    async with opened(run, **network) as gateway:
+        body = ("Content-Length: 5", "Proxy-Authorization: Basic mine")
+        request = _get("/echo", origin.port, *body, method="POST") + b"hello"
+        answer = await _ask(gateway, request, origin.port)
+
+    assert answer.startswith(b"HTTP/1.1 200 "), answer
+    assert b'"body": "hello"' in answer
+    [head] = origin.heads
+    assert head.startswith(b"POST /echo HTTP/1.1\r\n")
+    assert b"Host: origin.test:%d\r\n" % origin.port in head
+    for seen in (answer, head, _said(run)):
+        assert LOGIN not in seen
+        assert b"me:secret" not in seen
+        assert b"Basic mine" not in seen
+    [row] = gateway.rows("request")
+    assert (row.verdict, row.status, row.address) == ("allowed", 200, "127.0.0.1")
+
+
+async def test_what_the_proxy_is_told(run: Path, names: Names) -> None:
+    """The whole URL, the same Host, its password: with each request of a connection that is kept."""
+    async with asked() as proxy, opened(run, hosts={}, upstream_http_proxy=proxy.url) as gateway:
+        reader, writer = await gateway.tunnel("origin.test", 80)
+        for target in (b"GET /a?b=c", b"OPTIONS *"):
+            writer.write(target + b" HTTP/1.1\r\nHost: origin.test\r\nX: y\r\n\r\n")
+            await reader.readuntil(b"ok")
+        writer.close()
+        request = b"GET /z HTTP/1.1\r\nHost: origin.test:81\r\nConnection: close\r\n\r\n"
+        await _ask(gateway, request, 81)
+
+    asked_for = b"Host: origin.test\r\nX: y\r\n" + AUTHORIZATION + b"\r\n"
+    assert proxy.heads == [
+        b"GET http://origin.test/a?b=c HTTP/1.1\r\n" + asked_for,
+        b"OPTIONS http://origin.test HTTP/1.1\r\n" + asked_for,
+        b"GET http://origin.test:81/z HTTP/1.1\r\nHost: origin.test:81\r\n"
+        + AUTHORIZATION
+        + b"\r\n",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("request_", "asked_inside"),
+    [
+        (_get("/", 80, "Connection: upgrade", "Upgrade: websocket"), b"Upgrade: websocket"),
+        (_get("/", 80, "Max-Forwards: 0", method="TRACE"), b"TRACE / HTTP/1.1"),
+    ],
+    ids=["upgrade", "trace"],
+)
+async def test_some_requests_need_a_tunnel(
+    run: Path, names: Names, request_: bytes, asked_inside: bytes
+) -> None:
+    """What would end at the proxy, or make it repeat what it was told; never on a kept connection."""
+    async with asked() as proxy, opened(run, hosts={}, upstream_http_proxy=proxy.url) as gateway:
+        first = b"GET / HTTP/1.1\r\nHost: origin.test\r\nConnection: close\r\n\r\n"
+        await _ask(gateway, first)
+        await _ask(gateway, request_)
+
+    _, connect, inside = proxy.heads
+    assert connect.startswith(b"CONNECT origin.test:80 HTTP/1.1\r\n")
+    assert AUTHORIZATION in connect
+    assert asked_inside in inside
+    assert b"Proxy-Authorization" not in inside
+
+
+async def test_another_protocol_passes_in_a_tunnel(
+    tmp_path: Path, run: Path, origin: Origin, unused_tcp_port: int, names: Names
+) -> None:
+    """WebSockets without TLS, through a proxy that opens tunnels to their port."""
+    async with (
+        running(tmp_path, unused_tcp_port, f"ConnectPort {origin.port}") as port,
+        opened(run, hosts={}, upstream_http_proxy=f"http://me:secret@127.0.0.1:{port}") as gateway,
+    ):
+        reader, writer = await gateway.tunnel("origin.test", origin.port)
+        head = _get("/upgrade", origin.port, "Upgrade: echo").replace(b"close", b"upgrade")
+        writer.write(head)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        writer.write(b"ping")
+        assert await reader.readexactly(4) == b"ping"
+        writer.close()
+
+    assert b"Host: origin.test:%d\r\n" % origin.port in origin.heads[0]
+    assert b"Proxy-Authorization" not in origin.heads[0]
+
+
+async def test_a_name_with_an_address_of_the_users_needs_a_tunnel(run: Path, names: Names) -> None:
+    """A proxy that is given a name looks it up itself (RFC 9112 3.2.2 has it ignore the Host)."""
+    hosts = {"origin.test": "8.8.4.4"}
+    async with asked() as proxy, opened(run, hosts=hosts, upstream_http_proxy=proxy.url) as gateway:
+        await _ask(gateway, _get("/", 80))
+
+    assert proxy.heads[0].startswith(b"CONNECT 8.8.4.4:80 HTTP/1.1\r\n")
+    assert proxy.heads[1].startswith(b"GET / HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"upstream_proxy": NOWHERE},
+        {"upstream_http_proxy": NOWHERE, "no_upstream_proxy": ".test"},
+    ],
+)
+async def test_a_server_that_is_not_behind_the_proxy_is_dialled(
+    run: Path, origin: Origin, names: Names, network: dict[str, str]
+) -> None:
+    """The one for HTTPS is not for this, and NO_PROXY holds here, too."""
+    names.answers["origin.test"] = [("127.0.0.1",)]
+    async with opened(run, hosts={}, **network) as gateway:
+        answer = await _ask(gateway, _get("/near", origin.port), origin.port)
+
+    assert answer.endswith(b"hello from /near")
+    assert origin.heads[0].startswith(b"GET /near HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize("login", ["", "me:wrong@"])
+async def test_a_proxy_that_wants_another_password_is_a_502(
+    run: Path, names: Names, login: str
+) -> None:
+    """Its question is for us: a program in the sandbox has no password to give."""
+    async with (
+        asked(login) as proxy,
+        opened(run, hosts={}, upstream_http_proxy=proxy.url) as gateway,
+    ):
+        proxy.answer = (
+            b"HTTP/1.1 407 Proxy Authentication Required\r\n"
+            b"Proxy-Authenticate: Basic realm=x\r\nContent-Length: 6\r\n\r\nlog in"
+        )
+        answer = await _ask(gateway, _get("/", 80))
+
+    assert answer.startswith(b"HTTP/1.1 502 ")
+    assert b"answered 407 Proxy Authentication Required: it wants a user and password" in answer
+    assert b"wrong" not in answer + _said(run)
+    assert b"log in" not in answer
+    [row] = gateway.rows("request")
+    assert row.verdict == "failed"
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 69\r\n", b"Connection: close\r\n"])
+async def test_a_proxy_that_repeats_its_password_is_masked(
+    run: Path, names: Names, framing: bytes
+) -> None:
+    """The pages of some tell of an error with all that they were told; the rest of them passes."""
+    page = b"<a href=mailto:?body=Basic%20bWU6c2VjcmV0%0D%0A>Basic " + LOGIN + b" bW"
+    network = {"hosts": {}, "capture": "bodies"}
+    async with asked() as proxy, opened(run, **network, upstream_http_proxy=proxy.url) as gateway:
+        proxy.answer = b"HTTP/1.1 503 No\r\nX-Told: Basic %b\r\n%b\r\n%b" % (LOGIN, framing, page)
+        answer = await _ask(gateway, _get("/", 80))
+
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert LOGIN not in answer + _said(run)
+    assert b"mailto:?body=Basic%20************%0D%0A>Basic ************ " in answer
+    assert b"bW" in answer
+
+
+async def test_a_proxy_that_is_not_there_is_a_502(run: Path, names: Names) -> None:
+    """As for a tunnel."""
+    async with opened(run, hosts={}, upstream_http_proxy="http://me:secret@127.0.0.1:1") as gateway:
+        answer = await _ask(gateway, _get("/", 80))
+
+    assert b"502 " in answer
+    assert b"the proxy http://127.0.0.1:1 can't be reached: connection refused" in answer
+
+
+async def test_what_is_private_is_refused_before_the_proxy_is_asked(
+    run: Path, names: Names
+) -> None:
+    """It would find it, too."""
+    names.answers["origin.test"] = [("10.0.0.5",)]
+    async with asked() as proxy, opened(run, hosts={}, upstream_http_proxy=proxy.url) as gateway:
+        answer = await _ask(gateway, _get("/", 80))
+
+    assert answer.startswith(b"HTTP/1.1 403 ")
+    assert proxy.heads == []
