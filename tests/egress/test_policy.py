@@ -56,6 +56,73 @@ def test_the_first_rule_that_matches_decides(
     assert decision.verdict is (Verdict.DENY if rule.startswith("!") else Verdict.ALLOW)
 
 
+BY_PATH = (
+    "deny a.test/secret/**",
+    "deny a.test/repos/*/secret/**",
+    "deny a.test/admin",
+    "deny a.test/x[1]",
+    "deny a.test/caf\u00e9",
+    "allow a.test",
+    "allow b.test/v1/**",
+    "allow b.test/one/*/two",
+)
+
+
+@pytest.mark.parametrize(
+    ("url", "rule"),
+    [
+        ("a.test/public//x", "allow a.test"),
+        ("a.test/public/./a/../x?q=%2f", "allow a.test"),
+        ("a.test/caf%c3%a8", "allow a.test"),
+        ("a.test/secret//../x", "!deny a.test/secret/**"),
+        ("a.test//secret/x", "!deny a.test/secret/**"),
+        ("a.test/SECRET/x", "!deny a.test/secret/**"),
+        ("a.test/secret./x", "!deny a.test/secret/**"),
+        ("a.test/secret%20/x", "!deny a.test/secret/**"),
+        ("a.test/%ef%bd%93ecret/x", "!deny a.test/secret/**"),
+        ("a.test/repos//secret/x", "!deny a.test/repos/*/secret/**"),
+        ("a.test/repos/a//secret/x", "!deny a.test/repos/*/secret/**"),
+        ("a.test/admin.", "!deny a.test/admin"),
+        ("a.test/Admin/", "!deny a.test/admin"),
+        ("a.test/admin;x=y", "!deny a.test/admin"),
+        ("a.test/x%5b1%5d", "!deny a.test/x[1]"),
+        ("a.test/x[1]", "!deny a.test/x[1]"),
+        ("a.test/caf%C3%89", "!deny a.test/caf\u00e9"),
+        ("a.test/cafe%cc%81", "!deny a.test/caf\u00e9"),
+        ("a.test/public//../x", "!ambiguous path"),
+        ("a.test/public/a;x", "!ambiguous path"),
+        ("a.test/%c0%ae%c0%ae/x", "!ambiguous path"),
+        ("a.test/secret%c0%afx", "!ambiguous path"),
+        ("a.test/%ef%bc%8fsecret", "!deny a.test/secret/**"),
+        ("a.test/x%ef%bc%8fsecret", "!ambiguous path"),
+        ("a.test/x%00", "!ambiguous path"),
+        ("a.test/a\\..\\secret", "!ambiguous path"),
+        ("a.test/.../secret/x", "!ambiguous path"),
+        ("b.test/v1//x", "allow b.test/v1/**"),
+        ("b.test//v1/x", "!ambiguous path"),
+        ("b.test/one//two", "!ambiguous path"),
+        ("b.test/V1/x", "!policy: strict"),
+        ("b.test/v1/../x", "!policy: strict"),
+    ],
+)
+def test_a_path_is_denied_in_each_form_in_which_a_server_may_see_it(url: str, rule: str) -> None:
+    """And allowed only where all servers see what is allowed."""
+    host, slash, path = url.partition("/")
+    decision = Policy(Network(policy="strict", rules=BY_PATH)).decide(
+        "GET", host, 443, slash + path
+    )
+
+    assert decision.rule == rule.removeprefix("!")
+    assert decision.verdict is (Verdict.DENY if rule.startswith("!") else Verdict.ALLOW)
+
+
+def test_a_rule_about_paths_behind_one_about_all_paths_is_not_asked() -> None:
+    """Nor does it make a path ambiguous: `moat allow RUN HOST` opens all of it."""
+    policy = Policy(Network(policy="strict", rules=BY_PATH), ["allow a.test"])
+
+    assert policy.decide("GET", "a.test", 443, "/secret%2fx").rule == "allow a.test"
+
+
 @pytest.mark.parametrize(
     ("mode", "verdict"),
     [("permissive", Verdict.ALLOW), ("strict", Verdict.DENY), ("ask", Verdict.ASK)],

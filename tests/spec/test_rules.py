@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moat.spec.rules import Rule, normalised
+from moat.spec.request_path import understood
+from moat.spec.rules import Rule
 
 
 def _plainly(pattern: str, path: str) -> bool:
@@ -61,4 +62,4 @@ def test_methods_match_in_any_case(method: str) -> None:
 def test_a_slash_at_the_end_evades_no_rule(pattern: str, path: str) -> None:
     """To most servers both are one resource."""
     rule = Rule.parse(f"deny a.test{pattern}")
-    assert rule.matches_path(normalised(path)[0])
+    assert rule.matches_path(understood(path).paths[0])

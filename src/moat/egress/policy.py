@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moat.errors import UsageError
 from moat.spec.hosts import canonical_host
-from moat.spec.rules import Action, Rule, host_rule, normalised
+from moat.spec.request_path import understood
+from moat.spec.rules import Action, Rule, host_rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +80,9 @@ class Policy:
             for rule in self.rules
             if rule.matches_method(method) and rule.matches_host(host, port)
         ]
-        if any(rule.path for rule in rules):
+        plain = next((at for at, rule in enumerate(rules) if rule.path is None), len(rules))
+        if plain:
+            rules = rules[: plain + 1]  # behind a rule about any path, none is asked
             return self._by_path(rules, method, host, port, path)
         decision = self._result(rules[0] if rules else None, method, host, port)
         if len(self._decided) >= CACHE_LIMIT:
@@ -142,15 +145,26 @@ class Policy:
         }
 
     def _by_path(self, rules: list[Rule], method: str, host: str, port: int, path: str) -> Decision:
-        known, clear = normalised(path)
-        first = next((rule for rule in rules if rule.matches_path(known)), None)
-        if clear or (first is not None and first.action == "deny"):
-            return self._result(first, method, host, port, known)
-        reason = (
-            f"servers understand {_ascii(path)} in different ways, and rules look at paths here"
-        )
+        """Denied where any form of the path is; allowed where all of them are."""
+        paths, clear = understood(path)
+        found = [
+            (next((rule for rule in rules if rule.matches_path(each)), None), each)
+            for each in paths
+        ]
+        for rule, each in found:
+            if rule is not None and rule.action == "deny":
+                return self._result(rule, method, host, port, each)
+        listed = [rule for rule, _ in found if rule is not None]
+        if len(listed) == len(found) and clear:
+            return self._result(listed[0], method, host, port)
+        default = self._result(None, method, host, port)
+        if clear and (not listed or default.verdict is not Verdict.DENY):
+            return default
+        reason = f"servers understand {_ascii(_without_values(path))} in different ways"
         return Decision(
-            Verdict.DENY, "ambiguous path", f"moat: {method} {_where(host, port)} denied: {reason}"
+            Verdict.DENY,
+            "ambiguous path",
+            f"moat: {method} {_where(host, port)} denied: {reason}, and rules look at paths here",
         )
 
     def _result(
@@ -185,6 +199,11 @@ def _where(host: str, port: int) -> str:
 
 def _ascii(text: str) -> str:
     return re.sub(r"[^\x21-\x7e]", "?", text)[:200]
+
+
+def _without_values(target: str) -> str:
+    """Of a target, what is no secret: what follows `?` or `;` may be a token."""
+    return re.sub(r";[^/]*", ";...", target.partition("?")[0])
 
 
 def _endpoint(text: str) -> Rule:

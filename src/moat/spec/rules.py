@@ -5,20 +5,19 @@
     port    a number; any, where none is given
     path    `*` is one segment, `**` any number of them; without one, any path
 
-A path is compared as servers understand it: percent-encoded characters that need no encoding are
-decoded, dot segments and empty segments are resolved, a slash at the end, parameters (`;x`) and the
-query are left out.
+A path is compared in each form in which servers may understand it (`request_path`). A rule that
+denies one denies it in any case: to some servers `/Admin` is `/admin`.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, Literal
 
 from moat.errors import UsageError
+from moat.spec import request_path
 from moat.spec.hosts import address_of, canonical_host, is_address
 
 Action = Literal["allow", "deny"]
@@ -61,11 +60,11 @@ class Rule:
             raise UsageError(f"{text!r}: {port} is not a port", _HINT)
         try:
             host, pattern, network = _host(match["host"])
-            path = None if match["path"] is None else _path_pattern(match["path"])
+            action: Action = "allow" if match["action"] == "allow" else "deny"
+            path = None if match["path"] is None else _path_pattern(match["path"], action)
         except ValueError as exc:
             raise UsageError(f"{text!r}: {exc}", _HINT) from None
         method = None if match["method"] in {None, "*"} else match["method"]
-        action: Action = "allow" if match["action"] == "allow" else "deny"
         words = " ".join(text.split())
         return cls(words, action, method, host, port, match["path"], pattern, network, path)
 
@@ -85,7 +84,7 @@ class Rule:
         return self.method is None or self.method == method.upper()
 
     def matches_path(self, path: str) -> bool:
-        """Of a normalised path."""
+        """Of one that `request_path` has understood."""
         return self._path is None or self._path.fullmatch(path) is not None
 
 
@@ -126,11 +125,12 @@ def _host(text: str) -> tuple[str, re.Pattern[str] | None, IPv4Network | IPv6Net
 _LABELS: Final = {"*": r"[^.]+", "**": r"[^.]+(?:\.[^.]+)*"}
 
 
-def _path_pattern(text: str) -> re.Pattern[str]:
-    known, clear = normalised(text)
+def _path_pattern(text: str, action: Action) -> re.Pattern[str]:
+    paths, clear = request_path.spellings(text)
     if not clear and "*" not in text:
         raise ValueError(f"path {text!r} can be understood in more than one way")
-    return re.compile(_glob(known.split("/")[1:]), re.DOTALL)
+    globs = "|".join(_glob(each.split("/")[1:]) for each in paths)
+    return re.compile(globs, re.DOTALL | (re.IGNORECASE if action == "deny" else 0))
 
 
 _SEGMENTS: Final = r"(?:/[^/]*+)*"
@@ -162,50 +162,3 @@ def _segment(segment: str) -> str:
         return first
     last = between.pop()
     return first + "".join(f"(?>[^/]*?{each})" for each in between) + "[^/]*" + last
-
-
-_ENCODED: Final = re.compile(r"%([0-9A-Fa-f]{2})")
-_UNRESERVED: Final = frozenset(
-    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,=:@"
-)
-
-
-_KNOWN_LENGTH: Final = 2048
-"""Characters of a target that is worth remembering: a hostile program has many that are longer."""
-
-
-def normalised(target: str) -> tuple[str, bool]:
-    """The path of a request target as rules see it, and whether all servers see the same.
-
-    (RFC 3986 6.2.2.) An encoded slash or zero, a backslash, a double encoding, or an encoding that is
-    none: servers differ about these.
-    """
-    return _known(target) if len(target) <= _KNOWN_LENGTH else _normalised(target)
-
-
-def _normalised(target: str) -> tuple[str, bool]:
-    path = target.partition("?")[0].partition("#")[0]
-    clear = "\\" not in path and "%" not in _ENCODED.sub("", path)
-
-    def decode(match: re.Match[str]) -> str:
-        nonlocal clear
-        byte = int(match[1], 16)
-        if byte in b"/\\%;?#" or byte < 0x20 or byte == 0x7F:
-            clear = False
-        return chr(byte) if byte in _UNRESERVED else match[0].upper()
-
-    path = _ENCODED.sub(decode, path)
-    if ";" in path:
-        clear = False
-        path = re.sub(r";[^/]*", "", path)
-    segments: list[str] = []
-    for segment in path.split("/")[1:]:
-        if segment == "..":
-            if segments:
-                segments.pop()
-        elif segment not in {"", "."}:
-            segments.append(segment)
-    return "/" + "/".join(segments), clear
-
-
-_known = lru_cache(maxsize=1024)(_normalised)
