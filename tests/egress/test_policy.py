@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from ipaddress import ip_address
 
 import pytest
@@ -147,6 +148,19 @@ def test_a_denial_is_one_line_that_says_what_to_do() -> None:
     assert "\n" not in decision.reason
     assert "moat allow RUN evil.test" in decision.reason
     assert denial_header(decision) == b"rule=policy: strict"
+
+
+@pytest.mark.parametrize("rules", [(), ("deny [2001:db8::1:443]",)])
+def test_what_a_denial_advises_can_be_pasted(rules: tuple[str, ...]) -> None:
+    """Into a shell: an IPv6 address in brackets, and these in quotes."""
+    decision = Policy(Network(policy="strict", rules=rules)).decide(
+        "GET", "2001:db8::1:443", 80, "/"
+    )
+    words = shlex.split(decision.reason.rpartition("moat allow RUN ")[2])
+    host = words[0].removesuffix(",")
+
+    assert "'[2001:db8::1:443]'" in decision.reason
+    assert Policy(Network(policy="strict"), [f"allow {host}"]).could_allow("2001:db8::1:443")
 
 
 @pytest.mark.parametrize(

@@ -174,9 +174,7 @@ class Policy:
             if rule.action == "allow":
                 return Decision(Verdict.ALLOW, rule.text)
             what = f"moat: {method} {_where(host, port)}{_ascii(path)} denied by rule: {rule.text}"
-            return Decision(
-                Verdict.DENY, rule.text, f"{what}. To change: moat allow {self._run} {host}"
-            )
+            return Decision(Verdict.DENY, rule.text, f"{what}. To change: {self._advice(host)}")
         mode = self._network.policy
         default = f"policy: {mode}"
         if mode == "permissive":
@@ -189,8 +187,12 @@ class Policy:
         """Why a request that no rule knows is denied."""
         return (
             f"moat: {method} {_where(host, port)} denied: no rule allows it ({default}). "
-            f"To allow: moat allow {self._run} {host}, or network.allow in agent.yaml"
+            f"To allow: {self._advice(host)}, or network.allow in agent.yaml"
         )
+
+    def _advice(self, host: str) -> str:
+        """To be pasted into a shell, to which brackets are a pattern."""
+        return f"moat allow {self._run} " + (f"'[{host}]'" if ":" in host else host)
 
 
 def _where(host: str, port: int) -> str:

@@ -1,7 +1,7 @@
 """The language of rules: `allow|deny [METHOD] host[:port][/path]`. Pure.
 
     host    `*` is one label, `**` any number of them (at least one); an address, or a CIDR, stands for
-            itself and no wildcard but a lone `**` matches it
+            itself and no wildcard but a lone `**` matches it; an IPv6 address with a port has brackets
     port    a number; any, where none is given
     path    `*` is one segment, `**` any number of them; without one, any path
 
@@ -13,18 +13,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final, Literal
 
 from moat.errors import UsageError
 from moat.spec import request_path
-from moat.spec.hosts import address_of, canonical_host, is_address
+from moat.spec.hosts import address_of, canonical_host, carried_by, is_address
 
 Action = Literal["allow", "deny"]
 
 _SYNTAX: Final = re.compile(
     r"(?P<action>allow|deny) +(?:(?P<method>[A-Z]{1,20}|\*) +)?"
-    r"(?P<host>\[[0-9A-Fa-f:.]+(?:/[0-9]+)?\]|[^\s/:\[\]]+(?:/[0-9]{1,3}(?=$|:))?)"
+    r"(?P<host>\[[0-9A-Fa-f:.]+(?:/[0-9]+)?\]"
+    r"|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(?:/[0-9]{1,3}$)?"
+    r"|[^\s/:\[\]]+(?:/[0-9]{1,3}(?=$|:))?)"
     r"(?::(?P<port>[0-9]{1,5}))?(?P<path>/\S*)?"
 )
 _HINT: Final = (
@@ -73,11 +75,19 @@ class Rule:
         if self.port is not None and port is not None and self.port != port:
             return False
         if self._network is not None:
-            address = address_of(host)
-            return address is not None and address in self._network
+            return self._holds(host, self._network)
         if is_address(host) and self.host != "**":
             return False
         return self._host is not None and self._host.fullmatch(host) is not None
+
+    def _holds(self, host: str, network: IPv4Network | IPv6Network) -> bool:
+        address = address_of(host)
+        if address is None or address in network:
+            return address is not None
+        if self.action == "allow" or not isinstance(address, IPv6Address):
+            return False
+        # A translator on the way would take it to the address that is denied.
+        return any(each in network for each in carried_by(address))
 
     def matches_method(self, method: str) -> bool:
         """In whichever case: to some servers `delete` is DELETE."""
@@ -98,8 +108,12 @@ def host_rule(host: str, action: Action = "allow") -> Rule:
 
 def _host(text: str) -> tuple[str, re.Pattern[str] | None, IPv4Network | IPv6Network | None]:
     bare = text.strip("[]")
+    if bare == text and ":" in bare:
+        address, _, port = bare.rpartition(":")
+        if port.isdecimal() and _is_ipv6(address):
+            raise ValueError(f"an address, or one and a port? Write [{bare}] or [{address}]:{port}")
     if "/" in bare or ":" in bare:
-        network = ip_network(bare, strict=False)
+        network = _unmapped(ip_network(bare, strict=False))
         return str(network), None, network
     if "*" not in bare:
         host = canonical_host(bare)
@@ -120,6 +134,22 @@ def _host(text: str) -> tuple[str, re.Pattern[str] | None, IPv4Network | IPv6Net
         re.compile(r"\.".join(_LABELS.get(each, re.escape(each)) for each in host.split("."))),
         None,
     )
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    """As canonical hosts are: what holds only IPv4 addresses, mapped (RFC 4291), is of IPv4."""
+    mapped = network.network_address
+    if isinstance(mapped, IPv6Address) and mapped.ipv4_mapped and network.prefixlen >= 96:
+        return IPv4Network((mapped.ipv4_mapped, network.prefixlen - 96))
+    return network
 
 
 _LABELS: Final = {"*": r"[^.]+", "**": r"[^.]+(?:\.[^.]+)*"}
