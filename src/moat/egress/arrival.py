@@ -126,7 +126,10 @@ def _shown(key: tuple[str, str, int]) -> str:
 
 
 _ABSOLUTE: Final = re.compile(r"(https?)://([^/?#]*)([^#]*)", re.IGNORECASE)
-_AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::([0-9]{1,5}))?")
+_AUTHORITY: Final = re.compile(
+    # In A-labels only: a server would take other bytes as they are, or in an encoding of its own.
+    r"(\[[0-9A-Fa-f]*:[0-9A-Fa-f:.]+\]|[\x21-\x39\x3b-\x5a\x5c\x5e-\x7e]+)(?::([0-9]{1,5}))?"
+)
 
 
 def _split(request: RequestHead) -> tuple[Destination | None, str]:
