@@ -194,14 +194,28 @@ def test_a_denial_outranks_what_is_opened_unread() -> None:
     policy = Policy(network)
     assert policy.tcp("raw.test", 5432) == "tcp raw.test:5432"
     assert policy.tcp("raw.test", 5433) is None
-    assert policy.passes_through("a.pinned.test") == "passthrough *.pinned.test"
+    assert policy.passes_through("a.pinned.test", 443) == "passthrough *.pinned.test"
 
     denied = Policy(network, ["deny **"])
     assert denied.tcp("raw.test", 5432) is None
-    assert denied.passes_through("a.pinned.test") is None
+    assert denied.passes_through("a.pinned.test", 443) is None
     assert not denied.could_allow("raw.test")
 
     assert Policy(network, ["deny POST raw.test"]).tcp("raw.test", 5432) is not None
+
+
+def test_what_passes_through_may_be_one_port_and_is_denied_by_port() -> None:
+    """In the entry, and in a rule: the others are as they were."""
+    network = Network(policy="strict", passthrough=("one.test:8443", "all.test"))
+    policy = Policy(network, ["deny all.test:443"])
+
+    assert policy.passes_through("one.test", 8443) == "passthrough one.test:8443"
+    assert policy.passes_through("one.test", 443) is None
+    assert policy.passes_through("all.test", 8443) == "passthrough all.test"
+    assert policy.passes_through("all.test", 443) is None
+    assert policy.decide("CONNECT", "all.test", 443, "/").rule == "deny all.test:443"
+    assert policy.could_allow("all.test")
+    assert policy.ports == {8443}
 
 
 def test_ports_to_capture_are_those_that_are_opened() -> None:

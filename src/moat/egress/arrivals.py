@@ -84,7 +84,7 @@ class Arrivals:
         except ValueError as exc:
             self._refuse(sock, host, port, f"malformed ClientHello: {exc}")
             return
-        passes = gateway.policy.passes_through(host)
+        passes = gateway.policy.passes_through(host, port)
         if passes is not None:
             if hello.sni is None or named != host or hello.encrypted:
                 why = "its name is encrypted" if hello.encrypted else f"it names {hello.sni}"

@@ -136,7 +136,7 @@ class RunGateway:
     def refusal_of_connect(self, host: str, port: int) -> Decision | None:
         """Why no request to this server could be allowed; `None` where one might."""
         policy = self.policy
-        if policy.tcp(host, port) is not None or policy.passes_through(host) is not None:
+        if policy.tcp(host, port) is not None or policy.passes_through(host, port) is not None:
             return None
         if not policy.could_allow(host):
             return policy.decide("CONNECT", host, port, "/")

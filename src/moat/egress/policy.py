@@ -64,7 +64,9 @@ class Policy:
         self._private = [host_rule(each) for each in network.private]
         self._hosts = {canonical_host(name): to for name, to in network.hosts.items()}
         self.ports = frozenset(
-            each.port for each in (*self.rules, *self._tcp) if each.port and each.action == "allow"
+            each.port
+            for each in (*self.rules, *self._tcp, *self._passthrough)
+            if each.port and each.action == "allow"
         ) - {80, 443}
         """To be captured besides the web's own."""
         self._decided: dict[tuple[str, str, int], Decision] = {}
@@ -95,7 +97,7 @@ class Policy:
         first = self._first_plain(host, None)
         if first is not None:
             return first == "allow"
-        if self.passes_through(host) or any(each.matches_host(host, None) for each in self._tcp):
+        if any(each.matches_host(host, None) for each in (*self._tcp, *self._passthrough)):
             return True
         return self._network.policy != "strict"
 
@@ -105,11 +107,11 @@ class Policy:
         entry = next((f"tcp {each.text.removeprefix('allow ')}" for each in found), None)
         return entry if entry and self._first_plain(host, port) != "deny" else None
 
-    def passes_through(self, host: str) -> str | None:
+    def passes_through(self, host: str, port: int) -> str | None:
         """The entry of `network.passthrough` that names it, unless a rule denies all of it."""
-        found = (each for each in self._passthrough if each.matches_host(host, None))
-        entry = next((f"passthrough {each.host}" for each in found), None)
-        return entry if entry and self._first_plain(host, None) != "deny" else None
+        found = (each for each in self._passthrough if each.matches_host(host, port))
+        entry = next((f"passthrough {each.text.removeprefix('allow ')}" for each in found), None)
+        return entry if entry and self._first_plain(host, port) != "deny" else None
 
     def _first_plain(self, host: str, port: int | None) -> Action | None:
         """What the rules say of a host as a whole: the first that allows any of it, or denies all."""
