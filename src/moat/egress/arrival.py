@@ -45,6 +45,10 @@ class Connection(Protocol):
         """Ends what has taken too long."""
         ...
 
+    def reconsider(self) -> None:
+        """Ends what the policy denies as it has become."""
+        ...
+
     def close(self) -> None: ...
 
 

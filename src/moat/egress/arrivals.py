@@ -196,8 +196,16 @@ class Arrivals:
             entry.sent, entry.received = tunnel.inner.taken, tunnel.outer.taken
             entry.total = self._loop.time() - begun
             if why:
-                entry.verdict, entry.error = "failed", why
+                entry.verdict = "denied" if entry.verdict == "denied" else "failed"
+                entry.error = why
             gateway.tunnel_ended(tunnel, entry)
+
+        def denial() -> str:
+            decision = gateway.refusal_of_tunnel(scheme, host, port)
+            if decision is None:
+                return ""
+            entry.verdict, entry.rule = "denied", decision.rule
+            return decision.reason
 
         problem = gateway.problem()
         try:
@@ -212,9 +220,10 @@ class Arrivals:
             break_off(sock)
             return
         entry.address, entry.dns, entry.connect = dialled.address, dialled.dns, dialled.connect
-        tunnel = Tunnel(self._loop, ended)
+        tunnel = Tunnel(self._loop, ended, denial)
         gateway.opened(tunnel)
         await tunnel.join(sock, dialled.sock)
+        tunnel.reconsider()  # the policy may have changed meanwhile
 
     def _answer(self, sock: socket.socket, status: int, line: str, denied: bytes = b"") -> None:
         fields = [(b"Content-Type", b"text/plain; charset=utf-8")]

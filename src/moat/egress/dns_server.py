@@ -128,5 +128,8 @@ class TCPResponder(asyncio.Protocol):
         if now - self.waits_since > _TCP_IDLE:
             self.close()
 
+    def reconsider(self) -> None:
+        """Each question is decided by itself."""
+
     def close(self) -> None:
         self._transport.abort()

@@ -143,6 +143,19 @@ class RunGateway:
         why = self.dialer.refusal(host)
         return None if why is None else Decision(Verdict.DENY, "network.private", why)
 
+    def refusal_of_tunnel(self, scheme: str, host: str, port: int) -> Decision | None:
+        """Why nothing opens it, of TCP or (`tls`) passed through; `None` where something does."""
+        policy = self.policy
+        opened = policy.tcp if scheme == "tcp" else policy.passes_through
+        return None if opened(host, port) else policy.decide("CONNECT", host, port, "/")
+
+    def amend(self, verdict: Verdict, rule: str) -> int:
+        """As `Decisions` does; what is open is decided again before this returns."""
+        answered = self.decisions.amend(verdict, rule)
+        for connection in tuple(self._connections):
+            connection.reconsider()
+        return answered
+
     def _policy_changed(self, additions: list[str]) -> None:
         write_rules(self._folder.additions, additions)
         if self._listen is not None:

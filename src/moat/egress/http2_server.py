@@ -68,6 +68,10 @@ class HTTP2Server(HTTP2Connection):
             for stream in tuple(self.streams.values()):
                 cast("_ServerStream", stream).expire(timeouts.idle)
 
+    def reconsider(self) -> None:
+        for stream in tuple(self.streams.values()):
+            cast("_ServerStream", stream).reconsider()
+
     def close(self) -> None:
         self._transport.abort()
 
@@ -154,6 +158,10 @@ class _ServerStream(Stream):
     def expire(self, seconds: float) -> None:
         if self.exchange is not None:
             self.exchange.failed(504, f"no byte has passed for {seconds:g} s")
+
+    def reconsider(self) -> None:
+        if self.exchange is not None:
+            self.exchange.reconsider()
 
     # --- Downstream ---
 

@@ -116,6 +116,10 @@ class HTTP1Server(HTTP1Connection):
         elif now - max(self.waits_since, self.moved) > KEEP_ALIVE:
             self.close()
 
+    def reconsider(self) -> None:
+        if self._exchange is not None:
+            self._exchange.reconsider()
+
     def close(self) -> None:
         self._transport.abort()
 

@@ -255,9 +255,8 @@ class API:
         return self._supervisor.network.gateway.decisions.as_json()
 
     async def _amend_policy(self, _query: Query, body: Body) -> Body:
-        decisions = self._supervisor.network.gateway.decisions
-        verdict = Verdict(body["verdict"])
-        answered = decisions.amend(verdict, body["rule"])
+        gateway = self._supervisor.network.gateway
+        answered = gateway.amend(Verdict(body["verdict"]), body["rule"])
         return {"rule": body["rule"], "answered": answered}
 
     def _session(self, name: str) -> Session:
