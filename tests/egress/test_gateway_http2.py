@@ -322,7 +322,7 @@ async def test_a_stream_that_is_denied_meanwhile_is_reset_and_no_other(
         other = client.ask("/other", port)
         client.flush()
         await client.until(lambda: client.bodies == {denied: b"first", other: b"first"})
-        gateway.gateway.amend(Verdict.DENY, "origin.test/denied")
+        await gateway.gateway.amend(Verdict.DENY, "origin.test/denied")
         await client.until(lambda: client.over == {denied, other})
         client.writer.close()
 

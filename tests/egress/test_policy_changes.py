@@ -43,8 +43,8 @@ async def test_a_stream_of_events_ends_and_looks_cut_off(run: Path, origin: Orig
         reader, writer = await gateway.tunnel("origin.test", origin.port)
         writer.write(_get("/unfinished", origin))
         await reader.readuntil(b"first\r\n")
-        gateway.gateway.amend(Verdict.DENY, "origin.test/other")
-        gateway.gateway.amend(Verdict.DENY, "origin.test/unfinished")
+        await gateway.gateway.amend(Verdict.DENY, "origin.test/other")
+        await gateway.gateway.amend(Verdict.DENY, "origin.test/unfinished")
         async with asyncio.timeout(TIMEOUT_S):
             assert await reader.read() == b""
         writer.close()
@@ -63,7 +63,7 @@ async def test_a_websocket_is_reset(run: Path, origin: Origin) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"ping")
         assert await reader.readexactly(4) == b"ping"
-        gateway.gateway.amend(Verdict.DENY, "origin.test")
+        await gateway.gateway.amend(Verdict.DENY, "origin.test")
         with pytest.raises(ConnectionResetError):
             async with asyncio.timeout(TIMEOUT_S):
                 await reader.read()
@@ -81,7 +81,7 @@ async def test_a_request_that_waits_for_its_server_is_answered(run: Path, origin
             gateway.ask("origin.test", origin.port, _get("/wait", origin, "Connection: close"))
         )
         await loop.run_in_executor(None, origin.waiting.wait, TIMEOUT_S)
-        gateway.gateway.amend(Verdict.DENY, "GET origin.test")
+        await gateway.gateway.amend(Verdict.DENY, "GET origin.test")
         answer = await asked
         assert await loop.run_in_executor(None, origin.left.wait, TIMEOUT_S)
 
@@ -95,7 +95,7 @@ async def test_raw_tcp_is_reset(run: Path, origin: Origin) -> None:
         reader, writer = await gateway.tunnel("origin.test", origin.port)
         writer.write(b"GET /unfinished HTTP/1.1\r\n\r\n")
         await reader.readuntil(b"first\r\n")
-        gateway.gateway.amend(Verdict.DENY, f"origin.test:{origin.port}")
+        await gateway.gateway.amend(Verdict.DENY, f"origin.test:{origin.port}")
         with pytest.raises(ConnectionResetError):
             async with asyncio.timeout(TIMEOUT_S):
                 await reader.read()
@@ -113,7 +113,7 @@ async def test_tls_that_passes_through_is_reset(run: Path) -> None:
             reader, writer = await gateway.tunnel("origin.test", origin.port, tls=True)
             writer.write(_get("/unfinished", origin))
             await reader.readuntil(b"first\r\n")
-            gateway.gateway.amend(Verdict.DENY, "origin.test")
+            await gateway.gateway.amend(Verdict.DENY, "origin.test")
             with pytest.raises(ConnectionResetError):
                 async with asyncio.timeout(TIMEOUT_S):
                     await reader.read()
@@ -129,8 +129,8 @@ async def test_what_no_rule_denies_goes_on(run: Path, origin: Origin) -> None:
         reader, writer = await gateway.tunnel("origin.test", origin.port)
         writer.write(_get("/first", origin))
         await reader.readuntil(b"hello from /first")
-        gateway.gateway.amend(Verdict.DENY, "other.test")
-        gateway.gateway.amend(Verdict.DENY, "POST origin.test")
+        await gateway.gateway.amend(Verdict.DENY, "other.test")
+        await gateway.gateway.amend(Verdict.DENY, "POST origin.test")
         writer.write(_get("/second", origin))
         await reader.readuntil(b"hello from /second")
         writer.close()

@@ -27,4 +27,10 @@ def amend(verdict: str, run: str, words: tuple[str, ...], *, always: bool) -> st
     waited = answer["answered"]
     told = f"{rule.text}: holds for {found.name} from now on"
     told += f", and for later runs of {found.workspace}" if always else ""
-    return told + (f"; answered {waited} that waited" if waited else "")
+    told += f"; answered {waited} that waited" if waited else ""
+    if rule.action == "allow" and rule.port in answer["missed"]:
+        told += (
+            f". But a program of the run listens on port {rule.port} itself, so nothing leads out "
+            "by it: when it does not any more, allow it again"
+        )
+    return told

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from moat.egress.arrival import Arrival, Connection
     from moat.egress.authority import Authority
     from moat.egress.capture import Listen
+    from moat.egress.entry import Verdict as Result
     from moat.egress.exchange import Exchange
     from moat.egress.http1 import BadMessageError
     from moat.egress.http2_server import HTTP2Server
@@ -92,6 +93,7 @@ class RunGateway:
         """From now on everything the sandbox sends arrives here."""
         self._listen = listen
         await self._capture.open(listen, self.policy.ports)
+        self._tell_missed({})
 
     def watch_refusals(self, packets: int) -> None:
         """`packets`: a packet socket that tells what nobody listened for."""
@@ -149,21 +151,35 @@ class RunGateway:
         opened = policy.tcp if scheme == "tcp" else policy.passes_through
         return None if opened(host, port) else policy.decide("CONNECT", host, port, "/")
 
-    def amend(self, verdict: Verdict, rule: str) -> int:
-        """As `Decisions` does; what is open is decided again before this returns."""
+    async def amend(self, verdict: Verdict, rule: str) -> int:
+        """As `Decisions` does. What is open is decided again, and ports are, before this returns."""
         answered = self.decisions.amend(verdict, rule)
         for connection in tuple(self._connections):
             connection.reconsider()
+        if self._listen is not None:
+            await self._open_ports(self._listen)
         return answered
+
+    @property
+    def missed_ports(self) -> list[int]:
+        """What the policy opens but a program of the sandbox has taken before: nothing leads there."""
+        return sorted(self._capture.missed)
 
     def _policy_changed(self, additions: list[str]) -> None:
         write_rules(self._folder.additions, additions)
-        if self._listen is not None:
-            self._spawn(self._open_ports, self._listen)
 
     async def _open_ports(self, listen: Listen) -> None:
         async with self._listening:
+            before = self._capture.missed.copy()
             await self._capture.open_ports(listen, self.policy.ports)
+            self._tell_missed(before)
+
+    def _tell_missed(self, before: dict[int, str]) -> None:
+        for port, why in self._capture.missed.items():
+            if port not in before:
+                self.record_refusal(
+                    "tcp", "", port, f"the port can't be captured: {why}", verdict="failed"
+                )
 
     # --- names ---
 
@@ -209,12 +225,20 @@ class RunGateway:
     def put(self, entry: Entry) -> None:
         self.record.put(entry)
 
-    def record_refusal(
-        self, scheme: str, host: str, port: int, why: str, rule: str = "", status: int = 0
+    def record_refusal(  # noqa: PLR0913  what is known of something that was not to be
+        self,
+        scheme: str,
+        host: str,
+        port: int,
+        why: str,
+        rule: str = "",
+        status: int = 0,
+        *,
+        verdict: Result = "denied",
     ) -> None:
         entry = Entry("refusal", self.now())
         entry.scheme, entry.host, entry.port = scheme, host, port
-        entry.verdict, entry.error, entry.rule, entry.status = "denied", why, rule, status
+        entry.verdict, entry.error, entry.rule, entry.status = verdict, why, rule, status
         entry.total = 0.0
         self.put(entry)
 

@@ -256,8 +256,8 @@ class API:
 
     async def _amend_policy(self, _query: Query, body: Body) -> Body:
         gateway = self._supervisor.network.gateway
-        answered = gateway.amend(Verdict(body["verdict"]), body["rule"])
-        return {"rule": body["rule"], "answered": answered}
+        answered = await gateway.amend(Verdict(body["verdict"]), body["rule"])
+        return {"rule": body["rule"], "answered": answered, "missed": gateway.missed_ports}
 
     def _session(self, name: str) -> Session:
         session = self._supervisor.sessions.get(name)
