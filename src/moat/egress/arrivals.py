@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from moat.egress import client_hello, http1, socks
-from moat.egress.arrival import Arrival, parse_authority
+from moat.egress.arrival import LEFT, Arrival, parse_authority
 from moat.egress.capture import DNS_PORT, PROXY_PORT
 from moat.egress.dial import DialError
 from moat.egress.dns_server import TCPResponder
@@ -30,6 +32,17 @@ _SOCKS5: Final = 0x05
 _SOCKS4: Final = 0x04
 
 
+@dataclass(slots=True)
+class _Attempt:
+    """What is known of a connection that nobody serves yet."""
+
+    scheme: str
+    host: str
+    port: int
+    also: str = ""
+    """What else it has said."""
+
+
 class Arrivals:
     def __init__(self, gateway: RunGateway, loop: asyncio.AbstractEventLoop) -> None:
         self._gateway = gateway
@@ -39,28 +52,35 @@ class Arrivals:
     async def serve(self, sock: socket.socket) -> None:
         """Until somebody owns the connection, or it is closed."""
         address, port = sock.getsockname()[:2]
+        attempt = _Attempt("tcp", address, port)
         try:
+            attempt.host = self._gateway.name_of(address)
             if port == DNS_PORT:
-                await self._hand_over(sock, lambda: TCPResponder(self._gateway))
+                left = partial(self._left, attempt, LEFT)
+                await self._hand_over(sock, lambda: TCPResponder(self._gateway, left))
             elif port == PROXY_PORT:
-                await self._serve_proxy(sock)
+                await self._serve_proxy(sock, attempt)
             else:
-                await self._serve(sock, self._gateway.name_of(address), port)
+                await self._serve(sock, attempt)
         except ClosedEarlyError:
+            self._left(attempt, LEFT)
             sock.close()
         except TimeoutError:
-            self._refuse(sock, address, port, "it sent nothing that could be understood in time")
+            self._left(attempt, "it sent nothing that could be understood in time")
+            break_off(sock)
         except ConnectionError as exc:
-            self._refuse(sock, address, port, f"broken: {exc}")
+            self._left(attempt, f"broken: {exc}")
+            break_off(sock)
         except ValueError as exc:  # a name that is none, in SOCKS
-            self._refuse(sock, address, port, str(exc))
+            self._refuse(sock, attempt.host, attempt.port, str(exc))
         except OSError as exc:  # a TLS handshake that failed, most of all
-            self._refuse(sock, address, port, f"{exc.strerror or exc}")
+            self._refuse(sock, attempt.host, attempt.port, f"{exc.strerror or exc}")
 
     # --- captured ---
 
-    async def _serve(self, sock: socket.socket, host: str, port: int) -> None:
+    async def _serve(self, sock: socket.socket, attempt: _Attempt) -> None:
         gateway = self._gateway
+        host, port = attempt.host, attempt.port
         opened = gateway.policy.tcp(host, port)
         if opened is not None:
             await self._tunnel(sock, "tcp", host, port, opened)
@@ -68,15 +88,17 @@ class Arrivals:
         async with asyncio.timeout(self._timeouts.header):
             first = await peek(self._loop, sock, lambda data: data[0])
         if first == _HANDSHAKE:
-            await self._serve_tls(sock, host, port)
+            await self._serve_tls(sock, attempt)
         else:
             arrival = Arrival(gateway, Destination("http", host, port))
             async with asyncio.timeout(self._timeouts.header):
                 protocol = await peek(self._loop, sock, _version)
             await self._hand_over(sock, lambda: gateway.server(arrival, protocol))
 
-    async def _serve_tls(self, sock: socket.socket, host: str, port: int) -> None:
+    async def _serve_tls(self, sock: socket.socket, attempt: _Attempt) -> None:
         gateway = self._gateway
+        host, port = attempt.host, attempt.port
+        attempt.scheme = "https"
         try:
             async with asyncio.timeout(self._timeouts.tls):
                 hello = await peek(self._loop, sock, client_hello.parse)
@@ -95,6 +117,7 @@ class Arrivals:
         disagreement = ""
         if named != host:
             disagreement = f"the TLS handshake names {named}, the connection is for {host}"
+            attempt.also = disagreement
         context = gateway.leaves.get(named) or await gateway.leaves.context(named)
         arrival = Arrival(gateway, Destination("https", host, port), disagreement)
         await self._loop.connect_accepted_socket(
@@ -111,7 +134,7 @@ class Arrivals:
 
     # --- the proxy's own port ---
 
-    async def _serve_proxy(self, sock: socket.socket) -> None:
+    async def _serve_proxy(self, sock: socket.socket, attempt: _Attempt) -> None:
         async with asyncio.timeout(self._timeouts.header):
             first = await peek(self._loop, sock, lambda data: data[0])
             if first in {_SOCKS4, _SOCKS5}:
@@ -123,7 +146,8 @@ class Arrivals:
                 arrival = Arrival(self._gateway, None)
                 await self._hand_over(sock, lambda: self._gateway.server(arrival, None))
         if target is not None:
-            await self._serve(sock, *target)
+            attempt.host, attempt.port = target
+            await self._serve(sock, attempt)
 
     async def _connect(self, sock: socket.socket) -> tuple[str, int] | None:
         """RFC 9110 9.3.6."""
@@ -232,6 +256,9 @@ class Arrivals:
         body = f"{line}\n".encode()
         head = http1.ResponseHead(status, fields, len(body))
         sock.send(http1.response_bytes(head, len(body), close=True) + body)
+
+    def _left(self, attempt: _Attempt, why: str) -> None:
+        self._gateway.record_left(attempt.scheme, attempt.host, attempt.port, why, attempt.also)
 
     def _refuse(self, sock: socket.socket, host: str, port: int, why: str) -> None:
         self._gateway.record_refusal("tcp", host, port, why)

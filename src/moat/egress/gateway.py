@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, ParamSpec
 
 from moat.egress import dns, usage
 from moat.egress.arrivals import Arrivals
-from moat.egress.capture import Capture
+from moat.egress.capture import PROXY_PORT, Capture
 from moat.egress.decisions import Decisions
 from moat.egress.dial import Dialer
 from moat.egress.entry import Entry
@@ -241,6 +241,16 @@ class RunGateway:
         entry.verdict, entry.error, entry.rule, entry.status = verdict, why, rule, status
         entry.total = 0.0
         self.put(entry)
+
+    def record_left(self, scheme: str, host: str, port: int, why: str, also: str = "") -> None:
+        """Nobody has refused it: clients open connections that they need after all not."""
+        why = f"{why}; {also}" if also else why
+        self.record_refusal(scheme, host, port, why, verdict="failed")
+
+    def left(self, arrival: Arrival, why: str) -> None:
+        where = arrival.destination
+        scheme, host, port = ("http", "", PROXY_PORT) if where is None else where.key
+        self.record_left(scheme, host, port, why, arrival.disagreement)
 
     def begin_tunnel(self, scheme: str, host: str, port: int, rule: str) -> Entry:
         entry = Entry("tunnel", self.now())

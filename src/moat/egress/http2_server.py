@@ -9,6 +9,7 @@ from h2.errors import ErrorCodes
 from h2.events import RequestReceived
 
 from moat.egress import http1
+from moat.egress.arrival import LEFT
 from moat.egress.exchange import Exchange
 from moat.egress.http1 import BadMessageError, RequestHead, ResponseHead
 from moat.egress.http2 import HTTP2Connection, Stream, checked_fields
@@ -39,6 +40,8 @@ class HTTP2Server(HTTP2Connection):
         self._arrival = arrival
         self._finished = 0
         self._resets = 0
+        self._asked = False
+        """There has been a request, or what was taken for one."""
         self.waits_since = gateway.clock()
         """When it began to wait for a request."""
         self.moved = self.waits_since
@@ -49,6 +52,8 @@ class HTTP2Server(HTTP2Connection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._arrival.closed(self)
+        if not self._asked:
+            self._arrival.left(LEFT)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -86,6 +91,7 @@ class HTTP2Server(HTTP2Connection):
             self.terminate("streams were opened and reset too fast")
 
     def terminate(self, why: str) -> None:
+        self._asked = True
         super().terminate(why)
         self._arrival.malformed(BadMessageError(why))
 
@@ -97,6 +103,7 @@ class HTTP2Server(HTTP2Connection):
             self.close_when_done()
 
     def _requested(self, event: RequestReceived) -> None:
+        self._asked = True
         number = event.stream_id or 0
         stream = _ServerStream(self, number)
         self.streams[number] = stream

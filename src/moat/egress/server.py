@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from moat.egress import http1
+from moat.egress.arrival import LEFT, LEFT_HALFWAY
 from moat.egress.bodies import BodyReader, EndlessReader, body_reader
 from moat.egress.exchange import Exchange
 from moat.egress.http1 import BadMessageError, ResponseHead
@@ -50,6 +51,8 @@ class HTTP1Server(HTTP1Connection):
         self._full = False
         """The client does not read its answers: until it does, no request of its own is read."""
         self._plain = True
+        self._asked = False
+        """There has been a request, or what was taken for one."""
         self.waits_since: float = gateway.clock()
         """When it began to wait for a request, or for the rest of a head."""
         self.moved = self.waits_since
@@ -85,6 +88,10 @@ class HTTP1Server(HTTP1Connection):
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.downstream_lost()
+        elif self._rest:
+            self._arrival.left(LEFT_HALFWAY)
+        elif not self._asked:
+            self._arrival.left(LEFT)
 
     def pause_writing(self) -> None:
         self._full = True
@@ -155,6 +162,7 @@ class HTTP1Server(HTTP1Connection):
             self._seen = len(data)
             return None
         self._seen = 0
+        self._asked = True
         request = http1.parse_request_head(data[:end])
         rest = data[end:]
         self._closes = not request.keep_alive
@@ -247,6 +255,7 @@ class HTTP1Server(HTTP1Connection):
     def _next(self) -> None:
         """The present request and its response are complete."""
         if self._closes:
+            self._rest = b""  # sent behind a request that said it is the last (RFC 9112 9.6)
             self.finish()
             return
         self.waits_since = self.moved
@@ -281,7 +290,7 @@ class HTTP1Server(HTTP1Connection):
         """What can't be understood is answered and nothing after it is read."""
         self._body = None
         self._rest = b""
-        self._closes = True
+        self._closes = self._asked = True
         exchange = self._exchange
         if exchange is None:
             self._out.append(_refusal(problem))
