@@ -275,6 +275,15 @@ def test_a_method_that_a_server_might_take_instead_must_be_allowed() -> None:
     assert play.entry.rule == "deny DELETE a.test"
 
 
+def test_a_path_that_a_server_might_take_instead_must_be_allowed() -> None:
+    """And where no rule looks at paths, it is nobody's business."""
+    for rule, verdict in (("deny a.test/secret", "denied"), ("deny b.test/secret", "allowed")):
+        play = Play(network=Network(rules=(rule,)))
+        play.exchange.request.rerouted = ("/secret",)
+        play.exchange.begin()
+        assert play.gateway.entries[-1][0] == verdict
+
+
 def test_what_is_denied_before_its_answer_is_answered_so() -> None:
     """The policy has changed while the server was at work: it is let go, the client hears why."""
     play = Play("POST", framing=10)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from moat.egress import http1
 from moat.egress.entry import Entry
 from moat.egress.http1 import ResponseHead
+from moat.egress.overriding import other_readings
 from moat.egress.policy import Decision, Verdict, denial_header
 
 if TYPE_CHECKING:
@@ -125,12 +126,12 @@ class Exchange:
         self._gateway.connect(self, fresh=False)
 
     def _decision_on_overriding(self, decision: Decision) -> Decision:
-        """The server may take the request for one with another method: that must be allowed, too."""
-        if not self.request.overriding or decision.verdict is not Verdict.ALLOW:
+        """The server may take the request for another one: that must be allowed, too."""
+        if decision.verdict is not Verdict.ALLOW:
             return decision
         _, host, port = self.destination.key
-        for method in self.request.overriding:
-            other = self._gateway.decide(method, host, port, self.target)
+        for method, target in other_readings(self.request, self.target):
+            other = self._gateway.decide(method, host, port, target)
             if other.verdict is not Verdict.ALLOW:
                 return Decision(Verdict.DENY, other.rule, other.reason)
         return decision

@@ -229,6 +229,7 @@ def _request(headers: Fields, *, ends: bool) -> RequestHead:
     request = RequestHead(method.decode("ascii"), target.decode("ascii"), fields)
     request.host = host
     request.overriding = http1.overriding_methods(regular)
+    request.rerouted = http1.rerouted_targets(regular)
     request.continues = own.get(b"expect", b"").lower() == b"100-continue"
     if not ends:
         length = own.get(b"content-length")
