@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TTL: Final = 60
-"""Seconds. A name keeps its address for as long as the run lives."""
+"""Seconds. A name keeps its address for as long as somebody uses it."""
 
-NOERROR, FORMERR, NXDOMAIN, NOTIMP, REFUSED = 0, 1, 3, 4, 5
-_CODES: Final = {0: "NOERROR", 1: "FORMERR", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
+NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = 0, 1, 2, 3, 4, 5
+_CODES: Final = {
+    0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED",
+}  # fmt: skip
 
 _A, _SOA, _AAAA, _OPT, _ANY = 1, 6, 28, 41, 255
 _TYPES: Final = {
@@ -45,11 +47,14 @@ class Answer(NamedTuple):
     """What was asked for, in lower case; bytes that no name of a server has as `\\ddd`."""
     type: str
     code: str
-    """NOERROR, NXDOMAIN, FORMERR, NOTIMP or REFUSED."""
+    """NOERROR, NXDOMAIN, FORMERR, SERVFAIL, NOTIMP or REFUSED."""
 
 
 def answer(query: bytes, address_of: Callable[[str], str | None]) -> Answer:
-    """`address_of` gives a name's IPv4 address, or `None` for a name that does not exist here."""
+    """`address_of` gives a name's IPv4 address, or `None` for a name that does not exist here.
+
+    Where it raises `OSError`, there may be one, but not now.
+    """
     if len(query) < _HEADER.size:
         return Answer(None, "", "", _CODES[FORMERR])
     number, flags, questions, *_ = _HEADER.unpack_from(query)
@@ -90,7 +95,10 @@ def _decide(
         return NOERROR, b"", none
     found = _localhost(kind) if name.rpartition(".")[2] == _LOCALHOST else None
     if found is None:
-        address = address_of(name)
+        try:
+            address = address_of(name)
+        except OSError:
+            return SERVFAIL, b"", b""
         if address is None:
             return NXDOMAIN, b"", none
         if kind in {_A, _ANY}:
