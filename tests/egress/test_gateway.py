@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
 import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.egress.dns_messages import question
 from tests.egress.gateways import TIMEOUT_S, opened
 from tests.origin import SSE_EVENTS, Origin
 
@@ -617,3 +619,22 @@ async def test_a_model_answers_in_a_coding_that_the_client_knows_and_we_can_read
     assert (f"Accept-Encoding: {sent}\r\n".encode() in model) is bool(sent)
     assert (b"ccept-" in model) is bool(sent)
     assert (f"Accept-Encoding: {accepted}\r\n".encode() in other) is bool(accepted)
+
+
+async def test_the_record_says_why_a_question_got_no_address(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is refused is denied; what can't be done is failed, whatever the policy is."""
+    async with opened(run) as gateway:
+        gateway.gateway.answer_dns(question("version.bind", 16, klass=3), "udp")
+
+        def full(_name: str) -> str:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(gateway.gateway._names, "address", full)
+        gateway.gateway.answer_dns(question("new.test"), "udp")
+
+    chaos, full_disk = gateway.rows("dns")
+    assert (chaos.verdict, chaos.error[:7]) == ("denied", "REFUSED")
+    assert (full_disk.verdict, full_disk.rule) == ("failed", "")
+    assert "can't be kept" in full_disk.error

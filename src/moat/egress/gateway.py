@@ -46,6 +46,10 @@ log = logging.getLogger(__name__)
 MAX_CONNECTIONS: Final = 2000
 """From one sandbox at once; further ones wait in the kernel, or take the place of idle ones."""
 _SWEEP_S: Final = 1.0
+_DNS_ERRORS: Final = {
+    "REFUSED": "REFUSED: only questions of the class IN are answered",
+    "SERVFAIL": "SERVFAIL: no address for a new name, which can't be kept on disk",
+}
 _DESCRIPTORS_ELSEWHERE: Final = 200
 """What the supervisor needs besides connections."""
 
@@ -196,9 +200,9 @@ class RunGateway:
         entry.port = 53
         entry.total = 0.0
         if answer.code != "NOERROR":
-            entry.verdict = "denied" if answer.code == "NXDOMAIN" else "failed"
+            entry.verdict = "denied" if answer.code in {"NXDOMAIN", "REFUSED"} else "failed"
             entry.rule = f"policy: {self.network.policy}" if answer.code == "NXDOMAIN" else ""
-            entry.error = answer.code
+            entry.error = _DNS_ERRORS.get(answer.code, answer.code)
         self.put(entry)
         return answer.reply
 
@@ -213,7 +217,7 @@ class RunGateway:
             return self._names.address(host)
         except OSError as exc:  # a full disk: until there is room, nothing passes anyway
             log.error("no address for a new name: %s", exc.strerror)  # noqa: TRY400  no traceback
-            return None
+            raise
 
     # --- record ---
 
