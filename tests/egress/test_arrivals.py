@@ -29,6 +29,11 @@ def run(tmp_path: Path) -> Path:
     return folder
 
 
+def _files(run: Path) -> bytes:
+    """All that the record has on disk."""
+    return b"".join(path.read_bytes() for path in run.glob("run.db*"))
+
+
 def _next_row(gateway: Gateway) -> asyncio.Future[Entry]:
     """Of what is recorded from now on."""
     recorded: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
@@ -106,3 +111,25 @@ async def test_who_has_asked_and_leaves_has_left_nothing_out(run: Path) -> None:
                 await over.wait()
 
     assert [row.kind for row in gateway.rows()] == ["request"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"CONNECT s3cret@one.test:443 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET http://s3cret@one.test/ HTTP/1.1\r\nHost: one.test\r\n\r\n",
+        b"GET http://one.test/a%2fx?token=s3cret HTTP/1.1\r\nHost: one.test\r\n\r\n",
+        b"GET http://one.test/a;token=s3cret/b HTTP/1.1\r\nHost: one.test\r\n\r\n",
+        b"GET http://one.test/a HTTP/1.1\r\nHost: s3cret@one.test\r\n\r\n",
+    ],
+)
+async def test_what_is_refused_is_written_down_without_its_secrets(run: Path, said: bytes) -> None:
+    """Neither in the path nor in the error, which quotes what it is about."""
+    async with opened(run, rules=("deny one.test/secret", "deny one.test/a")) as gateway:
+        reader, writer = await gateway.connect()
+        writer.write(said)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    assert gateway.rows()
+    assert b"s3cret" not in _files(run)
