@@ -82,8 +82,10 @@ class Capture:
                 for family in families:
                     await self._listen(listen, family, _EVERY[family], port)
             except OSError as exc:
-                self.missed[port] = f"{exc.strerror or exc}"
-                log.warning("port %d is not captured: %s", port, exc.strerror)
+                taken = exc.errno == errno.EADDRINUSE
+                why = "a program of the sandbox listens there" if taken else str(exc.strerror)
+                self.missed[port] = why
+                log.warning("port %d is not captured: %s", port, why)
             else:
                 self.missed.pop(port, None)
 
