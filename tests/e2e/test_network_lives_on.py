@@ -86,6 +86,26 @@ def test_rules_change_at_once_and_by_nothing_in_the_workspace(target: Attacked) 
     assert target.reached(b"evil") == []
 
 
+def test_a_port_that_a_program_has_taken_costs_no_other(target: Attacked) -> None:
+    """Who allows it is told; the next supervisor, which finds it taken, serves all the same."""
+    moat, host = target.moat, f"plain.test:{target.plain.port}"
+    moat.ok("allow", "x", host)
+    program = moat.start("exec", "x", "--", "python3", "-c", LISTEN)
+    moat.ok("exec", "x", "--", "sh", "-c", "until [ -s port ]; do sleep 0.05; done")
+    port = int((moat.workspace / "port").read_text())
+    told = moat.ok("allow", "x", f"other.test:{port}")
+    assert f"a program of the run listens on port {port}" in told
+
+    moat.kill("x", "supervisor")
+    moat.ok("policy", "x")
+    assert _said(target, "/fine").statuses == [200]
+    rows = [row for row in target.trace("--kind", "refusal") if str(port) in row["url"]]
+    assert [row["verdict"] for row in rows] == ["failed", "failed"]
+    assert "Traceback" not in target.log()
+    program.kill()
+    program.communicate()
+
+
 def test_a_websocket_to_a_denied_path_is_closed_at_its_handshake(target: Attacked) -> None:
     """With a status, so that clients fall back."""
     target.moat.ok("allow", "x", f"plain.test:{target.plain.port}/upgrade")

@@ -34,6 +34,7 @@ def _found(
 
 SECURE = Destination("https", "a.test", 443)
 ODD = Destination("http", "a.test", 8080)
+FOUR = Destination("http", "192.0.2.1", 80)
 SIX = Destination("http", "2001:db8::1", 80)
 
 
@@ -48,6 +49,7 @@ SIX = Destination("http", "2001:db8::1", 80)
         (SECURE, "/x", None, "/x"),
         (ODD, "/x", b"a.test:8080", "/x"),
         (SIX, "/x", b"[2001:DB8:0::1]", "/x"),
+        (FOUR, "/x", b"[::ffff:192.0.2.1]", "/x"),
     ],
 )
 def test_who_names_its_own_server_reaches_it(
@@ -121,6 +123,11 @@ def test_on_the_proxys_own_port_each_request_says_where_to(
         (SECURE, "GET", "/x", b"a.test:99999"),
         (SECURE, "GET", "/x", b"a.test\0"),
         (SECURE, "GET", "/x", b""),
+        (SECURE, "GET", "/x", b"[a.test]"),
+        (SECURE, "GET", "/x", b"[fed.cafe]"),
+        (SECURE, "GET", "/x", b"\xaa.test"),
+        (SECURE, "GET", "/x", b"a\xad.test"),
+        (SECURE, "GET", "/x", "\uff41.test".encode()),
     ],
 )
 def test_what_names_no_server_is_malformed(
@@ -129,6 +136,17 @@ def test_what_names_no_server_is_malformed(
     """It is refused, not guessed."""
     with pytest.raises(BadMessageError):
         _found(target, host, method=method, reached=reached)
+
+
+@pytest.mark.parametrize(
+    ("target", "host"),
+    [("http://s3cret@a.test/", b"a.test"), ("http://a.test/?s3cret", b"s3cret@a.test")],
+)
+def test_a_secret_is_not_in_the_error(target: str, host: bytes) -> None:
+    """Which is recorded."""
+    with pytest.raises(BadMessageError) as caught:
+        _found(target, host)
+    assert "s3cret" not in str(caught.value)
 
 
 @given(st.text("ab.:/@#?[]0%\\ht ps\x00é", max_size=30), st.binary(max_size=20))

@@ -148,6 +148,18 @@ def test_flags_change_nothing(flags: int) -> None:
     assert reply.answers
 
 
+def test_where_no_address_can_be_given_now_it_says_so() -> None:
+    """A full disk: the name may have one later, so nobody is told that it does not exist."""
+
+    def address_of(_name: str) -> str:
+        raise OSError(28, "No space left on device")
+
+    answer = dns.answer(question("example.com"), address_of)
+    assert answer.reply is not None
+    assert answer.code == "SERVFAIL"
+    assert read(answer.reply).flags & 0xF == 2
+
+
 @pytest.mark.parametrize("klass", [0, 3, 4, 254, 255])
 def test_other_classes_are_refused(klass: int) -> None:
     """CHAOS too: `version.bind` is nobody's business."""

@@ -93,9 +93,9 @@ class Upstream:
         self.let_go += 1
         self._told.append("server: released")
 
-    def abort(self) -> None:
+    def abort(self, *, at_once: bool) -> None:
         self.let_go += 1
-        self._told.append("server: aborted")
+        self._told.append("server: aborted" + (" at once" if at_once else ""))
 
 
 class Gateway:
@@ -103,7 +103,7 @@ class Gateway:
 
     def __init__(self, told: list[str], network: Network) -> None:
         self._told = told
-        self._policy = Policy(network)
+        self.policy = Policy(network)
         self.trouble = ""
         self.time = 0.0
         self.entries: list[tuple[Result, float]] = []
@@ -118,7 +118,7 @@ class Gateway:
         return self.trouble
 
     def decide(self, method: str, host: str, port: int, path: str) -> Decision:
-        return self._policy.decide(method, host, port, path)
+        return self.policy.decide(method, host, port, path)
 
     def ask(self, exchange: Exchange) -> Gateway:
         del exchange
@@ -314,6 +314,65 @@ def test_a_method_that_a_server_might_take_instead_must_be_allowed() -> None:
     play.exchange.begin()
     assert "client: 403" in play.heard
     assert play.entry.rule == "deny DELETE a.test"
+
+
+def test_a_path_that_a_server_might_take_instead_must_be_allowed() -> None:
+    """And where no rule looks at paths, it is nobody's business."""
+    for rule, verdict in (("deny a.test/secret", "denied"), ("deny b.test/secret", "allowed")):
+        play = Play(network=Network(rules=(rule,)))
+        play.exchange.request.rerouted = ("/secret",)
+        play.exchange.begin()
+        assert play.gateway.entries[-1][0] == verdict
+
+
+def test_what_is_denied_before_its_answer_is_answered_so() -> None:
+    """The policy has changed while the server was at work: it is let go, the client hears why."""
+    play = Play("POST", framing=10)
+    play.begun()
+    play.gateway.policy = Policy(Network(), ["deny a.test"])
+    play.exchange.reconsider()
+    aborted, _, status, line, end = play.heard
+    assert (aborted, status, end) == ("server: aborted at once", "client: 403", "client: end")
+    assert "denied by rule: deny a.test" in line
+    assert (play.entry.verdict, play.entry.rule) == ("denied", "deny a.test")
+    play.exchange.request_data([b"more"])
+    play.exchange.reconsider()
+    assert play.heard == []
+
+
+@pytest.mark.parametrize("status", [200, 101])
+def test_what_is_denied_in_its_midst_breaks_off(status: int) -> None:
+    """A stream of events, a WebSocket: neither goes on after `moat deny`."""
+    play = Play(upgrade=b"websocket")
+    play.begun()
+    play.response(status, http1.CHUNKED)
+    play.told.clear()
+    play.gateway.policy = Policy(Network(), ["deny a.test/y", "deny POST a.test"])
+    play.exchange.reconsider()
+    assert play.heard == []
+    play.gateway.policy = Policy(Network(), ["deny a.test/x"])
+    play.exchange.reconsider()
+    assert play.heard == ["server: aborted at once", "client: aborted"]
+    entry = play.entry
+    assert (entry.verdict, entry.rule, entry.status) == ("denied", "deny a.test/x", status)
+    assert play.gateway.entries[-1] == ("denied", 0.0)
+
+
+def test_what_is_denied_while_it_connects_is_sent_nowhere() -> None:
+    """The connection comes too late; and who waits for the user's answer goes on to wait."""
+    play = Play()
+    play.exchange.begin()
+    play.gateway.policy = Policy(Network(), ["deny a.test"])
+    play.exchange.reconsider()
+    play.told.clear()
+    play.connected()
+    assert play.heard == ["server: released"]
+
+    play = Play(network=Network(policy="ask"))
+    play.exchange.begin()
+    play.told.clear()
+    play.exchange.reconsider()
+    assert play.heard == []
 
 
 @pytest.mark.parametrize(

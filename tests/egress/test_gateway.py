@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
 import json
 import sqlite3
@@ -812,8 +813,8 @@ async def test_a_models_answer_that_cannot_be_read_is_counted_as_one(run: Path) 
 
 async def test_a_denial_is_recorded_without_who_says_so(run: Path, origin: Origin) -> None:
     """In the answer it stands, for there nobody could know; whichever way it is given."""
-    rules = (f"deny origin.test:{origin.port}/no", "deny evil.test")
-    async with opened(run, rules=rules) as gateway:
+    rules = (f"deny origin.test:{origin.port}/no", "allow origin.test", "deny evil.test")
+    async with opened(run, policy="strict", rules=rules) as gateway:
         answer = await gateway.ask("origin.test", origin.port, _get("/no", origin))
         reader, writer = await gateway.connect()
         writer.write(b"CONNECT evil.test:443 HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -910,3 +911,22 @@ async def test_a_model_answers_in_a_coding_that_the_client_knows_and_we_can_read
     assert (f"Accept-Encoding: {sent}\r\n".encode() in model) is bool(sent)
     assert (b"ccept-" in model) is bool(sent)
     assert (f"Accept-Encoding: {accepted}\r\n".encode() in other) is bool(accepted)
+
+
+async def test_the_record_says_why_a_question_got_no_address(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is refused is denied; what can't be done is failed, whatever the policy is."""
+    async with opened(run) as gateway:
+        gateway.gateway.answer_dns(question("version.bind", 16, klass=3), "udp")
+
+        def full(_name: str) -> str:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(gateway.gateway._names, "address", full)
+        gateway.gateway.answer_dns(question("new.test"), "udp")
+
+    chaos, full_disk = gateway.rows("dns")
+    assert (chaos.verdict, chaos.error[:7]) == ("denied", "REFUSED")
+    assert (full_disk.verdict, full_disk.rule) == ("failed", "")
+    assert "can't be kept" in full_disk.error

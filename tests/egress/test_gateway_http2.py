@@ -24,6 +24,7 @@ from tests.egress.gateways import TIMEOUT_S, Gateway, opened
 from tests.origin import Origin
 
 from moat.egress.authority import Authority
+from moat.egress.policy import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -44,6 +45,7 @@ class Peer:
         self.statuses: dict[int, str] = {}
         self.bodies: dict[int, bytes] = {}
         self.over: set[int] = set()
+        self.reset: set[int] = set()
         self.ended_by_head: set[int] = set()
         self.heads: dict[int, dict[str, str]] = {}
         self.trailers: dict[int, dict[str, str]] = {}
@@ -96,8 +98,11 @@ class Peer:
             case DataReceived():
                 number = event.stream_id or 0
                 self.bodies[number] = self.bodies.get(number, b"") + (event.data or b"")
-            case StreamEnded() | StreamReset():
+            case StreamEnded():
                 self.over.add(event.stream_id or 0)
+            case StreamReset():
+                self.over.add(event.stream_id or 0)
+                self.reset.add(event.stream_id or 0)
             case ConnectionTerminated():
                 self.farewell = event.error_code
             case _:
@@ -587,3 +592,36 @@ async def test_moat_alone_says_what_it_has_denied(run: Path, authority: Authorit
         client.writer.close()
 
     assert client.heads == {1: {":status": "200", "a": "b"}}
+
+
+async def test_a_stream_that_is_denied_meanwhile_is_reset_and_no_other(
+    run: Path, authority: Authority
+) -> None:
+    """On either side: the policy changes in the midst of two answers."""
+    taken: list[Peer] = []
+
+    async def serves(peer: Peer) -> None:
+        taken.append(peer)
+        await peer.until(lambda: len(peer.requests) == 2)
+        for number in peer.requests:
+            peer.h2.send_headers(number, [(":status", "200")])
+            peer.h2.send_data(number, b"first")
+        peer.flush()
+        await peer.until(lambda: bool(peer.reset))
+        peer.h2.end_stream(3)
+        peer.flush()
+
+    ca = authority.certificate_pem.decode()
+    async with _serving(authority, serves) as port, opened(run, upstream_ca=ca) as gateway:
+        client = await _client(gateway, port)
+        denied = client.ask("/denied", port)
+        other = client.ask("/other", port)
+        client.flush()
+        await client.until(lambda: client.bodies == {denied: b"first", other: b"first"})
+        await gateway.gateway.amend(Verdict.DENY, "origin.test/denied")
+        await client.until(lambda: client.over == {denied, other})
+        client.writer.close()
+
+    assert (taken[0].reset, client.reset) == ({1}, {denied})
+    rows = {row.path: row for row in gateway.rows("request")}
+    assert (rows["/denied"].verdict, rows["/other"].verdict) == ("denied", "allowed")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.full_disk import files_of_at_most
 
+from moat.egress import kept, names_table
 from moat.egress.kept import KeptNames, read_rules, write_rules
 
 if TYPE_CHECKING:
@@ -50,6 +51,26 @@ def test_on_a_full_disk_no_name_is_written_in_part(tmp_path: Path, room: int) ->
         assert caught.value.errno in {errno.EFBIG, errno.ENOSPC}
         assert names.address("c.test") == SECOND
     assert path.read_text() == "a.test\nc.test\n"
+
+
+def test_an_address_that_was_given_again_is_known_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And however often that happens, the file stays small."""
+    for module in (kept, names_table):
+        monkeypatch.setattr(module, "LIMIT", 4)
+    path = tmp_path / "names"
+    with closing(KeptNames(path)) as names:
+        for number in range(23):
+            names.address(f"{number}.test")
+            assert len(path.read_text().splitlines()) <= 8
+    with closing(KeptNames(path)) as names:
+        assert {names.name(address) for address in (FIRST, SECOND, THIRD, "198.18.0.4")} == {
+            "19.test", "20.test", "21.test", "22.test",
+        }  # fmt: skip
+        assert names.address("22.test") == THIRD
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [each.name for each in tmp_path.iterdir()] == ["names"]
 
 
 def test_rules_are_kept_newest_first(tmp_path: Path) -> None:

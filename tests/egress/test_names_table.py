@@ -1,4 +1,4 @@
-"""Names and their addresses: one each, for good."""
+"""Names and their addresses: one each, for as long as there is room."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ OURS = ip_network("198.18.0.0/15")
 def test_a_name_keeps_its_address_across_supervisors(names: list[str]) -> None:
     """The next one is told the names in the order in which they came."""
     kept: list[str] = []
-    table = NamesTable([], kept.append)
+    table = NamesTable([], lambda _, name: kept.append(name))
     addresses = {name: table.address(name) for name in names}
-    successor = NamesTable(kept, kept.append)
+    successor = NamesTable(kept, lambda _, name: kept.append(name))
 
     assert kept == list(dict.fromkeys(names))
     assert len(set(addresses.values())) == len(set(names))
     for name, address in addresses.items():
-        assert address is not None
         assert ip_address(address) in OURS
         for each in (table, successor):
             assert each.address(name) == address
@@ -35,7 +34,7 @@ def test_a_name_keeps_its_address_across_supervisors(names: list[str]) -> None:
 def test_a_new_name_has_a_new_address_after_a_change_of_supervisors() -> None:
     """Behind those that were given before."""
     kept = ["a.example", "b.example"]
-    table = NamesTable(tuple(kept), kept.append)
+    table = NamesTable(tuple(kept), lambda _, name: kept.append(name))
 
     assert table.address("c.example") == "198.18.0.3"
     assert kept == ["a.example", "b.example", "c.example"]
@@ -46,31 +45,36 @@ def test_a_new_name_has_a_new_address_after_a_change_of_supervisors() -> None:
 )
 def test_an_address_that_was_given_to_nobody_stands_for_nobody(address: str) -> None:
     """The one before the first, the one after the last, and whatever is no such address."""
-    table = NamesTable(["a.example"], lambda _name: None)
+    table = NamesTable(["a.example"], lambda *_: None)
 
     assert table.name("198.18.0.1") == "a.example"
     assert table.name(address) is None
 
 
-def test_a_full_table_forgets_nobody() -> None:
-    """A hostile program asks for many: it gets no more, and the others keep theirs."""
-    kept: list[str] = []
-    table = NamesTable((f"{number}.example" for number in range(LIMIT - 1)), kept.append)
-
+def test_of_a_full_table_the_name_that_is_longest_out_of_use_makes_room() -> None:
+    """A hostile program asks for many, and the others go on to have theirs."""
+    kept: list[tuple[int, str]] = []
+    table = NamesTable(
+        (f"{number}.example" for number in range(LIMIT - 1)), lambda *given: kept.append(given)
+    )
     last = table.address("last.example")
-
-    assert last is not None
     assert ip_address(last) in OURS
+    assert table.address("0.example") == "198.18.0.1"  # asked for
+    assert table.name("198.18.0.3") == "2.example"  # connected to
+
+    assert table.address("new.example") == "198.18.0.2"
+    assert table.address("newer.example") == "198.18.0.4"
+    assert [table.name(f"198.18.0.{number}") for number in range(1, 5)] == [
+        "0.example", "new.example", "2.example", "newer.example",
+    ]  # fmt: skip
     assert table.name(last) == "last.example"
-    assert table.address("one-more.example") is None
-    assert table.address("0.example") == "198.18.0.1"
-    assert kept == ["last.example"]
+    assert kept == [(LIMIT - 1, "last.example"), (1, "new.example"), (3, "newer.example")]
 
 
 def test_what_could_not_be_kept_was_not_given() -> None:
     """A full disk: the next supervisor would give the address to another name."""
 
-    def keep(_name: str) -> None:
+    def keep(_number: int, _name: str) -> None:
         raise OSError(28, "No space left on device")
 
     table = NamesTable([], keep)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from ipaddress import ip_address
 
@@ -57,6 +58,73 @@ def test_the_first_rule_that_matches_decides(
     assert decision.verdict is (Verdict.DENY if rule.startswith("!") else Verdict.ALLOW)
 
 
+BY_PATH = (
+    "deny a.test/secret/**",
+    "deny a.test/repos/*/secret/**",
+    "deny a.test/admin",
+    "deny a.test/x[1]",
+    "deny a.test/caf\u00e9",
+    "allow a.test",
+    "allow b.test/v1/**",
+    "allow b.test/one/*/two",
+)
+
+
+@pytest.mark.parametrize(
+    ("url", "rule"),
+    [
+        ("a.test/public//x", "allow a.test"),
+        ("a.test/public/./a/../x?q=%2f", "allow a.test"),
+        ("a.test/caf%c3%a8", "allow a.test"),
+        ("a.test/secret//../x", "!deny a.test/secret/**"),
+        ("a.test//secret/x", "!deny a.test/secret/**"),
+        ("a.test/SECRET/x", "!deny a.test/secret/**"),
+        ("a.test/secret./x", "!deny a.test/secret/**"),
+        ("a.test/secret%20/x", "!deny a.test/secret/**"),
+        ("a.test/%ef%bd%93ecret/x", "!deny a.test/secret/**"),
+        ("a.test/repos//secret/x", "!deny a.test/repos/*/secret/**"),
+        ("a.test/repos/a//secret/x", "!deny a.test/repos/*/secret/**"),
+        ("a.test/admin.", "!deny a.test/admin"),
+        ("a.test/Admin/", "!deny a.test/admin"),
+        ("a.test/admin;x=y", "!deny a.test/admin"),
+        ("a.test/x%5b1%5d", "!deny a.test/x[1]"),
+        ("a.test/x[1]", "!deny a.test/x[1]"),
+        ("a.test/caf%C3%89", "!deny a.test/caf\u00e9"),
+        ("a.test/cafe%cc%81", "!deny a.test/caf\u00e9"),
+        ("a.test/public//../x", "!ambiguous path"),
+        ("a.test/public/a;x", "!ambiguous path"),
+        ("a.test/%c0%ae%c0%ae/x", "!ambiguous path"),
+        ("a.test/secret%c0%afx", "!ambiguous path"),
+        ("a.test/%ef%bc%8fsecret", "!deny a.test/secret/**"),
+        ("a.test/x%ef%bc%8fsecret", "!ambiguous path"),
+        ("a.test/x%00", "!ambiguous path"),
+        ("a.test/a\\..\\secret", "!ambiguous path"),
+        ("a.test/.../secret/x", "!ambiguous path"),
+        ("b.test/v1//x", "allow b.test/v1/**"),
+        ("b.test//v1/x", "!ambiguous path"),
+        ("b.test/one//two", "!ambiguous path"),
+        ("b.test/V1/x", "!policy: strict"),
+        ("b.test/v1/../x", "!policy: strict"),
+    ],
+)
+def test_a_path_is_denied_in_each_form_in_which_a_server_may_see_it(url: str, rule: str) -> None:
+    """And allowed only where all servers see what is allowed."""
+    host, slash, path = url.partition("/")
+    decision = Policy(Network(policy="strict", rules=BY_PATH)).decide(
+        "GET", host, 443, slash + path
+    )
+
+    assert decision.rule == rule.removeprefix("!")
+    assert decision.verdict is (Verdict.DENY if rule.startswith("!") else Verdict.ALLOW)
+
+
+def test_a_rule_about_paths_behind_one_about_all_paths_is_not_asked() -> None:
+    """Nor does it make a path ambiguous: `moat allow RUN HOST` opens all of it."""
+    policy = Policy(Network(policy="strict", rules=BY_PATH), ["allow a.test"])
+
+    assert policy.decide("GET", "a.test", 443, "/secret%2fx").rule == "allow a.test"
+
+
 @pytest.mark.parametrize(
     ("mode", "verdict"),
     [("permissive", Verdict.ALLOW), ("strict", Verdict.DENY), ("ask", Verdict.ASK)],
@@ -81,6 +149,19 @@ def test_a_denial_is_one_line_that_says_what_to_do() -> None:
     assert "\n" not in decision.reason
     assert "moat allow RUN evil.test" in decision.reason
     assert denial_header(decision) == b"rule=policy: strict"
+
+
+@pytest.mark.parametrize("rules", [(), ("deny [2001:db8::1:443]",)])
+def test_what_a_denial_advises_can_be_pasted(rules: tuple[str, ...]) -> None:
+    """Into a shell: an IPv6 address in brackets, and these in quotes."""
+    decision = Policy(Network(policy="strict", rules=rules)).decide(
+        "GET", "2001:db8::1:443", 80, "/"
+    )
+    words = shlex.split(decision.reason.rpartition("moat allow RUN ")[2])
+    host = words[0].removesuffix(",")
+
+    assert "'[2001:db8::1:443]'" in decision.reason
+    assert Policy(Network(policy="strict"), [f"allow {host}"]).hidden("2001:db8::1:443") is None
 
 
 @pytest.mark.parametrize(
@@ -131,14 +212,14 @@ def test_a_denial_outranks_what_is_opened_unread() -> None:
     policy = Policy(network)
     assert policy.tcp("raw.test", 5432) == Decision(Verdict.ALLOW, "tcp raw.test:5432")
     assert policy.tcp("raw.test", 5433) is None
-    assert policy.passes_through("a.pinned.test") == "passthrough *.pinned.test"
+    assert policy.passes_through("a.pinned.test", 443) == "passthrough *.pinned.test"
 
     denied = Policy(network, ["deny **"])
     overruled = denied.tcp("raw.test", 5432)
     assert overruled is not None
     assert (overruled.verdict, overruled.rule) == (Verdict.DENY, "deny **")
     assert "raw.test:5432 denied by rule: deny **" in overruled.reason
-    assert denied.passes_through("a.pinned.test") is None
+    assert denied.passes_through("a.pinned.test", 443) is None
     hidden = Policy(replace(network, policy="strict"), ["deny **"]).hidden("raw.test")
     assert hidden is not None
     assert hidden.rule == "deny **"
@@ -146,6 +227,20 @@ def test_a_denial_outranks_what_is_opened_unread() -> None:
     partly = Policy(network, ["deny POST raw.test"]).tcp("raw.test", 5432)
     assert partly is not None
     assert partly.verdict is Verdict.ALLOW
+
+
+def test_what_passes_through_may_be_one_port_and_is_denied_by_port() -> None:
+    """In the entry, and in a rule: the others are as they were."""
+    network = Network(policy="strict", passthrough=("one.test:8443", "all.test"))
+    policy = Policy(network, ["deny all.test:443"])
+
+    assert policy.passes_through("one.test", 8443) == "passthrough one.test:8443"
+    assert policy.passes_through("one.test", 443) is None
+    assert policy.passes_through("all.test", 8443) == "passthrough all.test"
+    assert policy.passes_through("all.test", 443) is None
+    assert policy.decide("CONNECT", "all.test", 443, "/").rule == "deny all.test:443"
+    assert policy.hidden("all.test") is None
+    assert policy.ports == {8443}
 
 
 def test_ports_to_capture_are_those_that_are_opened() -> None:

@@ -36,6 +36,10 @@ from moat.egress.redact import MASK
         ("/a?token=", "/a?token=***"),
         ("/a?token", "/a?token"),
         ("/token=1?a=b", "/token=1?a=b"),
+        ("/a;token=s/b?c=d", "/a;token=***/b?c=d"),
+        ("/a;b=c;jsessionid=s&t;u=v", "/a;b=c;jsessionid=***"),
+        ("/a;b/session=c?token=d", "/a;b/session=c?token=***"),
+        ("/a;b=c/d;v=1", "/a;b=c/d;v=1"),
     ],
 )
 def test_secrets_of_a_query_are_masked(path: str, shown: str) -> None:

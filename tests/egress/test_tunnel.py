@@ -22,6 +22,8 @@ class Joined(NamedTuple):
     server: socket.socket
     ended: asyncio.Future[str]
     """Why, once it has; "" for an ordinary end."""
+    denials: list[str]
+    """The policy's, of what it opens now."""
 
 
 def _pair() -> tuple[socket.socket, socket.socket]:
@@ -38,11 +40,12 @@ def _pair() -> tuple[socket.socket, socket.socket]:
 async def joined() -> Joined:
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[str] = loop.create_future()
-    tunnel = Tunnel(loop, lambda _, why: ended.set_result(why))
+    denials: list[str] = []
+    tunnel = Tunnel(loop, lambda _, why: ended.set_result(why), lambda: "".join(denials))
     client, inner = _pair()
     server, outer = _pair()
     await tunnel.join(inner, outer)
-    return Joined(tunnel, client, server, ended)
+    return Joined(tunnel, client, server, ended, denials)
 
 
 async def _read(sock: socket.socket) -> bytes:
@@ -101,3 +104,17 @@ async def test_one_that_is_silent_for_too_long_is_ended(joined: Joined) -> None:
     assert await joined.ended == f"no byte has passed for {timeouts.idle:g} s"
     joined.client.close()
     joined.server.close()
+
+
+async def test_one_that_the_policy_does_not_open_any_more_is_reset(joined: Joined) -> None:
+    """At both ends, and at once; until then it goes on."""
+    joined.tunnel.reconsider()
+    joined.client.send(b"question")
+    assert await _read(joined.server) == b"question"
+    joined.denials.append("denied by rule")
+    joined.tunnel.reconsider()
+    assert await joined.ended == "denied by rule"
+    for each in (joined.client, joined.server):
+        with pytest.raises(ConnectionResetError):
+            await _read(each)
+        each.close()

@@ -26,6 +26,9 @@ from moat.spec.hosts import MAX_NAME, canonical_host, is_address
         ("::1", "::1"),
         ("0:0:0:0:0:0:0:1", "::1"),
         ("2001:DB8::1", "2001:db8::1"),
+        ("::ffff:127.0.0.1", "127.0.0.1"),
+        ("0:0:0:0:0:FFFF:7f00:1", "127.0.0.1"),
+        ("::127.0.0.1", "::7f00:1"),
     ],
 )
 def test_each_spelling_has_one_form(text: str, host: str) -> None:
@@ -56,6 +59,17 @@ def test_what_is_no_server_is_refused(text: str) -> None:
     """No canonical form, so no rule it could slip by."""
     with pytest.raises(ValueError):
         canonical_host(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["s3cret@a b", "u:s3cret@a", "a_b c?s3cret", "a /s3cret", "x@s3cret@a b", "1.x.1/s3cret"],
+)
+def test_what_is_no_server_is_not_quoted_with_its_secrets(text: str) -> None:
+    """The error is recorded: no user name, password, path or query in it."""
+    with pytest.raises(ValueError) as caught:
+        canonical_host(text)
+    assert "s3cret" not in str(caught.value)
 
 
 @given(text=st.text(max_size=40) | st.from_regex(r"[0-9a-fx.:]{1,30}", fullmatch=True))

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moat.errors import UsageError
-from moat.spec.rules import Rule, host_rule, normalised
+from moat.spec.hosts import canonical_host
+from moat.spec.request_path import understood
+from moat.spec.rules import Rule, host_rule
 
 
 def _plainly(pattern: str, path: str) -> bool:
@@ -62,7 +64,7 @@ def test_methods_match_in_any_case(method: str) -> None:
 def test_a_slash_at_the_end_evades_no_rule(pattern: str, path: str) -> None:
     """To most servers both are one resource."""
     rule = Rule.parse(f"deny a.test{pattern}")
-    assert rule.matches_path(normalised(path)[0])
+    assert rule.matches_path(understood(path).paths[0])
 
 
 @pytest.mark.parametrize(
@@ -91,3 +93,50 @@ def test_what_the_user_did_not_write_is_not_quoted() -> None:
     with pytest.raises(UsageError) as raised:
         host_rule("x.com:0")
     assert raised.value.summary == "'x.com:0': 0 is not a port"
+
+
+@pytest.mark.parametrize(
+    ("rule", "host", "matches"),
+    [
+        ("deny 127.0.0.1", "::ffff:127.0.0.1", True),
+        ("deny [::ffff:127.0.0.1]", "127.0.0.1", True),
+        ("deny [::ffff:10.0.0.0/104]", "10.1.2.3", True),
+        ("deny 203.0.113.0/24", "2002:cb00:7105::1", True),
+        ("deny 203.0.113.5", "64:ff9b::203.0.113.5", True),
+        ("deny 203.0.113.5", "::203.0.113.5", True),
+        ("deny 203.0.113.5", "2001:db8::1", False),
+        ("allow 203.0.113.5", "::ffff:203.0.113.5", True),
+        ("allow 203.0.113.5", "64:ff9b::203.0.113.5", False),
+        ("deny [2001:db8::/32]", "2001:db8::1", True),
+    ],
+)
+def test_an_address_is_denied_in_whichever_form(rule: str, host: str, matches: bool) -> None:
+    """As IPv4 within IPv6, too: mapped it is that, by a translator it is reached as that."""
+    assert Rule.parse(rule).matches_host(canonical_host(host), 80) is matches
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port", "path"),
+    [
+        ("2001:db8::1", "2001:db8::1/128", None, None),
+        ("::1", "::1/128", None, None),
+        ("2001:db8:0:0:0:0:0:1/x", "2001:db8::1/128", None, "/x"),
+        ("2001:db8::/32", "2001:db8::/32", None, None),
+        ("fe80::a:b", "fe80::a:b/128", None, None),
+        ("[2001:db8::1]:443", "2001:db8::1/128", 443, None),
+        ("POST 2001:db8::1", "2001:db8::1/128", None, None),
+    ],
+)
+def test_an_ipv6_address_needs_no_brackets(
+    text: str, host: str, port: int | None, path: str | None
+) -> None:
+    """Where no port follows it: it is given as programs print it."""
+    rule = Rule.parse(f"allow {text}")
+    assert (rule.host, rule.port, rule.path) == (host, port, path)
+
+
+@pytest.mark.parametrize("text", ["2001:db8::1:443", "::1:80", "1:2:3", "a:b:c", "::1::2"])
+def test_what_may_be_a_port_is_not_guessed(text: str) -> None:
+    """An address that ends in digits, or one with a port: the user says which."""
+    with pytest.raises(UsageError):
+        Rule.parse(f"allow {text}")

@@ -42,5 +42,12 @@ def _told(store: Store, run: Run, rule: Rule, *, always: bool) -> str:
             raise
         return f"holds {later}; {run.name} is over"
     waited = answer["answered"]
-    told = f"holds for {run.name} from now on" + (f", and {later}" if always else "")
-    return told + (f"; answered {waited} that waited" if waited else "")
+    told = f"holds for {run.name} from now on"
+    told += f", and {later}" if always else ""
+    told += f"; answered {waited} that waited" if waited else ""
+    if rule.action == "allow" and rule.port in answer["missed"]:
+        told += (
+            f". But a program of the run listens on port {rule.port} itself, so nothing leads out "
+            "by it: when it does not any more, allow it again"
+        )
+    return told

@@ -87,7 +87,7 @@ def _opened(policy: Policy, scheme: str, host: str, port: int) -> Decision | Non
     raw = policy.tcp(host, port)
     if raw is not None:
         return raw if raw.verdict is Verdict.DENY else _unread(raw.rule)
-    entry = policy.passes_through(host) if scheme == "https" else None
+    entry = policy.passes_through(host, port) if scheme == "https" else None
     return None if entry is None else _unread(entry)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final
 
+from moat.spec.hosts import carried_by
+
 # More precise than "private", and where the standard library knows nothing of it.
 _KINDS: Final[tuple[tuple[IPv4Network | IPv6Network, str], ...]] = (
     (IPv4Network("169.254.169.254/32"), "a cloud's metadata address"),
@@ -30,7 +32,6 @@ _KINDS: Final[tuple[tuple[IPv4Network | IPv6Network, str], ...]] = (
     (IPv6Network("ff00::/8"), "multicast"),
     (IPv4Network("240.0.0.0/4"), "reserved"),
 )
-_NAT64: Final = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 
 
 def why_private(address: IPv4Address | IPv6Address) -> str | None:
@@ -40,7 +41,7 @@ def why_private(address: IPv4Address | IPv6Address) -> str | None:
     it carries.
     """
     if isinstance(address, IPv6Address):
-        for carried in _carried(address):
+        for carried in carried_by(address):
             why = why_private(carried)
             if why is not None:
                 return why
@@ -50,13 +51,3 @@ def why_private(address: IPv4Address | IPv6Address) -> str | None:
         if address.version == network.version and address in network:
             return kind
     return None if address.is_global else "reserved"
-
-
-def _carried(address: IPv6Address) -> list[IPv4Address]:
-    found = [each for each in (address.ipv4_mapped, address.sixtofour) if each is not None]
-    if address.teredo is not None:
-        found += address.teredo
-    low = int(address)
-    if any(address in network for network in _NAT64) or (1 < low < 1 << 32):
-        found.append(IPv4Address(low & 0xFFFFFFFF))
-    return found

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from moat.egress.http1 import RequestHead
     from moat.spec.network import Timeouts
 
+LEFT: Final = "closed before it asked for anything"
+LEFT_HALFWAY: Final = "closed before its request was complete"
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -45,6 +47,10 @@ class Connection(Protocol):
         """Ends what has taken too long."""
         ...
 
+    def reconsider(self) -> None:
+        """Ends what the policy denies as it has become."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -53,13 +59,14 @@ class Connections(Protocol):
 
     def opened(self, connection: Connection) -> None: ...
     def closed(self, connection: Connection) -> None: ...
+    def left(self, arrival: Arrival, why: str) -> None: ...
     def malformed(self, arrival: Arrival, problem: BadMessageError) -> None: ...
 
 
 class Arrival:
     """Of one connection. Of a captured one the destination is known; a proxy's names it each time."""
 
-    __slots__ = ("_connections", "_disagreement", "destination")
+    __slots__ = ("_connections", "destination", "disagreement")
 
     def __init__(
         self, connections: Connections, destination: Destination | None, disagreement: str = ""
@@ -67,7 +74,7 @@ class Arrival:
         self._connections = connections
         self.destination = destination
         """`None` on the proxy's own port, where requests come in absolute-form."""
-        self._disagreement = disagreement
+        self.disagreement = disagreement
         """Why nothing that comes this way can go on: the handshake named another server."""
 
     def opened(self, connection: Connection) -> None:
@@ -75,6 +82,10 @@ class Arrival:
 
     def closed(self, connection: Connection) -> None:
         self._connections.closed(connection)
+
+    def left(self, why: str) -> None:
+        """It is over, and what was tried by it is in no line of the record yet."""
+        self._connections.left(self, why)
 
     def malformed(self, problem: BadMessageError) -> None:
         self._connections.malformed(self, problem)
@@ -88,7 +99,7 @@ class Arrival:
             and request.host == destination.authority
             and target[0] == "/"
             and "#" not in target
-            and not self._disagreement
+            and not self.disagreement
         ):
             return Found(destination, target)
         return self._checked(request)
@@ -106,8 +117,8 @@ class Arrival:
                 raise BadMessageError("Host and URL name different servers")
             return Found(named, target)
         reached = self.destination
-        if self._disagreement:
-            return Found(reached, target, _misdirected(self._disagreement), 421)
+        if self.disagreement:
+            return Found(reached, target, _misdirected(self.disagreement), 421)
         said = [] if named is None else [named.key]
         if request.host is not None:
             said.append((reached.scheme, *_authority(reached.scheme, request.host)))
@@ -128,7 +139,10 @@ def _shown(key: tuple[str, str, int]) -> str:
 
 
 _ABSOLUTE: Final = re.compile(r"(https?)://([^/?#]*)([^#]*)", re.IGNORECASE)
-_AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::([0-9]{1,5}))?")
+_AUTHORITY: Final = re.compile(
+    # In A-labels only: a server would take other bytes as they are, or in an encoding of its own.
+    r"(\[[0-9A-Fa-f]*:[0-9A-Fa-f:.]+\]|[\x21-\x39\x3b-\x5a\x5c\x5e-\x7e]+)(?::([0-9]{1,5}))?"
+)
 
 
 def _split(request: RequestHead) -> tuple[Destination | None, str]:

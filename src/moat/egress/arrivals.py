@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from moat.egress import client_hello, http1, socks
-from moat.egress.arrival import Arrival, parse_authority
+from moat.egress.arrival import LEFT, Arrival, parse_authority
 from moat.egress.capture import WEB_PORTS
 from moat.egress.dial import DialError
 from moat.egress.dns_server import TCPResponder
@@ -33,6 +35,17 @@ _SOCKS5: Final = 0x05
 _SOCKS4: Final = 0x04
 
 
+@dataclass(slots=True)
+class _Attempt:
+    """What is known of a connection that nobody serves yet."""
+
+    scheme: str
+    host: str
+    port: int
+    also: str = ""
+    """What else it has said."""
+
+
 class Arrivals:
     def __init__(self, gateway: RunGateway, loop: asyncio.AbstractEventLoop) -> None:
         self._gateway = gateway
@@ -42,49 +55,58 @@ class Arrivals:
     async def serve(self, sock: socket.socket) -> None:
         """Until somebody owns the connection, or it is closed."""
         address, port = sock.getsockname()[:2]
+        attempt = _Attempt("tcp", address, port)
         try:
+            attempt.host = self._gateway.name_of(address)
             if port == DNS_PORT:
-                await self._hand_over(sock, lambda: TCPResponder(self._gateway))
+                left = partial(self._left, attempt, LEFT)
+                await self._hand_over(sock, lambda: TCPResponder(self._gateway, left))
             elif port == PROXY_PORT:
-                await self._serve_proxy(sock)
+                await self._serve_proxy(sock, attempt)
             else:
-                await self._serve(sock, self._gateway.name_of(address), port)
+                await self._serve(sock, attempt)
         except ClosedEarlyError:
+            self._left(attempt, LEFT)
             sock.close()
         except TimeoutError:
-            self._refuse(sock, address, port, "it sent nothing that could be understood in time")
+            self._left(attempt, "it sent nothing that could be understood in time")
+            break_off(sock)
         except ConnectionError as exc:
-            self._refuse(sock, address, port, f"broken: {reason(exc)}")
+            self._left(attempt, f"broken: {reason(exc)}")
+            break_off(sock)
         except ValueError as exc:  # a name that is none, in SOCKS
-            self._refuse(sock, address, port, str(exc))
+            self._refuse(sock, attempt.host, attempt.port, str(exc))
         except OSError as exc:  # a TLS handshake that failed, most of all
-            self._refuse(sock, address, port, f"{exc.strerror or exc}")
+            self._refuse(sock, attempt.host, attempt.port, f"{exc.strerror or exc}")
 
     # --- captured ---
 
-    async def _serve(self, sock: socket.socket, host: str, port: int) -> None:
+    async def _serve(self, sock: socket.socket, attempt: _Attempt) -> None:
         gateway = self._gateway
+        host, port = attempt.host, attempt.port
         opened = gateway.policy.tcp(host, port)
         if opened is not None:
             if opened.verdict is Verdict.ALLOW:
                 await self._tunnel(sock, "tcp", host, port, opened.rule)
                 return
             if port not in WEB_PORTS:  # one who waits for the server's first word would never hear
-                gateway.record_refusal("tcp", host, port, opened.reason, opened.rule)
+                gateway.record_refusal("tcp", host, port, opened.why, opened.rule)
                 break_off(sock)
                 return
         async with asyncio.timeout(self._timeouts.header):
             first = await peek(self._loop, sock, lambda data: data[0])
         if first == _HANDSHAKE:
-            await self._serve_tls(sock, host, port)
+            await self._serve_tls(sock, attempt)
         else:
             arrival = Arrival(gateway, Destination("http", host, port))
             async with asyncio.timeout(self._timeouts.header):
                 protocol = await peek(self._loop, sock, _version)
             await self._hand_over(sock, lambda: gateway.server(arrival, protocol))
 
-    async def _serve_tls(self, sock: socket.socket, host: str, port: int) -> None:
+    async def _serve_tls(self, sock: socket.socket, attempt: _Attempt) -> None:
         gateway = self._gateway
+        host, port = attempt.host, attempt.port
+        attempt.scheme = "https"
         try:
             async with asyncio.timeout(self._timeouts.tls):
                 hello = await peek(self._loop, sock, client_hello.parse)
@@ -93,7 +115,7 @@ class Arrivals:
             word = Alert.DECODE_ERROR.record()
             self._refuse(sock, host, port, f"malformed ClientHello: {exc}", word=word)
             return
-        passes = gateway.policy.passes_through(host)
+        passes = gateway.policy.passes_through(host, port)
         if passes is not None:
             if hello.sni is None or named != host or hello.encrypted:
                 why = "its name is encrypted" if hello.encrypted else f"it names {hello.sni}"
@@ -106,6 +128,7 @@ class Arrivals:
         disagreement = ""
         if named != host:
             disagreement = f"the TLS handshake names {named}, the connection is for {host}"
+            attempt.also = disagreement
         context = gateway.leaves.get(named) or await gateway.leaves.context(named)
         arrival = Arrival(gateway, Destination("https", host, port), disagreement)
         await self._loop.connect_accepted_socket(
@@ -122,7 +145,7 @@ class Arrivals:
 
     # --- the proxy's own port ---
 
-    async def _serve_proxy(self, sock: socket.socket) -> None:
+    async def _serve_proxy(self, sock: socket.socket, attempt: _Attempt) -> None:
         async with asyncio.timeout(self._timeouts.header):
             skipped, first = await peek(self._loop, sock, _first)
             take(sock, skipped)
@@ -135,7 +158,8 @@ class Arrivals:
                 arrival = Arrival(self._gateway, None)
                 await self._hand_over(sock, lambda: self._gateway.server(arrival, None))
         if target is not None:
-            await self._serve(sock, *target)
+            attempt.host, attempt.port = target
+            await self._serve(sock, attempt)
 
     async def _connect(self, sock: socket.socket) -> tuple[str, int] | None:
         """RFC 9110 9.3.6."""
@@ -208,8 +232,16 @@ class Arrivals:
             entry.sent, entry.received = tunnel.inner.taken, tunnel.outer.taken
             entry.total = self._loop.time() - begun
             if why:
-                entry.verdict, entry.error = "failed", why
+                entry.verdict = "denied" if entry.verdict == "denied" else "failed"
+                entry.error = why
             gateway.tunnel_ended(tunnel, entry)
+
+        def denial() -> str:
+            decision = gateway.refusal_of_tunnel(scheme, host, port)
+            if decision is None:
+                return ""
+            entry.verdict, entry.rule = "denied", decision.rule
+            return decision.why
 
         problem = gateway.problem()
         try:
@@ -226,9 +258,10 @@ class Arrivals:
             _end(sock, alert.record() if scheme == "tls" else b"")
             return
         entry.address, entry.dns, entry.connect = dialled.address, dialled.dns, dialled.connect
-        tunnel = Tunnel(self._loop, ended)
+        tunnel = Tunnel(self._loop, ended, denial)
         gateway.opened(tunnel)
         await tunnel.join(sock, dialled.sock)
+        tunnel.reconsider()  # the policy may have changed meanwhile
 
     def _refuse(
         self,
@@ -242,6 +275,9 @@ class Arrivals:
     ) -> None:
         self._gateway.record_refusal("tcp", host, port, why, status=status)
         _end(sock, word)
+
+    def _left(self, attempt: _Attempt, why: str) -> None:
+        self._gateway.record_left(attempt.scheme, attempt.host, attempt.port, why, attempt.also)
 
 
 def _end(sock: socket.socket, word: bytes) -> None:

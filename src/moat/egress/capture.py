@@ -48,10 +48,15 @@ class Capture:
         self._reception = reception
         self._listeners: dict[tuple[str, int], socket.socket] = {}
         self._responders: list[UDPResponder] = []
+        self.missed: dict[int, str] = {}
+        """Ports that should be captured and are not, and why: a program of the sandbox has them."""
         self._full = False
 
     async def open(self, listen: Listen, ports: frozenset[int]) -> None:
-        """Listens on all that is captured from the beginning, and on these ports."""
+        """Listens on all that is captured from the beginning, and on these ports.
+
+        Without the former, which no program can have taken before, there is no network: `OSError`.
+        """
         for family in _EVERY:
             try:
                 datagrams = await listen(family, "udp", _EVERY[family], DNS_PORT)
@@ -63,16 +68,25 @@ class Capture:
                 socket.socket(fileno=datagrams), self._loop, self._reception.answer_dns
             )
             self._responders.append(responder)
-            for port in (DNS_PORT, *WEB_PORTS, *ports):
+            for port in (DNS_PORT, *WEB_PORTS):
                 await self._listen(listen, family, _EVERY[family], port)
         await self._listen(listen, "inet", "127.0.0.1", PROXY_PORT)
+        await self.open_ports(listen, ports)
 
     async def open_ports(self, listen: Listen, ports: frozenset[int]) -> None:
-        """Listens on further ports, which a rule has opened."""
-        families = {family for family, _ in self._listeners}
-        for family in families:
-            for port in ports:
-                await self._listen(listen, family, _EVERY[family], port)
+        """Listens on the ports that the policy opens, and tries those again that were `missed`."""
+        families = {family for family, port in self._listeners if port == DNS_PORT}
+        for port in ports:
+            try:
+                for family in families:
+                    await self._listen(listen, family, _EVERY[family], port)
+            except OSError as exc:
+                taken = exc.errno == errno.EADDRINUSE
+                why = "a program of the sandbox listens there" if taken else str(exc.strerror)
+                self.missed[port] = why
+                log.warning("port %d is not captured: %s", port, why)
+            else:
+                self.missed.pop(port, None)
 
     async def _listen(
         self,

@@ -197,10 +197,10 @@ class HTTP1Client(HTTP1Connection):
         self.resume()
         self._pool.released(self)
 
-    def abort(self) -> None:
+    def abort(self, *, at_once: bool) -> None:
         self._exchange = None
         self._keeps = False
-        if isinstance(self._body, EndlessReader):
+        if isinstance(self._body, EndlessReader) and not at_once:
             self.finish()  # what was sent still goes out
         else:
             self._transport.abort()

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TTL: Final = 60
-"""Seconds. A name keeps its address for as long as the run lives."""
+"""Seconds. A name keeps its address for as long as somebody uses it."""
 
-NOERROR, FORMERR, NXDOMAIN, NOTIMP, REFUSED = 0, 1, 3, 4, 5
-_CODES: Final = {0: "NOERROR", 1: "FORMERR", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
+NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = 0, 1, 2, 3, 4, 5
+_CODES: Final = {
+    0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED",
+}  # fmt: skip
 
 _A, _SOA, _AAAA, _OPT, _ANY = 1, 6, 28, 41, 255
 _TYPES: Final = {
@@ -49,7 +51,7 @@ class Answer(NamedTuple):
     """What was asked for, in lower case; bytes that no name of a server has as `\\ddd`."""
     type: str
     code: str
-    """NOERROR, NXDOMAIN, FORMERR, NOTIMP or REFUSED."""
+    """NOERROR, NXDOMAIN, FORMERR, SERVFAIL, NOTIMP or REFUSED."""
 
 
 def answer(
@@ -59,7 +61,7 @@ def answer(
 ) -> Answer:
     """`address_of` gives a name's IPv4 address, or `None` for a name that does not exist here.
 
-    `why_not`: in one line, why that is so.
+    Where it raises `OSError`, there may be one, but not now. `why_not`: in one line, why there is none.
     """
     if len(query) < _HEADER.size:
         return Answer(None, "", "", _CODES[FORMERR])
@@ -104,7 +106,10 @@ def _decide(
         return NOERROR, b"", none
     found = _localhost(kind) if name.rpartition(".")[2] == _LOCALHOST else None
     if found is None:
-        address = address_of(name)
+        try:
+            address = address_of(name)
+        except OSError:
+            return SERVFAIL, b"", b""
         if address is None:
             return NXDOMAIN, b"", none
         if kind in {_A, _ANY}:

@@ -94,8 +94,11 @@ class TCPResponder(asyncio.Protocol):
     idle = True
     """A client whose connection is closed asks again on another."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, left: Callable[[], None]) -> None:
+        """`left` is called where the client leaves without a question."""
         self._run = run
+        self._left = left
+        self._asked = False
         self._framer = dns.TCPFramer()
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.waits_since = run.clock()
@@ -107,6 +110,7 @@ class TCPResponder(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.waits_since = self._run.clock()
         for query in self._framer.feed(data):
+            self._asked = True
             reply = self._run.answer_dns(query, "tcp")
             if reply is None:
                 self.close()
@@ -122,11 +126,16 @@ class TCPResponder(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
         self._run.closed(self)
+        if not self._asked:
+            self._left()
 
     def check(self, now: float, timeouts: Timeouts) -> None:
         del timeouts  # DNS has its own
         if now - self.waits_since > _TCP_IDLE:
             self.close()
+
+    def reconsider(self) -> None:
+        """Each question is decided by itself."""
 
     def close(self) -> None:
         self._transport.abort()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from moat.egress import http1
 from moat.egress.entry import Entry
 from moat.egress.http1 import ResponseHead
+from moat.egress.overriding import other_readings
 from moat.egress.policy import Decision, Verdict, denial_header
 
 if TYPE_CHECKING:
@@ -106,13 +107,22 @@ class Exchange:
         else:
             self.decided(decision)
 
+    def reconsider(self) -> None:
+        """The policy has changed: what it denies now is broken off, however far it has come."""
+        if self._over or self.entry.verdict == "asking":  # whoever asks hears of the change
+            return
+        _, host, port = self.destination.key
+        decision = self._gateway.decide(self.request.method, host, port, self.target)
+        decision = self._decision_on_overriding(decision)
+        if decision.verdict is Verdict.DENY:
+            self.deny(decision)
+
     def decided(self, decision: Decision) -> None:
         asked = self._question is not None
         self._question = None
         if self._over:
             return
-        if self.request.overriding and decision.verdict is Verdict.ALLOW:
-            decision = self._decision_on_overriding(decision)
+        decision = self._decision_on_overriding(decision)
         self.entry.rule = decision.rule
         if decision.verdict is not Verdict.ALLOW:
             self.deny(decision)
@@ -126,10 +136,12 @@ class Exchange:
         self._gateway.connect(self, fresh=False)
 
     def _decision_on_overriding(self, decision: Decision) -> Decision:
-        """The server may take the request for one with another method: that must be allowed, too."""
+        """The server may take the request for another one: that must be allowed, too."""
+        if decision.verdict is not Verdict.ALLOW:
+            return decision
         _, host, port = self.destination.key
-        for method in self.request.overriding:
-            other = self._gateway.decide(method, host, port, self.target)
+        for method, target in other_readings(self.request, self.target):
+            other = self._gateway.decide(method, host, port, target)
             if other.verdict is not Verdict.ALLOW:
                 return Decision(Verdict.DENY, other.rule, other.reason)
         return decision
@@ -248,7 +260,7 @@ class Exchange:
             if self._request_done:
                 upstream.release()
             else:
-                upstream.abort()
+                upstream.abort(at_once=False)
         self.downstream.end(trailers)
 
     def _misframed(self) -> None:
@@ -282,12 +294,16 @@ class Exchange:
     # --- answers of our own ---
 
     def deny(self, decision: Decision, status: int = 403) -> None:
-        """Answers with what is denied, by which rule, and what to change."""
+        """Answers with what is denied, by which rule, and what to change; or ends what is answered."""
         if self._over:
             return
         self.entry.rule = decision.rule
         self._finish("denied", decision.why, status)
-        self._answer(status, decision.reason, [(b"X-Moat-Denied", denial_header(decision))])
+        self._let_go(at_once=True)
+        if self.answered:
+            self.downstream.abort()
+        else:
+            self._answer(status, decision.reason, [(b"X-Moat-Denied", denial_header(decision))])
 
     def failed(self, status: int, why: str) -> None:
         """It could not be carried out, which is nobody's decision."""
@@ -357,7 +373,7 @@ class Exchange:
             self._observer.finish()
         self._gateway.put(entry)
 
-    def _let_go(self) -> None:
+    def _let_go(self, *, at_once: bool = False) -> None:
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
-            upstream.abort()
+            upstream.abort(at_once=at_once)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, ParamSpec
 
 from moat.egress import dns, malformed, usage
 from moat.egress.arrivals import Arrivals
-from moat.egress.capture import Capture
+from moat.egress.capture import PROXY_PORT, Capture
 from moat.egress.decisions import Decisions
 from moat.egress.dial import Dialer
 from moat.egress.entry import Entry
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from moat.egress.authority import Authority
     from moat.egress.capture import Listen
     from moat.egress.decisions import Question
+    from moat.egress.entry import Verdict as Result
     from moat.egress.exchange import Exchange
     from moat.egress.http1 import BadMessageError
     from moat.egress.http2_server import HTTP2Server
@@ -46,6 +47,10 @@ log = logging.getLogger(__name__)
 MAX_CONNECTIONS: Final = 2000
 """From one sandbox at once; further ones wait in the kernel, or take the place of idle ones."""
 _SWEEP_S: Final = 1.0
+_DNS_ERRORS: Final = {
+    "REFUSED": "REFUSED: only questions of the class IN are answered",
+    "SERVFAIL": "SERVFAIL: no address for a new name, which can't be kept on disk",
+}
 _DESCRIPTORS_ELSEWHERE: Final = 200
 """What the supervisor needs besides connections."""
 
@@ -93,6 +98,7 @@ class RunGateway:
         """From now on everything the sandbox sends arrives here."""
         self._listen = listen
         await self._capture.open(listen, self.policy.ports)
+        self._tell_missed({})
 
     def watch_refusals(self, packets: int) -> None:
         """`packets`: a packet socket that tells what nobody listened for."""
@@ -140,21 +146,53 @@ class RunGateway:
         opened = policy.tcp(host, port)
         if opened is not None:
             return None if opened.verdict is Verdict.ALLOW else opened
-        if policy.passes_through(host) is not None:
+        if policy.passes_through(host, port) is not None:
             return None
         if policy.hidden(host) is not None:
             return policy.decide("CONNECT", host, port, "/")
         why = self.dialer.refusal(host)
         return None if why is None else Decision(Verdict.DENY, "network.private", why)
 
+    def refusal_of_tunnel(self, scheme: str, host: str, port: int) -> Decision | None:
+        """Why nothing opens it, of TCP or (`tls`) passed through; `None` where something does."""
+        policy = self.policy
+        if scheme == "tcp":
+            opened = policy.tcp(host, port)
+            if opened is not None:
+                return None if opened.verdict is Verdict.ALLOW else opened
+        elif policy.passes_through(host, port) is not None:
+            return None
+        return policy.decide("CONNECT", host, port, "/")
+
+    async def amend(self, verdict: Verdict, rule: str) -> int:
+        """As `Decisions` does. What is open is decided again, and ports are, before this returns."""
+        answered = self.decisions.amend(verdict, rule)
+        for connection in tuple(self._connections):
+            connection.reconsider()
+        if self._listen is not None:
+            await self._open_ports(self._listen)
+        return answered
+
+    @property
+    def missed_ports(self) -> list[int]:
+        """What the policy opens but a program of the sandbox has taken before: nothing leads there."""
+        return sorted(self._capture.missed)
+
     def _policy_changed(self, additions: list[str]) -> None:
         write_rules(self._folder.additions, additions)
-        if self._listen is not None:
-            self._spawn(self._open_ports, self._listen)
 
     async def _open_ports(self, listen: Listen) -> None:
         async with self._listening:
+            before = self._capture.missed.copy()
             await self._capture.open_ports(listen, self.policy.ports)
+            self._tell_missed(before)
+
+    def _tell_missed(self, before: dict[int, str]) -> None:
+        for port, why in self._capture.missed.items():
+            if port not in before:
+                self.record_refusal(
+                    "tcp", "", port, f"the port can't be captured: {why}", verdict="failed"
+                )
 
     # --- names ---
 
@@ -170,11 +208,10 @@ class RunGateway:
         entry.host = answer.name
         entry.port = 53
         entry.total = 0.0
-        if answer.code == "NXDOMAIN":
-            entry.verdict, entry.error = "denied", answer.code
-            entry.rule = self._absence(answer.name).rule
-        elif answer.code != "NOERROR":
-            entry.verdict, entry.error = "failed", answer.code
+        if answer.code != "NOERROR":
+            entry.verdict = "denied" if answer.code in {"NXDOMAIN", "REFUSED"} else "failed"
+            entry.rule = self._absence(answer.name).rule if answer.code == "NXDOMAIN" else ""
+            entry.error = _DNS_ERRORS.get(answer.code, answer.code)
         self.put(entry)
         return answer.reply
 
@@ -189,7 +226,7 @@ class RunGateway:
             return self._names.address(host)
         except OSError as exc:  # a full disk: until there is room, nothing passes anyway
             log.error("no address for a new name: %s", exc.strerror)  # noqa: TRY400  no traceback
-            return None
+            raise
 
     def _absence(self, name: str) -> Decision:
         """Why a name has no address."""
@@ -210,14 +247,32 @@ class RunGateway:
     def put(self, entry: Entry) -> None:
         self.record.put(entry)
 
-    def record_refusal(
-        self, scheme: str, host: str, port: int, why: str, rule: str = "", status: int = 0
+    def record_refusal(  # noqa: PLR0913  what is known of something that was not to be
+        self,
+        scheme: str,
+        host: str,
+        port: int,
+        why: str,
+        rule: str = "",
+        status: int = 0,
+        *,
+        verdict: Result = "denied",
     ) -> None:
         entry = Entry("refusal", self.now())
         entry.scheme, entry.host, entry.port = scheme, host, port
-        entry.verdict, entry.error, entry.rule, entry.status = "denied", why, rule, status
+        entry.verdict, entry.error, entry.rule, entry.status = verdict, why, rule, status
         entry.total = 0.0
         self.put(entry)
+
+    def record_left(self, scheme: str, host: str, port: int, why: str, also: str = "") -> None:
+        """Nobody has refused it: clients open connections that they need after all not."""
+        why = f"{why}; {also}" if also else why
+        self.record_refusal(scheme, host, port, why, verdict="failed")
+
+    def left(self, arrival: Arrival, why: str) -> None:
+        where = arrival.destination
+        scheme, host, port = ("http", "", PROXY_PORT) if where is None else where.key
+        self.record_left(scheme, host, port, why, arrival.disagreement)
 
     def begin_tunnel(self, scheme: str, host: str, port: int, rule: str) -> Entry:
         entry = Entry("tunnel", self.now())

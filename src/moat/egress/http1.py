@@ -57,6 +57,8 @@ class RequestHead:
     """`Expect: 100-continue`."""
     overriding: tuple[str, ...] = ()
     """Methods that some servers would take instead, because a field says so."""
+    rerouted: tuple[str, ...] = ()
+    """Targets that some would."""
     upgrade: bytes | None = None
 
     def __init__(self, method: str, target: str, fields: Fields) -> None:
@@ -106,9 +108,15 @@ NOT_FORWARDED: Final = frozenset(
         *(b"expect", b"http2-settings", b"x-moat-denied"),
     )
 )
-# Not ours to drop, but rules about methods have to know of them.
+# Not ours to drop, but rules about methods and paths have to know of them.
 _OVERRIDING: Final = frozenset((b"x-http-method-override", b"x-http-method", b"x-method-override"))
-_HEEDED: Final = NOT_FORWARDED | _OVERRIDING
+_REROUTING: Final = frozenset(
+    (b"x-original-url", b"x-original-uri", b"x-rewrite-url", b"x-forwarded-uri")
+)
+_HEEDED: Final = NOT_FORWARDED | _OVERRIDING | _REROUTING
+_MOST_INSTEAD: Final = 4
+"""Methods, or targets, that fields name: each of them with each is decided about."""
+_URL_START: Final = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 # What HTTP calls itself (RFC 9110 16.7, RFC 7540 3.1), and TLS to speak it in (RFC 2817).
 _LEADS_TO_HTTP: Final = re.compile(rb"https?|h[23].*|tls|ssl")
 _ONCE: Final = frozenset((b"host", b"content-length", b"transfer-encoding"))
@@ -165,7 +173,10 @@ def _apply_to_request(request: RequestHead, own: dict[bytes, bytes]) -> None:
     upgrade = _apply_connection(request, own)
     if upgrade is not None and request.minor and not _offers_http(upgrade):
         request.upgrade = upgrade
-    request.overriding = overriding_methods(own.items())
+    if not own.keys().isdisjoint(_OVERRIDING):
+        request.overriding = overriding_methods(request.fields)
+    if not own.keys().isdisjoint(_REROUTING):
+        request.rerouted = rerouted_targets(request.fields)
     if b"expect" in own and request.minor:
         if own[b"expect"].lower() != b"100-continue":
             raise BadMessageError("unknown expectation", 417)
@@ -231,8 +242,9 @@ def _sorted_fields(lines: bytes) -> tuple[dict[bytes, bytes], Fields]:
         lower = field[0].lower()
         if lower not in NOT_FORWARDED:
             fields.append(field)
-        if lower not in _HEEDED:
-            continue
+            lower = lower.replace(b"_", b"-")
+            if lower not in _OVERRIDING and lower not in _REROUTING:
+                continue
         if lower not in own:
             own[lower] = field[1]
         elif lower in _ONCE:
@@ -304,11 +316,29 @@ def _protocols(upgrade: bytes) -> set[bytes]:
 
 
 def overriding_methods(fields: Iterable[tuple[bytes, bytes]]) -> tuple[str, ...]:
-    """Raises `BadMessageError` for what is no method; names in lower case."""
-    found = [value for name, value in fields if name in _OVERRIDING]
+    """Raises `BadMessageError` for what is no method."""
+    found = _instead(fields, _OVERRIDING)
     if not all(_METHOD.fullmatch(each) for each in found):
         raise BadMessageError("a field that overrides the method names none")
     return tuple(each.decode("ascii").upper() for each in found)
+
+
+def rerouted_targets(fields: Iterable[tuple[bytes, bytes]]) -> tuple[str, ...]:
+    """In origin-form, whichever way they are written. Raises `BadMessageError` for too many."""
+    targets: list[str] = []
+    for value in _instead(fields, _REROUTING):
+        text = "".join(chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in value)
+        targets.append("/" + _URL_START.sub("", text).removeprefix("/"))
+    return tuple(targets)
+
+
+def _instead(fields: Iterable[tuple[bytes, bytes]], names: frozenset[bytes]) -> list[bytes]:
+    """To servers that have fields as variables (RFC 3875 4.1.18), `_` in a name is as good as `-`."""
+    named = (value for name, value in fields if name.lower().replace(b"_", b"-") in names)
+    found = list(dict.fromkeys(named))
+    if len(found) > _MOST_INSTEAD:
+        raise BadMessageError("too many fields name another method or path")
+    return found
 
 
 def _words(value: bytes) -> set[bytes]:

@@ -181,7 +181,8 @@ class ClientStream(Stream):
         self.resume()
         self._client.forget(self)
 
-    def abort(self) -> None:
+    def abort(self, *, at_once: bool) -> None:
+        del at_once  # what waits for the peer's window never goes out
         self._exchange = None
         self.reset(ErrorCodes.CANCEL)
         self._client.forget(self)

@@ -9,6 +9,7 @@ from h2.errors import ErrorCodes
 from h2.events import RequestReceived
 
 from moat.egress import http1
+from moat.egress.arrival import LEFT
 from moat.egress.exchange import Exchange
 from moat.egress.http1 import BadMessageError, RequestHead, ResponseHead
 from moat.egress.http2 import HTTP2Connection, Stream, checked_fields
@@ -40,6 +41,8 @@ class HTTP2Server(HTTP2Connection):
         self._arrival = arrival
         self._finished = 0
         self._resets = 0
+        self._asked = False
+        """There has been a request, or what was taken for one."""
         self.waits_since = gateway.clock()
         """When it began to wait for a request."""
         self.moved = self.waits_since
@@ -54,6 +57,8 @@ class HTTP2Server(HTTP2Connection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._arrival.closed(self)
+        if not self._asked:
+            self._arrival.left(LEFT)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -87,6 +92,10 @@ class HTTP2Server(HTTP2Connection):
         reading = not self.full and not self._transport.is_closing()
         return bool(self._unfinished) and reading and now - self._begun > limit
 
+    def reconsider(self) -> None:
+        for stream in tuple(self.streams.values()):
+            cast("_ServerStream", stream).reconsider()
+
     def close(self) -> None:
         self._transport.abort()
 
@@ -101,6 +110,7 @@ class HTTP2Server(HTTP2Connection):
             self.terminate("streams were opened and reset too fast")
 
     def terminate(self, why: str, status: int = 400) -> None:
+        self._asked = True
         super().terminate(why)
         self._arrival.malformed(BadMessageError(why, status))
 
@@ -112,6 +122,7 @@ class HTTP2Server(HTTP2Connection):
             self.close_when_done()
 
     def _requested(self, event: RequestReceived) -> None:
+        self._asked = True
         number = event.stream_id or 0
         stream = _ServerStream(self, number)
         self.streams[number] = stream
@@ -176,6 +187,10 @@ class _ServerStream(Stream):
     def expire(self, seconds: float) -> None:
         if self.exchange is not None:
             self.exchange.failed(504, f"no byte has passed for {seconds:g} s")
+
+    def reconsider(self) -> None:
+        if self.exchange is not None:
+            self.exchange.reconsider()
 
     # --- Downstream ---
 
@@ -243,6 +258,7 @@ def _request(headers: Fields, *, ends: bool) -> RequestHead:
     request = RequestHead(method.decode("ascii"), target.decode("ascii"), fields)
     request.host = host
     request.overriding = http1.overriding_methods(regular)
+    request.rerouted = http1.rerouted_targets(regular)
     request.continues = own.get(b"expect", b"").lower() == b"100-continue"
     length = own.get(b"content-length")
     said = http1.CHUNKED if length is None else http1.content_length(length)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moat.errors import UsageError
 from moat.spec.hosts import canonical_host
-from moat.spec.rules import Rule, host_rule, normalised
+from moat.spec.request_path import understood
+from moat.spec.rules import Rule, host_rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +69,9 @@ class Policy:
         self._private = [host_rule(each) for each in network.private]
         self._hosts = {canonical_host(name): to for name, to in network.hosts.items()}
         self.ports = frozenset(
-            each.port for each in (*self.rules, *self._tcp) if each.port and each.action == "allow"
+            each.port
+            for each in (*self.rules, *self._tcp, *self._passthrough)
+            if each.port and each.action == "allow"
         ) - {80, 443}
         """To be captured besides the web's own."""
         self._decided: dict[tuple[str, str, int], Decision] = {}
@@ -84,7 +87,9 @@ class Policy:
             for rule in self.rules
             if rule.matches_method(method) and rule.matches_host(host, port)
         ]
-        if any(rule.path for rule in rules):
+        plain = next((at for at, rule in enumerate(rules) if rule.path is None), len(rules))
+        if plain:
+            rules = rules[: plain + 1]  # behind a rule about any path, none is asked
             return self._by_path(rules, method, host, port, path)
         decision = self._result(rules[0] if rules else None, method, host, port)
         if len(self._decided) >= CACHE_LIMIT:
@@ -102,9 +107,7 @@ class Policy:
             return None
         first = self._first_plain(host, None)
         if first is None:
-            if self.passes_through(host) or any(
-                each.matches_host(host, None) for each in self._tcp
-            ):
+            if any(each.matches_host(host, None) for each in (*self._tcp, *self._passthrough)):
                 return None
         elif first.action == "allow":
             return None
@@ -126,11 +129,11 @@ class Policy:
             return self._by_rule(first, _where(host, port), host)
         return Decision(Verdict.ALLOW, f"tcp {entry.text.removeprefix('allow ')}")
 
-    def passes_through(self, host: str) -> str | None:
+    def passes_through(self, host: str, port: int) -> str | None:
         """The entry of `network.passthrough` that names it, unless a rule denies all of it."""
-        found = (each for each in self._passthrough if each.matches_host(host, None))
-        entry = next((f"passthrough {each.host}" for each in found), None)
-        first = self._first_plain(host, None)
+        found = (each for each in self._passthrough if each.matches_host(host, port))
+        entry = next((f"passthrough {each.text.removeprefix('allow ')}" for each in found), None)
+        first = self._first_plain(host, port)
         return None if first is not None and first.action == "deny" else entry
 
     def _first_plain(self, host: str, port: int | None) -> Rule | None:
@@ -167,15 +170,26 @@ class Policy:
         }
 
     def _by_path(self, rules: list[Rule], method: str, host: str, port: int, path: str) -> Decision:
-        known, clear = normalised(path)
-        first = next((rule for rule in rules if rule.matches_path(known)), None)
-        if clear or (first is not None and first.action == "deny"):
-            return self._result(first, method, host, port, known)
-        reason = (
-            f"servers understand {_ascii(path)} in different ways, and rules look at paths here"
-        )
+        """Denied where any form of the path is; allowed where all of them are."""
+        paths, clear = understood(path)
+        found = [
+            (next((rule for rule in rules if rule.matches_path(each)), None), each)
+            for each in paths
+        ]
+        for rule, each in found:
+            if rule is not None and rule.action == "deny":
+                return self._result(rule, method, host, port, each)
+        listed = [rule for rule, _ in found if rule is not None]
+        if len(listed) == len(found) and clear:
+            return self._result(listed[0], method, host, port)
+        default = self._result(None, method, host, port)
+        if clear and (not listed or default.verdict is not Verdict.DENY):
+            return default
+        reason = f"servers understand {_ascii(_without_values(path))} in different ways"
         return Decision(
-            Verdict.DENY, "ambiguous path", f"moat: {method} {_where(host, port)} denied: {reason}"
+            Verdict.DENY,
+            "ambiguous path",
+            f"moat: {method} {_where(host, port)} denied: {reason}, and rules look at paths here",
         )
 
     def _result(
@@ -200,12 +214,16 @@ class Policy:
     def _by_default(self, what: str, host: str, default: str) -> str:
         return (
             f"moat: {what} denied: no rule allows it ({default}). "
-            f"To allow: moat allow {self._run} {host}, or network.allow in agent.yaml"
+            f"To allow: {self._advice(host)}, or network.allow in agent.yaml"
         )
 
     def _by_rule(self, rule: Rule, what: str, host: str) -> Decision:
-        why = f"moat: {what} denied by rule: {rule.text}. To change: moat allow {self._run} {host}"
+        why = f"moat: {what} denied by rule: {rule.text}. To change: {self._advice(host)}"
         return Decision(Verdict.DENY, rule.text, why)
+
+    def _advice(self, host: str) -> str:
+        """To be pasted into a shell, to which brackets are a pattern."""
+        return f"moat allow {self._run} " + (f"'[{host}]'" if ":" in host else host)
 
 
 def _where(host: str, port: int) -> str:
@@ -214,6 +232,11 @@ def _where(host: str, port: int) -> str:
 
 def _ascii(text: str) -> str:
     return re.sub(r"[^\x21-\x7e]", "?", text)[:200]
+
+
+def _without_values(target: str) -> str:
+    """Of a target, what is no secret: what follows `?` or `;` may be a token."""
+    return re.sub(r";[^/]*", ";...", target.partition("?")[0])
 
 
 def _endpoint(text: str) -> Rule:

@@ -37,6 +37,7 @@ _SECRET_HEADERS: Final = frozenset(
 # A semicolon may begin a parameter, and may be part of a value: servers differ.
 _PARAMETER: Final = re.compile(r"[?&;#]([^=?&;#]+)=")
 _VALUE_END: Final = re.compile(r"[&#]")
+_NO_END: Final = re.compile(r"(?!)")
 _USERINFO: Final = re.compile(r"//[^/?#@\s]*(?:@[^/?#@\s]*)*@")
 # Not a challenge, which has parameters.
 _AUTHORIZATION: Final = re.compile(
@@ -81,8 +82,11 @@ _ANY_HEADER: Final = 47
 
 
 def target(path: str) -> str:
-    """A request's target without the secrets in its query."""
-    return _parameters(path) if "?" in path else path
+    """A request's target without the secrets in its query, and in parameters of its segments."""
+    before, mark, query = path.partition("?")
+    if ";" in before:
+        before = "/".join(_parameters(segment, _NO_END) for segment in before.split("/"))
+    return before + _parameters(mark + query) if mark else before
 
 
 def is_secret_header(name: str) -> bool:
@@ -172,7 +176,7 @@ def _form(text: str) -> str:
     return _parameters(f"&{text}")[1:]
 
 
-def _parameters(text: str) -> str:
+def _parameters(text: str, value_end: re.Pattern[str] = _VALUE_END) -> str:
     if not any(map(_is_secret_parameter, _PARAMETER.findall(text))):
         return text  # nearly always: worth a look of its own
     pieces: list[str] = []
@@ -180,7 +184,7 @@ def _parameters(text: str) -> str:
     for match in _PARAMETER.finditer(text):
         if match.start() >= done and _is_secret_parameter(match[1]):
             pieces += text[done : match.end()], MASK
-            end = _VALUE_END.search(text, match.end())
+            end = value_end.search(text, match.end())
             done = end.start() if end is not None else len(text)
     return "".join(pieces) + text[done:]
 

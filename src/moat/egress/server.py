@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from moat.egress import http1
+from moat.egress.arrival import LEFT, LEFT_HALFWAY
 from moat.egress.bodies import BodyReader, EndlessReader, body_reader
 from moat.egress.departure import Departure
 from moat.egress.exchange import Exchange
@@ -57,6 +58,8 @@ class HTTP1Server(HTTP1Connection):
         self._plain = True
         self._departure: Departure | None = None
         """While the exchange is held."""
+        self._asked = False
+        """There has been a request, or what was taken for one."""
         self.waits_since: float = gateway.clock()
         """When it began to wait for a request, or for the rest of a head."""
         self.moved = self.waits_since
@@ -98,6 +101,10 @@ class HTTP1Server(HTTP1Connection):
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.downstream_lost()
+        elif self._rest:
+            self._arrival.left(LEFT_HALFWAY)
+        elif not self._asked:
+            self._arrival.left(LEFT)
 
     def pause_writing(self) -> None:
         self._full = True
@@ -134,6 +141,10 @@ class HTTP1Server(HTTP1Connection):
                 self._refuse(problem)
         elif now - max(self.waits_since, self.moved) > KEEP_ALIVE:
             self.close()
+
+    def reconsider(self) -> None:
+        if self._exchange is not None:
+            self._exchange.reconsider()
 
     def close(self) -> None:
         self._transport.abort()
@@ -175,6 +186,7 @@ class HTTP1Server(HTTP1Connection):
             self._seen = len(data)
             return None
         self._seen = 0
+        self._asked = True
         request = http1.parse_request_head(data[:end])
         rest = data[end:]
         self._closes = not request.keep_alive
@@ -293,6 +305,7 @@ class HTTP1Server(HTTP1Connection):
     def _next(self) -> None:
         """The present request and its response are complete."""
         if self._closes:
+            self._rest = b""  # sent behind a request that said it is the last (RFC 9112 9.6)
             self.finish()
             return
         self.waits_since = self.moved
@@ -328,7 +341,7 @@ class HTTP1Server(HTTP1Connection):
         """What can't be understood is answered and nothing after it is read."""
         self._body = None
         self._rest = b""
-        self._closes = True
+        self._closes = self._asked = True
         exchange = self._exchange
         if exchange is None:
             self._out.append(_refusal(problem))

@@ -92,8 +92,8 @@ class Upstream(Protocol):
         """The exchange is over: the connection may serve another."""
         ...
 
-    def abort(self) -> None:
-        """The exchange won't be completed."""
+    def abort(self, *, at_once: bool) -> None:
+        """The exchange won't be completed. `at_once`: nor does what waits go out any more."""
         ...
 
 

@@ -18,9 +18,14 @@ class Tunnel:
     """Two connections that end together; what one has left unsaid, the other still gets."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, ended: Callable[[Tunnel, str], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        ended: Callable[[Tunnel, str], None],
+        denial: Callable[[], str],
     ) -> None:
+        """`denial`: why the policy, as it is now, does not open it; empty where it does."""
         self._ended = ended
+        self._denial = denial
         self._loop = loop
         self.inner = _End(self)
         """In the sandbox."""
@@ -38,6 +43,12 @@ class Tunnel:
         """Ends it when nothing has passed for too long."""
         if now - max(self.inner.moved, self.outer.moved) > timeouts.idle:
             self.close(f"no byte has passed for {timeouts.idle:g} s")
+
+    def reconsider(self) -> None:
+        """Ends it where the policy does not open it any more."""
+        why = self._denial()
+        if why:
+            self.close(why)
 
     def close(self, why: str = "") -> None:
         if not self._over:

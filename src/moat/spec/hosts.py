@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 MAX_NAME: Final = 253
@@ -14,14 +14,16 @@ _NAME: Final = re.compile(
 _NUMBERS: Final = re.compile(
     r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+)){0,3}", re.ASCII | re.IGNORECASE
 )
+_NAT64: Final = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 _NUMERIC_END: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)", re.ASCII | re.IGNORECASE)
 
 
 def canonical_host(text: str) -> str:
     """A name in lower case, in A-labels (UTS 46), without the last dot; an address in its usual form.
 
-    What the C library would take for an IPv4 address is one (`2130706433`, `0x7f.1`). Raises
-    `ValueError` for anything that names no server.
+    What the C library would take for an IPv4 address is one (`2130706433`, `0x7f.1`), as is what it
+    connects to as to one (`::ffff:127.0.0.1`). Raises `ValueError` for anything that names no server,
+    without what may be a secret in it.
     """
     host = text.removesuffix(".")
     if ":" in host:
@@ -33,7 +35,7 @@ def canonical_host(text: str) -> str:
     if _NUMERIC_END.fullmatch(host):
         return _ipv4(host)
     if len(host) > MAX_NAME or not _NAME.fullmatch(host):
-        raise ValueError(f"{text[:80]!r} is not the name of a server")
+        raise ValueError(f"{_quoted(text)} is not the name of a server")
     return host
 
 
@@ -47,21 +49,33 @@ def address_of(host: str) -> IPv4Address | IPv6Address | None:
     return ip_address(host) if is_address(host) else None
 
 
+def carried_by(address: IPv6Address) -> list[IPv4Address]:
+    """The IPv4 addresses within it (mapped, 6to4, Teredo, NAT64, compatible): to be dialled by it."""
+    found = [each for each in (address.ipv4_mapped, address.sixtofour) if each is not None]
+    if address.teredo is not None:
+        found += address.teredo
+    low = int(address)
+    if any(address in network for network in _NAT64) or (1 < low < 1 << 32):
+        found.append(IPv4Address(low & 0xFFFFFFFF))
+    return found
+
+
 def _ipv6(text: str) -> str:
     if "%" in text:
-        raise ValueError(f"{text[:80]!r} is an address with a zone")
+        raise ValueError(f"{_quoted(text)} is an address with a zone")
     try:
-        return str(IPv6Address(text))
+        address = IPv6Address(text)
     except ValueError:
-        raise ValueError(f"{text[:80]!r} is not the name of a server") from None
+        raise ValueError(f"{_quoted(text)} is not the name of a server") from None
+    return str(address.ipv4_mapped or address)
 
 
 def _ipv4(text: str) -> str:
     if not _NUMBERS.fullmatch(text):
-        raise ValueError(f"{text[:80]!r} is not an address")
+        raise ValueError(f"{_quoted(text)} is not an address")
     *heads, last = (_number(part) for part in text.split("."))
     if any(each > 255 for each in heads) or last >= 256 ** (4 - len(heads)):
-        raise ValueError(f"{text[:80]!r} is not an address")
+        raise ValueError(f"{_quoted(text)} is not an address")
     whole = sum(each << (24 - 8 * at) for at, each in enumerate(heads)) + last
     return str(IPv4Address(whole))
 
@@ -82,4 +96,10 @@ def _in_a_labels(host: str) -> str:
     try:
         return idna.encode(host, uts46=True).decode("ascii")
     except idna.IDNAError as exc:
-        raise ValueError(f"{host[:80]!r} is not the name of a server: {exc}") from None
+        raise ValueError(f"{_quoted(host)} is not the name of a server: {exc}") from None
+
+
+def _quoted(text: str) -> str:
+    """Without a user's name and password, a path and a query."""
+    _, user, host = text.rpartition("@")
+    return repr(("***@" if user else "") + re.split(r"[/?#]", host)[0][:80])

@@ -1,31 +1,32 @@
 """The language of rules: `allow|deny [METHOD] host[:port][/path]`. Pure.
 
     host    `*` is one label, `**` any number of them (at least one); an address, or a CIDR, stands for
-            itself and no wildcard but a lone `**` matches it
+            itself and no wildcard but a lone `**` matches it; an IPv6 address with a port has brackets
     port    a number; any, where none is given
     path    `*` is one segment, `**` any number of them; without one, any path
 
-A path is compared as servers understand it: percent-encoded characters that need no encoding are
-decoded, dot segments and empty segments are resolved, a slash at the end, parameters (`;x`) and the
-query are left out.
+A path is compared in each form in which servers may understand it (`request_path`). A rule that
+denies one denies it in any case: to some servers `/Admin` is `/admin`.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final, Literal
 
 from moat.errors import UsageError
-from moat.spec.hosts import address_of, canonical_host, is_address
+from moat.spec import request_path
+from moat.spec.hosts import address_of, canonical_host, carried_by, is_address
 
 Action = Literal["allow", "deny"]
 
 _SYNTAX: Final = re.compile(
     r"(?P<action>allow|deny) +(?:(?P<method>[A-Z]{1,20}|\*) +)?"
-    r"(?P<host>\[[0-9A-Fa-f:.]+(?:/[0-9]+)?\]|[^\s/:\[\]]+(?:/[0-9]{1,3}(?=$|:))?)"
+    r"(?P<host>\[[0-9A-Fa-f:.]+(?:/[0-9]+)?\]"
+    r"|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(?:/[0-9]{1,3}$)?"
+    r"|[^\s/:\[\]]+(?:/[0-9]{1,3}(?=$|:))?)"
     r"(?::(?P<port>[0-9]{1,5}))?(?P<path>/\S*)?"
 )
 _HINT: Final = (
@@ -64,11 +65,11 @@ class Rule:
             raise UsageError(f"{written!r}: {port} is not a port", hint)
         try:
             host, pattern, network = _host(match["host"])
-            path = None if match["path"] is None else _path_pattern(match["path"])
+            action: Action = "allow" if match["action"] == "allow" else "deny"
+            path = None if match["path"] is None else _path_pattern(match["path"], action)
         except ValueError as exc:
             raise UsageError(f"{written!r}: {exc}", hint) from None
         method = None if match["method"] in {None, "*"} else match["method"]
-        action: Action = "allow" if match["action"] == "allow" else "deny"
         words = " ".join(text.split())
         return cls(words, action, method, host, port, match["path"], pattern, network, path)
 
@@ -77,18 +78,26 @@ class Rule:
         if self.port is not None and port is not None and self.port != port:
             return False
         if self._network is not None:
-            address = address_of(host)
-            return address is not None and address in self._network
+            return self._holds(host, self._network)
         if is_address(host) and self.host != "**":
             return False
         return self._host is not None and self._host.fullmatch(host) is not None
+
+    def _holds(self, host: str, network: IPv4Network | IPv6Network) -> bool:
+        address = address_of(host)
+        if address is None or address in network:
+            return address is not None
+        if self.action == "allow" or not isinstance(address, IPv6Address):
+            return False
+        # A translator on the way would take it to the address that is denied.
+        return any(each in network for each in carried_by(address))
 
     def matches_method(self, method: str) -> bool:
         """In whichever case: to some servers `delete` is DELETE."""
         return self.method is None or self.method == method.upper()
 
     def matches_path(self, path: str) -> bool:
-        """Of a normalised path."""
+        """Of one that `request_path` has understood."""
         return self._path is None or self._path.fullmatch(path) is not None
 
 
@@ -115,8 +124,12 @@ def host_rule(host: str, action: Action = "allow") -> Rule:
 
 def _host(text: str) -> tuple[str, re.Pattern[str] | None, IPv4Network | IPv6Network | None]:
     bare = text.strip("[]")
+    if bare == text and ":" in bare:
+        address, _, port = bare.rpartition(":")
+        if port.isdecimal() and _is_ipv6(address):
+            raise ValueError(f"an address, or one and a port? Write [{bare}] or [{address}]:{port}")
     if "/" in bare or ":" in bare:
-        network = ip_network(bare, strict=False)
+        network = _unmapped(ip_network(bare, strict=False))
         return str(network), None, network
     if "*" not in bare:
         host = canonical_host(bare)
@@ -139,14 +152,31 @@ def _host(text: str) -> tuple[str, re.Pattern[str] | None, IPv4Network | IPv6Net
     )
 
 
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    """As canonical hosts are: what holds only IPv4 addresses, mapped (RFC 4291), is of IPv4."""
+    mapped = network.network_address
+    if isinstance(mapped, IPv6Address) and mapped.ipv4_mapped and network.prefixlen >= 96:
+        return IPv4Network((mapped.ipv4_mapped, network.prefixlen - 96))
+    return network
+
+
 _LABELS: Final = {"*": r"[^.]+", "**": r"[^.]+(?:\.[^.]+)*"}
 
 
-def _path_pattern(text: str) -> re.Pattern[str]:
-    known, clear = normalised(text)
+def _path_pattern(text: str, action: Action) -> re.Pattern[str]:
+    paths, clear = request_path.spellings(text)
     if not clear and "*" not in text:
         raise ValueError(f"path {text!r} can be understood in more than one way")
-    return re.compile(_glob(known.split("/")[1:]), re.DOTALL)
+    globs = "|".join(_glob(each.split("/")[1:]) for each in paths)
+    return re.compile(globs, re.DOTALL | (re.IGNORECASE if action == "deny" else 0))
 
 
 _SEGMENTS: Final = r"(?:/[^/]*+)*"
@@ -178,50 +208,3 @@ def _segment(segment: str) -> str:
         return first
     last = between.pop()
     return first + "".join(f"(?>[^/]*?{each})" for each in between) + "[^/]*" + last
-
-
-_ENCODED: Final = re.compile(r"%([0-9A-Fa-f]{2})")
-_UNRESERVED: Final = frozenset(
-    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,=:@"
-)
-
-
-_KNOWN_LENGTH: Final = 2048
-"""Characters of a target that is worth remembering: a hostile program has many that are longer."""
-
-
-def normalised(target: str) -> tuple[str, bool]:
-    """The path of a request target as rules see it, and whether all servers see the same.
-
-    (RFC 3986 6.2.2.) An encoded slash or zero, a backslash, a double encoding, or an encoding that is
-    none: servers differ about these.
-    """
-    return _known(target) if len(target) <= _KNOWN_LENGTH else _normalised(target)
-
-
-def _normalised(target: str) -> tuple[str, bool]:
-    path = target.partition("?")[0].partition("#")[0]
-    clear = "\\" not in path and "%" not in _ENCODED.sub("", path)
-
-    def decode(match: re.Match[str]) -> str:
-        nonlocal clear
-        byte = int(match[1], 16)
-        if byte in b"/\\%;?#" or byte < 0x20 or byte == 0x7F:
-            clear = False
-        return chr(byte) if byte in _UNRESERVED else match[0].upper()
-
-    path = _ENCODED.sub(decode, path)
-    if ";" in path:
-        clear = False
-        path = re.sub(r";[^/]*", "", path)
-    segments: list[str] = []
-    for segment in path.split("/")[1:]:
-        if segment == "..":
-            if segments:
-                segments.pop()
-        elif segment not in {"", "."}:
-            segments.append(segment)
-    return "/" + "/".join(segments), clear
-
-
-_known = lru_cache(maxsize=1024)(_normalised)

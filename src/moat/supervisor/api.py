@@ -255,10 +255,9 @@ class API:
         return self._supervisor.network.gateway.decisions.as_json()
 
     async def _amend_policy(self, _query: Query, body: Body) -> Body:
-        decisions = self._supervisor.network.gateway.decisions
-        verdict = Verdict(body["verdict"])
-        answered = decisions.amend(verdict, body["rule"])
-        return {"rule": body["rule"], "answered": answered}
+        gateway = self._supervisor.network.gateway
+        answered = await gateway.amend(Verdict(body["verdict"]), body["rule"])
+        return {"rule": body["rule"], "answered": answered, "missed": gateway.missed_ports}
 
     def _session(self, name: str) -> Session:
         session = self._supervisor.sessions.get(name)
