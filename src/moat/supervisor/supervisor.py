@@ -215,12 +215,13 @@ class Supervisor:
         self.audience.notify()
 
     async def _finish(self, main: Session) -> None:
-        """The run is over once nothing of its sandbox is left.
+        """The run is over once nothing of its sandbox is left, nor of what it has planted.
 
         In this order, because of a run that has ended nobody takes over: were we killed in between,
         the next supervisor finds no shim, but the exit status that it left. A shim that could not
         write it (a full disk) stays until we have.
         """
+        await self.loop.run_in_executor(None, self.engine.disarm)
         recorded = self._recorded_exit() is not None
         if recorded:
             await self._release()
@@ -253,6 +254,7 @@ class Supervisor:
 
     def _sandbox_is_gone(self) -> None:
         """No shim any more: the exit status is on disk, or nobody will ever know it."""
+        self.engine.disarm()
         if self.state.now is State.STARTING and self.state.error is not None:
             self._start_failed(MoatError(self.state.error))
             return
