@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 # A supervisor that can't live longer than this, so often in a row, will not do so the next time.
 MAX_RECONNECTS: Final = 5
 STABLE_S: Final = 5.0
+# The rest is in a file.
+MOST_WARNINGS: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,6 +286,8 @@ class _Attachment:
         return 128 + signal.SIGPIPE
 
     def farewell(self, outcome: Outcome) -> int:
+        if isinstance(outcome, Exited) and self._options.session == MAIN_SESSION:
+            _warn(self._store.folder(self._run.id).disarmed)
         match outcome:
             case Detached(reason):
                 back = f"moat attach {self._run.name}"
@@ -298,6 +302,18 @@ class _Attachment:
                 why = run.error or "its exit status is not known"
                 sys.stderr.write(f"moat: run {run.name} is {state}: {why}\n")
                 return EXIT_FAILURE
+
+
+def _warn(disarmed: Path) -> None:
+    """Says what the run had left in the workspace for the user's git to obey."""
+    try:
+        lines = disarmed.read_text().splitlines()
+    except FileNotFoundError:
+        return
+    for line in lines[:MOST_WARNINGS]:
+        sys.stderr.write(f"moat: after the run: {line}\n")
+    if len(lines) > MOST_WARNINGS:
+        sys.stderr.write(f"moat: and {len(lines) - MOST_WARNINGS} more: see {disarmed}\n")
 
 
 def _in_foreground() -> bool:
