@@ -106,6 +106,7 @@ class Supervisor:
             self._start_failed(error)
         finally:
             self.begun.set()
+            self.audience.notify()
 
     async def _start(self) -> None:
         if self.state.now is State.STOPPING:
@@ -346,15 +347,20 @@ class Supervisor:
 
     def when_ready(self, name: str, act: Callable[[Session | None], None]) -> None:
         """Calls `act` with the session once it exists, or with `None` when it never will."""
-        known = self.sessions.get(name)
-        if known is not None or name != MAIN_SESSION or self.state.ended:
-            act(known)
+        if self._is_settled(name):
+            act(self.sessions.get(name))
         else:
             self.background.start(self._when_ready(name, act))
 
     async def _when_ready(self, name: str, act: Callable[[Session | None], None]) -> None:
-        await self.audience.until(lambda: name in self.sessions or self.state.ended)
+        await self.audience.until(lambda: self._is_settled(name))
         act(self.sessions.get(name))
+
+    def _is_settled(self, name: str) -> bool:
+        """Whether there is such a session, or none will come: the run is taken over with all it has."""
+        if name in self.sessions or self.state.ended:
+            return True
+        return name != MAIN_SESSION and self.begun.is_set()
 
     def takes_input(self, session: Session) -> bool:
         return self.spec.interactive or session.name != MAIN_SESSION
