@@ -212,6 +212,24 @@ def test_a_git_folder_of_links_is_read_only_as_a_whole(host: Host) -> None:
     host.is_safe("git status", folder="x")
 
 
+def test_files_that_the_project_trusts_are_read_only(host: Host) -> None:
+    """Certificates that `agent.yaml` names: the next run would believe whom they belong to."""
+    host.prepare("mkdir certs; touch certs/ca.pem")
+    host.sandbox.spec_fields["trusted_files"] = ("certs/ca.pem",)
+    assert "Read-only" in host.sandbox.run("bash", "-c", "echo > certs/ca.pem").stderr
+    assert "busy" in host.sandbox.rename("certs")
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("agent", "moat"), ("moat", "agent")])
+def test_no_second_configuration_is_put_beside_the_first(
+    host: Host, ours: str, theirs: str
+) -> None:
+    """With both of them the user's next run would not start."""
+    host.prepare(f"touch {ours}.yaml")
+    said = host.attacked(f"echo > {theirs}.yaml")
+    assert said == [f"{host.root}/{theirs}.yaml: renamed to {theirs}.yaml.disarmed"]
+
+
 NAMED = {
     "core.hooksPath .githooks": ".githooks/pre-commit",
     "core.hooksPath .husky/_": ".husky/pre-commit",

@@ -61,7 +61,7 @@ def show_workspace(mounts: Mounts, spec: RunSpec, private: Path) -> list[Area]:
     areas: list[Area] = []
     covers: Covers = {}
     if not spec.writable_git:
-        found = trusted(root, hidden=hidden, configs=configs)
+        found = trusted(root, named=spec.trusted_files, hidden=hidden, configs=configs)
         areas.append(Area(root, found, hidden))
         covers |= dict.fromkeys(found.paths, Cover.READ_ONLY)
     covers |= dict.fromkeys(hidden, Cover.HIDDEN)
