@@ -72,3 +72,16 @@ def test_nothing_waits_for_the_next_supervisor(
         next(watch)
     git("status")
     assert moat.ok("wait", "x") == "7\n"
+
+
+def test_a_run_does_not_take_what_a_dead_one_has_left_for_the_users(
+    moat: Any, project: Path, git: Callable[..., str], tmp_path: Path
+) -> None:
+    """Shim and supervisor were killed at once, as in a crash, and the next run begins."""
+    plant = MAKE_LIB.format(marker=tmp_path / "marker")
+    script = f"{plant}; echo planted; sleep 1000"
+    moat.ok("run", "-d", "-n", "x", "--", "sh", "-c", script, cwd=project)
+    moat.ok("wait", "--text", "planted", "x")
+    moat.kill("x", "supervisor", "shim")
+    moat.ok("run", "-n", "y", "--", "true", cwd=project)
+    git("status")

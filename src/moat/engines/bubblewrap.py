@@ -183,6 +183,13 @@ class Bubblewrap:
             # The run's end stands. What was remembered is kept, so the next supervisor tries again.
             log.error("the workspace was not looked through: %s", exc)  # noqa: TRY400
 
+    async def disarm_dead(self, others: list[RunFolder]) -> None:
+        """The same for other runs, of whom nobody lives; before `start`."""
+        try:
+            await self._loop.run_in_executor(None, planted.disarm_dead, others)
+        except (OSError, ValueError) as exc:
+            log.error("what another run has left was not looked through: %s", exc)  # noqa: TRY400
+
     def _release_cgroup(self, cgroup: str) -> None:
         try:
             limits.release(cgroup)

@@ -44,6 +44,7 @@ _HARMLESS: Final = frozenset(
         *("core.repositoryformatversion", "core.bare", "core.filemode", "core.symlinks"),
         *("core.ignorecase", "core.precomposeunicode", "core.logallrefupdates", "core.longpaths"),
         *("core.autocrlf", "core.eol", "core.safecrlf", "core.quotepath", "core.abbrev"),
+        *("core.untrackedcache", "core.preloadindex", "core.commitgraph", "feature.manyfiles"),
         *("core.sparsecheckout", "core.sparsecheckoutcone", "index.sparse", "index.version"),
         *("extensions.objectformat", "extensions.compatobjectformat", "extensions.refstorage"),
         *("extensions.worktreeconfig", "extensions.relativeworktrees", "extensions.noop"),
@@ -53,6 +54,9 @@ _HARMLESS: Final = frozenset(
         *("branch.*.remote", "branch.*.merge", "branch.*.rebase", "branch.*.pushremote"),
         *("branch.*.description", "submodule.active", "submodule.*.url", "submodule.*.active"),
         *("submodule.*.branch", "submodule.*.ignore"),
+        # Marks of git-lfs, gh and editors.
+        *("lfs.repositoryformatversion", "lfs.*.access", "remote.*.gh-resolved"),
+        *("branch.*.gh-merge-base", "branch.*.vscode-merge-base"),
         # People and habits.
         *("user.name", "user.email", "author.name", "author.email"),
         *("committer.name", "committer.email", "commit.gpgsign", "tag.gpgsign"),
@@ -82,6 +86,8 @@ def harmless(entry: Entry) -> bool:
     """Whether git, obeying it, runs no program and goes nowhere by itself."""
     # `transport::address` runs git-remote-transport.
     helper = re.match(r"\s*[\w+.-]+::", entry.value)
+    if entry.name == "core.fsmonitor":
+        return entry.value in {"true", "false"}  # git's own, and none
     return entry.name in _HARMLESS and not helper and not re.search(r"[\0\r\n]", entry.value)
 
 

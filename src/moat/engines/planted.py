@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from moat.engines import repositories
+from moat.engines import repositories, shim_link
 from moat.engines.disarming import (
     LINK,
     Disarming,
@@ -96,6 +96,31 @@ def disarm(folder: RunFolder) -> list[str]:
             folder.disarmed.write_text("".join(f"{line}\n" for line in lines[:_MOST_LINES]))
         folder.trusted_before.unlink()
     return lines
+
+
+def disarm_dead(folders: Iterable[RunFolder]) -> None:
+    """What runs have left of whom nobody lives: neither supervisor nor shim, after a crash, say.
+
+    Else a run that begins would take it for what was there, and for the user's.
+    """
+    for folder in folders:
+        if not folder.trusted_before.exists():
+            continue
+        held = lock.try_lock(folder.launch_lock)
+        if held is None:
+            continue  # a supervisor is about to deal with it
+        try:
+            if not lock.is_locked(folder.supervisor_lock) and not _has_shim(folder):
+                disarm(folder)
+        finally:
+            os.close(held)
+
+
+def _has_shim(folder: RunFolder) -> bool:
+    sock = shim_link.find(folder)
+    if sock is not None:
+        sock.close()
+    return sock is not None
 
 
 def _disarm(areas: list[Before]) -> Iterator[str]:

@@ -53,6 +53,7 @@ class Supervisor:
         background: Background,
     ) -> None:
         self.spec = spec
+        self._store = store
         self.folder = store.folder(spec.id)
         self.loop = loop
         self.state = RunState(store, spec.id, loop)
@@ -114,6 +115,8 @@ class Supervisor:
             raise MoatError("the run was stopped before its command began")
         if self.state.now is State.CREATED:
             self.state.advance(Happened.START_REQUESTED)
+        if others := self._others():
+            await self.engine.disarm_dead(others)
         try:
             session = self.open_session(MAIN_SESSION, tty=self.spec.tty)
             session.connect(await self.engine.start(self.network.certificate))
@@ -124,6 +127,11 @@ class Supervisor:
                 f"It needs some megabytes in {self.folder.root}",
             ) from exc
         self.announce(session)
+
+    def _others(self) -> list[RunFolder]:
+        """Of the runs that have not ended."""
+        runs = self._store.all(ended=False)
+        return [self._store.folder(run.id) for run in runs if run.id != self.spec.id]
 
     async def _adopt(self, found: dict[str, SessionState]) -> None:
         """Everything as the last supervisor left it."""
