@@ -30,10 +30,10 @@ from moat.client.view import (
     SupervisorSilentError,
     View,
 )
-from moat.errors import EXIT_FAILURE, RunNotActiveError, SupervisorError
+from moat.errors import EXIT_FAILURE, MoatError, RunNotActiveError, SupervisorError
 from moat.wire import tty
 from moat.wire.frames import FrameType
-from moat.wire.messages import MAIN_SESSION, UPGRADE, Exited, Hello
+from moat.wire.messages import MAIN_SESSION, NO_SESSION, UPGRADE, Exited, Hello
 from moat.wire.terminal_reset import CANCEL, reset_sequence
 
 if TYPE_CHECKING:
@@ -167,6 +167,15 @@ class _Attachment:
                 failures = _counted(failures, begun, self._store, self._run, exc)
             except RunNotActiveError:
                 return self._show_ended()
+            except MoatError as error:
+                if error.code != NO_SESSION or not self._exit_record.exists():
+                    raise
+                return self._show_ended()
+
+    @property
+    def _exit_record(self) -> Path:
+        """How a session ended is on disk before anything of it is dropped."""
+        return self._store.folder(self._run.id).exits / f"{self._options.session}.json"
 
     def _watch(self) -> Outcome:
         if self._store.get(self._run.id).ended and not self._is_supervised():
@@ -238,7 +247,7 @@ class _Attachment:
         else:
             self._show_rest(session)
         if self._options.session != MAIN_SESSION:
-            path = folder.exits / f"{self._options.session}.json"
+            path = self._exit_record
             return Exited(json.loads(path.read_text())["exit_code"] if path.exists() else None)
         return Exited(run.exit_code, str(run.state))
 
