@@ -57,9 +57,18 @@ class RunFolder:
         return self.root / "cgroup"
 
     @property
-    def free_names(self) -> Path:
-        """What the run may not leave behind in the workspace; see `engines.planted`."""
-        return self.root / "free-names.json"
+    def trusted_before(self) -> Path:
+        """What the host obeyed in the workspace before the start; see `engines.planted`."""
+        return self.root / "trusted.json"
+
+    @property
+    def disarm_lock(self) -> Path:
+        return self.root / "disarm.lock"
+
+    @property
+    def disarmed(self) -> Path:
+        """What the run had left there to be obeyed and was made harmless, a line each."""
+        return self.root / "disarmed.txt"
 
     @property
     def names(self) -> Path:

@@ -14,6 +14,7 @@ from moat.runs.store import Store
 from moat.spec import Limits, Mount, RunSpec, TerminalSize
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 TERMINAL = Surroundings(stdin_is_terminal=True, stdout_is_terminal=True, size=TerminalSize(90, 30))
@@ -222,3 +223,21 @@ def test_a_name_that_was_asked_for_is_taken_once(project: Path, tmp_path: Path) 
         with pytest.raises(NameTakenError, match="fix"):
             create_run(store, wishes, Settings(), SCRIPT)
         assert len(list((tmp_path / "home" / "runs").iterdir())) == 1
+
+
+def test_files_of_the_workspace_that_it_trusts_are_named(
+    project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    certificate: Callable[[str], str],
+) -> None:
+    """So that the run can't write for the next one what that is to trust."""
+    for name in ("project/ca.pem", "project/mine.pem", "outside.pem"):
+        (tmp_path / name).write_text(certificate("a"))
+    (project / "agent.yaml").write_text("network:\n  upstream_ca: ./sub/../ca.pem\n")
+    (project / "sub").mkdir()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "outside.pem"))
+    assert compiled(project).trusted_files == ("ca.pem",)
+    (tmp_path / "link.pem").symlink_to(project / "mine.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "link.pem"))
+    assert compiled(project).trusted_files == ("ca.pem", "mine.pem")

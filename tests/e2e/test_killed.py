@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -123,3 +124,35 @@ def test_a_failed_start_is_said_whoever_dies_over_it(
     assert done.returncode == 125
     assert "bubblewrap" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("-i",)])
+def test_exec_goes_through_a_killed_supervisor(moat: Any, options: tuple[str, ...]) -> None:
+    """Its client waits until the next supervisor has taken over all sessions, not the first alone."""
+    moat.ok("run", "-d", "-n", "x", "--", "sleep", "1000")
+    os.mkfifo(moat.workspace / "go")
+    for number in range(3):
+        script = "echo one; read line < go; echo two; exit 7"
+        with moat.start("exec", *options, "x", "--", "sh", "-c", script) as client:
+            assert client.stdout.readline() == b"one\n"
+            moat.kill("x", "supervisor")
+            (moat.workspace / "go").write_text("\n")
+            out, err = client.communicate(timeout=20)
+        assert (out, err, client.returncode) == (b"two\n", b"", 7), number
+
+
+@pytest.mark.parametrize("moment", ["before forget", "during forget", "after forget"])
+def test_the_end_of_an_exec_is_not_lost(moat: Any, dying: Dying, moment: str) -> None:
+    """Also when the supervisor dies over telling it: output and exit code are on disk."""
+    moat.ok("run", "-d", "-n", "x", "--", "sleep", "1000")
+    moat.kill("x", "supervisor")
+    done = dying(moment, "exec", "x", "--", "sh", "-c", "echo one; exit 7")
+    assert (done.returncode, done.stdout, done.stderr) == (7, "one\n", "")
+
+
+def test_a_screen_is_shown_by_a_supervisor_that_takes_over(moat: Any) -> None:
+    """It is asked before it has the session."""
+    moat.ok("run", "-d", "-t", "-n", "x", "--", "sh", "-c", "echo here; sleep 1000")
+    moat.ok("wait", "--text", "here", "x")
+    moat.kill("x", "supervisor")
+    assert "here" in moat.ok("screen", "x")

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moat.engines.layout import Layout
+from moat.engines.planted import remember
 from moat.engines.seccomp import program
+from moat.paths import RunFolder
 from moat.spec import RunId, RunSpec
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class Sandbox:
     ) -> subprocess.CompletedProcess[str]:
         """`before` is a shell command per line, run between layout and start."""
         with Layout.of(self.spec(**fields), self.private, self.authority) as layout:
+            remember(layout.areas, self.folder)
             encoded = b"".join(os.fsencode(word) + b"\0" for word in layout.arguments)
             arguments, filtering = _memory(encoded), _memory(program(platform.machine()))
             for line in before or []:
@@ -64,6 +67,10 @@ class Sandbox:
             finally:
                 os.close(arguments)
                 os.close(filtering)
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(self.private.parent)
 
     def rename(self, name: str, **fields: Any) -> str:
         """What rename(2) says; mv would go on to copy."""

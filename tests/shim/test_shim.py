@@ -770,3 +770,30 @@ async def test_a_terminal_is_the_commands_own(supervise: Callable[..., Supervisi
     assert os.read(fds["terminal"], 4096) == b"33 101\r\n/dev/console\r\nto-tty\r\n"
     for fd in fds.values():
         os.close(fd)
+
+
+@pytest.mark.parametrize("when", ["before its end", "after its end"])
+async def test_a_sandbox_without_a_supervisor_is_looked_after(
+    supervise: Callable[..., Supervising],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    when: str,
+) -> None:
+    """What it left in the workspace does not wait for the next supervisor."""
+    go, done = tmp_path / "project" / "go", tmp_path / "done"
+    run = supervise("sh", "-c", "read line < go")
+    for fifo in (go, done):
+        os.mkfifo(fifo)
+    program = ["/bin/sh", "-c", f"echo looked after > {done}"]
+    monkeypatch.setattr("moat.engines.planted.command", lambda _: program)
+    await run.engine.connect(create=True)
+    await run.engine.start(b"")
+    await run.expect("started")
+    if when == "before its end":
+        run.engine.close()
+    await asyncio.to_thread(go.write_text, "\n")
+    if when == "after its end":
+        await run.expect("exited")
+        run.engine.close()
+    assert await asyncio.to_thread(done.read_text) == "looked after\n"
+    assert json.loads((run.folder.exits / "main.json").read_text())["exit_code"] == 0

@@ -32,10 +32,10 @@ from moat.client.view import (
     SupervisorSilentError,
     View,
 )
-from moat.errors import EXIT_FAILURE, RunNotActiveError
+from moat.errors import EXIT_FAILURE, MoatError, RunNotActiveError
 from moat.wire import tty
 from moat.wire.frames import FrameType
-from moat.wire.messages import MAIN_SESSION, UPGRADE, Exited, Hello
+from moat.wire.messages import MAIN_SESSION, NO_SESSION, UPGRADE, Exited, Hello
 from moat.wire.terminal_reset import CANCEL, reset_sequence
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from moat.client.keys import EscapeKeys
     from moat.client.view import Outcome
     from moat.runs.store import Run, Store
+
+# The rest is in a file.
+MOST_WARNINGS: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +152,15 @@ class _Attachment:
                 deaths.another(exc)
             except RunNotActiveError:
                 return self._show_ended()
+            except MoatError as error:
+                if error.code != NO_SESSION or not self._exit_record.exists():
+                    raise
+                return self._show_ended()
+
+    @property
+    def _exit_record(self) -> Path:
+        """How a session ended is on disk before anything of it is dropped."""
+        return self._store.folder(self._run.id).exits / f"{self._options.session}.json"
 
     def _watch(self) -> Outcome:
         if self._store.get(self._run.id).ended and not self._is_supervised():
@@ -220,7 +232,7 @@ class _Attachment:
         else:
             self._show_rest(session)
         if self._options.session != MAIN_SESSION:
-            path = folder.exits / f"{self._options.session}.json"
+            path = self._exit_record
             return Exited(json.loads(path.read_text())["exit_code"] if path.exists() else None)
         return Exited(run.exit_code, str(run.state))
 
@@ -266,6 +278,8 @@ class _Attachment:
         return 128 + signal.SIGPIPE
 
     def farewell(self, outcome: Outcome) -> int:
+        if isinstance(outcome, Exited) and self._options.session == MAIN_SESSION:
+            _warn(self._store.folder(self._run.id).disarmed)
         match outcome:
             case Detached(reason):
                 back = f"moat attach {self._run.name}"
@@ -280,6 +294,18 @@ class _Attachment:
                 why = run.error or "its exit status is not known"
                 sys.stderr.write(f"moat: run {run.name} is {state}: {why}\n")
                 return EXIT_FAILURE
+
+
+def _warn(disarmed: Path) -> None:
+    """Says what the run had left in the workspace for the user's git to obey."""
+    try:
+        lines = disarmed.read_text().splitlines()
+    except FileNotFoundError:
+        return
+    for line in lines[:MOST_WARNINGS]:
+        sys.stderr.write(f"moat: after the run: {line}\n")
+    if len(lines) > MOST_WARNINGS:
+        sys.stderr.write(f"moat: and {len(lines) - MOST_WARNINGS} more: see {disarmed}\n")
 
 
 def _in_foreground() -> bool:

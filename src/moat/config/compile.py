@@ -93,6 +93,7 @@ def compile_spec(wishes: Wishes, settings: Settings, around: Surroundings) -> Ru
         ),
         exclude=tuple(file.get("exclude", ())),
         writable_git=wishes.writable_git,
+        trusted_files=_trusted_files(file, settings, workspace),
         interactive=interactive,
         tty=_tty(wishes, around, interactive=interactive),
         size=around.size,
@@ -208,6 +209,15 @@ def _own_mounts(file: dict[str, Any], workspace: Path) -> list[Mount]:
             raise agent_file.outside(text)
         mounts.append(mount)
     return mounts
+
+
+def _trusted_files(file: dict[str, Any], settings: Settings, workspace: Path) -> tuple[str, ...]:
+    """What lies in the workspace of it, by whatever name."""
+    named = network.certificate_files(file, settings.network, os.environ)
+    places = {Path(os.path.normpath(Path.cwd() / each)) for each in named}  # links stay in it
+    places |= {Path(os.path.realpath(each)) for each in places}
+    below = (each.relative_to(workspace) for each in places if each.is_relative_to(workspace))
+    return tuple(sorted(map(str, below)))
 
 
 def _network(

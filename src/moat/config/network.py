@@ -139,6 +139,15 @@ def _by_name(hosts: Mapping[str, str]) -> dict[str, str]:
     return {canonical_host(name): address for name, address in hosts.items()}
 
 
+def certificate_files(
+    file: Mapping[str, Any], user: Said, environment: Mapping[str, str]
+) -> list[Path]:
+    """Where the certificates come from that a run trusts."""
+    named: list[str | None] = [said.get("upstream_ca") for said in (file.get("network", {}), user)]
+    named.append(environment.get("SSL_CERT_FILE"))
+    return [Path(each) for each in named if each]
+
+
 def _certificates(said: Said) -> str:
     path: str | None = said.get("upstream_ca")
     return "" if path is None else pem(read_certificates(Path(path)))

@@ -99,7 +99,7 @@ class Bubblewrap:
         spec = self._spec
         bwrap = host.require_bubblewrap()
         with layout.Layout.of(spec, self._folder.private, authority) as seen:
-            planted.remember_free_names(spec, self._folder)
+            planted.remember(seen.areas, self._folder)
             program = _memory_file("seccomp", seccomp.program(platform.machine()))
             arguments = _memory_file(
                 "arguments", b"".join(os.fsencode(each) + b"\0" for each in seen.arguments)
@@ -116,6 +116,7 @@ class Bubblewrap:
                     "limits": dict(bounds.rlimits),
                     "processors": bounds.processors,
                     "cgroup": bounds.cgroup,
+                    "afterwards": planted.command(self._folder),
                 }
                 fds = (arguments, program, *seen.descriptors)
                 answer, streams = await self._call("launch", fds, **wish)
@@ -167,11 +168,27 @@ class Bubblewrap:
         try:
             await self._call("release")
         finally:
-            for name in planted.remove_planted(self._folder):
-                log.warning("removed %s from the workspace: the run had planted it", name)
             cgroup = self._cgroup()
             if cgroup is not None:
                 self._release_cgroup(cgroup)
+
+    def disarm(self) -> None:
+        """Makes harmless what the run has left for the host to obey; no more than once.
+
+        While the shim lives, for it starts another that does so, were we killed over it.
+        """
+        try:
+            planted.disarm(self._folder)
+        except (OSError, ValueError) as exc:
+            # The run's end stands. What was remembered is kept, so the next supervisor tries again.
+            log.error("the workspace was not looked through: %s", exc)  # noqa: TRY400
+
+    async def disarm_dead(self, others: list[RunFolder]) -> None:
+        """The same for other runs, of whom nobody lives; before `start`."""
+        try:
+            await self._loop.run_in_executor(None, planted.disarm_dead, others)
+        except (OSError, ValueError) as exc:
+            log.error("what another run has left was not looked through: %s", exc)  # noqa: TRY400
 
     def _release_cgroup(self, cgroup: str) -> None:
         try:

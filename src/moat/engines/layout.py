@@ -32,6 +32,7 @@ from moat.paths import moat_home
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from moat.engines.workspace import Area
     from moat.spec import RunSpec
 
 _NAMESPACES: Final = (
@@ -51,6 +52,8 @@ class Layout:
 
     arguments: tuple[str, ...]
     descriptors: tuple[int, ...]
+    areas: tuple[Area, ...]
+    """The folders to look after; see `planted`."""
 
     @classmethod
     def of(cls, spec: RunSpec, private: Path, authority: bytes) -> Self:
@@ -69,8 +72,8 @@ class Layout:
             _show_toolchains(mounts, toolchains, grounds)
             for path, name in trust.covers.items():
                 mounts.read_only(own_file(private, name), path)
-            show_workspace(mounts, spec, private)
-            show_user_mounts(mounts, spec, grounds, private)
+            areas = show_workspace(mounts, spec, private)
+            areas += show_user_mounts(mounts, spec, grounds, private, shown=areas)
             # The root itself is a tmpfs without a bound: nothing may be written to it.
             mounts.freeze("/")
             variables = _environment(spec, toolchains, tty=spec.tty)
@@ -83,7 +86,7 @@ class Layout:
             )
             _refuse_zeros(arguments)
             on_failure.pop_all()
-        return cls(arguments, tuple(mounts.descriptors))
+        return cls(arguments, tuple(mounts.descriptors), tuple(areas))
 
     def __enter__(self) -> Self:
         return self

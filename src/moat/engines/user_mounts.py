@@ -15,7 +15,7 @@ from moat.engines.mounts import (
     resolve,
 )
 from moat.engines.system import HOME, SYSTEM_FOLDERS
-from moat.engines.workspace import WORKSPACE, Cover, show_covered, trusted
+from moat.engines.workspace import WORKSPACE, Area, show_folder
 from moat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,17 +33,23 @@ _OWN: Final = (
 )
 
 
-def show_user_mounts(mounts: Mounts, spec: RunSpec, grounds: Grounds, private: Path) -> None:
+def show_user_mounts(
+    mounts: Mounts, spec: RunSpec, grounds: Grounds, private: Path, *, shown: list[Area]
+) -> list[Area]:
+    """`shown`: folders that are writable already. What is read-only there is so here, too."""
+    areas: list[Area] = []
+    protected = [area.root / path for area in shown for path in area.trusted.paths]
     for mount in spec.mounts:
         target = _target(mount, grounds)
-        source = _source(mount, grounds)
+        source = _source(mount, grounds, protected)
         writable = mount.mode == "rw"
         if writable and source.is_dir() and not spec.writable_git:
-            covers = dict.fromkeys(trusted(source), Cover.READ_ONLY)
-            show_covered(mounts, source, target, covers, private)
+            named = _protected_in(source, protected)
+            areas.append(show_folder(mounts, source, target, private, named=named))
         else:
             with _open(source) as opened:
                 mounts.opened(opened, target, writable=writable)
+    return areas
 
 
 def _target(mount: Mount, grounds: Grounds) -> PurePosixPath:
@@ -71,7 +77,7 @@ def _target(mount: Mount, grounds: Grounds) -> PurePosixPath:
     return target
 
 
-def _source(mount: Mount, grounds: Grounds) -> Path:
+def _source(mount: Mount, grounds: Grounds, protected: list[Path]) -> Path:
     """What to show, with the user's links resolved; links inside the workspace are not his."""
     try:
         source = resolve(Path.cwd() / mount.source, grounds.workspace)
@@ -93,7 +99,7 @@ def _source(mount: Mount, grounds: Grounds) -> Path:
         )
     if mount.mode == "rw" and (
         grounds.workspace.is_relative_to(source)
-        or source.is_relative_to(grounds.workspace / ".git")
+        or any(map(source.is_relative_to, (grounds.workspace / ".git", *protected)))
     ):
         raise _refusal(
             mount,
@@ -101,6 +107,10 @@ def _source(mount: Mount, grounds: Grounds) -> Path:
             "mount it read-only",
         )
     return source
+
+
+def _protected_in(source: Path, protected: list[Path]) -> list[str]:
+    return [str(path.relative_to(source)) for path in protected if path.is_relative_to(source)]
 
 
 def _open(source: Path) -> Opened:

@@ -11,12 +11,14 @@ on itself.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from moat.engines.mounts import Opened, SymbolicLinkError, open_beneath, open_folder, overlap
 from moat.engines.system import blank_file, blank_folder
+from moat.engines.trusted import Trusted, first_line, is_repository, trusted
 from moat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,11 +29,6 @@ if TYPE_CHECKING:
 
 WORKSPACE: Final = PurePosixPath("/workspace")
 _GIT: Final = PurePosixPath(".git")
-
-# Read by editors, shells and Moat on the host, and commands to all of them.
-_TRUSTED_NAMES: Final = ("agent.yaml", "moat.yaml", ".vscode", ".idea", ".envrc")
-# In a git folder: hooks are programs; the others name programs, or a folder to take them from.
-_TRUSTED_BY_GIT: Final = ("config", "config.worktree", "hooks", "commondir", "gitdir")
 
 
 class Cover(IntEnum):
@@ -46,18 +43,45 @@ class Cover(IntEnum):
 Covers = dict[PurePosixPath, Cover]
 
 
-def show_workspace(mounts: Mounts, spec: RunSpec, private: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A folder of the host that the sandbox may write, and what there it may not."""
+
+    root: Path
+    trusted: Trusted
+    hidden: tuple[PurePosixPath, ...] = ()
+
+
+def show_workspace(mounts: Mounts, spec: RunSpec, private: Path) -> list[Area]:
+    """What of it is to be looked after: nothing with `--writable-git`."""
     root = workspace_folder(spec)
+    hidden = tuple(_excluded(root, spec.exclude))
+    repository = repository_of_worktree(root)
+    configs = () if repository is None else (repository / "config", repository / "config.worktree")
+    areas: list[Area] = []
     covers: Covers = {}
     if not spec.writable_git:
-        covers |= dict.fromkeys(trusted(root), Cover.READ_ONLY)
-    covers |= dict.fromkeys(_excluded(root, spec.exclude), Cover.HIDDEN)
+        found = trusted(root, named=spec.trusted_files, hidden=hidden, configs=configs)
+        areas.append(Area(root, found, hidden))
+        covers |= dict.fromkeys(found.paths, Cover.READ_ONLY)
+    covers |= dict.fromkeys(hidden, Cover.HIDDEN)
     show_covered(mounts, root, WORKSPACE, covers, private)
-    repository = repository_of_worktree(root)
     if repository is not None and covers.get(_GIT) is not Cover.HIDDEN:
-        names = () if spec.writable_git else _trusted_by_git(repository)
-        covers = dict.fromkeys(names, Cover.READ_ONLY)
-        show_covered(mounts, repository, PurePosixPath(repository), covers, private)
+        target = PurePosixPath(repository)
+        if spec.writable_git:
+            show_covered(mounts, repository, target, {}, private)
+        else:
+            areas.append(show_folder(mounts, repository, target, private))
+    return areas
+
+
+def show_folder(
+    mounts: Mounts, root: Path, target: PurePosixPath, private: Path, *, named: Iterable[str] = ()
+) -> Area:
+    """Bind a folder writable, but for what the host trusts in it."""
+    area = Area(root, trusted(root, named=named))
+    show_covered(mounts, root, target, dict.fromkeys(area.trusted.paths, Cover.READ_ONLY), private)
+    return area
 
 
 def workspace_folder(spec: RunSpec) -> Path:
@@ -89,63 +113,6 @@ def _excluded(root: Path, exclude: Iterable[str]) -> Iterator[PurePosixPath]:
             )
         if real.is_relative_to(root):
             yield PurePosixPath(real.relative_to(root))
-
-
-def trusted(root: Path) -> Iterator[PurePosixPath]:
-    """What the host would run or obey, relative to `root`; not all of it need exist.
-
-    A repository without a `hooks` folder is given one.
-    """
-    yield from map(PurePosixPath, _TRUSTED_NAMES)
-    git = root / _GIT
-    if git.is_symlink() or git.is_file():
-        yield _GIT
-    elif git.is_dir():
-        _make_hooks(git)
-        yield from (_GIT / name for name in _trusted_by_git(git))
-    elif _is_repository(root):  # a bare one
-        _make_hooks(root)
-        yield from _trusted_by_git(root)
-
-
-def _make_hooks(git: Path) -> None:
-    """Give a repository the `hooks` folder that `git init` gives it, where it has none.
-
-    It is the one thing made in a workspace. Without the folder there is nothing to make read-only,
-    and the sandbox could make it, with programs in it that the next `git commit` on the host runs.
-    """
-    if _is_repository(git) and not os.path.lexists(git / "hooks"):
-        (git / "hooks").mkdir()
-
-
-def _is_repository(folder: Path) -> bool:
-    """As git itself tells (setup.c, is_git_directory), but for `refs`."""
-    return (folder / "HEAD").is_file() and (folder / "objects").is_dir()
-
-
-def _trusted_by_git(git: Path) -> Iterator[PurePosixPath]:
-    """What must not change in a git folder, and in those of its worktrees and submodules."""
-    for folder in (git, *_folders_in(git / "worktrees"), *_submodules(git / "modules")):
-        for name in _TRUSTED_BY_GIT:
-            yield PurePosixPath(folder.relative_to(git), name)
-
-
-def _submodules(modules: Path) -> Iterator[Path]:
-    """A submodule's name may have slashes, so its git folder may lie deeper."""
-    for folder in _folders_in(modules):
-        if (folder / "HEAD").is_file():
-            yield folder
-            yield from _submodules(folder / "modules")
-        else:
-            yield from _submodules(folder)
-
-
-def _folders_in(folder: Path) -> list[Path]:
-    try:
-        with os.scandir(folder) as entries:
-            return [Path(e.path) for e in entries if e.is_dir(follow_symlinks=False)]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
 
 
 def show_covered(
@@ -199,12 +166,12 @@ def repository_of_worktree(root: Path) -> Path | None:
     workspace in turn, as git has it (gitrepository-layout(5): `worktrees/<id>/gitdir`). Nothing on
     the way there may be a symbolic link, and links by relative paths don't hold in the sandbox.
     """
-    pointer = _first_line(root / _GIT)
+    pointer = first_line(root / _GIT)
     if pointer is None or not pointer.startswith("gitdir: /"):
         return None
     own = Path(os.path.normpath(pointer.removeprefix("gitdir: ")))
     common = own.parent.parent
-    backward, shared = _first_line(own / "gitdir"), _first_line(own / "commondir")
+    backward, shared = first_line(own / "gitdir"), first_line(own / "commondir")
     is_consistent = (
         own.parent.name == "worktrees"
         and os.path.realpath(own) == str(own)
@@ -212,13 +179,6 @@ def repository_of_worktree(root: Path) -> Path | None:
         and os.path.realpath(own / backward) == str(root / _GIT)
         and shared is not None
         and os.path.normpath(own / shared) == str(common)
-        and _is_repository(common)
+        and is_repository(common)
     )
     return common if is_consistent and not overlap(common, root) else None
-
-
-def _first_line(path: Path) -> str | None:
-    if path.is_symlink() or not path.is_file():
-        return None
-    with path.open(errors="surrogateescape") as file:
-        return file.readline(4096).rstrip("\n")

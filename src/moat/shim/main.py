@@ -18,7 +18,7 @@ import struct
 import sys
 import time
 
-from moat.shim import linux, network, sessions
+from moat.shim import linux, network, sessions, spawn
 
 TYPE_CHECKING = False  # see the package: importing `typing` costs start-up time
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class Shim:
         self._supervisor: socket.socket | None = None
         self._selector = selectors.DefaultSelector()
         self._done = False
+        self._afterwards: list[str] = []
+        """What a supervisor does once the sandbox is gone, as a program for when there is none."""
         self._listening: dict[tuple[str, str, str, int], socket.socket] = {}
         self._seen: socket.socket | None = None
         self._handed_over: list[socket.socket] = []
@@ -120,6 +122,7 @@ class Shim:
             data, fds = b"", []
         if not data:
             self._disconnect()
+            self._look_after()
             return
         try:
             answer, handed = self._obey(json.loads(data), fds)
@@ -155,6 +158,7 @@ class Shim:
 
     def _launch(self, message: dict[str, Any], fds: list[int]) -> Answer:
         if MAIN not in self._sessions:
+            self._afterwards = message["afterwards"]
             self._add(sessions.launch(MAIN, message, fds))
         return self._streams({"session": MAIN}, [])
 
@@ -288,6 +292,13 @@ class Shim:
         session.exit_code = code
         self._record(session)
         self._send({"event": "exited", "session": session.name, "exit_code": code})
+        self._look_after()
+
+    def _look_after(self) -> None:
+        """The sandbox is gone and no supervisor is there: what it left must not wait for the next."""
+        main = self._sessions.get(MAIN)
+        if self._supervisor is None and main is not None and main.exit_code is not None:
+            spawn.start(self._afterwards)
 
     def _record(self, session: sessions.Session) -> None:
         """Writes the exit status to disk, so that it is known whatever happens to everybody.

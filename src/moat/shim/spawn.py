@@ -28,6 +28,11 @@ def fork(child: Callable[[], NoReturn], errors: int) -> int:
         os._exit(125)
 
 
+def start(argv: list[str]) -> None:
+    """Runs a program of ours beside us; the shim reaps it, as it does everybody."""
+    os.posix_spawn(argv[0], argv, {"PATH": os.defpath}, setsigmask=(), setsigdef=(signal.SIGCHLD,))
+
+
 def place(descriptors: Mapping[int, int]) -> None:
     """Makes each key a copy of the descriptor that is its value, inherited over exec.
 

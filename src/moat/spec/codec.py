@@ -15,9 +15,9 @@ from moat.spec.run import Limits, Mount, MountMode, RunId, RunSpec, TerminalSize
 
 VERSION: Final = 1
 
-# Runs that began before there was a network have no such field and are still read: for them it is the
-# default. Fields that come later belong here, too, where a default is what older runs live by.
-_MAY_LACK: Final = frozenset({"network"})
+# Runs that began before there was such a field are still read: for them it is the default. Fields that
+# come later belong here, too, where a default is what older runs live by.
+_MAY_LACK: Final = frozenset({"network", "trusted_files"})
 
 # What JSON holds for a field, by its annotation. `bool` is an `int` to Python, but not here.
 _KINDS: Final[dict[str, tuple[type, ...]]] = {
@@ -63,6 +63,7 @@ def loads(text: str) -> RunSpec:
         "id": RunId(complete["id"]),
         "command": _texts(RunSpec, complete, "command"),
         "exclude": _texts(RunSpec, complete, "exclude"),
+        "trusted_files": _texts(RunSpec, complete, "trusted_files"),
         "env": _map(RunSpec, complete, "env"),
         "mounts": tuple(_mount(each) for each in complete["mounts"]),
         "limits": _part(Limits, complete["limits"]),
@@ -130,7 +131,7 @@ def _checked(
 
 def _texts(kind: type[Part], complete: dict[str, Any], name: str) -> tuple[str, ...]:
     """The strings of a list, or of a map's values."""
-    value: list[Any] | dict[str, Any] = complete[name]
+    value: list[Any] | dict[str, Any] = complete.get(name, [])
     texts = tuple(value.values() if isinstance(value, dict) else value)
     for each in texts:
         if not isinstance(each, str):

@@ -64,6 +64,8 @@ class RunSpec:
     """Paths below the workspace that the sandbox must not see; relative, no globs."""
     writable_git: bool = False
     """Whether `.git/config`, `.git/hooks` and `agent.yaml` may be written from inside."""
+    trusted_files: tuple[str, ...] = ()
+    """Files below the workspace that its configuration names: the next run would trust them."""
     interactive: bool = False
     tty: bool = False
     size: TerminalSize = TerminalSize()

@@ -141,6 +141,7 @@ class API:
         return supervisor.state.as_json() | {"sessions": sessions}
 
     async def _screen(self, query: Query, _body: Body) -> object:
+        await self._supervisor.begun.wait()
         session = self._session(query.get("session", MAIN_SESSION))
         if session.screen is None:
             raise UsageError(

@@ -138,7 +138,8 @@ class AttachedClient:
         if self._supervisor.failure is not None:
             self.fail(self._supervisor.failure)
         elif session is None:
-            self.fail(Failure(f"there is no session {self._hello.session}"))
+            why = f"there is no session {self._hello.session}"
+            self.fail(Failure(why, code=messages.NO_SESSION))
         else:
             self._join(session)
 

@@ -53,6 +53,7 @@ class Supervisor:
         background: Background,
     ) -> None:
         self.spec = spec
+        self._store = store
         self.folder = store.folder(spec.id)
         self.loop = loop
         self.state = RunState(store, spec.id, loop)
@@ -106,6 +107,7 @@ class Supervisor:
             self._start_failed(error)
         finally:
             self.begun.set()
+            self.audience.notify()
 
     async def _start(self) -> None:
         if self.state.now is State.STOPPING:
@@ -113,6 +115,8 @@ class Supervisor:
             raise MoatError("the run was stopped before its command began")
         if self.state.now is State.CREATED:
             self.state.advance(Happened.START_REQUESTED)
+        if others := self._others():
+            await self.engine.disarm_dead(others)
         try:
             session = self.open_session(MAIN_SESSION, tty=self.spec.tty)
             session.connect(await self.engine.start(self.network.certificate))
@@ -123,6 +127,11 @@ class Supervisor:
                 f"It needs some megabytes in {self.folder.root}",
             ) from exc
         self.announce(session)
+
+    def _others(self) -> list[RunFolder]:
+        """Of the runs that have not ended."""
+        runs = self._store.all(ended=False)
+        return [self._store.folder(run.id) for run in runs if run.id != self.spec.id]
 
     async def _adopt(self, found: dict[str, SessionState]) -> None:
         """Everything as the last supervisor left it."""
@@ -215,12 +224,13 @@ class Supervisor:
         self.audience.notify()
 
     async def _finish(self, main: Session) -> None:
-        """The run is over once nothing of its sandbox is left.
+        """The run is over once nothing of its sandbox is left, nor of what it has planted.
 
         In this order, because of a run that has ended nobody takes over: were we killed in between,
         the next supervisor finds no shim, but the exit status that it left. A shim that could not
         write it (a full disk) stays until we have.
         """
+        await self.loop.run_in_executor(None, self.engine.disarm)
         recorded = self._recorded_exit() is not None
         if recorded:
             await self._release()
@@ -253,6 +263,7 @@ class Supervisor:
 
     def _sandbox_is_gone(self) -> None:
         """No shim any more: the exit status is on disk, or nobody will ever know it."""
+        self.engine.disarm()
         if self.state.now is State.STARTING and self.state.error is not None:
             self._start_failed(MoatError(self.state.error))
             return
@@ -344,15 +355,20 @@ class Supervisor:
 
     def when_ready(self, name: str, act: Callable[[Session | None], None]) -> None:
         """Calls `act` with the session once it exists, or with `None` when it never will."""
-        known = self.sessions.get(name)
-        if known is not None or name != MAIN_SESSION or self.state.ended:
-            act(known)
+        if self._is_settled(name):
+            act(self.sessions.get(name))
         else:
             self.background.start(self._when_ready(name, act))
 
     async def _when_ready(self, name: str, act: Callable[[Session | None], None]) -> None:
-        await self.audience.until(lambda: name in self.sessions or self.state.ended)
+        await self.audience.until(lambda: self._is_settled(name))
         act(self.sessions.get(name))
+
+    def _is_settled(self, name: str) -> bool:
+        """Whether there is such a session, or none will come: the run is taken over with all it has."""
+        if name in self.sessions or self.state.ended:
+            return True
+        return name != MAIN_SESSION and self.begun.is_set()
 
     def takes_input(self, session: Session) -> bool:
         return self.spec.interactive or session.name != MAIN_SESSION

@@ -58,6 +58,10 @@ class Exited:
     state: str = "stopped"
 
 
+# A `Failure.code`: the session was over and done with before the client came, or never was.
+NO_SESSION: Final = "no_session"
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A `MoatError` on its way to the user."""

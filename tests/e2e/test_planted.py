@@ -1,0 +1,87 @@
+"""What a run plants in a repository, and the user who goes on working there."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moat.client.changes import changes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+MAKE_LIB = (
+    "git init -q lib; git -C lib -c user.name=a -c user.email=a@b commit -q --allow-empty -m x;"
+    "git -C lib config core.fsmonitor 'touch {marker}; false'; git add lib 2>/dev/null"
+)
+PLANT = (
+    "git init -q --bare fake; git -C fake config core.bare false;"
+    "git -C fake config core.fsmonitor 'touch {marker}; false'; cp -r .git/objects .git/refs fake;"
+    "echo ../fake > .git/commondir"
+)
+
+
+@pytest.fixture
+def git(project: Path, tmp_path: Path) -> Callable[..., str]:
+    """Git on the host, which must not run what the sandbox has ordered."""
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", *arguments], cwd=project, capture_output=True, text=True, check=True
+        )
+        assert not (tmp_path / "marker").exists(), f"git {arguments} ran it"
+        return done.stdout
+
+    return run
+
+
+@pytest.mark.parametrize("plant", [MAKE_LIB, PLANT])
+def test_the_user_looks_at_the_difference(
+    moat: Any, project: Path, git: Callable[..., str], tmp_path: Path, plant: str
+) -> None:
+    """As the documentation says one should; and is told what there was to beware of."""
+    script = plant.format(marker=tmp_path / "marker")
+    done = moat("run", "-n", "x", "--", "sh", "-c", f"{script}; exit 7", cwd=project)
+    assert done.returncode == 7
+    assert f"moat: after the run: {project}/" in done.stderr
+    git("diff")
+    git("status")
+    assert "after the run" in moat("attach", "x").stderr
+    assert (
+        "after the run"
+        in (moat.home / "runs" / moat.inspect("x")["id"] / "supervisor.log").read_text()
+    )
+
+
+def test_nothing_waits_for_the_next_supervisor(
+    moat: Any, project: Path, git: Callable[..., str], tmp_path: Path
+) -> None:
+    """The run ends while no supervisor lives, and nobody gives a command of Moat's."""
+    plant = PLANT.format(marker=tmp_path / "marker")
+    script = f"mkfifo go; {plant}; echo planted; read line < go; exit 7"
+    moat.ok("run", "-d", "-n", "x", "--", "sh", "-c", script, cwd=project)
+    moat.ok("wait", "--text", "planted", "x")
+    moat.kill("x", "supervisor")
+    watch = changes(project / ".git")
+    next(watch)
+    (project / "go").write_text("\n")
+    while (project / ".git" / "commondir").exists():
+        next(watch)
+    git("status")
+    assert moat.ok("wait", "x") == "7\n"
+
+
+def test_a_run_does_not_take_what_a_dead_one_has_left_for_the_users(
+    moat: Any, project: Path, git: Callable[..., str], tmp_path: Path
+) -> None:
+    """Shim and supervisor were killed at once, as in a crash, and the next run begins."""
+    plant = MAKE_LIB.format(marker=tmp_path / "marker")
+    script = f"{plant}; echo planted; sleep 1000"
+    moat.ok("run", "-d", "-n", "x", "--", "sh", "-c", script, cwd=project)
+    moat.ok("wait", "--text", "planted", "x")
+    moat.kill("x", "supervisor", "shim")
+    moat.ok("run", "-n", "y", "--", "true", cwd=project)
+    git("status")
