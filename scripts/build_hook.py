@@ -20,7 +20,8 @@ _GROUP: Final = "moat_egress"
 
 COMPILED: Final = (
     *("arrival", "bodies", "client", "decisions", "entry", "exchange", "gateway", "http1"),
-    *("http1_connection", "policy", "record", "record_rows", "redact", "server", "sides", "usage"),
+    *("http1_connection", "http1_written", "overriding", "policy", "record", "record_rows"),
+    *("redact", "server", "sides", "usage"),
 )
 """Of `moat.egress`: what each request passes through, and nothing that others inherit from."""
 

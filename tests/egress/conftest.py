@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 import uvloop
 from tests.egress.dialling import Names
+from tests.origin import Origin
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -24,3 +26,16 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Names:
     found = Names()
     monkeypatch.setattr(socket, "getaddrinfo", found)
     return found
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    with Origin() as started:
+        yield started
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    return folder

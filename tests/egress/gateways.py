@@ -7,9 +7,11 @@ import errno
 import os
 import socket
 import ssl
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any
+
+from tests.origin import Origin
 
 from moat.egress.authority import Authority
 from moat.egress.gateway import RunGateway
@@ -18,7 +20,7 @@ from moat.paths import RunFolder
 from moat.spec.network import Network
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine
+    from collections.abc import AsyncIterator, Coroutine, Iterator
     from pathlib import Path
 
     from moat.egress.record_rows import Row
@@ -114,3 +116,26 @@ async def opened(folder: Path, **network: Any) -> AsyncIterator[Gateway]:
             gateway.close()
             for task in tuple(running):
                 task.cancel()
+
+
+@contextmanager
+def secure(folder: Path, name: str = "origin.test") -> Iterator[tuple[Origin, str]]:
+    """An origin with TLS, and the certificate of the authority that vouches for it."""
+    folder.mkdir()
+    authority = Authority.load_or_create(folder)
+    with Origin(authority.context(name, ("http/1.1",))) as started:
+        yield started, authority.certificate_pem.decode()
+
+
+def get(path: str, origin: Origin, *lines: str, method: str = "GET") -> bytes:
+    head = [f"{method} {path} HTTP/1.1", f"Host: origin.test:{origin.port}", *lines]
+    return "\r\n".join([*head, "Connection: close", "", ""]).encode()
+
+
+def files(run: Path) -> bytes:
+    """All that the record has on disk."""
+    return b"".join(path.read_bytes() for path in run.glob("run.db*"))
+
+
+def status_of(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])

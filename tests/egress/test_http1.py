@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from moat.egress import http1
+from moat.egress import http1, http1_written
 from moat.egress.http1 import BadMessageError, RequestHead, ResponseHead
 
 
@@ -137,7 +137,7 @@ def test_an_upgrade_is_understood_and_written_anew() -> None:
         )
     )
 
-    written = http1.request_bytes(head, head.target, b"a")
+    written = http1_written.request_bytes(head, head.target, b"a")
 
     assert head.upgrade == b"websocket"
     assert b"\r\nConnection: upgrade\r\nUpgrade: websocket\r\n" in written
@@ -222,10 +222,10 @@ def test_too_many_fields_are_refused() -> None:
 def test_a_response_is_written_with_our_framing() -> None:
     """Length where there is one, also for HEAD; chunked where not; close when it will be."""
     head = ResponseHead(200, [(b"X-A", b"b")], 5)
-    assert http1.response_bytes(head, 5, close=True) == (
+    assert http1_written.response_bytes(head, 5, close=True) == (
         b"HTTP/1.1 200 OK\r\nX-A: b\r\nContent-Length: 5\r\nConnection: close\r\n\r\n"
     )
-    assert b"\r\nTransfer-Encoding: chunked\r\n" in http1.response_bytes(
+    assert b"\r\nTransfer-Encoding: chunked\r\n" in http1_written.response_bytes(
         ResponseHead(200, [], http1.CHUNKED), http1.CHUNKED, close=False
     )
 
@@ -314,7 +314,7 @@ def test_what_we_write_h11_reads_as_we_do(head: bytes) -> None:
         return
     reader = h11.Connection(h11.SERVER)
 
-    reader.receive_data(http1.request_bytes(request, request.target, b"example.com"))
+    reader.receive_data(http1_written.request_bytes(request, request.target, b"example.com"))
 
     event = reader.next_event()
     assert isinstance(event, h11.Request)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from moat.egress import client_hello, http1, socks
+from moat.egress import client_hello, http1, http1_written, socks
 from moat.egress.arrival import LEFT, Arrival, parse_authority
 from moat.egress.capture import WEB_PORTS
 from moat.egress.dial import DialError
@@ -298,7 +298,7 @@ def _answer(status: int, line: str, denied: bytes = b"") -> bytes:
         fields.append((b"X-Moat-Denied", denied))
     body = f"{line}\n".encode()
     head = http1.ResponseHead(status, fields, len(body))
-    return http1.response_bytes(head, len(body), close=True) + body
+    return http1_written.response_bytes(head, len(body), close=True) + body
 
 
 def _first(data: bytes) -> tuple[int, int] | None:

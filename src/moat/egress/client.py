@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moat.egress import http1
+from moat.egress import http1, http1_written
 from moat.egress.bodies import BodyReader, EndlessReader, body_reader
 from moat.egress.http1 import BadMessageError
 from moat.egress.http1_connection import HTTP1Connection
@@ -161,13 +161,15 @@ class HTTP1Client(HTTP1Connection):
         own: Fields = []
         if self._proxy is not None:
             target, own = self._proxy.absolute(self.destination, target)
-        self._out.append(http1.request_bytes(request, target, self.destination.authority, own))
+        self._out.append(
+            http1_written.request_bytes(request, target, self.destination.authority, own)
+        )
 
     def end(self, trailers: Fields) -> None:
         if self._switched:
             self._finish_sending()
         elif self._chunked:
-            self._out.append(http1.trailer_bytes(trailers))
+            self._out.append(http1_written.trailer_bytes(trailers))
             self._chunked = False
 
     def _finish_sending(self) -> None:

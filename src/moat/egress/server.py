@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moat.egress import http1
+from moat.egress import http1, http1_written
 from moat.egress.arrival import LEFT, LEFT_HALFWAY
 from moat.egress.bodies import BodyReader, EndlessReader, body_reader
 from moat.egress.departure import Departure
@@ -222,7 +222,7 @@ class HTTP1Server(HTTP1Connection):
 
     def respond(self, head: ResponseHead) -> None:
         if head.status < 200:
-            self._out.append(http1.response_bytes(head, http1.NO_BODY, close=False))
+            self._out.append(http1_written.response_bytes(head, http1.NO_BODY, close=False))
             return
         exchange = self._exchange
         framing = head.framing
@@ -233,11 +233,11 @@ class HTTP1Server(HTTP1Connection):
                 framing = http1.UNTIL_CLOSE
                 self._closes = self._endless = True
         self._chunked = framing == http1.CHUNKED
-        self._out.append(http1.response_bytes(head, framing, close=self._closes))
+        self._out.append(http1_written.response_bytes(head, framing, close=self._closes))
 
     def end(self, trailers: Fields) -> None:
         if self._chunked:
-            self._out.append(http1.trailer_bytes(trailers))
+            self._out.append(http1_written.trailer_bytes(trailers))
         self.flush()
         self._exchange = None
         self._chunked = False
@@ -354,4 +354,4 @@ class HTTP1Server(HTTP1Connection):
 def _refusal(problem: BadMessageError) -> bytes:
     body = f"moat: malformed request: {problem}\n".encode()
     head = ResponseHead(problem.status, [(b"Content-Type", b"text/plain")], len(body))
-    return http1.response_bytes(head, len(body), close=True) + body
+    return http1_written.response_bytes(head, len(body), close=True) + body
