@@ -65,8 +65,41 @@ def test_no_file_is_opened_in_the_place_of_a_stream(tmp_path: Path) -> None:
     assert code > 2
 
 
+def test_a_lost_terminal_is_no_bug(tmp_path: Path) -> None:
+    """What is said on stderr can be in vain, too, and what is printed is still written."""
+    script = (
+        "import sys, click; from moat.cli import main, streams; streams.prepare();"
+        "tell = lambda *_, **__: (sys.stdout.write('text'), sys.stderr.write('told'));"
+        "main.moat.main = lambda *_, **__: (tell(), sys.stderr.flush()); sys.exit(main.run([]))"
+    )
+    done = subprocess.run(
+        ["sh", "-c", 'exec 2>/dev/full; exec "$@"', "-", sys.executable, "-c", script],
+        capture_output=True,
+        check=False,
+        env={"TMPDIR": str(tmp_path)},
+    )
+    assert (done.returncode, done.stdout) == (125, b"text")
+    assert not list(tmp_path.glob("moat-error-*"))
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_what_is_said_is_said_at_once(tmp_path: Path, unbuffered: str) -> None:
+    """Also where Python is told to buffer nothing: its streams then look different."""
+    script = (
+        "import os, sys; from moat.cli import streams; streams.prepare();"
+        "sys.stderr.write('said\\n'); os.write(2, b'then')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        check=True,
+        env={"PYTHONUNBUFFERED": unbuffered, "MOAT_HOME": str(tmp_path)},
+    )
+    assert done.stderr == b"said\nthen"
+
+
 def test_text_is_written_as_python_would(tmp_path: Path) -> None:
-    """In the encoding of the environment, once each line is complete on a terminal."""
+    """In the encoding of the environment."""
     script = "from moat.cli.streams import prepare; prepare(); print('grün')"
     done = subprocess.run(
         [sys.executable, "-c", script],

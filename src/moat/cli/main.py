@@ -101,7 +101,7 @@ def run(arguments: Sequence[str] | None = None, *, supervisor: Standby | None = 
         discard(1)
         return 141
     except OutputError as error:
-        discard(1)
+        _flush_what_can_be()
         return _say(error.summary, error.hint, error.exit_code)
     return code
 
@@ -123,10 +123,17 @@ def _carry_out(arguments: Sequence[str] | None, supervisor: Standby | None) -> i
         return _internal(error)
 
 
+def _flush_what_can_be() -> None:
+    try:
+        sys.stdout.flush()
+    except (OSError, OutputError):
+        discard(1)
+
+
 def _say(summary: str, hint: str | None, code: int) -> int:
     try:
         sys.stderr.write(f"moat: {summary}\n" + (f"      {hint}\n" if hint else ""))
-    except OSError:
+    except (OSError, OutputError):
         discard(2)  # whoever can't be told still gets the code
     return code
 

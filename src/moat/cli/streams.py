@@ -6,7 +6,7 @@ import io
 import os
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TextIO, cast
 
 from moat.errors import OutputError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class _Output(io.TextIOWrapper):
-    """Tells a full disk below standard output from every other error.
+    """Tells a full disk or a lost terminal below a stream from every other error.
 
     Not a layer below: between a write and its buffer's knowing of it there is no place for a Ctrl-C.
     """
@@ -48,15 +48,20 @@ def prepare() -> None:
             os.fstat(fd)
         except OSError:
             os.set_inheritable(os.open(os.devnull, mode), True)
-    before = cast("io.TextIOWrapper | None", sys.stdout)
-    sys.stdout = _Output(
-        open(1, "wb", closefd=False),  # noqa: SIM115  to the end, as the next
-        encoding="utf-8" if before is None else before.encoding,
-        errors="strict" if before is None else before.errors,
-        line_buffering=before is not None and before.line_buffering,
+    sys.stdout = _stream(1, sys.stdout, errors="strict")
+    sys.stderr = _stream(2, sys.stderr, errors="backslashreplace")
+
+
+def _stream(fd: int, before: TextIO | None, *, errors: str) -> _Output:
+    """As Python has made it, if it could."""
+    known = cast("io.TextIOWrapper | None", before)
+    at_once = known is not None and (known.line_buffering or known.write_through)
+    return _Output(
+        open(fd, "wb", closefd=False),
+        encoding="utf-8" if known is None else known.encoding,
+        errors=errors if known is None else known.errors,
+        line_buffering=at_once or fd == 2,
     )
-    if cast("io.TextIOWrapper | None", sys.stderr) is None:
-        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def discard(fd: int) -> None:

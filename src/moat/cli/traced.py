@@ -122,7 +122,7 @@ def _fitted(
 ) -> str:
     """A table; where that is wider than the terminal, each row's names with what they sum below."""
     drawn = table(header, rows)
-    if width is None or all(len(line) <= width for line in drawn.splitlines()):
+    if not rows or width is None or all(len(line) <= width for line in drawn.splitlines()):
         return drawn
     lines: list[str] = []
     for row in rows:
