@@ -287,3 +287,15 @@ def test_decisions_that_are_remembered_are_bounded() -> None:
         policy.decide("GET", f"a{number}.test", 80, "/")
 
     assert len(policy._decided) <= CACHE_LIMIT
+
+
+@pytest.mark.parametrize("path", ["/@types%2fnode", "/a;x/b", "/a//../b", "/%ff"])
+def test_a_rule_about_every_path_understands_none(path: str) -> None:
+    """npm asks for `/@scope%2fname`: where all paths are allowed, nobody need know which one it is."""
+    policy = Policy(Network(policy="strict"), ["allow GET npm.test/**", "allow other.test/a/**"])
+    assert policy.decide("GET", "npm.test", 443, path).verdict is Verdict.ALLOW
+    assert policy.decide("POST", "npm.test", 443, path).verdict is Verdict.DENY
+    assert policy.decide("GET", "other.test", 443, path).rule in {
+        "ambiguous path",
+        "policy: strict",
+    }

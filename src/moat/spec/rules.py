@@ -66,12 +66,14 @@ class Rule:
         try:
             host, pattern, network = _host(match["host"])
             action: Action = "allow" if match["action"] == "allow" else "deny"
-            path = None if match["path"] is None else _path_pattern(match["path"], action)
+            # Every path there is: then none need be understood, and an encoded slash is no matter.
+            path = None if match["path"] == "/**" else match["path"]
+            pattern_of_path = None if path is None else _path_pattern(path, action)
         except ValueError as exc:
             raise UsageError(f"{written!r}: {exc}", hint) from None
         method = None if match["method"] in {None, "*"} else match["method"]
         words = " ".join(text.split())
-        return cls(words, action, method, host, port, match["path"], pattern, network, path)
+        return cls(words, action, method, host, port, path, pattern, network, pattern_of_path)
 
     def matches_host(self, host: str, port: int | None) -> bool:
         """Of a canonical host; without a port, whether it could match with one."""
