@@ -6,7 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.egress.gateways import TIMEOUT_S, Gateway, opened
+from tests.egress.databases import interpose
+from tests.egress.gateways import TIMEOUT_S, Gateway, files, opened
 from tests.origin import Origin
 
 from moat.egress.arrival import LEFT, LEFT_HALFWAY
@@ -14,37 +15,16 @@ from moat.egress.arrival import LEFT, LEFT_HALFWAY
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from moat.egress.entry import Entry
-
 HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01"
 """The beginning of one."""
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
 CONNECT = b"CONNECT one.test:80 HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Path:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    return folder
-
-
-def _files(run: Path) -> bytes:
-    """All that the record has on disk."""
-    return b"".join(path.read_bytes() for path in run.glob("run.db*"))
-
-
-def _next_row(gateway: Gateway) -> asyncio.Future[Entry]:
-    """Of what is recorded from now on."""
-    recorded: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
-    put = gateway.gateway.put
-
-    def watched(entry: Entry) -> None:
-        put(entry)
-        if not recorded.done():
-            recorded.set_result(entry)
-
-    gateway.gateway.put = watched
+def _next_row(gateway: Gateway) -> asyncio.Event:
+    """Set when something is recorded."""
+    loop, recorded = asyncio.get_running_loop(), asyncio.Event()
+    interpose(gateway.gateway.record, lambda: loop.call_soon_threadsafe(recorded.set))
     return recorded
 
 
@@ -72,7 +52,7 @@ async def test_who_leaves_before_asking_is_written_down(
         writer.write(said)
         writer.write_eof()
         async with asyncio.timeout(TIMEOUT_S):
-            await recorded
+            await recorded.wait()
         writer.close()
 
     [row] = gateway.rows()
@@ -88,7 +68,7 @@ async def test_the_name_in_a_handshake_is_written_down(run: Path) -> None:
         _, writer = await gateway.tunnel("one.test", 443, tls=True, sni="stolen.evil.test")
         writer.close()
         async with asyncio.timeout(TIMEOUT_S):
-            await recorded
+            await recorded.wait()
 
     [row] = gateway.rows()
     assert (row.scheme, row.host, row.verdict) == ("https", "one.test", "failed")
@@ -103,12 +83,10 @@ async def test_who_has_asked_and_leaves_has_left_nothing_out(run: Path) -> None:
             reader, writer = await gateway.tunnel("origin.test", origin.port)
             writer.write(b"GET / HTTP/1.1\r\nHost: origin.test:%d\r\n\r\n" % origin.port)
             await reader.readuntil(b"hello from /")
-            over = asyncio.Event()
-            closed = gateway.gateway.closed
-            gateway.gateway.closed = lambda each: (closed(each), over.set())
-            writer.close()
+            writer.write_eof()
             async with asyncio.timeout(TIMEOUT_S):
-                await over.wait()
+                await reader.read()  # so it has been closed
+            writer.close()
 
     assert [row.kind for row in gateway.rows()] == ["request"]
 
@@ -132,4 +110,4 @@ async def test_what_is_refused_is_written_down_without_its_secrets(run: Path, sa
         writer.close()
 
     assert gateway.rows()
-    assert b"s3cret" not in _files(run)
+    assert b"s3cret" not in files(run)

@@ -234,8 +234,7 @@ class RunGateway:
             hidden = self.policy.hidden(canonical_host(name))
         except ValueError:
             hidden = None
-        why = "moat: it names no server, or is one name too many for a run"
-        return hidden or Decision(Verdict.DENY, "names of servers", why)
+        return hidden or Decision(Verdict.DENY, "names of servers", "moat: it names no server")
 
     # --- record ---
 

@@ -33,12 +33,11 @@ UNTIL_CLOSE: Final = -2
 class BadMessageError(ValueError):
     """What was received is not HTTP as RFC 9112 has it; the text says why, in one line."""
 
-    line: RequestLine | None = None
-    """Of the request, where it had one."""
-
     def __init__(self, text: str, status: int = 400) -> None:
         super().__init__(text)
         self.status = status
+        self.line: RequestLine | None = None
+        """Of the request, where it had one."""
 
 
 class RequestHead:
