@@ -161,8 +161,11 @@ def requests(moat: Moat) -> list[dict[str, Any]]:
     """Of run `x`, as the record has them; all went well."""
     lines = moat.ok("trace", "x", "--json").splitlines()
     rows = [json.loads(line) for line in lines]
-    assert not [row for row in rows if row["verdict"] != "allowed" and row["kind"] != "dns"]
-    return [row for row in rows if row["kind"] == "request"]
+    found = [row for row in rows if row["kind"] == "request"]
+    assert {row["verdict"] for row in found} <= {"allowed"}
+    # A client may close a connection that it had no use for: that is written down as failed.
+    assert not [row for row in rows if row["verdict"] == "denied" and row["kind"] != "dns"]
+    return found
 
 
 def was_fetched(moat: Moat, path: str) -> bool:
