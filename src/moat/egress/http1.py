@@ -220,7 +220,9 @@ def parse_trailers(block: bytes) -> Fields:
 
 
 def fit_for_trailers(fields: Fields) -> Fields:
-    return [field for field in fields if field[0].lower() not in _NOT_IN_TRAILERS]
+    return [
+        field for field in fields if field[0].lower().replace(b"_", b"-") not in _NOT_IN_TRAILERS
+    ]
 
 
 def _sorted_fields(lines: bytes) -> tuple[dict[bytes, bytes], Fields]:
@@ -241,8 +243,10 @@ def _sorted_fields(lines: bytes) -> tuple[dict[bytes, bytes], Fields]:
         lower = field[0].lower()
         if lower not in NOT_FORWARDED:
             fields.append(field)
+            if not lower.startswith(b"x"):  # as all do that may say something else
+                continue
             lower = lower.replace(b"_", b"-")
-            if lower not in _OVERRIDING and lower not in _REROUTING:
+            if lower not in _HEEDED:
                 continue
         if lower not in own:
             own[lower] = field[1]
