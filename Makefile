@@ -8,7 +8,7 @@ PYTEST := $(PYTHON) -m pytest
 INSTALLED := .venv/installed/bin/python
 TYPED := src scripts
 FOR_RUNS := bwrap:bubblewrap git
-FOR_TESTS := $(FOR_RUNS) curl wget node:nodejs npm tmux dtach vim less htop dig:bind9-dnsutils ip:iproute2 tinyproxy:tinyproxy-bin
+FOR_TESTS := $(FOR_RUNS) gcc curl wget node:nodejs npm tmux dtach vim less htop dig:bind9-dnsutils ip:iproute2 tinyproxy:tinyproxy-bin
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check unit e2e bench bench-egress lock programs clean
