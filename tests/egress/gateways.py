@@ -72,6 +72,12 @@ class Gateway:
         finally:
             writer.close()
 
+    def let_time_pass(self, seconds: float) -> None:
+        """As its connections see it."""
+        gateway = self.gateway
+        for each in tuple(gateway._connections):
+            each.check(gateway.clock() + seconds, gateway.network.timeouts)
+
     def rows(self, kind: str | None = None) -> list[Row]:
         """The record, after the gateway has been closed."""
         with RecordReader(self._folder.database) as reader:

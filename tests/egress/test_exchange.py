@@ -120,9 +120,9 @@ class Gateway:
     def decide(self, method: str, host: str, port: int, path: str) -> Decision:
         return self.policy.decide(method, host, port, path)
 
-    def ask(self, exchange: Exchange) -> Gateway:
-        del exchange
-        self._told.append("user: asked")
+    def ask(self, exchange: Exchange, method: str, target: str) -> Gateway:
+        about = "" if method == exchange.request.method else f" about {method} {target}"
+        self._told.append(f"user: asked{about}")
         return self
 
     def withdraw(self) -> None:
@@ -175,6 +175,11 @@ class Play:
         self.upstream = Upstream(self.told, reused=reused)
         self.made.append(self.upstream)
         self.exchange.connected(self.upstream, None)
+
+    def answer(self, verdict: Verdict, *rules: str) -> None:
+        """The user's, by `rules`, which decide from now on."""
+        self.gateway.policy = Policy(Network(policy="ask"), rules or ["allow **"])
+        self.exchange.answered_by_user(Decision(verdict, "the user's", "moat: no"))
 
     def begun(self) -> None:
         """As far as the request has gone to the server."""
@@ -258,7 +263,7 @@ def test_the_user_is_asked_while_the_client_waits(verdict: Verdict) -> None:
     play.exchange.begin()
     assert play.gateway.entries == [("asking", -1.0)]
     assert play.heard == ["client: wait", "user: asked"]
-    play.exchange.decided(Decision(verdict, "the user's", "moat: no"))
+    play.answer(verdict)
     if verdict is Verdict.ALLOW:
         assert play.heard == ["client: go on", "connect"]
         assert play.gateway.entries[-1] == ("allowed", -1.0)
@@ -279,11 +284,28 @@ def test_the_user_is_asked_no_longer_than_somebody_waits(end: str) -> None:
     assert play.told.count("user: not asked any more") == 1
 
 
+def test_what_else_a_request_may_be_taken_for_is_asked_as_well() -> None:
+    """One after the other; what is denied of it is never asked."""
+    play = Play("POST", overriding=("PUT", "DELETE"), network=Network(policy="ask"))
+    play.exchange.begin()
+    play.answer(Verdict.ALLOW, "allow POST a.test", "allow DELETE a.test")
+    assert play.heard == ["client: wait", "user: asked", "client: wait", "user: asked about PUT /x"]
+    assert play.exchange.asking
+    play.answer(Verdict.ALLOW, "allow a.test")
+    assert play.heard == ["client: go on", "connect"]
+    assert not play.exchange.asking
+
+    play = Play("POST", overriding=("PUT",), network=Network(policy="ask"))
+    play.gateway.policy = Policy(Network(policy="ask"), ["deny PUT a.test"])
+    play.exchange.begin()
+    assert play.heard[:2] == ["client: go on", "client: 403"]
+
+
 def test_an_answered_question_is_not_withdrawn() -> None:
     """The request goes on and ends as any other; its body is read only when there is a server."""
     play = Play("POST", framing=2, network=Network(policy="ask"))
     play.exchange.begin()
-    play.exchange.decided(Decision(Verdict.ALLOW, "the user's"))
+    play.answer(Verdict.ALLOW)
     assert play.heard == ["client: wait", "user: asked", "client: stop", "connect"]
     play.connected()
     play.exchange.downstream_lost()
@@ -296,7 +318,7 @@ def test_an_answer_that_comes_too_late_is_for_nobody() -> None:
     play.exchange.begin()
     play.exchange.downstream_lost()
     play.told.clear()
-    play.exchange.decided(Decision(Verdict.ALLOW, "the user's"))
+    play.answer(Verdict.ALLOW)
     assert play.heard == []
 
     play = Play()
@@ -521,8 +543,7 @@ class World:
             play.connected(reused=True)
             self.final = False
         elif event in {"allow", "deny"} and play.told[-1:] == ["user: asked"]:
-            verdict = Verdict.ALLOW if event == "allow" else Verdict.DENY
-            exchange.decided(Decision(verdict, "the user's", "moat: no"))
+            play.answer(Verdict.ALLOW if event == "allow" else Verdict.DENY)
         elif event in {"body", "end of body"} and self.body_left:
             if event == "body":
                 exchange.request_data([b"x"])

@@ -367,6 +367,18 @@ async def test_who_asks_first_waits_for_an_answer(run: Path, origin: Origin) -> 
     assert json.loads((run / "policy.json").read_text()) == ["allow origin.test"]
 
 
+async def test_the_users_time_is_not_the_clients(run: Path, origin: Origin) -> None:
+    """Silence ends no request that waits for an answer, however long that takes."""
+    async with opened(run, policy="ask") as gateway:
+        asked = asyncio.Event()
+        gateway.gateway.decisions.on_pending = asked.set
+        answer = asyncio.create_task(gateway.ask("origin.test", origin.port, get("/a", origin)))
+        await asked.wait()
+        gateway.let_time_pass(10_000)
+        await gateway.gateway.amend(Verdict.ALLOW, "origin.test")
+        assert status_of(await answer) == 200
+
+
 @pytest.mark.parametrize(("size", "tls"), [(0, False), (40_000, False), (40_000, True)])
 async def test_nobody_is_asked_for_a_client_that_gave_up(
     run: Path, origin: Origin, size: int, tls: bool

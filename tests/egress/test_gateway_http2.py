@@ -625,3 +625,47 @@ async def test_a_stream_that_is_denied_meanwhile_is_reset_and_no_other(
     assert (taken[0].reset, client.reset) == ({1}, {denied})
     rows = {row.path: row for row in gateway.rows("request")}
     assert (rows["/denied"].verdict, rows["/other"].verdict) == ("denied", "allowed")
+
+
+async def test_a_body_of_another_length_is_an_error_of_its_stream_alone(
+    run: Path, authority: Authority, origin: Origin
+) -> None:
+    """RFC 9113 8.1.1: the connection goes on, with all that others do on it."""
+    ca = authority.certificate_pem.decode()
+    async with opened(run, upstream_ca=ca) as gateway:
+        client = await _client(gateway, origin.port)
+        waits = client.ask("/wait", origin.port)
+        client.flush()
+        await asyncio.to_thread(origin.waiting.wait, TIMEOUT_S)
+        short = client.ask("/echo", origin.port, ("content-length", "10"), ends=False)
+        other = client.ask("/a", origin.port)
+        client.flush()
+        await client.until(lambda: other in client.over)
+        client.h2.send_data(short, b"12345", end_stream=True)
+        client.flush()
+        await client.until(lambda: short in client.over)
+        origin.proceed.set()
+        await client.until(lambda: waits in client.over)
+        client.writer.close()
+
+    assert client.statuses == {waits: "200", short: "400", other: "200"}
+
+
+async def test_the_users_time_is_not_the_clients(
+    run: Path, authority: Authority, origin: Origin
+) -> None:
+    """Silence ends no request that waits for an answer, however long that takes."""
+    ca = authority.certificate_pem.decode()
+    async with opened(run, policy="ask", upstream_ca=ca) as gateway:
+        asked = asyncio.Event()
+        gateway.gateway.decisions.on_pending = asked.set
+        client = await _client(gateway, origin.port)
+        number = client.ask("/a", origin.port)
+        client.flush()
+        await asked.wait()
+        gateway.let_time_pass(10_000)
+        await gateway.gateway.amend(Verdict.ALLOW, "origin.test")
+        await client.until(lambda: number in client.over)
+        client.writer.close()
+
+    assert client.statuses == {number: "200"}

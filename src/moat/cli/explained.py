@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from moat.config import agent_file, network, settings
 from moat.egress.capture import WEB_PORTS
 from moat.egress.dial import Dialer
+from moat.egress.http1 import RequestHead
+from moat.egress.overriding import other_readings
 from moat.egress.policy import Decision, Policy, Verdict
 from moat.egress.refusals import WHY
 from moat.errors import UsageError
@@ -64,9 +66,7 @@ def _asked(method: str, url: str) -> _Asked:
 
 def _decided(policy: Policy, dialer: Dialer, asked: _Asked) -> Decision:
     _, scheme, host, port, _ = asked
-    decision = _opened(policy, scheme, host, port) or policy.decide(
-        asked.method, host, port, asked.path
-    )
+    decision = _opened(policy, scheme, host, port) or _of_request(policy, asked)
     if decision.verdict is Verdict.DENY:
         return decision
     if port not in policy.ports and port not in WEB_PORTS:
@@ -80,6 +80,14 @@ def _decided(policy: Policy, dialer: Dialer, asked: _Asked) -> Decision:
     if private is not None:
         return Decision(Verdict.DENY, "network.private", f"moat: denied: {private}")
     return decision
+
+
+def _of_request(policy: Policy, asked: _Asked) -> Decision:
+    """The strictest of what is decided about all that a server may take it for."""
+    request = RequestHead(asked.method, asked.path, [])
+    readings = [(asked.method, asked.path), *other_readings(request, asked.path)]
+    decisions = [policy.decide(method, asked.host, asked.port, path) for method, path in readings]
+    return max(decisions, key=lambda decision: decision.strictness)
 
 
 def _opened(policy: Policy, scheme: str, host: str, port: int) -> Decision | None:

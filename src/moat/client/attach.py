@@ -14,10 +14,11 @@ import sys
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from moat.client.channel import Channel, ChannelLostError
 from moat.client.deaths import Deaths
+from moat.client.disarmed import tell_disarmed
 from moat.client.interrupts import WINDOW_S
 from moat.client.output import write_all
 from moat.client.supervised import Supervised, SupervisorLeftError
@@ -45,9 +46,6 @@ if TYPE_CHECKING:
     from moat.client.keys import EscapeKeys
     from moat.client.view import Outcome
     from moat.runs.store import Run, Store
-
-# The rest is in a file.
-MOST_WARNINGS: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,7 +277,7 @@ class _Attachment:
 
     def farewell(self, outcome: Outcome) -> int:
         if isinstance(outcome, Exited) and self._options.session == MAIN_SESSION:
-            _warn(self._store.folder(self._run.id).disarmed)
+            tell_disarmed(self._store.folder(self._run.id))
         match outcome:
             case Detached(reason):
                 back = f"moat attach {self._run.name}"
@@ -294,18 +292,6 @@ class _Attachment:
                 why = run.error or "its exit status is not known"
                 sys.stderr.write(f"moat: run {run.name} is {state}: {why}\n")
                 return EXIT_FAILURE
-
-
-def _warn(disarmed: Path) -> None:
-    """Says what the run had left in the workspace for the user's git to obey."""
-    try:
-        lines = disarmed.read_text().splitlines()
-    except FileNotFoundError:
-        return
-    for line in lines[:MOST_WARNINGS]:
-        sys.stderr.write(f"moat: after the run: {line}\n")
-    if len(lines) > MOST_WARNINGS:
-        sys.stderr.write(f"moat: and {len(lines) - MOST_WARNINGS} more: see {disarmed}\n")
 
 
 def _in_foreground() -> bool:

@@ -96,14 +96,25 @@ class Exchange:
         if problem:
             self.failed(503, problem)
             return
-        _, host, port = self.destination.key
-        decision = self._gateway.decide(self.request.method, host, port, self.target)
+        method, target, decision = self._decision()
         if decision.verdict is Verdict.ASK:
             self.entry.rule = decision.rule
             self.entry.verdict = "asking"
             self._gateway.put(self.entry)
             self.downstream.hold()
-            self._question = self._gateway.ask(self)
+            self._question = self._gateway.ask(self, method, target)
+        else:
+            self.decided(decision)
+
+    @property
+    def asking(self) -> bool:
+        """The user is asked."""
+        return self._question is not None
+
+    def answered_by_user(self, decision: Decision) -> None:
+        """What else a server may take the request for may be a question of its own."""
+        if decision.verdict is Verdict.ALLOW and not self._over:
+            self.begin()
         else:
             self.decided(decision)
 
@@ -111,9 +122,7 @@ class Exchange:
         """The policy has changed: what it denies now is broken off, however far it has come."""
         if self._over or self.entry.verdict == "asking":  # whoever asks hears of the change
             return
-        _, host, port = self.destination.key
-        decision = self._gateway.decide(self.request.method, host, port, self.target)
-        decision = self._decision_on_overriding(decision)
+        _, _, decision = self._decision()
         if decision.verdict is Verdict.DENY:
             self.deny(decision)
 
@@ -122,7 +131,6 @@ class Exchange:
         self._question = None
         if self._over:
             return
-        decision = self._decision_on_overriding(decision)
         self.entry.rule = decision.rule
         if decision.verdict is not Verdict.ALLOW:
             self.deny(decision)
@@ -135,16 +143,19 @@ class Exchange:
             self.downstream.resume()
         self._gateway.connect(self, fresh=False)
 
-    def _decision_on_overriding(self, decision: Decision) -> Decision:
-        """The server may take the request for another one: that must be allowed, too."""
-        if decision.verdict is not Verdict.ALLOW:
-            return decision
+    def _decision(self) -> tuple[str, str, Decision]:
+        """And the method and target that it is about: the server may take the request for another one.
+
+        All that it may be taken for must be allowed; what is denied comes before what is asked.
+        """
         _, host, port = self.destination.key
+        method, target = self.request.method, self.target
+        found = method, target, self._gateway.decide(method, host, port, target)
         for method, target in other_readings(self.request, self.target):
             other = self._gateway.decide(method, host, port, target)
-            if other.verdict is not Verdict.ALLOW:
-                return Decision(Verdict.DENY, other.rule, other.reason)
-        return decision
+            if other.strictness > found[2].strictness:
+                found = method, target, other
+        return found
 
     def connected(self, upstream: Upstream, timing: Timing | None) -> None:
         """`timing` is `None` where the connection was there already."""

@@ -129,13 +129,13 @@ class RunGateway:
     def decide(self, method: str, host: str, port: int, path: str) -> Decision:
         return self.decisions.policy.decide(method, host, port, path)
 
-    def ask(self, exchange: Exchange) -> Question:
+    def ask(self, exchange: Exchange, method: str, target: str) -> Question:
         _, host, port = exchange.destination.key
-        question = self.decisions.ask(exchange.request.method, host, port, exchange.target)
+        question = self.decisions.ask(method, host, port, target)
 
         def answered(answer: asyncio.Future[Decision]) -> None:
             if not answer.cancelled():
-                exchange.decided(answer.result())
+                exchange.answered_by_user(answer.result())
 
         question.answer.add_done_callback(answered)
         return question

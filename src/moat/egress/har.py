@@ -45,7 +45,7 @@ def entry(row: Row, captured: Captured) -> dict[str, Any]:
     if row.address:
         made["serverIPAddress"] = row.address
     if row.verdict != "allowed":
-        made["comment"] = f"{row.verdict}: {row.why}"
+        made["comment"] = f"{row.verdict}: {row.why.removeprefix('denied: ')}"
     return made
 
 

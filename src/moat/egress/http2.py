@@ -330,6 +330,16 @@ class HTTP2Connection(StreamProtocol):
 
     # --- for streams ---
 
+    def count_here(self, number: int) -> None:
+        """A body of another length than was said is its stream's error alone (RFC 9113 8.1.1).
+
+        The exchange finds it; h2 would end the connection, with all that others do on it.
+        """
+        stream = self.h2.streams.get(number)
+        if stream is not None:
+            # There is no setting for it.
+            stream._expected_content_length = None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
     def flush(self) -> None:
         data = self.h2.data_to_send()
         if data and not self._transport.is_closing():

@@ -65,6 +65,7 @@ class HTTP2Client(HTTP2Connection):
         if isinstance(event, ResponseReceived | InformationalResponseReceived):
             stream = self.streams.get(event.stream_id or 0)
             if stream is not None:
+                self.count_here(stream.number)
                 cast("ClientStream", stream).answered(
                     cast("Fields", event.headers), ends=_ends(event)
                 )

@@ -84,6 +84,8 @@ class HTTP2Server(HTTP2Connection):
         elif self.idle:
             if now - max(self.waits_since, self.moved) > KEEP_ALIVE:
                 self.close()
+        elif any(cast("_ServerStream", stream).asking for stream in self.streams.values()):
+            self.moved = now  # the user's time is not the client's
         elif now - self.moved > timeouts.idle:
             for stream in tuple(self.streams.values()):
                 cast("_ServerStream", stream).expire(timeouts.idle)
@@ -126,6 +128,7 @@ class HTTP2Server(HTTP2Connection):
         number = event.stream_id or 0
         stream = _ServerStream(self, number)
         self.streams[number] = stream
+        self.count_here(number)
         headers = cast("Fields", event.headers)
         try:
             request = _request(headers, ends=event.stream_ended is not None)
@@ -183,6 +186,10 @@ class _ServerStream(Stream):
     def drained(self) -> None:
         if self.exchange is not None:
             self.exchange.downstream_drained()
+
+    @property
+    def asking(self) -> bool:
+        return self.exchange is not None and self.exchange.asking
 
     def expire(self, seconds: float) -> None:
         if self.exchange is not None:

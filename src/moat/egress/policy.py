@@ -30,6 +30,9 @@ class Verdict(StrEnum):
     ASK = auto()
 
 
+_FROM_LENIENT_TO_STRICT: Final = (Verdict.ALLOW, Verdict.ASK, Verdict.DENY)
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     verdict: Verdict
@@ -37,6 +40,11 @@ class Decision:
     """As it was written, or `policy: MODE` where none matched."""
     reason: str = ""
     """Unless it is allowed, in one line of ASCII: what, which rule, what to change."""
+
+    @property
+    def strictness(self) -> int:
+        """Of several decisions about one thing, the strictest holds."""
+        return _FROM_LENIENT_TO_STRICT.index(self.verdict)
 
     @property
     def why(self) -> str:

@@ -130,7 +130,9 @@ class HTTP1Server(HTTP1Connection):
     def check(self, now: float, timeouts: Timeouts) -> None:
         """Ends what has taken too long."""
         if self._exchange is not None:
-            if now - self.moved > timeouts.idle:
+            if self._exchange.asking:
+                self.moved = now  # the user's time is not the client's
+            elif now - self.moved > timeouts.idle:
                 self._closes = True
                 self._exchange.failed(504, f"no byte has passed for {timeouts.idle:g} s")
                 self.finish()  # whatever of the request is still to come
@@ -266,7 +268,7 @@ class HTTP1Server(HTTP1Connection):
 
     def hold(self) -> None:
         self.pause()
-        if not self._transport.is_closing():
+        if self._departure is None and not self._transport.is_closing():
             self._departure = Departure(self._loop, self._transport, self._left)
 
     def _left(self) -> None:

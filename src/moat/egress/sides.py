@@ -118,8 +118,8 @@ class Gateway(Protocol):
         ...
 
     def decide(self, method: str, host: str, port: int, path: str) -> Decision: ...
-    def ask(self, exchange: Exchange) -> Question:
-        """`exchange.decided` follows, not at once, unless it is withdrawn before."""
+    def ask(self, exchange: Exchange, method: str, target: str) -> Question:
+        """`exchange.answered_by_user` follows, not at once, unless it is withdrawn before."""
         ...
 
     def connect(self, exchange: Exchange, *, fresh: bool) -> None:
