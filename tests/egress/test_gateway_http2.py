@@ -110,13 +110,6 @@ class Peer:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Path:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     folder = tmp_path / "other"
     folder.mkdir()

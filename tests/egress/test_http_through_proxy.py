@@ -14,30 +14,17 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.egress.dialling import tinyproxy as running
 from tests.egress.gateways import Gateway, opened
-from tests.origin import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from tests.egress.dialling import Names
+    from tests.origin import Origin
 
 LOGIN = base64.b64encode(b"me:secret")
 AUTHORIZATION = b"Proxy-Authorization: Basic %b\r\n" % LOGIN
 NOWHERE = "http://127.0.0.1:1"
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as started:
-        yield started
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Path:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    return folder
 
 
 @pytest.fixture

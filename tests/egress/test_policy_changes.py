@@ -25,13 +25,6 @@ def origin() -> Iterator[Origin]:
         yield started
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Path:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    return folder
-
-
 def _get(path: str, origin: Origin, *lines: str) -> bytes:
     head = [f"GET {path} HTTP/1.1", f"Host: origin.test:{origin.port}", *lines]
     return "\r\n".join([*head, "", ""]).encode()

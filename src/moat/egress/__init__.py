@@ -4,9 +4,9 @@
                                           │  ▲
                                  decisions ┘  └ record
 
-Pure: `policy`, `addresses`, `dns`, `names_table`, `client_hello`, `socks`, `http1`, `bodies`, `arrival`,
-`exchange`, `redact`, `usage`. Shells: `capture` and `arrivals` (what comes from the sandbox), `server`
-and `http2_server` (the side that asked), `upstreams`, `client` and `http2_client` (the side that
-answers), `dial` (which address), `authority` and `leaves` (certificates), `record` (what is kept).
-`gateway` holds them together for one run.
+Pure: `policy`, `overriding`, `addresses`, `dns`, `names_table`, `client_hello`, `socks`, `http1`,
+`http1_written`, `http2_frames`, `bodies`, `arrival`, `exchange`, `redact`, `usage`. Shells: `capture`
+and `arrivals` (what comes from the sandbox), `server` and `http2_server` (the side that asked),
+`upstreams`, `client` and `http2_client` (the side that answers), `dial` (which address), `authority`
+and `leaves` (certificates), `record` (what is kept). `gateway` holds them together for one run.
 """
