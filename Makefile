@@ -52,8 +52,8 @@ clean: ## Remove all that make and the tools made
 	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.venv/installed/ready: .venv/ready $(shell find src -name '*.py') scripts/build_hook.py scripts/installed.sh
+.venv/installed/ready: .venv/ready $(shell find src -name '*.py') scripts/build_hook.py scripts/installed.sh scripts/logged.sh
 	@scripts/installed.sh
 
-.venv/ready: requirements/lock.txt pyproject.toml scripts/venv.sh
+.venv/ready: requirements/lock.txt pyproject.toml scripts/venv.sh scripts/logged.sh
 	@scripts/venv.sh

@@ -7,13 +7,7 @@ cd "$(dirname "$0")/.."
 log=.venv/installed.log
 : >"$log"
 
-logged() {
-  "$@" >>"$log" 2>&1 || {
-    tail -n 15 "$log" >&2
-    echo "moat: set-up stopped at: $* (log: $log)" >&2
-    exit 1
-  }
-}
+source scripts/logged.sh
 
 # What the compiler needs, which Debian and Ubuntu keep in a package of its own.
 if ! .venv/bin/python -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null; then

@@ -19,13 +19,7 @@ find_python() {
   return 1
 }
 
-logged() {
-  "$@" >>"$log" 2>&1 || {
-    tail -n 15 "$log" >&2
-    echo "moat: set-up stopped at: $* (log: $log)" >&2
-    exit 1
-  }
-}
+source scripts/logged.sh
 
 make_environment() {
   local python

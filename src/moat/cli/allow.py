@@ -5,17 +5,13 @@ from __future__ import annotations
 import click
 
 from moat.cli.amendment import amend
-from moat.cli.arguments import RunReference
+from moat.cli.arguments import RunReference, always_option
 
 
 @click.command("allow")
 @click.argument("run", type=RunReference(), metavar="RUN")
 @click.argument("rule", nargs=-1, required=True, metavar="[METHOD] HOST[:PORT][/PATH]")
-@click.option(
-    "--always",
-    is_flag=True,
-    help="For later runs of the same folder, too, until moat policy forget.",
-)
+@always_option
 def command(run: str, rule: tuple[str, ...], *, always: bool) -> None:
     """Allow a running run what no rule allowed, or one denied: at once, and for as long as it lives.
 

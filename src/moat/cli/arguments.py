@@ -54,6 +54,13 @@ class HostGlob(click.ParamType[str]):
         return value
 
 
+always_option = click.option(
+    "--always",
+    is_flag=True,
+    help="For later runs of the same folder, too, until moat policy forget.",
+)
+
+
 def run_argument(*, required: bool = False) -> Callable[[Any], Any]:
     return click.argument(
         "run", type=RunReference(), required=required, metavar="RUN" if required else "[RUN]"

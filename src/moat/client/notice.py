@@ -35,7 +35,6 @@ def _widths(text: str) -> list[int]:
     """Columns of each character, rather too many: a combining one counts for one."""
     from unicodedata import east_asian_width  # noqa: PLC0415  paths alone are not ASCII
 
-    flags = range(
-        0x1F1E6, 0x1F200
-    )  # half a flag is as wide as a whole one where they are not joined
+    # Half a flag is as wide as a whole one where they are not joined.
+    flags = range(0x1F1E6, 0x1F200)
     return [2 if east_asian_width(each) in {"W", "F"} or ord(each) in flags else 1 for each in text]

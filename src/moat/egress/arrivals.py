@@ -296,9 +296,7 @@ def _answer(status: int, line: str, denied: bytes = b"") -> bytes:
     fields = [(b"Content-Type", b"text/plain; charset=utf-8")]
     if denied:
         fields.append((b"X-Moat-Denied", denied))
-    body = f"{line}\n".encode()
-    head = http1.ResponseHead(status, fields, len(body))
-    return http1_written.response_bytes(head, len(body), close=True) + body
+    return http1_written.last_answer(status, line, fields)
 
 
 def _first(data: bytes) -> tuple[int, int] | None:

@@ -8,7 +8,7 @@ from moat.egress import http1, http1_written
 from moat.egress.bodies import BodyReader, EndlessReader, body_reader
 from moat.egress.http1 import BadMessageError
 from moat.egress.http1_connection import HTTP1Connection
-from moat.egress.streams import reason
+from moat.egress.streams import ending
 from moat.egress.upstream_proxy import refusal
 from moat.egress.withheld import WithheldReader
 
@@ -80,10 +80,7 @@ class HTTP1Client(HTTP1Connection):
             exchange.response_end([])
             return
         unused = self._body is None and not self._head and not self._informational
-        why = (
-            "closed the connection early" if exc is None else f"broke the connection: {reason(exc)}"
-        )
-        exchange.upstream_lost(f"{self.destination.host} {why}", unused=unused)
+        exchange.upstream_lost(f"{self.destination.host} {ending(exc)}", unused=unused)
 
     def pause_writing(self) -> None:
         if self._exchange is not None:

@@ -104,7 +104,7 @@ class Exchange:
             self.downstream.hold()
             self._question = self._gateway.ask(self, method, target)
         else:
-            self.decided(decision)
+            self._decided(decision)
 
     @property
     def asking(self) -> bool:
@@ -116,17 +116,17 @@ class Exchange:
         if decision.verdict is Verdict.ALLOW and not self._over:
             self.begin()
         else:
-            self.decided(decision)
+            self._decided(decision)
 
     def reconsider(self) -> None:
         """The policy has changed: what it denies now is broken off, however far it has come."""
-        if self._over or self.entry.verdict == "asking":  # whoever asks hears of the change
+        if self._over or self.asking:  # whoever asks hears of the change
             return
         _, _, decision = self._decision()
         if decision.verdict is Verdict.DENY:
             self.deny(decision)
 
-    def decided(self, decision: Decision) -> None:
+    def _decided(self, decision: Decision) -> None:
         asked = self._question is not None
         self._question = None
         if self._over:

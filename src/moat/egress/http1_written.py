@@ -64,6 +64,13 @@ def response_bytes(response: ResponseHead, framing: int, *, close: bool) -> byte
     return b"".join(parts)
 
 
+def last_answer(status: int, line: str, fields: Fields) -> bytes:
+    """A whole response of our own, with a line of text, after which the connection ends."""
+    body = f"{line}\n".encode()
+    head = http1.ResponseHead(status, fields, len(body))
+    return response_bytes(head, len(body), close=True) + body
+
+
 def trailer_bytes(trailers: Fields) -> bytes:
     """The end of a chunked body."""
     if not trailers:

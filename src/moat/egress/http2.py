@@ -27,7 +27,7 @@ from h2.settings import SettingCodes, Settings
 from moat.egress import http1
 from moat.egress.http1 import BadMessageError
 from moat.egress.http2_frames import FrameReader, RefusedFrameError
-from moat.egress.streams import StreamProtocol, reason
+from moat.egress.streams import StreamProtocol, ending
 
 if TYPE_CHECKING:
     import asyncio
@@ -240,12 +240,9 @@ class HTTP2Connection(StreamProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        why = (
-            "closed the connection early" if exc is None else f"broke the connection: {reason(exc)}"
-        )
         streams, self.streams = self.streams, {}
         for stream in streams.values():
-            stream.lost(why)
+            stream.lost(ending(exc))
 
     def pause_writing(self) -> None:
         # A peer that asks without reading the answers (pings, settings) gets no more of our time.

@@ -107,9 +107,8 @@ class Row(NamedTuple):
         host = f"[{self.host}]" if ":" in self.host else self.host
         if self.port and self.port != _DEFAULT_PORTS.get(self.scheme):
             host = f"{host}:{self.port}"
-        path = (
-            "" if self.path == "*" else self.path
-        )  # OPTIONS of a server as a whole (RFC 9112 3.3)
+        # OPTIONS of a server as a whole has none (RFC 9112 3.3).
+        path = "" if self.path == "*" else self.path
         return f"{self.scheme}://{host}{path}"
 
     @property

@@ -354,6 +354,5 @@ class HTTP1Server(HTTP1Connection):
 
 
 def _refusal(problem: BadMessageError) -> bytes:
-    body = f"moat: malformed request: {problem}\n".encode()
-    head = ResponseHead(problem.status, [(b"Content-Type", b"text/plain")], len(body))
-    return http1_written.response_bytes(head, len(body), close=True) + body
+    line = f"moat: malformed request: {problem}"
+    return http1_written.last_answer(problem.status, line, [(b"Content-Type", b"text/plain")])

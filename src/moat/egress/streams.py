@@ -54,6 +54,11 @@ def reason(exc: Exception) -> str:
     return str(exc)
 
 
+def ending(exc: Exception | None) -> str:
+    """How the other end has left a connection too early, from what `connection_lost` is told."""
+    return "closed the connection early" if exc is None else f"broke the connection: {reason(exc)}"
+
+
 class StreamProtocol(asyncio.BufferedProtocol):
     """`asyncio.Protocol` over a buffer shared by all."""
 

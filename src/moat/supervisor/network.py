@@ -135,9 +135,8 @@ class RunNetwork:
         if self._telling is not None:
             self._telling.cancel()
         if self._gateway is not None:
-            self._gateway.decisions.on_pending = lambda: (
-                None
-            )  # who waits is told by nobody any more
+            # Who waits is told by nobody any more.
+            self._gateway.decisions.on_pending = lambda: None
             self._gateway.close()
 
     def tell(self, client: AttachedClient) -> None:
