@@ -66,8 +66,8 @@ def main() -> None:
     taken = 1000 * (time.perf_counter() - begun)
     print(f"cryptography.x509, with what it needs   {taken:8.1f} ms {resident() - before:6} KiB")
 
-    from moat.egress.authority import Authority  # noqa: PLC0415  as above
-    from moat.egress.trust import upstream_context  # noqa: PLC0415  as above
+    from moat.egress.tls.ca import Authority  # noqa: PLC0415  as above
+    from moat.egress.tls.trust import upstream_context  # noqa: PLC0415  as above
 
     with tempfile.TemporaryDirectory() as folder:
         create = ms(lambda: Authority.load_or_create(Path(folder)), 1)

@@ -11,8 +11,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from moat.session.filter import OutputFilter
-from moat.session.screen import Screen
+from moat.session.terminal.filter import OutputFilter
+from moat.session.terminal.screen import Screen
 from moat.spec import TerminalSize
 
 if TYPE_CHECKING:

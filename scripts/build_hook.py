@@ -19,9 +19,24 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 _GROUP: Final = "moat_egress"
 
 COMPILED: Final = (
-    *("arrival", "bodies", "client", "decisions", "entry", "exchange", "gateway", "http1"),
-    *("http1_connection", "http1_written", "overriding", "policy", "record", "record_rows"),
-    *("redact", "server", "sides", "usage"),
+    "gateway",
+    "http/exchange",
+    "http/h1/bodies",
+    "http/h1/client",
+    "http/h1/connection",
+    "http/h1/parser",
+    "http/h1/server",
+    "http/h1/writer",
+    "http/interfaces",
+    "http/method_override",
+    "http/origin_check",
+    "policy/engine",
+    "policy/live_policy",
+    "traffic/entry",
+    "traffic/llm_usage",
+    "traffic/redact",
+    "traffic/schema",
+    "traffic/writer",
 )
 """Of `moat.egress`: what each request passes through, and nothing that others inherit from."""
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from pty import fork
 from typing import Any, Final
 
-from moat.session.screen import Screen
+from moat.session.terminal.screen import Screen
 from moat.spec import TerminalSize
 
 COMMAND: Final = str(Path(sys.executable).with_name("moat"))

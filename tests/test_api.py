@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moat.api import Moat
-from moat.egress.entry import Entry
-from moat.egress.record import Record
+from moat.egress.traffic.entry import Entry
+from moat.egress.traffic.writer import Record
 from moat.runs.store import Store
 from moat.spec import RunId, RunSpec
 

@@ -126,7 +126,11 @@ def test_the_wheel_holds_the_package_and_what_is_compiled_of_it(tmp_path: Path) 
     name, held, _ = wheel(tmp_path)
     assert {name for name in held if name.endswith((".py", ".typed"))} == OF_OURS
     compiled = {name.partition(".")[0] for name in held - OF_OURS}
-    assert {"moat/egress/exchange", "moat/egress/http1", "moat_egress__mypyc"} <= compiled
+    assert {
+        "moat/egress/http/exchange",
+        "moat/egress/http/h1/parser",
+        "moat_egress__mypyc",
+    } <= compiled
     assert all(name.startswith("moat_egress") or f"{name}.py" in OF_OURS for name in compiled)
     assert not name.endswith("none-any.whl")
 

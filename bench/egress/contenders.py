@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from lab import HERE, Contender
 from processes import free_port
 
-from moat.egress.authority import Authority
-from moat.egress.capture import PROXY_PORT
+from moat.egress.ingress.listeners import PROXY_PORT
+from moat.egress.tls.ca import Authority
 
 if TYPE_CHECKING:
     from lab import Lab

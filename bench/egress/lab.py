@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from events import EVENTS
 from processes import cpu, free_port, peak_memory, stop, wait_for
 
-from moat.egress.authority import Authority
+from moat.egress.tls.ca import Authority
 
 if TYPE_CHECKING:
     from contextlib import ExitStack

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import uvloop
 
-from moat.egress.authority import Authority
 from moat.egress.gateway import RunGateway
+from moat.egress.tls.ca import Authority
 from moat.paths import RunFolder
 from moat.spec.network import Network
 

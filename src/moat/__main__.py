@@ -11,7 +11,7 @@ def main() -> None:
     prepare()
     supervisor = None
     if sys.argv[1:2] == ["run"]:
-        from moat.client.standby import begin  # noqa: PLC0415  before all that takes time to load
+        from moat.client.connect.standby import begin  # noqa: PLC0415  before all that takes time to load
 
         supervisor = begin()
     from moat.cli.main import run  # noqa: PLC0415  `--version` of a broken install should still work

@@ -20,20 +20,21 @@ from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from moat.client import removal, waiting
-from moat.client.channel import Channel, ChannelLostError
+from moat.client import removal
+from moat.client.attach.channel import Channel, ChannelLostError
+from moat.client.connect.request import Supervised
 from moat.client.named_keys import encode_key
 from moat.client.screens import screen_of_run
-from moat.client.supervised import Supervised
-from moat.client.waiting import Happened
+from moat.client.watch import wait as waiting
+from moat.client.watch.wait import Happened
 from moat.config import settings
 from moat.config.compile import Surroundings, Wishes, compile_spec
-from moat.egress import record_reader
+from moat.egress.traffic import reader as record_reader
 from moat.errors import MoatError
 from moat.runs.store import Run as Row
 from moat.runs.store import Store
-from moat.session.journal import JournalReader
-from moat.session.journal_index import Stream
+from moat.session.journal.index import Stream
+from moat.session.journal.journal import JournalReader
 from moat.spec import TerminalSize
 from moat.spec.rules import Rule
 from moat.wire.frames import FrameType

@@ -19,8 +19,8 @@ from moat.cli.logs import moment_of, timestamp
 from moat.errors import UsageError
 from moat.runs.states import State
 from moat.runs.store import Store
-from moat.session.journal import Journal
-from moat.session.journal_index import Stream
+from moat.session.journal.index import Stream
+from moat.session.journal.journal import Journal
 from moat.spec import RunId, RunSpec, TerminalSize
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from moat.errors import MoatError, UsageError
 # What a client of a supervisor has no use for, and what takes longer to load than all the rest.
 HEAVY = {
     "aiohttp", "asyncio", "cffi", "cryptography", "email", "h11", "importlib.metadata", "logging",
-    "moat.session.ghostty", "moat.session.screen", "multiprocessing", "pydantic", "pyghostty",
-    "rich", "subprocess", "unittest", "uvloop", "yaml",
+    "moat.session.terminal.ghostty", "moat.session.terminal.screen", "multiprocessing", "pydantic",
+    "pyghostty", "rich", "subprocess", "unittest", "uvloop", "yaml",
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from moat.cli.main import run as moat
 from moat.cli.policy import _drawn
 from moat.config.compile import Surroundings, Wishes, create_run
 from moat.config.settings import Settings
-from moat.runs.remembered import remember_rule, remembered_rules
+from moat.runs.saved_rules import remember_rule, remembered_rules
 from moat.runs.store import Store
 
 if TYPE_CHECKING:

@@ -100,7 +100,7 @@ def test_a_start_that_no_supervisor_took_leaves_nothing(
     def fail(*_: object) -> int:
         raise SupervisorError("it ended before it could answer")
 
-    monkeypatch.setattr("moat.client.attach.attach", fail)
+    monkeypatch.setattr("moat.client.attach.attach.attach", fail)
     assert run(["run", "--", "true"]) == 125
     assert "before it could answer" in capsys.readouterr().err
     assert left(home) == []

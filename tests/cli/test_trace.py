@@ -22,13 +22,13 @@ from hypothesis import strategies as st
 
 from moat.cli import traced
 from moat.cli.main import run
-from moat.egress.entry import Entry
-from moat.egress.record import Bounds, Record
+from moat.egress.traffic.entry import Entry
+from moat.egress.traffic.writer import Bounds, Record
 from moat.paths import RunFolder
+from moat.platform import sockets
 from moat.runs.states import State
 from moat.runs.store import Store
 from moat.spec import RunId, RunSpec
-from moat.wire import sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

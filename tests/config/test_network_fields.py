@@ -13,7 +13,7 @@ from moat.config import agent_file, settings
 from moat.config.fields import schema
 from moat.config.network import network_of
 from moat.config.network_fields import FIELDS
-from moat.egress.policy import Policy
+from moat.egress.policy.engine import Policy
 from moat.errors import UsageError
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from tests.e2e.conftest import Family, Moat
 from tests.origin import Origin
 
-from moat.egress.authority import Authority
+from moat.egress.tls.ca import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence

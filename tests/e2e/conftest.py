@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moat.session.screen import Screen
+from moat.session.terminal.screen import Screen
 from moat.spec import TerminalSize
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from moat.client import launch
-from moat.engines.shim_link import ShimLink
+from moat.client.connect import launch
+from moat.engines.bubblewrap.shim_client import ShimLink
 from moat.supervisor.state import RunState
 
 SUPERVISOR = "--supervisor"

@@ -28,7 +28,7 @@ from hyperframe.frame import (
 )
 from tests.e2e.attacks import HOSTILE, HTTP2_PREFACE, Attacked, Conversation, Heard, attacked
 
-from moat.client.changes import changes
+from moat.platform.inotify import changes
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from moat.egress.authority import Authority
+from moat.egress.tls.ca import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.origin import Origin
 
-from moat.egress.authority import Authority
+from moat.egress.tls.ca import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moat.client.changes import changes
+from moat.platform.inotify import changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moat.session.screen import Screen
+from moat.session.terminal.screen import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Callable

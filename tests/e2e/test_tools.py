@@ -21,7 +21,7 @@ import yaml
 from tests.e2e.git_origin import GitOrigin
 from tests.origin import Origin
 
-from moat.egress.authority import Authority
+from moat.egress.tls.ca import Authority
 
 if TYPE_CHECKING:
     import ssl

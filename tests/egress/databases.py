@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moat.egress.record import Record
+    from moat.egress.traffic.writer import Record
 
 
 class _Database:

@@ -15,13 +15,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from moat.egress.dial import Dialer, DialError
+from moat.egress.upstream.dialer import Dialer, DialError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from moat.egress.dial import Address, Dialled
+    from moat.egress.upstream.dialer import Address, Dialled
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 

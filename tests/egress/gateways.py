@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from tests.origin import Origin
 
-from moat.egress.authority import Authority
 from moat.egress.gateway import RunGateway
-from moat.egress.record_reader import Filter, RecordReader
+from moat.egress.tls.ca import Authority
+from moat.egress.traffic.reader import Filter, RecordReader
 from moat.paths import RunFolder
 from moat.spec.network import Network
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator
     from pathlib import Path
 
-    from moat.egress.record_rows import Row
+    from moat.egress.traffic.schema import Row
 
 _addresses = count(2)
 TIMEOUT_S = 20.0

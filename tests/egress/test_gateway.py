@@ -16,8 +16,8 @@ from tests.egress.dns_messages import question
 from tests.egress.gateways import TIMEOUT_S, files, get, opened, secure, status_of
 from tests.origin import SSE_EVENTS, Origin
 
-from moat.egress.entry import Entry
-from moat.egress.policy import Verdict
+from moat.egress.policy.engine import Verdict
+from moat.egress.traffic.entry import Entry
 from moat.spec.network import Timeouts
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from hyperframe.frame import ContinuationFrame, GoAwayFrame, HeadersFrame, RstSt
 from tests.egress.gateways import TIMEOUT_S, Gateway, opened
 from tests.origin import Origin
 
-from moat.egress.authority import Authority
-from moat.egress.policy import Verdict
+from moat.egress.policy.engine import Verdict
+from moat.egress.tls.ca import Authority
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

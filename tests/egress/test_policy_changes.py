@@ -9,8 +9,8 @@ import pytest
 from tests.egress.gateways import TIMEOUT_S, opened
 from tests.origin import Origin
 
-from moat.egress.authority import Authority
-from moat.egress.policy import Verdict
+from moat.egress.policy.engine import Verdict
+from moat.egress.tls.ca import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,8 +16,11 @@ import h11
 import httptools
 from tests.egress.dns_messages import question, read
 
-from moat.egress import client_hello, dns, http1, http1_written
-from moat.egress.http1 import BadMessageError
+from moat.egress.dns import message as dns
+from moat.egress.http.h1 import parser as http1
+from moat.egress.http.h1 import writer
+from moat.egress.http.h1.parser import BadMessageError
+from moat.egress.tls import client_hello
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -164,7 +167,7 @@ def check_http1(data: bytes) -> None:
         return
     _compare_with_llhttp(head, request)
     _compare_with_h11(request, head, request.host)
-    _compare_with_h11(request, http1_written.request_bytes(request, request.target, b"a"), b"a")
+    _compare_with_h11(request, writer.request_bytes(request, request.target, b"a"), b"a")
 
 
 def _check_problem(problem: BadMessageError) -> None:

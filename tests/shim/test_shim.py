@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moat.egress.packets import Refused, refused
-from moat.engines.bubblewrap import Bubblewrap, Execution, Happenings, SessionState
-from moat.engines.shim_link import ShimGoneError, ShimRefusedError
+from moat.egress.ingress.packets import Refused, refused
+from moat.engines.bubblewrap.engine import Bubblewrap, Execution, Happenings, SessionState
+from moat.engines.bubblewrap.shim_client import ShimGoneError, ShimRefusedError
 from moat.paths import RunFolder
+from moat.platform import sockets
 from moat.runs.store import Store
 from moat.spec import RunId, RunSpec, TerminalSize
-from moat.wire import sockets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator
@@ -785,7 +785,7 @@ async def test_a_sandbox_without_a_supervisor_is_looked_after(
     for fifo in (go, done):
         os.mkfifo(fifo)
     program = ["/bin/sh", "-c", f"echo looked after > {done}"]
-    monkeypatch.setattr("moat.engines.planted.command", lambda _: program)
+    monkeypatch.setattr("moat.workspace.cleanup.command", lambda _: program)
     await run.engine.connect(create=True)
     await run.engine.start(b"")
     await run.expect("started")

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moat.session import ghostty, modes
-from moat.session.ghostty_abi import Data
+from moat.session.terminal import ghostty, modes
+from moat.session.terminal.ghostty_abi import Data
 from moat.wire.terminal_reset import CANCEL, reset_sequence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from moat.session.ghostty import Terminal
+    from moat.session.terminal.ghostty import Terminal
 
 # All that a program can turn on, and off. 2026 last: terminals stop drawing.
 EVERYTHING = (

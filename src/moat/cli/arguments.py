@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
-    from moat.client.supervised import Supervised
+    from moat.client.connect.request import Supervised
     from moat.runs.store import Run
 
 
@@ -95,7 +95,7 @@ def find(store: Store, reference: str | None) -> Run:
 
 
 def ask(store: Store, run: Run) -> Supervised:
-    from moat.client.supervised import Supervised  # noqa: PLC0415  commands of ended runs need none
+    from moat.client.connect.request import Supervised  # noqa: PLC0415  commands of ended runs need none
 
     return Supervised(store.home, store.folder(run.id))
 

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 import click
 
-from moat.engines.host import checks
+from moat.engines.bubblewrap.host_checks import checks
 from moat.runs.rebuild import rebuild_index
 
 
@@ -31,7 +31,7 @@ def command(*, rebuild_index: bool) -> int:
 
 
 def _proxy() -> str:
-    found = find_spec("moat.egress.exchange")
+    found = find_spec("moat.egress.http.exchange")
     if found is not None and str(found.origin).endswith(tuple(EXTENSION_SUFFIXES)):
         return "compiled"
     return "interpreted, and slower; a C compiler at installation makes it compiled"

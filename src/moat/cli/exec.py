@@ -8,8 +8,8 @@ import sys
 import click
 
 from moat.cli.arguments import RunReference, WithCommand, ask, find, words_of
-from moat.client.attach import AttachOptions, attach
-from moat.client.keys import parse_escape_keys
+from moat.client.attach.attach import AttachOptions, attach
+from moat.client.attach.keys import parse_escape_keys
 from moat.config import settings as user_settings
 from moat.config.compile import parse_env
 from moat.errors import RunNotActiveError, UsageError
@@ -75,6 +75,6 @@ def command(  # noqa: PLR0913  an option each
 
 
 def _size() -> TerminalSize:
-    from moat.client.terminal import LocalTerminal  # noqa: PLC0415
+    from moat.client.attach.terminal import LocalTerminal  # noqa: PLC0415
 
     return LocalTerminal(0 if os.isatty(0) else 1, 1).size()

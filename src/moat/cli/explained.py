@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from moat.config import agent_file, network, settings
-from moat.egress.capture import WEB_PORTS
-from moat.egress.dial import Dialer
-from moat.egress.http1 import RequestHead
-from moat.egress.overriding import other_readings
-from moat.egress.policy import Decision, Policy, Verdict
-from moat.egress.refusals import WHY
+from moat.egress.http.h1.parser import RequestHead
+from moat.egress.http.method_override import other_readings
+from moat.egress.ingress.blocked import WHY
+from moat.egress.ingress.listeners import WEB_PORTS
+from moat.egress.policy.engine import Decision, Policy, Verdict
+from moat.egress.upstream.dialer import Dialer
 from moat.errors import UsageError
 from moat.paths import moat_home
-from moat.runs.remembered import remembered_rules
+from moat.runs.saved_rules import remembered_rules
 from moat.spec.hosts import canonical_host
 
 if TYPE_CHECKING:

@@ -53,7 +53,7 @@ def current(store: Store, *, everything: bool) -> list[Run]:
 def _is_orphan(store: Store, run: Run) -> bool:
     if run.ended:
         return False
-    from moat.client.launch import is_supervised  # noqa: PLC0415  a list of ended runs needs none
+    from moat.client.connect.launch import is_supervised  # noqa: PLC0415  a list of ended runs needs none
 
     return not is_supervised(store.folder(run.id))
 
@@ -131,7 +131,7 @@ def shortened(text: str, width: int = 60) -> str:
 
 def _watch(store: Store, *, everything: bool) -> None:
     """The store's folder changes whenever a row does: SQLite writes its log there."""
-    from moat.client.changes import changes  # noqa: PLC0415
+    from moat.platform.inotify import changes  # noqa: PLC0415
 
     for _ in changes(store.home):
         sys.stdout.write("\x1b[H\x1b[2J" + draw(current(store, everything=everything)))

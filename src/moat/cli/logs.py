@@ -11,10 +11,10 @@ from moat.cli.arguments import find, run_argument
 from moat.cli.recorded import RecordedOutput
 from moat.errors import UsageError
 from moat.runs.store import Store
-from moat.session import transcript
-from moat.session.journal import JournalReader
-from moat.session.journal_index import Stream
-from moat.session.transcript import Lines, Written
+from moat.session.journal import transcript
+from moat.session.journal.index import Stream
+from moat.session.journal.journal import JournalReader
+from moat.session.journal.transcript import Lines, Written
 from moat.spec.units import parse_duration
 from moat.wire.messages import MAIN_SESSION
 
@@ -97,7 +97,7 @@ def _start(reader: JournalReader, count: int | None, moment: float | None) -> tr
 def _follow(
     store: Store, run: Run, reader: JournalReader, printer: Printer, at: transcript.Offsets
 ) -> None:
-    from moat.client.attach import follow  # noqa: PLC0415  for -f alone
+    from moat.client.attach.attach import follow  # noqa: PLC0415  for -f alone
 
     def write(name: str, data: bytes) -> None:
         at[STREAMS[name]] += len(data)

@@ -14,7 +14,7 @@ from moat.errors import EXIT_FAILURE, EXIT_USAGE, MoatError, OutputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from moat.client.standby import Standby
+    from moat.client.connect.standby import Standby
 
 # name: (module, one line for `moat --help`). The modules are loaded when used, so that no command
 # pays for another's imports.

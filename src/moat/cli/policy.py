@@ -76,7 +76,7 @@ def remembered(path: Path, *, everywhere: bool) -> None:
 
     The first that matches decides, before all that agent.yaml and settings say.
     """
-    from moat.runs.remembered import all_remembered  # noqa: PLC0415  for these two alone
+    from moat.runs.saved_rules import all_remembered  # noqa: PLC0415  for these two alone
 
     known = all_remembered(moat_home())
     here = str(path.resolve())
@@ -95,7 +95,7 @@ def remembered(path: Path, *, everywhere: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="All that is remembered for the folder.")
 def forget(rule: tuple[str, ...], *, path: Path, everything: bool) -> None:
     """Forget a rule that was given --always. Runs that have begun with it keep it."""
-    from moat.runs.remembered import forget_rules  # noqa: PLC0415  as above
+    from moat.runs.saved_rules import forget_rules  # noqa: PLC0415  as above
 
     if bool(rule) is everything:
         raise UsageError("a rule is expected, or --all", "See: moat policy remembered")
@@ -117,8 +117,8 @@ def _in_force(store: Store, run: Run) -> dict[str, Any]:
             return ask(store, run).get("/v1/policy")
         except RunNotActiveError:  # it has just ended
             pass
-    from moat.egress.kept import read_rules  # noqa: PLC0415  a live run is asked itself
-    from moat.egress.policy import Policy  # noqa: PLC0415
+    from moat.egress.persistence import read_rules  # noqa: PLC0415  a live run is asked itself
+    from moat.egress.policy.engine import Policy  # noqa: PLC0415
 
     network = store.spec(run.id).network
     return Policy(network, read_rules(store.folder(run.id).additions)).as_json() | {

@@ -6,10 +6,10 @@ import os
 from typing import TYPE_CHECKING, Final, Self
 
 from moat.client.output import write_all
-from moat.session.journal_index import Stream
+from moat.session.journal.index import Stream
 
 if TYPE_CHECKING:
-    from moat.session.filter import OutputFilter
+    from moat.session.terminal.filter import OutputFilter
 
 _FDS: Final = {Stream.STDOUT: 1, Stream.STDERR: 2}
 
@@ -26,7 +26,7 @@ class RecordedOutput:
         self._filters: dict[Stream, OutputFilter] = {}
         for stream, fd in _FDS.items():
             if os.isatty(fd):
-                from moat.session.filter import OutputFilter  # noqa: PLC0415  for terminals alone
+                from moat.session.terminal.filter import OutputFilter  # noqa: PLC0415  for terminals alone
 
                 self._filters[stream] = OutputFilter()
 

@@ -14,16 +14,16 @@ from moat.cli.arguments import RunReference
 from moat.cli.recorded import RecordedOutput
 from moat.errors import UsageError
 from moat.runs.store import Store
-from moat.session import transcript
-from moat.session.journal import JournalReader
-from moat.session.transcript import Written
+from moat.session.journal import transcript
+from moat.session.journal.journal import JournalReader
+from moat.session.journal.transcript import Written
 from moat.wire.messages import MAIN_SESSION
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
     from moat.runs.store import Run
-    from moat.session.transcript import Event
+    from moat.session.journal.transcript import Event
 
 # Nobody wants to sit through a night.
 LONGEST_PAUSE_S: Final = 3.0
@@ -65,7 +65,7 @@ def _play(events: Iterable[Event], speed: float, output: RecordedOutput) -> None
 
 
 def _write_cast(store: Store, run: Run, reader: JournalReader, events: Iterable[Event]) -> None:
-    from moat.session import asciicast  # noqa: PLC0415  for --cast alone
+    from moat.session.journal import asciicast  # noqa: PLC0415  for --cast alone
 
     segments = reader.segments()
     recording = asciicast.Recording(

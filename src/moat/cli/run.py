@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from moat.cli.arguments import WithCommand, ask, words_of
-from moat.client.keys import parse_escape_keys
+from moat.client.attach.keys import parse_escape_keys
 from moat.config import settings as user_settings
 from moat.config.compile import Surroundings, Wishes, create_run
 from moat.errors import MoatError, RunNotFoundError, UsageError
@@ -20,7 +20,7 @@ from moat.runs.store import Run, Store
 from moat.spec import TerminalSize
 
 if TYPE_CHECKING:
-    from moat.client.standby import Standby
+    from moat.client.connect.standby import Standby
 
 SHELLS = frozenset(
     ("bash", "dash", "fish", "ipython", "irb", "node", "python", "python3", "sh", "sqlite3", "zsh")
@@ -120,7 +120,7 @@ def command(
         run = create_run(store, wishes, settings, _surroundings(supervisor, detach=detach))
         if supervisor is not None:
             supervisor.go()
-        from moat.client.attach import AttachOptions, attach  # noqa: PLC0415  loads meanwhile
+        from moat.client.attach.attach import AttachOptions, attach  # noqa: PLC0415  loads meanwhile
 
         if supervisor is not None:
             supervisor.wait()
@@ -141,7 +141,7 @@ def _surroundings(supervisor: Standby | None, *, detach: bool) -> Surroundings:
     stdin, stdout = os.isatty(0), os.isatty(1)
     size = TerminalSize()
     if stdout:
-        from moat.client.terminal import LocalTerminal  # noqa: PLC0415
+        from moat.client.attach.terminal import LocalTerminal  # noqa: PLC0415
 
         size = LocalTerminal(0 if stdin else 1, 1).size()
     run_id = None if supervisor is None else supervisor.run_id

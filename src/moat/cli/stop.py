@@ -8,7 +8,7 @@ import click
 
 from moat.cli.arguments import ask, find, run_argument, signal_number
 from moat.cli.output import progress
-from moat.client.disarmed import tell_disarmed
+from moat.client.quarantine_notice import tell_disarmed
 from moat.errors import RunNotActiveError
 from moat.runs.store import Store
 from moat.spec.units import parse_duration

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 import click
 
 from moat.cli.arguments import HostGlob, find, run_argument
-from moat.egress.entry import Kind
-from moat.egress.record_reader import Filter, Follower, RecordReader, is_there
+from moat.egress.traffic.entry import Kind
+from moat.egress.traffic.reader import Filter, Follower, RecordReader, is_there
 from moat.errors import MoatError, UsageError
 from moat.runs.store import Store
 from moat.spec.units import parse_duration
@@ -21,7 +21,7 @@ from moat.spec.units import parse_duration
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from moat.egress.record_rows import Row
+    from moat.egress.traffic.schema import Row
     from moat.runs.store import Run
 
 SLOW: Final = "1s"
@@ -145,7 +145,7 @@ def _pieces(
     form: str | None, reader: RecordReader, rows: Iterable[Row], *, as_json: bool
 ) -> Iterable[str]:
     if form == "har":
-        from moat.egress import har  # noqa: PLC0415  for --har alone
+        from moat.egress.traffic import har  # noqa: PLC0415  for --har alone
 
         kept = ((row, reader.capture(row.id)) for row in rows if row.is_http)
         return har.document(har.entry(row, captured) for row, captured in kept)
@@ -157,7 +157,7 @@ def _pieces(
 
 def _sums(form: str, rows: Iterable[Row], *, as_json: bool) -> Iterable[str]:
     from moat.cli import traced  # noqa: PLC0415  as above
-    from moat.egress import totals  # noqa: PLC0415
+    from moat.egress.traffic import totals  # noqa: PLC0415
 
     hosts = totals.by_host(rows) if form == "summary" else []
     models = totals.by_model(rows) if form == "llm" else []
@@ -209,7 +209,7 @@ def _say_what_is_missing(reader: RecordReader) -> None:
 
 
 def _follow(store: Store, run: Run, wanted: Filter, last: int | None, form: str | None) -> None:
-    from moat.client.moments import moments  # noqa: PLC0415  for -f alone
+    from moat.client.watch.follow import moments  # noqa: PLC0415  for -f alone
 
     header, draw = _drawing(form)
     _write([header])

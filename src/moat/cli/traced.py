@@ -13,13 +13,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from moat.cli.output import table
-from moat.egress.totals import SHARES, TOKENS, percentile
+from moat.egress.traffic.totals import SHARES, TOKENS, percentile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from moat.egress.record_rows import Row
-    from moat.egress.totals import HostTotal, ModelTotal
+    from moat.egress.traffic.schema import Row
+    from moat.egress.traffic.totals import HostTotal, ModelTotal
 
 _RED, _YELLOW, _DIM, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[m"
 _COLOURS: Final = {"denied": _RED, "failed": _YELLOW, "asking": _YELLOW}

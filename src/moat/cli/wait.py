@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from moat.cli.arguments import find, run_argument
-from moat.client import waiting
+from moat.client.watch import wait as waiting
 from moat.errors import RunNotActiveError, UsageError
 from moat.runs.store import Store
 from moat.spec.units import parse_duration

@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moat.client.supervised import Supervised
+from moat.client.connect.request import Supervised
 from moat.errors import RunNotActiveError, StoreError, SupervisorError
 from moat.runs import lock
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from moat.client.supervised import Supervised
+from moat.client.connect.request import Supervised
 from moat.errors import RunNotActiveError, UsageError
 from moat.wire.messages import MAIN_SESSION
 
@@ -29,7 +29,7 @@ def screen_of_run(store: Store, run: Run, kind: str) -> Any:
             return json.loads(answer) if kind == "json" else answer
         except RunNotActiveError:
             pass  # it has ended since; the journal knows the rest
-    from moat.session.rebuild import screen_of  # noqa: PLC0415  loads the emulator
+    from moat.session.journal.rebuild import screen_of  # noqa: PLC0415  loads the emulator
 
     spec = store.spec(run.id)
     screen = screen_of(store.folder(run.id).journal / MAIN_SESSION, spec.scrollback, spec.size)
@@ -49,8 +49,8 @@ def text_of_run(store: Store, run: Run) -> str:
     """The screen with its scrollback; of a run without a TTY the end of its output."""
     if run.tty:
         return screen_of_run(store, store.get(run.id), "contents")
-    from moat.session.journal import JournalReader  # noqa: PLC0415
-    from moat.session.journal_index import Stream  # noqa: PLC0415
+    from moat.session.journal.index import Stream  # noqa: PLC0415
+    from moat.session.journal.journal import JournalReader  # noqa: PLC0415
 
     reader = JournalReader(store.folder(run.id).journal / MAIN_SESSION)
     pieces = (

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from moat.config import agent_file, names, network
 from moat.config.mounts import split_mount
 from moat.errors import NameTakenError, UsageError
-from moat.runs.remembered import remembered_rules
+from moat.runs.saved_rules import remembered_rules
 from moat.spec import Limits, Mount, Network, RunId, RunSpec, TerminalSize
 from moat.spec.units import parse_duration, parse_memory
 

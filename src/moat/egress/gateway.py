@@ -8,36 +8,38 @@ import resource
 import time
 from typing import TYPE_CHECKING, Final, ParamSpec
 
-from moat.egress import dns, malformed, usage
-from moat.egress.arrivals import Arrivals
-from moat.egress.capture import PROXY_PORT, Capture
-from moat.egress.decisions import Decisions
-from moat.egress.dial import Dialer
-from moat.egress.entry import Entry
-from moat.egress.kept import KeptNames, read_rules, write_rules
-from moat.egress.leaves import Leaves
+from moat.egress.dns import message
+from moat.egress.http import bad_request
+from moat.egress.http.h1.server import HTTP1Server
+from moat.egress.http.observer import Observer
+from moat.egress.ingress.acceptor import Arrivals
+from moat.egress.ingress.blocked import WHY, Refusals
+from moat.egress.ingress.listeners import PROXY_PORT, Capture
 from moat.egress.names import canonical_host, is_address
-from moat.egress.observers import Observer
-from moat.egress.policy import PLACEHOLDER, Decision, Policy, Verdict
-from moat.egress.record import Record
-from moat.egress.refusals import WHY, Refusals
-from moat.egress.server import HTTP1Server
-from moat.egress.upstreams import Upstreams
+from moat.egress.persistence import KeptNames, read_rules, write_rules
+from moat.egress.policy.engine import PLACEHOLDER, Decision, Policy, Verdict
+from moat.egress.policy.live_policy import Decisions
+from moat.egress.tls.leaf_certs import Leaves
+from moat.egress.traffic import llm_usage
+from moat.egress.traffic.entry import Entry
+from moat.egress.traffic.writer import Record
+from moat.egress.upstream.dialer import Dialer
+from moat.egress.upstream.pool import Upstreams
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from moat.egress.arrival import Arrival, Connection
-    from moat.egress.authority import Authority
-    from moat.egress.capture import Listen
-    from moat.egress.decisions import Question
-    from moat.egress.entry import Verdict as Result
-    from moat.egress.exchange import Exchange
-    from moat.egress.http1 import BadMessageError
-    from moat.egress.http2_server import HTTP2Server
-    from moat.egress.packets import Refused
-    from moat.egress.tunnel import Tunnel
+    from moat.egress.http.exchange import Exchange
+    from moat.egress.http.h1.parser import BadMessageError
+    from moat.egress.http.h2.server import HTTP2Server
+    from moat.egress.http.origin_check import Arrival, Connection
+    from moat.egress.ingress.listeners import Listen
+    from moat.egress.ingress.packets import Refused
+    from moat.egress.ingress.tunnel import Tunnel
+    from moat.egress.policy.live_policy import Question
+    from moat.egress.tls.ca import Authority
+    from moat.egress.traffic.entry import Verdict as Result
     from moat.paths import RunFolder
     from moat.spec.network import Network
 
@@ -202,7 +204,7 @@ class RunGateway:
 
     def answer_dns(self, query: bytes, transport: str) -> bytes | None:
         entry = Entry("dns", self.now())
-        answer = dns.answer(query, self._address_of, lambda name: self._absence(name).reason)
+        answer = message.answer(query, self._address_of, lambda name: self._absence(name).reason)
         entry.scheme = transport
         entry.method = answer.type
         entry.host = answer.name
@@ -280,17 +282,17 @@ class RunGateway:
         return entry
 
     def malformed(self, arrival: Arrival, problem: BadMessageError) -> None:
-        self.put(malformed.refusal(self.now(), arrival.destination, problem))
+        self.put(bad_request.refusal(self.now(), arrival.destination, problem))
 
     def observer(self, exchange: Exchange) -> Observer | None:
         capture = self.network.capture
         request = exchange.request
-        asks_model = usage.asks_model(request.method, exchange.target)
+        asks_model = llm_usage.asks_model(request.method, exchange.target)
         if capture == "none" and not asks_model:
             return None
         if capture == "bodies" or asks_model:
             request.fields[:] = [
-                (name, usage.readable(value) if name.lower() == b"accept-encoding" else value)
+                (name, llm_usage.readable(value) if name.lower() == b"accept-encoding" else value)
                 for name, value in request.fields
             ]
         return Observer(exchange.entry, request, capture)
@@ -304,7 +306,7 @@ class RunGateway:
         if protocol != "h2":
             return HTTP1Server(self, arrival)
         # Not at the start: most runs never speak it, and it costs time and memory.
-        from moat.egress.http2_server import HTTP2Server  # noqa: PLC0415
+        from moat.egress.http.h2.server import HTTP2Server  # noqa: PLC0415
 
         return HTTP2Server(self, arrival)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from moat.errors import NameTakenError, RunNotFoundError, StoreError
 from moat.paths import RunFolder, moat_home
 from moat.runs import lock
-from moat.runs.emptying import empty
+from moat.runs.rmtree import empty
 from moat.runs.states import ENDED, State
 from moat.spec import RunId, RunSpec, codec
 

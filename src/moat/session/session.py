@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from moat.session.input import ProgramInput
-from moat.session.journal_index import Stream
+from moat.session.journal.index import Stream
 from moat.session.viewers import StreamViewer, TerminalViewer
 from moat.spec import TerminalSize
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from moat.session.filter import OutputFilter
-    from moat.session.journal import Journal
-    from moat.session.screen import Screen
+    from moat.session.journal.journal import Journal
+    from moat.session.terminal.filter import OutputFilter
+    from moat.session.terminal.screen import Screen
 
 Viewer = StreamViewer | TerminalViewer
 
@@ -362,7 +362,7 @@ class Session:
 
 def _output_filter(screen: Screen) -> OutputFilter:
     """A filter that is in the middle of whatever sequence the screen is in the middle of."""
-    from moat.session.filter import OutputFilter  # noqa: PLC0415  for sessions with a TTY alone
+    from moat.session.terminal.filter import OutputFilter  # noqa: PLC0415  for sessions with a TTY alone
 
     output_filter = OutputFilter()
     output_filter.feed(screen.unfinished())

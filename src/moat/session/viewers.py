@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from moat.session.journal_index import Stream
+from moat.session.journal.index import Stream
 from moat.wire import frames
 from moat.wire.frames import FrameType
 from moat.wire.terminal_reset import CANCEL
@@ -17,8 +17,8 @@ from moat.wire.terminal_reset import CANCEL
 if TYPE_CHECKING:
     import asyncio
 
-    from moat.session.journal import Journal
-    from moat.session.screen import Screen
+    from moat.session.journal.journal import Journal
+    from moat.session.terminal.screen import Screen
     from moat.spec import TerminalSize
 
 # What a terminal may have on the way before it counts as behind: more than a full repaint of a

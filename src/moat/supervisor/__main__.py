@@ -19,16 +19,16 @@ from pathlib import Path
 
 from moat.errors import MoatError, RunNotActiveError, SupervisorError
 from moat.paths import RunFolder
+from moat.platform import sockets
 from moat.runs import lock
 from moat.runs.states import State
 from moat.runs.store import Store
-from moat.wire import sockets
 
 READY, LAUNCH_LOCK = 3, 4
 # What takes time to load, in pieces: between two of them we look whether the run exists.
 HEAVY = (
-    *("asyncio", "moat.engines.bubblewrap", "moat.session.session"),
-    *("moat.supervisor.process", "moat.egress.authority"),
+    *("asyncio", "moat.engines.bubblewrap.engine", "moat.session.session"),
+    *("moat.supervisor.process", "moat.egress.tls.ca"),
 )
 
 
@@ -53,9 +53,9 @@ def main(home: Path, run_id: str) -> None:
             listener = sockets.listen(folder.root, RunFolder.SUPERVISOR_SOCKET)
             _answer(b"ready")
             if run.state is State.CREATED:
-                from moat.engines import shim_link  # noqa: PLC0415  see the module's docstring
+                from moat.engines.bubblewrap import shim_client  # noqa: PLC0415  see the module's docstring
 
-                shim_link.ensure(folder)
+                shim_client.ensure(folder)
             from moat.supervisor.process import supervise  # noqa: PLC0415  heavy
 
             supervise(store, spec, listener)

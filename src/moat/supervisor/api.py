@@ -24,14 +24,15 @@ import signal
 import socket
 from typing import TYPE_CHECKING, Any
 
-from moat.egress.policy import Verdict
-from moat.engines.bubblewrap import Execution
+from moat.egress.policy.engine import Verdict
+from moat.engines.bubblewrap.engine import Execution
 from moat.errors import MoatError, RunNotActiveError, UsageError
+from moat.platform import sockets
 from moat.runs.states import State
 from moat.spec import TerminalSize
 from moat.supervisor.attached import AttachedClient
 from moat.version import __version__
-from moat.wire import http, sockets
+from moat.wire import http
 from moat.wire.messages import MAIN_SESSION, UPGRADE
 
 if TYPE_CHECKING:

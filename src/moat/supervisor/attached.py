@@ -14,13 +14,14 @@ import struct
 import termios
 from typing import TYPE_CHECKING, Any, Final
 
-from moat.session.journal_index import Stream
-from moat.session.outbox import Outbox
+from moat.platform import sockets
+from moat.session.journal.index import Stream
 from moat.session.viewers import FrameSink, StreamViewer, TerminalSink, TerminalViewer
+from moat.session.write_queue import Outbox
 from moat.spec import TerminalSize
-from moat.supervisor.passed_terminal import PassedTerminal
+from moat.supervisor.client_tty import PassedTerminal
 from moat.version import __version__
-from moat.wire import frames, messages, sockets, tty
+from moat.wire import frames, messages, tty
 from moat.wire.frames import FrameType
 from moat.wire.messages import Exited, Failure, Hello, Welcome
 from moat.wire.terminal_reset import CANCEL, reset_sequence

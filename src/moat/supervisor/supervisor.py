@@ -9,19 +9,19 @@ import os
 import signal
 from typing import TYPE_CHECKING, Final
 
-from moat.engines.bubblewrap import Bubblewrap, Happenings, SessionState
-from moat.engines.shim_link import ShimGoneError, ShimRefusedError
+from moat.engines.bubblewrap.engine import Bubblewrap, Happenings, SessionState
+from moat.engines.bubblewrap.shim_client import ShimGoneError, ShimRefusedError
 from moat.errors import EXIT_FAILURE, MoatError
 from moat.paths import RunFolder
 from moat.runs.states import Happened, State
 from moat.runs.store import empty_private
-from moat.session.journal import Journal
+from moat.session.journal.journal import Journal
 from moat.session.session import Session
-from moat.supervisor.audience import Audience
-from moat.supervisor.ending import Ending
-from moat.supervisor.executing import Executing
-from moat.supervisor.network import RunNetwork
+from moat.supervisor.egress import RunNetwork
+from moat.supervisor.exec import Executing
+from moat.supervisor.shutdown import Ending
 from moat.supervisor.state import RunState
+from moat.supervisor.viewers import Audience
 from moat.version import __version__
 from moat.wire.messages import MAIN_SESSION, Exited, Failure
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from moat.runs.store import Store
-    from moat.session.screen import Screen
+    from moat.session.terminal.screen import Screen
     from moat.spec import RunSpec
     from moat.supervisor.background import Background
 
@@ -159,7 +159,7 @@ class Supervisor:
         return session
 
     def _screen(self, journal: Journal) -> Screen:
-        from moat.session.rebuild import screen_of  # noqa: PLC0415  runs without a TTY need none
+        from moat.session.journal.rebuild import screen_of  # noqa: PLC0415  runs without a TTY need none
 
         return screen_of(journal.reader.folder, self.spec.scrollback, self.spec.size)
 

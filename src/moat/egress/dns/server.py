@@ -1,0 +1,141 @@
+"""Port 53 of every address on earth, as the sandbox sees it: UDP and TCP."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+from moat.egress.dns import message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moat.egress.http.origin_check import Connection
+    from moat.spec.network import Timeouts
+
+# <linux/in.h>, <linux/in6.h>: Python 3.11 has no names for them.
+_IP_PKTINFO: Final = 8
+_IPV6_FREEBIND: Final = 78
+_AT_ONCE: Final = 64
+"""Datagrams answered before others have their turn."""
+_MAX_QUERY: Final = 4096
+_ANCILLARY: Final = 256
+_TCP_IDLE: Final = 30.0
+"""Seconds after which a silent connection is closed (RFC 7766 6.2.3)."""
+
+
+class Run(Protocol):
+    """Whose questions these are."""
+
+    clock: Callable[[], float]
+
+    def answer_dns(self, query: bytes, transport: str) -> bytes | None: ...
+    def opened(self, connection: Connection) -> None: ...
+    def closed(self, connection: Connection) -> None: ...
+
+
+class UDPResponder:
+    """Answers from the very address that was asked: a resolver takes no answer from another."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        loop: asyncio.AbstractEventLoop,
+        respond: Callable[[bytes, str], bytes | None],
+    ) -> None:
+        self._sock = sock
+        self._loop = loop
+        self._respond = respond
+        sock.setblocking(False)
+        if sock.family == socket.AF_INET:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+            # IPv6 would answer only from addresses of an interface; all are ours by a route.
+            sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
+        loop.add_reader(sock, self._readable)
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._sock)
+        self._sock.close()
+
+    def _readable(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                query, ancillary, _, peer = self._sock.recvmsg(_MAX_QUERY, _ANCILLARY)
+            except BlockingIOError:
+                return
+            except OSError:  # an ICMP error that an earlier answer met
+                continue
+            reply = self._respond(query, "udp")
+            if reply is None:
+                continue
+            try:
+                self._sock.sendmsg([reply], self._asked_address(ancillary), 0, peer)
+            except OSError:  # the one who asked has gone, or does not read
+                continue
+
+    def _asked_address(
+        self, ancillary: list[tuple[int, int, bytes]]
+    ) -> list[tuple[int, int, bytes]]:
+        for level, kind, data in ancillary:
+            if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
+                # struct in_pktinfo: index, ipi_spec_dst (where to send from), ipi_addr (asked)
+                return [(level, kind, bytes(4) + data[8:12] + bytes(4))]
+            if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
+                return [(level, kind, data[:16] + bytes(4))]
+        return []
+
+
+class TCPResponder(asyncio.Protocol):
+    """RFC 7766: messages with their lengths, as many as the client likes."""
+
+    idle = True
+    """A client whose connection is closed asks again on another."""
+
+    def __init__(self, run: Run, left: Callable[[], None]) -> None:
+        """`left` is called where the client leaves without a question."""
+        self._run = run
+        self._left = left
+        self._asked = False
+        self._framer = message.TCPFramer()
+        self._transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self.waits_since = run.clock()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._run.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.waits_since = self._run.clock()
+        for query in self._framer.feed(data):
+            self._asked = True
+            reply = self._run.answer_dns(query, "tcp")
+            if reply is None:
+                self.close()
+                return
+            self._transport.write(len(reply).to_bytes(2, "big") + reply)
+
+    def pause_writing(self) -> None:
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._run.closed(self)
+        if not self._asked:
+            self._left()
+
+    def check(self, now: float, timeouts: Timeouts) -> None:
+        del timeouts  # DNS has its own
+        if now - self.waits_since > _TCP_IDLE:
+            self.close()
+
+    def reconsider(self) -> None:
+        """Each question is decided by itself."""
+
+    def close(self) -> None:
+        self._transport.abort()

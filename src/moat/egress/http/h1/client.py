@@ -1,0 +1,203 @@
+"""The side that answers, in HTTP/1.1: a connection to a server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moat.egress.http.h1 import parser, writer
+from moat.egress.http.h1.bodies import BodyReader, EndlessReader, body_reader
+from moat.egress.http.h1.connection import HTTP1Connection
+from moat.egress.http.h1.parser import BadMessageError
+from moat.egress.http.secret_masking import WithheldReader
+from moat.egress.streams import ending
+from moat.egress.upstream.parent_proxy import refusal
+
+if TYPE_CHECKING:
+    from moat.egress.http.exchange import Exchange
+    from moat.egress.http.h1.parser import RequestHead
+    from moat.egress.http.interfaces import Destination
+    from moat.egress.traffic.entry import Fields
+    from moat.egress.upstream.parent_proxy import UpstreamProxy
+    from moat.egress.upstream.pool import Upstreams
+
+
+class HTTP1Client(HTTP1Connection):
+    """Serves one exchange at a time; between them it waits in its pool."""
+
+    def __init__(
+        self,
+        pool: Upstreams,
+        destination: Destination,
+        address: str,
+        proxy: UpstreamProxy | None = None,
+    ) -> None:
+        """`proxy`: who is at the other end, and takes requests for the destination."""
+        super().__init__()
+        self._pool = pool
+        self.destination = destination
+        self.address = address
+        self._proxy = proxy
+        self._secrets = None if proxy is None else proxy.secrets()
+        self._exchange: Exchange | None = None
+        self._method = ""
+        self._body: BodyReader | None = None
+        """Of the response; `None` while its head is awaited."""
+        self._head = b""
+        """An unfinished one."""
+        self._informational = 0
+        self._keeps = True
+        self._switched = False
+        """It speaks another protocol, of which we only see bytes."""
+        self._paused = False
+        self.reused = False
+        self.idle_since = 0.0
+
+    # --- asyncio ---
+
+    def data_received(self, data: bytes) -> None:
+        exchange = self._exchange
+        if exchange is None:
+            self._transport.abort()  # nobody has asked
+            return
+        try:
+            self._read(exchange, data)
+        except BadMessageError as exc:
+            self._keeps = False
+            exchange.failed(502, f"{self.destination.host} sent a malformed response: {exc}")
+        exchange.response_flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._pool.lost(self)
+        exchange, self._exchange = self._exchange, None
+        if exchange is None:
+            return
+        body = self._body
+        if isinstance(body, WithheldReader) and isinstance(body.inner, EndlessReader):
+            exchange.response_data([body.held])  # it has become nothing
+            body = body.inner
+        if isinstance(body, EndlessReader) and exc is None:
+            exchange.response_end([])
+            return
+        unused = self._body is None and not self._head and not self._informational
+        exchange.upstream_lost(f"{self.destination.host} {ending(exc)}", unused=unused)
+
+    def pause_writing(self) -> None:
+        if self._exchange is not None:
+            self._exchange.upstream_full()
+
+    def resume_writing(self) -> None:
+        if self._exchange is not None:
+            self._exchange.upstream_drained()
+
+    @property
+    def usable(self) -> bool:
+        return self._keeps and not self._transport.is_closing()
+
+    def close(self) -> None:
+        self._transport.abort()
+
+    # --- reading ---
+
+    def _read(self, exchange: Exchange, data: bytes | memoryview) -> None:
+        while data and self._exchange is exchange:
+            if self._body is None:
+                data = self._read_head(exchange, self._head + data)
+                continue
+            payload = self._body.feed(data)
+            if payload:
+                exchange.response_data(payload)
+            if not self._body.done:
+                return
+            data = self._body.rest
+            self._complete(exchange, self._body.trailers, data)
+
+    def _read_head(self, exchange: Exchange, data: bytes) -> bytes:
+        end = parser.head_end(data)
+        if end < 0:
+            self._head = data
+            return b""
+        self._head = b""
+        lines = self._secrets.masked(data[:end]) if self._secrets else data[:end]
+        head = parser.parse_response_head(lines, self._method)
+        rest = data[end:]
+        if self._proxy is not None and head.status == 407:  # for us, as in CONNECT
+            what = f"the proxy {self._proxy.name} {refusal(head)}"
+            exchange.failed(502, f"{self.destination.host}: {what}")
+            return b""
+        if head.status < 200:
+            self._informational += 1
+            if self._informational > parser.MAX_INFORMATIONAL:
+                raise BadMessageError("too many informational responses")
+            exchange.response_head(head)
+            return rest
+        self._keeps = self._keeps and head.keep_alive
+        if head.framing == parser.NO_BODY:
+            exchange.response_head(head)
+            self._complete(exchange, [], rest)
+        else:
+            body = body_reader(head.framing)
+            self._body = WithheldReader(body, self._secrets) if self._secrets else body
+            exchange.response_head(head)
+        return rest
+
+    def _complete(self, exchange: Exchange, trailers: Fields, rest: bytes | memoryview) -> None:
+        self._body = None
+        self._exchange = None
+        if rest:  # more than was asked for
+            self._keeps = False
+        exchange.response_end(trailers)
+
+    # --- Upstream ---
+
+    def request(self, exchange: Exchange, request: RequestHead, target: str) -> None:
+        self._exchange = exchange
+        self._method = request.method
+        self._informational = 0
+        self._chunked = request.framing == parser.CHUNKED
+        own: Fields = []
+        if self._proxy is not None:
+            target, own = self._proxy.absolute(self.destination, target)
+        self._out.append(writer.request_bytes(request, target, self.destination.authority, own))
+
+    def end(self, trailers: Fields) -> None:
+        if self._switched:
+            self._finish_sending()
+        elif self._chunked:
+            self._out.append(writer.trailer_bytes(trailers))
+            self._chunked = False
+
+    def _finish_sending(self) -> None:
+        self.write_out()
+        if not self._transport.can_write_eof():  # TLS can't be half closed
+            self._transport.close()
+        elif not self._transport.is_closing():
+            self._transport.write_eof()
+
+    def pause(self) -> None:
+        if not self._paused and not self._transport.is_closing():
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._paused and not self._transport.is_closing():
+            self._paused = False
+            self._transport.resume_reading()
+
+    def switch(self) -> None:
+        self._chunked = False
+        self._keeps = False
+        self._switched = True
+        self._body = EndlessReader()
+
+    def release(self) -> None:
+        self.resume()
+        self._pool.released(self)
+
+    def abort(self, *, at_once: bool) -> None:
+        self._exchange = None
+        self._keeps = False
+        if isinstance(self._body, EndlessReader) and not at_once:
+            self.finish()  # what was sent still goes out
+        else:
+            self._transport.abort()

@@ -1,0 +1,44 @@
+"""What a server may take a request for, besides what it says: another method, another path. Pure.
+
+Frameworks let clients that can only GET and POST say another method, in a field or a parameter of the
+query; and servers behind a rewriting proxy believe its fields about the path. What a body says
+(`_method` of a form) is not looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote_plus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moat.egress.http.h1.parser import RequestHead
+
+_PARAMETERS: Final = frozenset(("_method", "_httpmethod", "x-http-method-override"))
+_METHOD: Final = re.compile(r"[A-Za-z]{1,32}")
+_SEPARATORS: Final = re.compile(r"[?&;]")
+
+
+def other_readings(request: RequestHead, target: str) -> Iterator[tuple[str, str]]:
+    """Methods with their targets; none, of most requests. `target`: the request's, in origin-form."""
+    if not request.overriding and not request.rerouted and "?" not in target:
+        return
+    for path in (target, *request.rerouted):
+        methods = (request.method, *request.overriding, *methods_in_query(path))
+        for method in dict.fromkeys(methods):
+            if (method, path) != (request.method, target):
+                yield method, path
+
+
+def methods_in_query(target: str) -> list[str]:
+    query = target.partition("?")[2]
+    found: list[str] = []
+    for parameter in _SEPARATORS.split(query):
+        name, _, value = parameter.partition("=")
+        if unquote_plus(name).strip().lower() in _PARAMETERS:
+            method = unquote_plus(value).strip()
+            if _METHOD.fullmatch(method):
+                found.append(method.upper())
+    return found

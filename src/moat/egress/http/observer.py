@@ -1,0 +1,70 @@
+"""What is kept of an exchange besides its line: headers, the beginning of bodies, tokens. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moat.egress.traffic import llm_usage
+from moat.egress.traffic.schema import BODY_LIMIT
+
+if TYPE_CHECKING:
+    from moat.egress.http.h1.bodies import Payload
+    from moat.egress.http.h1.parser import RequestHead, ResponseHead
+    from moat.egress.traffic.entry import Entry
+    from moat.spec.network import Capture
+
+
+class Observer:
+    """Follows one exchange without holding it up; what it keeps is bounded."""
+
+    def __init__(self, entry: Entry, request: RequestHead, capture: Capture) -> None:
+        self._entry = entry
+        self._request = request
+        self._bodies = capture == "bodies"
+        self._headers = capture != "none"
+        self._asked = bytearray()
+        self._answered = bytearray()
+        self._model = (
+            llm_usage.AskedModel() if llm_usage.asks_model(request.method, entry.path) else None
+        )
+        self._meter: llm_usage.Meter | None = None
+        if self._headers:
+            entry.request_fields = list(request.fields)
+
+    def request(self, payload: Payload) -> None:
+        if self._bodies:
+            _keep(self._asked, payload)
+        if self._model is not None:
+            for piece in payload:
+                self._model.feed(bytes(piece))
+
+    def response_head(self, head: ResponseHead) -> None:
+        if self._headers:
+            self._entry.response_fields = list(head.fields)
+        entry = self._entry
+        if head.status == 200 and self._model is not None:
+            kind, coding = _field(head, b"content-type"), _field(head, b"content-encoding")
+            self._meter = llm_usage.meter(entry.method, entry.path, kind, coding, self._model.name)
+
+    def response(self, payload: Payload) -> None:
+        if self._bodies:
+            _keep(self._answered, payload)
+        if self._meter is not None:
+            for piece in payload:
+                self._meter.feed(bytes(piece))
+
+    def finish(self) -> None:
+        if self._meter is not None:
+            self._entry.usage = self._meter.finish()
+        if self._bodies:
+            self._entry.request_body = bytes(self._asked)
+            self._entry.response_body = bytes(self._answered)
+
+
+def _keep(kept: bytearray, payload: Payload) -> None:
+    for piece in payload:
+        kept += piece[: BODY_LIMIT - len(kept)]
+
+
+def _field(head: ResponseHead, name: bytes) -> bytes:
+    return next((value for each, value in head.fields if each.lower() == name), b"")

@@ -1,0 +1,165 @@
+"""The living policy of a run: rules that are added while it runs, and requests that wait for one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from moat.egress.policy.engine import PLACEHOLDER, Decision, Policy, Verdict
+from moat.egress.traffic import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from moat.spec.network import Network
+
+MOST_HOSTS: Final = 64
+"""That may wait for an answer at once; nobody answers more, and a hostile program can ask for many."""
+MOST_REQUESTS: Final = 2000
+"""The same of requests, whatever their hosts: each rule that is given decides all of them anew."""
+MOST_SHOWN: Final = 10
+"""Different requests to one host that are shown; the others are counted."""
+_PATH_SHOWN: Final = 200
+"""Characters of a path."""
+
+
+@dataclass(slots=True, eq=False)
+class Question:
+    """A request that waits for the user."""
+
+    method: str
+    host: str
+    port: int
+    path: str
+    since: float
+    """Seconds since the epoch."""
+    answer: asyncio.Future[Decision]
+    _settle: Callable[[Question, Decision | None], None]
+
+    def withdraw(self) -> None:
+        """Nobody wants the answer any more: its future is cancelled."""
+        self._settle(self, None)
+
+
+class Decisions:
+    def __init__(
+        self,
+        network: Network,
+        additions: list[str],
+        on_change: Callable[[list[str]], None],
+        run: str = PLACEHOLDER,
+    ) -> None:
+        """`additions`: newest first, as `on_change` gave them to be kept."""
+        self._network = network
+        self._run = run
+        self._additions = additions
+        self._on_change = on_change
+        self._pending: dict[tuple[str, int], dict[Question, asyncio.TimerHandle]] = {}
+        """What waits, by host and port, with the timer that ends it; all in the order of asking."""
+        self._count = 0
+        """Of all these questions."""
+        self.on_pending: Callable[[], None] = lambda: None
+        """Told whenever a request begins or ceases to wait."""
+        self.policy = Policy(network, additions, run)
+
+    @property
+    def pending(self) -> list[Question]:
+        return [question for questions in self._pending.values() for question in questions]
+
+    @property
+    def hosts(self) -> list[tuple[str, int]]:
+        """Of what waits, host and port, in the order in which they were asked about."""
+        return list(self._pending)
+
+    def amend(self, verdict: Verdict, rule: str) -> int:
+        """Puts `allow RULE` or `deny RULE` before all other rules; how many requests that decides.
+
+        Raises `UsageError`. When it returns, the rule is on disk.
+        """
+        text = f"{verdict} {rule}"
+        additions = [text, *(each for each in self._additions if each != text)]
+        policy = Policy(self._network, additions, self._run)
+        self._on_change(additions)
+        self._additions = additions
+        self.policy = policy
+        answered = 0
+        for each in self.pending:
+            decision = policy.decide(each.method, each.host, each.port, each.path)
+            if decision.verdict is not Verdict.ASK:
+                self._settle(each, decision)
+                answered += 1
+        return answered
+
+    def ask(self, method: str, host: str, port: int, path: str) -> Question:
+        """Waits until a rule decides; no answer is a no."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Decision] = loop.create_future()
+        question = Question(method, host, port, path, time.time(), answer, self._settle)
+        if (host, port) not in self._pending and len(self._pending) >= MOST_HOSTS:
+            answer.set_result(self._unanswered(question, "too many hosts wait for an answer"))
+        elif self._count >= MOST_REQUESTS:
+            answer.set_result(self._unanswered(question, "too many requests wait for an answer"))
+        else:
+            timer = loop.call_later(self._network.ask_timeout, self._expired, question)
+            self._pending.setdefault((host, port), {})[question] = timer
+            self._count += 1
+            self.on_pending()
+        return question
+
+    def as_json(self) -> dict[str, Any]:
+        """`waiting`: each different request once, of a host not too many; `waiting_count`: of all."""
+        waiting = [each for questions in self._pending.values() for each in _different(questions)]
+        return self.policy.as_json() | {"waiting": waiting, "waiting_count": self._count}
+
+    def _expired(self, question: Question) -> None:
+        why = f"nobody answered within {self._network.ask_timeout:g} s"
+        self._settle(question, self._unanswered(question, why))
+
+    def _settle(self, question: Question, decision: Decision | None) -> None:
+        """Ends the waiting, once. `None`: without an answer."""
+        key = question.host, question.port
+        timer = self._pending.get(key, {}).pop(question, None)
+        if timer is None:
+            return
+        timer.cancel()
+        self._count -= 1
+        if not self._pending[key]:
+            del self._pending[key]
+        if decision is None:
+            question.answer.cancel()
+        else:
+            question.answer.set_result(decision)
+        self.on_pending()
+
+    def _unanswered(self, question: Question, why: str) -> Decision:
+        default = f"policy: ask, {why}"
+        reason = self.policy.unlisted(question.method, question.host, question.port, default)
+        return Decision(Verdict.DENY, default, reason)
+
+
+def _different(questions: Iterable[Question]) -> list[dict[str, Any]]:
+    """Of one host's, those that differ, with how many there are of each."""
+    different: dict[tuple[str, str], dict[str, Any]] = {}
+    for each in questions:
+        key = each.method, _shown(each.path)
+        if key in different:
+            different[key]["count"] += 1
+        elif len(different) < MOST_SHOWN:
+            different[key] = {
+                "host": each.host,
+                "port": each.port,
+                "method": each.method,
+                "path": key[1],
+                "since": each.since,
+                "count": 1,
+            }
+    return list(different.values())
+
+
+def _shown(path: str) -> str:
+    """Without the secrets in its query: it goes to terminals and other programs."""
+    # Cut first, for it may be very long. That uncovers no value: one is behind its whole name.
+    cut = "…" if len(path) > _PATH_SHOWN else ""
+    return redact.target(path[:_PATH_SHOWN]) + cut

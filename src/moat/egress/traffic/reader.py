@@ -1,0 +1,227 @@
+"""Reading a run's record while it is written, and afterwards. Nothing here writes.
+
+Rows come in pieces, each a transaction of its own: a reader that takes its time (a pager) does not
+keep SQLite from emptying its log.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Self
+
+from moat.egress.traffic.schema import GOES_ON, NO_CAPTURE, SCHEMA_VERSION, Captured, Row
+from moat.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from moat.egress.traffic.entry import Kind
+
+_PIECE = 1000
+_COLUMNS = ", ".join(Row._fields)
+# Of what goes on. An ordinary request has none: it is over before anybody has read its line.
+_STAGE = (
+    "CASE WHEN verdict = 'asking' THEN 'asking'"
+    " WHEN kind = 'tunnel' OR protocol = 'websocket' THEN 'lasting' ELSE '' END"
+)
+_OPEN = f"SELECT id, {_STAGE} FROM entries WHERE {GOES_ON}"  # noqa: S608  ours, as all below
+_LAST_AND_OPEN = f"SELECT ifnull(max(id), 0), '' FROM entries UNION ALL {_OPEN}"  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which rows are wanted: those for which all holds."""
+
+    host: str | None = None
+    """A glob: `*` and `?` stand for dots, too."""
+    denied: bool = False
+    slow: float | None = None
+    """Seconds that it took at least, or has taken already."""
+    kinds: Sequence[Kind] = ()
+    since: float | None = None
+    """Seconds since the epoch."""
+    models: bool = False
+    """A language model's tokens were counted."""
+
+    def sql(self, now: float) -> tuple[str, list[Any]]:
+        """A condition with its parameters."""
+        conditions, values = ["1"], list[Any]()
+        if self.host is not None:
+            conditions.append("host GLOB ?")
+            values.append(self.host.lower())
+        if self.denied:
+            conditions.append("verdict = 'denied'")
+        if self.slow is not None:
+            conditions.append(f"(total >= ? OR ({GOES_ON} AND time <= ?))")
+            values += self.slow, now - self.slow
+        if self.kinds:
+            conditions.append(f"kind IN ({', '.join('?' * len(self.kinds))})")
+            values += self.kinds
+        if self.since is not None:
+            conditions.append("time >= ?")
+            values.append(self.since)
+        if self.models:
+            conditions.append("usage IS NOT NULL")
+        return " AND ".join(conditions), values
+
+
+class RecordReader:
+    """A context manager: it owns a database connection. Raises `StoreError`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._reported():
+            self._db = _open(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    @property
+    def is_made(self) -> bool:
+        """Whether there are tables, which are the first thing that is written."""
+        with self._reported():
+            return _version(self._db) > 0
+
+    def rows(self, wanted: Filter, now: float, *, after: int = 0) -> Iterator[Row]:
+        """Those behind the id `after`, oldest first."""
+        condition, values = wanted.sql(now)
+        sql = f"SELECT {_COLUMNS} FROM entries WHERE id > ? AND {condition} ORDER BY id LIMIT ?"  # noqa: S608
+        while True:
+            piece = [Row(*row) for row in self._select(sql, after, *values, _PIECE)]
+            yield from piece
+            if len(piece) < _PIECE:
+                return
+            after = piece[-1].id
+
+    def of(self, ids: Iterable[int], wanted: Filter, now: float) -> Iterator[Row]:
+        """Those with one of these ids."""
+        condition, values = wanted.sql(now)
+        sql = (
+            f"SELECT {_COLUMNS} FROM entries WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
+            f" AND {condition} ORDER BY id"
+        )
+        for row in self._select(sql, json.dumps(list(ids)), *values):
+            yield Row(*row)
+
+    def going_on(self) -> tuple[int, dict[int, str]]:
+        """The last id, and those of what goes on with its stage, at one moment."""
+        (last, _), *others = self._select(_LAST_AND_OPEN)
+        return last, dict(others)
+
+    def capture(self, number: int) -> Captured:
+        """Headers and bodies of the row with that id, where they were kept."""
+        found = self._select("SELECT * FROM captures WHERE id = ?", number)
+        return Captured.of(found[0]) if found else NO_CAPTURE
+
+    def counts(self) -> dict[str, int]:
+        """`dropped`: rows that went to make room; `lost`: for which there was none to wait in."""
+        return dict(self._select("SELECT name, value FROM meta"))
+
+    def before_the_last(self, count: int, wanted: Filter, now: float) -> int:
+        """The id behind which there are `count` rows."""
+        condition, values = wanted.sql(now)
+        inner = f"SELECT id FROM entries WHERE {condition} ORDER BY id DESC LIMIT ?"  # noqa: S608
+        ((before,),) = self._select(f"SELECT min(id) - 1 FROM ({inner})", *values, count)  # noqa: S608
+        return before if before is not None else self.going_on()[0]
+
+    def _select(self, sql: str, *values: object) -> list[Any]:
+        with self._reported():
+            return self._db.execute(sql, values).fetchall()
+
+    @contextmanager
+    def _reported(self) -> Generator[None]:
+        try:
+            yield
+        except sqlite3.Error as exc:
+            raise StoreError(
+                f"the record {self._path} can't be read: {exc}", "Check the rights there"
+            ) from exc
+
+
+class Follower:
+    """Hands on every row when it is complete, and before that what may take long.
+
+    That is a request from when it waits for the user, and a tunnel or a WebSocket from when it is one.
+    """
+
+    def __init__(self, reader: RecordReader, wanted: Filter, *, after: int = 0) -> None:
+        self._reader = reader
+        self._wanted = wanted
+        self._after = after
+        self._shown: dict[int, str] = {}
+        """What goes on, and the stage in which it was handed on; empty where it was not yet."""
+
+    def news(self, now: float) -> Iterator[Row]:
+        """What has begun, or been completed, since it was asked for last."""
+        last, stages = self._reader.going_on()
+        done = self._shown.keys() - stages.keys()
+        begun = {each: stage for each, stage in stages.items() if self._is_new(each, stage)}
+        self._shown = {each: self._shown.get(each, "") for each in stages}
+        known = (each for each in begun if each <= self._after)
+        yield from self._reader.of(done, self._wanted, now)
+        for row in chain(
+            self._reader.of(known, self._wanted, now),
+            self._reader.rows(self._wanted, now, after=self._after),
+        ):
+            if row.id > last:
+                break
+            if row.id not in stages:
+                yield row
+            elif row.id in begun and _is_still(row, begun[row.id]):
+                self._shown[row.id] = begun[row.id]
+                yield row
+        self._after = last
+
+    def _is_new(self, number: int, stage: str) -> bool:
+        return stage not in {"", self._shown.get(number)}
+
+    def rest(self, now: float) -> Iterator[Row]:
+        """What was not completed, and has not been handed on."""
+        untold = (each for each, stage in self._shown.items() if not stage)
+        yield from self._reader.of(untold, self._wanted, now)
+
+
+def _is_still(row: Row, stage: str) -> bool:
+    """It is read after its stage was: what it is by now is for the next time."""
+    return row.goes_on and (row.verdict == "asking") == (stage == "asking")
+
+
+def is_there(path: Path) -> bool:
+    """Whether a record can be read there: one that is just being made is not yet."""
+    if not path.exists():
+        return False
+    with RecordReader(path) as reader:
+        return reader.is_made
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    try:
+        return _connect(path, "mode=ro")
+    except sqlite3.OperationalError as exc:
+        if exc.sqlite_errorcode != sqlite3.SQLITE_CANTOPEN:
+            raise
+    # A file system that is read-only: SQLite can't make its lock files there, and needs none.
+    return _connect(path, "immutable=1")
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    db = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, isolation_level=None)
+    try:
+        if _version(db) > SCHEMA_VERSION:
+            raise StoreError(f"the record {path} was written by a newer moat", "Update moat")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return db.execute("PRAGMA user_version").fetchone()[0]

@@ -1,0 +1,184 @@
+"""The host's own proxy: which servers are reached through it, and what it is asked.
+
+Pure. The host's other programs take the same URLs and the same exceptions from `HTTPS_PROXY`,
+`HTTP_PROXY` and `NO_PROXY`; nothing specifies these, so what is done here is what curl does, with the
+CIDRs and ports of Go's httpproxy.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, unquote_to_bytes, urlsplit
+
+from moat.egress.http.h1.parser import BadMessageError, head_end, parse_response_head
+from moat.egress.http.secret_masking import Secrets
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
+
+    from moat.egress.http.h1.parser import ResponseHead
+    from moat.egress.http.interfaces import Destination
+    from moat.egress.traffic.entry import Fields
+
+_PORTS: Final = {"http": 80, "https": 443}
+_UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e]")
+_REASON_LIMIT: Final = 120
+
+_ADVICE: Final = {
+    407: "it wants a user and password: http://USER:PASSWORD@HOST:PORT in HTTPS_PROXY, HTTP_PROXY",
+}
+
+
+class RefusedError(Exception):
+    """The proxy does not do what it is asked; the text says what it answered, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamProxy:
+    secure: bool
+    """TLS to the proxy itself (`https://`)."""
+    host: str
+    port: int
+    authorization: str
+    """Of the `Proxy-Authorization` field; "" where the URL has no user."""
+    exceptions: tuple[_Exception, ...]
+
+    @classmethod
+    def parse(cls, url: str, exceptions: str) -> UpstreamProxy:
+        """From a URL and a list as in NO_PROXY. Raises `ValueError`, without the URL's password."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            # The parser's own message quotes what may be the password.
+            raise ValueError("the upstream proxy is not a URL") from None
+        if parts.scheme not in _PORTS or not parts.hostname:
+            raise ValueError("the upstream proxy is no http:// or https:// URL with a host")
+        login = b"%b:%b" % (
+            unquote_to_bytes(parts.username or ""),
+            unquote_to_bytes(parts.password or ""),
+        )
+        basic = f"Basic {base64.b64encode(login).decode('ascii')}"
+        return cls(
+            secure=parts.scheme == "https",
+            host=parts.hostname,
+            port=port or _PORTS[parts.scheme],
+            authorization="" if parts.username is None else basic,
+            exceptions=tuple(map(_Exception.parse, exceptions.replace(",", " ").split())),
+        )
+
+    @property
+    def name(self) -> str:
+        """As it may be shown: without the password."""
+        return f"{'https' if self.secure else 'http'}://{authority(self.host, self.port)}"
+
+    def leads_to(self, host: str, port: int, address: IPv4Address | IPv6Address | None) -> bool:
+        """Whether the server is reached through it.
+
+        `address`: what the host is without any lookup, being a literal or named in `network.hosts`.
+        """
+        if host == "localhost" or (address is not None and address.is_loopback):
+            return False
+        return not any(each.names(host, port, address) for each in self.exceptions)
+
+    def absolute(self, destination: Destination, target: str) -> tuple[str, Fields]:
+        """A request's target in absolute-form (RFC 9112 3.2.2), and what the proxy is to be told."""
+        # An empty path is what `*` becomes (RFC 9112 3.2.4).
+        path = "" if target == "*" else target
+        login = self.authorization.encode("ascii")
+        return (
+            f"http://{destination.authority.decode('ascii')}{path}",
+            [(b"Proxy-Authorization", login)] if login else [],
+        )
+
+    def secrets(self) -> Secrets:
+        """What it could repeat of what it was told, as it is or as part of a URL."""
+        login = self.authorization.rpartition(" ")[2]
+        quoted = quote(login, safe="")
+        forms = (login, quoted, re.sub("%..", lambda found: found[0].lower(), quoted))
+        return Secrets(*(each.encode("ascii") for each in forms))
+
+    def request(self, host: str, port: int) -> bytes:
+        """The head of a CONNECT."""
+        target = authority(host, port)
+        lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
+        if self.authorization:
+            lines.append(f"Proxy-Authorization: {self.authorization}")
+        return "\r\n".join((*lines, "", "")).encode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class _Exception:
+    """One entry of NO_PROXY: `*`, `[.]name[:port]`, `address[:port]` or a CIDR."""
+
+    name: str = ""
+    """With all names below it; "*" is every host."""
+    network: IPv4Network | IPv6Network | None = None
+    port: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> _Exception:
+        text = text.lower()
+        try:
+            return cls(network=ip_network(text.strip("[]"), strict=False))
+        except ValueError:
+            host, port = _split_port(text)
+        try:
+            return cls(network=ip_network(host.strip("[]")), port=port)
+        except ValueError:
+            return cls(name=host.removeprefix("*.").strip("."), port=port)
+
+    def names(self, host: str, port: int, address: IPv4Address | IPv6Address | None) -> bool:
+        if self.port is not None and self.port != port:
+            return False
+        if self.network is not None:
+            return address is not None and address in self.network
+        return self.name in {"*", host} or (self.name != "" and host.endswith(f".{self.name}"))
+
+
+def _split_port(text: str) -> tuple[str, int | None]:
+    host, colon, port = text.rpartition(":")
+    return (host, int(port)) if colon and port.isdecimal() else (text, None)
+
+
+def authority(host: str, port: int) -> str:
+    """`host:port`, with the brackets of an IPv6 literal."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def literal(host: str) -> IPv4Address | IPv6Address | None:
+    """The address that the canonical host is, if it is one."""
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def answer_size(data: bytes) -> int | None:
+    """Bytes of the proxy's answer to CONNECT, which end where the tunnel begins.
+
+    `None` while it is incomplete. Raises `RefusedError` for all that opens no tunnel.
+    """
+    try:
+        end = head_end(data)
+        if end < 0:
+            return None
+        answer = parse_response_head(data[:end], "CONNECT")
+    except BadMessageError as exc:
+        raise RefusedError(f"answered what is not HTTP: {exc}") from exc
+    # Any 2xx opens it (RFC 9110 9.3.6), and whatever the answer says of a body is to be ignored.
+    if 200 <= answer.status < 300:
+        return end
+    raise RefusedError(refusal(answer))
+
+
+def refusal(answer: ResponseHead) -> str:
+    """What a proxy answered, and what to do about it."""
+    reason = _UNPRINTABLE.sub("?", answer.reason.decode("latin-1"))[:_REASON_LIMIT]
+    line = f"answered {answer.status} {reason}".rstrip()
+    advice = _ADVICE.get(answer.status)
+    return line if advice is None else f"{line}: {advice}"

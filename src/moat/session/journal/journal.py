@@ -1,0 +1,322 @@
+"""A session's output on disk: the stream itself, before anybody has looked at it.
+
+A folder of numbered segments, each with `N.stdout`, `N.stderr` (sessions without a TTY) and `N.index`.
+Only the supervisor writes; it moves bytes from the program's pipe into the file with `splice`, so
+that there is no moment at which a SIGKILL could lose one: they are in the pipe, which the shim holds
+too, or in the file. Screen, viewers, logs and replay are readers with an offset.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from moat.session.journal.index import (
+    HEADER_SIZE,
+    RECORD_SIZE,
+    Appended,
+    Header,
+    Record,
+    Resized,
+    Stream,
+    decode,
+    decode_header,
+    encode,
+    encode_header,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from moat.spec import TerminalSize
+
+# Trimming goes by whole segments, so this is the grain in which old output disappears.
+SEGMENT_BYTES: Final = 8 * 1024 * 1024
+INDEX_BYTES: Final = 1024 * 1024
+# Output within this time is one record of the index: 100 a second are enough to replay from.
+GRAIN_S: Final = 0.01
+
+DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+_SUFFIX = {Stream.STDOUT: "stdout", Stream.STDERR: "stderr"}
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The part of a journal that begins at `header`'s offsets."""
+
+    number: int
+    header: Header
+
+    def base(self, stream: Stream) -> int:
+        return self.header.stdout if stream is Stream.STDOUT else self.header.stderr
+
+
+class JournalReader:
+    """Reads a journal that another process may be writing. Never writes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def segments(self) -> list[Segment]:
+        """Those that are there now, oldest first."""
+        found: list[Segment] = []
+        if not self.folder.is_dir():
+            return found
+        for path in sorted(self.folder.glob("*.index")):
+            try:
+                with path.open("rb") as file:
+                    found.append(Segment(int(path.stem), decode_header(file.read(HEADER_SIZE))))
+            except (FileNotFoundError, ValueError):
+                continue  # trimmed since we listed it, or just being made
+        return found
+
+    def path(self, segment: Segment, stream: Stream) -> Path:
+        return self.folder / f"{segment.number:08}.{_SUFFIX[stream]}"
+
+    def start(self, stream: Stream) -> int:
+        """The offset of the oldest byte kept."""
+        segments = self.segments()
+        return segments[0].base(stream) if segments else 0
+
+    def end(self, stream: Stream) -> int:
+        segments = self.segments()
+        if not segments:
+            return 0
+        path = self.path(segments[-1], stream)
+        return segments[-1].base(stream) + (path.stat().st_size if path.exists() else 0)
+
+    def tail(self, stream: Stream, lines: int) -> int:
+        """The offset at which the last `lines` lines begin; -1 lines are all, 0 are none."""
+        if lines < 0:
+            return self.start(stream)
+        if not lines:
+            return self.end(stream)
+        last: int | None = None
+        for offset, data in self._chunks_backwards(stream):
+            cut = len(data)
+            # A newline that is the last byte ends a line, but begins none.
+            last = offset + cut - 1 if last is None else last
+            while (cut := data.rfind(b"\n", 0, cut)) >= 0:
+                lines -= offset + cut != last
+                if not lines:
+                    return offset + cut + 1
+        return self.start(stream)
+
+    def _chunks_backwards(self, stream: Stream, size: int = 1 << 16) -> Iterator[tuple[int, bytes]]:
+        """(offset, bytes) from the end there is now to the oldest byte kept."""
+        for segment in reversed(self.segments()):
+            try:
+                with self.path(segment, stream).open("rb") as file:
+                    end = file.seek(0, os.SEEK_END)
+                    while end:
+                        start = max(0, end - size)
+                        file.seek(start)
+                        yield segment.base(stream) + start, file.read(end - start)
+                        end = start
+            except FileNotFoundError:
+                continue
+
+    def records(self) -> Iterator[Record]:
+        """All that is kept of the index; each segment opens with the terminal's size then."""
+        for segment in self.segments():
+            yield Resized(0.0, segment.header.size, segment.header.stdout)
+            path = self.folder / f"{segment.number:08}.index"
+            yield from decode(path.read_bytes())
+
+    def chunks(
+        self, stream: Stream, start: int = 0, size: int = 1 << 16
+    ) -> Iterator[tuple[int, bytes]]:
+        """(offset, bytes) from `start`, or from the oldest byte kept, to the end there is now."""
+        for segment in self.segments():
+            path = self.path(segment, stream)
+            try:
+                with path.open("rb") as file:
+                    offset = max(start, segment.base(stream))
+                    file.seek(offset - segment.base(stream))
+                    while data := file.read(size):
+                        yield offset, data
+                        offset += len(data)
+            except FileNotFoundError:
+                continue
+
+
+class Journal:
+    """The writer, and the reader beside it that knows how far it wrote."""
+
+    def __init__(self, folder: Path, size: TerminalSize, limit: int) -> None:
+        """Opens the journal where its last writer left it, or begins it."""
+        self.reader = JournalReader(folder)
+        self.limit = limit
+        self._size = size
+        self._latest: Appended | None = None
+        """The last record, while output of its grain may still come: it is written anew then."""
+        self._files: dict[Stream, int] = {}
+        self._index = -1
+        self._index_end = 0
+        self._unwritten = bytearray()
+        """Records that the disk had no room for; they go with the next one."""
+        self._old: tuple[str, int] | None = None
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self._segments = self.reader.segments()
+        self.ends = {stream: self.reader.end(stream) for stream in Stream}
+        if self._segments:
+            self._open(self._segments[-1])
+            for record in self.reader.records():
+                if isinstance(record, Resized):
+                    self._size = record.size
+        else:
+            self._begin(0)
+
+    # --- writing ---
+
+    def take(self, stream: Stream, pipe: int, at_most: int = 1 << 20) -> int:
+        """Moves what is in the pipe into the journal; the number of bytes, 0 at end of file.
+
+        Raises `BlockingIOError` when the pipe is empty, and `OSError` (`DISK_FULL`) when the disk is
+        full: then the bytes are still in the pipe.
+        """
+        if self._segment_is_full():
+            self._begin(self._segments[-1].number + 1)
+        base = self._segments[-1].base(stream)
+        count = os.splice(
+            pipe,
+            self._file(stream),
+            at_most,
+            offset_dst=self.ends[stream] - base,
+            flags=os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE,
+        )
+        if count:
+            self.ends[stream] += count
+            self._note(Appended(time.time(), stream, self.ends[stream]))
+        return count
+
+    def resized(self, size: TerminalSize) -> None:
+        self._size = size
+        self._add(Resized(time.time(), size, self.ends[Stream.STDOUT]))
+        self._latest = None
+
+    def trim(self, needed: dict[Stream, int]) -> bool:
+        """Deletes oldest segments until the size limit holds; keeps what lies from `needed` on.
+
+        False when the limit can't be kept because somebody still reads the oldest.
+        """
+        while len(self._segments) > 1 and self._bytes_kept() > self.limit:
+            following = self._segments[1]
+            if any(offset < following.base(stream) for stream, offset in needed.items()):
+                return False
+            oldest = self._segments.pop(0)
+            for suffix in ("index", *_SUFFIX.values()):
+                path = self.reader.folder / f"{oldest.number:08}.{suffix}"
+                path.unlink(missing_ok=True)
+        return True
+
+    def start(self, stream: Stream) -> int:
+        return self._segments[0].base(stream)
+
+    def read(self, stream: Stream, offset: int, size: int = 1 << 16) -> bytes:
+        """Up to `size` bytes from `offset`, which is at or behind the oldest kept; b"" at the end."""
+        # A key's echo is one byte: a buffer of `size` for it would be mapped and unmapped each time.
+        size = max(0, min(size, self.ends[stream] - offset))
+        for segment in reversed(self._segments):
+            if segment.base(stream) <= offset:
+                break
+        else:
+            raise ValueError(f"offset {offset} was trimmed")
+        if segment is self._segments[-1]:
+            return os.pread(self._file(stream), size, offset - segment.base(stream))
+        data = os.pread(self._old_file(segment, stream), size, offset - segment.base(stream))
+        if data or offset >= self.ends[stream]:
+            return data
+        following = self._segments[self._segments.index(segment) + 1]
+        return self.read(stream, following.base(stream), size)
+
+    # --- inside ---
+
+    def _note(self, record: Appended) -> None:
+        latest = self._latest
+        if (
+            latest is not None
+            and latest.stream is record.stream
+            and record.time - latest.time < GRAIN_S
+        ):
+            # The first byte's time stands for all of the grain.
+            record = Appended(latest.time, latest.stream, record.end)
+            if self._unwritten:
+                del self._unwritten[-RECORD_SIZE:]
+            else:
+                self._index_end -= RECORD_SIZE
+        self._add(record)
+        self._latest = record
+
+    def _add(self, record: Record) -> None:
+        self._unwritten += encode(record)
+        try:
+            count = os.pwrite(self._index, self._unwritten, self._index_end)
+        except OSError as exc:
+            if exc.errno not in DISK_FULL:
+                raise
+            return  # the bytes it speaks of are in the journal already, or go there
+        count -= count % RECORD_SIZE
+        del self._unwritten[:count]
+        self._index_end += count
+
+    def _segment_is_full(self) -> bool:
+        if self._unwritten:
+            return False  # they belong to this one
+        segment = self._segments[-1]
+        written = sum(self.ends[stream] - segment.base(stream) for stream in Stream)
+        return written >= SEGMENT_BYTES or self._index_end >= INDEX_BYTES
+
+    def _bytes_kept(self) -> int:
+        return sum(self.ends[stream] - self._segments[0].base(stream) for stream in Stream)
+
+    def _begin(self, number: int) -> None:
+        header = Header(self.ends[Stream.STDOUT], self.ends[Stream.STDERR], self._size)
+        segment = Segment(number, header)
+        path = self.reader.folder / f"{number:08}.index"
+        new = path.with_suffix(".new")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        with os.fdopen(os.open(new, flags, 0o600), "wb") as file:
+            file.write(encode_header(header))
+        new.rename(path)
+        self._segments.append(segment)
+        self._open(segment)
+
+    def _open(self, segment: Segment) -> None:
+        self.close()
+        path = self.reader.folder / f"{segment.number:08}.index"
+        self._index = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        # A record that its writer was killed over is written over.
+        whole = (os.fstat(self._index).st_size - HEADER_SIZE) // RECORD_SIZE
+        self._index_end = HEADER_SIZE + whole * RECORD_SIZE
+        self._latest = None
+
+    def _file(self, stream: Stream) -> int:
+        if stream not in self._files:
+            path = self.reader.path(self._segments[-1], stream)
+            # Not O_APPEND: splice(2) refuses it.
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            self._files[stream] = os.open(path, flags, 0o600)
+        return self._files[stream]
+
+    def _old_file(self, segment: Segment, stream: Stream) -> int:
+        """One descriptor is kept for a reader that is behind; it moves through a segment in order."""
+        path = str(self.reader.path(segment, stream))
+        if self._old is None or self._old[0] != path:
+            if self._old is not None:
+                os.close(self._old[1])
+            self._old = (path, os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        return self._old[1]
+
+    def close(self) -> None:
+        open_now = [*self._files.values(), self._index, -1 if self._old is None else self._old[1]]
+        for fd in open_now:
+            if fd != -1:
+                os.close(fd)
+        self._files.clear()
+        self._index, self._old = -1, None

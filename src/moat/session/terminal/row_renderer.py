@@ -1,0 +1,176 @@
+"""The rows of an emulated terminal as bytes that draw them.
+
+libghostty's formatter does most of the work, all rows in one call. What it leaves out or gets wrong is
+put right here, for the rows that have it: backgrounds of rows without text and hyperlinks are missing,
+and cells that were never written take on the attributes of the text before them.
+
+Every row begins and ends with plain attributes, so rows can be drawn in any order, and neither a line
+feed after one nor a wrap scrolls in a coloured line (terminals erase with the current background).
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from moat.session.terminal.ghostty import Region, indexed
+from moat.session.terminal.ghostty_abi import Data, Emit, Space, Wide
+from moat.session.terminal.ghostty_cells import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moat.session.terminal.ghostty import Terminal
+    from moat.session.terminal.ghostty_cells import Color, RawCells, RawRow
+
+_PLAIN: Final = b"\x1b[0m"
+_END_LINK: Final = b"\x1b]8;;\x1b\\"
+# A cell that was never written, or was erased without a background, is all zeros.
+_EMPTY: Final = bytes(8)
+# What is wrapped by a terminal, and then drawn over: one column, and two.
+_NARROW, _WIDE = b" \r", "\N{IDEOGRAPHIC SPACE}\r".encode()
+
+
+class _Kind(NamedTuple):
+    """What neighbouring cells have to share to be drawn as one piece."""
+
+    written: bool
+    background: Color | None
+    """Of cells that have nothing else."""
+    link: bytes
+
+
+class _Row(NamedTuple):
+    """Neighbouring cells of a row."""
+
+    y: int
+    """As counted by `Space.SCREEN`."""
+    cells: RawCells
+    linked: bool
+    """Whether links are to be drawn, and there may be some."""
+    first: int = 0
+    """The column of the first cell."""
+
+
+def everything(terminal: Terminal, scrollback: int) -> bytes:
+    """The newest `scrollback` lines above the screen, and the screen.
+
+    To be written from the top left of an empty one: it scrolls by itself, and wraps by itself where
+    the program's text did.
+    """
+    total, columns = terminal.get(Data.TOTAL_ROWS), terminal.get(Data.COLUMNS)
+    first = max(0, total - terminal.get(Data.ROWS) - scrollback)
+    rows = terminal.rows(first, total - first)
+    lines = _formatted(terminal, first, total - first, columns)
+    out: list[bytes] = []
+    wrap = b""
+    for number, (raw, line) in enumerate(zip(rows, lines, strict=True)):
+        last = number + 1 == len(rows)
+        next_wrap = b"" if last else _wrap(raw, rows[number + 1])
+        row = _Row(first + number, raw.cells, linked=raw.links)
+        drawn = _drawn(terminal, row, line, fill=bool(next_wrap))
+        if drawn.startswith(b"\x1b"):
+            out.append(wrap)
+        out.append(drawn)
+        if not (last or next_wrap):
+            out.append(b"\r\n")
+        wrap = next_wrap
+    return b"".join(out)
+
+
+def visible(terminal: Terminal, first: int, columns: int, rows: int) -> list[bytes]:
+    """Rows of the screen from `first` on, as far as they fit; see `Screen.rows_vt`."""
+    width = min(columns, terminal.get(Data.COLUMNS))
+    height = min(rows, terminal.get(Data.ROWS) - first)
+    if width < 1 or height < 1:
+        return []
+    top = terminal.get(Data.TOTAL_ROWS) - terminal.get(Data.ROWS) + first
+    lines = _formatted(terminal, top, height, width)
+    return [
+        _drawn(terminal, _Row(top + number, raw.cells[:width], linked=False), line)
+        for number, (raw, line) in enumerate(zip(terminal.rows(top, height), lines, strict=True))
+    ]
+
+
+def character(terminal: Terminal, x: int, y: int) -> tuple[int, bytes]:
+    """The column where the character begins that the screen has at `x`, and what draws it."""
+    top = terminal.get(Data.TOTAL_ROWS) - terminal.get(Data.ROWS)
+    raw = terminal.rows(top + y, 1)[0]
+    first = x - 1 if describe(raw.cells[x]).wide is Wide.SPACER_TAIL else x
+    row = _Row(top + y, raw.cells[first : x + 1], raw.links, first)
+    return first, b"".join(_pieces(terminal, row))
+
+
+def _formatted(terminal: Terminal, first: int, rows: int, columns: int) -> list[bytes]:
+    """One line for each row; the formatter leaves out the empty ones at the end."""
+    region = Region(0, first, columns - 1, first + rows - 1, Space.SCREEN, rectangle=True)
+    lines = terminal.format(Emit.VT, region).split(b"\r\n")
+    return lines + [b""] * (rows - len(lines))
+
+
+def _wrap(row: RawRow, following: RawRow) -> bytes:
+    """What makes a terminal wrap by itself between the two; empty where they aren't the same line.
+
+    It wraps after a row that is written to its end, before one that begins with text.
+    """
+    if not (row.wraps and following.continues):
+        return b""
+    begin = describe(following.cells[0])
+    if describe(row.cells[-1]).wide is Wide.SPACER_HEAD:
+        return _WIDE if begin.wide is Wide.WIDE else b""
+    return _NARROW if begin.text else b""
+
+
+def _drawn(terminal: Terminal, row: _Row, line: bytes, *, fill: bool = False) -> bytes:
+    """The row, piece by piece if the formatter's line isn't right; `fill`: to its very end."""
+    cells = row.cells
+    end = describe(cells[-1]).wide
+    if end in {Wide.WIDE, Wide.SPACER_HEAD}:
+        # Half of a wide character that is cut off, or the place where one did not fit: left empty.
+        cells = cells[:-1]
+    if not cells:
+        return b""
+    used = cells.tobytes().rstrip(b"\0")
+    wrong = not line or end is Wide.WIDE or (b"\x1b" in line and _EMPTY in used)
+    if not (used and (wrong or row.linked)):
+        return line + b" " * (len(cells) - (len(used) + 7) // 8) if fill else line
+    pieces = list(_pieces(terminal, row._replace(cells=cells)))
+    while not fill and pieces and pieces[-1].isspace():
+        pieces.pop()
+    return b"".join(pieces)
+
+
+def _pieces(terminal: Terminal, row: _Row) -> Iterator[bytes]:
+    kinds: list[_Kind] = []
+    for x, raw in enumerate(row.cells, row.first):
+        cell = describe(raw)
+        if cell.wide is Wide.SPACER_TAIL and kinds:
+            kinds.append(kinds[-1])
+            continue
+        link = terminal.link(x, row.y, Space.SCREEN) if row.linked and cell.link else b""
+        kinds.append(_Kind(raw != 0 and cell.background is None, cell.background, link))
+    start = row.first
+    for kind, cells in groupby(kinds):
+        length = sum(1 for _ in cells)
+        blank = b" " * length
+        if kind.written:
+            end = start + length - 1
+            text = terminal.format(
+                Emit.VT, Region(start, row.y, end, row.y, Space.SCREEN, rectangle=True)
+            )
+            yield (
+                b"\x1b]8;;%b\x1b\\%b%b" % (kind.link, text, _END_LINK)
+                if kind.link
+                else text or blank
+            )
+        elif kind.background is None:
+            yield blank
+        else:
+            yield _PLAIN + _select(kind.background) + blank + _PLAIN
+        start += length
+
+
+def _select(color: Color) -> bytes:
+    if isinstance(color, int):
+        return indexed(40, color)
+    return b"\x1b[48;2;%d;%d;%dm" % color

@@ -1,0 +1,278 @@
+"""What the program's terminal shows, kept without a terminal.
+
+A `Screen` takes the program's whole output, answers what the program asks its terminal, and tells at
+any moment what is to be seen: as bytes that make another terminal show the same (`restore`,
+`rows_vt`), as text, JSON or HTML. It alone answers queries, whoever watches: `filter` keeps them from
+the viewers' terminals, so that the program gets one answer and always the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict
+
+from moat.session.terminal import ghostty, modes, row_renderer, utf8
+from moat.session.terminal.ghostty import Region
+from moat.session.terminal.ghostty_abi import CursorShape, Data, Emit, GhosttyError, Option, Space
+from moat.session.terminal.restore import restore
+from moat.spec import TerminalSize
+from moat.version import __version__
+
+if TYPE_CHECKING:
+    from moat.session.terminal.ghostty import Terminal
+
+# How much scrollback the emulator keeps is told it in bytes. (It takes a number of lines too, but then
+# unmaps and maps pages of 430 KB all the time: 60 MB/s instead of 400.) Measured at 1 to 1000 columns:
+# a plain row takes up to 10 bytes a cell and one cell's more, and two pages are part empty. What is
+# shown is cut to what was asked for.
+_BYTES_A_CELL: Final = 10
+_PAGES_BYTES: Final = 3 * 450_000
+# Rows with very many attributes or long graphemes take more: the limit grows with them, up to this.
+_MOST_BYTES: Final = 64 * 1024 * 1024
+_NO_LINE_LIMIT: Final = 1 << 40
+
+# Answers to the program that nobody has taken yet. One that asks and never reads gets no more.
+_REPLY_BYTES: Final = 64 * 1024
+
+# Colours that the emulator tells a program which asks (OSC 10 and 11): light on dark, as most
+# terminals are. They are drawn nowhere; viewers use their own.
+_FOREGROUND: Final = (0xD0, 0xD0, 0xD0)
+_BACKGROUND: Final = (0x10, 0x10, 0x10)
+_TERMINFO_NAME: Final = b"xterm-256color"
+
+# How the library answers CSI > q. Its callback for another name returns a struct by value, which
+# ctypes can't.
+_LIBRARY_VERSION: Final = b"\x1bP>|libghostty\x1b\\"
+_VERSION: Final = b"\x1bP>|moat %b\x1b\\" % __version__.encode()
+
+
+class ScreenState(TypedDict):
+    """A screen for programs: what `as_json` gives."""
+
+    columns: int
+    rows: int
+    text: list[str]
+    """Each row as it is seen, without spaces at its end."""
+    cursor: dict[str, int | bool]
+    title: str
+    alternate: bool
+    modes: dict[str, bool]
+
+
+class _Kept(NamedTuple):
+    """What a snapshot has."""
+
+    terminal: Terminal
+    held: bytes
+
+
+class Screen:
+    """The emulated terminal of one TTY session. `close` frees its memory, some MB."""
+
+    def __init__(self, size: TerminalSize, scrollback: int, kept: _Kept | None = None) -> None:
+        """`scrollback`: lines kept above the screen. `kept` is for `from_snapshot`."""
+        self._scrollback = scrollback
+        self._replies = bytearray()
+        self._size = size
+        self._richness = 1
+        self._lines = 0
+        """In the scrollback, when last looked."""
+        self._held = b"" if kept is None else kept.held
+        """The beginning of a character whose rest has not come yet."""
+        self._terminal = ghostty.start(size.columns, size.rows) if kept is None else kept.terminal
+        self._configure(self._terminal)
+        self._keep_scrollback()
+
+    def _configure(self, terminal: Terminal) -> None:
+        terminal.on_reply(self._reply)
+        terminal.answer_size()
+        terminal.answer_dark()
+        terminal.set_color(Option.COLOR_FOREGROUND, *_FOREGROUND)
+        terminal.set_color(Option.COLOR_BACKGROUND, *_BACKGROUND)
+        terminal.set_name(Option.TERMINFO_NAME, _TERMINFO_NAME)
+        # A title that can be read back is text of the program's typed into its own input.
+        terminal.set_flag(Option.TITLE_REPORT, on=False)
+        # Images can't be restored, and are not claimed: without storage the query has no answer.
+        terminal.set_limit(Option.KITTY_IMAGE_STORAGE_LIMIT, 0)
+        terminal.set_limit(Option.APC_MAX_BYTES, 0)
+        terminal.set_limit(Option.APC_MAX_BYTES_KITTY, 0)
+        terminal.set_limit(Option.CLIPBOARD_WRITE_MAX_BYTES, 0)
+        terminal.set_limit(Option.CONTINUATION_MAX_BYTES, ghostty.MAX_CONTINUATION)
+        terminal.set_limit(Option.SCROLLBACK_MAX_LINES, _NO_LINE_LIMIT)
+        # No program can ask for this one, so it says that the cursor is the user's own.
+        terminal.set_default_cursor(CursorShape.HOLLOW)
+
+    def _keep_scrollback(self) -> None:
+        """Sets the scrollback's limit for this size."""
+        lines = self._scrollback + self._size.rows
+        plain = lines * (self._size.columns + 1) * _BYTES_A_CELL + _PAGES_BYTES
+        self._terminal.set_limit(
+            Option.SCROLLBACK_MAX_BYTES, min(plain * self._richness, _MOST_BYTES)
+        )
+        self._lines = self._terminal.get(Data.SCROLLBACK_ROWS)
+
+    def _watch_scrollback(self) -> None:
+        """Moves the limit if lines were given up too early, or far more are kept than asked for."""
+        before, self._lines = self._lines, self._terminal.get(Data.SCROLLBACK_ROWS)
+        if 0 < self._lines < min(before, self._scrollback):
+            self._richness = min(self._richness * 2, _MOST_BYTES // _PAGES_BYTES)
+            self._keep_scrollback()
+        elif self._richness > 1 and self._lines > 4 * self._scrollback:
+            self._richness //= 2
+            self._keep_scrollback()
+
+    def close(self) -> None:
+        self._terminal.close()
+
+    # --- the program's side ---
+
+    def feed(self, data: bytes | memoryview) -> None:
+        """Output of the program, unfiltered and in order."""
+        if self._held:
+            self._terminal.write(self._held)
+        cut = len(data) - utf8.unfinished(data)
+        self._held = bytes(data[cut:])
+        self._terminal.write(data, cut)
+        self._watch_scrollback()
+
+    def take_replies(self) -> bytes:
+        """Answers to the program's queries since the last call; they belong to its input."""
+        replies = bytes(self._replies)
+        self._replies.clear()
+        return replies
+
+    def _reply(self, data: bytes) -> None:
+        if len(self._replies) < _REPLY_BYTES:
+            self._replies += _VERSION if data == _LIBRARY_VERSION else data
+
+    def resize(self, size: TerminalSize) -> None:
+        """Takes another size; wrapped lines of the primary screen are wrapped anew."""
+        self._terminal.resize(size.columns, size.rows)
+        self._size = size
+        self._keep_scrollback()
+
+    # --- state ---
+
+    @property
+    def size(self) -> TerminalSize:
+        return self._size
+
+    @property
+    def cursor(self) -> tuple[int, int]:
+        """Column and row, from 0."""
+        return self._terminal.get(Data.CURSOR_X), self._terminal.get(Data.CURSOR_Y)
+
+    @property
+    def cursor_visible(self) -> bool:
+        return self._terminal.mode(modes.CURSOR_VISIBLE)
+
+    @property
+    def alternate(self) -> bool:
+        """Whether the program is in the alternate screen."""
+        return bool(self._terminal.get(Data.ACTIVE_SCREEN))
+
+    @property
+    def title(self) -> str:
+        """As the program has set it, without control characters."""
+        title = self._terminal.title().decode(errors="replace")
+        return "".join(character for character in title if character.isprintable())
+
+    @property
+    def modes(self) -> dict[str, bool]:
+        return modes.named(self._terminal)
+
+    # --- showing it ---
+
+    def restore(self, *, scrollback: bool = True) -> bytes:
+        """The bytes that make a terminal of the same size show this screen, in all its state.
+
+        With `scrollback` for a terminal that was just attached: what it shows is scrolled up, and the
+        scrollback follows. Without for one that has shown this screen before, in whatever state.
+        """
+        return restore(
+            self._terminal,
+            scrollback=self._scrollback if scrollback else None,
+            title=self.title.encode(),
+        )
+
+    def undo_modes(self) -> bytes:
+        """The bytes that take back the modes that no general reset of a terminal may touch."""
+        return modes.undone(self._terminal)
+
+    def rows_vt(self, first: int, columns: int, rows: int) -> list[bytes]:
+        """Rows from `first` on, cut to a viewer of another size.
+
+        Each is to be written from column 0 of an erased row with plain attributes, and leaves them
+        plain. (Erased before, not after: at the end of a full row that would erase its last cell.) At
+        most `rows`, and fewer where the screen ends.
+        """
+        return row_renderer.visible(self._terminal, first, columns, rows)
+
+    def text(self) -> str:
+        """The visible screen, one line for each row."""
+        return "\n".join(self._rows())
+
+    def contents(self) -> str:
+        """Scrollback and screen, one line for each of the program's; none for the empty rest."""
+        return self._plain(self._all(), unwrap=True).rstrip()
+
+    def as_json(self) -> ScreenState:
+        x, y = self.cursor
+        return ScreenState(
+            columns=self._size.columns,
+            rows=self._size.rows,
+            text=self._rows(),
+            cursor={"column": x, "row": y, "visible": self.cursor_visible},
+            title=self.title,
+            alternate=self.alternate,
+            modes=self.modes,
+        )
+
+    def html(self) -> str:
+        """The visible screen as a `<style>` with the palette and a `<div>`."""
+        screen = Region(0, 0, self._size.columns - 1, self._size.rows - 1)
+        return self._terminal.format(Emit.HTML, screen, ("palette",)).decode(errors="replace")
+
+    def _rows(self) -> list[str]:
+        screen = Region(0, 0, self._size.columns - 1, self._size.rows - 1)
+        rows = [row.rstrip() for row in self._plain(screen, unwrap=False).split("\n")]
+        return rows + [""] * (self._size.rows - len(rows))
+
+    def _all(self) -> Region:
+        last = self._terminal.get(Data.TOTAL_ROWS) - 1
+        first = max(0, last + 1 - self._size.rows - self._scrollback)
+        return Region(0, first, self._size.columns - 1, last, Space.SCREEN)
+
+    def _plain(self, region: Region, *, unwrap: bool) -> str:
+        text = self._terminal.format(Emit.PLAIN, region, unwrap=unwrap, trim=True)
+        return text.decode(errors="replace")
+
+    # --- keeping it ---
+
+    def snapshot(self) -> bytes | None:
+        """All of this for `from_snapshot`, or `None` in the middle of a sequence too long for it."""
+        try:
+            state = self._terminal.encode()
+        except GhosttyError:
+            return None
+        return b"%c%b%b" % (len(self._held), self._held, state)
+
+    def unfinished(self) -> bytes:
+        """What has been fed of a sequence or character that goes on with the next output.
+
+        A new `OutputFilter` that is to go on with this screen's output is fed it first. Empty for a
+        sequence too long to be kept, of which viewers then get the rest as text.
+        """
+        try:
+            return self._terminal.continuation() + self._held
+        except GhosttyError:
+            return self._held
+
+    @classmethod
+    def from_snapshot(cls, snapshot: bytes, scrollback: int) -> Screen:
+        """The screen again; the bytes must be this release's, else it is a `GhosttyError`."""
+        if not snapshot:
+            raise GhosttyError("the snapshot of the screen is empty")
+        start = 1 + snapshot[0]
+        terminal = ghostty.decode(snapshot[start:], ghostty.MAX_CONTINUATION)
+        size = TerminalSize(terminal.get(Data.COLUMNS), terminal.get(Data.ROWS))
+        return cls(size, scrollback, _Kept(terminal, snapshot[1:start]))

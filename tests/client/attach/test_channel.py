@@ -1,0 +1,111 @@
+"""The client's end of an attached connection."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moat.client.attach.channel import Channel, ChannelLostError
+from moat.platform import sockets
+from moat.wire import frames
+from moat.wire.frames import FrameReader, FrameType, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[Channel, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield Channel(ours), theirs
+
+
+def test_frames_come_as_they_were_sent(ends: tuple[Channel, socket.socket]) -> None:
+    """And a piece of one is kept for the next read."""
+    channel, server = ends
+    data = encode(FrameType.STDOUT, b"hello") + encode(FrameType.EXITED, b"{}")
+    server.sendall(data[:8])
+    assert list(channel.receive()) == []
+    server.sendall(data[8:])
+    assert list(channel.receive()) == [(FrameType.STDOUT, b"hello"), (FrameType.EXITED, b"{}")]
+    assert list(channel.receive()) == []
+
+
+def test_the_greeting_carries_the_terminal(ends: tuple[Channel, socket.socket]) -> None:
+    """Beside the first frame, whole."""
+    channel, server = ends
+    read, write = os.pipe()
+    channel.greet(b"{}", [write])
+    data, received = sockets.receive(server, 100, 4)
+    assert list(FrameReader().feed(data)) == [(FrameType.HELLO, b"{}")]
+    os.write(received[0], b"same pipe")
+    assert os.read(read, 100) == b"same pipe"
+    for fd in (read, write, *received):
+        os.close(fd)
+
+
+def test_who_has_hung_up_can_t_be_greeted(ends: tuple[Channel, socket.socket]) -> None:
+    """One error for a supervisor that is gone, whoever finds out."""
+    channel, server = ends
+    server.close()
+    with pytest.raises(ChannelLostError):
+        channel.greet(b"{}", [])
+
+
+def test_last_words_are_heard_behind_a_broken_pipe(ends: tuple[Channel, socket.socket]) -> None:
+    """The supervisor says how the run ended, and goes; what is sent to it then is no error yet."""
+    channel, server = ends
+    server.sendall(encode(FrameType.EXITED, b"{}"))
+    server.close()
+    channel.send(FrameType.RESIZE, frames.SIZE.pack(80, 24))
+    assert not channel.wants_to_write
+    assert list(channel.receive()) == [(FrameType.EXITED, b"{}")]
+    with pytest.raises(ChannelLostError):
+        list(channel.receive())
+
+
+def test_a_window_is_never_less_than_nothing(ends: tuple[Channel, socket.socket]) -> None:
+    """What was already read from the keyboard is sent, beyond the window, too."""
+    channel, _ = ends
+    channel.send_input(bytes(frames.INPUT_WINDOW + 1))
+    assert channel.window == 0
+
+
+def test_the_end_of_the_connection_is_an_error(ends: tuple[Channel, socket.socket]) -> None:
+    """A supervisor that dies says no last frame; that is how we know."""
+    channel, server = ends
+    server.close()
+    with pytest.raises(ChannelLostError):
+        list(channel.receive())
+
+
+def test_input_stays_within_its_window(ends: tuple[Channel, socket.socket]) -> None:
+    """What the program has not taken counts, until the supervisor says that it has."""
+    channel, server = ends
+    assert channel.window == frames.INPUT_WINDOW
+    channel.send_input(b"x" * 1000)
+    assert channel.window == frames.INPUT_WINDOW - 1000
+    server.sendall(encode(FrameType.CONSUMED, frames.COUNT.pack(400)))
+    assert list(channel.receive()) == []
+    assert channel.window == frames.INPUT_WINDOW - 600
+
+
+def test_what_the_socket_does_not_take_now_follows(ends: tuple[Channel, socket.socket]) -> None:
+    """A whole window of input into a socket that nobody reads yet: in order, and nothing lost."""
+    channel, server = ends
+    data = bytes(range(256)) * 1024
+    channel.send_input(data)
+    channel.send(FrameType.DETACH)
+    got: list[tuple[int, bytes]] = []
+    reader = FrameReader()
+    while not got or got[-1][0] != FrameType.DETACH:
+        channel.flush()
+        select.select([server], [], [])
+        got += reader.feed(server.recv(1 << 16))
+    assert not channel.wants_to_write
+    assert b"".join(payload for kind, payload in got if kind == FrameType.INPUT) == data

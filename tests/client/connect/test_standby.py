@@ -1,0 +1,36 @@
+"""The supervisor that is started before its run."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from moat.client.connect import standby
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def test_it_leaves_nothing_where_no_run_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command line that was wrong: the supervisor ends when its pipe closes."""
+    monkeypatch.setenv("MOAT_HOME", str(tmp_path / "home"))
+    waiting = standby.begin()
+    os.close(waiting._word)
+    waiting.wait()
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_word_that_nobody_hears_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A supervisor that died while it loaded is replaced by whoever connects to the run."""
+    monkeypatch.setenv("MOAT_HOME", str(tmp_path))
+    waiting = standby.begin()
+    copy = standby.Standby(waiting.home, waiting.run_id, os.dup(waiting._word), waiting._answer)
+    waiting.go()  # of a run that does not exist
+    copy.wait()
+    copy.go()

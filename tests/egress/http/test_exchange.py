@@ -1,0 +1,612 @@
+"""The one path from the sandbox to the world, as a dialogue: what comes in, what goes out for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from moat.egress.http.exchange import Exchange
+from moat.egress.http.h1 import parser
+from moat.egress.http.h1.parser import RequestHead, ResponseHead
+from moat.egress.http.interfaces import Destination
+from moat.egress.policy.engine import Decision, Policy, Verdict
+from moat.spec.network import Network
+
+if TYPE_CHECKING:
+    from moat.egress.http.h1.bodies import Payload
+    from moat.egress.traffic.entry import Entry, Fields
+    from moat.egress.traffic.entry import Verdict as Result
+
+DESTINATION = Destination("https", "a.test", 443)
+
+
+class Downstream:
+    """Says what it is told."""
+
+    def __init__(self, told: list[str], protocol: str = "HTTP/1.1") -> None:
+        self._told = told
+        self.protocol = protocol
+
+    def respond(self, head: ResponseHead) -> None:
+        self._told.append(f"client: {head.status}")
+
+    def send(self, payload: Payload) -> None:
+        self._told.append(f"client: {b''.join(payload).decode().strip()}")
+
+    def end(self, trailers: Fields) -> None:
+        self._told.append("client: end" + (" with trailers" if trailers else ""))
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+
+    def abort(self) -> None:
+        self._told.append("client: aborted")
+
+    def pause(self) -> None:
+        self._told.append("client: stop")
+
+    def hold(self) -> None:
+        self._told.append("client: wait")
+
+    def resume(self) -> None:
+        self._told.append("client: go on")
+
+    def switch(self) -> None:
+        self._told.append("client: bytes")
+
+
+class Upstream:
+    """One connection, which says what it is told and when it is let go."""
+
+    def __init__(self, told: list[str], *, reused: bool = False) -> None:
+        self._told = told
+        self.address = "192.0.2.1"
+        self.reused = reused
+        self.let_go = 0
+
+    def request(self, exchange: Exchange, request: RequestHead, target: str) -> None:
+        del exchange
+        self._told.append(f"server: {request.method} {target}")
+
+    def send(self, payload: Payload) -> None:
+        self._told.append(f"server: {b''.join(payload).decode()}")
+
+    def end(self, trailers: Fields) -> None:
+        self._told.append("server: end" + (" with trailers" if trailers else ""))
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+
+    def pause(self) -> None:
+        self._told.append("server: stop")
+
+    def resume(self) -> None:
+        self._told.append("server: go on")
+
+    def switch(self) -> None:
+        self._told.append("server: bytes")
+
+    def release(self) -> None:
+        self.let_go += 1
+        self._told.append("server: released")
+
+    def abort(self, *, at_once: bool) -> None:
+        self.let_go += 1
+        self._told.append("server: aborted" + (" at once" if at_once else ""))
+
+
+class Gateway:
+    """A run whose connections the test makes."""
+
+    def __init__(self, told: list[str], network: Network) -> None:
+        self._told = told
+        self.policy = Policy(network)
+        self.trouble = ""
+        self.time = 0.0
+        self.entries: list[tuple[Result, float]] = []
+
+    def clock(self) -> float:
+        return self.time
+
+    def now(self) -> float:
+        return 1_800_000_000.0
+
+    def problem(self) -> str:
+        return self.trouble
+
+    def decide(self, method: str, host: str, port: int, path: str) -> Decision:
+        return self.policy.decide(method, host, port, path)
+
+    def ask(self, exchange: Exchange, method: str, target: str) -> Gateway:
+        about = "" if method == exchange.request.method else f" about {method} {target}"
+        self._told.append(f"user: asked{about}")
+        return self
+
+    def withdraw(self) -> None:
+        self._told.append("user: not asked any more")
+
+    def connect(self, exchange: Exchange, *, fresh: bool) -> None:
+        del exchange
+        self._told.append("connect" + (" anew" if fresh else ""))
+
+    def observer(self, exchange: Exchange) -> None:
+        """Nobody looks on."""
+
+    def put(self, entry: Entry) -> None:
+        self.entries.append((entry.verdict, entry.total))
+
+
+class Play:
+    """An exchange with all around it; `heard` is what it did since the last time."""
+
+    def __init__(
+        self,
+        method: str = "GET",
+        *,
+        framing: int = parser.NO_BODY,
+        minor: int = 1,
+        overriding: tuple[str, ...] = (),
+        upgrade: bytes | None = None,
+        network: Network | None = None,
+    ) -> None:
+        self.told: list[str] = []
+        self.gateway = Gateway(self.told, network or Network())
+        request = RequestHead(method, "/x", [])
+        request.framing, request.minor = framing, minor
+        request.overriding, request.upgrade = overriding, upgrade
+        self.upstream = Upstream(self.told)
+        self.made: list[Upstream] = []
+        self.exchange = Exchange(self.gateway, Downstream(self.told), request, DESTINATION, "/x")
+
+    @property
+    def heard(self) -> list[str]:
+        heard = list(self.told)
+        self.told.clear()
+        return heard
+
+    @property
+    def entry(self) -> Entry:
+        return self.exchange.entry
+
+    def connected(self, *, reused: bool = False) -> None:
+        self.upstream = Upstream(self.told, reused=reused)
+        self.made.append(self.upstream)
+        self.exchange.connected(self.upstream, None)
+
+    def answer(self, verdict: Verdict, *rules: str) -> None:
+        """The user's, by `rules`, which decide from now on."""
+        self.gateway.policy = Policy(Network(policy="ask"), rules or ["allow **"])
+        self.exchange.answered_by_user(Decision(verdict, "the user's", "moat: no"))
+
+    def begun(self) -> None:
+        """As far as the request has gone to the server."""
+        self.exchange.begin()
+        self.connected()
+        self.told.clear()
+
+    def response(self, status: int = 200, framing: int = 2) -> None:
+        head = ResponseHead(status, [], framing)
+        head.upgrade = b"websocket" if status == 101 else None
+        self.exchange.response_head(head)
+
+
+def test_a_request_and_its_response() -> None:
+    """Decided, recorded, sent; answered, recorded, and the connection is free again."""
+    play = Play()
+    play.exchange.begin()
+    assert play.gateway.entries == [("allowed", -1.0)], "recorded before anything is sent"
+    assert play.heard == ["connect"]
+    play.connected()
+    assert play.heard == ["server: GET /x"]
+    play.gateway.time = 0.25
+    play.response()
+    play.exchange.response_data([b"hi"])
+    play.gateway.time = 0.5
+    play.exchange.response_end([])
+    assert play.heard == ["client: 200", "client: hi", "server: released", "client: end"]
+    entry = play.entry
+    assert (entry.status, entry.first_byte, entry.total, entry.received) == (200, 0.25, 0.5, 2)
+    assert play.gateway.entries[-1] == ("allowed", 0.5)
+
+
+def test_a_body_waits_for_its_connection() -> None:
+    """What came before there was one is sent first; then both go on."""
+    play = Play("POST", framing=parser.CHUNKED)
+    play.exchange.begin()
+    play.exchange.request_data([b"early"])
+    assert play.heard == ["client: stop", "connect"]
+    play.connected()
+    assert play.heard == ["server: POST /x", "server: early", "client: go on"]
+    play.exchange.request_data([b"late"])
+    play.exchange.request_end([(b"x", b"y")])
+    assert play.heard == ["server: late", "server: end with trailers"]
+    assert play.entry.sent == len(b"earlylate")
+
+
+def test_trailers_wait_for_their_connection_too() -> None:
+    """A request may be complete before there is one."""
+    play = Play("POST", framing=parser.CHUNKED)
+    play.exchange.begin()
+    play.exchange.request_data([b"early"])
+    play.exchange.request_end([(b"x", b"y")])
+    play.told.clear()
+    play.connected()
+    assert "server: end with trailers" in play.heard
+
+
+def test_a_denial_goes_nowhere() -> None:
+    """An answer of ours, and no connection."""
+    play = Play(network=Network(policy="strict"))
+    play.exchange.begin()
+    said, line, end = play.heard[1:]
+    assert (said, end) == ("client: 403", "client: end")
+    assert "denied: no rule allows it" in line
+    assert play.gateway.entries == [("denied", 0.0)]
+
+
+def test_nothing_passes_that_can_not_be_recorded() -> None:
+    """Nor is anything decided."""
+    play = Play()
+    play.gateway.trouble = "the disk is full"
+    play.exchange.begin()
+    assert play.heard[1:] == ["client: 503", "client: moat: the disk is full", "client: end"]
+    assert play.entry.verdict == "failed"
+
+
+@pytest.mark.parametrize("verdict", [Verdict.ALLOW, Verdict.DENY])
+def test_the_user_is_asked_while_the_client_waits(verdict: Verdict) -> None:
+    """The record says so meanwhile."""
+    play = Play(network=Network(policy="ask"))
+    play.exchange.begin()
+    assert play.gateway.entries == [("asking", -1.0)]
+    assert play.heard == ["client: wait", "user: asked"]
+    play.answer(verdict)
+    if verdict is Verdict.ALLOW:
+        assert play.heard == ["client: go on", "connect"]
+        assert play.gateway.entries[-1] == ("allowed", -1.0)
+    else:
+        assert play.heard == ["client: go on", "client: 403", "client: moat: no", "client: end"]
+        assert play.gateway.entries[-1] == ("denied", 0.0)
+
+
+@pytest.mark.parametrize("end", ["the client left", "it took too long"])
+def test_the_user_is_asked_no_longer_than_somebody_waits(end: str) -> None:
+    """Once it is over, whatever ended it."""
+    play = Play(network=Network(policy="ask"))
+    play.exchange.begin()
+    if end == "the client left":
+        play.exchange.downstream_lost()
+    else:
+        play.exchange.failed(504, "no byte has passed")
+    assert play.told.count("user: not asked any more") == 1
+
+
+def test_what_else_a_request_may_be_taken_for_is_asked_as_well() -> None:
+    """One after the other; what is denied of it is never asked."""
+    play = Play("POST", overriding=("PUT", "DELETE"), network=Network(policy="ask"))
+    play.exchange.begin()
+    play.answer(Verdict.ALLOW, "allow POST a.test", "allow DELETE a.test")
+    assert play.heard == ["client: wait", "user: asked", "client: wait", "user: asked about PUT /x"]
+    assert play.exchange.asking
+    play.answer(Verdict.ALLOW, "allow a.test")
+    assert play.heard == ["client: go on", "connect"]
+    assert not play.exchange.asking
+
+    play = Play("POST", overriding=("PUT",), network=Network(policy="ask"))
+    play.gateway.policy = Policy(Network(policy="ask"), ["deny PUT a.test"])
+    play.exchange.begin()
+    assert play.heard[:2] == ["client: go on", "client: 403"]
+
+
+def test_an_answered_question_is_not_withdrawn() -> None:
+    """The request goes on and ends as any other; its body is read only when there is a server."""
+    play = Play("POST", framing=2, network=Network(policy="ask"))
+    play.exchange.begin()
+    play.answer(Verdict.ALLOW)
+    assert play.heard == ["client: wait", "user: asked", "client: stop", "connect"]
+    play.connected()
+    play.exchange.downstream_lost()
+    assert play.heard == ["server: POST /x", "client: go on", "server: aborted"]
+
+
+def test_an_answer_that_comes_too_late_is_for_nobody() -> None:
+    """The client has gone while the user was thinking, and the connection is not used."""
+    play = Play(network=Network(policy="ask"))
+    play.exchange.begin()
+    play.exchange.downstream_lost()
+    play.told.clear()
+    play.answer(Verdict.ALLOW)
+    assert play.heard == []
+
+    play = Play()
+    play.exchange.begin()
+    play.exchange.downstream_lost()
+    play.told.clear()
+    play.connected()
+    assert play.heard == ["server: released"]
+
+
+def test_a_method_that_a_server_might_take_instead_must_be_allowed() -> None:
+    """Of fields that override the method."""
+    network = Network(rules=("deny DELETE a.test",))
+    play = Play("POST", framing=0, overriding=("PATCH", "DELETE"), network=network)
+    play.exchange.begin()
+    assert "client: 403" in play.heard
+    assert play.entry.rule == "deny DELETE a.test"
+
+
+def test_a_path_that_a_server_might_take_instead_must_be_allowed() -> None:
+    """And where no rule looks at paths, it is nobody's business."""
+    for rule, verdict in (("deny a.test/secret", "denied"), ("deny b.test/secret", "allowed")):
+        play = Play(network=Network(rules=(rule,)))
+        play.exchange.request.rerouted = ("/secret",)
+        play.exchange.begin()
+        assert play.gateway.entries[-1][0] == verdict
+
+
+def test_what_is_denied_before_its_answer_is_answered_so() -> None:
+    """The policy has changed while the server was at work: it is let go, the client hears why."""
+    play = Play("POST", framing=10)
+    play.begun()
+    play.gateway.policy = Policy(Network(), ["deny a.test"])
+    play.exchange.reconsider()
+    aborted, _, status, line, end = play.heard
+    assert (aborted, status, end) == ("server: aborted at once", "client: 403", "client: end")
+    assert "denied by rule: deny a.test" in line
+    assert (play.entry.verdict, play.entry.rule) == ("denied", "deny a.test")
+    play.exchange.request_data([b"more"])
+    play.exchange.reconsider()
+    assert play.heard == []
+
+
+@pytest.mark.parametrize("status", [200, 101])
+def test_what_is_denied_in_its_midst_breaks_off(status: int) -> None:
+    """A stream of events, a WebSocket: neither goes on after `moat deny`."""
+    play = Play(upgrade=b"websocket")
+    play.begun()
+    play.response(status, parser.CHUNKED)
+    play.told.clear()
+    play.gateway.policy = Policy(Network(), ["deny a.test/y", "deny POST a.test"])
+    play.exchange.reconsider()
+    assert play.heard == []
+    play.gateway.policy = Policy(Network(), ["deny a.test/x"])
+    play.exchange.reconsider()
+    assert play.heard == ["server: aborted at once", "client: aborted"]
+    entry = play.entry
+    assert (entry.verdict, entry.rule, entry.status) == ("denied", "deny a.test/x", status)
+    assert play.gateway.entries[-1] == ("denied", 0.0)
+
+
+def test_what_is_denied_while_it_connects_is_sent_nowhere() -> None:
+    """The connection comes too late; and who waits for the user's answer goes on to wait."""
+    play = Play()
+    play.exchange.begin()
+    play.gateway.policy = Policy(Network(), ["deny a.test"])
+    play.exchange.reconsider()
+    play.told.clear()
+    play.connected()
+    assert play.heard == ["server: released"]
+
+    play = Play(network=Network(policy="ask"))
+    play.exchange.begin()
+    play.told.clear()
+    play.exchange.reconsider()
+    assert play.heard == []
+
+
+@pytest.mark.parametrize(
+    ("method", "framing", "reused", "again"),
+    [
+        ("GET", parser.NO_BODY, True, True),
+        ("GET", parser.NO_BODY, False, False),
+        ("DELETE", parser.NO_BODY, True, True),
+        ("POST", parser.NO_BODY, True, False),
+        ("PUT", 3, True, False),
+    ],
+)
+def test_a_stale_connection_is_replaced_where_that_does_no_harm(
+    method: str, framing: int, reused: bool, again: bool
+) -> None:
+    """Once, for what may be done twice and can be said again (RFC 9110 9.2.2)."""
+    play = Play(method, framing=framing)
+    play.exchange.begin()
+    play.connected(reused=reused)
+    play.told.clear()
+    play.exchange.upstream_lost("a.test closed the connection early", unused=True)
+    heard = play.heard
+    assert ("connect anew" in heard) == again
+    assert ("client: 502" in heard) != again
+    if again:
+        play.connected(reused=True)
+        play.exchange.upstream_lost("a.test closed the connection early", unused=True)
+        assert "client: 502" in play.heard
+
+
+def test_what_breaks_off_looks_so() -> None:
+    """The client has seen the head, so the connection ends without the body's end."""
+    play = Play()
+    play.begun()
+    play.response(framing=10)
+    play.exchange.response_data([b"hi"])
+    play.exchange.upstream_lost("a.test broke the connection", unused=False)
+    assert play.heard == ["client: 200", "client: hi", "client: aborted"]
+    assert (play.entry.verdict, play.entry.status) == ("failed", 200)
+
+
+def test_an_answer_may_come_before_the_request_has_ended() -> None:
+    """Its connection serves no other, and the rest of the body goes nowhere."""
+    play = Play("POST", framing=10)
+    play.begun()
+    play.exchange.request_data([b"hi"])
+    play.response(413, parser.NO_BODY)
+    play.exchange.response_end([])
+    play.exchange.request_data([b"more"])
+    assert play.heard == ["server: hi", "client: 413", "server: aborted", "client: end"]
+
+
+def test_each_side_stops_the_other() -> None:
+    """And lets it go on."""
+    play = Play()
+    play.begun()
+    play.exchange.downstream_full()
+    play.exchange.downstream_drained()
+    play.exchange.upstream_full()
+    play.exchange.upstream_drained()
+    assert play.heard == ["server: stop", "server: go on", "client: stop", "client: go on"]
+
+
+@pytest.mark.parametrize(("minor", "hints"), [(1, ["client: 103"]), (0, [])])
+def test_hints_are_for_who_knows_them(minor: int, hints: list[str]) -> None:
+    """HTTP/1.0 has no informational responses."""
+    play = Play(minor=minor)
+    play.begun()
+    play.response(103, parser.NO_BODY)
+    assert play.heard == hints
+    assert play.entry.status == 0
+
+
+def test_another_protocol_is_bytes_both_ways() -> None:
+    """Recorded when it begins; however it ends, it has not failed."""
+    play = Play(upgrade=b"websocket")
+    play.begun()
+    play.response(101, parser.NO_BODY)
+    play.exchange.request_data([b"ping"])
+    play.exchange.response_data([b"pong"])
+    heard = ["client: 101", "server: bytes", "client: bytes", "server: ping", "client: pong"]
+    assert play.heard == heard
+    assert play.gateway.entries[-1] == ("allowed", -1.0)
+    play.exchange.downstream_lost()
+    assert play.heard == ["server: aborted"]
+    entry = play.entry
+    assert (entry.verdict, entry.protocol, entry.status) == ("allowed", "websocket", 101)
+    assert (entry.sent, entry.received) == (4, 4)
+
+
+@pytest.mark.parametrize("upgrade", [None, b"other"])
+def test_a_server_changes_to_no_protocol_that_nobody_asked_for(upgrade: bytes | None) -> None:
+    """What would follow is nothing that can be judged."""
+    play = Play(upgrade=upgrade)
+    play.begun()
+    play.response(101, parser.NO_BODY)
+    assert play.heard[:3] == ["server: aborted", "client: go on", "client: 502"]
+
+
+@pytest.mark.parametrize("pieces", [[b"hell"], [b"hello", b"!"]])
+def test_a_body_is_as_long_as_was_said(pieces: list[bytes]) -> None:
+    """HTTP/2 could say otherwise; the server would see another request in the difference."""
+    play = Play("POST", framing=5)
+    play.begun()
+    for piece in pieces:
+        play.exchange.request_data([piece])
+    play.exchange.request_end([])
+    heard = play.heard
+    assert "client: 400" in heard
+    assert "server: aborted" in heard
+    assert "server: end" not in heard
+
+
+@pytest.mark.parametrize(("status", "framing", "body"), [(200, 5, b"hell"), (204, 0, b"evil")])
+def test_a_response_is_as_long_as_was_said(status: int, framing: int, body: bytes) -> None:
+    """The client would see another response in the difference."""
+    play = Play()
+    play.begun()
+    play.response(status, framing)
+    play.exchange.response_data([body])
+    play.exchange.response_end([])
+    assert play.heard[-1] == "client: aborted"
+    assert play.entry.verdict == "failed"
+
+
+EVENTS = (
+    "allow", "deny", "connected", "body", "end of body", "client lost", "client full",
+    "client drained", "103", "101", "200", "data", "end", "server lost", "server gone stale",
+)  # fmt: skip
+
+
+class World:
+    """What can happen next, as its two sides and the user would have it."""
+
+    def __init__(self, play: Play) -> None:
+        self.play = play
+        self.ending = ""
+        """Of the client: it has left, or has all that it asked for."""
+        self.body_left = play.exchange.request.framing != parser.NO_BODY
+        self.final = False
+
+    def happens(self, event: str) -> None:
+        play, exchange = self.play, self.play.exchange
+        connecting = [line for line in play.told if line.startswith(("connect", "server: "))]
+        if event == "connected" and connecting and connecting[-1].startswith("connect"):
+            play.connected(reused=True)
+            self.final = False
+        elif event in {"allow", "deny"} and play.told[-1:] == ["user: asked"]:
+            play.answer(Verdict.ALLOW if event == "allow" else Verdict.DENY)
+        elif event in {"body", "end of body"} and self.body_left:
+            if event == "body":
+                exchange.request_data([b"x"])
+            else:
+                self.body_left = False
+                exchange.request_end([])
+        elif event == "client lost" and not self.ending:
+            self.ending = event
+            exchange.downstream_lost()
+        elif event in {"client full", "client drained"} and not self.ending:
+            (exchange.downstream_full if event == "client full" else exchange.downstream_drained)()
+        elif self._has_server():
+            self._server(event, exchange)
+
+    def _has_server(self) -> bool:
+        return "server: GET /x" in self.play.told and not self.play.upstream.let_go
+
+    def _server(self, event: str, exchange: Exchange) -> None:
+        match event:
+            case "103" | "101" | "200" if not self.final:
+                self.final = event != "103"
+                self.play.response(int(event), parser.CHUNKED if event == "200" else 0)
+            case "data" if self.final:
+                exchange.response_data([b"y"])
+            case "end" if self.final:
+                exchange.response_end([])
+            case "server lost" | "server gone stale":
+                stale = event == "server gone stale" and not self.final
+                self.play.upstream.let_go += 1
+                exchange.upstream_lost("it has gone", unused=stale)
+            case _:
+                return
+
+
+@given(
+    st.lists(st.sampled_from(EVENTS), max_size=30),
+    st.sampled_from(["permissive", "ask", "strict"]),
+    st.sampled_from([parser.NO_BODY, parser.CHUNKED, 2]),
+    st.booleans(),
+)
+@settings(max_examples=300)
+def test_whatever_happens_there_is_one_answer_and_one_end(
+    events: list[str], policy: str, framing: int, upgrade: bool
+) -> None:
+    """At most one final head, no word after the end, one end in the record, no connection leaks."""
+    play = Play(
+        framing=framing,
+        upgrade=b"websocket" if upgrade else None,
+        network=Network(policy=policy),
+    )
+    world = World(play)
+    play.exchange.begin()
+    for event in events:
+        world.happens(event)
+    world.happens("client lost")
+
+    told = play.told
+    heads = [line for line in told if line in {f"client: {n}" for n in (101, 200, 400, 403, 502)}]
+    assert len(heads) <= 1
+    ends = [line for line in told if line in {"client: end", "client: aborted"}]
+    assert len(ends) <= 1
+    ended = [total for _, total in play.gateway.entries if total >= 0]
+    assert len(ended) == 1
+    assert play.gateway.entries[-1][1] >= 0
+    assert play.entry.verdict in {"allowed", "denied", "failed"}
+    assert [upstream.let_go for upstream in play.made] == [1] * len(play.made)

@@ -1,0 +1,103 @@
+"""The listening sockets in the sandbox: which must be there, and which may be somebody else's."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moat.egress.ingress.listeners import Capture
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+class Shim:
+    """Listens on loopback in the sandbox's stead; some ports are taken there."""
+
+    def __init__(self, *taken: int) -> None:
+        self.taken = set(taken)
+        self.asked: list[int] = []
+        """Ports of TCP."""
+        self.places: dict[int, tuple[str, int]] = {}
+        """Where each of them is here."""
+
+    async def listen(self, family: str, kind: str, _address: str, port: int) -> int:
+        if family == "inet6":
+            raise OSError(errno.EAFNOSUPPORT, "not here")
+        if kind == "udp":
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                return sock.detach()
+        self.asked.append(port)
+        if port in self.taken:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        with socket.create_server(("127.0.0.1", 0)) as sock:
+            self.places[port] = sock.getsockname()
+            return sock.detach()
+
+
+class Reception:
+    """Takes what arrives."""
+
+    def __init__(self) -> None:
+        self.arrival = asyncio.get_running_loop().create_future()
+
+    def room(self) -> bool:
+        return True
+
+    def arrived(self, sock: socket.socket) -> None:
+        sock.close()
+        self.arrival.set_result(None)
+
+    def answer_dns(self, query: bytes, transport: str) -> bytes | None:
+        del query, transport
+        return None
+
+
+@pytest.fixture
+async def reception() -> Reception:
+    return Reception()
+
+
+@pytest.fixture
+async def capture(reception: Reception) -> AsyncIterator[Capture]:
+    with closing(Capture(asyncio.get_running_loop(), reception)) as made:
+        yield made
+
+
+async def test_a_port_that_a_program_has_taken_stops_no_other(
+    capture: Capture, reception: Reception
+) -> None:
+    """The next supervisor would have no network at all: it finds the program there already."""
+    shim = Shim(5000)
+    await capture.open(shim.listen, frozenset((5000, 8443)))
+
+    assert capture.missed == {5000: "a program of the sandbox listens there"}
+    with socket.create_connection(shim.places[8443]):
+        await reception.arrival
+
+
+async def test_a_port_that_is_free_again_is_captured_with_the_next_change(capture: Capture) -> None:
+    """And those that are captured already are not asked for again."""
+    shim = Shim(5000)
+    await capture.open(shim.listen, frozenset((5000,)))
+    shim.taken.clear()
+    shim.asked.clear()
+    await capture.open_ports(shim.listen, frozenset((5000, 8443)))
+
+    assert capture.missed == {}
+    assert sorted(shim.asked) == [5000, 8443]
+
+
+@pytest.mark.parametrize("port", [53, 80, 443, 3128])
+async def test_without_what_is_always_captured_there_is_no_network(
+    capture: Capture, port: int
+) -> None:
+    """Nothing in the sandbox has begun yet: whoever has these is nobody's business to guess."""
+    with pytest.raises(OSError, match="in use"):
+        await capture.open(Shim(port).listen, frozenset())

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import ssl
+import threading
+import time
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from tests.egress.handshakes import handshake, trusting
+
+from moat.egress.tls import leaf_certs
+from moat.egress.tls.ca import Authority
+from moat.egress.tls.leaf_certs import (
+    LIFETIME_S,
+    LIMIT,
+    MOST_WAITING,
+    USES,
+    Leaves,
+    TooManyNamesError,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Slow(Authority):
+    """One that says what it makes, and waits to be let."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        self.proceed = threading.Event()
+        self.failing: Exception | None = None
+
+    def context(self, host: str, alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
+        self.made.append(host)
+        assert self.proceed.wait(10)
+        if self.failing is not None:
+            raise self.failing
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+
+@pytest.fixture
+def slow() -> Slow:
+    return Slow()
+
+
+@pytest.fixture
+async def quick(slow: Slow) -> Leaves:
+    slow.proceed.set()
+    return Leaves(slow, asyncio.get_running_loop())
+
+
+async def test_a_host_gets_its_certificate(tmp_path: Path) -> None:
+    """A client that trusts the authority believes that it is the host."""
+    authority = Authority.load_or_create(tmp_path)
+    subject = Leaves(authority, asyncio.get_running_loop())
+    assert subject.get("origin.test") is None
+    context = await subject.context("origin.test")
+    assert subject.get("origin.test") is context
+    handshake(trusting(authority.certificate_pem), context, "origin.test")
+
+
+async def test_all_who_wait_for_a_host_get_one(slow: Slow) -> None:
+    """It is made once, and the loop goes on meanwhile."""
+    subject = Leaves(slow, asyncio.get_running_loop())
+    waiting = [asyncio.create_task(subject.context("a.test")) for _ in range(20)]
+    await asyncio.sleep(0)
+    assert subject.get("a.test") is None
+    slow.proceed.set()
+    assert len(set(await asyncio.gather(*waiting))) == 1
+    assert slow.made == ["a.test"]
+
+
+class ByHand:
+    """Of a loop, what `Leaves` needs; the thread is done when the test says so."""
+
+    def __init__(self) -> None:
+        self.minted: list[asyncio.Future[ssl.SSLContext]] = []
+        self.create_future = asyncio.get_running_loop().create_future
+
+    def run_in_executor(self, *_: object) -> asyncio.Future[ssl.SSLContext]:
+        self.minted.append(self.create_future())
+        return self.minted[-1]
+
+
+async def test_who_comes_just_when_it_is_made_gets_it(slow: Slow) -> None:
+    """Between the thread's end and the loop's notice of it: nobody spins, nobody makes another."""
+    loop = ByHand()
+    subject = Leaves(slow, cast("asyncio.AbstractEventLoop", loop))
+    early = asyncio.create_task(subject.context("a.test"))
+    await asyncio.sleep(0)
+    late = asyncio.create_task(subject.context("a.test"))
+    [minted] = loop.minted
+    minted.set_result(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    assert await early is await late is minted.result()
+    assert len(loop.minted) == 1
+
+
+async def test_who_gives_up_takes_it_from_nobody(slow: Slow) -> None:
+    """The others still wait for the same one."""
+    subject = Leaves(slow, asyncio.get_running_loop())
+    one, other = (asyncio.create_task(subject.context("a.test")) for _ in range(2))
+    await asyncio.sleep(0)
+    one.cancel()
+    slow.proceed.set()
+    assert isinstance(await other, ssl.SSLContext)
+    assert one.cancelled()
+    assert slow.made == ["a.test"]
+
+
+async def test_a_failure_is_told_and_not_kept(slow: Slow) -> None:
+    """The next connection tries again."""
+    subject = Leaves(slow, asyncio.get_running_loop())
+    slow.proceed.set()
+    slow.failing = OSError("no descriptors")
+    with pytest.raises(OSError, match="no descriptors"):
+        await subject.context("a.test")
+    slow.failing = None
+    assert isinstance(await subject.context("a.test"), ssl.SSLContext)
+
+
+async def test_a_failure_that_nobody_waits_for_is_no_matter(slow: Slow) -> None:
+    """The collector has nothing to complain of, and the host is made again when asked for."""
+    complaints: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, each: complaints.append(each))
+    loop = ByHand()
+    subject = Leaves(slow, cast("asyncio.AbstractEventLoop", loop))
+    waiting = asyncio.create_task(subject.context("a.test"))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    loop.minted[0].set_exception(OSError("no descriptors"))
+    await asyncio.sleep(0)
+    gc.collect()
+    assert not complaints
+    again = asyncio.create_task(subject.context("a.test"))
+    await asyncio.sleep(0)
+    loop.minted[1].set_result(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    assert await again
+
+
+async def test_too_many_names_are_refused(slow: Slow) -> None:
+    """Names flooded from the inside pile up no work; whoever waits already is served."""
+    subject = Leaves(slow, asyncio.get_running_loop())
+    waiting = [
+        asyncio.create_task(subject.context(f"h{number}.test")) for number in range(MOST_WAITING)
+    ]
+    await asyncio.sleep(0)
+    with pytest.raises(TooManyNamesError, match=f"{MOST_WAITING} other names"):
+        await subject.context("one-more.test")
+    same = asyncio.create_task(subject.context("h0.test"))
+    slow.proceed.set()
+    await asyncio.gather(*waiting, same)
+    assert await subject.context("one-more.test")
+
+
+async def test_the_one_used_longest_ago_goes(quick: Leaves) -> None:
+    """Memory is bounded whatever names are asked for."""
+    first = await quick.context("first.test")
+    for number in range(LIMIT - 1):
+        await quick.context(f"h{number}.test")
+    assert quick.get("first.test") is first
+    await quick.context("one-more.test")
+    assert quick.get("first.test") is first
+    assert quick.get("h0.test") is None
+
+
+async def test_a_context_serves_a_number_of_connections(quick: Leaves, slow: Slow) -> None:
+    """However many there are at once: what OpenSSL remembers of them goes with the context."""
+    contexts = await asyncio.gather(*(quick.context("a.test") for _ in range(2 * USES + 1)))
+    assert [contexts.count(each) for each in dict.fromkeys(contexts)] == [USES, USES, 1]
+    assert slow.made == ["a.test"] * 3
+
+
+async def test_a_certificate_is_renewed_long_before_it_ends(
+    quick: Leaves, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs live for months, too."""
+    context = await quick.context("a.test")
+    now = time.time()
+    monkeypatch.setattr(leaf_certs.time, "time", lambda: now + LIFETIME_S - 60)
+    assert quick.get("a.test") is context
+    monkeypatch.setattr(leaf_certs.time, "time", lambda: now + LIFETIME_S + 60)
+    assert await quick.context("a.test") is not context

@@ -1,0 +1,253 @@
+"""Tokens that a model's response says it took, in the shapes that vendors document."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moat.egress.traffic import llm_usage
+
+
+def _events(*values: object) -> bytes:
+    return b"".join(b"event: x\ndata: " + json.dumps(value).encode() + b"\n\n" for value in values)
+
+
+ANTHROPIC = {
+    "type": "message",
+    "model": "claude-test-1",
+    "content": [{"type": "text", "text": "hello"}],
+    "usage": {
+        "input_tokens": 25,
+        "cache_creation_input_tokens": 7,
+        "cache_read_input_tokens": 5,
+        "output_tokens": 15,
+    },
+}
+ANTHROPIC_STREAM = _events(
+    {"type": "message_start", "message": ANTHROPIC | {"usage": {"input_tokens": 25,
+     "cache_creation_input_tokens": 7, "cache_read_input_tokens": 5, "output_tokens": 1}}},
+    {"type": "content_block_delta", "delta": {"type": "text_delta", "text": 'usage "model"'}},
+    {"type": "message_delta", "delta": {}, "usage": {"output_tokens": 15}},
+    {"type": "message_stop"},
+)  # fmt: skip
+OPENAI = {
+    "object": "chat.completion",
+    "model": "gpt-test",
+    "usage": {
+        "prompt_tokens": 20,
+        "completion_tokens": 10,
+        "prompt_tokens_details": {"cached_tokens": 4},
+        "completion_tokens_details": {"reasoning_tokens": 3},
+    },
+}
+OPENAI_STREAM = (
+    _events(
+        {"model": "gpt-test", "choices": [{"delta": {"content": "a"}}], "usage": None},
+        {"model": "gpt-test", "choices": [], "usage": OPENAI["usage"]},
+    )
+    + b"data: [DONE]\n\n"
+)
+RESPONSES_STREAM = _events(
+    {"type": "response.created", "response": {"model": "gpt-test", "usage": None}},
+    {"type": "response.completed", "response": {"model": "gpt-test", "usage": {
+        "input_tokens": 20, "input_tokens_details": {"cached_tokens": 4}, "output_tokens": 10,
+        "output_tokens_details": {"reasoning_tokens": 3}}}},
+)  # fmt: skip
+GEMINI = {
+    "candidates": [],
+    "modelVersion": "gemini-test",
+    "usageMetadata": {
+        "promptTokenCount": 11,
+        "cachedContentTokenCount": 8,
+        "toolUsePromptTokenCount": 2,
+        "candidatesTokenCount": 6,
+        "thoughtsTokenCount": 40,
+        "totalTokenCount": 59,
+    },
+}
+
+SHAPES: dict[str, tuple[str, bool, bytes, dict[str, Any]]] = {
+    "anthropic": ("/v1/messages", False, json.dumps(ANTHROPIC).encode(), {
+        "provider": "anthropic", "model": "claude-test-1", "input_tokens": 25, "output_tokens": 15,
+        "cache_read_tokens": 5, "cache_write_tokens": 7}),
+    "anthropic stream": ("/v1/messages?beta=true", True, ANTHROPIC_STREAM, {
+        "provider": "anthropic", "model": "claude-test-1", "input_tokens": 25, "output_tokens": 15,
+        "cache_read_tokens": 5, "cache_write_tokens": 7}),
+    "openai": ("/v1/chat/completions", False, json.dumps(OPENAI).encode(), {
+        "provider": "openai", "model": "gpt-test", "input_tokens": 16, "output_tokens": 10,
+        "cache_read_tokens": 4, "reasoning_tokens": 3}),
+    "openai stream": ("/v1/chat/completions", True, OPENAI_STREAM, {
+        "provider": "openai", "model": "gpt-test", "input_tokens": 16, "output_tokens": 10,
+        "cache_read_tokens": 4, "reasoning_tokens": 3}),
+    "openai responses": ("/v1/responses", True, RESPONSES_STREAM, {
+        "provider": "openai", "model": "gpt-test", "input_tokens": 16, "output_tokens": 10,
+        "cache_read_tokens": 4, "reasoning_tokens": 3}),
+    "gemini": ("/v1beta/models/x:generateContent", False, json.dumps(GEMINI).encode(), {
+        "provider": "gemini", "model": "gemini-test", "input_tokens": 5, "output_tokens": 46,
+        "cache_read_tokens": 8, "reasoning_tokens": 40}),
+    "gemini stream": ("/v1beta/models/x:streamGenerateContent?alt=sse", True,
+        _events({"modelVersion": "gemini-test"}, GEMINI), {
+        "provider": "gemini", "model": "gemini-test", "input_tokens": 5, "output_tokens": 46,
+        "cache_read_tokens": 8, "reasoning_tokens": 40}),
+    "gemini array": ("/v1beta/models/x:streamGenerateContent", False,
+        json.dumps([{"modelVersion": "gemini-test"}, GEMINI]).encode(), {
+        "provider": "gemini", "model": "gemini-test", "input_tokens": 5, "output_tokens": 46,
+        "cache_read_tokens": 8, "reasoning_tokens": 40}),
+}  # fmt: skip
+
+
+def _meter(target: str, stream: bool, coding: bytes = b"") -> llm_usage.Meter:
+    kind = b"text/event-stream; charset=utf-8" if stream else b"application/json"
+    found = llm_usage.meter("POST", target, kind, coding)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("coding", [b"", b"gzip", b"deflate"])
+def test_each_shape_is_understood(name: str, coding: bytes) -> None:
+    """Whole and byte by byte, plain and compressed."""
+    target, stream, body, counted = SHAPES[name]
+    sent = {b"": lambda x: x, b"gzip": gzip.compress, b"deflate": zlib.compress}[coding](body)
+    for size in (len(sent), 1):
+        meter = _meter(target, stream, coding)
+        for at in range(0, len(sent), size):
+            meter.feed(sent[at : at + size])
+        assert meter.finish() == counted
+
+
+@given(cuts=st.lists(st.integers(0, 900), max_size=6), end=st.integers(0, 2000))
+def test_a_stream_that_is_cut_off_keeps_what_had_come(cuts: list[int], end: int) -> None:
+    """However it came; never more than was said."""
+    edges = sorted({0, *cuts, end})
+    meter = _meter("/v1/messages", stream=True)
+    for start, stop in pairwise(edges):
+        meter.feed(ANTHROPIC_STREAM[:end][start:stop])
+    whole = _meter("/v1/messages", stream=True)
+    whole.feed(ANTHROPIC_STREAM[:end])
+    assert meter.finish() == whole.finish()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 100_000,
+        b'{"usage": {"input_tokens": -1, "output_tokens": true}}',
+        b'{"usage": {"input_tokens": 1e400, "output_tokens": "7"}}',
+        b'{"usage": {"input_tokens": 99999999999999999999999}}',
+        b'{"usage": [], "model": {}}',
+        b'{"model": "\\u001b]0;pwned\\u0007"}',
+        b'{"model": "' + b"x" * 1000 + b'"}',
+        b"\xff\xfe",
+        b"",
+        b"x" * (llm_usage.LIMIT + 10),
+    ],
+)
+def test_what_a_hostile_server_says_counts_nothing(body: bytes) -> None:
+    """And raises nothing: it only watches."""
+    meter = _meter("/v1/messages", stream=False)
+    meter.feed(body)
+    assert meter.finish() == {"provider": "anthropic"}
+
+
+def test_a_few_bytes_that_stand_for_gigabytes_are_given_up() -> None:
+    """Decompressed no further than the bound."""
+    meter = _meter("/v1/messages", stream=False, coding=b"gzip")
+    meter.feed(gzip.compress(b" " * (64 << 20)))
+    meter.feed(gzip.compress(json.dumps(ANTHROPIC).encode()))
+    assert meter.finish() == {"provider": "anthropic"}
+
+
+def test_a_stream_packed_too_well_is_given_up() -> None:
+    """Its lines are short, so nothing is kept of them, but each takes time."""
+    meter = _meter("/v1/messages", stream=True, coding=b"gzip")
+    event = b'data: {"usage": {"input_tokens": %d}}\n\n'
+    meter.feed(gzip.compress(event % 7 * 100_000 + event % 8))
+    assert meter.finish() == {"provider": "anthropic", "input_tokens": 7}
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "kind"),
+    [
+        ("GET", "/v1/messages", b"application/json"),
+        ("POST", "/v1/messages/count_tokens", b"application/json"),
+        ("POST", "/upload", b"application/json"),
+        ("POST", "/v1/messages", b"text/html"),
+    ],
+)
+def test_other_responses_are_not_looked_at(method: str, target: str, kind: bytes) -> None:
+    """They cost nothing."""
+    assert llm_usage.meter(method, target, kind, b"") is None
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_all_providers_are_counted_alike(name: str) -> None:
+    """What is summed for one model is all that it took, as its vendor bills it."""
+    target, stream, body, _ = SHAPES[name]
+    meter = _meter(target, stream)
+    meter.feed(body)
+    found = meter.finish()
+    kinds = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
+    total = {"anthropic": 25 + 7 + 5 + 15, "openai": 20 + 10, "gemini": 59}
+    assert sum(found.get(kind, 0) for kind in kinds) == total[found["provider"]]
+
+
+def test_a_cache_larger_than_what_was_asked_makes_no_debt() -> None:
+    """Servers say what they like."""
+    meter = _meter("/v1/responses", stream=False)
+    counts = {"input_tokens": 3, "input_tokens_details": {"cached_tokens": 5}}
+    meter.feed(json.dumps({"usage": counts}).encode())
+    assert meter.finish()["input_tokens"] == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "asked", "found"),
+    [
+        ("/v1/messages", "", {"provider": "anthropic"}),
+        ("/v1/messages", "claude-x", {"provider": "anthropic", "model": "claude-x"}),
+        ("/v1beta/models/g-1:generateContent", "", {"provider": "gemini", "model": "g-1"}),
+        ("/v1beta/models/%0a:generateContent?key=k", "", {"provider": "gemini", "model": "%0a"}),
+    ],
+)
+def test_a_response_that_cannot_be_read_is_one_of_the_model_that_was_asked(
+    target: str, asked: str, found: dict[str, str]
+) -> None:
+    """Brotli, for one: the proxy asks for others, which servers may not heed."""
+    meter = llm_usage.meter("POST", target, b"application/json", b"br", asked)
+    assert meter is not None
+    meter.feed(json.dumps(ANTHROPIC).encode())
+    assert meter.finish() == found
+
+
+ASKED = json.dumps(
+    {
+        "messages": [{"content": 'say "model": "no"'}],
+        "tools": [{"properties": {"model": {"type": "string"}}}],
+        "model": "yes-1",
+    }
+).encode()
+
+
+@given(cuts=st.lists(st.integers(0, len(ASKED)), max_size=6))
+def test_the_model_that_is_asked_stands_in_the_request(cuts: list[int]) -> None:
+    """Anywhere in it, and however it comes; not in what somebody says."""
+    asked = llm_usage.AskedModel()
+    for start, stop in pairwise(sorted({0, *cuts, len(ASKED)})):
+        asked.feed(ASKED[start:stop])
+    assert asked.name == "yes-1"
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_may_be_asked(data: bytes) -> None:
+    """They name a model that can be printed, or none."""
+    asked = llm_usage.AskedModel()
+    asked.feed(b'{"model": "' + data)
+    assert asked.name.isascii()
+    assert asked.name.isprintable()

@@ -1,0 +1,75 @@
+"""Sums by host and by model."""
+
+from __future__ import annotations
+
+import json
+
+from moat.egress.traffic.schema import Row
+from moat.egress.traffic.totals import by_host, by_model, percentile
+
+ROW = Row(
+    id=1, kind="request", time=0.0, verdict="allowed", status=200, method="GET", scheme="https",
+    host="a", port=443, address="", protocol="HTTP/1.1", rule="", error="", credential="", dns=-1.0,
+    connect=-1.0, tls=-1.0, first_byte=0.1, total=1.0, sent=1, received=10, path="/", usage=None,
+)  # fmt: skip
+
+
+def test_hosts_are_summed_the_busiest_first() -> None:
+    """Times of what was allowed and has ended; a question for a name is no request."""
+    rows = [
+        ROW._replace(host="b"),
+        *(ROW._replace(total=float(total)) for total in (9, 1, 5)),
+        ROW._replace(verdict="denied", total=0.0),
+        ROW._replace(verdict="failed", total=99.0),
+        ROW._replace(kind="dns", total=0.0),
+        ROW._replace(total=-1.0),
+    ]
+    first, second = by_host(rows)
+    assert (first.host, first.requests, first.denied, first.failed) == ("a", 6, 1, 1)
+    assert first.dns == 1
+    assert (first.sent, first.received) == (7, 70)
+    assert list(first.times) == [1.0, 5.0, 9.0]
+    assert second.host == "b"
+    assert first.as_json() == {
+        "host": "a", "requests": 6, "dns": 1, "denied": 1, "failed": 1, "sent": 7, "received": 70,
+        "durations": {"p50": 5.0, "p95": 9.0},
+    }  # fmt: skip
+
+
+def test_what_was_refused_is_denied_and_no_request() -> None:
+    """A packet that no socket was there for; a tunnel is what there is of its requests."""
+    (total,) = by_host(
+        [ROW._replace(kind="refusal", verdict="denied"), ROW._replace(kind="tunnel")]
+    )
+    assert (total.requests, total.dns, total.denied) == (1, 0, 1)
+
+
+def test_tokens_are_summed_by_model() -> None:
+    """What is missing or no number counts nothing."""
+
+    def used(**usage: object) -> Row:
+        return ROW._replace(usage=json.dumps({"provider": "p"} | usage))
+
+    rows = [
+        used(model="small", input_tokens=1),
+        used(model="big", input_tokens=100, output_tokens=20, cache_read_tokens=7),
+        used(model="big", input_tokens=1, output_tokens=None, cache_write_tokens="x"),
+        used(model="big"),
+        used(),
+    ]
+    big, small, unknown = by_model(rows)
+    assert (big.provider, big.model, big.requests, big.uncounted) == ("p", "big", 3, 1)
+    assert list(big.tokens.values()) == [101, 7, 0, 20]
+    assert list(small.tokens.values()) == [1, 0, 0, 0]
+    assert unknown.as_json() == {
+        "provider": "p", "model": None, "requests": 1, "uncounted": 1, "input_tokens": 0,
+        "cache_read_tokens": 0, "cache_write_tokens": 0, "output_tokens": 0,
+    }  # fmt: skip
+
+
+def test_percentiles_are_values_that_occurred() -> None:
+    """The nearest rank."""
+    assert percentile([], 0.5) is None
+    assert percentile([3.0], 0.95) == 3.0
+    times = [float(number) for number in range(100)]
+    assert (percentile(times, 0.5), percentile(times, 0.95)) == (50.0, 95.0)

@@ -1,0 +1,95 @@
+"""Limits, by cgroup where one is handed down and by resource limits elsewhere."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moat.engines.bubblewrap import rlimits
+from moat.spec import Limits
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ALL = Limits(memory=512 << 20, cpus=1.5, pids=100)
+
+
+@pytest.fixture
+def hierarchy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that looks like a cgroup slice, with ours in it: not every machine has one."""
+    ours = tmp_path / "slice" / "ours"
+    ours.mkdir(parents=True)
+    for folder in (tmp_path, tmp_path / "slice", ours):
+        (folder / "cgroup.procs").touch()
+        (folder / "cgroup.subtree_control").write_text("")
+    (tmp_path / "slice" / "cgroup.subtree_control").write_text("cpu memory pids\n")
+    monkeypatch.setattr(rlimits, "_own_cgroup", lambda: (tmp_path, ours))
+    return tmp_path / "slice"
+
+
+def test_no_limits_are_no_bounds() -> None:
+    """And no cgroup is made for them."""
+    assert rlimits.apply(Limits(), "abc") == rlimits.Bounds()
+
+
+def test_a_cgroup_bounds_all_processes_together(hierarchy: Path) -> None:
+    """Beside ours, which has processes and so can't hand controllers down."""
+    bounds = rlimits.apply(ALL, "abc")
+    made = hierarchy / "moat-abc"
+    assert bounds.cgroup == str(made)
+    assert not bounds.rlimits
+    assert {file.name: file.read_text() for file in made.iterdir()} == {
+        "memory.max": "536870912",
+        "pids.max": "100",
+        "cpu.max": "150000 100000",
+    }
+    assert all("cgroup" in line for line in bounds.words)
+
+
+def test_without_the_controllers_there_is_no_cgroup(hierarchy: Path) -> None:
+    """Half a bound would be worse than the honest other."""
+    (hierarchy / "cgroup.subtree_control").write_text("memory\n")
+    bounds = rlimits.apply(ALL, "abc")
+    assert bounds.cgroup is None
+    assert bounds.rlimits == {"DATA": 512 << 20, "NPROC": 100}
+    assert any("each process alone" in line for line in bounds.words)
+    assert rlimits.apply(Limits(memory=1 << 20), "def").cgroup == str(hierarchy / "moat-def")
+
+
+def test_a_cgroup_is_removed_after_the_run(hierarchy: Path) -> None:
+    """An empty folder of the kernel's goes away by rmdir, its files with it."""
+    (hierarchy / "moat-abc").mkdir()
+    rlimits.release(str(hierarchy / "moat-abc"))
+    assert not (hierarchy / "moat-abc").exists()
+
+
+def test_processors_are_whole_and_ours() -> None:
+    """One and a half need two; never more than we have, never none."""
+    ours = sorted(os.sched_getaffinity(0))
+    assert rlimits.processors(Limits(cpus=0.1)) == tuple(ours[:1])
+    assert rlimits.processors(Limits(cpus=1.5)) == tuple(ours[:2])
+    assert rlimits.processors(Limits(cpus=10_000)) == tuple(ours)
+    assert rlimits.processors(Limits()) == ()
+
+
+def bounded(*command: str) -> subprocess.CompletedProcess[str]:
+    bound = rlimits.rlimits(Limits(memory=512 << 20))["DATA"]
+    return subprocess.run(
+        command,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (bound, bound)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_process_gets_no_more_memory_than_its_limit() -> None:
+    """Allocating beyond it fails; runtimes that reserve much more addresses start."""
+    assert "MemoryError" in bounded(sys.executable, "-c", "bytearray(600 << 20)").stderr
+    assert bounded(sys.executable, "-c", "bytearray(300 << 20)").returncode == 0
+    assert bounded("node", "-e", "0").returncode == 0

@@ -1,0 +1,176 @@
+"""Which folders of the user's PATH brings along."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moat.engines.bubblewrap.system import STANDARD_PATH
+from moat.engines.bubblewrap.toolchains import SECRETS, Grounds, find_toolchains
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.sandbox import Sandbox
+
+
+@pytest.fixture
+def grounds(tmp_path: Path) -> Grounds:
+    home = tmp_path / "home"
+    (home / "project").mkdir(parents=True)
+    return Grounds(home=home, workspace=home / "project", store=home / ".moat")
+
+
+def program(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/bin/sh\necho works\n")
+    path.chmod(0o755)
+    return path
+
+
+def own_path(path: list[str]) -> list[str]:
+    return [entry for entry in path if entry not in STANDARD_PATH]
+
+
+def test_the_systems_folders_come_in_the_users_order(grounds: Grounds) -> None:
+    """And the standard ones behind, so that there is always a shell."""
+    found = find_toolchains("/bin:/usr/bin:relative::/missing", grounds)
+    assert found.path[:2] == ["/bin", "/usr/bin"]
+    assert found.path[2:] == ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/sbin"]
+    assert found.shown == []
+
+
+def test_a_version_manager_comes_whole(grounds: Grounds) -> None:
+    """Its shims look for it by a variable, the home folder being another."""
+    shim = program(grounds.home / ".pyenv" / "shims" / "python3")
+    found = find_toolchains(str(shim.parent), grounds)
+    assert found.shown == [grounds.home / ".pyenv"]
+    assert found.env == {"PYENV_ROOT": str(grounds.home / ".pyenv")}
+    assert own_path(found.path) == [str(shim.parent)]
+
+
+def test_cargo_comes_without_its_credentials(grounds: Grounds) -> None:
+    """Only the programs, and rustup's folder, which they lead to."""
+    program(grounds.home / ".cargo" / "bin" / "cargo")
+    (grounds.home / ".cargo" / "lib").mkdir()
+    (grounds.home / ".cargo" / "credentials.toml").write_text("secret")
+    (grounds.home / ".rustup").mkdir()
+    found = find_toolchains(f"{grounds.home}/.cargo/bin", grounds)
+    assert found.shown == [grounds.home / ".cargo" / "bin", grounds.home / ".rustup"]
+    assert found.env == {"RUSTUP_HOME": str(grounds.home / ".rustup")}
+
+
+def test_an_installation_comes_whole(grounds: Grounds) -> None:
+    """Its programs need the libraries beside them."""
+    program(grounds.home / "sdk" / "bin" / "tool")
+    (grounds.home / "sdk" / "lib").mkdir()
+    assert find_toolchains(f"{grounds.home}/sdk/bin", grounds).shown == [grounds.home / "sdk"]
+
+
+@pytest.mark.parametrize("mark", [".git", "src"])
+def test_a_project_shows_its_programs_alone(grounds: Grounds, mark: str) -> None:
+    """A bin in a repository, or beside no libraries, is no reason to show what lies around it."""
+    program(grounds.home / "other" / "bin" / "tool")
+    (grounds.home / "other" / mark).mkdir()
+    found = find_toolchains(f"{grounds.home}/other/bin", grounds)
+    assert found.shown == [grounds.home / "other" / "bin"]
+
+
+def test_the_home_folder_is_no_installation(grounds: Grounds) -> None:
+    """~/bin and ~/lib don't make all of ~ a toolchain."""
+    program(grounds.home / "bin" / "tool")
+    (grounds.home / "lib").mkdir()
+    assert find_toolchains(f"{grounds.home}/bin", grounds).shown == [grounds.home / "bin"]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_no_secret_is_ever_shown(grounds: Grounds, secret: str) -> None:
+    """Neither it, nor a folder in it, nor one around it, whatever PATH says."""
+    place = grounds.home / secret
+    program(place / "bin" / "tool")
+    (place / "lib").mkdir()
+    program(place.parent / "bin" / "tool")
+    found = find_toolchains(f"{place}/bin:{place}:{place.parent}/bin:{grounds.home}", grounds)
+    assert not any(place.is_relative_to(p) or p.is_relative_to(place) for p in found.shown)
+
+
+def test_local_programs_bring_what_they_link_to(grounds: Grounds) -> None:
+    """As pipx, uv and self-updating tools install: links to folders of their own."""
+    local = grounds.home / ".local"
+    (local / "bin").mkdir(parents=True)
+    targets = {
+        "black": program(local / "share" / "pipx" / "venvs" / "black" / "bin" / "black"),
+        "claude": program(local / "share" / "claude" / "versions" / "2.0.0"),
+        "tool": program(grounds.home / "other" / "tool.sh"),
+        "login": program(local / "share" / "keyrings" / "login"),
+    }
+    (targets["black"].parent.parent / "pyvenv.cfg").touch()
+    for name, target in targets.items():
+        (local / "bin" / name).symlink_to(target)
+    (local / "bin" / "folder").symlink_to(grounds.home)
+    found = find_toolchains(f"{local}/bin", grounds)
+    assert set(found.shown) == {
+        local / "bin",
+        local / "share" / "pipx" / "venvs" / "black",
+        local / "share" / "claude",
+        grounds.home / "other" / "tool.sh",
+    }
+
+
+def test_a_virtual_environment_brings_its_python(grounds: Grounds) -> None:
+    """Its interpreter is a link to another installation."""
+    base = program(grounds.home / "pythons" / "3.12" / "bin" / "python3.12")
+    (base.parent.parent / "lib").mkdir()
+    environment = grounds.home / "venv"
+    (environment / "bin").mkdir(parents=True)
+    (environment / "pyvenv.cfg").touch()
+    (environment / "bin" / "python").symlink_to(base)
+    found = find_toolchains(f"{environment}/bin", grounds)
+    assert found.shown == [environment, base.parent.parent]
+
+
+def test_the_workspaces_own_folders_are_renamed(grounds: Grounds) -> None:
+    """They are there under /workspace already, and nothing in them is followed."""
+    program(grounds.workspace / ".venv" / "bin" / "tool")
+    (grounds.workspace / ".venv" / "bin" / "out").symlink_to(grounds.home / "other")
+    found = find_toolchains(f"{grounds.workspace}/.venv/bin", grounds)
+    assert own_path(found.path) == ["/workspace/.venv/bin"]
+    assert found.shown == []
+
+
+def test_a_link_in_the_workspace_shows_nothing(grounds: Grounds) -> None:
+    """A hostile run can make one of a folder that PATH names."""
+    program(grounds.home / "private" / "bin" / "tool")
+    (grounds.home / "private" / "lib").mkdir()
+    (grounds.workspace / ".venv").symlink_to(grounds.home / "private")
+    (grounds.home / "bin").mkdir()
+    (grounds.home / "bin" / "tool").symlink_to(grounds.workspace / ".venv" / "bin" / "tool")
+    assert find_toolchains(f"{grounds.home}/bin", grounds).shown == [grounds.home / "bin"]
+    found = find_toolchains(f"{grounds.workspace}/.venv/bin", grounds)
+    assert found.shown == []
+    assert own_path(found.path) == []
+
+
+def test_programs_of_toolchains_run(sandbox: Sandbox) -> None:
+    """From the same absolute path, read-only, with nothing else of the home folder there."""
+    tool = program(sandbox.home / "sdk" / "bin" / "sometool")
+    (sandbox.home / "sdk" / "lib").mkdir()
+    path = f"{tool.parent}:/usr/bin:/bin"
+    assert sandbox.shell("sometool; command -v sometool", host_path=path).splitlines() == [
+        "works",
+        str(tool),
+    ]
+    assert sandbox.shell(f"ls -A {sandbox.home}", host_path=path) == "sdk"
+    assert "Read-only" in sandbox.run("touch", str(tool), host_path=path).stderr
+
+
+def test_a_home_behind_a_link(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shebangs and links by the home folder's other name lead to the same place."""
+    tool = program(sandbox.home / "sdk" / "bin" / "sometool")
+    alias = sandbox.home.parent / "alias"
+    alias.symlink_to(sandbox.home)
+    monkeypatch.setenv("HOME", str(alias))
+    path = f"{alias}/sdk/bin:/usr/bin:/bin"
+    assert sandbox.shell(f"{alias}/sdk/bin/sometool; sometool", host_path=path) == "works\nworks"
+    assert tool.exists()

@@ -1,0 +1,161 @@
+"""Whether the tools of a real sandbox trust a server that the run's authority vouches for."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.engines.trust_store.authorities import der, make_authority, make_leaf
+
+from moat.engines.bubblewrap.layout import environment
+from moat.engines.trust_store import certificates, java_truststore
+from moat.engines.trust_store.certificates import SUBJECT_HASH
+
+if TYPE_CHECKING:
+    from tests.sandbox import Sandbox
+
+SERVER = Path(__file__).with_name("tls_server.py")
+
+CLIENTS = {
+    "curl": "curl -sS $URL",
+    "wget": "wget -qO- $URL",
+    "openssl": "openssl s_client -quiet -verify_return_error -connect $ADDRESS <<< $'GET /\\n'",
+    "git": "git ls-remote $URL",
+    "apt": "/usr/lib/apt/apt-helper download-file $URL /tmp/file",
+    "python3": "python3 -c 'import os, urllib.request as r; r.urlopen(os.environ[\"URL\"])'",
+    "go": "GOPROXY=$URL GONOSUMDB=* go list -m -versions example.com/moat",
+    "java": "java Get.java $URL",
+    # These bring certificates of their own, so that for them there are the variables alone.
+    "node": "node -e 'fetch(process.env.URL)'",
+    "npm": "npm view moat --registry $URL --fetch-retries 0",
+    "pip": "python3 -m pip download --retries 0 --no-deps --index-url $URL moat",
+}
+FIND_IT_THEMSELVES = list(CLIENTS)[:8]
+
+GET_BY_JAVA = """
+class Get {
+    public static void main(String[] arguments) throws Exception {
+        new java.net.URL(arguments[0]).openStream().close();
+    }
+}
+"""
+
+
+@pytest.fixture
+def trusting(sandbox: Sandbox, tmp_path: Path) -> Sandbox:
+    """A sandbox with an authority, and in its workspace a server that this vouches for."""
+    sandbox.authority = make_authority(tmp_path / "authority")
+    (sandbox.workspace / "leaf.pem").write_bytes(make_leaf(tmp_path / "authority"))
+    (sandbox.workspace / "Get.java").write_text(GET_BY_JAVA)
+    shutil.copy(SERVER, sandbox.workspace)
+    return sandbox
+
+
+def reach(sandbox: Sandbox, name: str, *before: str) -> tuple[int, str]:
+    """How many requests of this client came to the server, and what was said."""
+    program = shutil.which(name)
+    if program is None:
+        pytest.skip(f"no {name} here")
+    path = f"{sandbox.spec_fields['host_path']}:{Path(program).parent}"
+    command = (*before, "bash", "-c", CLIENTS[name])
+    done = sandbox.run("python3", SERVER.name, *command, host_path=path)
+    return int(done.stdout.splitlines()[-1]), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_clients_trust_the_authority(trusting: Sandbox, name: str) -> None:
+    """With the variables of the sandbox."""
+    count, said = reach(trusting, name)
+    assert count > 0, said
+
+
+@pytest.mark.parametrize("name", FIND_IT_THEMSELVES)
+def test_no_variable_is_needed(trusting: Sandbox, name: str) -> None:
+    """Where the program looks for the system's certificates, the authority is among them."""
+    unset = [word for variable in certificates.variables() for word in ("-u", variable)]
+    count, said = reach(trusting, name, "env", *unset)
+    assert count > 0, said
+
+
+def test_another_authority_is_not_trusted(trusting: Sandbox, tmp_path: Path) -> None:
+    """What the other tests see is trust, not carelessness."""
+    make_authority(tmp_path / "other")
+    (trusting.workspace / "leaf.pem").write_bytes(make_leaf(tmp_path / "other"))
+    for name in ("curl", "python3"):
+        count, said = reach(trusting, name)
+        assert count == 0
+        assert "unable to get local issuer certificate" in said
+
+
+def test_the_subjects_hash_is_openssls(tmp_path: Path) -> None:
+    """By it OpenSSL finds the authority in a folder of certificates."""
+    openssl = ["openssl", "x509", "-noout", "-hash"]
+    done = subprocess.run(openssl, input=make_authority(tmp_path), capture_output=True, check=True)
+    assert done.stdout.decode().strip() == SUBJECT_HASH
+
+
+def test_a_folder_of_certificates_suffices(trusting: Sandbox) -> None:
+    """As OpenSSL itself is set up on Debian: without a bundle, each found by its hash."""
+    trusting.shell(
+        "openssl verify -no-CAfile -no-CAstore -CApath /etc/ssl/certs leaf.pem",
+        workdir="/workspace",
+    )
+
+
+def test_the_hosts_authorities_are_still_trusted(trusting: Sandbox) -> None:
+    """The bundle is the host's with one more at its end."""
+    bundle = trusting.shell("cat /etc/ssl/certs/ca-certificates.crt").encode()
+    own = trusting.authority.strip()
+    assert bundle == Path("/etc/ssl/certs/ca-certificates.crt").read_bytes().rstrip() + b"\n" + own
+
+
+def test_nothing_of_it_can_be_changed(trusting: Sandbox) -> None:
+    """Neither what is ours alone nor what leads there, and the key is not among it."""
+    assert trusting.shell("ls /etc/moat").split() == [
+        "authority.pem",
+        "cacerts",
+        "certificates.pem",
+    ]
+    assert "PRIVATE KEY" not in trusting.shell("cat /etc/moat/*.pem")
+    for path in ("/etc/moat/authority.pem", "/etc/ssl/certs/ca-certificates.crt"):
+        assert "Read-only" in trusting.run("bash", "-c", f": >> {path}").stderr
+
+
+def test_the_users_variables_win(sandbox: Sandbox) -> None:
+    """Whoever names a bundle of his own gets it, in further commands, too."""
+    spec = sandbox.spec(env={"SSL_CERT_FILE": "/workspace/mine.pem"})
+    assert environment(spec, tty=False)["SSL_CERT_FILE"] == "/workspace/mine.pem"
+    assert environment(spec, tty=False)["PIP_CERT"] == "/etc/moat/certificates.pem"
+
+
+def test_a_host_without_certificates(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run's own are there all the same."""
+    for places in ("_BUNDLES", "_HASHED", "_ANCHORS"):
+        monkeypatch.setattr(certificates, places, ("/nowhere/at/all",))
+    sandbox.authority = make_authority(tmp_path)
+    assert sandbox.shell("cat $SSL_CERT_FILE").encode() == sandbox.authority.strip()
+
+
+def test_a_jdk_of_the_users_own(
+    trusting: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its truststore, of whatever kind, is covered with one of the host's certificates and ours."""
+    monkeypatch.setattr(java_truststore, "_SHELVES", ())
+    monkeypatch.setattr(java_truststore, "_SHARED", ())
+    store = tmp_path / "jdk" / "lib" / "security" / "cacerts"
+    store.parent.mkdir(parents=True)
+    store.write_bytes(b"PKCS 12")
+    (tmp_path / "jdk" / "bin").mkdir()
+    path = f"{tmp_path}/jdk/bin:/usr/bin"
+    shown = trusting.shell(f"base64 {store}", host_path=path)
+    content = base64.b64decode(shown)
+    roots = Path("/etc/ssl/certs/ca-certificates.crt").read_bytes().count(b"BEGIN CERT")
+    assert int.from_bytes(content[8:12], "big") == roots + 1
+    assert der(trusting.authority) in content
+    assert store.read_bytes() == b"PKCS 12"

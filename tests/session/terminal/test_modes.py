@@ -1,0 +1,62 @@
+"""The table of modes."""
+
+from __future__ import annotations
+
+from moat.session.terminal import ghostty, modes
+from moat.session.terminal.ghostty_abi import GhosttyError
+from moat.session.terminal.modes import Telling
+
+
+def knows(terminal: ghostty.Terminal, number: int, *, ansi: bool) -> bool:
+    try:
+        terminal.mode(number, ansi=ansi)
+    except GhosttyError:
+        return False
+    return True
+
+
+def test_the_table_is_what_the_emulator_knows() -> None:
+    """A mode that a release of it adds is to be put in here, or viewers would not have it."""
+    terminal = ghostty.start(20, 4)
+    # 2033 is answered but means nothing that is documented.
+    assert {n for n in range(1, 9999) if knows(terminal, n, ansi=False)} - {2033} == set(modes.DEC)
+    assert {n for n in range(1, 999) if knows(terminal, n, ansi=True)} == set(modes.ANSI)
+
+
+def test_defaults_are_the_emulators() -> None:
+    """Nothing is told as changed of a fresh terminal."""
+    terminal = ghostty.start(20, 4)
+    told = modes.restored(terminal)
+    for number, (_, telling) in modes.DEC.items():
+        told_of = b"\x1b[?%d%b" % (number, b"h" if terminal.mode(number) else b"l") in told
+        assert told_of is (telling is Telling.ALWAYS)
+
+
+def test_names_are_unique() -> None:
+    """They are keys of the screen's JSON."""
+    names = [name for name, _ in (*modes.DEC.values(), *modes.ANSI.values())]
+    assert len(names) == len(set(names))
+
+
+def test_resets_come_before_sets() -> None:
+    """In most terminals resetting one mouse mode ends them all."""
+    terminal = ghostty.start(20, 4)
+    terminal.write(b"\x1b[?1000h\x1b[?4h\x1b[?1007l")
+    told = modes.restored(terminal)
+    assert told.index(b"\x1b[?1003l") < told.index(b"\x1b[?1000h")
+    assert b"\x1b[?4h" in told
+    assert b"\x1b[?1007l" in told
+
+
+def test_what_was_told_as_changed_is_taken_back() -> None:
+    """A terminal that got both is as it was; of a program that changed nothing, nothing is."""
+    terminal, viewers = ghostty.start(20, 4), ghostty.start(20, 4)
+    assert modes.undone(terminal) == b""
+    before = modes.named(viewers)
+    changed = {n for n, (_, telling) in modes.DEC.items() if telling is Telling.CHANGED}
+    for number in changed:
+        terminal.write(b"\x1b[?%d%b" % (number, b"l" if terminal.mode(number) else b"h"))
+    viewers.write(modes.restored(terminal))
+    assert modes.named(viewers) != before
+    viewers.write(modes.undone(terminal))
+    assert modes.named(viewers) == before

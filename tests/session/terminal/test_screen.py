@@ -1,0 +1,621 @@
+"""Screens against other screens: what restore writes must show, and be, the same."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import shutil
+import struct
+import sys
+import termios
+from fcntl import ioctl
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import moat
+from moat.session.terminal.filter import OutputFilter
+from moat.session.terminal.ghostty import Region
+from moat.session.terminal.ghostty_abi import CursorShape, Data, Emit, GhosttyError, Space
+from moat.session.terminal.ghostty_cells import describe
+from moat.session.terminal.screen import Screen
+from moat.spec import TerminalSize
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIZE = TerminalSize(20, 6)
+SCROLLBACK = 50
+
+
+def screen_of(*chunks: bytes, size: TerminalSize = SIZE, scrollback: int = SCROLLBACK) -> Screen:
+    screen = Screen(size, scrollback)
+    for chunk in chunks:
+        screen.feed(chunk)
+    return screen
+
+
+def viewer_of(screen: Screen, *, shown_before: bytes = b"", scrollback: bool = True) -> Screen:
+    """A terminal of the same size that is attached to the screen."""
+    return screen_of(shown_before, screen.restore(scrollback=scrollback), size=screen.size)
+
+
+def cells_of(row: bytes) -> list[tuple[str, bytes]]:
+    """Characters with those attributes that are to be seen on them, without the empty end."""
+    cells: list[tuple[str, bytes]] = []
+    style = b""
+    for sgr, text in re.findall(rb"((?:\x1b\[[0-9;:]*m)*)([^\x1b]*)", row):
+        if sgr:
+            style = sgr.rpartition(b"\x1b[0m")[2]
+        seen = style if re.search(rb"\[(48|7|4|9|53)\b", style) else b""
+        cells.extend(
+            (character, seen if character == " " else style) for character in text.decode()
+        )
+    while cells and cells[-1] == (" ", b""):
+        cells.pop()
+    return cells
+
+
+def look(screen: Screen) -> dict[str, Any]:
+    """All that there is to see of a screen, and all that decides what further output does to it."""
+    state: dict[str, Any] = dict(screen.as_json())
+    # Which of the three ways into the alternate screen were taken, and whether twice, is not kept.
+    state["modes"] = {k: v for k, v in state["modes"].items() if not k.startswith("alternate_s")}
+    terminal = screen._terminal
+    columns, rows = screen.size.columns, screen.size.rows
+    state["cells"] = [cells_of(row) for row in screen.rows_vt(0, columns, rows)]
+    # Without white space: where rows were moved apart that had been one wrapped line, they stay one
+    # for the program's screen. A viewer's can't be told so, and none would show it.
+    state["contents"] = "".join(screen.contents().split())
+    state["pending wrap"] = terminal.get(Data.CURSOR_PENDING_WRAP)
+    shape, blinks = terminal.cursor_shape()
+    # A cursor that the program did not choose is the viewer's own, and blinks as the viewer likes.
+    state["shape"] = (shape, blinks and shape is not CursorShape.HOLLOW)
+    del state["modes"]["cursor_blink"]
+    state["keyboard"] = terminal.get(Data.KITTY_KEYBOARD_FLAGS)
+    corner = Region(0, 0, 0, 0)
+    for extra in ("scrolling_region", "tabstops", "keyboard", "style", "hyperlink", "protection"):
+        text = terminal.format(Emit.VT, corner)
+        state[extra] = terminal.format(Emit.VT, corner, (extra,)).replace(text, b"", 1)
+    state["links"] = {
+        (x, y): terminal.link(x, y, Space.ACTIVE)
+        for y, row in enumerate(terminal.rows(terminal.get(Data.TOTAL_ROWS) - rows, rows))
+        if row.links
+        for x, raw in enumerate(row.cells)
+        if describe(raw).link and describe(raw).text
+    }
+    return state
+
+
+def after(screen: Screen, output: bytes, without: tuple[str, ...] = ()) -> dict[str, Any]:
+    """How the screen looks when the program has gone on; the screen itself is left as it is."""
+    copy = copy_of(screen)
+    copy.feed(output)
+    looks = look(copy)
+    copy.close()
+    return {name: value for name, value in looks.items() if name not in without}
+
+
+def copy_of(screen: Screen) -> Screen:
+    snapshot = screen.snapshot()
+    assert snapshot is not None
+    return Screen.from_snapshot(snapshot, SCROLLBACK)
+
+
+def assert_same(one: Screen, other: Screen, *, scrollback: bool = True) -> None:
+    """Both now and after output that shows what is not visible now."""
+    unlike = () if scrollback else ("contents",)
+    reveal = [b"", b"\x1b8.", b"x\r\ny", b"\x0eq\x0fq", b"\x1b[<u"]
+    if one.alternate:
+        number = next(n for n in (1049, 1047, 47) if one._terminal.mode(n))
+        reveal.append(b"\x1b[?%dl." % number)
+    for revealing in reveal:
+        ours, theirs = after(one, revealing, unlike), after(other, revealing, unlike)
+        assert {k: (ours[k], theirs[k]) for k in ours if ours[k] != theirs[k]} == {}, revealing
+
+
+# --- restore ---
+
+CASES = {
+    "nothing": b"",
+    "attributes": b"\x1b[1;31mhi\x1b[0m there\r\n  x\x1b[4:3;58:2::1:2:3mcurly",
+    "long lines": b"abcdefghijklmnopqrstuvwxyz\r\nfoo",
+    "about to wrap": b"abcdefghijklmnopqrst",
+    "about to wrap after a wide character": "abcdefghijklmnopqr你".encode(),
+    "a wide character that did not fit": ("a" * 19 + "你b").encode(),
+    "coloured to the end of the line": b"a   \r\n\r\n\x1b[44mb  \x1b[K\r\n\x1b[K",
+    "coloured all over": b"\x1b[48;5;3m\x1b[2J\x1b[0m\x1b[3;3Hx",
+    "coloured in the middle of an empty line": b"\x1b[3;5H\x1b[41m\x1b[4X",
+    "scrolled": b"\r\n".join(b"line %d" % n for n in range(30)),
+    "modes": b"\x1b[?1002h\x1b[?1006h\x1b[?1004h\x1b[?2004h\x1b[?1h\x1b=\x1b[?25l\x1b[4 q\x1b[?7l",
+    "insert and new-line mode": b"\x1b[4h\x1b[20hab\x1b[1;1H",
+    "margins": b"\x1b[2;4r\x1b[3;3Hx",
+    "margins with origin": b"\x1b[2;4r\x1b[?6h\x1b[2;3Hx",
+    "margins on all sides": b"\x1b[?69h\x1b[3;10s\x1b[2;4r\x1b[?6h\x1b[2;3Hx",
+    "line drawing": b"\x1b(0qqq",
+    "line drawing in G1": b"\x1b)0\x0eqqq",
+    "kitty's keyboard stack": b"\x1b[>1u\x1b[>5u",
+    "modifyOtherKeys": b"\x1b[>4;2m",
+    "links": b"x \x1b]8;;http://a\x07one\x1b]8;;\x07 \x1b[31m\x1b]8;;http://b\x07two\x1b]8;;\x07 y",
+    "an open link": b"\x1b]8;;http://x\x1b\\hello",
+    "graphemes": "你好👨‍👩‍👧‍👦é́x".encode(),
+    "clustered graphemes": b"\x1b[?2027h" + "👨‍👩‍👧‍👦x".encode(),
+    "tab stops": b"\x1b[3g\x1b[5G\x1bH",
+    "a saved cursor": b"ab\x1b[31m\x1b7\x1b[m\r\ncd",
+    "title": "\x1b]2;hé\x07".encode(),
+    "protected": b'\x1b[1"qab',
+    "alternate": b"primary\r\n\x1b[31m$ \x1b[?1049h\x1b[2;2Halt",
+    "alternate with scrollback": b"\r\n".join(b"l%d" % n for n in range(20)) + b"\x1b[?1049hhi",
+    "alternate by 47": b"primary\x1b7\r\nfoo\x1b[?47halt",
+    "alternate by 1047": b"primary\x1b7\r\nfoo\x1b[?1047halt",
+    "two keyboards": b"\x1b[>1u\x1b[?1049h\x1b[>5u",
+    "synchronized": b"\x1b[?2026hhalf",
+    "middle of a sequence": b"abc\x1b[3",
+    "middle of a title": b"abc\x1b]2;tit",
+}
+
+
+@pytest.mark.parametrize("output", CASES.values(), ids=CASES.keys())
+@pytest.mark.parametrize("scrollback", [True, False])
+def test_a_restored_screen_is_the_same(output: bytes, scrollback: bool) -> None:
+    """What a viewer's terminal shows, and does next, is what the program's would (attach 13 to 16)."""
+    one = screen_of(output)
+    other = viewer_of(one, scrollback=scrollback)
+    # A viewer gets the rest of what was unfinished whole: here it is cut short for both.
+    for screen in (one, other):
+        screen.feed(b"\x18")
+    assert_same(one, other, scrollback=scrollback)
+
+
+def pieces(alternate_by: int) -> st.SearchStrategy[bytes]:
+    number = st.integers(0, 25)
+    text = st.text(
+        st.sampled_from("abc  xyz你好é👍🏽\u0301─│\t\r\n\n\b"), min_size=1, max_size=30
+    ).map(str.encode)
+    move = st.builds(lambda n, f: b"\x1b[%d%c" % (n, f), number, st.sampled_from(b"ABCDEFGd`ae"))
+    place = st.builds(lambda y, x: b"\x1b[%d;%dH" % (y, x), number, number)
+    erase = st.builds(lambda n, f: b"\x1b[%d%c" % (n, f), st.integers(0, 2), st.sampled_from(b"JK"))
+    edit = st.builds(lambda n, f: b"\x1b[%d%c" % (n, f), number, st.sampled_from(b"@PLMSTXb"))
+    margins = st.builds(lambda a, b: b"\x1b[%d;%dr" % (a, b), number, number)
+    style = st.sampled_from(
+        [
+            b"",
+            b"1",
+            b"3",
+            b"4",
+            b"7",
+            b"9",
+            b"31",
+            b"44",
+            b"38;5;200",
+            b"48;2;1;2;3",
+            b"4:3",
+            b"39;49",
+        ]
+    ).map(lambda body: b"\x1b[%bm" % body)
+    mode = st.builds(
+        lambda n, f: b"\x1b[?%d%c" % (n, f),
+        st.sampled_from([1, 5, 6, 7, 25, 45, 66, 1000, 1002, 1003, 1004, 1006, 2004]),
+        st.sampled_from(b"hl"),
+    )
+    alternate = st.sampled_from(b"hl").map(lambda f: b"\x1b[?%d%c" % (alternate_by, f))
+    other = st.sampled_from(
+        [
+            b"\x1b7",
+            b"\x1b8",
+            b"\x1bD",
+            b"\x1bM",
+            b"\x1bE",
+            b"\x1bH",
+            b"\x1b[3g",
+            # One piece: the emulator makes wide blanks of what the line-drawing set doesn't have.
+            b"\x1b(0lqqk\x1b(B",
+            b"\x1b[4h",
+            b"\x1b[4l",
+            b"\x1b[2 q",
+            b"\x1b[5 q",
+            b"\x1b[0 q",
+            b"\x1b=",
+            b"\x1b>",
+            b"\x1b[>1u",
+            b"\x1b[>9u",
+            b"\x1b[<u",
+            b"\x1b[>4;2m",
+            b"\x1b]8;;http://example.com/\x1b\\",
+            b"\x1b]8;;\x1b\\",
+            b"\x1b]2;a title\x07",
+            b"\x1b#8",
+            b"\x1bc",
+            b"\x1b[!p",
+        ]
+    )
+    return st.one_of(text, text, move, place, erase, edit, margins, style, mode, alternate, other)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from([47, 1047, 1049]).flatmap(lambda n: st.lists(pieces(n), max_size=25)))
+@example(  # a wrap onto a coloured background, at the bottom
+    ["aaaaaa你你".encode(), b"\x1b[5S", b"\x1b[48;2;1;2;3m", "aaaaa你你你".encode()]
+)
+def test_whatever_was_written_is_restored(output: list[bytes]) -> None:
+    """Text, moves, edits, margins, modes and both screens in any order."""
+    one = screen_of(*output)
+    other = viewer_of(one)
+    try:
+        assert_same(one, other)
+    finally:
+        one.close()
+        other.close()
+
+
+def test_a_viewer_in_whatever_state_is_brought_to_this_one() -> None:
+    """A repaint relies on nothing: stale modes, margins, attributes, screen of the viewer are gone."""
+    one = screen_of(b"hello\r\n\x1b[31mworld")
+    junk = (
+        b"\x1b[?1049h\x1b[2;4r\x1b[?6h\x1b[7m\x1b(0\x1b[4hqq\x1b[?7l\x1b[?1003h\x1b[?2004h\x1b[?25l"
+        b"\x1b[>5u\x1b[>4;2m\x1b[5 q\x1b]8;;http://x\x1b\\\x1b[?69h\x1b[3;5s\x1b[20h\x1b[?5h\x1b="
+    )
+    other = viewer_of(one, shown_before=junk, scrollback=False)
+    looks, expected = look(other), look(one)
+    assert {k: (expected[k], looks[k]) for k in expected if expected[k] != looks[k]} == {}
+
+
+@pytest.mark.parametrize("rows_used", [0, 1, 3, 5, 6, 20])
+def test_what_the_viewer_showed_before_is_kept_above(rows_used: int) -> None:
+    """The shell's text goes into the viewer's scrollback, then ours, without empty lines (case 17)."""
+    shell = b"".join(b"$ %d\r\n" % n for n in range(rows_used))
+    one = screen_of(b"\r\n".join(b"line %d" % n for n in range(10)))
+    other = viewer_of(one, shown_before=shell)
+    assert other.text() == one.text()
+    assert other.cursor == one.cursor
+    expected = [f"$ {n}" for n in range(rows_used)] + [f"line {n}" for n in range(10)]
+    assert other.contents().split("\n") == expected
+
+
+def test_only_the_scrollback_that_was_asked_for_is_shown() -> None:
+    """The emulator keeps more lines than that, in pages."""
+    one = screen_of(b"\r\n".join(b"%d" % n for n in range(1000)), scrollback=10)
+    expected = [str(n) for n in range(1000 - 10 - SIZE.rows, 1000)]
+    assert one.contents().split("\n") == expected
+    assert viewer_of(one).contents().split("\n") == expected
+
+
+@pytest.mark.parametrize("columns", [2, 20, 80, 200])
+def test_as_much_scrollback_is_kept_as_was_asked_for(columns: int) -> None:
+    """However wide the screen is, and however much more was written."""
+    size = TerminalSize(columns, 6)
+    one = screen_of(b"\r\nx" * 5000, size=size, scrollback=700)
+    assert len(one.contents().split("\n")) == 706
+
+
+def test_lines_with_many_attributes_are_kept_as_well() -> None:
+    """They take several times the memory of plain ones, and the limit follows."""
+    size = TerminalSize(120, 40)
+    screen = screen_of(size=size, scrollback=2000)
+    for n in range(12_000):
+        cells = (f"\x1b[38;2;{n % 256};{x};{n // 256}mé\u0301" for x in range(30))
+        screen.feed("".join(cells).encode() + b"\r\n")
+    assert screen._terminal.get(Data.SCROLLBACK_ROWS) >= 2000
+    # And goes back with them.
+    for _ in range(100):
+        screen.feed(b"plain\r\n" * 1000)
+    assert 2000 <= screen._terminal.get(Data.SCROLLBACK_ROWS) < 10_000
+
+
+def test_a_wrapped_line_stays_one_line_in_the_viewer() -> None:
+    """Made wider, the viewer's terminal shows it on one row, as it would the program's output."""
+    line = "".join(chr(ord("a") + n % 26) for n in range(50))
+    other = viewer_of(screen_of(line.encode() + b"\r\nnext"))
+    other.resize(TerminalSize(60, 6))
+    assert line in other.text().split("\n")
+
+
+def test_narrow_and_wide_again_loses_nothing() -> None:
+    """Case 18: the scrollback of a wide screen survives a narrow viewer's turn."""
+    lines = [f"line {n} {'x' * 50}" for n in range(40)]
+    one = screen_of("\r\n".join(lines).encode(), size=TerminalSize(70, 10), scrollback=100)
+    one.resize(TerminalSize(25, 10))
+    one.resize(TerminalSize(70, 10))
+    assert one.contents().split("\n") == lines
+    assert viewer_of(one).contents().split("\n") == lines
+
+
+# --- programs ---
+
+
+def run(command: list[str], size: TerminalSize) -> tuple[int, int]:
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.environ.update(TERM="xterm-256color", LC_ALL="C.UTF-8", PS1="$ ", LINES="", COLUMNS="")
+        del os.environ["LINES"], os.environ["COLUMNS"]
+        ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", size.rows, size.columns, 0, 0))
+        os.execvp(command[0], command)
+    ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", size.rows, size.columns, 0, 0))
+    return pid, fd
+
+
+CURSES = """
+import curses, sys
+def main(w):
+    curses.start_color(); curses.init_pair(1, curses.COLOR_YELLOW, curses.COLOR_BLUE)
+    w.bkgd(" ", curses.color_pair(1)); w.addstr(3, 5, "ready", curses.A_BOLD); w.box(); w.refresh()
+    while (key := w.getkey()) != "q":
+        w.addstr(5, 5, "pressed " + key, curses.A_REVERSE); w.refresh()
+curses.wrapper(main)
+"""
+
+PROGRAMS: dict[str, tuple[list[str], str, bytes, str]] = {
+    # command, what it shows when it is ready, keys, what it shows then
+    "vim": (
+        ["vim", "-u", "NONE", "-N", "README.txt"],
+        r"line 1\n",
+        b":set nu\rGo you \x1b",
+        r"o? you",
+    ),
+    "less": (["less", "README.txt"], r"line 1\n", b"G", r"line 200"),
+    "htop": (["htop"], r"F10", b"\x1b[B\x1b[B", r"F10"),
+    "bash": (["bash", "--norc", "-i"], r"\$\n", b"echo $((6*7)); tput sc\r", r"42"),
+    "curses": ([sys.executable, "-c", CURSES], r"ready", b"x", r"pressed x"),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_looks_the_same_after_detach_and_attach(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Case 13: a viewer attached in the middle and one that saw it all show the same to the end."""
+    command, ready, keys, then = PROGRAMS[name]
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    (tmp_path / "README.txt").write_text("".join(f"line {n}\n" for n in range(1, 201)))
+    monkeypatch.chdir(tmp_path)
+    size = TerminalSize(90, 25)
+    program, there_all_along = screen_of(size=size), screen_of(size=size)
+    output = OutputFilter()
+    viewers = [there_all_along]
+    pid, fd = run(command, size)
+
+    def until(pattern: str) -> None:
+        while not re.search(pattern, program.text().rstrip() + "\n", re.MULTILINE):
+            assert select.select([fd], [], [], 20)[0], f"{name} shows {program.text()!r}"
+            data = os.read(fd, 65536)
+            program.feed(data)
+            os.write(fd, program.take_replies() or b"")
+            shown = output.feed(data)
+            for viewer in viewers:
+                viewer.feed(shown)
+
+    try:
+        until(ready)
+        attached = viewer_of(program)
+        viewers.append(attached)
+        os.write(fd, keys)
+        until(then)
+    finally:
+        os.close(fd)
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+    expected = look(program)
+    for viewer in (there_all_along, attached):
+        looks = look(viewer)
+        assert {k: (expected[k], looks[k]) for k in expected if expected[k] != looks[k]} == {}
+
+
+# --- queries ---
+
+VERSION = moat.__version__.encode()
+
+ANSWERS = {
+    b"\x1b[c": b"\x1b[?62;22c",
+    b"\x1b[>c": b"\x1b[>1;0;0c",
+    b"\x1b[=c": b"\x1bP!|00000000\x1b\\",
+    b"\x1b[5n": b"\x1b[0n",
+    b"ab\x1b[6n": b"\x1b[1;3R",
+    b"\x1b[?996n": b"\x1b[?997;1n",
+    b"\x1b[?2026$p": b"\x1b[?2026;2$y",
+    b"\x1b[4$p": b"\x1b[4;2$y",
+    b"\x1b[>q": b"\x1bP>|moat " + VERSION + b"\x1b\\",
+    b"\x1b[>5u\x1b[?u": b"\x1b[?5u",
+    b"\x1b]10;?\x07": b"\x1b]10;rgb:d0d0/d0d0/d0d0\x07",
+    b"\x1b]11;?\x1b\\": b"\x1b]11;rgb:1010/1010/1010\x1b\\",
+    b"\x1b[14t": b"\x1b[4;96;160t",
+    b"\x1b[16t": b"\x1b[6;16;8t",
+    b"\x1b[18t": b"\x1b[8;6;20t",
+    b"\x1bP$qm\x1b\\": b"\x1bP1$r0m\x1b\\",
+    b"\x1bP+q544e\x1b\\": b"\x1bP1+r544E=" + b"xterm-256color".hex().upper().encode() + b"\x1b\\",
+    # Not answered: what would put the program's words into its own input, or claims what isn't there.
+    b"\x05": b"",
+    b"\x1b]2;rm -rf\x07\x1b[21t\x1b[20t": b"",
+    b"\x1b]52;c;?\x07": b"",
+    b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\": b"",
+}
+
+
+@pytest.mark.parametrize(("query", "answer"), ANSWERS.items())
+def test_queries_are_answered(query: bytes, answer: bytes) -> None:
+    """Once, and the answer is taken once."""
+    screen = screen_of(query)
+    assert screen.take_replies() == answer
+    assert screen.take_replies() == b""
+
+
+def test_a_program_that_asks_and_never_reads_is_bounded() -> None:
+    """Answers that nobody takes don't add up without end."""
+    screen = screen_of(b"\x1b[c" * 100_000)
+    assert len(screen.take_replies()) < 100_000
+
+
+def test_a_resize_is_reported_in_band_to_a_program_that_asked_for_it() -> None:
+    """Mode 2048 is the emulator's to answer, so it is kept from viewers."""
+    screen = screen_of(b"\x1b[?2048h")
+    screen.take_replies()
+    screen.resize(TerminalSize(30, 7))
+    assert screen.take_replies() == b"\x1b[48;7;30;112;240t"
+    assert b"2048" not in screen.restore()
+
+
+# --- reading it ---
+
+
+def test_text_json_and_html() -> None:
+    """The same screen as each of them."""
+    screen = screen_of(b"\x1b]2;ti\x9btle\x07one\r\n  \x1b[31mtwo <&\x1b[0m  \x1b[?2004h")
+    assert screen.text() == "one\n  two <&\n\n\n\n"
+    state = screen.as_json()
+    assert state["text"] == ["one", "  two <&", "", "", "", ""]
+    assert state["cursor"] == {"column": 10, "row": 1, "visible": True}
+    assert (state["columns"], state["rows"], state["alternate"]) == (20, 6, False)
+    assert state["modes"]["bracketed_paste"]
+    assert not state["modes"]["insert"]
+    assert "two &lt;&amp;" in screen.html()
+    assert "<style>" in screen.html()
+
+
+def test_a_title_has_no_control_characters() -> None:
+    """It is shown in lists and written to other terminals."""
+    screen = screen_of("\x1b]2;a\x01b\u202ec\u0085é\x07".encode())
+    assert screen.title == "abcé"
+
+
+def test_contents_have_the_scrollback_and_whole_lines() -> None:
+    """What `moat wait --text` looks through."""
+    screen = screen_of(b"first\r\n" + b"x" * 30 + b"\r\n" * 10 + b"last")
+    assert screen.contents().split("\n") == ["first", "x" * 30, *[""] * 9, "last"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "expected"),
+    [
+        (4, 2, ["abcd", "  re"]),
+        (3, 1, ["abc"]),
+        (1, 9, ["a", "", "", "", "", ""]),
+        (4, 9, ["abcd", "  re", "你x", "", "", ""]),
+        (40, 9, ["abcdef", "  red", "你x好", "", "", ""]),
+        (0, 0, []),
+    ],
+)
+def test_rows_for_a_smaller_or_larger_viewer(columns: int, rows: int, expected: list[str]) -> None:
+    """Cut at the viewer's edge, but never in the middle of a wide character."""
+    screen = screen_of("abcdef\r\n  \x1b[31mred\x1b[0m\r\n你x好".encode())
+    shown = [cells_of(row) for row in screen.rows_vt(0, columns, rows)]
+    assert ["".join(character for character, _ in row) for row in shown] == expected
+
+
+def test_each_row_is_independent() -> None:
+    """Drawn in any order onto another screen they give the same picture."""
+    one = screen_of("\x1b[44mab\x1b[1mcd\r\n你好\x1b[7m \x1b[K\r\n\x1b[0mplain\x1b[3X".encode())
+    other = screen_of()
+    for y, row in reversed(list(enumerate(one.rows_vt(0, SIZE.columns, SIZE.rows)))):
+        other.feed(b"\x1b[%d;1H\x1b[m\x1b[K%b\x1b[m" % (y + 1, row))
+    assert look(other)["cells"] == look(one)["cells"]
+
+
+# --- keeping it ---
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(pieces(1049), max_size=15).map(b"".join), st.data())
+def test_a_snapshot_goes_on_where_the_screen_was(output: bytes, data: st.DataObject) -> None:
+    """At any byte: in the middle of a sequence or a character, too."""
+    cut = data.draw(st.integers(0, len(output)))
+    whole = screen_of(output)
+    resumed = copy_of(screen_of(output[:cut]))
+    resumed.feed(output[cut:])
+    assert look(resumed) == look(whole)
+
+
+def test_a_snapshot_answers_and_keeps_scrollback_like_the_screen() -> None:
+    """Settings that are not in the snapshot are made again."""
+    screen = copy_of(screen_of(b"\r\n".join(b"%d" % n for n in range(40))))
+    screen.feed(b"\x1b[>q\x1b[18t\x1b]11;?\x07")
+    replies = screen.take_replies()
+    assert replies.startswith(b"\x1bP>|moat")
+    assert b"\x1b[8;6;20t" in replies
+    assert b"rgb:1010" in replies
+    assert len(screen.contents().split("\n")) == 40
+
+
+@pytest.mark.parametrize(
+    "start", [b"\x1b[3", b"\x1b]2;tit", b"\x1b", b"\x1bPq", "你".encode()[:2], b""]
+)
+def test_a_new_filter_goes_on_where_the_screen_is(start: bytes) -> None:
+    """A supervisor that takes over in the middle of a sequence shows no half of it."""
+    screen = screen_of(b"text\x1b[m" + start)
+    assert screen.unfinished() == start
+    output = OutputFilter()
+    assert output.feed(screen.unfinished()) == b""
+    assert output.pending == len(start)
+
+
+def test_there_is_no_snapshot_in_an_endless_sequence() -> None:
+    """Its beginning would be missing from it; after its end there is one again."""
+    screen = screen_of(b"\x1b]2;" + b"x" * 2_000_000)
+    assert screen.snapshot() is None
+    screen.feed(b"\x07")
+    assert screen.snapshot() is not None
+
+
+def test_an_endless_sequence_is_no_obstacle_to_attaching() -> None:
+    """What the screen shows is restored all the same; the program could never end it."""
+    screen = screen_of(b"primary\x1b[?1049h\x1b[3;3Halternate\x1b[?2004h")
+    screen.feed(b"\x1b]2;" + b"x" * 2_000_000)
+    viewer = viewer_of(screen)
+    assert viewer.text() == screen.text()
+    assert viewer.cursor == screen.cursor
+    assert viewer.alternate
+    assert viewer.modes == screen.modes
+
+
+@pytest.mark.parametrize("broken", [b"", b"\0", b"\0garbage", b"\x03ab"])
+def test_a_broken_snapshot_is_refused(broken: bytes) -> None:
+    """The caller then rebuilds the screen from the journal."""
+    with pytest.raises(GhosttyError):
+        Screen.from_snapshot(broken, SCROLLBACK)
+
+
+def test_a_closed_screen_says_so() -> None:
+    """And can be closed twice."""
+    screen = screen_of()
+    screen.close()
+    screen.close()
+    with pytest.raises(GhosttyError, match="closed"):
+        screen.feed(b"x")
+
+
+def resident() -> int:
+    with open("/proc/self/statm") as statm:  # noqa: PTH123  a file of the kernel's
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+@pytest.mark.parametrize(
+    "beginning", [b"\x1b]2;", b"\x1b]52;c;", b"\x1b_Gf=24;", b"\x1bPq", b"\x1b["]
+)
+def test_memory_of_an_endless_sequence_is_bounded(beginning: bytes) -> None:
+    """Whatever it says it is."""
+    screen = screen_of(beginning)
+    before = resident()
+    for _ in range(40):
+        screen.feed(b"1" * 1_000_000)
+    assert resident() - before < 16 * 1024 * 1024
+    screen.close()
+
+
+def test_memory_of_a_screen_is_bounded() -> None:
+    """2000 lines above a large screen cost less than 10 MB, whatever was written before."""
+    screen_of(b"x", size=TerminalSize(200, 50)).close()
+    before = resident()
+    screen = screen_of(size=TerminalSize(200, 50), scrollback=2000)
+    for n in range(20_000):
+        screen.feed(b"\x1b[38;5;%dm%d some text that says something\x1b[m\r\n" % (n % 256, n))
+    assert resident() - before < 10 * 1024 * 1024
+
+
+def test_basic_colours_stay_basic() -> None:
+    """Where a terminal gives indexed colours a fixed value, the viewer sees the program's own."""
+    drawn = screen_of(b"\x1b[36;101mx\x1b[97;44my\x1b[0;38;5;200mz").rows_vt(0, 80, 1)[0]
+    for basic in (b"\x1b[36m", b"\x1b[101m", b"\x1b[97m", b"\x1b[44m", b"\x1b[38;5;200m"):
+        assert basic in drawn

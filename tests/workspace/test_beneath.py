@@ -1,0 +1,69 @@
+"""Opening without following links."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from moat.workspace.beneath import SymbolicLinkError, open_beneath, open_folder, overlap, resolve
+
+
+def test_a_path_is_opened_part_by_part(tmp_path: Path) -> None:
+    """What is opened is what lies there."""
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    with open_folder(tmp_path) as root, open_beneath(root, PurePosixPath("a/b")) as opened:
+        assert opened.is_folder
+        assert opened.path == tmp_path / "a" / "b"
+        assert os.path.samestat(os.fstat(opened.descriptor), (tmp_path / "a" / "b").stat())
+
+
+@pytest.mark.usefixtures("descriptors")
+@pytest.mark.parametrize("path", ["link", "link/b", "a/up/a"])
+def test_no_link_is_followed(tmp_path: Path, path: str) -> None:
+    """At the end or on the way, inside or out, and no descriptor is left open."""
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("a")
+    (tmp_path / "a" / "up").symlink_to("..")
+    with open_folder(tmp_path) as root, pytest.raises(SymbolicLinkError):
+        open_beneath(root, PurePosixPath(path))
+
+
+@pytest.mark.usefixtures("descriptors")
+def test_what_is_missing_is_an_error(tmp_path: Path) -> None:
+    """Also where a file stands in the way."""
+    (tmp_path / "file").touch()
+    for path in ("missing", "file/below"):
+        with open_folder(tmp_path) as root, pytest.raises(OSError, match=r"No such|Not a dir"):
+            open_beneath(root, PurePosixPath(path))
+
+
+def test_overlap() -> None:
+    """One in the other, either way; a common beginning of names is none."""
+    assert overlap(Path("/a"), Path("/a/b"))
+    assert overlap(Path("/a/b"), Path("/a"))
+    assert not overlap(Path("/a/b"), Path("/a/bc"))
+
+
+def test_links_of_the_user_are_resolved(tmp_path: Path) -> None:
+    """As the kernel does it: absolute and relative ones, chains, and `..` behind a link."""
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "relative").symlink_to("a/b")
+    (tmp_path / "absolute").symlink_to(tmp_path / "relative")
+    for path in ("absolute", "absolute/..", "relative/../../relative", "missing/x", "a/b/.."):
+        assert resolve(tmp_path / path, tmp_path / "none") == Path(
+            os.path.realpath(tmp_path / path)
+        )
+
+
+def test_links_of_others_are_not_resolved(tmp_path: Path) -> None:
+    """Wherever a path comes from, below the untrusted folder it must be plain; so must a loop."""
+    (tmp_path / "theirs" / "plain").mkdir(parents=True)
+    (tmp_path / "theirs" / "link").symlink_to(tmp_path)
+    (tmp_path / "alias").symlink_to("theirs")
+    (tmp_path / "loop").symlink_to("loop")
+    assert resolve(tmp_path / "alias" / "plain", tmp_path / "theirs") == tmp_path / "theirs/plain"
+    for path in ("theirs/link", "alias/link", "alias/link/alias/plain", "loop"):
+        with pytest.raises(SymbolicLinkError):
+            resolve(tmp_path / path, tmp_path / "theirs")

@@ -1,0 +1,61 @@
+"""Finding what git would take for a repository."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from moat.workspace.git_discovery import find, is_git_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def paths(*names: str) -> list[PurePosixPath]:
+    return [PurePosixPath(name) for name in names]
+
+
+def test_what_git_obeys_is_found(tmp_path: Path) -> None:
+    """Repositories with and without a worktree, and files that name one; links are not followed."""
+    for arguments in (("a",), ("--bare", "b.git"), ("--separate-git-dir", "c.git", "c/d")):
+        subprocess.run(["git", "init", "-q", *arguments], cwd=tmp_path, check=True)
+    (tmp_path / "link").symlink_to("a")
+    (tmp_path / "c" / ".git").symlink_to("../a/.git")
+    found = find(tmp_path, 1000, enters=lambda path: path != "a/.git")
+    assert sorted(found.folders) == paths("b.git", "c.git")
+    assert found.closed == paths("a/.git")
+    assert sorted(found.pointers) == paths("c/.git", "c/d/.git")
+    assert found.complete
+
+
+def test_the_work_is_bounded(tmp_path: Path) -> None:
+    """What lies near is found first, and that there is more is said."""
+    (tmp_path / "x" / "y" / ".git").mkdir(parents=True)
+    (tmp_path / "z" / ".git").mkdir(parents=True)
+    found = find(tmp_path, 3, enters=lambda path: not path.endswith(".git"))
+    assert found.closed == paths("z/.git")
+    assert not found.complete
+
+
+def test_what_can_not_be_read_is_named(tmp_path: Path) -> None:
+    """And the rest is looked at."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b" / ".git").mkdir(parents=True)
+
+    def listing(folder: str) -> list[tuple[str, bool]]:
+        if folder.endswith("/a"):
+            raise PermissionError
+        return [("a", True), ("b", True)] if folder == f"{tmp_path}/" else [(".git", True)]
+
+    found = find(tmp_path, 10, enters=lambda path: path in {"a", "b"}, read=listing)
+    assert found.unread == paths("a")
+    assert found.closed == paths("b/.git")
+
+
+def test_the_names_tell() -> None:
+    """As git has it."""
+    assert is_git_folder(["HEAD", "objects", "refs", "x"])
+    assert is_git_folder(["HEAD", "commondir"])
+    assert not is_git_folder(["HEAD", "refs"])
+    assert not is_git_folder(["objects", "refs", "config"])
