@@ -52,9 +52,9 @@ class RunFolder:
         return self.root / "exit"
 
     @property
-    def cgroup(self) -> Path:
-        """Names the run's cgroup, where it has one."""
-        return self.root / "cgroup"
+    def events(self) -> Path:
+        """JSON lines, what has happened to the run; see `runs.event_log`."""
+        return self.root / "events.jsonl"
 
     @property
     def trusted_before(self) -> Path:
@@ -95,4 +95,3 @@ class RunFolder:
         return self.root / "launch.lock"
 
     SUPERVISOR_SOCKET = "supervisor.sock"
-    SHIM_SOCKET = "shim.sock"

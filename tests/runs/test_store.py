@@ -139,10 +139,14 @@ def test_an_index_of_an_older_moat_is_brought_up_to_date(tmp_path: Path) -> None
         run = store.create(spec())
     with sqlite3.connect(tmp_path / "moat.db") as db:
         db.execute("ALTER TABLE runs DROP COLUMN waiting")
+        db.execute("ALTER TABLE runs DROP COLUMN engine_data")
+        db.execute("ALTER TABLE runs ADD COLUMN shim_pid INTEGER")
+        db.execute("UPDATE runs SET shim_pid = 7")
         db.execute("PRAGMA user_version = 1")
     db.close()
     with Store(tmp_path) as one, Store(tmp_path) as other:
         assert one.get(run.id) == other.get(run.id)
+        assert one.get(run.id).as_json()["shim"] == {"pid": 7}
         one.update(run.id, waiting="a.test:443 b.test:80")
         assert other.get(run.id).as_json()["waiting"] == ["a.test:443", "b.test:80"]
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moat.egress.ingress.packets import Refused, refused
-from moat.engines.bubblewrap.engine import Bubblewrap, Execution, Happenings, SessionState
-from moat.engines.bubblewrap.shim_client import ShimGoneError, ShimRefusedError
-from moat.paths import RunFolder
+from moat.engines.bubblewrap import shim_client
+from moat.engines.bubblewrap.engine import Bubblewrap
+from moat.engines.engine import CommandRefusedError, Execution, SandboxGoneError, SessionState
 from moat.platform import sockets
 from moat.runs.store import Store
 from moat.spec import RunId, RunSpec, TerminalSize
@@ -27,6 +27,22 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator
     from pathlib import Path
 
+    from moat.paths import RunFolder
+
+
+class DescriptorsOnly(Bubblewrap):
+    """The engine, with the descriptors of a session as the shim hands them over."""
+
+    def _program_io(self, session: str, fds: dict[str, int]) -> Any:
+        return fds
+
+    @property
+    def shim_pid(self) -> int | None:
+        return self.data["shim"]["pid"]
+
+    async def close_stdin(self, session: str) -> None:
+        await self._call("close_stdin", session=session)
+
 
 @dataclass
 class Supervising:
@@ -34,21 +50,25 @@ class Supervising:
 
     spec: RunSpec
     folder: RunFolder
-    engine: Bubblewrap = field(init=False)
+    engine: DescriptorsOnly = field(init=False)
     told: asyncio.Queue[tuple[str, object]] = field(init=False)
     heir: Supervising | None = None
 
     def __post_init__(self) -> None:
         self.told = asyncio.Queue()
-        put = self.told.put_nowait
-        happenings = Happenings(
-            started=lambda _session, pid: put(("started", pid)),
-            exited=lambda _session, code: put(("exited", code)),
-            failed=lambda _session, why: put(("failed", why)),
-            lost=lambda: put(("lost", None)),
-        )
-        loop = asyncio.get_running_loop()
-        self.engine = Bubblewrap(self.spec, self.folder, loop, happenings)
+        self.engine = DescriptorsOnly(self.spec, self.folder, asyncio.get_running_loop(), self)
+
+    def command_started(self, _session: str, pid: int) -> None:
+        self.told.put_nowait(("started", pid))
+
+    def command_exited(self, _session: str, exit_code: int) -> None:
+        self.told.put_nowait(("exited", exit_code))
+
+    def command_failed(self, _session: str, reason: str) -> None:
+        self.told.put_nowait(("failed", reason))
+
+    def sandbox_lost(self) -> None:
+        self.told.put_nowait(("lost", None))
 
     async def successor(self) -> tuple[Supervising, dict[str, SessionState]]:
         """The next supervisor of the run, and what it has found."""
@@ -217,7 +237,7 @@ async def test_a_signal_is_the_commands(supervise: Callable[..., Supervising]) -
     await run.engine.signal("main", signal.SIGUSR1)
     assert await run.expect("exited") == 3
     assert drain(fds["stdout"]) == b"SIGUSR1\n"
-    with pytest.raises(ShimRefusedError) as refused:
+    with pytest.raises(CommandRefusedError) as refused:
         await run.engine.signal("main", signal.SIGUSR1)
     assert refused.value.errno == errno.ESRCH
 
@@ -245,7 +265,7 @@ async def test_further_commands_have_exit_codes_of_their_own(
     assert await run.expect("exited") == code
     assert json.loads((run.folder.exits / "exec-1.json").read_text())["exit_code"] == code
     await run.engine.forget("exec-1")
-    with pytest.raises(ShimRefusedError):
+    with pytest.raises(CommandRefusedError):
         await run.engine.streams("exec-1")
     os.write(main["stdin"], b"\n")
     assert await run.expect("exited") == 1
@@ -301,7 +321,7 @@ async def test_a_further_command_that_can_t_begin_says_why(
     assert "/no/such/folder" in str(await run.expect("failed"))
     os.write(main["stdin"], b"\n")
     await run.expect("exited")
-    with pytest.raises(ShimRefusedError, match="no running command"):
+    with pytest.raises(CommandRefusedError, match="no running command"):
         await run.engine.execute("exec-2", further("true"))
     for fd in (*main.values(), *fds.values()):
         os.close(fd)
@@ -335,7 +355,7 @@ async def test_a_new_supervisor_replaces_one_that_is_still_there(
     await run.expect("started")
     successor, _ = await run.successor()
     await run.expect("lost")
-    with pytest.raises(ShimGoneError):
+    with pytest.raises(SandboxGoneError):
         await run.engine.streams("main")
     second = await successor.engine.streams("main")
     same = {name: os.fstat(fd).st_ino for name, fd in first.items()}
@@ -389,7 +409,7 @@ async def test_a_shim_outlives_nonsense(supervise: Callable[..., Supervising]) -
     await run.engine.connect(create=True)
     fds = await run.engine.start(b"")
     await run.expect("started")
-    with sockets.connect(run.folder.root, RunFolder.SHIM_SOCKET, socket.SOCK_SEQPACKET) as link:
+    with sockets.connect(run.folder.root, shim_client.SOCKET, socket.SOCK_SEQPACKET) as link:
         await run.expect("lost")
         for nonsense in (b"{", b"[]", b"3", b"\xff", b"[" * 5000, b"{}", b'{"do": []}'):
             link.send(nonsense)
@@ -399,9 +419,9 @@ async def test_a_shim_outlives_nonsense(supervise: Callable[..., Supervising]) -
             assert "error" in json.loads(link.recv(4096))
     run, found = await run.successor()
     assert found["main"].exit_code is None
-    with pytest.raises(ShimRefusedError, match="not ended"):
+    with pytest.raises(CommandRefusedError, match="not ended"):
         await run.engine.forget("main")
-    with pytest.raises(ShimRefusedError, match="still running"):
+    with pytest.raises(CommandRefusedError, match="still running"):
         await run.engine.release()
     os.close(fds["stdin"])
     await run.engine.close_stdin("main")
@@ -586,7 +606,7 @@ send(inet, "255.255.255.255", 67)
         for family, address in (("inet", "0.0.0.0"), ("inet6", "::"))
         for kind, port in (("tcp", 443), ("udp", 53))
     ]
-    with socket.socket(fileno=await run.engine.packets()) as packets:
+    with socket.socket(fileno=await run.engine.blocked()) as packets:
         assert await run.run_to_end() == (b"", b"", 0)
         assert told_of(packets) == [
             Refused("tcp", "203.0.113.7", 22),
@@ -616,7 +636,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
     run = supervise("python3", "-c", program)
     await run.engine.connect(create=True)
     dns = socket.socket(fileno=await run.engine.listen("inet", "udp", "0.0.0.0", 53))
-    with dns, socket.socket(fileno=await run.engine.packets()) as packets:
+    with dns, socket.socket(fileno=await run.engine.blocked()) as packets:
         assert (await run.run_to_end())[2] == 0
         question, client = dns.recvfrom(100)
         assert question == b"question"
@@ -643,7 +663,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
     await run.engine.connect(create=True)
     fds = await run.engine.start(b"")
     await run.expect("started")
-    with socket.socket(fileno=await run.engine.packets()) as packets:
+    with socket.socket(fileno=await run.engine.blocked()) as packets:
         inode = os.fstat(packets.fileno()).st_ino
     run.engine.close()
     os.write(fds["stdin"], b"\n")
@@ -651,7 +671,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
     successor, found = await run.successor()
     if found["main"].exit_code is None:
         assert await successor.expect("exited") == 0
-    with socket.socket(fileno=await successor.engine.packets()) as packets:
+    with socket.socket(fileno=await successor.engine.blocked()) as packets:
         assert os.fstat(packets.fileno()).st_ino == inode
         assert packets.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) <= 512 * 1024
         assert told_of(packets) == [
@@ -709,7 +729,7 @@ async def test_a_port_that_the_sandbox_has_taken_is_told(
     fds = await run.engine.start(b"")
     await run.expect("started")
     await run.output(fds["stdout"], b"up\n")
-    with pytest.raises(ShimRefusedError) as refused:
+    with pytest.raises(CommandRefusedError) as refused:
         await run.engine.listen("inet", "tcp", "0.0.0.0", 8443)
     assert refused.value.errno == errno.EADDRINUSE
     await run.engine.kill("main")
@@ -729,7 +749,7 @@ async def test_the_sandbox_dies_with_its_shim(supervise: Callable[..., Supervisi
     await run.expect("lost")
     # The end of file comes when the last process that could write has ended.
     assert await asyncio.to_thread(drain, fds["stdout"]) == b""
-    with pytest.raises(ShimGoneError):
+    with pytest.raises(SandboxGoneError):
         await run.engine.kill("main")
 
 
@@ -753,7 +773,7 @@ async def test_a_sandbox_that_can_t_be_made_says_why(
     for fd in (await run.engine.start(b"")).values():
         os.close(fd)
     assert "/no/such/folder" in str(await run.expect("failed"))
-    with pytest.raises(ShimRefusedError):
+    with pytest.raises(CommandRefusedError):
         await run.engine.streams("main")
     await run.engine.release()
 

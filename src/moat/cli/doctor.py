@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 import click
 
-from moat.engines.bubblewrap.host_checks import checks
+from moat.engines.registry import checks
 from moat.runs.rebuild import rebuild_index
 
 

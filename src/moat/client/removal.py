@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import select
-import signal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moat.client.connect.request import Supervised
+from moat.engines import registry
 from moat.errors import RunNotActiveError, StoreError, SupervisorError
 from moat.runs import lock
 
@@ -47,7 +45,7 @@ def _kill(store: Store, run: Run) -> None:
     except SupervisorError:
         if _is_understood(store, run):
             raise
-        _kill_shim(store, run)
+        registry.kill(run, store.folder(run.id))
 
 
 def _is_understood(store: Store, run: Run) -> bool:
@@ -56,26 +54,6 @@ def _is_understood(store: Store, run: Run) -> bool:
     except StoreError:
         return False
     return True
-
-
-def _kill_shim(store: Store, run: Run) -> None:
-    """Of a run that no supervisor can take over: its sandbox dies with its shim."""
-    if run.shim_pid is None:
-        return
-    try:
-        process = os.pidfd_open(run.shim_pid)
-    except ProcessLookupError:
-        return
-    try:
-        # The pid may be another's by now; what the descriptor stands for does not change any more.
-        words = Path(f"/proc/{run.shim_pid}/cmdline").read_bytes().split(b"\0")
-        if os.fsencode(store.folder(run.id).exits) in words:
-            signal.pidfd_send_signal(process, signal.SIGKILL)
-            select.select([process], [], [])
-    except (FileNotFoundError, ProcessLookupError):
-        return  # it ended while we looked
-    finally:
-        os.close(process)
 
 
 def _dismiss(store: Store, run: Run) -> None:

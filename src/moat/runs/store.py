@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
     from pathlib import Path
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SCHEMA = """
 CREATE TABLE runs (
   id TEXT PRIMARY KEY,
@@ -42,17 +42,22 @@ CREATE TABLE runs (
   started_at TEXT,
   stopped_at TEXT,
   pid INTEGER,                     -- of the command, as the host sees it
-  shim_pid INTEGER,
   supervisor_pid INTEGER,
   supervisor_version TEXT,
   viewers INTEGER NOT NULL DEFAULT 0,
-  waiting TEXT NOT NULL DEFAULT '' -- HOST:PORT of requests that wait for the user, with spaces between
+  waiting TEXT NOT NULL DEFAULT '', -- HOST:PORT of requests that wait for the user, with spaces between
+  engine_data TEXT NOT NULL DEFAULT '{}' -- JSON object: what the engine says of its sandbox
 ) WITHOUT ROWID;
 CREATE INDEX runs_by_age ON runs (created_at);
 CREATE INDEX runs_by_state ON runs (state);
 """
-_MIGRATIONS = {1: "ALTER TABLE runs ADD COLUMN waiting TEXT NOT NULL DEFAULT ''"}
-"""What makes of each earlier version the next one."""
+_MIGRATIONS = {
+    1: "ALTER TABLE runs ADD COLUMN waiting TEXT NOT NULL DEFAULT ''",
+    # A supervisor of that version may still write shim_pid, so the column stays.
+    2: "ALTER TABLE runs ADD COLUMN engine_data TEXT NOT NULL DEFAULT '{}';"
+    "UPDATE runs SET engine_data = json_object('shim', json_object('pid', shim_pid))",
+}
+"""The statements that make of each earlier version the next one."""
 
 # How long a writer waits for another process's transaction; ours take well under a millisecond.
 BUSY_TIMEOUT_S = 10.0
@@ -80,11 +85,12 @@ class Run:
     started_at: str | None
     stopped_at: str | None
     pid: int | None
-    shim_pid: int | None
     supervisor_pid: int | None
     supervisor_version: str | None
     viewers: int
     waiting: str
+    engine_data: dict[str, Any]
+    """What the engine says of its sandbox; see `engines.engine.Engine.data`."""
 
     @property
     def ended(self) -> bool:
@@ -109,9 +115,8 @@ class Run:
             "viewers": self.viewers,
             "waiting": self.waiting.split(),
             "supervisor": {"pid": self.supervisor_pid, "version": self.supervisor_version},
-            "shim": {"pid": self.shim_pid},
             "pid": self.pid,
-        }
+        } | self.engine_data
 
 
 class Store:
@@ -259,15 +264,15 @@ class Store:
             raise _damaged("the index of runs can't be used", exc) from exc
 
     def _execute(self, sql: str, *values: object) -> Iterable[tuple[Any, ...]]:
-        known = [_printable(value) if isinstance(value, str) else value for value in values]
+        known = [_stored(value) for value in values]
         with _reported("the index of runs can't be used"):
             return self._db.execute(sql, known).fetchall()
 
 
 _COLUMNS = (
     "id, name, state, exit_code, error, engine, command, workspace, interactive, tty, created_at,"
-    " started_at, stopped_at, pid, shim_pid, supervisor_pid, supervisor_version, viewers,"
-    " waiting"
+    " started_at, stopped_at, pid, supervisor_pid, supervisor_version, viewers, waiting,"
+    " engine_data"
 )
 
 
@@ -278,8 +283,16 @@ def _run(row: tuple[Any, ...]) -> Run:
     run = Run(*row)
     run.state = _STATES[row[2]]
     run.command = tuple(json.loads(row[6]))
+    run.engine_data = json.loads(row[-1])
     run.interactive, run.tty = bool(run.interactive), bool(run.tty)
     return run
+
+
+def _stored(value: object) -> object:
+    """Return a value as SQLite takes it."""
+    if isinstance(value, dict):
+        return json.dumps(value)
+    return _printable(value) if isinstance(value, str) else value
 
 
 def _printable(text: str) -> str:
@@ -369,8 +382,8 @@ def _bring_up_to_date(db: sqlite3.Connection) -> None:
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version < SCHEMA_VERSION:
         missing = range(version, SCHEMA_VERSION)
-        steps = [_MIGRATIONS[each] for each in missing] if version else SCHEMA.split(";")
-        for statement in steps:
+        steps = [_MIGRATIONS[each] for each in missing] if version else [SCHEMA]
+        for statement in ";".join(steps).split(";"):
             db.execute(statement)
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     db.execute("COMMIT")

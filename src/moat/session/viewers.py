@@ -214,20 +214,6 @@ class FrameSink:
             self._outbox.write(frames.encode(kind, data[start : start + frames.MAX_PAYLOAD]))
 
 
-class TerminalSink:
-    """Output painted directly onto the terminal that the client has passed."""
-
-    def __init__(self, outbox: _Writes) -> None:
-        self._outbox = outbox
-
-    @property
-    def queued(self) -> int:
-        return self._outbox.queued
-
-    def output(self, _stream: Stream, data: bytes) -> None:
-        self._outbox.write(data)
-
-
 class _Writes(Protocol):
     @property
     def queued(self) -> int: ...

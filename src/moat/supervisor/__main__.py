@@ -17,6 +17,7 @@ import stat
 import sys
 from pathlib import Path
 
+from moat.engines import registry
 from moat.errors import MoatError, RunNotActiveError, SupervisorError
 from moat.paths import RunFolder
 from moat.platform import sockets
@@ -28,7 +29,7 @@ READY, LAUNCH_LOCK = 3, 4
 # What takes time to load, in pieces: between two of them we look whether the run exists.
 HEAVY = (
     *("asyncio", "moat.engines.bubblewrap.engine", "moat.session.session"),
-    *("moat.supervisor.process", "moat.egress.tls.ca"),
+    *("moat.supervisor.main", "moat.egress.tls.ca"),
 )
 
 
@@ -53,10 +54,8 @@ def main(home: Path, run_id: str) -> None:
             listener = sockets.listen(folder.root, RunFolder.SUPERVISOR_SOCKET)
             _answer(b"ready")
             if run.state is State.CREATED:
-                from moat.engines.bubblewrap import shim_client  # noqa: PLC0415  see the module's docstring
-
-                shim_client.ensure(folder)
-            from moat.supervisor.process import supervise  # noqa: PLC0415  heavy
+                registry.warm_up(spec, folder)
+            from moat.supervisor.main import supervise  # noqa: PLC0415  heavy
 
             supervise(store, spec, listener)
     except MoatError as error:

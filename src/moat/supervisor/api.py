@@ -22,11 +22,13 @@ import logging
 import os
 import signal
 import socket
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from moat.egress.policy.engine import Verdict
-from moat.engines.bubblewrap.engine import Execution
+from moat.engines.engine import Execution
 from moat.errors import MoatError, RunNotActiveError, UsageError
+from moat.events import ExecStarted, InputSent, Peer, PolicyAmended, SignalSent
 from moat.platform import sockets
 from moat.runs.states import State
 from moat.spec import TerminalSize
@@ -39,12 +41,23 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from moat.session.session import Session
-    from moat.supervisor.supervisor import Supervisor
+    from moat.supervisor.run import Supervisor
 
 log = logging.getLogger(__name__)
 
-Query = dict[str, str]
-Body = dict[str, Any]
+Answer = dict[str, Any]
+
+# An event shows no more of a command than this.
+_SHOWN_WORDS, _SHOWN_CHARACTERS = 64, 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, and who makes it."""
+
+    peer: Peer
+    query: dict[str, str]
+    body: dict[str, Any]
 
 
 async def serve(supervisor: Supervisor, listener: socket.socket) -> asyncio.Server:
@@ -53,9 +66,11 @@ async def serve(supervisor: Supervisor, listener: socket.socket) -> asyncio.Serv
 
 
 class API:
+    """The routes, each a method that gets a `Call` and returns what is answered."""
+
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
-        self._routes: dict[tuple[str, str], Callable[[Query, Body], Awaitable[Any]]] = {
+        self._routes: dict[tuple[str, str], Callable[[Call], Awaitable[object]]] = {
             ("GET", "/v1/version"): self._version,
             ("GET", "/v1/run"): self._run,
             ("GET", "/v1/screen"): self._screen,
@@ -71,10 +86,10 @@ class API:
         }
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serves one connection, and never lets an error out of it."""
+        """Serve one connection, and let no error out of it."""
         try:
             sock: socket.socket = writer.get_extra_info("socket")
-            _pid, uid = sockets.peer(sock)
+            pid, uid = sockets.peer(sock)
             if uid not in (os.geteuid(), 0):
                 log.warning("refused a connection of uid %d", uid)
                 return
@@ -82,9 +97,9 @@ class API:
             if request.path == "/v1/attach" and request.headers.get("upgrade") == UPGRADE:
                 self._attach(sock)
                 return
-            with self._supervisor.audience.answering():
+            with self._supervisor.viewers.answering():
                 body = await reader.readexactly(request.content_length)
-                writer.write(await self._answer(request, body))
+                writer.write(await self._answer(request, body, Peer(uid, pid)))
                 await writer.drain()
         except (http.HTTPError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as exc:
             log.info("malformed request: %s", exc)
@@ -94,21 +109,21 @@ class API:
             writer.close()
 
     def _attach(self, sock: socket.socket) -> None:
-        # A descriptor of our own: from here on it is read with recvmsg, for the terminal that may
+        # A descriptor of its own: from here on it is read with recvmsg, for the terminal that may
         # come beside a frame, which asyncio's streams can't do. The client sends nothing before
         # it has seen the 101, so the stream holds no byte of it.
         own = socket.socket(fileno=os.dup(sock.fileno()))
         own.send(http.encode_upgrade(UPGRADE))
         AttachedClient(self._supervisor, own)
 
-    async def _answer(self, request: http.Request, body: bytes) -> bytes:
+    async def _answer(self, request: http.Request, body: bytes, peer: Peer) -> bytes:
         try:
             route = self._routes.get((request.method, request.path))
             if route is None:
                 return _failed(404, f"no {request.method} {request.path} here")
             if request.method == "POST":
-                await self._supervisor.begun.wait()
-            answer = await route(request.query, json.loads(body) if body else {})
+                await self._ready_to_act()
+            answer = await route(Call(peer, request.query, json.loads(body) if body else {}))
         except MoatError as error:
             return _failed(409, error.summary, error.hint, error.code)
         except (ValueError, KeyError, TypeError, RecursionError) as exc:
@@ -117,38 +132,50 @@ class API:
             return http.encode_response(200, answer.encode(), "text/plain; charset=utf-8")
         return http.encode_response(200, json.dumps(answer).encode())
 
+    async def _ready_to_act(self) -> None:
+        """Wait until the run was started or adopted. Raises `MoatError` where neither can be."""
+        await self._supervisor.begun.wait()
+        if not self._supervisor.state.ended:
+            self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        failure = self._supervisor.failure
+        if failure is not None:
+            raise MoatError(failure.summary, failure.hint)
+
     # --- asking ---
 
-    async def _version(self, _query: Query, _body: Body) -> Body:
+    async def _version(self, _call: Call) -> Answer:
         return {"version": __version__, "attach": UPGRADE}
 
-    async def _run(self, query: Query, _body: Body) -> Body:
-        supervisor = self._supervisor
-        match query.get("until"):
+    async def _run(self, call: Call) -> Answer:
+        state = self._supervisor.state
+        match call.query.get("until"):
             case "started":
-                begun = {State.CREATED, State.STARTING}
-                await supervisor.audience.until(lambda: supervisor.state.now not in begun)
+                await self._until(lambda: state.now not in {State.CREATED, State.STARTING})
             case "ended":
-                await supervisor.audience.until(lambda: supervisor.state.ended)
+                await self._until(lambda: state.ended)
             case _:
                 pass
-        if supervisor.failure is not None:
-            failure = supervisor.failure
-            raise MoatError(failure.summary, failure.hint)
+        self._raise_failure()
         sessions = {
-            name: {"tty": session.tty, "exit_code": session.exit_code, "ended": session.drained}
-            for name, session in supervisor.sessions.items()
+            session.name: {
+                "tty": session.tty,
+                "exit_code": session.exit_code,
+                "ended": session.drained,
+            }
+            for session in self._supervisor.sessions
         }
-        return supervisor.state.as_json() | {"sessions": sessions}
+        return state.as_json() | {"sessions": sessions}
 
-    async def _screen(self, query: Query, _body: Body) -> object:
+    async def _screen(self, call: Call) -> object:
         await self._supervisor.begun.wait()
-        session = self._session(query.get("session", MAIN_SESSION))
+        session = self._session(call.query.get("session", MAIN_SESSION))
         if session.screen is None:
             raise UsageError(
                 "the run has no screen: it was started without a TTY", "Read it: moat logs"
             )
-        match query.get("format", "text"):
+        match call.query.get("format", "text"):
             case "json":
                 return session.screen.as_json()
             case "html":
@@ -158,10 +185,10 @@ class API:
             case _:
                 return session.screen.text()
 
-    async def _wait(self, query: Query, _body: Body) -> Body:
-        timeout = float(query["timeout"]) if "timeout" in query else None
+    async def _wait(self, call: Call) -> Answer:
+        timeout = float(call.query["timeout"]) if "timeout" in call.query else None
         try:
-            happened = await asyncio.wait_for(self._wait_for(query), timeout)
+            happened = await asyncio.wait_for(self._wait_for(call.query), timeout)
         except TimeoutError:
             happened = "timeout"
         main = self._supervisor.sessions.get(MAIN_SESSION)
@@ -172,17 +199,15 @@ class API:
             "exit_code": None if main is None else main.exit_code,
         }
 
-    async def _wait_for(self, query: Query) -> str:
+    async def _wait_for(self, query: dict[str, str]) -> str:
         supervisor = self._supervisor
         match query["for"]:
             case "exit":
-                await supervisor.audience.until(lambda: supervisor.state.ended)
+                await self._until(lambda: supervisor.state.ended)
                 await supervisor.state.saved.wait()
             case "output":
                 after = int(query["after"])
-                await supervisor.audience.until(
-                    lambda: supervisor.outputs != after or supervisor.state.ended
-                )
+                await self._until(lambda: supervisor.outputs != after or supervisor.state.ended)
             case "idle":
                 await self._idle(float(query["seconds"]))
             case other:
@@ -190,76 +215,99 @@ class API:
         return "exit" if supervisor.state.ended else query["for"]
 
     async def _idle(self, seconds: float) -> None:
-        """Returns when there was no output for that long, or the run has ended."""
+        """Return when there was no output for that long, or the run has ended."""
         supervisor = self._supervisor
         while not supervisor.state.ended:
-            seen = supervisor.outputs
-            more = supervisor.audience.until(
-                lambda seen=seen: supervisor.outputs != seen or supervisor.state.ended
+            before = supervisor.outputs
+            more = self._until(
+                lambda before=before: supervisor.outputs != before or supervisor.state.ended
             )
             try:
                 await asyncio.wait_for(more, seconds)
             except TimeoutError:
                 return
 
+    async def _until(self, reached: Callable[[], bool]) -> None:
+        """Wait for something about the run. Raises `MoatError` where it can't be supervised."""
+        supervisor = self._supervisor
+        await supervisor.changes.until(lambda: reached() or supervisor.failure is not None)
+        if not reached():
+            self._raise_failure()
+
     # --- acting ---
 
-    async def _stop(self, _query: Query, body: Body) -> Body:
-        await self._supervisor.ending.stop(body.get("signal"), body.get("timeout"))
+    async def _stop(self, call: Call) -> Answer:
+        number = call.body.get("signal")
+        self._emit_signal("stop", MAIN_SESSION, number, call.peer)
+        await self._supervisor.shutdown.stop(number, call.body.get("timeout"))
         return self._supervisor.state.as_json()
 
-    async def _kill(self, _query: Query, _body: Body) -> Body:
-        await self._supervisor.ending.kill()
+    async def _kill(self, call: Call) -> Answer:
+        self._emit_signal("kill", MAIN_SESSION, None, call.peer)
+        await self._supervisor.shutdown.kill()
         return self._supervisor.state.as_json()
 
-    async def _signal(self, _query: Query, body: Body) -> Body:
-        number = signal.Signals(body["signal"])
-        await self._supervisor.engine.signal(body.get("session", MAIN_SESSION), number)
+    async def _signal(self, call: Call) -> Answer:
+        number = signal.Signals(call.body["signal"])
+        session = call.body.get("session", MAIN_SESSION)
+        await self._supervisor.engine.signal(session, number)
+        self._emit_signal("signal", session, number, call.peer)
         return {}
 
-    async def _detach(self, _query: Query, _body: Body) -> Body:
-        clients = tuple(self._supervisor.audience.clients)
-        for client in clients:
-            client.dismiss("detached by moat detach")
-        return {"detached": len(clients)}
+    def _emit_signal(self, action: str, session: str, number: int | None, peer: Peer) -> None:
+        name = None if number is None else signal.Signals(number).name
+        self._supervisor.emit(SignalSent(session, action, name, peer))
 
-    async def _send(self, _query: Query, body: Body) -> Body:
-        """Returns when the program's terminal or pipe has taken all of it."""
-        session = self._session(body.get("session", MAIN_SESSION))
+    async def _detach(self, _call: Call) -> Answer:
+        viewers = self._supervisor.viewers.attached
+        for viewer in viewers:
+            viewer.dismiss("detached by moat detach")
+        return {"detached": len(viewers)}
+
+    async def _send(self, call: Call) -> Answer:
+        """Return when the program's terminal or pipe has taken all of the input."""
+        session = self._session(call.body.get("session", MAIN_SESSION))
         if not self._supervisor.takes_input(session):
             raise RunNotActiveError("the run takes no input", "Start it with: moat run -i")
-        data = base64.b64decode(body["data"], validate=True)
+        data = base64.b64decode(call.body["data"], validate=True)
         left = len(data)
 
         def taken(count: int) -> None:
             nonlocal left
             left -= count
-            self._supervisor.audience.notify()
+            self._supervisor.changes.notify()
 
         if data:
             session.write(data, taken)
-        await self._supervisor.audience.until(lambda: left <= 0 or session.drained)
-        return {"sent": len(data) - left}
+        await self._until(lambda: left <= 0 or session.drained)
+        sent = len(data) - left
+        self._supervisor.emit(InputSent(session.name, sent, call.peer))
+        return {"sent": sent}
 
-    async def _exec(self, _query: Query, body: Body) -> Body:
-        what = Execution(
-            command=tuple(body["command"]),
-            env=body.get("env") or {},
-            workdir=body.get("workdir") or self._supervisor.spec.workdir,
-            tty=bool(body.get("tty")),
-            stdin=bool(body.get("interactive")),
-            size=TerminalSize(body.get("columns") or 80, body.get("rows") or 24),
+    async def _exec(self, call: Call) -> Answer:
+        execution = Execution(
+            command=tuple(call.body["command"]),
+            env=call.body.get("env") or {},
+            workdir=call.body.get("workdir") or self._supervisor.spec.workdir,
+            tty=bool(call.body.get("tty")),
+            stdin=bool(call.body.get("interactive")),
+            size=TerminalSize(call.body.get("columns") or 80, call.body.get("rows") or 24),
         )
-        return {"session": await self._supervisor.executing.start(what)}
+        name = await self._supervisor.exec.start(execution)
+        shown = tuple(word[:_SHOWN_CHARACTERS] for word in execution.command[:_SHOWN_WORDS])
+        self._supervisor.emit(ExecStarted(name, shown, call.peer))
+        return {"session": name}
 
-    async def _policy(self, _query: Query, _body: Body) -> Body:
+    async def _policy(self, _call: Call) -> Answer:
         await self._supervisor.begun.wait()
-        return self._supervisor.network.gateway.decisions.as_json()
+        return self._supervisor.egress.gateway.decisions.as_json()
 
-    async def _amend_policy(self, _query: Query, body: Body) -> Body:
-        gateway = self._supervisor.network.gateway
-        answered = await gateway.amend(Verdict(body["verdict"]), body["rule"])
-        return {"rule": body["rule"], "answered": answered, "missed": gateway.missed_ports}
+    async def _amend_policy(self, call: Call) -> Answer:
+        gateway = self._supervisor.egress.gateway
+        verdict, rule = Verdict(call.body["verdict"]), call.body["rule"]
+        answered = await gateway.amend(verdict, rule)
+        self._supervisor.emit(PolicyAmended(str(verdict), rule, answered, call.peer))
+        return {"rule": rule, "answered": answered, "missed": gateway.missed_ports}
 
     def _session(self, name: str) -> Session:
         session = self._supervisor.sessions.get(name)

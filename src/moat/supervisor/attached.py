@@ -1,25 +1,22 @@
-"""A client that watches a session: frames in, frames (or paint) out.
+"""A client that watches a session: frames in, frames or paint out.
 
-The client is not trusted to be alive: whatever way it goes, its viewer leaves the session, and a
-terminal that it passed to us is given back.
+The client is not trusted to be alive. Whatever way it goes, its viewer leaves the session, and a
+terminal that it has passed is given back.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
-import socket
-import struct
 import termios
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from moat.platform import sockets
+from moat.events import ViewerAttached, ViewerDetached
 from moat.session.journal.index import Stream
-from moat.session.viewers import FrameSink, StreamViewer, TerminalSink, TerminalViewer
-from moat.session.write_queue import Outbox
+from moat.session.viewers import StreamViewer, TerminalViewer
 from moat.spec import TerminalSize
 from moat.supervisor.client_tty import PassedTerminal
+from moat.supervisor.connection import FrameConnection
 from moat.version import __version__
 from moat.wire import frames, messages, tty
 from moat.wire.frames import FrameType
@@ -27,70 +24,78 @@ from moat.wire.messages import Exited, Failure, Hello, Welcome
 from moat.wire.terminal_reset import CANCEL, reset_sequence
 
 if TYPE_CHECKING:
+    import asyncio
+    import socket
+    from collections.abc import Callable
+
+    from moat.events import Emit
     from moat.session.session import Session
-    from moat.supervisor.supervisor import Supervisor
+    from moat.supervisor.viewers import Viewers
 
 log = logging.getLogger(__name__)
 
-# The client hears of its input when this much has been taken: at each key it would wake up for it
-# while the echo is on its way.
+# The client hears of its input when this much has been taken. If it heard of each key, it would wake
+# up for that while the echo is on its way.
 CONSUMED_BYTES: Final = frames.INPUT_WINDOW // 4
 
-# Titles: what the viewer's terminal had before is put on its stack, and taken from it in the end
-# (xterm's XTWINOPS 22 and 23).
+# The title that the viewer's terminal had goes on its stack, and comes back in the end (xterm's
+# XTWINOPS 22 and 23).
 _PUSH_TITLE, _POP_TITLE = b"\x1b[22;0t", b"\x1b[23;0t"
 
 
-class AttachedClient:
-    """One attached connection, from HELLO to the last frame."""
+class AttachHost(Protocol):
+    """The supervisor, as far as an attached client needs it."""
 
-    def __init__(self, supervisor: Supervisor, sock: socket.socket) -> None:
-        self._supervisor = supervisor
-        self._loop = supervisor.loop
-        self._sock = sock
-        self._frames = frames.FrameReader()
-        self._outbox = Outbox(self._loop, sock.fileno(), drained=self._drained, broken=self._broken)
-        self._paint: Outbox | None = None
+    loop: asyncio.AbstractEventLoop
+    viewers: Viewers
+    emit: Emit
+
+    @property
+    def failure(self) -> Failure | None:
+        """The reason why there is nothing to attach to; `None` where there is something."""
+        ...
+
+    @property
+    def notice(self) -> str:
+        """A line that every viewer is to see now; empty where there is none."""
+        ...
+
+    def when_ready(self, name: str, act: Callable[[Session | None], None]) -> None:
+        """Call `act` with the session once it exists, or with `None` once it is known never to."""
+        ...
+
+    def takes_input(self, session: Session) -> bool: ...
+    def end_of(self, session: Session) -> Exited: ...
+    def signal(self, session: str, number: int) -> None:
+        """Send the session's command a signal, some time soon."""
+        ...
+
+
+class AttachedClient:
+    """One attached connection, from HELLO to its last frame."""
+
+    def __init__(self, host: AttachHost, sock: socket.socket) -> None:
+        self._host = host
+        self._connection = FrameConnection(
+            sock, host.loop, received=self._received, drained=self._drained, lost=self._lost
+        )
         self._terminal: PassedTerminal | None = None
-        self._saved: list[Any] = []
         self._viewer: TerminalViewer | StreamViewer | None = None
         self._hello = Hello()
         self._early: list[tuple[int, bytes]] = []
         self._consumed = 0
-        """Bytes of input that the program has taken, and the client has not been told of."""
+        """Bytes of input that the program has taken and the client has not heard of."""
         self._notice = ""
-        """To be told when the terminal has taken what is on its way."""
+        """The line to show once the terminal has taken what is on its way."""
         self._ending: Exited | None = None
         self._last_sent = False
         self.session: Session | None = None
-        sock.setblocking(False)
-        self._loop.add_reader(sock, self._readable)
-        supervisor.audience.add(self)
+        host.viewers.add(self)
 
     # --- from the client ---
 
-    def _readable(self) -> None:
-        try:
-            data, fds = sockets.receive(self._sock, 1 << 16, 4)
-        except BlockingIOError:
-            return
-        except OSError:
-            data, fds = b"", []
-        if not data:
-            self._vanished()
-            return
-        try:
-            for kind, payload in self._frames.feed(data):
-                self._handle(kind, payload, fds)
-        except (ValueError, IndexError, RecursionError, struct.error) as exc:
-            log.warning("a client spoke nonsense: %s", exc)
-            self._vanished()
-        finally:
-            for fd in fds:
-                os.close(fd)
-
-    def _handle(self, kind: int, payload: bytes, fds: list[int]) -> None:
-        if self._sock.fileno() == -1 or self._last_sent:
+    def _received(self, kind: int, payload: bytes, fds: list[int]) -> None:
+        if not self._connection.open or self._last_sent:
             return  # it left in an earlier frame of the same read
         if kind == FrameType.HELLO:
             self._greet(payload, fds)
@@ -110,89 +115,95 @@ class AttachedClient:
             case FrameType.RESIZE:
                 self._resize(TerminalSize(*frames.SIZE.unpack(payload)), session)
             case FrameType.SIGNAL if not self._hello.read_only:
-                self._supervisor.signal_later(session.name, payload[0])
+                self._host.signal(session.name, payload[0])
             case FrameType.DETACH:
-                self.dismiss("")
+                self._detach("detached", "")
             case FrameType.PAUSE:
                 self._pause()
             case FrameType.RESUME if isinstance(self._viewer, TerminalViewer):
                 self._viewer.resume()
-                self._supervisor.network.tell(self)
+                self._show_current_notice()
             case _:
-                pass  # a newer client says more than we know; or a read-only one may not say it
+                pass  # from a newer client; or a read-only one may not do this
 
     def _greet(self, payload: bytes, fds: list[int]) -> None:
-        given = json.loads(payload)
         self._hello = messages.unpack(Hello, payload)
-        self._saved = tty.decode(given["termios"]) if given.get("termios") else []
+        saved = json.loads(payload).get("termios")
         if fds and self._hello.passed and self._hello.terminal:
-            try:
-                self._terminal = PassedTerminal(fds[0])
-            except (OSError, termios.error) as exc:
-                log.info("painting over frames: %s", exc)
-        self._supervisor.when_ready(self._hello.session, self._begin)
+            self._open_terminal(fds[0], tty.decode(saved) if saved else [])
+        self._host.when_ready(self._hello.session, self._begin)
+
+    def _open_terminal(self, passed: int, saved: list[Any]) -> None:
+        try:
+            self._terminal = PassedTerminal(
+                passed,
+                saved,
+                self._host.loop,
+                drained=self._drained,
+                broken=self._terminal_broken,
+            )
+        except (OSError, termios.error) as exc:
+            log.info("painting over frames: %s", exc)
 
     def _begin(self, session: Session | None) -> None:
-        """The session exists, or it is known that it never will."""
-        if self._sock.fileno() == -1:
+        """Go on once the session exists, or is known never to."""
+        if not self._connection.open:
             return
-        if self._supervisor.failure is not None:
-            self.fail(self._supervisor.failure)
+        if self._host.failure is not None:
+            self.fail(self._host.failure)
         elif session is None:
-            why = f"there is no session {self._hello.session}"
-            self.fail(Failure(why, code=messages.NO_SESSION))
+            reason = f"there is no session {self._hello.session}"
+            self.fail(Failure(reason, code=messages.NO_SESSION))
         else:
             self._join(session)
 
     def _join(self, session: Session) -> None:
         self.session = session
-        hello = self._hello
-        size = TerminalSize(hello.columns, hello.rows)
-        if session.screen is not None and hello.terminal and hello.columns and hello.rows:
-            viewer = TerminalViewer(self._terminal_sink(), session.screen, size, self._loop)
-        else:
-            offsets = {Stream.STDOUT: hello.stdout} | (
-                {} if session.tty else {Stream.STDERR: hello.stderr}
-            )
-            known = {
-                stream: offset if offset >= 0 else session.journal.reader.tail(stream, hello.tail)
-                for stream, offset in offsets.items()
-            }
-            viewer = StreamViewer(FrameSink(self._outbox), session.journal, known)
-        self._viewer = viewer
+        viewer = self._viewer = self._make_viewer(session)
         self._welcome(viewer, session)
-        session.add(viewer, leads=not hello.read_only)
+        session.add(viewer, leads=not self._hello.read_only)
+        name = None if self._terminal is None else self._terminal.name
+        peer = self._connection.peer
+        self._host.emit(ViewerAttached(session.name, peer, name, self._hello.read_only))
         if isinstance(viewer, TerminalViewer):
             self._write_terminal(_PUSH_TITLE)
-            viewer.begin(scrollback=hello.scrollback)
+            viewer.begin(scrollback=self._hello.scrollback)
         else:
             viewer.pump()
-        self._supervisor.network.tell(self)
+        self._show_current_notice()
         early, self._early = self._early, []
         for kind, payload in early:
-            self._handle(kind, payload, [])
+            self._received(kind, payload, [])
         if session.drained:
-            self.end(Exited(session.exit_code, str(self._supervisor.state.now)))
+            self.end(self._host.end_of(session))
+
+    def _make_viewer(self, session: Session) -> TerminalViewer | StreamViewer:
+        hello = self._hello
+        if session.screen is not None and hello.terminal and hello.columns and hello.rows:
+            sink = self._connection.sink() if self._terminal is None else self._terminal
+            size = TerminalSize(hello.columns, hello.rows)
+            return TerminalViewer(sink, session.screen, size, self._host.loop)
+        wanted = {Stream.STDOUT: hello.stdout}
+        if not session.tty:
+            wanted[Stream.STDERR] = hello.stderr
+        reader = session.journal.reader
+        offsets = {
+            stream: offset if offset >= 0 else reader.tail(stream, hello.tail)
+            for stream, offset in wanted.items()
+        }
+        return StreamViewer(self._connection.sink(), session.journal, offsets)
 
     def _welcome(self, viewer: TerminalViewer | StreamViewer, session: Session) -> None:
         offsets = viewer.offsets if isinstance(viewer, StreamViewer) else {}
         welcome = Welcome(
             version=__version__,
             tty=session.tty,
-            interactive=self._supervisor.takes_input(session),
-            painted=self._paint is not None,
+            interactive=self._host.takes_input(session),
+            painted=isinstance(viewer, TerminalViewer) and self._terminal is not None,
             stdout=offsets.get(Stream.STDOUT, 0),
             stderr=offsets.get(Stream.STDERR, 0),
         )
-        self._send(FrameType.WELCOME, messages.pack(welcome))
-
-    def _terminal_sink(self) -> TerminalSink | FrameSink:
-        if self._terminal is None:
-            return FrameSink(self._outbox)
-        self._paint = Outbox(
-            self._loop, self._terminal.fd, drained=self._drained, broken=self._broken
-        )
-        return TerminalSink(self._paint)
+        self._connection.send(FrameType.WELCOME, messages.pack(welcome))
 
     def _input(self, data: bytes, session: Session) -> None:
         if isinstance(self._viewer, TerminalViewer):
@@ -201,8 +212,8 @@ class AttachedClient:
 
     def _taken(self, count: int) -> None:
         self._consumed += count
-        if self._consumed >= CONSUMED_BYTES and self._sock.fileno() != -1:
-            self._send(FrameType.CONSUMED, frames.COUNT.pack(self._consumed))
+        if self._consumed >= CONSUMED_BYTES and self._connection.open:
+            self._connection.send(FrameType.CONSUMED, frames.COUNT.pack(self._consumed))
             self._consumed = 0
 
     def _resize(self, size: TerminalSize, session: Session) -> None:
@@ -212,80 +223,78 @@ class AttachedClient:
 
     def _pause(self) -> None:
         if isinstance(self._viewer, TerminalViewer):
-            words = self._last_words()
+            farewell = self._farewell()
             self._viewer.pause()
-            self._write_terminal(words)
-        self._send(FrameType.PAUSED)
+            self._write_terminal(farewell)
+        self._connection.send(FrameType.PAUSED)
 
     # --- to the client ---
 
-    def _send(self, kind: FrameType, payload: bytes = b"") -> None:
-        self._outbox.write(frames.encode(kind, payload))
-
     def _write_terminal(self, data: bytes) -> None:
-        if self._paint is not None:
-            self._paint.write(data)
+        if self._terminal is not None:
+            self._terminal.output(Stream.STDOUT, data)
         else:
-            self._send(FrameType.STDOUT, data)
+            self._connection.send(FrameType.STDOUT, data)
 
-    def tell(self, text: str) -> None:
-        """A line for the user, besides the program's output; nothing of it is the program's."""
+    def show_notice(self, text: str) -> None:
+        """Show a line beside the program's output; no byte of it comes from the program."""
         self._notice = text
-        self._tell()
+        self._send_notice()
 
-    def _tell(self) -> None:
-        """The client shows it: behind what we have painted, which would be over it else."""
-        painting = self._paint is not None and self._paint.queued > 0
-        if self._notice and self._viewer is not None and not painting:
-            self._send(FrameType.NOTICE, self._notice.encode())
-            self._notice = ""
-
-    def retell(self, text: str) -> None:
-        """There is less to be told: of interest where the last notice is still shown."""
+    def update_notice(self, text: str) -> None:
+        """Replace the line where it is still shown: only a terminal keeps it."""
         if isinstance(self._viewer, TerminalViewer):
-            self.tell(text)
+            self.show_notice(text)
 
-    def untell(self) -> None:
-        """What was told is over: on a terminal the program's screen comes back in its place."""
+    def clear_notice(self) -> None:
+        """Take the line away: on a terminal the program's screen comes back in its place."""
         self._notice = ""
         if isinstance(self._viewer, TerminalViewer):
             self._viewer.refresh()
 
+    def _show_current_notice(self) -> None:
+        if self._host.notice:
+            self.show_notice(self._host.notice)
+
+    def _send_notice(self) -> None:
+        """Let the client show the line, behind what is painted here and would cover it."""
+        painting = self._terminal is not None and self._terminal.queued > 0
+        if self._notice and self._viewer is not None and not painting:
+            self._connection.send(FrameType.NOTICE, self._notice.encode())
+            self._notice = ""
+
     def _drained(self) -> None:
-        """The socket, or the terminal, has taken all that there was."""
+        """Go on when the socket, or the terminal, has taken all that there was."""
         if isinstance(self._viewer, StreamViewer):
             self._viewer.pump()
             if self.session is not None:
                 self.session.viewer_moved()
         elif self._viewer is not None:
             self._viewer.drained()
-        self._tell()
+        self._send_notice()
         self._finish()
-
-    def _broken(self, exc: OSError) -> None:
-        log.info("a viewer is gone: %s", exc)
-        self._loop.call_soon(self._vanished)
 
     # --- the end ---
 
     def end(self, ended: Exited) -> None:
-        """The session is over; the last frame goes out behind the last byte."""
         self._ending = ended
         self._finish()
 
     def fail(self, failure: Failure) -> None:
-        self._last(FrameType.FAILED, messages.pack(failure))
+        self._send_last(FrameType.FAILED, messages.pack(failure), "ended")
 
     def dismiss(self, reason: str) -> None:
-        """Detaches the viewer; the run goes on."""
-        self._give_terminal_back(shown=False)
-        self._last(FrameType.DETACHED, reason.encode())
+        self._detach("dismissed", reason)
+
+    def _detach(self, cause: str, reason: str) -> None:
+        self._give_terminal_back(drain=False)
+        self._send_last(FrameType.DETACHED, reason.encode(), cause)
 
     def _finish(self) -> None:
+        """Send the session's end behind its last byte; close behind the last frame."""
         if self._last_sent:
-            if self._outbox.queued == 0 and self._sock.fileno() != -1:
-                # The client closes; if we did, with input of its unread, it would see a reset.
-                self._sock.shutdown(socket.SHUT_WR)
+            if self._connection.queued == 0 and self._connection.open:
+                self._connection.finish()
             return
         if self._ending is None:
             return
@@ -293,19 +302,19 @@ class AttachedClient:
             self._viewer.pump()
             if not self._viewer.caught_up:
                 return
-        elif self._paint is not None and self._paint.queued:
+        elif self._terminal is not None and self._terminal.queued:
             return
-        self._give_terminal_back(shown=True)
-        self._last(FrameType.EXITED, messages.pack(self._ending))
+        self._give_terminal_back(drain=True)
+        self._send_last(FrameType.EXITED, messages.pack(self._ending), "ended")
 
-    def _last(self, kind: FrameType, payload: bytes) -> None:
+    def _send_last(self, kind: FrameType, payload: bytes, cause: str) -> None:
         self._last_sent = True
-        self._leave_session()
-        self._send(kind, payload)
+        self._leave_session(cause)
+        self._connection.send(kind, payload)
         self._finish()
 
-    def _last_words(self) -> bytes:
-        """Turns off what the program has turned on, and moves below what it has shown."""
+    def _farewell(self) -> bytes:
+        """Return what turns off the program's modes and moves below what it has shown."""
         screen = None if self.session is None else self.session.screen
         if not isinstance(self._viewer, TerminalViewer) or screen is None:
             return b""
@@ -314,65 +323,61 @@ class AttachedClient:
         reset = reset_sequence(alternate=self._viewer.alternate) + screen.undo_modes()
         return reset + below + _POP_TITLE
 
-    def _give_terminal_back(self, *, shown: bool) -> None:
-        """`shown`: after all that the program wrote; else at once, and what is queued is dropped.
+    def _give_terminal_back(self, *, drain: bool) -> None:
+        """Reset the viewer's terminal; its client restores the line discipline itself.
 
-        While the client lives it restores the line discipline itself.
+        With `drain` that happens behind all that the program wrote; else at once, and what is
+        queued is dropped.
         """
-        words = self._last_words()
+        farewell = self._farewell()
         if isinstance(self._viewer, TerminalViewer):
             self._viewer.close()
-        if words:
-            if self._terminal is not None and self._paint is not None:
-                self._paint.close()
-                self._paint = None
-                self._say_last(self._terminal, CANCEL + words, shown=shown)
-            else:
-                self._send(FrameType.STDOUT, words)
-
-    def _say_last(self, terminal: PassedTerminal, words: bytes, *, shown: bool) -> None:
-        if not shown:
-            terminal.say(words)
+        if not farewell:
             return
+        if self._terminal is None:
+            self._connection.send(FrameType.STDOUT, farewell)
+            return
+        self._terminal.stop_painting()
+        if drain:
+            self._write_or_forward(self._terminal, CANCEL + farewell)
+        else:
+            self._terminal.overwrite(CANCEL + farewell)
+
+    def _write_or_forward(self, terminal: PassedTerminal, data: bytes) -> None:
         try:
-            rest = words[terminal.write(words) :]
+            rest = data[terminal.write_now(data) :]
         except OSError as exc:
             log.info("terminal not reset: %s", exc)  # closed with its window
             return
         if rest:
             # The client can wait until the terminal has room.
-            self._send(FrameType.STDOUT, rest)
+            self._connection.send(FrameType.STDOUT, rest)
 
-    def _leave_session(self) -> None:
+    def _leave_session(self, cause: str) -> None:
         if self._viewer is not None and self.session is not None:
             if isinstance(self._viewer, TerminalViewer):
                 self._viewer.close()
             self.session.remove(self._viewer)
             self._viewer = None
+            self._host.emit(ViewerDetached(self.session.name, self._connection.peer, cause))
 
-    def _vanished(self) -> None:
-        """The client is gone without a word: killed, or its connection broke."""
-        if self._sock.fileno() == -1:
+    def _terminal_broken(self, exc: OSError) -> None:
+        log.info("a viewer's terminal is gone: %s", exc)
+        self._host.loop.call_soon(self._lost)
+
+    def _lost(self) -> None:
+        """Clean up after a client that left without a word: it was killed, or the connection broke."""
+        if not self._connection.open:
             return
         if self._terminal is not None and not self._last_sent:
-            words = self._last_words()
-            if self._paint is not None:
-                self._paint.close()
-                self._paint = None
-            if self._saved:
-                self._terminal.give_back(self._saved, CANCEL + words)
+            self._terminal.restore_for_dead_client(self._farewell())
         self.close()
 
     def close(self) -> None:
-        """Lets go of the connection and the terminal, in whatever state."""
-        if self._sock.fileno() == -1:
+        if not self._connection.open:
             return
-        self._leave_session()
-        self._outbox.close()
-        if self._paint is not None:
-            self._paint.close()
+        self._leave_session("gone")
+        self._connection.close()
         if self._terminal is not None:
             self._terminal.close()
-        self._loop.remove_reader(self._sock)
-        self._sock.close()
-        self._supervisor.audience.remove(self)
+        self._host.viewers.remove(self)

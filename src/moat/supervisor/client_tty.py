@@ -1,49 +1,97 @@
-"""A client's terminal, as far as it is ours."""
+"""A client's terminal, as far as the supervisor writes on it.
+
+The terminal of a client on this machine is passed as a descriptor: the supervisor paints it directly,
+and gives it back should the client die. Any other terminal is reached over frames.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 import termios
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from moat.session.write_queue import Outbox
 from moat.wire import tty
+from moat.wire.terminal_reset import CANCEL
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from moat.session.journal.index import Stream
 
 log = logging.getLogger(__name__)
 
 
 class PassedTerminal:
-    """The client's terminal, opened anew so that our O_NONBLOCK is nobody else's."""
+    """A terminal that the client has passed, opened anew so that O_NONBLOCK is not shared with it."""
 
-    def __init__(self, passed: int) -> None:
-        """Raises `OSError` where the terminal can't be opened by name (after `su`, say)."""
+    def __init__(
+        self,
+        passed: int,
+        saved: list[Any],
+        loop: asyncio.AbstractEventLoop,
+        *,
+        drained: Callable[[], None],
+        broken: Callable[[OSError], None],
+    ) -> None:
+        """Open the terminal behind the descriptor `passed`, which stays the caller's.
+
+        `saved` are its attributes from before the client changed them. Raises `OSError` where it
+        can't be opened by name (after `su`, say). `drained` and `broken` are those of a write queue.
+        """
         flags = os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        self.fd = os.open(f"/proc/self/fd/{passed}", flags)
-        self._raw = termios.tcgetattr(self.fd)
+        self._fd = os.open(f"/proc/self/fd/{passed}", flags)
+        self._saved = saved
+        self._raw = termios.tcgetattr(self._fd)
+        self.name = str(Path(f"/proc/self/fd/{passed}").readlink())
+        self._queue: Outbox | None = Outbox(loop, self._fd, drained=drained, broken=broken)
 
-    def give_back(self, saved: list[Any], last_words: bytes) -> None:
-        """For a client that died: modes off, echo on, unless somebody has taken it over already."""
-        self.say(last_words)
-        try:
-            tty.restore_if_still_raw(self.fd, self._raw, saved)
-        except OSError as exc:
-            log.info("terminal not given back: %s", exc)  # closed with its window
+    @property
+    def queued(self) -> int:
+        """Bytes that the terminal has not taken yet."""
+        return 0 if self._queue is None else self._queue.queued
 
-    def say(self, data: bytes) -> None:
-        """Last words. Where the terminal is full, what it has not shown yet gives way to them."""
-        try:
-            if self.write(data) < len(data):
-                termios.tcflush(self.fd, termios.TCOFLUSH)
-                self.write(data)
-        except (OSError, termios.error) as exc:
-            log.info("terminal not reset: %s", exc)
+    def output(self, _stream: Stream, data: bytes) -> None:
+        """Paint, now or as soon as the terminal takes it. After `stop_painting` nothing is painted."""
+        if self._queue is not None:
+            self._queue.write(data)
 
-    def write(self, data: bytes) -> int:
-        """As much as goes now: in a flood, or where nobody reads, perhaps nothing."""
+    def stop_painting(self) -> None:
+        """Drop what is queued, and all that is still to come."""
+        if self._queue is not None:
+            self._queue.close()
+            self._queue = None
+
+    def write_now(self, data: bytes) -> int:
+        """Return how many bytes the terminal took at once: in a flood perhaps none."""
         try:
-            return os.write(self.fd, data)
+            return os.write(self._fd, data)
         except BlockingIOError:
             return 0
 
+    def overwrite(self, data: bytes) -> None:
+        """Write last bytes. In a full terminal they take the place of what it has not shown yet."""
+        try:
+            if self.write_now(data) < len(data):
+                termios.tcflush(self._fd, termios.TCOFLUSH)
+                self.write_now(data)
+        except (OSError, termios.error) as exc:
+            log.info("terminal not reset: %s", exc)
+
+    def restore_for_dead_client(self, last_bytes: bytes) -> None:
+        """Turn modes off and echo on again, unless another process has taken the terminal over."""
+        self.stop_painting()
+        if not self._saved:
+            return
+        self.overwrite(CANCEL + last_bytes)
+        try:
+            tty.restore_if_still_raw(self._fd, self._raw, self._saved)
+        except OSError as exc:
+            log.info("terminal not given back: %s", exc)  # closed with its window
+
     def close(self) -> None:
-        os.close(self.fd)
+        self.stop_painting()
+        os.close(self._fd)

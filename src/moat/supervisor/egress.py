@@ -4,72 +4,67 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from moat.egress.gateway import RunGateway
-from moat.engines.bubblewrap.shim_client import ShimGoneError, ShimRefusedError
+from moat.engines.engine import CommandRefusedError, SandboxGoneError
 from moat.errors import EngineError, MoatError
+from moat.events import Fault
 from moat.supervisor.state import RETRY_S
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-    from moat.egress.policy.live_policy import Decisions
     from moat.egress.tls.ca import Authority
-    from moat.engines.bubblewrap.engine import Bubblewrap
-    from moat.supervisor.attached import AttachedClient
-    from moat.supervisor.supervisor import Supervisor
+    from moat.engines.engine import Engine
+    from moat.supervisor.context import RunContext
+    from moat.supervisor.questions import Questions
 
 log = logging.getLogger(__name__)
 
-_TELL_S: Final = 0.5
-"""Between two tellings of what waits."""
-_NAMED: Final = 8
-"""Hosts, in a line about them."""
 
+class RunEgress:
+    """The gateway of a run: open before the command's first instruction, or no command begins."""
 
-class RunNetwork:
-    """Open before the command's first instruction, or the command does not begin."""
-
-    def __init__(self, supervisor: Supervisor) -> None:
-        self._supervisor = supervisor
+    def __init__(self, run: RunContext, questions: Questions) -> None:
+        self._spec = run.spec
+        self._folder = run.folder
+        self._state = run.state
+        self._tasks = run.tasks
+        self._emit = run.emit
+        self._loop = run.loop
+        self._questions = questions
         self._gateway: RunGateway | None = None
-        self._decisions: Decisions | None = None
-        """Those of the gateway, also while it is being opened: requests come at once."""
-        self._told: set[tuple[str, int]] = set()
-        """Host and port of what is shown to wait for the user ..."""
-        self._notice = ""
-        """... and how that was said."""
-        self._telling: asyncio.TimerHandle | None = None
         self._preparing: asyncio.Future[Authority] | None = None
 
+    # --- opening ---
+
     def prepare(self) -> None:
-        """Begins with what takes long, while the shim starts; `open` goes on from there."""
-        self._preparing = self._prepared()
+        """Begin what takes long, while the sandbox starts; `open` goes on from there."""
+        self._preparing = self._prepare()
 
-    def _prepared(self) -> asyncio.Future[Authority]:
-        return self._supervisor.loop.run_in_executor(None, _authority, self._supervisor.folder.root)
+    def _prepare(self) -> asyncio.Future[Authority]:
+        return self._loop.run_in_executor(None, _authority, self._folder.root)
 
-    async def open(self, engine: Bubblewrap) -> None:
-        """Raises `MoatError`: without its network no command begins."""
+    async def open(self, engine: Engine) -> None:
+        """Capture the sandbox's network. Raises `MoatError`: without it no command begins."""
         try:
-            gateway = await self._made()
+            gateway = await self._make_gateway()
         except OSError as exc:  # a full disk most of all
             raise EngineError(
                 f"the record of the network can't be opened: {exc.strerror}",
-                f"It needs some megabytes in {self._supervisor.folder.root}",
+                f"It needs some megabytes in {self._folder.root}",
             ) from exc
 
         async def listen(family: str, kind: str, address: str, port: int) -> int:
             try:
                 return await engine.listen(family, kind, address, port)
-            except ShimRefusedError as exc:
+            except CommandRefusedError as exc:
                 raise OSError(exc.errno, exc.summary) from exc
 
         try:
             await gateway.open(listen)
-            gateway.watch_refusals(await engine.packets())
+            gateway.watch_refusals(await engine.blocked())
         except OSError as exc:
             gateway.close()
             raise EngineError(
@@ -81,108 +76,67 @@ class RunNetwork:
             raise
         self._gateway = gateway
 
-    async def reopen(self, engine: Bubblewrap) -> None:
-        """For a command that runs already: until it succeeds, connections wait in the shim."""
-        self._supervisor.state.save(waiting="")  # who asked the last supervisor was reset with it
-        if not await self._opened(engine):
-            self._supervisor.background.start(self._open_later(engine))
+    async def _make_gateway(self) -> RunGateway:
+        preparing, self._preparing = self._preparing or self._prepare(), None
+        gateway = RunGateway(
+            self._spec.network,
+            self._folder,
+            await preparing,
+            self._loop,
+            self._tasks.start,
+            self._spec.name,
+        )
+        # Before the gateway is open: requests come at once.
+        self._questions.follow(gateway.decisions)
+        return gateway
 
-    async def _open_later(self, engine: Bubblewrap) -> None:
+    async def reopen(self, engine: Engine) -> None:
+        """Open the network of a command that runs already.
+
+        Until that succeeds, connections wait in the backlogs of the sandbox's listeners.
+        """
+        self._state.save(waiting="")  # the questions of the last supervisor were reset with it
+        if not await self._try_open(engine):
+            self._tasks.start(self._keep_trying(engine))
+
+    async def _keep_trying(self, engine: Engine) -> None:
         opened = False
         while not opened:
-            await asyncio.sleep(RETRY_S)  # a disk tells nobody when it has room again
-            opened = await self._opened(engine)
-        self._supervisor.state.save(error=None)
+            await asyncio.sleep(RETRY_S)  # a disk gives no notice when it has room again
+            opened = await self._try_open(engine)
+        self._state.save(error=None)
+        self._emit(Fault("network", ""))
 
-    async def _opened(self, engine: Bubblewrap) -> bool:
+    async def _try_open(self, engine: Engine) -> bool:
         try:
             await self.open(engine)
-        except ShimGoneError:
+        except SandboxGoneError:
             return True  # the run is over: there is nothing to open any more
         except MoatError as exc:
-            log.error("no network yet, trying again: %s", exc.summary)  # noqa: TRY400
-            self._supervisor.state.save(error=exc.summary)
+            log.error("no network yet, trying again: %s", exc.summary)  # noqa: TRY400  no traceback
+            self._state.save(error=exc.summary)
+            self._emit(Fault("network", exc.summary))
             return False
         return True
 
-    async def _made(self) -> RunGateway:
-        supervisor = self._supervisor
-        preparing, self._preparing = self._preparing or self._prepared(), None
-        gateway = RunGateway(
-            supervisor.spec.network,
-            supervisor.folder,
-            await preparing,
-            supervisor.loop,
-            supervisor.background.start,
-            supervisor.spec.name,
-        )
-        self._decisions = gateway.decisions
-        self._decisions.on_pending = self._pending_changed
-        return gateway
+    # --- open ---
 
     @property
     def gateway(self) -> RunGateway:
-        """Raises `EngineError` while there is none."""
+        """The gateway. Raises `EngineError` while there is none."""
         if self._gateway is None:
             raise EngineError("the run has no network yet", "Try again in a moment")
         return self._gateway
 
     @property
     def certificate(self) -> bytes:
+        """The certificate, in PEM, that programs in the sandbox are to trust."""
         return self.gateway.authority.certificate_pem
 
     def close(self) -> None:
-        if self._telling is not None:
-            self._telling.cancel()
+        self._questions.close()
         if self._gateway is not None:
-            # Who waits is told by nobody any more.
-            self._gateway.decisions.on_pending = lambda: None
             self._gateway.close()
-
-    def tell(self, client: AttachedClient) -> None:
-        """To one who has just come, or sees the screen again: what waits."""
-        if self._notice:
-            client.tell(self._notice)
-
-    def _pending_changed(self) -> None:
-        """Told at once and then not for a while: a hostile program asks and gives up all the time."""
-        if self._telling is None:
-            self._tell_pending()
-
-    @property
-    def _waiting(self) -> list[tuple[str, int]]:
-        return [] if self._decisions is None else self._decisions.hosts
-
-    def _tell_pending(self) -> None:
-        """Those who could answer see that somebody waits for them: in `moat list`, and who watches."""
-        self._telling = None
-        supervisor = self._supervisor
-        waiting = set(self._waiting)
-        if waiting == self._told:
-            return
-        new, old, self._told = waiting - self._told, waiting & self._told, waiting
-        supervisor.state.save(waiting=" ".join(f"{host}:{port}" for host, port in sorted(waiting)))
-        hosts = [host for host, _ in (*sorted(new), *sorted(old))]
-        self._notice = notice(hosts, supervisor.spec.name) if hosts else ""
-        for client in tuple(supervisor.audience.clients):
-            if new:
-                client.tell(self._notice)
-            elif waiting:
-                client.retell(self._notice)
-            else:
-                client.untell()
-        supervisor.audience.notify()
-        self._telling = supervisor.loop.call_later(_TELL_S, self._tell_pending)
-
-
-def notice(hosts: Sequence[str], run: str) -> str:
-    """That these wait for an answer, and how to give it: a line that a terminal may cut off."""
-    hosts = list(dict.fromkeys(hosts))
-    if len(hosts) == 1:
-        return f"{hosts[0]} waits for an answer: moat allow {run} {hosts[0]}, or deny"
-    named = ", ".join(hosts[:_NAMED])
-    more = f" and {len(hosts) - _NAMED} more" if len(hosts) > _NAMED else ""
-    return f"{len(hosts)} hosts wait for an answer: {named}{more}; moat allow {run} HOST, or deny"
 
 
 def _authority(folder: Path) -> Authority:

@@ -1,77 +1,71 @@
-"""Further commands in a running sandbox (`moat exec`): each a session of its own."""
+"""Further commands in a running sandbox (`moat exec`), each in a session of its own."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import asyncio
+from typing import TYPE_CHECKING
 
 from moat.errors import MoatError, RunNotActiveError
 from moat.runs.states import State
-from moat.wire.messages import MAIN_SESSION
 
 if TYPE_CHECKING:
-    import asyncio
+    from collections.abc import Callable
 
-    from moat.engines.bubblewrap.engine import Execution
-    from moat.supervisor.supervisor import Supervisor
+    from moat.engines.engine import Engine, Execution
+    from moat.session.session import Session
+    from moat.supervisor.context import RunContext
+    from moat.supervisor.sessions import Sessions
 
-# Ended exec sessions that nobody has watched yet are kept for those who are about to.
-KEPT_SESSIONS: Final = 8
 
+class Exec:
+    """Starts sessions, and tells when their commands have begun or why they have not."""
 
-class Executing:
-    """Starts sessions, and tells when their commands have begun, or why they have not."""
-
-    def __init__(self, supervisor: Supervisor) -> None:
-        self._supervisor = supervisor
-        self._count = 0
+    def __init__(
+        self,
+        run: RunContext,
+        engine: Engine,
+        sessions: Sessions,
+        announce: Callable[[Session], None],
+    ) -> None:
+        """`announce` is called with each new session."""
+        self._spec = run.spec
+        self._state = run.state
+        self._engine = engine
+        self._sessions = sessions
+        self._announce = announce
         self._beginning: dict[str, asyncio.Future[None]] = {}
-        """Those whose command has not begun yet."""
+        """The sessions whose command has not begun yet."""
 
-    async def start(self, what: Execution) -> str:
-        """The name of the session, once its command has begun. Raises `MoatError`."""
-        supervisor = self._supervisor
-        if supervisor.state.now is not State.RUNNING:
-            state = supervisor.state.now
-            raise RunNotActiveError(f"run {supervisor.spec.name} is {state}: nothing to exec in")
-        recorded = (_number(path.name) for path in supervisor.folder.journal.iterdir())
-        self._count = 1 + max(self._count, *recorded)
-        name = f"exec-{self._count}"
-        session = supervisor.open_session(name, tty=what.tty)
-        begun = self._beginning[name] = supervisor.loop.create_future()
+    async def start(self, execution: Execution) -> str:
+        """Return the name of the new session once its command has begun. Raises `MoatError`."""
+        if self._state.now is not State.RUNNING:
+            raise RunNotActiveError(
+                f"run {self._spec.name} is {self._state.now}: nothing to exec in"
+            )
+        name = self._sessions.next_exec_name()
+        session = self._sessions.make(name, tty=execution.tty)
+        begun = self._beginning[name] = asyncio.get_running_loop().create_future()
         try:
-            session.connect(await supervisor.engine.execute(name, what))
+            session.connect(await self._engine.execute(name, execution))
         except MoatError:
             del self._beginning[name]
             session.close()
             raise
-        supervisor.announce(session)
-        self._drop_old()
+        self._announce(session)
         await begun
         return name
 
     def began(self, name: str) -> None:
+        """Take note that a session's command has begun."""
         if name in self._beginning:
             self._beginning.pop(name).set_result(None)
 
     def failed(self, name: str, error: MoatError) -> None:
+        """Take note that a session's command never will begin."""
         if name in self._beginning:
             self._beginning.pop(name).set_exception(error)
 
     def lost(self) -> None:
-        """The sandbox is gone, and what was to begin in it with it."""
+        """Take note that the sandbox is gone, and with it what was to begin in it."""
         for name in tuple(self._beginning):
             self.failed(name, MoatError("the run's sandbox is gone"))
-
-    def _drop_old(self) -> None:
-        """Ended sessions that nobody watches, but for the newest few, leave memory."""
-        sessions = self._supervisor.sessions
-        watched = {client.session for client in self._supervisor.audience.clients}
-        for session in tuple(sessions.values())[:-KEPT_SESSIONS]:
-            if session.drained and session.name != MAIN_SESSION and session not in watched:
-                del sessions[session.name]
-                session.close()
-
-
-def _number(session: str) -> int:
-    _, _, digits = session.partition("-")
-    return int(digits) if digits.isdigit() else 0

@@ -1,4 +1,4 @@
-"""The run's row, as its one writer keeps it.
+"""The run's row in the store, as its one writer keeps it.
 
 A write that fails is never lost: it is logged, kept, and tried again until the disk takes it.
 """
@@ -12,9 +12,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from moat.errors import StoreError
+from moat.events import Fault, StateChanged
 from moat.runs.states import ENDED, Happened, State, after
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moat.events import Emit
     from moat.runs.store import Store
     from moat.spec import RunId
 
@@ -25,29 +29,32 @@ RETRY_S: Final = 1.0
 
 
 class RunState:
-    """Where the run is in its life, in memory and on disk."""
+    """The run's place in its life, in memory and on disk."""
 
-    def __init__(self, store: Store, run_id: RunId, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, store: Store, run_id: RunId, loop: asyncio.AbstractEventLoop, emit: Emit
+    ) -> None:
         self._store = store
         self._id = run_id
         self._loop = loop
+        self._emit = emit
         self._unsaved: dict[str, Any] = {}
         self._retry: asyncio.TimerHandle | None = None
         self.saved = asyncio.Event()
-        """The disk has all that we know."""
+        """The disk has all that is known here."""
         self.saved.set()
         run = store.get(run_id)
         self.now = run.state
         self.started_at = run.started_at
         self.error = run.error
-        """What the last supervisor had to say."""
+        """The last supervisor's message for the user."""
 
     @property
     def ended(self) -> bool:
         return self.now in ENDED
 
     def advance(self, happened: Happened, **also: object) -> None:
-        """One step of the table, written with what else is known by it."""
+        """Take one step of the transition table and write it, with other columns known by now."""
         before, self.now = self.now, after(self.now, happened)
         log.info("%s: %s -> %s", happened, before, self.now)
         if happened is Happened.COMMAND_STARTED:
@@ -56,13 +63,15 @@ class RunState:
         if self.now in ENDED:
             also |= {"stopped_at": _now(), "waiting": ""}
         self.save(state=self.now, **also)
+        self._emit(_changed(before, self.now, happened, also))
 
     def save(self, **changed: object) -> None:
+        """Write columns of the run's row, now or as soon as the disk takes them."""
         self._unsaved |= changed
         self._write()
 
     def as_json(self) -> dict[str, Any]:
-        """The row, with what the disk has not taken yet."""
+        """Return the row as `moat inspect` shows it, with what the disk has not taken yet."""
         return replace(self._store.get(self._id), **self._unsaved).as_json()
 
     def _write(self) -> None:
@@ -74,14 +83,28 @@ class RunState:
         except StoreError as exc:
             log.error("state not saved, trying again: %s", exc.summary)  # noqa: TRY400  no traceback
             self._retry = self._loop.call_later(RETRY_S, self._write)
-            self.saved.clear()
+            if self.saved.is_set():
+                self.saved.clear()
+                self._emit(Fault("state", exc.summary))
         else:
             self._unsaved.clear()
-            self.saved.set()
+            if not self.saved.is_set():
+                self.saved.set()
+                self._emit(Fault("state", ""))
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-__all__ = ["RunState", "State"]
+def _changed(
+    before: State, after: State, cause: Happened, also: Mapping[str, object]
+) -> StateChanged:
+    exit_code, error = also.get("exit_code"), also.get("error")
+    return StateChanged(
+        str(before),
+        str(after),
+        str(cause),
+        exit_code if isinstance(exit_code, int) else None,
+        error if isinstance(error, str) else None,
+    )

@@ -1,55 +1,86 @@
-"""Everybody who watches the run, waits for it, or is being answered about it."""
+"""The clients of a supervisor: those that watch a session, and those that wait for an answer."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Generator
 
-    from moat.supervisor.attached import AttachedClient
+    from moat.session.session import Session
+    from moat.wire.messages import Exited, Failure
 
 
-class Audience:
-    """While it is not empty, the supervisor does not end."""
+class Viewer(Protocol):
+    """An attached client."""
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        *,
-        counted: Callable[[int], None],
-        left: Callable[[], None],
-    ) -> None:
-        """`counted` hears the number of viewers when it changes; `left` that somebody went."""
-        self._loop = loop
+    session: Session | None
+    """The session that it watches; `None` until that exists."""
+
+    def end(self, ended: Exited) -> None:
+        """Report the end of the session, behind its last byte."""
+        ...
+
+    def fail(self, failure: Failure) -> None:
+        """Report that there is nothing to watch, and why."""
+        ...
+
+    def dismiss(self, reason: str) -> None:
+        """Detach the client; the run goes on."""
+        ...
+
+    def show_notice(self, text: str) -> None:
+        """Show a line of Moat's own."""
+        ...
+
+    def update_notice(self, text: str) -> None:
+        """Replace a line that is still shown; there is less to say now."""
+        ...
+
+    def clear_notice(self) -> None:
+        """Take the line away."""
+        ...
+
+    def close(self) -> None:
+        """Drop the connection and give the client's terminal back."""
+        ...
+
+
+class Viewers:
+    """Everybody who is connected. While somebody is, the supervisor does not end."""
+
+    def __init__(self, *, counted: Callable[[int], None], left: Callable[[], None]) -> None:
+        """`counted` is called with the number of viewers when it changes; `left` when somebody goes."""
         self._counted = counted
         self._left = left
-        self._waiting: list[asyncio.Future[None]] = []
         self._answering = 0
-        self.clients: dict[AttachedClient, None] = {}
+        self._attached: dict[Viewer, None] = {}
         self.came = False
-        """Somebody has been here."""
+        """Somebody has been connected since this supervisor started."""
 
     @property
     def empty(self) -> bool:
-        return not self.clients and not self._answering
+        return not self._attached and not self._answering
 
-    def add(self, client: AttachedClient) -> None:
+    @property
+    def attached(self) -> tuple[Viewer, ...]:
+        return tuple(self._attached)
+
+    def add(self, viewer: Viewer) -> None:
         self.came = True
-        self.clients[client] = None
-        self._counted(len(self.clients))
+        self._attached[viewer] = None
+        self._counted(len(self._attached))
 
-    def remove(self, client: AttachedClient) -> None:
-        if client in self.clients:
-            del self.clients[client]
-            self._counted(len(self.clients))
+    def remove(self, viewer: Viewer) -> None:
+        if viewer in self._attached:
+            del self._attached[viewer]
+            self._counted(len(self._attached))
             self._left()
 
     @contextmanager
     def answering(self) -> Generator[None]:
-        """Around the answer to a request."""
+        """Count a client as connected while its request is answered."""
         self.came = True
         self._answering += 1
         try:
@@ -57,17 +88,3 @@ class Audience:
         finally:
             self._answering -= 1
             self._left()
-
-    async def until(self, reached: Callable[[], bool]) -> None:
-        """Waits until something has changed and `reached` holds."""
-        while not reached():
-            change: asyncio.Future[None] = self._loop.create_future()
-            self._waiting.append(change)
-            await change
-
-    def notify(self) -> None:
-        """Something has changed."""
-        waiting, self._waiting = self._waiting, []
-        for change in waiting:
-            if not change.done():
-                change.set_result(None)

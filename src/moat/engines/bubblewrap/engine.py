@@ -6,8 +6,7 @@ import json
 import logging
 import os
 import platform
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from moat.engines.bubblewrap import (
     host_checks,
@@ -17,244 +16,245 @@ from moat.engines.bubblewrap import (
     seccomp,
     shim_client,
 )
+from moat.engines.engine import CommandRefusedError, SandboxGoneError, SessionState
 from moat.errors import EngineError
+from moat.session.io import PipeIO, ProgramIO, TerminalIO
+from moat.session.journal.index import Stream
 from moat.workspace import cleanup
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from pathlib import Path
 
+    from moat.engines.engine import EngineEvents, Execution
     from moat.paths import RunFolder
-    from moat.spec import RunSpec, TerminalSize
-
+    from moat.spec import RunSpec
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class SessionState:
-    """What the shim knows of a session."""
-
-    pid: int | None
-    tty: bool
-    exit_code: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Execution:
-    """A further command for a running sandbox."""
-
-    command: tuple[str, ...]
-    env: dict[str, str]
-    workdir: str
-    tty: bool
-    stdin: bool
-    size: TerminalSize
-
-
-@dataclass(frozen=True, slots=True)
-class Happenings:
-    """What the engine tells its supervisor; each names the session."""
-
-    started: Callable[[str, int], None]
-    exited: Callable[[str, int], None]
-    failed: Callable[[str, str], None]
-    """(session, why): its command never began."""
-    lost: Callable[[], None]
-    """The sandbox is gone."""
+_MAIN: Final = "main"
+# Under these numbers bubblewrap inherits its arguments and its seccomp program.
+_ARGUMENTS_FD: Final = 8
+_SECCOMP_FD: Final = 9
 
 
 class Bubblewrap:
-    """One run's sandbox. Use: `connect`, then `start` or, for what `connect` found, `streams`."""
+    """A sandbox made by bubblewrap. Implements `engines.engine.Engine`."""
 
     def __init__(
         self,
         spec: RunSpec,
         folder: RunFolder,
         loop: asyncio.AbstractEventLoop,
-        happenings: Happenings,
+        events: EngineEvents,
     ) -> None:
         self._spec = spec
         self._folder = folder
         self._loop = loop
-        self._happenings = happenings
+        self._events = events
         self._link: shim_client.ShimLink | None = None
-        self.shim_pid: int | None = None
+        self._shim_pid: int | None = None
+
+    @property
+    def data(self) -> dict[str, Any]:
+        return {"shim": {"pid": self._shim_pid}}
 
     async def connect(self, *, create: bool) -> dict[str, SessionState] | None:
-        """The sessions that exist already; `None` where the sandbox is gone.
-
-        With `create`, a shim is started where none lives.
-        """
         if create:
             shim_client.ensure(self._folder)
         sock = shim_client.find(self._folder)
         if sock is None:
             return None
-        self._link = shim_client.ShimLink(sock, self._loop, self._on_event, self._happenings.lost)
+        self._link = shim_client.ShimLink(
+            sock, self._loop, self._on_event, self._events.sandbox_lost
+        )
         try:
             hello, _ = await self._link.call("hello")
-        except shim_client.ShimRefusedError as exc:
+        except CommandRefusedError as exc:
             raise host_checks.isolation_failed(exc.summary) from exc
-        self.shim_pid = hello["pid"]
+        self._shim_pid = hello["pid"]
         return {name: SessionState(**state) for name, state in hello["sessions"].items()}
 
-    async def start(self, authority: bytes) -> dict[str, int]:
-        """Starts the run's command; its streams. `started` or `failed` follows.
+    # --- commands ---
 
-        `authority`: the certificate, in PEM, that programs in the sandbox are to trust.
-        """
+    async def start(self, authority: bytes) -> ProgramIO:
         spec = self._spec
         bwrap = host_checks.require_bubblewrap()
-        with layout.Layout.of(spec, self._folder.private, authority) as seen:
-            cleanup.remember(seen.areas, self._folder)
+        with layout.Layout.of(spec, self._folder.private, authority) as sandbox:
+            cleanup.remember(sandbox.areas, self._folder)
             program = _memory_file("seccomp", seccomp.program(platform.machine()))
             arguments = _memory_file(
-                "arguments", b"".join(os.fsencode(each) + b"\0" for each in seen.arguments)
+                "arguments", b"".join(os.fsencode(each) + b"\0" for each in sandbox.arguments)
             )
             try:
                 bounds = self._bounds()
-                wish = {
-                    "sandbox": [bwrap, "--args", "8", "--seccomp", "9"],
+                request = {
+                    "sandbox": [bwrap, "--args", str(_ARGUMENTS_FD), "--seccomp", str(_SECCOMP_FD)],
                     "command": spec.command,
                     "tty": spec.tty,
                     "stdin": spec.interactive or spec.tty,
                     "size": [spec.size.columns, spec.size.rows],
-                    "numbers": [8, 9, *seen.descriptors],
+                    "numbers": [_ARGUMENTS_FD, _SECCOMP_FD, *sandbox.descriptors],
                     "limits": dict(bounds.rlimits),
                     "processors": bounds.processors,
                     "cgroup": bounds.cgroup,
                     "afterwards": cleanup.command(self._folder),
                 }
-                fds = (arguments, program, *seen.descriptors)
-                answer, streams = await self._call("launch", fds, **wish)
+                fds = (arguments, program, *sandbox.descriptors)
+                answer, streams = await self._call("launch", fds, **request)
             finally:
                 os.close(program)
                 os.close(arguments)
-        return dict(zip(answer["fds"], streams, strict=True))
+        return self._program_io(_MAIN, dict(zip(answer["fds"], streams, strict=True)))
 
-    async def streams(self, session: str) -> dict[str, int]:
-        answer, fds = await self._call("streams", session=session)
-        return dict(zip(answer["fds"], fds, strict=True))
-
-    async def execute(self, session: str, what: Execution) -> dict[str, int]:
-        """Starts a further command; its streams. `started` or `failed` follows."""
-        wish = {
-            "command": what.command,
-            "env": layout.environment(self._spec, tty=what.tty) | what.env,
-            "workdir": what.workdir,
-            "tty": what.tty,
-            "stdin": what.stdin or what.tty,
-            "size": [what.size.columns, what.size.rows],
+    async def execute(self, session: str, execution: Execution) -> ProgramIO:
+        request = {
+            "command": execution.command,
+            "env": layout.environment(self._spec, tty=execution.tty) | execution.env,
+            "workdir": execution.workdir,
+            "tty": execution.tty,
+            "stdin": execution.stdin or execution.tty,
+            "size": [execution.size.columns, execution.size.rows],
             "seccomp": seccomp.program(platform.machine()).hex(),
             "limits": rlimits.rlimits(self._spec.limits),
             "processors": rlimits.processors(self._spec.limits),
             "cgroup": self._cgroup(),
         }
-        file = _memory_file("wish", json.dumps(wish).encode())
+        file = _memory_file("request", json.dumps(request).encode())
         try:
             answer, fds = await self._call("exec", (file,), session=session)
         finally:
             os.close(file)
-        return dict(zip(answer["fds"], fds, strict=True))
+        return self._program_io(session, dict(zip(answer["fds"], fds, strict=True)))
+
+    async def streams(self, session: str) -> ProgramIO:
+        answer, fds = await self._call("streams", session=session)
+        return self._program_io(session, dict(zip(answer["fds"], fds, strict=True)))
+
+    def _program_io(self, session: str, fds: dict[str, int]) -> ProgramIO:
+        if "terminal" in fds:
+            return TerminalIO(self._loop, fds["terminal"], fds["pipe_read"], fds["pipe_write"])
+        outputs = {
+            stream: fds[name]
+            for name, stream in (("stdout", Stream.STDOUT), ("stderr", Stream.STDERR))
+            if name in fds
+        }
+        return PipeIO(
+            self._loop,
+            outputs,
+            fds.get("stdin"),
+            stdin_closed=lambda: self._post("close_stdin", session=session),
+        )
 
     async def signal(self, session: str, number: int) -> None:
-        """Raises `ShimRefusedError` where the command is not there."""
         await self._call("signal", session=session, signal=number)
 
     async def kill(self, session: str) -> None:
         await self._call("kill", session=session)
 
-    async def close_stdin(self, session: str) -> None:
-        await self._call("close_stdin", session=session)
-
     async def forget(self, session: str) -> None:
         await self._call("forget", session=session)
 
+    # --- the sandbox's network ---
+
+    async def listen(self, family: str, kind: str, address: str, port: int) -> int:
+        _, fds = await self._call("listen", family=family, kind=kind, address=address, port=port)
+        return fds[0]
+
+    async def blocked(self) -> int:
+        _, fds = await self._call("packets", filter=packet_filter.program().hex())
+        return fds[0]
+
+    async def dial(self, address: str, port: int) -> int:
+        _, fds = await self._call("dial", address=address, port=port)
+        return fds[0]
+
+    # --- the end ---
+
+    async def recorded_exit(self) -> int | None:
+        """Return the exit code that the shim wrote to disk; a damaged file is logged."""
+        path = self._folder.exits / f"{_MAIN}.json"
+        try:
+            return int(json.loads(path.read_text())["exit_code"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError) as exc:
+            log.error("exit status %s can't be read: %s", path, exc)  # noqa: TRY400  no traceback
+            return None
+
     async def release(self) -> None:
-        """Nothing of the sandbox is needed any more: the shim ends, and what it left goes."""
+        gone = True
         try:
             await self._call("release")
+        except CommandRefusedError:
+            gone = False
+            raise
         finally:
-            cgroup = self._cgroup()
-            if cgroup is not None:
-                self._release_cgroup(cgroup)
+            self._release_cgroup()
+            if gone:
+                (self._folder.root / shim_client.SOCKET).unlink(missing_ok=True)
 
-    def disarm(self) -> None:
-        """Makes harmless what the run has left for the host to obey; no more than once.
+    def close(self) -> None:
+        if self._link is not None:
+            self._link.close()
 
-        While the shim lives, for it starts another that does so, were we killed over it.
-        """
+    # --- limits ---
+
+    @property
+    def _cgroup_file(self) -> Path:
+        """The file in which a later supervisor finds the run's cgroup."""
+        return self._folder.root / "cgroup"
+
+    def _bounds(self) -> rlimits.Bounds:
+        """Put the run's limits in force."""
+        bounds = rlimits.apply(self._spec.limits, self._spec.id)
+        for words in bounds.words:
+            log.info("limit: %s", words)
+        if bounds.cgroup is not None:
+            self._cgroup_file.write_text(bounds.cgroup)
+        return bounds
+
+    def _cgroup(self) -> str | None:
         try:
-            cleanup.disarm(self._folder)
-        except (OSError, ValueError) as exc:
-            # The run's end stands. What was remembered is kept, so the next supervisor tries again.
-            log.error("the workspace was not looked through: %s", exc)  # noqa: TRY400
+            return self._cgroup_file.read_text()
+        except FileNotFoundError:
+            return None
 
-    async def disarm_dead(self, others: list[RunFolder]) -> None:
-        """The same for other runs, of whom nobody lives; before `start`."""
-        try:
-            await self._loop.run_in_executor(None, cleanup.disarm_dead, others, shim_client.lives)
-        except (OSError, ValueError) as exc:
-            log.error("what another run has left was not looked through: %s", exc)  # noqa: TRY400
-
-    def _release_cgroup(self, cgroup: str) -> None:
+    def _release_cgroup(self) -> None:
+        cgroup = self._cgroup()
+        if cgroup is None:
+            return
         try:
             rlimits.release(cgroup)
         except OSError as exc:
             # Where the shim was killed, the kernel may still be busy killing what it had started.
             log.warning("cgroup left behind: %s", exc)
         else:
-            self._folder.cgroup.unlink()
+            self._cgroup_file.unlink()
 
-    def _bounds(self) -> rlimits.Bounds:
-        """The run's limits, in force; a later supervisor finds the cgroup by its file."""
-        bounds = rlimits.apply(self._spec.limits, self._spec.id)
-        for words in bounds.words:
-            log.info("limit: %s", words)
-        if bounds.cgroup is not None:
-            self._folder.cgroup.write_text(bounds.cgroup)
-        return bounds
+    # --- the shim ---
 
-    def _cgroup(self) -> str | None:
-        try:
-            return self._folder.cgroup.read_text()
-        except FileNotFoundError:
-            return None
-
-    async def listen(self, family: str, kind: str, address: str, port: int) -> int:
-        """A socket that is bound in the sandbox's network and survives this supervisor."""
-        _, fds = await self._call("listen", family=family, kind=kind, address=address, port=port)
-        return fds[0]
-
-    async def packets(self) -> int:
-        """A packet socket that tells what the sandbox's network has refused; it survives, too."""
-        _, fds = await self._call("packets", filter=packet_filter.program().hex())
-        return fds[0]
-
-    async def dial(self, address: str, port: int) -> int:
-        """A (non-blocking, perhaps still connecting) socket to a server in the sandbox."""
-        _, fds = await self._call("dial", address=address, port=port)
-        return fds[0]
-
-    def close(self) -> None:
-        if self._link is not None:
-            self._link.close()
-
-    async def _call(self, do: str, fds: tuple[int, ...] = (), **fields: Any) -> shim_client.Answer:
+    async def _call(
+        self, do: str, fds: tuple[int, ...] = (), /, **fields: Any
+    ) -> shim_client.Answer:
         if self._link is None:
-            raise shim_client.ShimGoneError("the run has no sandbox")
+            raise SandboxGoneError("the run has no sandbox")
         return await self._link.call(do, fds, **fields)
+
+    def _post(self, do: str, /, **fields: Any) -> None:
+        if self._link is not None:
+            self._link.post(do, **fields)
 
     def _on_event(self, event: dict[str, Any]) -> None:
         session = event["session"]
         match event["event"]:
             case "started":
-                self._happenings.started(session, event["pid"])
+                self._events.command_started(session, event["pid"])
             case "exited":
-                self._happenings.exited(session, event["exit_code"])
+                self._events.command_exited(session, event["exit_code"])
             case "failed":
-                self._happenings.failed(session, event["message"])
+                reason = event["message"] or "the sandbox ended early"
+                self._events.command_failed(session, reason)
             case other:
                 raise EngineError(f"the shim reports {other!r}, which this version does not know")
 

@@ -8,23 +8,12 @@ import shutil
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from moat.engines.bubblewrap.rlimits import delegating_cgroup
+from moat.engines.engine import Check
 from moat.errors import EngineError
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at; `remedy` is for whoever administers the machine."""
-
-    name: str
-    ok: bool
-    detail: str
-    remedy: str | None = None
-
 
 _SYSCTL: Final = Path("/proc/sys")
 _INSTALL: Final = "install bubblewrap (the package has that name in every distribution)"

@@ -7,7 +7,9 @@ breaking means that the shim is dead, and with it the sandbox.
 from __future__ import annotations
 
 import json
+import logging
 import os
+import select
 import signal
 import socket
 import sys
@@ -15,35 +17,24 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from moat.errors import EngineError
-from moat.paths import RunFolder
+from moat.engines.engine import CommandRefusedError, SandboxGoneError
 from moat.platform import sockets
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from moat.paths import RunFolder
 
 Answer = tuple[dict[str, Any], list[int]]
 
+log = logging.getLogger(__name__)
+
+SOCKET: Final = "shim.sock"
+"""The name of the shim's socket in the run's folder."""
 _MAX_MESSAGE: Final = 192 * 1024
 _MAX_DESCRIPTORS: Final = 250
 _MAIN_FILE: Final = Path(__file__).parents[2] / "shim" / "__main__.py"
-
-
-class ShimGoneError(EngineError):
-    """The shim is dead, so its sandbox is, too."""
-
-    code = "shim_gone"
-
-
-class ShimRefusedError(EngineError):
-    """The shim could not do what it was told; `errno` says why where the kernel did."""
-
-    code = "shim_refused"
-
-    def __init__(self, summary: str, errno: int | None) -> None:
-        super().__init__(summary)
-        self.errno = errno
 
 
 class ShimLink:
@@ -60,25 +51,38 @@ class ShimLink:
         self._loop = loop
         self._on_event = on_event
         self._on_lost = on_lost
-        self._waiting: deque[asyncio.Future[Answer]] = deque()
+        self._waiting: deque[asyncio.Future[Answer] | None] = deque()
+        """The calls without an answer yet, in order; `None` where nobody waits for it."""
         sock.setblocking(False)
         loop.add_reader(sock, self._readable)
 
     async def call(self, do: str, fds: Sequence[int] = (), **fields: object) -> Answer:
         """The answer and the descriptors that came with it, which are the caller's now.
 
-        Raises `ShimRefusedError`, or `ShimGoneError` when the shim died meanwhile.
+        Raises `CommandRefusedError`, or `SandboxGoneError` when the shim died meanwhile.
         """
         answer: asyncio.Future[Answer] = self._loop.create_future()
-        try:
-            socket.send_fds(self._sock, [json.dumps({"do": do, **fields}).encode()], fds)
-        except OSError as exc:
-            raise ShimGoneError(f"the run's shim is gone: {exc}") from exc
+        self._send(do, fds, fields)
         self._waiting.append(answer)
         message, received = await answer
         if "error" in message:
-            raise ShimRefusedError(message["error"], message.get("errno"))
+            raise CommandRefusedError(message["error"], message.get("errno"))
         return message, received
+
+    def post(self, do: str, **fields: object) -> None:
+        """Send a command whose answer makes no difference."""
+        try:
+            self._send(do, (), fields)
+        except SandboxGoneError as exc:
+            log.info("%s: %s", do, exc.summary)
+        else:
+            self._waiting.append(None)
+
+    def _send(self, do: str, fds: Sequence[int], fields: dict[str, object]) -> None:
+        try:
+            socket.send_fds(self._sock, [json.dumps({"do": do, **fields}).encode()], fds)
+        except OSError as exc:
+            raise SandboxGoneError(f"the run's shim is gone: {exc}") from exc
 
     def close(self) -> None:
         if self._sock.fileno() != -1:
@@ -86,8 +90,8 @@ class ShimLink:
             self._sock.close()
         while self._waiting:
             waiting = self._waiting.popleft()
-            if not waiting.done():
-                waiting.set_exception(ShimGoneError("the run's shim is gone"))
+            if waiting is not None and not waiting.done():
+                waiting.set_exception(SandboxGoneError("the run's shim is gone"))
 
     def _readable(self) -> None:
         try:
@@ -108,11 +112,13 @@ class ShimLink:
 
     def _answered(self, message: dict[str, Any], fds: list[int]) -> None:
         waiting = self._waiting.popleft()
-        if waiting.cancelled():
-            for fd in fds:
-                os.close(fd)
-        else:
+        if waiting is not None and not waiting.cancelled():
             waiting.set_result((message, fds))
+            return
+        for fd in fds:
+            os.close(fd)
+        if "error" in message:
+            log.info("the shim refused: %s", message["error"])
 
 
 def find(folder: RunFolder) -> socket.socket | None:
@@ -121,7 +127,7 @@ def find(folder: RunFolder) -> socket.socket | None:
     The listening socket was made before the shim and dies with it, so a refusal is certain.
     """
     try:
-        return sockets.connect(folder.root, RunFolder.SHIM_SOCKET, socket.SOCK_SEQPACKET)
+        return sockets.connect(folder.root, SOCKET, socket.SOCK_SEQPACKET)
     except (FileNotFoundError, ConnectionRefusedError):
         return None
 
@@ -143,7 +149,7 @@ def ensure(folder: RunFolder) -> None:
 def _spawn(folder: RunFolder) -> None:
     # The socket is bound and listens here and is inherited: from the first moment a connection to
     # it waits for the shim, and nobody needs to ask whether it is up yet.
-    with sockets.listen(folder.root, RunFolder.SHIM_SOCKET, socket.SOCK_SEQPACKET) as listener:
+    with sockets.listen(folder.root, SOCKET, socket.SOCK_SEQPACKET) as listener:
         os.posix_spawn(
             sys.executable,
             [sys.executable, "-I", "-S", str(_MAIN_FILE), "3", str(folder.exits)],
@@ -153,3 +159,24 @@ def _spawn(folder: RunFolder) -> None:
             setsigmask=(),
             setsigdef=(signal.SIGCHLD, signal.SIGPIPE, signal.SIGHUP, signal.SIGINT),
         )
+
+
+def kill(data: Mapping[str, Any], folder: RunFolder) -> None:
+    """Kill the shim that `data` names, and with it the sandbox; return when it is gone."""
+    pid = data.get("shim", {}).get("pid")
+    if pid is None:
+        return
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        # The pid may be another process's by now; what the descriptor stands for can't change.
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if os.fsencode(folder.exits) in words:
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+            select.select([process], [], [])
+    except (FileNotFoundError, ProcessLookupError):
+        return  # it ended meanwhile
+    finally:
+        os.close(process)

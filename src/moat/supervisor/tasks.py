@@ -1,4 +1,4 @@
-"""Work that nobody awaits, but that somebody owns."""
+"""Tasks that nobody awaits, but that have an owner."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
-class Background:
-    """A task group for callbacks: leaving it cancels what still runs, and an error of one ends all."""
+class BackgroundTasks:
+    """A task group for callbacks. Leaving it cancels what still runs; an error in one task ends all."""
 
     def __init__(self) -> None:
         self._group = asyncio.TaskGroup()
@@ -32,6 +32,7 @@ class Background:
         await self._group.__aexit__(kind, error, trace)
 
     def start(self, work: Coroutine[None, None, None]) -> None:
+        """Run the coroutine in a task of its own."""
         task = self._group.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)

@@ -1,4 +1,4 @@
-"""The life of a supervisor's process."""
+"""The life of a supervisor's process, after `__main__` has taken the run's lock."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import uvloop
 
 from moat.errors import StoreError
 from moat.supervisor.api import serve
-from moat.supervisor.background import Background
+from moat.supervisor.run import Supervisor
 from moat.supervisor.state import RETRY_S
-from moat.supervisor.supervisor import Supervisor
+from moat.supervisor.tasks import BackgroundTasks
 from moat.version import __version__
 
 if TYPE_CHECKING:
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A run that never began and that can't be removed for so many seconds stays in the list.
+# After so many attempts, a second apart, a run that never began stays in the list.
 REMOVAL_ATTEMPTS: Final = 30
 
 
 def supervise(store: Store, spec: RunSpec, listener: socket.socket) -> None:
-    """Runs until the run has ended and nobody watches any more, or until SIGTERM."""
+    """Serve until the run has ended and nobody watches any more, or until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     log.info("supervisor %s of run %s (%s)", __version__, spec.id, spec.name)
     with listener:
@@ -36,21 +36,21 @@ def supervise(store: Store, spec: RunSpec, listener: socket.socket) -> None:
 
 
 async def _live(store: Store, spec: RunSpec, listener: socket.socket) -> None:
-    async with Background() as background:
-        supervisor = Supervisor(store, spec, asyncio.get_running_loop(), background)
+    async with BackgroundTasks() as tasks:
+        supervisor = Supervisor(store, spec, tasks)
         server = await serve(supervisor, listener)
         try:
             await supervisor.begin()
-            await supervisor.over.wait()
+            await supervisor.teardown.over.wait()
         finally:
             server.close()
             supervisor.leave()
-    if supervisor.removes_itself:
+    if supervisor.teardown.removes_run:
         await _remove(store, spec)
 
 
 async def _remove(store: Store, spec: RunSpec) -> None:
-    """Even deleting takes a full disk some room, which may come soon."""
+    """Remove the run from the store. On a full disk even that takes room, which may come soon."""
     for _ in range(REMOVAL_ATTEMPTS):
         try:
             store.remove(spec.id)

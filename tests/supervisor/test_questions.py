@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moat.supervisor.egress import notice
+from moat.supervisor.questions import notice
 
 ONE = "a.test waits for an answer: moat allow fix a.test, or deny"
 MANY = (

@@ -1,0 +1,81 @@
+"""The engines that this version has, by the name that a specification gives.
+
+Each is loaded when it is needed: a client or a starting supervisor pays for no other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moat.errors import EngineError
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from moat.engines.engine import Check, Engine, EngineEvents
+    from moat.paths import RunFolder
+    from moat.runs.store import Run
+    from moat.spec import RunSpec
+
+
+def make(
+    spec: RunSpec, folder: RunFolder, loop: asyncio.AbstractEventLoop, events: EngineEvents
+) -> Engine:
+    """Return the engine of a run, not connected yet. Raises `EngineError`."""
+    match spec.engine:
+        case "bubblewrap":
+            from moat.engines.bubblewrap.engine import Bubblewrap  # noqa: PLC0415
+
+            return Bubblewrap(spec, folder, loop, events)
+        case name:
+            raise _unknown(name)
+
+
+def warm_up(spec: RunSpec, folder: RunFolder) -> None:
+    """Begin what takes long in making a sandbox, before the supervisor has loaded.
+
+    Raises `EngineError`. Nothing is lost where this was not called, or was called twice.
+    """
+    match spec.engine:
+        case "bubblewrap":
+            from moat.engines.bubblewrap import shim_client  # noqa: PLC0415
+
+            shim_client.ensure(folder)
+        case name:
+            raise _unknown(name)
+
+
+def has_sandbox(run: Run, folder: RunFolder) -> bool:
+    """Return whether a run's sandbox exists, when its supervisor does not. Raises `EngineError`."""
+    match run.engine:
+        case "bubblewrap":
+            from moat.engines.bubblewrap import shim_client  # noqa: PLC0415
+
+            return shim_client.lives(folder)
+        case name:
+            raise _unknown(name)
+
+
+def kill(run: Run, folder: RunFolder) -> None:
+    """Kill a sandbox without the help of a supervisor, and wait for its end.
+
+    For runs that no supervisor can take over any more. Raises `EngineError`.
+    """
+    match run.engine:
+        case "bubblewrap":
+            from moat.engines.bubblewrap import shim_client  # noqa: PLC0415
+
+            shim_client.kill(run.engine_data, folder)
+        case name:
+            raise _unknown(name)
+
+
+def checks() -> list[Check]:
+    """Return what the engines need of this machine and whether it is there; starts processes."""
+    from moat.engines.bubblewrap import host_checks  # noqa: PLC0415
+
+    return host_checks.checks()
+
+
+def _unknown(name: str) -> EngineError:
+    return EngineError(f"there is no engine {name!r}", "This version has one: bubblewrap")

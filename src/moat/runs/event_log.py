@@ -1,0 +1,139 @@
+"""The events of a run on disk, a JSON object a line, for `moat events`.
+
+One process writes, the run's supervisor; anybody may read meanwhile. The file is bounded: when it is
+full it becomes the older half, and the half before that goes.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from moat import events
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+MAX_BYTES: Final = 8 * 1024 * 1024
+"""The size at which a file is full, so twice as much is kept at most: some 100,000 events."""
+_LONGEST_LINE: Final = 1 << 20
+"""A command line has at most 128 KiB per argument (execve(2)); few are near that."""
+
+
+class EventLog:
+    """The writer: a subscriber of `events.Stream`."""
+
+    def __init__(self, path: Path, limit: int = MAX_BYTES) -> None:
+        self._path = path
+        self._limit = limit
+        self._fd: int | None = None
+        self._size = 0
+        self._missed = 0
+
+    def __call__(self, at: float, event: events.Event) -> None:
+        """Append an event. What a full disk refuses is counted, and said when there is room again."""
+        line = _line(at, event)
+        if self._missed:
+            fault = events.Fault("disk", f"{self._missed} events were not recorded")
+            line = _line(at, fault) + line
+        try:
+            self._append(line)
+        except OSError as exc:
+            self._missed += 1
+            log.error("an event is not recorded: %s: %s", exc.strerror, event)  # noqa: TRY400
+        else:
+            self._missed = 0
+
+    def _append(self, line: bytes) -> None:
+        if self._fd is None:
+            self._fd, self._size = _open(self._path)
+        if self._size + len(line) > self._limit:
+            self.close()
+            self._path.replace(_older(self._path))
+            self._fd, self._size = _open(self._path)
+        written = os.write(self._fd, line)
+        if written < len(line):
+            os.truncate(self._fd, self._size)  # no half lines
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._size += written
+
+    def close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+class EventReader:
+    """A reader that returns each event once, however often it is asked for more."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._inode: int | None = None
+        """The file that was read last, by its inode: the current one becomes the older one."""
+        self._offset = 0
+
+    def read(self) -> list[dict[str, Any]]:
+        """Return the events that were written since the last call, oldest first."""
+        found: list[dict[str, Any]] = []
+        with ExitStack() as stack:
+            files = self._open(stack)
+            known = self._inode in files
+            for inode, file in files.items():
+                if known and inode != self._inode:
+                    continue  # it lies before what was read last
+                known = False
+                self._seek(inode, file)
+                found += self._lines(file)
+        return found
+
+    def _open(self, stack: ExitStack) -> dict[int, BinaryIO]:
+        """Return the files that exist, oldest first.
+
+        The current one is opened first. If it becomes the older one just then, it is found twice,
+        and its successor is read by the next call; the other way round it would be missed.
+        """
+        files: dict[int, BinaryIO] = {}
+        for path in (self._path, _older(self._path)):
+            try:
+                file = stack.enter_context(path.open("rb"))
+            except FileNotFoundError:
+                continue
+            files[os.fstat(file.fileno()).st_ino] = file
+        return dict(reversed(files.items()))
+
+    def _seek(self, inode: int, file: BinaryIO) -> None:
+        if inode != self._inode:
+            self._inode, self._offset = inode, 0
+        file.seek(self._offset)
+
+    def _lines(self, file: BinaryIO) -> Iterator[dict[str, Any]]:
+        whole = file.read().rpartition(b"\n")[0]
+        if whole:
+            self._offset += len(whole) + 1
+            yield from map(json.loads, whole.split(b"\n"))
+
+
+def _older(path: Path) -> Path:
+    return path.with_name(f"{path.name}.older")
+
+
+def _open(path: Path) -> tuple[int, int]:
+    """Return a descriptor for appending and the file's size; half a line of a killed writer goes."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    size = os.fstat(fd).st_size
+    tail = os.pread(fd, _LONGEST_LINE, max(0, size - _LONGEST_LINE))
+    if tail and not tail.endswith(b"\n"):
+        size -= len(tail) - (tail.rfind(b"\n") + 1)
+        os.ftruncate(fd, size)
+    return fd, size
+
+
+def _line(at: float, event: events.Event) -> bytes:
+    return json.dumps(events.as_json(at, event)).encode() + b"\n"

@@ -1,0 +1,88 @@
+"""Requests that wait for the user (policy `ask`), as viewers and `moat list` hear of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moat.events import QuestionAsked, QuestionClosed
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Sequence
+
+    from moat.egress.policy.live_policy import Decisions
+    from moat.supervisor.context import RunContext
+
+_NOTICE_S: Final = 0.5
+"""The shortest time between two notices."""
+_NAMED: Final = 8
+"""The number of hosts that a notice names."""
+
+
+class Questions:
+    """Reports which hosts wait for an answer, at once and then not for a while.
+
+    A hostile program may ask and give up all the time.
+    """
+
+    def __init__(self, run: RunContext) -> None:
+        self._run = run
+        self._decisions: Decisions | None = None
+        self._shown: set[tuple[str, int]] = set()
+        """Host and port of each question that was reported."""
+        self.notice = ""
+        """The line that shows them; empty where no request waits."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def follow(self, decisions: Decisions) -> None:
+        """Report the questions of this live policy from now on."""
+        self._decisions = decisions
+        decisions.on_pending = self._changed
+
+    def close(self) -> None:
+        """Report nothing any more: questions end with the gateway."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._decisions is not None:
+            self._decisions.on_pending = lambda: None
+
+    def _changed(self) -> None:
+        if self._timer is None:
+            self._report()
+
+    def _report(self) -> None:
+        self._timer = None
+        waiting = set(() if self._decisions is None else self._decisions.hosts)
+        if waiting == self._shown:
+            return
+        new, old, gone = waiting - self._shown, waiting & self._shown, self._shown - waiting
+        self._shown = waiting
+        for host, port in sorted(new):
+            self._run.emit(QuestionAsked(host, port))
+        for host, port in sorted(gone):
+            self._run.emit(QuestionClosed(host, port))
+        self._run.state.save(waiting=" ".join(f"{host}:{port}" for host, port in sorted(waiting)))
+        hosts = [host for host, _ in (*sorted(new), *sorted(old))]
+        self.notice = notice(hosts, self._run.spec.name) if hosts else ""
+        for viewer in self._run.viewers.attached:
+            if new:
+                viewer.show_notice(self.notice)
+            elif waiting:
+                viewer.update_notice(self.notice)
+            else:
+                viewer.clear_notice()
+        self._run.changes.notify()
+        self._timer = self._run.loop.call_later(_NOTICE_S, self._report)
+
+
+def notice(hosts: Sequence[str], run: str) -> str:
+    """Return a line that says which hosts wait for an answer and how to give it.
+
+    What matters most comes first: a narrow terminal cuts the line off.
+    """
+    hosts = list(dict.fromkeys(hosts))
+    if len(hosts) == 1:
+        return f"{hosts[0]} waits for an answer: moat allow {run} {hosts[0]}, or deny"
+    named = ", ".join(hosts[:_NAMED])
+    more = f" and {len(hosts) - _NAMED} more" if len(hosts) > _NAMED else ""
+    return f"{len(hosts)} hosts wait for an answer: {named}{more}; moat allow {run} HOST, or deny"

@@ -1,0 +1,209 @@
+"""The end of a run, whatever its cause, and what is done before it counts as ended.
+
+The order matters. No supervisor adopts a run that has ended, so nothing may be left to do by then
+that only a supervisor does. A supervisor that is killed on the way leaves a run that has not ended:
+the next one finds its sandbox gone, but the exit status that the engine has kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from moat.engines.engine import CommandRefusedError, SandboxGoneError
+from moat.events import Fault, Quarantined
+from moat.runs.states import Happened, State
+from moat.runs.store import empty_private
+from moat.wire.messages import MAIN_SESSION, Exited, Failure
+from moat.workspace import cleanup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moat.engines.engine import Engine
+    from moat.errors import MoatError
+    from moat.session.session import Session
+    from moat.supervisor.context import RunContext
+    from moat.supervisor.sessions import Sessions
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+# The supervisor waits this long for the client that started the run, if none has come yet: a command
+# may be over before its `moat run` has asked for anything. Later clients read the store.
+LINGER_S: Final = 2.0
+# The store keeps nothing of a start that failed: only this supervisor can say why, however slow the
+# machine is.
+FAILURE_LINGER_S: Final = 30.0
+
+
+class Teardown:
+    """Ends a run once: because its command did, its sandbox vanished, or it could not start."""
+
+    def __init__(self, run: RunContext, engine: Engine, sessions: Sessions) -> None:
+        self._run = run
+        self._engine = engine
+        self._sessions = sessions
+        self.over = asyncio.Event()
+        """Nothing is left to do: the process may end."""
+        self.failure: Failure | None = None
+        """The reason why the run did not start, or can't be supervised."""
+        self.removes_run = False
+        """Nothing of the run is to be kept: it never began."""
+        self.expected = False
+        """The sandbox may go now; that is no loss any more."""
+        self.complete = False
+        """The run has ended, and nothing of its sandbox is left."""
+        self._refused = False
+
+    # --- the three ends, and the refusal to touch a run ---
+
+    def command_ended(self, main: Session) -> None:
+        """End the run, whose command has ended and has been drained."""
+        self.expected = True
+        self._run.tasks.start(self._finish(main))
+
+    async def sandbox_gone(self) -> None:
+        """End the run, whose sandbox is gone: its exit status was kept, or nobody will ever know it."""
+        if not self.expected:
+            self.expected = True
+            await self._bury()
+
+    def start_failed(self, error: MoatError) -> None:
+        """End the run, whose command never began."""
+        log.error("start failed: %s", error)
+        self.expected = True
+        self._run.tasks.start(self._fail(Failure(error.summary, error.hint, error.code)))
+
+    def leave_alone(self, error: MoatError) -> None:
+        """Tell everybody why this supervisor can't serve the run, which goes on without it."""
+        log.error("not supervised: %s", error)
+        self._run.state.save(error=error.summary)
+        self._run.emit(Fault("sandbox", error.summary))
+        self._refused = True
+        self._report_failure(Failure(error.summary, error.hint, error.code))
+        self.leave_when_unwatched()
+
+    # --- the command has ended ---
+
+    async def _finish(self, main: Session) -> None:
+        await self._clean_workspace()
+        recorded = await self._engine.recorded_exit() is not None
+        if recorded:
+            await self._release()
+        self._run.state.advance(Happened.COMMAND_EXITED, exit_code=main.exit_code, pid=None)
+        self.report_end(main)
+        if not recorded:
+            # On a full disk the engine is the only one who knows the status, until the store does.
+            await self._run.state.saved.wait()
+            await self._release()
+        await self._clean_up()
+
+    # --- the sandbox is gone ---
+
+    async def _bury(self) -> None:
+        await self._clean_workspace()
+        state = self._run.state
+        if state.now is State.STARTING and state.error is not None:
+            # The last supervisor was killed while it reported this.
+            await self._fail(Failure(state.error))
+            return
+        exit_code = await self._engine.recorded_exit()
+        self._advance_to_end(exit_code)
+        if self._sessions.get(MAIN_SESSION) is None:
+            self._sessions.add(self._sessions.make(MAIN_SESSION, tty=self._run.spec.tty))
+        for session in self._sessions:
+            session.ended(exit_code if session.name == MAIN_SESSION else None)
+        self._run.changes.notify()
+        await self._release()
+        await self._clean_up()
+
+    def _advance_to_end(self, exit_code: int | None) -> None:
+        state = self._run.state
+        if exit_code is not None and state.now is not State.CREATED:
+            if state.now is State.STARTING:
+                state.advance(Happened.COMMAND_STARTED)
+            state.advance(Happened.COMMAND_EXITED, exit_code=exit_code, pid=None)
+            return
+        if state.now is State.CREATED:
+            state.advance(Happened.START_REQUESTED)
+        state.advance(Happened.SANDBOX_VANISHED, pid=None, error="its sandbox was killed or lost")
+
+    # --- the start has failed ---
+
+    async def _fail(self, failure: Failure) -> None:
+        state = self._run.state
+        # The next supervisor, were there to be one, finds no sandbox, but the reason.
+        state.save(error=failure.summary)
+        await self._release()
+        self.failure = failure
+        if state.now is State.CREATED:
+            state.advance(Happened.START_REQUESTED)
+        state.advance(Happened.START_FAILED, error=failure.summary)
+        self.removes_run = not self._run.spec.keep
+        self._report_failure(failure)
+        await self._clean_up()
+
+    def _report_failure(self, failure: Failure) -> None:
+        self.failure = failure
+        for viewer in self._run.viewers.attached:
+            viewer.fail(failure)
+        self._run.changes.notify()
+
+    # --- common steps ---
+
+    def report_end(self, session: Session) -> None:
+        """Give every viewer of a session its end, behind the last byte."""
+        ended = self.end_of(session)
+        for viewer in self._run.viewers.attached:
+            if viewer.session is session:
+                viewer.end(ended)
+        self._run.changes.notify()
+
+    def end_of(self, session: Session) -> Exited:
+        return Exited(session.exit_code, str(self._run.state.now))
+
+    async def _clean_workspace(self) -> None:
+        """Quarantine what the run has left for programs of the host to obey; once at most.
+
+        While the engine lives: were this supervisor killed over it, the engine starts a program
+        that does the same.
+        """
+        try:
+            lines = await self._in_thread(lambda: cleanup.disarm(self._run.folder))
+        except (OSError, ValueError) as exc:
+            # The end of the run stands. What was noted is kept, so the next supervisor tries again.
+            log.error("the workspace was not cleaned up: %s", exc)  # noqa: TRY400  no traceback
+        else:
+            if lines:
+                self._run.emit(Quarantined(tuple(lines)))
+
+    async def _release(self) -> None:
+        try:
+            await self._engine.release()
+        except (SandboxGoneError, CommandRefusedError) as exc:
+            log.warning("sandbox not released: %s", exc.summary)
+
+    async def _clean_up(self) -> None:
+        if not self._run.spec.keep:
+            try:
+                await self._in_thread(lambda: empty_private(self._run.folder))
+            except OSError as exc:
+                log.error("private folder not emptied: %s", exc)  # noqa: TRY400  the end stands
+        await self._run.state.saved.wait()
+        self.complete = True
+        self.leave_when_unwatched()
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await self._run.loop.run_in_executor(None, work)
+
+    def leave_when_unwatched(self) -> None:
+        """Let the process end once there is nothing left to do and everybody has been told."""
+        if not (self.complete or self._refused) or not self._run.viewers.empty:
+            return
+        if self._run.viewers.came:
+            self.over.set()
+        else:
+            patience = FAILURE_LINGER_S if self.removes_run else LINGER_S
+            self._run.loop.call_later(patience, self.over.set)
