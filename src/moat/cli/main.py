@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "destroy": ("destroy", "Remove runs and all that is kept of them."),
     "wait": ("wait", "Wait for a run's end, quiet or text."),
     "logs": ("logs", "Print what a run has written."),
+    "events": ("events", "Print what has happened to a run."),
     "trace": ("trace", "Print what went over a run's network."),
     "allow": ("allow", "Allow a running run what it may not reach."),
     "deny": ("deny", "Deny a running run what it may reach."),
