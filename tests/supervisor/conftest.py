@@ -1,0 +1,177 @@
+"""A supervisor in this process, with a sandbox in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.memory_engine import Sandbox
+
+from moat.platform import sockets
+from moat.runs.event_log import EventReader
+from moat.runs.store import Store
+from moat.spec import RunId, RunSpec
+from moat.supervisor.api import serve
+from moat.supervisor.attached import AttachedClient
+from moat.supervisor.run import Supervisor
+from moat.supervisor.tasks import BackgroundTasks
+from moat.wire import frames, http
+from moat.wire.frames import FrameReader, FrameType
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
+
+TIMEOUT_S = 20
+
+
+@dataclass
+class Peer:
+    """A client of a supervisor, at the other end of an attached connection."""
+
+    sock: socket.socket
+    reader: FrameReader = field(default_factory=FrameReader)
+    received: list[tuple[int, bytes]] = field(default_factory=list[tuple[int, bytes]])
+
+    def send(self, kind: FrameType, payload: bytes = b"") -> None:
+        self.sock.send(frames.encode(kind, payload))
+
+    def hello(self, *, fds: tuple[int, ...] = (), **fields: Any) -> None:
+        payload = json.dumps(fields).encode()
+        socket.send_fds(self.sock, [frames.encode(FrameType.HELLO, payload)], fds)
+
+    async def frame(self, kind: FrameType) -> bytes:
+        """Return the payload of the next frame of this kind; those before it are dropped."""
+        async with asyncio.timeout(TIMEOUT_S):
+            while True:
+                while self.received:
+                    got, payload = self.received.pop(0)
+                    if got == kind:
+                        return payload
+                await self._receive()
+
+    async def output(self, expected: bytes, kind: FrameType = FrameType.STDOUT) -> bytes:
+        """Return the output up to and with what is expected."""
+        data = b""
+        while expected not in data:
+            data += await self.frame(kind)
+        return data
+
+    async def hung_up(self) -> bool:
+        async with asyncio.timeout(TIMEOUT_S):
+            while await self._receive():
+                pass
+        return True
+
+    async def _receive(self) -> bool:
+        data = await asyncio.get_running_loop().sock_recv(self.sock, 65536)
+        self.received += self.reader.feed(data)
+        return bool(data)
+
+
+@dataclass
+class Run:
+    """One run: its store, its sandbox, and a supervisor at a time."""
+
+    store: Store
+    spec: RunSpec
+    sandbox: Sandbox
+    supervisor: Supervisor
+
+    @property
+    def state(self) -> str:
+        return str(self.store.get(self.spec.id).state)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return EventReader(self.store.folder(self.spec.id).events).read()
+
+    @property
+    def kinds(self) -> list[str]:
+        return [event["event"] for event in self.events]
+
+    async def until(self, reached: Callable[[], bool]) -> None:
+        async with asyncio.timeout(TIMEOUT_S):
+            await self.supervisor.changes.until(reached)
+
+    async def over(self) -> None:
+        async with asyncio.timeout(TIMEOUT_S):
+            await self.supervisor.teardown.over.wait()
+
+    def attach(self, **hello: Any) -> Peer:
+        """A client that says hello."""
+        peer = self.connect()
+        peer.hello(**hello)
+        return peer
+
+    def connect(self) -> Peer:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        AttachedClient(self.supervisor, theirs)
+        return Peer(ours)
+
+    async def ask(self, method: str, target: str, **body: Any) -> dict[str, Any]:
+        """The answer of the API; a refusal is returned like any other."""
+        return json.loads(await self.ask_for_text(method, target, **body))
+
+    async def ask_for_text(self, method: str, target: str, **body: Any) -> str:
+        async with asyncio.timeout(TIMEOUT_S):
+            path = self.store.folder(self.spec.id).root / "supervisor.sock"
+            reader, writer = await asyncio.open_unix_connection(str(path))
+            writer.write(http.encode_request(method, target, json.dumps(body).encode()))
+            head, _, answer = (await reader.read()).partition(b"\r\n\r\n")
+            writer.close()
+            assert head
+            return answer.decode()
+
+
+class Machine:
+    """Makes a run, and one supervisor after the other for it."""
+
+    def __init__(self, store: Store, project: Path) -> None:
+        self.store = store
+        self.sandbox = Sandbox()
+        self._project = project
+        self._spec: RunSpec | None = None
+
+    def create(self, **fields: Any) -> RunSpec:
+        self._spec = RunSpec(
+            **{
+                "id": RunId("0123456789ab"),
+                "name": "tested",
+                "command": ("program",),
+                "workspace": str(self._project),
+                "created_at": "2026-01-01T00:00:00Z",
+                **fields,
+            }
+        )
+        self.store.create(self._spec)
+        return self._spec
+
+    @asynccontextmanager
+    async def supervised(self, **fields: Any) -> AsyncIterator[Run]:
+        """A supervisor that has begun; it leaves at the end, as at SIGTERM."""
+        spec = self._spec or self.create(**fields)
+        folder = self.store.folder(spec.id)
+        async with AsyncExitStack() as stack:
+            listener = stack.enter_context(sockets.listen(folder.root, folder.SUPERVISOR_SOCKET))
+            tasks = await stack.enter_async_context(BackgroundTasks())
+            supervisor = Supervisor(self.store, spec, tasks, self.sandbox.make)
+            stack.callback(supervisor.leave)
+            server = await serve(supervisor, listener)
+            stack.callback(server.close)
+            await supervisor.begin()
+            yield Run(self.store, spec, self.sandbox, supervisor)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    project = tmp_path / "project"
+    project.mkdir()
+    with Store(tmp_path / "home") as store:
+        yield Machine(store, project)
