@@ -16,11 +16,11 @@ from moat.engines.engine import (
     SandboxGoneError,
     SessionState,
 )
-from moat.errors import MoatError
 
 if TYPE_CHECKING:
     import asyncio
 
+    from moat.errors import MoatError
     from moat.paths import RunFolder
     from moat.session.io import ProgramIO
     from moat.spec import RunSpec
@@ -161,6 +161,7 @@ class MemoryEngine:
         self._sandbox.exit(128 + signal.SIGKILL, session)
 
     async def forget(self, session: str) -> None:
+        self._program(session)
         del self._sandbox.programs[session]
 
     async def listen(self, family: str, kind: str, address: str, port: int) -> int:

@@ -82,6 +82,7 @@ class Run:
     spec: RunSpec
     sandbox: Sandbox
     supervisor: Supervisor
+    peers: list[Peer] = field(default_factory=list[Peer])
 
     @property
     def state(self) -> str:
@@ -113,7 +114,14 @@ class Run:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         AttachedClient(self.supervisor, theirs)
-        return Peer(ours)
+        self.peers.append(Peer(ours))
+        return self.peers[-1]
+
+    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to the supervisor's socket."""
+        folder = self.store.folder(self.spec.id)
+        sock = sockets.connect(folder.root, folder.SUPERVISOR_SOCKET)
+        return await asyncio.open_unix_connection(sock=sock)
 
     async def ask(self, method: str, target: str, **body: Any) -> dict[str, Any]:
         """The answer of the API; a refusal is returned like any other."""
@@ -121,8 +129,7 @@ class Run:
 
     async def ask_for_text(self, method: str, target: str, **body: Any) -> str:
         async with asyncio.timeout(TIMEOUT_S):
-            path = self.store.folder(self.spec.id).root / "supervisor.sock"
-            reader, writer = await asyncio.open_unix_connection(str(path))
+            reader, writer = await self.open()
             writer.write(http.encode_request(method, target, json.dumps(body).encode()))
             head, _, answer = (await reader.read()).partition(b"\r\n\r\n")
             writer.close()
@@ -166,7 +173,9 @@ class Machine:
             server = await serve(supervisor, listener)
             stack.callback(server.close)
             await supervisor.begin()
-            yield Run(self.store, spec, self.sandbox, supervisor)
+            run = Run(self.store, spec, self.sandbox, supervisor)
+            stack.callback(lambda: [peer.sock.close() for peer in run.peers])
+            yield run
 
 
 @pytest.fixture

@@ -127,6 +127,8 @@ def _signal_sent(event: Event) -> str:
 
 
 def _denied(event: Event) -> str:
+    if not event["host"]:
+        return f"{event['count']} other denials"
     times = f" ({event['count']} times)" if event["count"] > 1 else ""
     return f"{event['scheme']} {event['host']}:{event['port']}{times}: {event['reason']}"
 

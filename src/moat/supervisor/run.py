@@ -39,7 +39,7 @@ from moat.wire.messages import MAIN_SESSION, Exited, Failure
 from moat.workspace import cleanup
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Awaitable
 
     from moat.runs.store import Store
     from moat.session.session import Session
@@ -77,7 +77,7 @@ class Supervisor:
         self.changes = Changes()
         self.viewers = Viewers(counted=self._count_viewers, left=self._somebody_left)
         self.tasks = tasks
-        run = RunContext(
+        self.context = run = RunContext(
             spec, self.folder, self.state, self.viewers, self.changes, tasks, self.loop, self.emit
         )
         self.engine = make_engine(spec, self.folder, self.loop, self)
@@ -237,7 +237,7 @@ class Supervisor:
             return
         if session.name != MAIN_SESSION:
             self.emit(ExecEnded(session.name, session.exit_code))
-            self._post(self.engine.forget(session.name))
+            self._post(lambda: self.engine.forget(session.name))
         self.teardown.report_end(session)
 
     # --- what an attached client needs ---
@@ -273,15 +273,15 @@ class Supervisor:
         return self.teardown.end_of(session)
 
     def signal(self, session: str, number: int) -> None:
-        self._post(self.engine.signal(session, number))
+        self._post(lambda: self.engine.signal(session, number))
 
-    def _post(self, call: Coroutine[None, None, None]) -> None:
+    def _post(self, call: Callable[[], Awaitable[None]]) -> None:
         """Make a call of the engine that makes no difference where the session is over already."""
         self.tasks.start(self._posted(call))
 
-    async def _posted(self, call: Coroutine[None, None, None]) -> None:
+    async def _posted(self, call: Callable[[], Awaitable[None]]) -> None:
         try:
-            await call
+            await call()
         except (CommandRefusedError, SandboxGoneError) as exc:
             log.info("a call to the engine was in vain: %s", exc.summary)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -90,8 +91,11 @@ class Shutdown:
 
     async def _ask(self, number: int) -> None:
         await self._engine.signal(MAIN_SESSION, number)
-        if number == signal.SIGTERM and self._spec.tty:
-            # Interactive shells ignore SIGTERM, but obey the hang-up of their terminal.
-            await self._engine.signal(MAIN_SESSION, signal.SIGHUP)
-        # A stopped process receives neither before it is continued.
-        await self._engine.signal(MAIN_SESSION, signal.SIGCONT)
+        with suppress(
+            CommandRefusedError
+        ):  # it may have obeyed already, and its exit code is its own
+            if number == signal.SIGTERM and self._spec.tty:
+                # Interactive shells ignore SIGTERM, but obey the hang-up of their terminal.
+                await self._engine.signal(MAIN_SESSION, signal.SIGHUP)
+            # A stopped process receives neither before it is continued.
+            await self._engine.signal(MAIN_SESSION, signal.SIGCONT)
