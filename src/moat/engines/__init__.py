@@ -1,6 +1,7 @@
-"""Engines make sandboxes and start commands in them.
+"""Engines make sandboxes and run commands in them.
 
-`bubblewrap` is the embedded one: `layout` says what the sandbox sees, `seccomp` which system calls it
-has, `limits` what it may use up, and `shim_link` talks to the process that holds it all. `host` tells
-what this machine lacks.
+`engine` is the interface that a supervisor uses, `registry` finds an engine by its name, `bubblewrap`
+is the one that this version has, and `trust_store` prepares the certificates that programs in any
+sandbox trust. An engine may import a session's input and output (`moat.session.io`), and knows nothing
+of screens, viewers or the proxy.
 """

@@ -1,9 +1,13 @@
-"""The process that runs one run: started by any client, restartable at any moment.
+"""The process that supervises one run: any client may start it, and it may be replaced at any moment.
 
-`__main__` takes the run's lock, listens, and only then loads the rest. `process` is its life in a
-screen; `supervisor` what it does with its run: take over or start, serve, see the end. Beside that
-stand `state` (the row), `audience` (who watches), `executing` (further commands), `ending` (stop and
-kill), `background` (work nobody awaits). `api` is what clients ask, `attached` a client that watches.
+`__main__` takes the run's lock and listens before it loads the rest; `main` is the process's life.
+`run.Supervisor` is the run's: it starts or adopts the sandbox through its engine, and composes
 
-It is the only place where the parts meet, and the only writer of its run's state.
+- `sessions` (the commands and their output), `exec` (further commands), `shutdown` (stop and kill),
+- `egress` (the way out) with `questions` and `denials`,
+- `state` (the run's row), `teardown` (its end),
+- `viewers`, `attached`, `connection`, `client_tty` (the clients that watch), `api` (those that ask).
+
+`context.RunContext` is what these parts share; none of them knows the supervisor itself but `api`.
+The parts of Moat meet here and nowhere else. A supervisor is the only writer of its run.
 """
