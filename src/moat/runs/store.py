@@ -228,7 +228,7 @@ class Store:
         except (OSError, ValueError) as exc:
             raise StoreError(
                 f"the specification of run {run_id} can't be read: {exc}",
-                f"Remove the run: moat destroy {run_id}",
+                f"Update moat if a newer one began the run, or remove it: moat destroy {run_id}",
             ) from exc
 
     # --- the supervisor's part ---
