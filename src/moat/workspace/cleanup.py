@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from moat import typed_json
 from moat.paths import RunFolder
 from moat.runs import lock
 from moat.workspace import git_discovery
@@ -88,7 +89,8 @@ def disarm(folder: RunFolder) -> list[str]:
             noted = json.loads(folder.trusted_before.read_text())
         except FileNotFoundError:
             return []  # another has just done it
-        areas = [Before(**each) for each in noted if Path(each["root"]).is_dir()]
+        before = [typed_json.read(Before, each) for each in noted]
+        areas = [each for each in before if Path(each.root).is_dir()]
         lines = [_printable(line) for line in _disarm(areas)]
         for line in lines:
             log.warning("after the run: %s", line)
