@@ -23,6 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from moat import typed_json
+from moat.atomic import replace_file
 from moat.paths import RunFolder
 from moat.runs import lock
 from moat.workspace import git_discovery
@@ -77,7 +78,7 @@ def remember(areas: Iterable[Area], folder: RunFolder) -> None:
     """Before the start."""
     noted = [asdict(Before.of(area)) for area in areas]
     if noted:
-        folder.trusted_before.write_text(json.dumps(noted))
+        replace_file(folder.trusted_before, json.dumps(noted).encode(), durable=False)
 
 
 def disarm(folder: RunFolder) -> list[str]:
