@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 import stat
 import traceback
 from dataclasses import replace
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moat.errors import NameTakenError, RunNotFoundError, StoreError
-from moat.runs import store as store_module
 from moat.runs.rebuild import rebuild_index
 from moat.runs.states import State
 from moat.runs.store import Store
@@ -121,34 +119,6 @@ def test_a_damaged_index_names_the_repair_and_is_repaired(tmp_path: Path) -> Non
     with Store(tmp_path) as store:
         assert (store.get(ended.id).state, store.get(ended.id).exit_code) == (State.STOPPED, 7)
         assert store.get(unknown.id).state is State.RUNNING
-
-
-def test_an_index_of_a_newer_moat_is_left_alone(tmp_path: Path) -> None:
-    """We don't guess what its columns mean."""
-    Store(tmp_path).__exit__()
-    with sqlite3.connect(tmp_path / "moat.db") as db:
-        db.execute(f"PRAGMA user_version = {store_module.SCHEMA_VERSION + 1}")
-    db.close()
-    with pytest.raises(StoreError, match="newer"):
-        Store(tmp_path)
-
-
-def test_an_index_of_an_older_moat_is_brought_up_to_date(tmp_path: Path) -> None:
-    """With all that it holds; who opens it at the same time finds it done."""
-    with Store(tmp_path) as store:
-        run = store.create(spec())
-    with sqlite3.connect(tmp_path / "moat.db") as db:
-        db.execute("ALTER TABLE runs DROP COLUMN waiting")
-        db.execute("ALTER TABLE runs DROP COLUMN engine_data")
-        db.execute("ALTER TABLE runs ADD COLUMN shim_pid INTEGER")
-        db.execute("UPDATE runs SET shim_pid = 7")
-        db.execute("PRAGMA user_version = 1")
-    db.close()
-    with Store(tmp_path) as one, Store(tmp_path) as other:
-        assert one.get(run.id) == other.get(run.id)
-        assert one.get(run.id).as_json()["shim"] == {"pid": 7}
-        one.update(run.id, waiting="a.test:443 b.test:80")
-        assert other.get(run.id).as_json()["waiting"] == ["a.test:443", "b.test:80"]
 
 
 def test_a_damaged_spec_is_said(store: Store) -> None:

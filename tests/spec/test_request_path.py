@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moat.spec.request_path import understood
+from moat.spec.request_path import interpretations
 
 
 @pytest.mark.parametrize(
@@ -33,9 +33,9 @@ from moat.spec.request_path import understood
 )
 def test_all_spellings_have_the_same_forms(target: str, paths: list[str]) -> None:
     """What one server and another make of it, the usual form first."""
-    found = understood(target)
+    found = interpretations(target)
     assert list(found.paths) == paths
-    assert found.clear
+    assert found.unambiguous
 
 
 @pytest.mark.parametrize(
@@ -52,13 +52,13 @@ def test_all_spellings_have_the_same_forms(target: str, paths: list[str]) -> Non
 )
 def test_what_servers_may_see_in_another_way_is_not_clear(target: str) -> None:
     """Empty segments before dots, hidden separators, parameters, encodings of encodings, no UTF-8."""
-    assert not understood(target).clear
+    assert not interpretations(target).unambiguous
 
 
 @given(st.text("ab./%2eEfF;5cC0\\ ", max_size=40) | st.text(max_size=20))
 def test_every_form_is_a_path_without_dots_and_is_its_own_form(text: str) -> None:
     """Whatever is written."""
-    for path in understood(f"/{text}").paths:
+    for path in interpretations(f"/{text}").paths:
         assert path.startswith("/")
         assert not {".", ".."} & set(path.split("/"))
 
@@ -67,4 +67,4 @@ def test_every_form_is_a_path_without_dots_and_is_its_own_form(text: str) -> Non
 @pytest.mark.parametrize("piece", ["/", ".", "%20", "/..", "%c3", "%ef%bc%8f", ";", "%", "/.%20"])
 def test_no_path_takes_long(piece: str) -> None:
     """A hostile program writes it; while it is read, the supervisor does nothing else."""
-    understood("/" + piece * (60_000 // len(piece)) + "x")
+    interpretations("/" + piece * (60_000 // len(piece)) + "x")

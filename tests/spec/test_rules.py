@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from moat.errors import UsageError
 from moat.spec.hosts import canonical_host
-from moat.spec.request_path import understood
+from moat.spec.request_path import interpretations
 from moat.spec.rules import Rule, host_rule
 
 
@@ -64,7 +64,7 @@ def test_methods_match_in_any_case(method: str) -> None:
 def test_a_slash_at_the_end_evades_no_rule(pattern: str, path: str) -> None:
     """To most servers both are one resource."""
     rule = Rule.parse(f"deny a.test{pattern}")
-    assert rule.matches_path(understood(path).paths[0])
+    assert rule.matches_path(interpretations(path).paths[0])
 
 
 @pytest.mark.parametrize(

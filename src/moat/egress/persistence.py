@@ -7,6 +7,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
+from moat.atomic import replace_file
 from moat.egress.dns.synthetic_ips import LIMIT, NamesTable
 
 if TYPE_CHECKING:
@@ -56,16 +57,8 @@ class KeptNames(NamesTable):
     def _write_anew(self) -> None:
         """Without the names whose addresses others have: a hostile program asks without end."""
         text = "".join(f"{name}\n" for name in self._names)
-        new = self._path.with_suffix(".new")
-        new.unlink(missing_ok=True)
-        fd = _open(new)
-        try:
-            with os.fdopen(fd, "w", closefd=False) as file:
-                file.write(text)
-            new.replace(self._path)
-        except BaseException:
-            os.close(fd)
-            raise
+        replace_file(self._path, text.encode("ascii"), durable=False)
+        fd = _open(self._path)
         os.close(self._fd)
         self._fd, self._size, self._lines = fd, len(text), len(self._names)
 
@@ -97,9 +90,4 @@ def read_rules(path: Path) -> list[str]:
 
 def write_rules(path: Path, rules: list[str]) -> None:
     """All of them or, where that fails, none: `OSError`. When it returns, they are on disk."""
-    new = path.with_suffix(".new")
-    with new.open("w") as file:
-        json.dump(rules, file)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    replace_file(path, json.dumps(rules).encode(), durable=True)

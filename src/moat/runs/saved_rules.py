@@ -9,6 +9,7 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from moat.atomic import replace_file
 from moat.errors import StoreError
 from moat.runs import lock
 
@@ -53,10 +54,7 @@ def _changing(home: Path) -> Generator[dict[str, list[str]]]:
         with lock.locked(home / "policies.lock"):
             known = _read(path)
             yield known
-            new = path.with_suffix(".new")
-            new.write_text(json.dumps(known, indent=2))
-            new.chmod(0o600)
-            new.replace(path)
+            replace_file(path, json.dumps(known, indent=2).encode(), durable=True)
     except OSError as exc:
         raise StoreError(f"rules can't be remembered: {exc.strerror}", str(path)) from exc
 

@@ -1,7 +1,7 @@
-"""The index of runs (`moat.db`) and their folders.
+"""The runs of one `MOAT_HOME`: a row for each in the index, and a folder.
 
-SQLite in WAL mode: readers never wait for the writer. Readers don't write: a listing leaves every
-row as it found it. A statement that fails raises `StoreError`; nothing is ignored.
+Readers don't write: a listing leaves every row as it found it. A statement that fails raises
+`StoreError`; no failure is ignored.
 """
 
 from __future__ import annotations
@@ -10,65 +10,28 @@ import json
 import os
 import shutil
 import sqlite3
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
 from moat.errors import NameTakenError, RunNotFoundError, StoreError
 from moat.paths import RunFolder, moat_home
-from moat.runs import lock
+from moat.runs import index
+from moat.runs.index import damaged, reported
 from moat.runs.rmtree import empty
 from moat.runs.states import ENDED, State
 from moat.spec import RunId, RunSpec, codec
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Iterable
     from pathlib import Path
-
-SCHEMA_VERSION = 3
-SCHEMA = """
-CREATE TABLE runs (
-  id TEXT PRIMARY KEY,
-  name TEXT NOT NULL UNIQUE,
-  state TEXT NOT NULL,
-  exit_code INTEGER,
-  error TEXT,
-  engine TEXT NOT NULL,
-  command TEXT NOT NULL,           -- JSON array
-  workspace TEXT NOT NULL,
-  interactive INTEGER NOT NULL,
-  tty INTEGER NOT NULL,
-  created_at TEXT NOT NULL,        -- RFC 3339, UTC, as the other two
-  started_at TEXT,
-  stopped_at TEXT,
-  pid INTEGER,                     -- of the command, as the host sees it
-  supervisor_pid INTEGER,
-  supervisor_version TEXT,
-  viewers INTEGER NOT NULL DEFAULT 0,
-  waiting TEXT NOT NULL DEFAULT '', -- HOST:PORT of requests that wait for the user, with spaces between
-  engine_data TEXT NOT NULL DEFAULT '{}' -- JSON object: what the engine says of its sandbox
-) WITHOUT ROWID;
-CREATE INDEX runs_by_age ON runs (created_at);
-CREATE INDEX runs_by_state ON runs (state);
-"""
-_MIGRATIONS = {
-    1: "ALTER TABLE runs ADD COLUMN waiting TEXT NOT NULL DEFAULT ''",
-    # A supervisor of that version may still write shim_pid, so the column stays.
-    2: "ALTER TABLE runs ADD COLUMN engine_data TEXT NOT NULL DEFAULT '{}';"
-    "UPDATE runs SET engine_data = json_object('shim', json_object('pid', shim_pid))",
-}
-"""The statements that make of each earlier version the next one."""
-
-# How long a writer waits for another process's transaction; ours take well under a millisecond.
-BUSY_TIMEOUT_S = 10.0
 
 
 @dataclass(slots=True)
 class Run:
-    """A row of the index: what a listing shows; nobody changes it.
+    """A row of the index, which is what a listing shows. Each field is the column of that name.
 
-    Not frozen, because a frozen one takes fifteen times as long to make, and a listing makes
-    thousands. The fields are in the order of `_COLUMNS`.
+    Nothing changes one, but it isn't frozen: that takes fifteen times as long to make, and a listing
+    makes thousands.
     """
 
     id: RunId
@@ -126,7 +89,7 @@ class Store:
         """Makes the store where there is none. Raises `StoreError`."""
         self.home = home or moat_home()
         _own_folder(self.home)
-        self._db = _open(self.home / "moat.db")
+        self._db = index.connect(self.home / "moat.db")
 
     def __enter__(self) -> Self:
         return self
@@ -142,7 +105,7 @@ class Store:
     def create(self, spec: RunSpec) -> Run:
         """Adds the folder, the spec and the row, in this order: a row always has its spec."""
         folder = self.folder(spec.id)
-        with _reported(f"run {spec.name} can't be written"):
+        with reported(f"run {spec.name} can't be written"):
             folder.root.mkdir(mode=0o700, parents=True)
             try:
                 for each in (folder.journal, folder.private, folder.exits):
@@ -228,7 +191,7 @@ class Store:
         except (OSError, ValueError) as exc:
             raise StoreError(
                 f"the specification of run {run_id} can't be read: {exc}",
-                f"Remove the run: moat destroy {run_id}",
+                f"Update moat if a newer one began the run, or remove it: moat destroy {run_id}",
             ) from exc
 
     # --- the supervisor's part ---
@@ -246,7 +209,7 @@ class Store:
         """
         folder = self.folder(run_id)
         going = self.home / f"removed-{run_id}"
-        with _reported(f"the folder of run {run_id} can't be removed"):
+        with reported(f"the folder of run {run_id} can't be removed"):
             empty_private(folder)
             self._execute("DELETE FROM runs WHERE id = ?", run_id)
             if folder.root.exists():
@@ -261,21 +224,15 @@ class Store:
         try:
             return [_run(row) for row in rows]
         except (KeyError, TypeError, ValueError) as exc:
-            raise _damaged("the index of runs can't be used", exc) from exc
+            raise damaged("the index of runs can't be used", exc) from exc
 
     def _execute(self, sql: str, *values: object) -> Iterable[tuple[Any, ...]]:
         known = [_stored(value) for value in values]
-        with _reported("the index of runs can't be used"):
+        with reported("the index of runs can't be used"):
             return self._db.execute(sql, known).fetchall()
 
 
-_COLUMNS = (
-    "id, name, state, exit_code, error, engine, command, workspace, interactive, tty, created_at,"
-    " started_at, stopped_at, pid, supervisor_pid, supervisor_version, viewers, waiting,"
-    " engine_data"
-)
-
-
+_COLUMNS = ", ".join(each.name for each in fields(Run))
 _STATES = {str(state): state for state in State}
 
 
@@ -300,24 +257,6 @@ def _printable(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-@contextmanager
-def _reported(what: str) -> Generator[None]:
-    """Translates the failures of disk and database, once, into words."""
-    try:
-        yield
-    except sqlite3.DatabaseError as exc:
-        if isinstance(exc, sqlite3.OperationalError):
-            raise StoreError(f"{what}: {exc}", "Check the space and the rights there") from exc
-        raise _damaged(what, exc) from exc
-    except OSError as exc:
-        raise StoreError(f"{what}: {exc.strerror}: {exc.filename}") from exc
-
-
-def _damaged(what: str, exc: Exception) -> StoreError:
-    hint = "Rebuild it: moat doctor --rebuild-index"
-    return StoreError(f"{what}: the file is damaged ({exc})", hint)
-
-
 def _own_folder(home: Path) -> None:
     """Makes the store's folder, or checks that it is ours alone."""
     try:
@@ -333,60 +272,8 @@ def _own_folder(home: Path) -> None:
             "Set MOAT_HOME to a folder of yours",
         )
     if status.st_mode & 0o077:
-        with _reported(f"the store {home} can't be closed to others"):
+        with reported(f"the store {home} can't be closed to others"):
             home.chmod(0o700)
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    with _reported(f"the index {path}"):
-        if not path.exists():
-            # SQLite gives its files beside it the same mode.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        # Autocommit: each statement is a transaction of its own.
-        db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-        try:
-            version = _version(db)
-            if version is None:
-                # A file system that is read-only: SQLite can't make its lock files there, and
-                # needs none, for nobody writes.
-                db.close()
-                db = sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)
-                version = _version(db)
-            if version is not None and version < SCHEMA_VERSION:
-                # SQLite does not wait while two switch to WAL: one of them fails at once.
-                with lock.locked(path.with_suffix(".lock")):
-                    _bring_up_to_date(db)
-            elif version is not None and version > SCHEMA_VERSION:
-                raise StoreError(f"the index {path} was written by a newer moat", "Update moat")
-            db.execute("PRAGMA synchronous = NORMAL")
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-
-def _version(db: sqlite3.Connection) -> int | None:
-    """`None` where the file may not even be read in the ordinary way."""
-    try:
-        return int(db.execute("PRAGMA user_version").fetchone()[0])
-    except sqlite3.OperationalError as exc:
-        if exc.sqlite_errorcode == sqlite3.SQLITE_CANTOPEN:
-            return None
-        raise
-
-
-def _bring_up_to_date(db: sqlite3.Connection) -> None:
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("BEGIN IMMEDIATE")
-    # Another process may have done it since we looked.
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version < SCHEMA_VERSION:
-        missing = range(version, SCHEMA_VERSION)
-        steps = [_MIGRATIONS[each] for each in missing] if version else [SCHEMA]
-        for statement in ";".join(steps).split(";"):
-            db.execute(statement)
-        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    db.execute("COMMIT")
 
 
 def _write_durably(path: Path, text: str) -> None:

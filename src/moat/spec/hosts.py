@@ -1,4 +1,7 @@
-"""Names of servers in one form, so that a rule means the same whoever writes the name. Pure."""
+"""Host names and addresses in one form each, so that a rule means the same however they are written.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ MAX_NAME: Final = 253
 _NAME: Final = re.compile(
     r"(?!-)[a-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9_-]{1,63}(?<!-))*", re.ASCII
 )
-# What inet_aton(3) takes: one to four parts, each decimal, octal or hexadecimal.
+# The addresses that inet_aton(3) accepts: one to four parts, each decimal, octal or hexadecimal.
 _NUMBERS: Final = re.compile(
     r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+)){0,3}", re.ASCII | re.IGNORECASE
 )
@@ -19,11 +22,12 @@ _NUMERIC_END: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)", re.ASCII | 
 
 
 def canonical_host(text: str) -> str:
-    """A name in lower case, in A-labels (UTS 46), without the last dot; an address in its usual form.
+    """Return the one form of a name or an address.
 
-    What the C library would take for an IPv4 address is one (`2130706433`, `0x7f.1`), as is what it
-    connects to as to one (`::ffff:127.0.0.1`). Raises `ValueError` for anything that names no server,
-    without what may be a secret in it.
+    A name is in lower case, in A-labels (UTS 46) and without a final dot. An address is in its usual
+    form. Text that the C library takes for an IPv4 address is one (`2130706433`, `0x7f.1`), and so is an
+    IPv6 address that maps one (`::ffff:127.0.0.1`). Raises `ValueError` for anything else; the message
+    leaves out the parts of `text` that may be secret.
     """
     host = text.removesuffix(".")
     if ":" in host:
@@ -31,26 +35,30 @@ def canonical_host(text: str) -> str:
     if not host.isascii():
         host = _in_a_labels(host).removesuffix(".")
     host = host.lower()
-    # As the URL standard has it: what ends in a number is an IPv4 address, or nothing at all.
+    # The URL standard (ends-in-a-number checker): such a host is an IPv4 address or invalid.
     if _NUMERIC_END.fullmatch(host):
         return _ipv4(host)
     if len(host) > MAX_NAME or not _NAME.fullmatch(host):
-        raise ValueError(f"{_quoted(text)} is not the name of a server")
+        raise ValueError(f"{_quoted(text)} is not a host name")
     return host
 
 
 def is_address(host: str) -> bool:
-    """Of a canonical host."""
+    """Tell whether a canonical host is an address rather than a name."""
     return ":" in host or host.rpartition(".")[2].isdigit()
 
 
 def address_of(host: str) -> IPv4Address | IPv6Address | None:
-    """Of a canonical host; `None` for a name."""
+    """Return the address that a canonical host is; `None` for a name."""
     return ip_address(host) if is_address(host) else None
 
 
-def carried_by(address: IPv6Address) -> list[IPv4Address]:
-    """The IPv4 addresses within it (mapped, 6to4, Teredo, NAT64, compatible): to be dialled by it."""
+def embedded_ipv4(address: IPv6Address) -> list[IPv4Address]:
+    """Return the IPv4 addresses that a connection to `address` may reach.
+
+    They are embedded in it: mapped and compatible (RFC 4291), 6to4 (RFC 3056), Teredo (RFC 4380), NAT64
+    (RFC 6052 and 8215).
+    """
     found = [each for each in (address.ipv4_mapped, address.sixtofour) if each is not None]
     if address.teredo is not None:
         found += address.teredo
@@ -66,7 +74,7 @@ def _ipv6(text: str) -> str:
     try:
         address = IPv6Address(text)
     except ValueError:
-        raise ValueError(f"{_quoted(text)} is not the name of a server") from None
+        raise ValueError(f"{_quoted(text)} is not a host name") from None
     return str(address.ipv4_mapped or address)
 
 
@@ -82,7 +90,7 @@ def _ipv4(text: str) -> str:
 
 def _number(part: str) -> int:
     if len(part) > 16:
-        raise ValueError("a number of an address is too long")
+        raise ValueError("a number in an address is too long")
     if part.startswith("0x"):
         return int(part[2:] or "0", 16)
     if len(part) > 1 and part.startswith("0"):
@@ -91,15 +99,15 @@ def _number(part: str) -> int:
 
 
 def _in_a_labels(host: str) -> str:
-    import idna  # noqa: PLC0415  names are ASCII nearly always
+    import idna  # noqa: PLC0415  nearly all names are ASCII
 
     try:
         return idna.encode(host, uts46=True).decode("ascii")
     except idna.IDNAError as exc:
-        raise ValueError(f"{_quoted(host)} is not the name of a server: {exc}") from None
+        raise ValueError(f"{_quoted(host)} is not a host name: {exc}") from None
 
 
 def _quoted(text: str) -> str:
-    """Without a user's name and password, a path and a query."""
+    """Quote what isn't secret in `text`: no user name, password, path or query."""
     _, user, host = text.rpartition("@")
     return repr(("***@" if user else "") + re.split(r"[/?#]", host)[0][:80])

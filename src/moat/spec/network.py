@@ -1,12 +1,8 @@
 """What a run may reach: the network's part of a `RunSpec`."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Final, Literal
 
 PolicyMode = Literal["permissive", "strict", "ask"]
 Capture = Literal["none", "headers", "bodies"]

@@ -1,8 +1,8 @@
 """The path of a request, in each way in which a server may understand it. Pure.
 
-A rule about paths is worth what the worst of these is: where one of them is denied, the request is;
-where servers could see what can't be told here (an encoded slash, bytes that are no UTF-8), it is not
-clear, and denied as well.
+A rule about paths is worth no more than the worst of these ways: a request is denied where one of them
+is denied. And where servers could see something that can't be known here (an encoded slash, bytes that
+aren't UTF-8) the path is ambiguous, and the request is denied as well.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import unicodedata
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-_KNOWN_LENGTH: Final = 2048
-"""Characters of a target that is worth remembering: a hostile program has many that are longer."""
+_CACHED_LENGTH: Final = 2048
+"""The longest target, in characters, that is cached: a hostile program has many longer ones."""
 _ENCODED: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 _BEYOND_ASCII: Final = re.compile(r"(?:%[89A-F][0-9A-F])+")
 _RESERVED: Final = re.compile(r"[\x00-\x20\"<>\[\]^`{|}\x7f]")
@@ -24,32 +24,32 @@ _STRUCTURE: Final = frozenset("/\\%;?#.")
 _PARAMETERS: Final = re.compile(r";[^/]*")
 
 
-class Understood(NamedTuple):
+class Interpretations(NamedTuple):
     paths: tuple[str, ...]
-    """Different ones; the first is the usual one. Without a slash at the end, parameters and query."""
-    clear: bool
+    """Different paths, the usual one first, without a final slash, parameters and query."""
+    unambiguous: bool
     """No server sees anything else."""
 
 
-def understood(target: str) -> Understood:
-    """A request target, as servers may see it.
+def interpretations(target: str) -> Interpretations:
+    """Return the paths that servers may see in a request target.
 
-    One form for all spellings (RFC 3986 6.2.2): characters stand for themselves where they may, dot
-    segments are resolved. An empty segment counts for some servers and not for others; Windows drops
-    dots and spaces at the end of a segment; some fold full-width characters and ligatures.
+    All spellings of a path have one form (RFC 3986 6.2.2): a character that need not be encoded stands
+    for itself, and dot segments are resolved. Some servers drop empty segments; Windows drops dots and
+    spaces at the end of a segment; others fold full-width characters and ligatures.
     """
-    return _known(target) if len(target) <= _KNOWN_LENGTH else _understood(target)
+    return _cached(target) if len(target) <= _CACHED_LENGTH else _interpretations(target)
 
 
-def spellings(path: str) -> Understood:
-    """Of a rule's path: it means what is written, and only empty segments may be meant in two ways."""
+def interpretations_of_rule(path: str) -> Interpretations:
+    """Return the paths that a rule means by `path`: only empty segments can be meant in two ways."""
     plain, clear = _decoded(path.partition("?")[0].partition("#")[0])
     plain, whole = _without_parameters(plain)
     forms = _resolved(plain)
-    return Understood(forms.paths, clear and whole and forms.clear)
+    return Interpretations(forms.paths, clear and whole and forms.unambiguous)
 
 
-def _understood(target: str) -> Understood:
+def _interpretations(target: str) -> Interpretations:
     path, clear = _decoded(target.partition("?")[0].partition("#")[0])
     path, whole = _without_parameters(path)
     paths = [path]
@@ -57,20 +57,23 @@ def _understood(target: str) -> Understood:
         folded = unicodedata.normalize("NFKC", path)
         clear = clear and _structure(folded) == _structure(path)
         paths.append(folded)
-    found: list[str] = []
+    forms: list[str] = []
     for each in paths:
         resolved = _resolved(each)
-        clear = clear and resolved.clear
-        found += resolved.paths
-    found += [_as_windows_has_it(each) for each in found]
-    return Understood(tuple(dict.fromkeys(found)), clear and whole)
+        clear = clear and resolved.unambiguous
+        forms += resolved.paths
+    forms += [_as_on_windows(each) for each in forms]
+    return Interpretations(tuple(dict.fromkeys(forms)), clear and whole)
 
 
-_known = lru_cache(maxsize=1024)(_understood)
+_cached = lru_cache(maxsize=1024)(_interpretations)
 
 
 def _decoded(path: str) -> tuple[str, bool]:
-    """An encoded slash or zero, a backslash, a double encoding, or one that is none, is not clear."""
+    """Return the path without needless encodings, and whether it is unambiguous.
+
+    It isn't with an encoded slash or NUL, a backslash, a double or a malformed encoding.
+    """
     clear = "\\" not in path and "%" not in _ENCODED.sub("", path)
 
     def decode(match: re.Match[str]) -> str:
@@ -84,7 +87,7 @@ def _decoded(path: str) -> tuple[str, bool]:
         nonlocal clear
         try:
             return bytes.fromhex(match[0].replace("%", "")).decode()
-        except UnicodeDecodeError:  # overlong forms, too: %C0%AE is a dot to some
+        except UnicodeDecodeError:  # overlong forms, too: %C0%AE is a dot to some servers
             clear = False
             return match[0]
 
@@ -94,21 +97,25 @@ def _decoded(path: str) -> tuple[str, bool]:
 
 
 def _without_parameters(path: str) -> tuple[str, bool]:
-    """To some servers `;x` is a part of its segment; and behind it, `..` is none."""
+    """Return the path without `;x`, and whether there was none.
+
+    Some servers take `;x` for a part of its segment; and `..` isn't a dot segment with `;x` behind it.
+    """
     return (_PARAMETERS.sub("", path), False) if ";" in path else (path, True)
 
 
-def _resolved(path: str) -> Understood:
+def _resolved(path: str) -> Interpretations:
+    """Resolve the dot segments, with empty segments dropped and with empty segments kept."""
     segments = path.split("/")[1:]
     if segments and not segments[-1]:
         del segments[-1]
     merged, kept, clear = _walked([each for each in segments if each]), _walked(segments), True
     if "" in segments:
-        # What the dots take away is the empty segment (RFC 3986 5.2.4), or the one before it.
+        # `..` removes the empty segment before it (RFC 3986 5.2.4) or, elsewhere, the one before that.
         clear = ".." not in segments[segments.index("") :]
-    if any(each not in {"", ".", ".."} and not _as_windows_has_it(each) for each in segments):
+    if any(each not in {"", ".", ".."} and not _as_on_windows(each) for each in segments):
         clear = False  # `...`, `..%20`: to Windows these are `..`, or nothing
-    return Understood((merged,) if merged == kept else (merged, kept), clear)
+    return Interpretations((merged,) if merged == kept else (merged, kept), clear)
 
 
 def _walked(segments: list[str]) -> str:
@@ -122,11 +129,13 @@ def _walked(segments: list[str]) -> str:
     return "/" + "/".join(walked)
 
 
-def _as_windows_has_it(path: str) -> str:
+def _as_on_windows(path: str) -> str:
+    """Drop the dots and spaces at the end of each segment."""
     return "/".join(
         each.replace("%20", " ").rstrip(". ").replace(" ", "%20") for each in path.split("/")
     )
 
 
 def _structure(path: str) -> list[str]:
+    """Return the characters that a server may take for more than themselves."""
     return [each for each in path if each in _STRUCTURE]

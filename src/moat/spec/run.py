@@ -1,14 +1,10 @@
 """The specification of one run."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NewType
+from typing import Literal, NewType
 
 from moat.spec.network import Network
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 RunId = NewType("RunId", str)
 

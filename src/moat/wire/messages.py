@@ -4,11 +4,11 @@ Reading is tolerant towards unknown fields (the other side may be newer) and str
 of those it knows.
 """
 
-from __future__ import annotations
-
 import json
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Final, TypeVar, cast
+from dataclasses import asdict, dataclass
+from typing import Final, TypeVar
+
+from moat import typed_json
 
 PROTOCOL = 1
 UPGRADE = f"moat-attach/{PROTOCOL}"
@@ -82,28 +82,4 @@ def pack(message: Message) -> bytes:
 
 def unpack(kind: type[M], payload: bytes) -> M:
     """Raises `ValueError` when the payload is not such a message."""
-    try:
-        raw: object = json.loads(payload)
-    except RecursionError as exc:
-        raise ValueError(f"{kind.__name__}: nested too deep") from exc
-    if not isinstance(raw, dict):
-        raise ValueError(f"{kind.__name__}: not a JSON object")  # noqa: TRY004  one error for a bad payload
-    given = cast("dict[str, Any]", raw)
-    known = {f.name: given[f.name] for f in fields(kind) if f.name in given}
-    for f in fields(kind):
-        if f.name in known and type(known[f.name]) not in _ACCEPTED[cast("str", f.type)]:
-            raise ValueError(f"{kind.__name__}.{f.name}: {known[f.name]!r} is no {f.type}")
-    try:
-        return kind(**known)
-    except TypeError as exc:
-        raise ValueError(f"{kind.__name__}: {exc}") from exc
-
-
-# What JSON holds for a field, by its annotation; exactly, for `bool` is an `int` to Python.
-_ACCEPTED: Final[dict[str, tuple[type, ...]]] = {
-    "str": (str,),
-    "int": (int,),
-    "bool": (bool,),
-    "str | None": (str, type(None)),
-    "int | None": (int, type(None)),
-}
+    return typed_json.read(kind, typed_json.parse(payload), ignore_unknown=True)

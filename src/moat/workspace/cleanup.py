@@ -22,6 +22,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from moat import typed_json
+from moat.atomic import replace_file
 from moat.paths import RunFolder
 from moat.runs import lock
 from moat.workspace import git_discovery
@@ -76,7 +78,7 @@ def remember(areas: Iterable[Area], folder: RunFolder) -> None:
     """Before the start."""
     noted = [asdict(Before.of(area)) for area in areas]
     if noted:
-        folder.trusted_before.write_text(json.dumps(noted))
+        replace_file(folder.trusted_before, json.dumps(noted).encode(), durable=False)
 
 
 def disarm(folder: RunFolder) -> list[str]:
@@ -88,7 +90,8 @@ def disarm(folder: RunFolder) -> list[str]:
             noted = json.loads(folder.trusted_before.read_text())
         except FileNotFoundError:
             return []  # another has just done it
-        areas = [Before(**each) for each in noted if Path(each["root"]).is_dir()]
+        before = [typed_json.read(Before, each) for each in noted]
+        areas = [each for each in before if Path(each.root).is_dir()]
         lines = [_printable(line) for line in _disarm(areas)]
         for line in lines:
             log.warning("after the run: %s", line)

@@ -110,7 +110,7 @@ def test_a_supervisor_killed_while_writing_leaves_no_half_key(tmp_path: Path) ->
     """The next one makes the authority anew."""
     dying = (
         "import os, signal, sys; from pathlib import Path; from moat.egress.tls import ca\n"
-        "Path.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "ca.Authority.load_or_create(Path(sys.argv[1]))"
     )
     done = subprocess.run([sys.executable, "-c", dying, str(tmp_path)], check=False)
@@ -137,7 +137,7 @@ def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
     elsewhere.touch()
     run = tmp_path / "run"
     run.mkdir()
-    (run / FILE).with_suffix(".new").symlink_to(elsewhere)
+    (run / f"{FILE}.new").symlink_to(elsewhere)
     Authority.load_or_create(run)
     assert not elsewhere.read_bytes()
     assert not (run / FILE).is_symlink()

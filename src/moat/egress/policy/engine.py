@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moat.errors import UsageError
 from moat.spec.hosts import canonical_host
-from moat.spec.request_path import understood
+from moat.spec.request_path import interpretations
 from moat.spec.rules import Rule, host_rule
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class Policy:
 
     def _by_path(self, rules: list[Rule], method: str, host: str, port: int, path: str) -> Decision:
         """Denied where any form of the path is; allowed where all of them are."""
-        paths, clear = understood(path)
+        paths, clear = interpretations(path)
         found = [
             (next((rule for rule in rules if rule.matches_path(each)), None), each)
             for each in paths

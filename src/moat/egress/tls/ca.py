@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from moat.atomic import replace_file
 from moat.spec.hosts import is_address
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Authority:
         except FileNotFoundError:
             key, certificate = _create()
             pem = _key_pem(key) + certificate.public_bytes(serialization.Encoding.PEM)
-            _write_once(path, pem)
+            replace_file(path, pem, durable=False)
             return cls(key, certificate)
         try:
             key = serialization.load_pem_private_key(pem, None)
@@ -150,13 +151,3 @@ def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-
-
-def _write_once(path: Path, content: bytes) -> None:
-    """Whole or not at all: a supervisor that is killed here leaves nothing that looks like a key."""
-    new = path.with_suffix(".new")
-    new.unlink(missing_ok=True)
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(content)
-    new.rename(path)

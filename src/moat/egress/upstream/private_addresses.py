@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final
 
-from moat.spec.hosts import carried_by
+from moat.spec.hosts import embedded_ipv4
 
 # More precise than "private", and where the standard library knows nothing of it.
 _KINDS: Final[tuple[tuple[IPv4Network | IPv6Network, str], ...]] = (
@@ -41,7 +41,7 @@ def why_private(address: IPv4Address | IPv6Address) -> str | None:
     it carries.
     """
     if isinstance(address, IPv6Address):
-        for carried in carried_by(address):
+        for carried in embedded_ipv4(address):
             why = why_private(carried)
             if why is not None:
                 return why

@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from moat.atomic import replace_file
 from moat.session.journal.index import (
     HEADER_SIZE,
     RECORD_SIZE,
@@ -279,11 +280,7 @@ class Journal:
         header = Header(self.ends[Stream.STDOUT], self.ends[Stream.STDERR], self._size)
         segment = Segment(number, header)
         path = self.reader.folder / f"{number:08}.index"
-        new = path.with_suffix(".new")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-        with os.fdopen(os.open(new, flags, 0o600), "wb") as file:
-            file.write(encode_header(header))
-        new.rename(path)
+        replace_file(path, encode_header(header), durable=False)
         self._segments.append(segment)
         self._open(segment)
 

@@ -1,0 +1,193 @@
+"""Specifications that earlier versions of Moat wrote, which are read for ever.
+
+`corpus` has two real files for each stage in the growth of the specification: one in which each field
+has another value than its default, and one with nothing but what every run has. They never change.
+A new field makes the next stage: give it a value in `FULL`, a default in the stages before, and write
+`codec.dumps(FULL)` and `codec.dumps(MINIMAL)` beside the others.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import pytest
+
+from moat import typed_json
+from moat.spec import Limits, Mount, Network, RunId, RunSpec, TerminalSize, Timeouts, codec
+
+CORPUS = Path(__file__).parent / "corpus"
+
+FULL = RunSpec(
+    id=RunId("0123456789ab"),
+    name="fix-the-tests",
+    command=("printf", "grüß dich", os.fsdecode(b"\xff")),
+    workspace="/srv/app",
+    workdir="/workspace/sub",
+    created_at="2026-11-23T08:09:10.123Z",
+    env={"LANG": "C.UTF-8", "GREETING": "grüß dich"},
+    host_path="/usr/bin:/opt/tools/bin",
+    mounts=(Mount("/data", "/data", "ro"), Mount("/srv/cache", "/cache", "rw")),
+    exclude=("secrets", "build/out"),
+    writable_git=True,
+    trusted_files=("certs/company.pem",),
+    interactive=True,
+    tty=True,
+    size=TerminalSize(132, 43),
+    limits=Limits(1 << 30, 1.5, 256),
+    network=Network(
+        policy="strict",
+        rules=("deny POST *.example.com/admin/**", "allow [2001:db8::1]:8443"),
+        allow=("api.example.com",),
+        tcp=("db.example.com:5432",),
+        passthrough=("pinned.example.com",),
+        hosts={"api.example.com": "192.0.2.7"},
+        private=("10.0.0.0/8",),
+        upstream_ca="-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+        upstream_proxy="http://user:password@proxy.example.com:3128",
+        upstream_http_proxy="http://plain.example.com:8080",
+        no_upstream_proxy="localhost,.example.com",
+        capture="bodies",
+        ask_timeout=20.0,
+        timeouts=Timeouts(connect=1.5, tls=2.5, header=3.5, idle=4.5),
+    ),
+    engine="another",
+    keep=True,
+    timeout=5400.0,
+    stop_timeout=2.5,
+    scrollback=500,
+    journal_limit=1 << 20,
+)
+MINIMAL = RunSpec(
+    id=RunId("ba9876543210"),
+    name="plain",
+    command=("true",),
+    workspace="/srv/plain",
+    created_at="2026-11-23T07:00:00.000Z",
+)
+
+_PLAIN_PROXY = replace(FULL, trusted_files=())
+_NETWORK = replace(
+    _PLAIN_PROXY,
+    # Plain HTTP had no proxy of its own, and went through the one.
+    network=replace(FULL.network, upstream_http_proxy=FULL.network.upstream_proxy),
+)
+_ESCAPED = replace(_NETWORK, network=Network())
+STAGES = {
+    "1-first": replace(_ESCAPED, command=FULL.command[:2]),
+    "2-escaped": _ESCAPED,
+    "3-network": _NETWORK,
+    "4-plain-proxy": _PLAIN_PROXY,
+    "5-trusted-files": FULL,
+}
+EXPECTED = {f"{stage}-full.json": spec for stage, spec in STAGES.items()} | {
+    f"{stage}-minimal.json": MINIMAL for stage in STAGES
+}
+NEWEST = list(STAGES)[-1]
+
+REQUIRED = {
+    RunSpec: {"id", "name", "command", "workspace", "created_at"},
+    Mount: {"source", "target"},
+}
+"""Fields without a default, all of them as old as their class."""
+
+
+def text_of(name: str) -> str:
+    return (CORPUS / name).read_text()
+
+
+def kinds(annotation: object) -> list[type]:
+    """The dataclasses that an annotation leads to, the outer ones first."""
+    found = [each for part in get_args(annotation) for each in kinds(part)]
+    if isinstance(annotation, type) and is_dataclass(annotation):
+        found = [annotation, *found]
+        for hint in get_type_hints(annotation).values():
+            found += kinds(hint)
+    return list(dict.fromkeys(found))
+
+
+def test_every_file_of_the_corpus_is_known() -> None:
+    """A stage that is added or lost is noticed."""
+    assert sorted(path.name for path in CORPUS.iterdir()) == sorted(EXPECTED)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_an_earlier_specification_is_read_as_it_was_meant(name: str) -> None:
+    """A run that an earlier Moat began is taken over by this one, with all that was asked for."""
+    assert codec.loads(text_of(name)) == EXPECTED[name]
+
+
+@pytest.mark.parametrize(("size", "spec"), [("full", FULL), ("minimal", MINIMAL)])
+def test_the_newest_stage_is_what_is_written_today(size: str, spec: RunSpec) -> None:
+    """A change of the specification makes a new stage; hint: see the top of this file."""
+    assert text_of(f"{NEWEST}-{size}.json") == codec.dumps(spec)
+
+
+def test_the_fullest_specification_leaves_nothing_at_its_default() -> None:
+    """Otherwise the corpus would not show that a field is read at all."""
+    parts = (FULL, FULL.mounts[0], FULL.limits, FULL.size, FULL.network, FULL.network.timeouts)
+    assert {type(part) for part in parts} == set(kinds(RunSpec))
+    for part in parts:
+        for each in fields(part):
+            default = each.default if each.default_factory is MISSING else each.default_factory()
+            assert getattr(part, each.name) != default, f"{type(part).__name__}.{each.name}"
+
+
+@pytest.mark.parametrize("kind", kinds(RunSpec))
+def test_every_field_that_came_later_has_a_default(kind: type) -> None:
+    """Without one, no run that is alive could be taken over after the update.
+
+    Hint: give the field a default. Only a class that is itself new may have fields without.
+    """
+    without = {
+        each.name
+        for each in fields(kind)
+        if each.default is MISSING and each.default_factory is MISSING
+    }
+    assert without == REQUIRED.get(kind, set())
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A part of many, with fields that can't be left out."""
+
+    name: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What one engine alone has to know."""
+
+    image: str = ""
+    user: str | None = None
+    endpoints: tuple[Endpoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaterRunSpec(RunSpec):
+    """A specification that has grown by a section with a section of its own."""
+
+    container: Container = Container()
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_section_is_added_without_harm_to_earlier_runs(name: str) -> None:
+    """A nested class with a default is all that it takes: no table, no list of exceptions."""
+    later = typed_json.read(LaterRunSpec, codec.current_fields(text_of(name)))
+    assert later.container == Container()
+    known = {each.name: getattr(later, each.name) for each in fields(RunSpec)}
+    assert RunSpec(**known) == EXPECTED[name]
+
+
+def test_an_added_section_is_read_in_full_and_in_part() -> None:
+    """A section may itself grow, and is as strict as the rest."""
+    given = codec.current_fields(codec.dumps(MINIMAL))
+    section = {"image": "debian", "endpoints": [{"name": "web", "port": 8000}]}
+    later = typed_json.read(LaterRunSpec, given | {"container": section})
+    assert later.container == Container("debian", None, (Endpoint("web", 8000),))
+    half = {"endpoints": [{"name": "web"}]}
+    with pytest.raises(ValueError, match="Endpoint lacks port"):
+        typed_json.read(LaterRunSpec, given | {"container": half})
