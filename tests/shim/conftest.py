@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.shim.supervising import Supervising
@@ -29,15 +29,14 @@ async def supervise(
     (tmp_path / "project").mkdir()
     made: list[Supervising] = []
 
-    def make(*command: str, **wishes: object) -> Supervising:
+    def make(*command: str, **fields: Any) -> Supervising:
         spec = RunSpec(
             id=RunId("0123456789ab"),
             name="tested",
             command=command,
             workspace=str(tmp_path / "project"),
             created_at="2026-01-01T00:00:00Z",
-            host_path=os.environ["PATH"],
-            **wishes,  # type: ignore[arg-type]
+            **{"host_path": os.environ["PATH"], **fields},
         )
         with Store() as store:
             store.create(spec)

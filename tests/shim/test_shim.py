@@ -175,6 +175,21 @@ async def test_a_further_command_is_where_it_was_asked_to_be(
         os.close(fd)
 
 
+async def test_a_further_command_needs_no_python_in_the_sandbox(
+    supervise: Callable[..., Supervising],
+) -> None:
+    """The shim's own interpreter may lie where the sandbox shows nothing."""
+    run = supervise("sh", "-c", "read x", interactive=True, host_path="/usr/bin:/bin")
+    await run.engine.connect(create=True)
+    main = await run.engine.start(b"")
+    await run.expect("started")
+    fds = await run.engine.execute("exec-1", further("sh", "-c", "exit 5"))
+    await run.expect("started")
+    assert await run.expect("exited") == 5
+    for fd in (*main.values(), *fds.values()):
+        os.close(fd)
+
+
 async def test_a_further_command_that_can_t_begin_says_why(
     supervise: Callable[..., Supervising],
 ) -> None:

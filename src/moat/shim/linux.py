@@ -79,7 +79,10 @@ def die_with(parent: int) -> None:
 
 def drop_privileges() -> None:
     """Give up every capability for good, as `bwrap --cap-drop ALL` does for the first command."""
-    last = int(_read("/proc/sys/kernel/cap_last_cap"))
+    # Read as bytes: the codec of another encoding would be loaded now, from a file that the sandbox
+    # may not show.
+    with open("/proc/sys/kernel/cap_last_cap", "rb") as file:  # noqa: PTH123  pathlib: 5 ms of the start
+        last = int(file.read())
     for capability in range(last + 1):
         _prctl(_PR_CAPBSET_DROP, capability, "prctl(PR_CAPBSET_DROP)")
     header = _CapHeader(_LINUX_CAPABILITY_VERSION_3, 0)
@@ -93,8 +96,3 @@ def filter_syscalls(program: bytes) -> None:
     code = ctypes.create_string_buffer(program, len(program))
     prog = _SockFprog(len(program) // 8, ctypes.cast(code, ctypes.c_void_p))
     _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, "prctl(PR_SET_SECCOMP)", ctypes.byref(prog))
-
-
-def _read(path: str) -> str:
-    with open(path, encoding="ascii") as file:  # noqa: PTH123  pathlib is 5 ms of the shim's start
-        return file.read()

@@ -35,6 +35,9 @@ def enter(request: dict[str, Any], pidfd: int, ends: Ends) -> NoReturn:
 
     Runs in a child of the shim.
     """
+    # The first call imports a module, and os.execvpe will make one in there, where the sandbox may
+    # not show the host's Python.
+    os.get_exec_path()
     spawn.enter_cgroup(request["cgroup"])
     linux.setns(pidfd, _NAMESPACES)
     # A pid namespace takes in children only: this process stays outside, its child is inside.
