@@ -23,8 +23,8 @@ class Session:
         self.name = name
         self.tty = tty
         self.child = child
-        """The pid that was forked: bubblewrap, or the process that joins, which leaves the command
-        to the shim as an orphan."""
+        """The pid that was forked: the program that makes the sandbox, or the process that joins one
+        and leaves its command to the shim as an orphan."""
         self.joins = joins
         """Whether the command is in a sandbox that ran already."""
         self.fds: dict[str, int] = {}
@@ -36,7 +36,7 @@ class Session:
         self.errors: int
         """Read end of the pipe for the reason why it can't begin."""
         self.info: int | None = None
-        """Read end of bubblewrap's --info-fd, which names the init of the sandbox."""
+        """Read end of the pipe that names the sandbox's init, in the words of bubblewrap's --info-fd."""
         self.info_text = b""
         self.init_pidfd: int | None = None
         self.pid: int | None = None
@@ -50,7 +50,7 @@ class Session:
 
     @property
     def reaped_as(self) -> int | None:
-        """The pid whose wait status is the command's: bubblewrap passes it on."""
+        """The pid whose wait status is the command's: what makes a sandbox passes it on."""
         return self.pid if self.joins else self.child
 
     def take_pid(self) -> bool:
@@ -69,7 +69,7 @@ class Session:
         """Read on from `info`, and at its end open the sandbox's init.
 
         With the init the whole pid namespace can be ended and waited for. Return True at the end:
-        bubblewrap writes in pieces, and closes behind the last.
+        the text comes in pieces.
         """
         assert self.info is not None  # noqa: S101  it is watched only while it is there
         piece = os.read(self.info, 4096)
@@ -98,8 +98,8 @@ class Session:
 
     def kill(self) -> None:
         """End everything of the session that can be ended, at once."""
-        # Killing a pid namespace's init kills everything in the namespace. Before there is one,
-        # bubblewrap's --die-with-parent does the same.
+        # Killing a pid namespace's init kills everything in the namespace. Before there is one, nothing
+        # of the sandbox outlives the program that makes it (bubblewrap's --die-with-parent).
         target = self.init_pidfd if self.init_pidfd is not None else self.pidfd
         if target is not None:
             signal.pidfd_send_signal(target, signal.SIGKILL)

@@ -163,14 +163,14 @@ class Sessions:
         if session.pid is None:
             self._failed(session)
             return
-        while session.info is not None:  # bubblewrap has ended, so its last piece of info is there
+        while session.info is not None:  # its writer has ended, so the last piece is there
             self._sandbox_began(session)
         code = code if code >= 0 else 128 - code
         if session.init_pidfd is None:
             self._exited(session, code)
             return
-        # bubblewrap reports the end of the command. Its sandbox is gone, with everybody who could
-        # write to our pipes, when the sandbox's init is.
+        # So far the command has ended. Its sandbox is gone, with every process that could write to
+        # its pipes, when the sandbox's init is.
         init = session.init_pidfd
 
         def sandbox_ended() -> None:

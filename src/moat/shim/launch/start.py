@@ -15,25 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
-# Bubblewrap's descriptors beside the standard three; the trampoline below names them too.
-_STARTED, _STDIN, _STDOUT, _STDERR, _INFO = 3, 4, 5, 6, 7
-
-# Runs inside the sandbox as the command-to-be. It takes the command's own streams (bubblewrap's are
-# for bubblewrap's messages), tells the shim its pid by writing to a socket that passes
-# credentials, and becomes the command in a session of its own, with the sandbox's `sh` and `setsid`.
-_TRAMPOLINE = (
-    "exec <&4 >&5 2>&6 4<&- 5>&- 6>&- 7>&-; echo >&3; exec 3>&-; "
-    'command -v "$1" >/dev/null || '
-    '{{ echo "moat: $1: command not found in the sandbox" >&2; exit 127; }}; '
-    'exec setsid {ctty} "$@"'
-)
-
 
 def launch(name: str, request: dict[str, Any], passed: list[int]) -> Session:
-    """Start the first command: bubblewrap, then the trampoline, then the command.
+    """Start the program that makes the sandbox and runs the first command in it.
 
-    `request`: `sandbox` (bubblewrap's own argv up to `--`), `command`, `tty`, `stdin`, `size`, `numbers`
-    (under which bubblewrap finds the descriptors `passed`), `limits`, `processors`, `cgroup`.
+    `request`: `argv`; `numbers`, under which the program finds the descriptors that are made here;
+    `passed`, under which it finds the descriptors `passed`; `tty`, `stdin`, `size`, `limits`,
+    `processors`, `cgroup`. In `numbers`, `started` is a socket for one byte from the command-to-be,
+    `info` a pipe for bubblewrap's `--info-fd`, and `stdin`, `stdout` and `stderr` are the command's.
+    Standard error of the program itself is for the reason why there is no command.
     """
     info_read, info_write = os.pipe()
     shim = os.getpid()
@@ -43,16 +33,20 @@ def launch(name: str, request: dict[str, Any], passed: list[int]) -> Session:
         os.setsid()
         os.umask(0o022)
         spawn.enter_cgroup(request["cgroup"])
-        placed = {0: ends.null, 1: ends.null, 2: ends.errors, _STARTED: ends.started}
-        placed |= {_STDIN: ends.stdin, _STDOUT: ends.stdout, _STDERR: ends.stderr}
-        placed |= {_INFO: info_write} | dict(zip(request["numbers"], passed, strict=True))
+        made = {
+            "started": ends.started,
+            "stdin": ends.stdin,
+            "stdout": ends.stdout,
+            "stderr": ends.stderr,
+            "info": info_write,
+        }
+        placed = {0: ends.null, 1: ends.null, 2: ends.errors}
+        placed |= {request["numbers"][role]: fd for role, fd in made.items()}
+        placed |= dict(zip(request["passed"], passed, strict=True))
         spawn.place(placed)
         spawn.reset_signals()
         spawn.apply_limits(request["limits"], request["processors"])
-        argv = [*request["sandbox"], *_console(request), "--info-fd", str(_INFO), "--"]
-        ctty = "-c" if request["tty"] else ""
-        argv += ["/bin/sh", "-c", _TRAMPOLINE.format(ctty=ctty), "moat", *request["command"]]
-        os.execv(argv[0], argv)
+        os.execv(request["argv"][0], request["argv"])
 
     try:
         session = _start(name, request, become, joins=False)
@@ -60,11 +54,6 @@ def launch(name: str, request: dict[str, Any], passed: list[int]) -> Session:
         return session
     finally:
         os.close(info_write)
-
-
-def _console(request: dict[str, Any]) -> tuple[str, ...]:
-    """The pty is of the host's /dev/pts, and the sandbox has its own: here ttyname(3) finds it."""
-    return ("--dev-bind", os.ttyname(_STDOUT), "/dev/console") if request["tty"] else ()
 
 
 def join(name: str, request: dict[str, Any], sandbox: Session) -> Session:
