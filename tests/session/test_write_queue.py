@@ -7,7 +7,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from moat.session.write_queue import Outbox
+from moat.session.write_queue import WriteQueue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,8 +31,8 @@ class Told:
         self.broken: list[OSError] = []
 
 
-def outbox(fd: int, told: Told) -> Outbox:
-    return Outbox(
+def outbox(fd: int, told: Told) -> WriteQueue:
+    return WriteQueue(
         asyncio.get_running_loop(), fd, drained=told.drained.set, broken=told.broken.append
     )
 
@@ -93,7 +93,7 @@ async def test_a_reader_that_goes_later_is_told_once() -> None:
         told.broken.append(exc)
         broken.set()
 
-    box = Outbox(loop, write, drained=told.drained.set, broken=note)
+    box = WriteQueue(loop, write, drained=told.drained.set, broken=note)
     box.write(bytes(1 << 20))
     assert box.queued > 0
     os.close(read)
@@ -117,7 +117,7 @@ async def test_who_is_told_of_room_may_write_at_once(pipe: tuple[int, int]) -> N
         if not left and box.queued == 0:
             finished.set()
 
-    box = Outbox(loop, pipe[1], drained=more, broken=Told().broken.append)
+    box = WriteQueue(loop, pipe[1], drained=more, broken=Told().broken.append)
     expected = b"".join(left)
     got = bytearray()
     loop.add_reader(pipe[0], lambda: got.extend(os.read(pipe[0], 1 << 16)))

@@ -10,107 +10,20 @@ import os
 import select
 import signal
 import socket
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from tests.shim.supervising import Supervising, drain, further
 
 from moat.egress.ingress.packets import Refused, refused
 from moat.engines.bubblewrap import shim_client
-from moat.engines.bubblewrap.engine import Bubblewrap
-from moat.engines.engine import CommandRefusedError, Execution, SandboxGoneError, SessionState
+from moat.engines.engine import CommandRefusedError, SandboxGoneError
 from moat.platform import sockets
-from moat.runs.store import Store
-from moat.spec import RunId, RunSpec, TerminalSize
+from moat.spec import TerminalSize
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator
+    from collections.abc import Callable, Generator
     from pathlib import Path
-
-    from moat.paths import RunFolder
-
-
-class DescriptorsOnly(Bubblewrap):
-    """The engine, with the descriptors of a session as the shim hands them over."""
-
-    def _program_io(self, session: str, fds: dict[str, int]) -> Any:
-        return fds
-
-    @property
-    def shim_pid(self) -> int | None:
-        return self.data["shim"]["pid"]
-
-    async def close_stdin(self, session: str) -> None:
-        await self._call("close_stdin", session=session)
-
-
-@dataclass
-class Supervising:
-    """An engine and what it has told."""
-
-    spec: RunSpec
-    folder: RunFolder
-    engine: DescriptorsOnly = field(init=False)
-    told: asyncio.Queue[tuple[str, object]] = field(init=False)
-    heir: Supervising | None = None
-
-    def __post_init__(self) -> None:
-        self.told = asyncio.Queue()
-        self.engine = DescriptorsOnly(self.spec, self.folder, asyncio.get_running_loop(), self)
-
-    def command_started(self, _session: str, pid: int) -> None:
-        self.told.put_nowait(("started", pid))
-
-    def command_exited(self, _session: str, exit_code: int) -> None:
-        self.told.put_nowait(("exited", exit_code))
-
-    def command_failed(self, _session: str, reason: str) -> None:
-        self.told.put_nowait(("failed", reason))
-
-    def sandbox_lost(self) -> None:
-        self.told.put_nowait(("lost", None))
-
-    async def successor(self) -> tuple[Supervising, dict[str, SessionState]]:
-        """The next supervisor of the run, and what it has found."""
-        self.heir = successor = Supervising(self.spec, self.folder)
-        found = await successor.engine.connect(create=False)
-        assert found is not None
-        return successor, found
-
-    async def expect(self, what: str) -> object:
-        async with asyncio.timeout(20):
-            happened, value = await self.told.get()
-        assert happened == what, (happened, value)
-        return value
-
-    async def run_to_end(self) -> tuple[bytes, bytes, int]:
-        """(stdout, stderr, exit code) of a command without a TTY."""
-        fds = await self.engine.start(b"")
-        await self.expect("started")
-        code = await self.expect("exited")
-        return drain(fds["stdout"]), drain(fds["stderr"]), int(str(code))
-
-    async def output(self, fd: int, expected: bytes) -> None:
-        """Waits until the command has written just that."""
-        loop = asyncio.get_running_loop()
-        readable = asyncio.Event()
-        got = b""
-        loop.add_reader(fd, readable.set)
-        while len(got) < len(expected):
-            await readable.wait()
-            readable.clear()
-            got += os.read(fd, len(expected) - len(got))
-        loop.remove_reader(fd)
-        assert got == expected
-
-
-def drain(fd: int) -> bytes:
-    os.set_blocking(fd, True)
-    data = b""
-    while piece := os.read(fd, 65536):
-        data += piece
-    os.close(fd)
-    return data
 
 
 @contextlib.contextmanager
@@ -119,45 +32,6 @@ def open_process(pid: int) -> Generator[int]:
     fd = os.pidfd_open(pid)
     yield fd
     os.close(fd)
-
-
-@pytest.fixture
-async def supervise(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Callable[..., Supervising]]:
-    """Makes a run and its engine; the shim is gone after the test."""
-    monkeypatch.setenv("MOAT_HOME", str(tmp_path / "home"))
-    # As in a supervisor: an ended shim leaves no zombie.
-    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    (tmp_path / "project").mkdir()
-    made: list[Supervising] = []
-
-    def make(*command: str, **wishes: object) -> Supervising:
-        spec = RunSpec(
-            id=RunId("0123456789ab"),
-            name="tested",
-            command=command,
-            workspace=str(tmp_path / "project"),
-            created_at="2026-01-01T00:00:00Z",
-            host_path=os.environ["PATH"],
-            **wishes,  # type: ignore[arg-type]
-        )
-        with Store() as store:
-            store.create(spec)
-            supervising = Supervising(spec, store.folder(spec.id))
-        made.append(supervising)
-        return supervising
-
-    yield make
-    for each in made:
-        if each.engine.shim_pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(each.engine.shim_pid, signal.SIGKILL)
-        supervising: Supervising | None = each
-        while supervising is not None:
-            supervising.engine.close()
-            supervising = supervising.heir
-    signal.signal(signal.SIGCHLD, before)
 
 
 async def test_two_streams_and_an_exit_code(supervise: Callable[..., Supervising]) -> None:
@@ -186,14 +60,6 @@ async def test_exit_codes_are_a_shells(
     run = supervise(*command)
     await run.engine.connect(create=True)
     assert (await run.run_to_end())[2] == code
-
-
-def further(*command: str, **wishes: Any) -> Execution:
-    """What `moat exec` asks for, without a terminal or input where nothing else is said."""
-    nothing = Execution(
-        command=command, env={}, workdir="/", tty=False, stdin=False, size=TerminalSize()
-    )
-    return replace(nothing, **wishes)
 
 
 async def test_the_end_of_input_reaches_the_command(supervise: Callable[..., Supervising]) -> None:
@@ -306,6 +172,21 @@ async def test_a_further_command_is_where_it_was_asked_to_be(
     assert await run.expect("exited") == 0
     assert os.read(tty["terminal"], 4096) == b"40 120\r\nto-tty\r\n"
     for fd in (*main.values(), fds["stderr"], *tty.values()):
+        os.close(fd)
+
+
+async def test_a_further_command_needs_no_python_in_the_sandbox(
+    supervise: Callable[..., Supervising],
+) -> None:
+    """The shim's own interpreter may lie where the sandbox shows nothing."""
+    run = supervise("sh", "-c", "read x", interactive=True, host_path="/usr/bin:/bin")
+    await run.engine.connect(create=True)
+    main = await run.engine.start(b"")
+    await run.expect("started")
+    fds = await run.engine.execute("exec-1", further("sh", "-c", "exit 5"))
+    await run.expect("started")
+    assert await run.expect("exited") == 5
+    for fd in (*main.values(), *fds.values()):
         os.close(fd)
 
 

@@ -12,9 +12,9 @@ from moat.cli.recorded import RecordedOutput
 from moat.errors import UsageError
 from moat.runs.store import Store
 from moat.session.journal import transcript
+from moat.session.journal.events import Event, Lines, Written
 from moat.session.journal.index import Stream
 from moat.session.journal.journal import JournalReader
-from moat.session.journal.transcript import Lines, Written
 from moat.spec.units import parse_duration
 from moat.wire.messages import MAIN_SESSION
 
@@ -117,7 +117,7 @@ class Printer:
         self._lines = Lines() if timestamps else None
         self._within_line: set[Stream] = set()
 
-    def print_all(self, events: Iterable[transcript.Event]) -> None:
+    def print_all(self, events: Iterable[Event]) -> None:
         for event in events:
             if isinstance(event, Written):
                 self.print(event)

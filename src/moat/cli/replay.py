@@ -15,15 +15,15 @@ from moat.cli.recorded import RecordedOutput
 from moat.errors import UsageError
 from moat.runs.store import Store
 from moat.session.journal import transcript
+from moat.session.journal.events import Written
 from moat.session.journal.journal import JournalReader
-from moat.session.journal.transcript import Written
 from moat.wire.messages import MAIN_SESSION
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
     from moat.runs.store import Run
-    from moat.session.journal.transcript import Event
+    from moat.session.journal.events import Event
 
 # Nobody wants to sit through a night.
 LONGEST_PAUSE_S: Final = 3.0

@@ -29,10 +29,10 @@ def screen_of_run(store: Store, run: Run, kind: str) -> Any:
             return json.loads(answer) if kind == "json" else answer
         except RunNotActiveError:
             pass  # it has ended since; the journal knows the rest
-    from moat.session.journal.rebuild import screen_of  # noqa: PLC0415  loads the emulator
+    from moat.session.rebuild import rebuild_screen  # noqa: PLC0415  loads the emulator
 
     spec = store.spec(run.id)
-    screen = screen_of(store.folder(run.id).journal / MAIN_SESSION, spec.scrollback, spec.size)
+    screen = rebuild_screen(store.folder(run.id).journal / MAIN_SESSION, spec.scrollback, spec.size)
     try:
         shown = {
             "text": screen.text,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Outbox:
+class WriteQueue:
     """A queue in front of a non-blocking descriptor, which it does not own."""
 
     def __init__(

@@ -1,17 +1,16 @@
-"""Started as `python -I -S .../moat/shim/__main__.py LISTENER EXITS`, by the supervisor.
+"""Started as `python -I -S .../moat/shim/__main__.py LISTENER EXITS` by the supervisor.
 
-`-I` and `-S` keep the environment, the working directory and site-packages out, so the one path
-that is needed is named here.
+`-I` and `-S` keep the environment, the working directory and site-packages out of the import path, so
+the one folder that is needed is added here.
 """
 
 import os
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, __file__.rsplit("/", 3)[0])
 
 from moat.shim.main import main
 
-# Nothing but the listener: whatever else was inherited would reach the sandbox.
+# Keep nothing but the listener: any other inherited descriptor would reach the sandbox.
 os.closerange(int(sys.argv[1]) + 1, os.sysconf("SC_OPEN_MAX"))
 main(int(sys.argv[1]), sys.argv[2])

@@ -1,4 +1,4 @@
-"""The system calls that Python 3.11 does not wrap. Each raises `OSError` on failure."""
+"""System calls that Python 3.11 doesn't wrap. Each raises `OSError` on failure."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class _CapHeader(ctypes.Structure):
     _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
 
 
-def _check(result: int, what: str) -> None:
+def _check(result: int, call: str) -> None:
     if result != 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
+        raise OSError(number, f"{call}: {os.strerror(number)}")
 
 
 def unshare(flags: int) -> None:
@@ -48,27 +48,27 @@ def setns(fd: int, flags: int) -> None:
     _check(_libc.setns(fd, flags), "setns")
 
 
-def _prctl(option: int, argument: int, what: str, extra: object = 0) -> None:
-    _check(_libc.prctl(option, ctypes.c_ulong(argument), extra, 0, 0), what)
+def _prctl(option: int, argument: int, call: str, extra: object = 0) -> None:
+    _check(_libc.prctl(option, ctypes.c_ulong(argument), extra, 0, 0), call)
 
 
 def forbid_dumps() -> None:
-    """No core, no ptrace and no /proc/PID/{exe,fd,mem} for processes without CAP_SYS_PTRACE here.
+    """Forbid cores, ptrace and /proc/PID/{exe,fd,mem} of this process to whoever lacks CAP_SYS_PTRACE.
 
-    The joining process of `exec` is visible in the sandbox before it becomes the command: without
-    this, a hostile process there could open its executable, the host's Python, for writing
+    The process that joins a sandbox for `exec` is visible there before it becomes the command. Without
+    this, a hostile process could open its executable, the host's Python, for writing
     (CVE-2019-5736 in runc).
     """
     _prctl(_PR_SET_DUMPABLE, 0, "prctl(PR_SET_DUMPABLE)")
 
 
 def adopt_orphans() -> None:
-    """Descendants whose parent dies become our children (PR_SET_CHILD_SUBREAPER)."""
+    """Become the parent of descendants whose own parent dies (PR_SET_CHILD_SUBREAPER)."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1, "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
 def die_with(parent: int) -> None:
-    """SIGKILL for this process when its parent dies, or now if that has happened already.
+    """Have this process killed when `parent`, its parent, dies; at once if that has happened already.
 
     bubblewrap asks for the same (--die-with-parent), but not from its first moment.
     """
@@ -78,8 +78,11 @@ def die_with(parent: int) -> None:
 
 
 def drop_privileges() -> None:
-    """Gives up every capability for good, as `bwrap --cap-drop ALL` does for the first command."""
-    last = int(_read("/proc/sys/kernel/cap_last_cap"))
+    """Give up every capability for good, as `bwrap --cap-drop ALL` does for the first command."""
+    # Read as bytes: the codec of another encoding would be loaded now, from a file that the sandbox
+    # may not show.
+    with open("/proc/sys/kernel/cap_last_cap", "rb") as file:  # noqa: PTH123  pathlib: 5 ms of the start
+        last = int(file.read())
     for capability in range(last + 1):
         _prctl(_PR_CAPBSET_DROP, capability, "prctl(PR_CAPBSET_DROP)")
     header = _CapHeader(_LINUX_CAPABILITY_VERSION_3, 0)
@@ -89,12 +92,7 @@ def drop_privileges() -> None:
 
 
 def filter_syscalls(program: bytes) -> None:
-    """Installs a seccomp filter (an array of `struct sock_filter`) for this process for good."""
+    """Install a seccomp filter, an array of `struct sock_filter`, for good."""
     code = ctypes.create_string_buffer(program, len(program))
     prog = _SockFprog(len(program) // 8, ctypes.cast(code, ctypes.c_void_p))
     _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, "prctl(PR_SET_SECCOMP)", ctypes.byref(prog))
-
-
-def _read(path: str) -> str:
-    with open(path, encoding="ascii") as file:  # noqa: PTH123  pathlib is 5 ms of the shim's start
-        return file.read()

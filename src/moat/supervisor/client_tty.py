@@ -12,7 +12,7 @@ import termios
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moat.session.write_queue import Outbox
+from moat.session.write_queue import WriteQueue
 from moat.wire import tty
 from moat.wire.terminal_reset import CANCEL
 
@@ -47,7 +47,7 @@ class PassedTerminal:
         self._saved = saved
         self._raw = termios.tcgetattr(self._fd)
         self.name = str(Path(f"/proc/self/fd/{passed}").readlink())
-        self._queue: Outbox | None = Outbox(loop, self._fd, drained=drained, broken=broken)
+        self._queue: WriteQueue | None = WriteQueue(loop, self._fd, drained=drained, broken=broken)
 
     @property
     def queued(self) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from moat.events import Peer
 from moat.platform import sockets
 from moat.session.viewers import FrameSink
-from moat.session.write_queue import Outbox
+from moat.session.write_queue import WriteQueue
 from moat.wire import frames
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class FrameConnection:
         self._received = received
         self._lost = lost
         self._frames = frames.FrameReader()
-        self._queue = Outbox(loop, sock.fileno(), drained=drained, broken=self._broken)
+        self._queue = WriteQueue(loop, sock.fileno(), drained=drained, broken=self._broken)
         pid, uid = sockets.peer(sock)
         self.peer = Peer(uid, pid)
         sock.setblocking(False)

@@ -54,9 +54,9 @@ class Sessions:
         return Session(name, journal, screen, self._loop, self._listener)
 
     def _screen(self, journal: Journal) -> Screen:
-        from moat.session.journal.rebuild import screen_of  # noqa: PLC0415  runs without a TTY need none
+        from moat.session.rebuild import rebuild_screen  # noqa: PLC0415  runs without a TTY need none
 
-        return screen_of(journal.reader.folder, self._spec.scrollback, self._spec.size)
+        return rebuild_screen(journal.reader.folder, self._spec.scrollback, self._spec.size)
 
     def add(self, session: Session) -> None:
         self._sessions[session.name] = session

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moat.session.journal.asciicast import Recording, lines
+from moat.session.journal.events import Event, Written
 from moat.session.journal.index import Resized, Stream
-from moat.session.journal.transcript import Event, Written
 from moat.spec import TerminalSize
 
 OUT, ERR = Stream.STDOUT, Stream.STDERR

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from moat.session.journal import journal, transcript
+from moat.session.journal.events import Lines, Written
 from moat.session.journal.index import HEADER_SIZE, RECORD_SIZE, Resized, Stream
 from moat.session.journal.journal import Journal, JournalReader
-from moat.session.journal.transcript import Lines, Written
 from moat.spec import TerminalSize
 
 if TYPE_CHECKING:

@@ -235,10 +235,10 @@ class _Attachment:
         return Exited(run.exit_code, str(run.state))
 
     def _show_last_screen(self, session: Path) -> None:
-        from moat.session.journal.rebuild import screen_of  # noqa: PLC0415  loads the emulator
+        from moat.session.rebuild import rebuild_screen  # noqa: PLC0415  loads the emulator
 
         spec = self._store.spec(self._run.id)
-        screen = screen_of(session, spec.scrollback, spec.size)
+        screen = rebuild_screen(session, spec.scrollback, spec.size)
         try:
             rows = screen.rows_vt(0, screen.size.columns, screen.size.rows)
         finally:

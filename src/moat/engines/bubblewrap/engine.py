@@ -9,6 +9,7 @@ import platform
 from typing import TYPE_CHECKING, Any, Final
 
 from moat.engines.bubblewrap import (
+    command_line,
     host_checks,
     layout,
     packet_filter,
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _MAIN: Final = "main"
-# Under these numbers bubblewrap inherits its arguments and its seccomp program.
-_ARGUMENTS_FD: Final = 8
-_SECCOMP_FD: Final = 9
 
 
 class Bubblewrap:
@@ -89,12 +87,16 @@ class Bubblewrap:
             try:
                 bounds = self._bounds()
                 request = {
-                    "sandbox": [bwrap, "--args", str(_ARGUMENTS_FD), "--seccomp", str(_SECCOMP_FD)],
-                    "command": spec.command,
+                    "argv": command_line.command_line(bwrap, spec.command, tty=spec.tty),
+                    "numbers": command_line.NUMBERS,
+                    "passed": [
+                        command_line.ARGUMENTS,
+                        command_line.SECCOMP,
+                        *sandbox.descriptors,
+                    ],
                     "tty": spec.tty,
                     "stdin": spec.interactive or spec.tty,
                     "size": [spec.size.columns, spec.size.rows],
-                    "numbers": [_ARGUMENTS_FD, _SECCOMP_FD, *sandbox.descriptors],
                     "limits": dict(bounds.rlimits),
                     "processors": bounds.processors,
                     "cgroup": bounds.cgroup,

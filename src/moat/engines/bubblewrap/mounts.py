@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from moat.workspace.beneath import Opened
 
 
-# The shim and the trampoline place descriptors of their own below.
-_FIRST_DESCRIPTOR: Final = 32
+# Those below are for `command_line`.
+FIRST_DESCRIPTOR: Final = 32
 # One message can carry 253 descriptors (SCM_MAX_FD), and not all of them are ours.
 _MOST_DESCRIPTORS: Final = 200
 
@@ -47,7 +47,7 @@ class Mounts:
             bind = self.writable if writable else self.read_only
             bind(opened.path, target)
             return
-        kept = fcntl.fcntl(opened.descriptor, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR)
+        kept = fcntl.fcntl(opened.descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST_DESCRIPTOR)
         self.descriptors.append(kept)
         self._add("--bind-fd" if writable else "--ro-bind-fd", kept, target)
 

@@ -1,4 +1,4 @@
-"""The supervisor's end of its conversation with the shim (`moat.shim.main` is the other).
+"""The supervisor's end of its conversation with the shim (`moat.shim.server` is the other).
 
 Commands are answered in order. Events ("started", "exited", "failed") may come at any time. The link
 breaking means that the shim is dead, and with it the sandbox.

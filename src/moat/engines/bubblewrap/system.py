@@ -77,7 +77,7 @@ def _show_kernel(mounts: Mounts, *, tty: bool) -> None:
             mounts.hide(source, is_folder=source.is_dir())
     mounts.devices("/dev")
     if tty:
-        # Where the shim puts the command's terminal; see `shim.sessions`.
+        # Bubblewrap shows the command's terminal there; see `command_line`.
         mounts.hide("/dev/console", is_folder=False)
     mounts.memory("/dev/shm", size=_DEVICE_MEMORY, mode=0o1777)  # noqa: S108  the sandbox's own
     # Bubblewrap's /dev is a tmpfs without a bound; the devices in it are mounts of their own.

@@ -11,13 +11,13 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from moat.session.journal.events import Written
 from moat.session.journal.index import Resized, Stream
-from moat.session.journal.transcript import Written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from moat.session.journal.transcript import Event
+    from moat.session.journal.events import Event
     from moat.spec import TerminalSize
 
 

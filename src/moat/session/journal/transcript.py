@@ -7,35 +7,21 @@ written in the last moment may not be in the index yet; it counts as written whe
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from moat.session.journal.events import Written
 from moat.session.journal.index import Appended, Resized, Stream, decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from moat.session.journal.events import Event
     from moat.session.journal.journal import JournalReader, Segment
     from moat.spec import TerminalSize
 
 Offsets = dict[Stream, int]
 
-# A line may be as long as the program likes; one longer than this is dealt with in parts.
-_LINE_BYTES: Final = 64 * 1024
 _CHUNK_BYTES: Final = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A piece of output."""
-
-    time: float
-    """Seconds since the epoch; of its first byte, to the hundredth."""
-    stream: Stream
-    data: bytes
-
-
-Event = Written | Resized
 
 
 def ends(reader: JournalReader) -> Offsets:
@@ -103,36 +89,6 @@ def last_lines(reader: JournalReader, lines: int) -> Offsets:
         counts[stream] += min(found, left)
         left -= found
     return {stream: reader.tail(stream, counts[stream]) for stream in Stream}
-
-
-class Lines:
-    """Puts pieces of output together into lines, each with the time of its beginning."""
-
-    def __init__(self) -> None:
-        self._begun: dict[Stream, Written] = {}
-
-    def feed(self, piece: Written) -> Iterator[Written]:
-        """The lines that end in it.
-
-        One longer than 64 KiB comes in parts, of which all but the last lack the newline.
-        """
-        begun = self._begun.pop(piece.stream, None)
-        time, held = (piece.time, b"") if begun is None else (begun.time, begun.data)
-        *whole, rest = (held + piece.data).split(b"\n")
-        for line in whole:
-            yield Written(time, piece.stream, line + b"\n")
-            time = piece.time
-        unfinished = Written(time, piece.stream, rest)
-        if len(rest) > _LINE_BYTES:
-            yield unfinished
-        elif rest:
-            self._begun[piece.stream] = unfinished
-
-    def rest(self) -> list[Written]:
-        """The lines that have no end."""
-        unfinished = list(self._begun.values())
-        self._begun.clear()
-        return unfinished
 
 
 def _last_written(reader: JournalReader, stream: Stream) -> float:

@@ -8,10 +8,15 @@ ANSI modes as in ECMA-48 7.2.
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
-if TYPE_CHECKING:
-    from moat.session.terminal.ghostty import Terminal
+
+class HasModes(Protocol):
+    """An emulated terminal, as far as its modes go."""
+
+    def mode(self, number: int, *, ansi: bool = False) -> bool:
+        """Return whether a DEC private mode (with `ansi` an ANSI mode) is set."""
+        ...
 
 
 class Telling(Enum):
@@ -96,14 +101,14 @@ DEC: Final[dict[int, tuple[str, Telling]]] = {
 _ON_AT_FIRST: Final = frozenset({AUTOWRAP, CURSOR_VISIBLE, 1007, 1035, 1036})
 
 
-def named(terminal: Terminal) -> dict[str, bool]:
+def named(terminal: HasModes) -> dict[str, bool]:
     """Every mode by name."""
     return {name: terminal.mode(number) for number, (name, _) in DEC.items()} | {
         name: terminal.mode(number, ansi=True) for number, (name, _) in ANSI.items()
     }
 
 
-def restored(terminal: Terminal) -> bytes:
+def restored(terminal: HasModes) -> bytes:
     """The sequences that give a viewer's terminal the same modes, resets first."""
     dec = {number: terminal.mode(number) for number in DEC}
     ansi = {number: terminal.mode(number, ansi=True) for number in ANSI}
@@ -116,7 +121,7 @@ def restored(terminal: Terminal) -> bytes:
     ) + (b"\x1b=" if terminal.mode(APPLICATION_KEYPAD) else b"\x1b>")
 
 
-def undone(terminal: Terminal) -> bytes:
+def undone(terminal: HasModes) -> bytes:
     """The sequences that take back what viewers were told only because the program changed it.
 
     The other modes are reset in any case when a terminal is given back. These are not: where the

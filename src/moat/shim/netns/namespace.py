@@ -7,7 +7,6 @@ nobody does, the kernel refuses at once. There is no other interface, so nothing
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import os
@@ -27,16 +26,12 @@ _RT_TABLE_LOCAL, _RTPROT_BOOT, _RT_SCOPE_HOST, _RTN_LOCAL = 255, 3, 254, 2
 _RTA_OIF = 4
 _NLMSG_ERROR = 2
 
-_SO_ATTACH_FILTER = 26
-_SOL_PACKET, _PACKET_IGNORE_OUTGOING = 263, 23
-_ETH_P_ALL = 3
-
-# No IPv6 in this kernel: then there is nothing to capture either.
+# A kernel without IPv6 leaves nothing to capture either.
 _NO_IPV6 = {errno.EAFNOSUPPORT, errno.EOPNOTSUPP, errno.ENODEV, errno.EACCES, errno.EPERM}
 
 
 def isolate() -> None:
-    """Moves this process into user and network namespaces of its own. Raises `OSError`."""
+    """Move this process into user and network namespaces of its own. Raises `OSError`."""
     uid, gid = os.geteuid(), os.getegid()
     linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWNET)
     # user_namespaces(7): an unprivileged process may map itself alone, and only without setgroups.
@@ -52,66 +47,13 @@ def isolate() -> None:
             raise
 
 
-def listen(family: str, kind: str, address: str, port: int) -> socket.socket:
-    """A socket bound in the sandbox's network; `kind` is "tcp" or "udp"."""
-    sock = socket.socket(_FAMILIES[family], _KINDS[kind])
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == "inet6":
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((address, port))
-        if kind == "tcp":
-            sock.listen(4096)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def packets(program: bytes) -> socket.socket:
-    """What passes on the loopback, as far as the classic BPF `program` lets it through (packet(7))."""
-    filters = ctypes.create_string_buffer(program, len(program))
-    attached = struct.pack("HL", len(program) // 8, ctypes.addressof(filters))  # struct sock_fprog
-    sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, attached)
-        sock.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)  # each passes twice
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 256 * 1024)
-        sock.bind(("lo", _ETH_P_ALL))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def dial(address: str, port: int) -> socket.socket:
-    """A TCP connection to a server inside the sandbox: the way in."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        # On loopback a handshake ends before connect returns, but a full backlog would make us
-        # wait for a hostile server: the caller waits instead.
-        sock.setblocking(False)
-        result = sock.connect_ex((address, port))
-        if result not in (0, errno.EINPROGRESS):
-            raise OSError(result, os.strerror(result))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-_FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
-_KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
-
-
 def _raise_loopback() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         fcntl.ioctl(sock, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
 
 
 def _claim_every_address(family: socket.AddressFamily) -> None:
-    """`ip route add local 0.0.0.0/0 dev lo` (or `::/0`), without needing iproute2."""
+    """Do what `ip route add local 0.0.0.0/0 dev lo` (or `::/0`) does, without needing iproute2."""
     route = struct.pack(
         "BBBBBBBBI",
         *(family, 0, 0, 0, _RT_TABLE_LOCAL, _RTPROT_BOOT, _RT_SCOPE_HOST, _RTN_LOCAL, 0),

@@ -1,7 +1,8 @@
-"""Starting a program with exactly the descriptors, signals and limits it was given."""
+"""Starting a program with exactly the descriptors, signals and limits that it is to have."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import signal
@@ -16,7 +17,7 @@ _PARKING = 512
 
 
 def fork(child: Callable[[], NoReturn], errors: int) -> int:
-    """Runs `child` in a new process. What it raises goes to `errors` as text; it ends with 125."""
+    """Run `child` in a new process. An exception goes to `errors` as text, and ends it with 125."""
     pid = os.fork()
     if pid != 0:
         return pid
@@ -29,17 +30,15 @@ def fork(child: Callable[[], NoReturn], errors: int) -> int:
 
 
 def start(argv: list[str]) -> None:
-    """Runs a program of ours beside us; the shim reaps it, as it does everybody."""
+    """Run one of Moat's own programs beside the shim, which reaps it like every other child."""
     os.posix_spawn(argv[0], argv, {"PATH": os.defpath}, setsigmask=(), setsigdef=(signal.SIGCHLD,))
 
 
 def place(descriptors: Mapping[int, int]) -> None:
-    """Makes each key a copy of the descriptor that is its value, inherited over exec.
+    """Make each key a copy of the descriptor that is its value, inherited over exec.
 
-    In two steps, because a number that is wanted may be one that is still to be copied.
+    This takes two steps, because a wanted number may be one that is still to be copied.
     """
-    import fcntl  # noqa: PLC0415  in the child only
-
     parked = {
         wanted: fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _PARKING)
         for wanted, fd in descriptors.items()
@@ -49,14 +48,21 @@ def place(descriptors: Mapping[int, int]) -> None:
 
 
 def reset_signals() -> None:
-    """Python ignores SIGPIPE and SIGXFSZ, and ignored signals survive exec: a shell would too."""
+    """Undo what Python does to signals at its start.
+
+    It ignores SIGPIPE and SIGXFSZ. Ignored signals survive exec, and would change how a shell behaves.
+    """
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def apply_limits(limits: Mapping[str, int], processors: Sequence[int]) -> None:
-    """`limits` maps RLIMIT names without their prefix, e.g. `{"AS": 1 << 30}`, to both bounds."""
+    """Bind this process to `processors`, if any, and set its resource limits.
+
+    `limits` maps RLIMIT names without their prefix, e.g. `{"AS": 1 << 30}`, to the value of both the
+    soft and the hard limit.
+    """
     if processors:
         os.sched_setaffinity(0, processors)
     for name, value in limits.items():
@@ -64,7 +70,7 @@ def apply_limits(limits: Mapping[str, int], processors: Sequence[int]) -> None:
 
 
 def enter_cgroup(folder: str | None) -> None:
-    """Moves this process into a cgroup (version 2), and so all that it starts."""
+    """Move this process, and so everything that it starts, into a cgroup (version 2)."""
     if folder is not None:
         fd = os.open(f"{folder}/cgroup.procs", os.O_WRONLY)
         os.write(fd, b"0")

@@ -1,4 +1,8 @@
-"""A screen from its journal: for a new supervisor, and for runs that have ended."""
+"""The screen of a session, made again from its journal.
+
+A new supervisor needs it, and so does whoever looks at a run that has ended. It stands above
+`session.journal` and `session.terminal`, which know nothing of each other.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +17,19 @@ if TYPE_CHECKING:
 
     from moat.spec import TerminalSize
 
+_CHUNK_BYTES = 1 << 20
 
-def screen_of(folder: Path, scrollback: int, size: TerminalSize) -> Screen:
-    """The screen as it was after the last byte in the journal; empty, of `size`, without one.
 
-    The program's queries among the output were answered when they came: what the emulator answers
-    now is thrown away.
+def rebuild_screen(folder: Path, scrollback: int, size: TerminalSize) -> Screen:
+    """Return the screen as it was after the last byte in the journal below `folder`.
+
+    Without a journal the screen is empty and has `size`. The program's queries among the output were
+    answered when they came, so the emulator's answers of now are thrown away.
     """
     reader = JournalReader(folder)
     sizes = [record for record in reader.records() if isinstance(record, Resized)]
     screen = Screen(sizes[0].size if sizes else size, scrollback)
-    for offset, data in reader.chunks(Stream.STDOUT, size=1 << 20):
+    for offset, data in reader.chunks(Stream.STDOUT, size=_CHUNK_BYTES):
         start = offset
         for change in sizes:
             if start <= change.at < offset + len(data):

@@ -1,0 +1,66 @@
+"""A further command in a sandbox that runs already (`moat exec`).
+
+The new process enters the namespaces of the first command and then gives up what bubblewrap gave up
+for that one: capabilities, new privileges, system calls. Until it has, it is visible in the
+sandbox's pid namespace, so it may not be dumped or traced (`linux.forbid_dumps`, set in the shim).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import termios
+
+from moat.shim import linux
+from moat.shim.launch import spawn
+
+TYPE_CHECKING = False  # see the package: importing `typing` costs start-up time
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    from moat.shim.launch.streams import Ends
+
+_NAMESPACES = (
+    linux.CLONE_NEWUSER
+    | linux.CLONE_NEWNS
+    | linux.CLONE_NEWPID
+    | linux.CLONE_NEWIPC
+    | linux.CLONE_NEWUTS
+    | linux.CLONE_NEWCGROUP
+)
+
+
+def enter(request: dict[str, Any], pidfd: int, ends: Ends) -> NoReturn:
+    """Enter the sandbox of the process behind `pidfd`, and leave the command to the shim as an orphan.
+
+    Runs in a child of the shim.
+    """
+    # The first call imports a module, and os.execvpe will make one in there, where the sandbox may
+    # not show the host's Python.
+    os.get_exec_path()
+    spawn.enter_cgroup(request["cgroup"])
+    linux.setns(pidfd, _NAMESPACES)
+    # A pid namespace takes in children only: this process stays outside, its child is inside.
+    spawn.fork(lambda: _become(request, ends), ends.errors)
+    os._exit(0)
+
+
+def _become(request: dict[str, Any], ends: Ends) -> NoReturn:
+    os.setsid()
+    spawn.place({0: ends.stdin, 1: ends.stdout, 2: ends.stderr})
+    if request["tty"]:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    spawn.reset_signals()
+    spawn.apply_limits(request["limits"], request["processors"])
+    os.chdir(request["workdir"])
+    os.umask(0o022)
+    linux.drop_privileges()
+    linux.filter_syscalls(bytes.fromhex(request["seccomp"]))
+    os.write(ends.started, b"\n")
+    command: list[str] = request["command"]
+    try:
+        os.execvpe(command[0], command, request["env"])
+    except OSError as exc:
+        # The message and the exit codes are a shell's.
+        os.write(2, f"moat: {command[0]}: {exc.strerror}\n".encode())
+        os._exit(127 if isinstance(exc, FileNotFoundError) else 126)

@@ -1,0 +1,93 @@
+"""Starting a command, in a sandbox of its own or in one that runs already."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from moat.shim import linux
+from moat.shim.launch import enter, spawn
+from moat.shim.launch.session import Session
+from moat.shim.launch.streams import Ends, open_pipes, open_terminal
+
+TYPE_CHECKING = False  # see the package: importing `typing` costs start-up time
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
+
+
+def launch(name: str, request: dict[str, Any], passed: list[int]) -> Session:
+    """Start the program that makes the sandbox and runs the first command in it.
+
+    `request`: `argv`; `numbers`, under which the program finds the descriptors that are made here;
+    `passed`, under which it finds the descriptors `passed`; `tty`, `stdin`, `size`, `limits`,
+    `processors`, `cgroup`. In `numbers`, `started` is a socket for one byte from the command-to-be,
+    `info` a pipe for bubblewrap's `--info-fd`, and `stdin`, `stdout` and `stderr` are the command's.
+    Standard error of the program itself is for the reason why there is no command.
+    """
+    info_read, info_write = os.pipe()
+    shim = os.getpid()
+
+    def become(ends: Ends) -> NoReturn:
+        linux.die_with(shim)
+        os.setsid()
+        os.umask(0o022)
+        spawn.enter_cgroup(request["cgroup"])
+        made = {
+            "started": ends.started,
+            "stdin": ends.stdin,
+            "stdout": ends.stdout,
+            "stderr": ends.stderr,
+            "info": info_write,
+        }
+        placed = {0: ends.null, 1: ends.null, 2: ends.errors}
+        placed |= {request["numbers"][role]: fd for role, fd in made.items()}
+        placed |= dict(zip(request["passed"], passed, strict=True))
+        spawn.place(placed)
+        spawn.reset_signals()
+        spawn.apply_limits(request["limits"], request["processors"])
+        os.execv(request["argv"][0], request["argv"])
+
+    try:
+        session = _start(name, request, become, joins=False)
+        session.info = info_read
+        return session
+    finally:
+        os.close(info_write)
+
+
+def join(name: str, request: dict[str, Any], sandbox: Session) -> Session:
+    """Start a further command in the sandbox of `sandbox`.
+
+    `request`: `command`, `env`, `workdir`, `tty`, `stdin`, `size`, `seccomp` (hex), `limits`,
+    `processors`, `cgroup`.
+    """
+    if sandbox.pidfd is None or sandbox.exit_code is not None:
+        raise ProcessLookupError(3, "the sandbox has no running command")
+    pidfd = sandbox.pidfd
+    return _start(name, request, lambda ends: enter.enter(request, pidfd, ends), joins=True)
+
+
+def _start(
+    name: str, request: dict[str, Any], become: Callable[[Ends], NoReturn], *, joins: bool
+) -> Session:
+    streams = open_terminal(request) if request["tty"] else open_pipes(request)
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    errors, errors_write = os.pipe()
+    started, started_write = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    started.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    ends = Ends(
+        streams.command_ends, null=null, errors=errors_write, started=started_write.fileno()
+    )
+    child = spawn.fork(lambda: become(ends), errors_write)
+    command_ends = set(streams.command_ends.values())
+    # The slave of a pty stays open: a program that closes its terminal and opens it again must not
+    # look like one that has ended.
+    held = command_ends if request["tty"] else set[int]()
+    for fd in {null, errors_write, *command_ends} - held:
+        os.close(fd)
+    started_write.close()
+    session = Session(name, child, tty=request["tty"], joins=joins)
+    session.fds, session.held = streams.shim_ends, list(held)
+    session.started, session.errors = started, errors
+    return session

@@ -1,0 +1,33 @@
+"""Bubblewrap's command line."""
+
+from __future__ import annotations
+
+import pytest
+
+from moat.engines.bubblewrap import command_line
+from moat.engines.bubblewrap.mounts import FIRST_DESCRIPTOR
+
+
+def test_the_command_comes_last_and_untouched() -> None:
+    """Whatever it looks like: nothing in it is bubblewrap's, the shell's or a format's."""
+    command = ("--bind", "{ctty}", "$1", "/proc/self/fd/5")
+    argv = command_line.command_line("/usr/bin/bwrap", command, tty=True)
+    assert argv[0] == "/usr/bin/bwrap"
+    assert tuple(argv[-4:]) == command
+    assert argv.index("--") < len(argv) - 4
+
+
+@pytest.mark.parametrize("tty", [False, True])
+def test_only_a_command_with_a_terminal_gets_one(tty: bool) -> None:
+    """It is shown as the console, and becomes the controlling terminal."""
+    argv = command_line.command_line("bwrap", ("true",), tty=tty)
+    assert ("/dev/console" in argv) is tty
+    (script,) = (word for word in argv if "setsid" in word)
+    assert ("setsid -c " in script) is tty
+
+
+def test_no_number_is_taken_twice() -> None:
+    """Each descriptor has its own, below those of the mounts."""
+    numbers = [*command_line.NUMBERS.values(), command_line.ARGUMENTS, command_line.SECCOMP]
+    assert len({0, 1, 2, *numbers}) == 3 + len(numbers)
+    assert max(numbers) < FIRST_DESCRIPTOR
