@@ -38,14 +38,14 @@ def test_the_systems_folders_come_in_the_users_order(grounds: Grounds) -> None:
     found = find_toolchains("/bin:/usr/bin:relative::/missing", grounds)
     assert found.path[:2] == ["/bin", "/usr/bin"]
     assert found.path[2:] == ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/sbin"]
-    assert found.shown == []
+    assert found.roots == []
 
 
 def test_a_version_manager_comes_whole(grounds: Grounds) -> None:
     """Its shims look for it by a variable, the home folder being another."""
     shim = program(grounds.home / ".pyenv" / "shims" / "python3")
     found = find_toolchains(str(shim.parent), grounds)
-    assert found.shown == [grounds.home / ".pyenv"]
+    assert found.roots == [grounds.home / ".pyenv"]
     assert found.env == {"PYENV_ROOT": str(grounds.home / ".pyenv")}
     assert own_path(found.path) == [str(shim.parent)]
 
@@ -57,7 +57,7 @@ def test_cargo_comes_without_its_credentials(grounds: Grounds) -> None:
     (grounds.home / ".cargo" / "credentials.toml").write_text("secret")
     (grounds.home / ".rustup").mkdir()
     found = find_toolchains(f"{grounds.home}/.cargo/bin", grounds)
-    assert found.shown == [grounds.home / ".cargo" / "bin", grounds.home / ".rustup"]
+    assert found.roots == [grounds.home / ".cargo" / "bin", grounds.home / ".rustup"]
     assert found.env == {"RUSTUP_HOME": str(grounds.home / ".rustup")}
 
 
@@ -65,7 +65,7 @@ def test_an_installation_comes_whole(grounds: Grounds) -> None:
     """Its programs need the libraries beside them."""
     program(grounds.home / "sdk" / "bin" / "tool")
     (grounds.home / "sdk" / "lib").mkdir()
-    assert find_toolchains(f"{grounds.home}/sdk/bin", grounds).shown == [grounds.home / "sdk"]
+    assert find_toolchains(f"{grounds.home}/sdk/bin", grounds).roots == [grounds.home / "sdk"]
 
 
 @pytest.mark.parametrize("mark", [".git", "src"])
@@ -74,14 +74,14 @@ def test_a_project_shows_its_programs_alone(grounds: Grounds, mark: str) -> None
     program(grounds.home / "other" / "bin" / "tool")
     (grounds.home / "other" / mark).mkdir()
     found = find_toolchains(f"{grounds.home}/other/bin", grounds)
-    assert found.shown == [grounds.home / "other" / "bin"]
+    assert found.roots == [grounds.home / "other" / "bin"]
 
 
 def test_the_home_folder_is_no_installation(grounds: Grounds) -> None:
     """~/bin and ~/lib don't make all of ~ a toolchain."""
     program(grounds.home / "bin" / "tool")
     (grounds.home / "lib").mkdir()
-    assert find_toolchains(f"{grounds.home}/bin", grounds).shown == [grounds.home / "bin"]
+    assert find_toolchains(f"{grounds.home}/bin", grounds).roots == [grounds.home / "bin"]
 
 
 @pytest.mark.parametrize("secret", SECRETS)
@@ -92,7 +92,7 @@ def test_no_secret_is_ever_shown(grounds: Grounds, secret: str) -> None:
     (place / "lib").mkdir()
     program(place.parent / "bin" / "tool")
     found = find_toolchains(f"{place}/bin:{place}:{place.parent}/bin:{grounds.home}", grounds)
-    assert not any(place.is_relative_to(p) or p.is_relative_to(place) for p in found.shown)
+    assert not any(place.is_relative_to(p) or p.is_relative_to(place) for p in found.roots)
 
 
 def test_local_programs_bring_what_they_link_to(grounds: Grounds) -> None:
@@ -110,7 +110,7 @@ def test_local_programs_bring_what_they_link_to(grounds: Grounds) -> None:
         (local / "bin" / name).symlink_to(target)
     (local / "bin" / "folder").symlink_to(grounds.home)
     found = find_toolchains(f"{local}/bin", grounds)
-    assert set(found.shown) == {
+    assert set(found.roots) == {
         local / "bin",
         local / "share" / "pipx" / "venvs" / "black",
         local / "share" / "claude",
@@ -127,7 +127,7 @@ def test_a_virtual_environment_brings_its_python(grounds: Grounds) -> None:
     (environment / "pyvenv.cfg").touch()
     (environment / "bin" / "python").symlink_to(base)
     found = find_toolchains(f"{environment}/bin", grounds)
-    assert found.shown == [environment, base.parent.parent]
+    assert found.roots == [environment, base.parent.parent]
 
 
 def test_the_workspaces_own_folders_are_renamed(grounds: Grounds) -> None:
@@ -136,7 +136,7 @@ def test_the_workspaces_own_folders_are_renamed(grounds: Grounds) -> None:
     (grounds.workspace / ".venv" / "bin" / "out").symlink_to(grounds.home / "other")
     found = find_toolchains(f"{grounds.workspace}/.venv/bin", grounds)
     assert own_path(found.path) == ["/workspace/.venv/bin"]
-    assert found.shown == []
+    assert found.roots == []
 
 
 def test_a_link_in_the_workspace_shows_nothing(grounds: Grounds) -> None:
@@ -146,9 +146,9 @@ def test_a_link_in_the_workspace_shows_nothing(grounds: Grounds) -> None:
     (grounds.workspace / ".venv").symlink_to(grounds.home / "private")
     (grounds.home / "bin").mkdir()
     (grounds.home / "bin" / "tool").symlink_to(grounds.workspace / ".venv" / "bin" / "tool")
-    assert find_toolchains(f"{grounds.home}/bin", grounds).shown == [grounds.home / "bin"]
+    assert find_toolchains(f"{grounds.home}/bin", grounds).roots == [grounds.home / "bin"]
     found = find_toolchains(f"{grounds.workspace}/.venv/bin", grounds)
-    assert found.shown == []
+    assert found.roots == []
     assert own_path(found.path) == []
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from moat.engines.bubblewrap.etc_files import own_file
+from moat.engines.bubblewrap.etc_files import Own, own_file
 from moat.engines.bubblewrap.mounts import Mounts
 from moat.engines.bubblewrap.system import HOME, UID, hostname, shell, show_system
 from moat.engines.bubblewrap.toolchains import Grounds, Toolchains, find_toolchains
@@ -68,8 +68,9 @@ class Layout:
         with ExitStack() as on_failure:
             on_failure.callback(mounts.close)
             toolchains = find_toolchains(spec.host_path, grounds)
-            trust = certificates.trust(authority, toolchains, spec.env.get("JAVA_HOME"))
-            show_system(mounts, spec, private, trust.settings)
+            java_home = spec.env.get("JAVA_HOME")
+            trust = certificates.trust_store(authority, toolchains, java_home)
+            show_system(mounts, spec, private, Own(trust.files, trust.links))
             _show_toolchains(mounts, toolchains, grounds)
             for path, name in trust.covers.items():
                 mounts.read_only(own_file(private, name), path)
@@ -123,10 +124,10 @@ def _grounds(spec: RunSpec) -> Grounds:
 
 
 def _show_toolchains(mounts: Mounts, toolchains: Toolchains, grounds: Grounds) -> None:
-    for path in sorted(toolchains.shown):
+    for path in sorted(toolchains.roots):
         mounts.read_only(path, path)
     home = Path.home()
-    if toolchains.shown and home not in {grounds.home, Path(HOME)}:
+    if toolchains.roots and home not in {grounds.home, Path(HOME)}:
         mounts.link(grounds.home, home)  # shebangs may name it by the link's name
 
 

@@ -87,14 +87,14 @@ class Grounds:
 class Toolchains:
     """What PATH needs in the sandbox."""
 
-    shown: list[Path] = field(default_factory=list[Path])
+    roots: list[Path] = field(default_factory=list[Path])
     """Files and folders to be shown, read-only, where they are."""
     path: list[str] = field(default_factory=list[str])
     """PATH as it is in the sandbox."""
     env: dict[str, str] = field(default_factory=dict[str, str])
 
-    def covers(self, path: Path) -> bool:
-        return any(path.is_relative_to(root) for root in (*self.shown, *SYSTEM_FOLDERS))
+    def shows(self, path: Path) -> bool:
+        return any(path.is_relative_to(root) for root in (*self.roots, *SYSTEM_FOLDERS))
 
 
 def find_toolchains(host_path: str, grounds: Grounds) -> Toolchains:
@@ -130,7 +130,7 @@ def _in_system(path: Path) -> bool:
 
 def _show_folder(found: Toolchains, folder: Path, grounds: Grounds) -> bool:
     """Show a folder of programs and whatever its links lead to; whether it may be shown."""
-    if found.covers(folder):
+    if found.shows(folder):
         return True
     root = _root_of(folder, grounds)
     if root is None:
@@ -142,7 +142,7 @@ def _show_folder(found: Toolchains, folder: Path, grounds: Grounds) -> bool:
 
 
 def _show_program(found: Toolchains, program: Path, grounds: Grounds) -> None:
-    if found.covers(program):
+    if found.shows(program):
         return
     if program.parent.name == "bin" and _is_installation(program.parent.parent):
         _show_folder(found, program.parent, grounds)
@@ -155,12 +155,12 @@ def _show_program(found: Toolchains, program: Path, grounds: Grounds) -> None:
 
 
 def _show(found: Toolchains, root: Path, grounds: Grounds) -> None:
-    found.shown.append(root)
+    found.roots.append(root)
     for name, variable in _MANAGERS.items():
         if root == grounds.home / name:
             found.env[variable] = str(root)
     rustup = grounds.home / _RUSTUP
-    if root == grounds.home / _CARGO and rustup.is_dir() and rustup not in found.shown:
+    if root == grounds.home / _CARGO and rustup.is_dir() and rustup not in found.roots:
         _show(found, rustup, grounds)  # cargo and rustc there are doors to these
 
 
