@@ -28,13 +28,13 @@ from moat.engines.trust_store import certificates
 from moat.errors import UsageError
 from moat.paths import moat_home
 from moat.workspace.beneath import overlap
-from moat.workspace.covers import show_workspace, workspace_folder
+from moat.workspace.covers import mount_workspace, workspace_folder
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from moat.spec import RunSpec
-    from moat.workspace.covers import Area
+    from moat.workspace.covers import WritableFolder
 
 _NAMESPACES: Final = (
     *("--unshare-user", "--uid", str(UID), "--gid", str(UID)),
@@ -53,8 +53,8 @@ class Layout:
 
     arguments: tuple[str, ...]
     descriptors: tuple[int, ...]
-    areas: tuple[Area, ...]
-    """The folders to look after; see `planted`."""
+    writable_folders: tuple[WritableFolder, ...]
+    """The folders to clean up after the run (`moat.workspace.cleanup`)."""
 
     @classmethod
     def of(cls, spec: RunSpec, private: Path, authority: bytes) -> Self:
@@ -74,7 +74,7 @@ class Layout:
             _show_toolchains(mounts, toolchains, grounds)
             for path, name in trust.covers.items():
                 mounts.read_only(own_file(private, name), path)
-            areas = show_workspace(mounts, spec)
+            areas = mount_workspace(mounts, spec)
             areas += show_user_mounts(mounts, spec, grounds, shown=areas)
             # The root itself is a tmpfs without a bound: nothing may be written to it.
             mounts.freeze("/")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pathlib import Path, PurePath
 
-    from moat.workspace.beneath import Opened
+    from moat.workspace.beneath import PathHandle
 
 
 # The shim and the trampoline place descriptors of their own below.
@@ -36,7 +36,7 @@ class Mounts:
     def writable(self, source: Path, target: PurePath | str) -> None:
         self._add("--bind", source, target)
 
-    def opened(self, opened: Opened, target: PurePath | str, *, writable: bool) -> None:
+    def bind_handle(self, source: PathHandle, target: PurePath | str, *, writable: bool) -> None:
         """Bind what was opened; the caller may close it then.
 
         Bubblewrap compares the inode it has bound with the descriptor's and fails if a path was
@@ -45,9 +45,9 @@ class Mounts:
         """
         if len(self.descriptors) >= _MOST_DESCRIPTORS:
             bind = self.writable if writable else self.read_only
-            bind(opened.path, target)
+            bind(source.path, target)
             return
-        kept = fcntl.fcntl(opened.descriptor, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR)
+        kept = fcntl.fcntl(source.descriptor, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR)
         self.descriptors.append(kept)
         self._add("--bind-fd" if writable else "--ro-bind-fd", kept, target)
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final
 from moat.engines.bubblewrap.system import HOME, SYSTEM_FOLDERS
 from moat.errors import UsageError
 from moat.workspace.beneath import (
-    Opened,
+    PathHandle,
     SymbolicLinkError,
     open_beneath,
     open_folder,
     overlap,
     resolve,
 )
-from moat.workspace.covers import WORKSPACE, Area, show_folder
+from moat.workspace.covers import WORKSPACE, WritableFolder, mount_folder
 
 if TYPE_CHECKING:
     from moat.engines.bubblewrap.mounts import Mounts
@@ -34,21 +34,21 @@ _OWN: Final = (
 
 
 def show_user_mounts(
-    mounts: Mounts, spec: RunSpec, grounds: Grounds, *, shown: list[Area]
-) -> list[Area]:
+    mounts: Mounts, spec: RunSpec, grounds: Grounds, *, shown: list[WritableFolder]
+) -> list[WritableFolder]:
     """`shown`: folders that are writable already. What is read-only there is so here, too."""
-    areas: list[Area] = []
-    protected = [area.root / path for area in shown for path in area.trusted.paths]
+    areas: list[WritableFolder] = []
+    protected = [area.root / path for area in shown for path in area.protected.read_only]
     for mount in spec.mounts:
         target = _target(mount, grounds)
         source = _source(mount, grounds, protected)
         writable = mount.mode == "rw"
         if writable and source.is_dir() and not spec.writable_git:
             named = _protected_in(source, protected)
-            areas.append(show_folder(mounts, source, target, named=named))
+            areas.append(mount_folder(mounts, source, target, named=named))
         else:
             with _open(source) as opened:
-                mounts.opened(opened, target, writable=writable)
+                mounts.bind_handle(opened, target, writable=writable)
     return areas
 
 
@@ -113,7 +113,7 @@ def _protected_in(source: Path, protected: list[Path]) -> list[str]:
     return [str(path.relative_to(source)) for path in protected if path.is_relative_to(source)]
 
 
-def _open(source: Path) -> Opened:
+def _open(source: Path) -> PathHandle:
     try:
         with open_folder(Path("/")) as root:
             return open_beneath(root, source.relative_to("/"))
