@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Final
 
 from moat.workspace.beneath import open_beneath
 from moat.workspace.entries import list_names, read_text
+from moat.workspace.path_rules import GIT, Protection
 
 if TYPE_CHECKING:
     from moat.workspace.beneath import PathHandle
 
+CONFIGS: Final = tuple(rule.path for rule in GIT if rule.protection is Protection.REVIEWED)
+HOOKS: Final = PurePosixPath("hooks")
+POINTERS: Final = tuple(
+    rule.path for rule in GIT if rule.protection is Protection.RESTORED and rule.path != HOOKS.name
+)
+
 GitState = dict[str, str | None]
 """By path in the git folder: a file's text, a hook's digest, `None` where nothing is there."""
-
-CONFIGS: Final = ("config", "config.worktree")
-POINTERS: Final = ("commondir", "gitdir")
-HOOKS: Final = PurePosixPath("hooks")
 
 
 def git_state(git: PathHandle) -> GitState:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from moat.workspace import git_discovery
+from moat.workspace import git_discovery, path_rules
 from moat.workspace.git_layout import (
     GIT,
     gitfile_target,
@@ -22,16 +22,12 @@ from moat.workspace.git_layout import (
     worktree_of,
 )
 from moat.workspace.git_references import linked_hooks, paths_named_by, user_configs
-from moat.workspace.git_state import CONFIGS, HOOKS, POINTERS
+from moat.workspace.git_state import CONFIGS, HOOKS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
-# Files that editors, shells and Moat read on the host, and folders of them.
-_NAMES: Final = ("agent.yaml", "moat.yaml", ".vscode", ".idea", ".envrc")
-# Two names of the same file. Moat refuses to start where it finds both.
-_TWINS: Final = (PurePosixPath("agent.yaml"), PurePosixPath("moat.yaml"))
-_OBEYED_BY_GIT: Final = (*CONFIGS, HOOKS.name, *POINTERS)
+_OBEYED_BY_GIT: Final = tuple(rule.path for rule in path_rules.GIT)
 
 # Each repository takes up to six mounts, and bubblewrap's work grows with the square of their number:
 # so many take a third of a second. Those beyond are checked after the run only.
@@ -91,7 +87,7 @@ class _Collector:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._read_only = dict.fromkeys(map(PurePosixPath, _NAMES))
+        self._read_only = dict.fromkeys(PurePosixPath(rule.path) for rule in path_rules.PROJECT)
         self._git_folders: dict[PurePosixPath, None] = {}
         self._sealed: dict[PurePosixPath, None] = {}
         self._gitfiles: dict[PurePosixPath, None] = {}
@@ -99,8 +95,7 @@ class _Collector:
 
     def result(self) -> ProtectedPaths:
         root = self._root
-        one, other = (os.path.lexists(root / name) for name in _TWINS)
-        obeyed = [*self._named, *(_TWINS if one != other else ())]
+        obeyed = [*self._named, *_twins(root)]
         return ProtectedPaths(
             read_only=(*self._read_only, *self._named),
             git_folders=tuple(self._git_folders),
@@ -145,6 +140,13 @@ class _Collector:
 
     def add_named(self, paths: Iterable[PurePosixPath]) -> None:
         self._named |= dict.fromkeys(paths)
+
+
+def _twins(root: Path) -> Iterator[PurePosixPath]:
+    """Yield the other name of every file that has two and is there under one of them."""
+    for rule in path_rules.PROJECT:
+        if rule.twin is not None and os.path.lexists(root / rule.path):
+            yield PurePosixPath(rule.twin)
 
 
 def _make_hooks(root: Path) -> None:
