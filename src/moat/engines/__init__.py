@@ -1,6 +1,6 @@
 """Engines make sandboxes and start commands in them.
 
-`bubblewrap` is the embedded one: `layout` says what the sandbox sees, `seccomp` which system calls it
-has, `limits` what it may use up, and `shim_link` talks to the process that holds it all. `host` tells
-what this machine lacks.
+`engine` is the interface that a supervisor knows, `registry` makes the engine that a run asks for, and
+`bubblewrap` is the engine that there is. `trust_store` is for every engine: it makes a sandbox's
+programs trust the run's certificate authority.
 """

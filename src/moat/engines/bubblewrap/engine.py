@@ -208,8 +208,8 @@ class Bubblewrap:
     def _bounds(self) -> rlimits.Bounds:
         """Put the run's limits in force."""
         bounds = rlimits.apply(self._spec.limits, self._spec.id)
-        for words in bounds.words:
-            log.info("limit: %s", words)
+        for description in bounds.descriptions:
+            log.info("limit: %s", description)
         if bounds.cgroup is not None:
             self._cgroup_file.write_text(bounds.cgroup)
         return bounds
