@@ -16,7 +16,7 @@ from moat.engines.bubblewrap.layout import Layout
 from moat.engines.bubblewrap.seccomp import program
 from moat.paths import RunFolder
 from moat.spec import RunId, RunSpec
-from moat.workspace.cleanup import remember
+from moat.workspace import snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ class Sandbox:
     ) -> subprocess.CompletedProcess[str]:
         """`before` is a shell command per line, run between layout and start."""
         with Layout.of(self.spec(**fields), self.private, self.authority) as layout:
-            remember(layout.areas, self.folder)
+            snapshot.take(layout.writable_folders, self.folder)
             encoded = b"".join(os.fsencode(word) + b"\0" for word in layout.arguments)
             arguments, filtering = _memory(encoded), _memory(program(platform.machine()))
             for line in before or []:

@@ -57,17 +57,18 @@ class RunFolder:
         return self.root / "events.jsonl"
 
     @property
-    def trusted_before(self) -> Path:
-        """What the host obeyed in the workspace before the start; see `engines.planted`."""
+    def workspace_snapshot(self) -> Path:
+        """What the host obeyed in the workspace before the start; see `workspace.snapshot`."""
         return self.root / "trusted.json"
 
     @property
-    def disarm_lock(self) -> Path:
+    def cleanup_lock(self) -> Path:
+        """Held (`flock`) by the process that cleans up the workspace after the run."""
         return self.root / "disarm.lock"
 
     @property
-    def disarmed(self) -> Path:
-        """What the run had left there to be obeyed and was made harmless, a line each."""
+    def quarantine_report(self) -> Path:
+        """What the clean-up changed in the workspace, a line for each change."""
         return self.root / "disarmed.txt"
 
     @property

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moat.spec import Mount
-from moat.workspace.cleanup import disarm
+from moat.workspace.cleanup import clean_up
 
 if TYPE_CHECKING:
     from tests.sandbox import Sandbox
@@ -47,7 +47,7 @@ class Host:
     def attacked(self, script: str) -> list[str]:
         """A run, to its end; what is said of it."""
         self.sandbox.shell(script.replace("ORDER", self.order))
-        return disarm(self.sandbox.folder)
+        return clean_up(self.sandbox.folder)
 
     def is_safe(self, *commands: str, folder: str = ".") -> None:
         """Gives the commands, which must work, and run nothing of the sandbox's."""
@@ -281,7 +281,7 @@ def test_a_cover_that_the_user_took_away(host: Host) -> None:
     hook = "printf '#!/bin/sh\nORDER' > .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit"
     host.sandbox.shell("true")  # remembers
     host.prepare(f"git config user.name me; {script}; {hook}".replace("ORDER", host.order))
-    said = disarm(host.sandbox.folder)
+    said = clean_up(host.sandbox.folder)
     host.is_safe("git status", "git diff", "git config filter.ours.clean", "git config user.name")
     host.is_safe("git status", folder="nested")
     host.is_safe("GIT commit -q --allow-empty -m y; test -x .git/hooks/post-commit")
@@ -353,5 +353,5 @@ def test_what_is_no_configuration_goes_aside(host: Host, config: str) -> None:
 def test_it_is_done_once(host: Host) -> None:
     """A supervisor and what the shim starts may both come to it."""
     assert host.attacked(f"{MAKE_LIB}; git -C lib config core.pager x")
-    assert disarm(host.sandbox.folder) == []
-    assert host.sandbox.folder.disarmed.read_text().count("\n") == 1
+    assert clean_up(host.sandbox.folder) == []
+    assert host.sandbox.folder.quarantine_report.read_text().count("\n") == 1

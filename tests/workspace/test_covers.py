@@ -10,7 +10,7 @@ import pytest
 
 from moat.engines.bubblewrap.layout import Layout
 from moat.errors import UsageError
-from moat.workspace.covers import repository_of_worktree
+from moat.workspace.git_layout import repository_of_worktree
 
 if TYPE_CHECKING:
     from tests.sandbox import Sandbox

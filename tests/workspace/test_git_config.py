@@ -1,4 +1,4 @@
-"""Git's configuration as git reads it, and what of it can do no harm."""
+"""Git's configuration format, compared with the real git."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moat.workspace.git_config import Entry, harmless, names_program, parse, render, words
+from moat.workspace.git_config import Entry, is_canonical, parse, render
+from moat.workspace.git_settings import is_harmless
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +48,7 @@ def as_git(text: str, folder: Path) -> list[str] | None:
 
 
 def shown(entries: list[Entry]) -> list[str]:
-    return [f"{each.printed}\n{each.value}" for each in entries]
+    return [f"{each.full_name}\n{each.value}" for each in entries]
 
 
 def with_true(entries: list[str]) -> list[str]:
@@ -106,49 +107,35 @@ def test_what_is_kept_is_all_that_git_finds(
     tmp_path_factory: pytest.TempPathFactory, text: str
 ) -> None:
     """Whatever the text: git reads in ours what we have kept, and nothing else."""
-    kept = [each for each in parse(text)[0] if harmless(each)]
+    kept = [each for each in parse(text)[0] if is_harmless(each)]
     theirs = as_git(render(kept), tmp_path_factory.mktemp("config", numbered=True))
     assert theirs == shown(kept)
 
 
-@pytest.mark.parametrize(
-    ("entry", "expected"),
-    [
-        (Entry("core", None, "bare", "false"), True),
-        (Entry("remote", "origin", "url", "https://example.org"), True),
-        (Entry("remote", "origin", "url", "ext::sh -c id"), False),
-        (Entry("remote", "origin", "uploadpack", "id"), False),
-        (Entry("remote", "origin", "promisor", "true"), False),
-        (Entry("core", None, "fsmonitor", "true"), True),
-        (Entry("core", None, "fsmonitor", "true;id"), False),
-        (Entry("core", "bare", "fsmonitor", "true"), False),
-        (Entry("filter", "x", "clean", "id"), False),
-        (Entry("include", None, "path", "x"), False),
-        (Entry("user", None, "name", "a\nb"), False),
-        (Entry("what", None, "comes", "later"), False),
-    ],
-)
-def test_only_what_is_known_to_be_harmless_is(entry: Entry, expected: bool) -> None:
-    """A list of what may stay, not of what may not."""
-    assert harmless(entry) is expected
+@given(PIECES)
+def test_a_canonical_text_means_the_same_when_rendered(text: str) -> None:
+    """A text that looks as git writes it may stay as it is: nothing in it is read in two ways."""
+    if is_canonical(text):
+        entries, complete = parse(text)
+        assert complete
+        assert parse(render(entries)) == (entries, True)
 
 
 @pytest.mark.parametrize(
-    "entry",
+    ("text", "expected"),
     [
-        Entry("core", None, "hookspath", ".husky"),
-        Entry("includeif", "gitdir:~/work", "path", "x"),
-        Entry("alias", None, "x", "!tools/x"),
-        Entry("filter", "lfs", "process", "x"),
-        Entry("credential", "https://x", "helper", "x"),
+        ("", True),
+        ('[core]\n\tbare = false\n[remote "origin"]\n\turl = https://x.org/y.git\n', True),
+        ("[core]\n\tbare = false # a comment\n", False),
+        ('[core]\n\tx = "quoted"\n', False),
+        ("[core]\n\tx = a\\\n", False),
+        ("[core]\r\n", False),
+        ("[Core]\n", False),
+        ("[core] bare = false\n", False),
+        ("[core]\n\tbare\n", False),
+        ("[core]\n\tx = é\n", False),
     ],
 )
-def test_what_names_programs_is_known(entry: Entry) -> None:
-    """So that the files it names can be protected."""
-    assert names_program(entry)
-    assert not harmless(entry)
-
-
-def test_words_of_a_command_line() -> None:
-    """However it is quoted: a word too much protects a file too much."""
-    assert words("sh -c 'node tools/x.js \"$1\"'")[1:] == ["sh", "-c", "node", "tools/x.js", "1"]
+def test_a_canonical_text_is_what_git_writes(text: str, expected: bool) -> None:
+    """Comments, quotes, escapes and other spellings of a section are left to be rendered anew."""
+    assert is_canonical(text) is expected

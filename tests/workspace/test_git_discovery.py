@@ -6,7 +6,7 @@ import subprocess
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from moat.workspace.git_discovery import find, is_git_folder
+from moat.workspace.git_discovery import discover, is_git_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,10 +22,10 @@ def test_what_git_obeys_is_found(tmp_path: Path) -> None:
         subprocess.run(["git", "init", "-q", *arguments], cwd=tmp_path, check=True)
     (tmp_path / "link").symlink_to("a")
     (tmp_path / "c" / ".git").symlink_to("../a/.git")
-    found = find(tmp_path, 1000, enters=lambda path: path != "a/.git")
-    assert sorted(found.folders) == paths("b.git", "c.git")
-    assert found.closed == paths("a/.git")
-    assert sorted(found.pointers) == paths("c/.git", "c/d/.git")
+    found = discover(tmp_path, 1000, enters=lambda path: path != "a/.git")
+    assert sorted(found.git_folders) == paths("b.git", "c.git")
+    assert found.unentered == paths("a/.git")
+    assert sorted(found.gitfiles) == paths("c/.git", "c/d/.git")
     assert found.complete
 
 
@@ -33,8 +33,8 @@ def test_the_work_is_bounded(tmp_path: Path) -> None:
     """What lies near is found first, and that there is more is said."""
     (tmp_path / "x" / "y" / ".git").mkdir(parents=True)
     (tmp_path / "z" / ".git").mkdir(parents=True)
-    found = find(tmp_path, 3, enters=lambda path: not path.endswith(".git"))
-    assert found.closed == paths("z/.git")
+    found = discover(tmp_path, 3, enters=lambda path: not path.endswith(".git"))
+    assert found.unentered == paths("z/.git")
     assert not found.complete
 
 
@@ -43,14 +43,14 @@ def test_what_can_not_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b" / ".git").mkdir(parents=True)
 
-    def listing(folder: str) -> list[tuple[str, bool]]:
+    def listing(folder: str) -> tuple[list[str], list[str]]:
         if folder.endswith("/a"):
             raise PermissionError
-        return [("a", True), ("b", True)] if folder == f"{tmp_path}/" else [(".git", True)]
+        return (["a", "b"], []) if folder == f"{tmp_path}/" else ([".git"], [])
 
-    found = find(tmp_path, 10, enters=lambda path: path in {"a", "b"}, read=listing)
-    assert found.unread == paths("a")
-    assert found.closed == paths("b/.git")
+    found = discover(tmp_path, 10, enters=lambda path: path in {"a", "b"}, read=listing)
+    assert found.unreadable == paths("a")
+    assert found.unentered == paths("b/.git")
 
 
 def test_the_names_tell() -> None:

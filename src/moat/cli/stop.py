@@ -8,7 +8,7 @@ import click
 
 from moat.cli.arguments import ask, find, run_argument, signal_number
 from moat.cli.output import progress
-from moat.client.quarantine_notice import tell_disarmed
+from moat.client.quarantine_notice import show_quarantine_notice
 from moat.errors import RunNotActiveError
 from moat.runs.store import Store
 from moat.spec.units import parse_duration
@@ -29,4 +29,4 @@ def command(run: str | None, timeout: str | None, signal_name: str | None) -> No
         progress(f"stopping {found.name} ...")
         ask(store, found).post("/v1/stop", signal=number, timeout=patience)
         sys.stdout.write(f"{found.name}\n")
-        tell_disarmed(store.folder(found.id))
+        show_quarantine_notice(store.folder(found.id))

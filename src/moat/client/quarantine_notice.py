@@ -1,4 +1,4 @@
-"""Telling the user what a run had left in the workspace for git to obey."""
+"""The notice of what a run left in the workspace for programs on the host to obey."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from moat.paths import RunFolder
 
-# The rest is in a file.
-MOST_WARNINGS: Final = 10
+# The file has the rest.
+MAX_LINES: Final = 10
 
 
-def tell_disarmed(folder: RunFolder) -> None:
-    """Of a run that has ended, on stderr; nothing where there was nothing."""
+def show_quarantine_notice(run: RunFolder) -> None:
+    """Write on stderr what the clean-up after the run changed; nothing if it changed nothing."""
     try:
-        lines = folder.disarmed.read_text().splitlines()
+        lines = run.quarantine_report.read_text().splitlines()
     except FileNotFoundError:
         return
-    for line in lines[:MOST_WARNINGS]:
+    for line in lines[:MAX_LINES]:
         sys.stderr.write(f"moat: after the run: {line}\n")
-    if len(lines) > MOST_WARNINGS:
-        sys.stderr.write(f"moat: and {len(lines) - MOST_WARNINGS} more: see {folder.disarmed}\n")
+    if len(lines) > MAX_LINES:
+        more = len(lines) - MAX_LINES
+        sys.stderr.write(f"moat: and {more} more: see {run.quarantine_report}\n")

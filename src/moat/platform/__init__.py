@@ -1,1 +1,1 @@
-"""TODO."""
+"""Interfaces of Linux that the standard library lacks: inotify, and sockets in deep folders."""

@@ -1,4 +1,4 @@
-"""Waiting for a folder to change (inotify(7))."""
+"""Notification of changes in a folder (inotify(7))."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ _IN_MODIFY, _IN_MOVED_TO, _IN_CREATE, _IN_DELETE = 0x2, 0x80, 0x100, 0x200
 
 
 class Changes:
-    """Of a folder, from now on: `fileno` is readable when there are some. A context manager."""
+    """Changes in a folder from now on; a context manager.
+
+    Its descriptor (`fileno`) is readable when there are changes. Raises `OSError` for a folder that
+    can't be watched.
+    """
 
     def __init__(self, folder: Path) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -36,13 +40,13 @@ class Changes:
         return self._fd
 
     def take(self) -> None:
-        """Waits for the next, and takes all that there are: many events are one change."""
+        """Wait for the next change, and take all that are queued: many events are one change."""
         os.read(self._fd, 1 << 16)
 
 
 def changes(folder: Path) -> Iterator[None]:
-    """Yields once at first, and then whenever something in the folder has changed."""
-    with Changes(folder) as seen:
+    """Yield once at first, and again whenever something in the folder has changed."""
+    with Changes(folder) as watched:
         while True:
             yield
-            seen.take()
+            watched.take()

@@ -1,7 +1,7 @@
-"""Unix sockets in a run's folder, whatever the length of its path.
+"""Unix sockets in a folder whose path may be of any length, and descriptors passed over them.
 
-`sun_path` holds 107 bytes; a store below a deep home does not fit. On Linux the folder is opened
-and the socket is named through `/proc/self/fd/N/`, which always does.
+`sun_path` holds 107 bytes (unix(7)), too few for a store below a deep home folder. So for a longer
+path the folder is opened, and the socket is named `/proc/self/fd/N/NAME`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SUN_PATH_MAX = 107
 
 
 def connect(folder: Path, name: str, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
-    """Raises `FileNotFoundError` or `ConnectionRefusedError` where nobody listens."""
+    """Connect to the socket `name`; raises `FileNotFoundError` or `ConnectionRefusedError`."""
     sock = socket.socket(socket.AF_UNIX, kind)
     try:
         with _address(folder, name) as address:
@@ -35,13 +35,16 @@ def connect(folder: Path, name: str, kind: socket.SocketKind = socket.SOCK_STREA
 def listen(
     folder: Path, name: str, kind: socket.SocketKind = socket.SOCK_STREAM, *, backlog: int = 128
 ) -> socket.socket:
-    """Takes the name over from a dead listener. The caller holds the lock that makes this safe."""
+    """Listen on the socket `name`, 0600 from its first moment, and replace a dead listener's.
+
+    The caller holds a lock that keeps others from doing the same.
+    """
     (folder / name).unlink(missing_ok=True)
     sock = socket.socket(socket.AF_UNIX, kind)
     try:
         with _address(folder, name) as address:
-            # Linux gives the name the mode of the socket (unix(7) is silent). A umask would do, too,
-            # but it is the whole process's, and others may be making files.
+            # Linux gives the file the mode of the socket, which unix(7) doesn't mention. A umask would
+            # do too, but it applies to the whole process, and other threads may be creating files.
             os.fchmod(sock.fileno(), 0o600)
             sock.bind(address)
         sock.listen(backlog)
@@ -52,16 +55,19 @@ def listen(
 
 
 def peer(sock: socket.socket) -> tuple[int, int]:
-    """(pid, uid) of the process at the other end, as the kernel knows it (SO_PEERCRED, unix(7))."""
+    """Return (pid, uid) of the process that connected, as the kernel recorded them.
+
+    See SO_PEERCRED in unix(7).
+    """
     pid, uid, _gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return pid, uid
 
 
 def receive(sock: socket.socket, size: int, descriptors: int) -> tuple[bytes, list[int]]:
-    """Data and the descriptors beside it, which are not inheritable and the caller's to close.
+    """Receive data and up to `descriptors` descriptors, which aren't inheritable.
 
-    `socket.recv_fds` drops its `flags` (CPython 3.11), and without MSG_CMSG_CLOEXEC the next process
-    that is started would inherit what was passed.
+    The caller closes them. `socket.recv_fds` ignores its `flags` (CPython 3.11), and without
+    MSG_CMSG_CLOEXEC the next process to be started would inherit what was passed.
     """
     fds = array.array("i")
     data, ancillary, _, _ = sock.recvmsg(

@@ -151,7 +151,7 @@ class Supervisor:
         folders = {self._store.folder(run.id): run for run in others}
 
         def clean_up() -> None:
-            cleanup.disarm_dead(
+            cleanup.clean_up_dead_runs(
                 folders, lambda folder: registry.has_sandbox(folders[folder], folder)
             )
 

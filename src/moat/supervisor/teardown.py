@@ -171,7 +171,7 @@ class Teardown:
         that does the same.
         """
         try:
-            lines = await self._in_thread(lambda: cleanup.disarm(self._run.folder))
+            lines = await self._in_thread(lambda: cleanup.clean_up(self._run.folder))
         except (OSError, ValueError) as exc:
             # The end of the run stands. What was noted is kept, so the next supervisor tries again.
             log.error("the workspace was not cleaned up: %s", exc)  # noqa: TRY400  no traceback

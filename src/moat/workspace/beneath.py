@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def overlap(one: Path, other: Path) -> bool:
-    """Whether one path is the other or lies in it."""
+    """Whether the paths are equal or one lies in the other."""
     return one.is_relative_to(other) or other.is_relative_to(one)
 
 
@@ -21,35 +21,35 @@ class SymbolicLinkError(Exception):
     """A part of a path is a symbolic link where none may be followed."""
 
 
-_MOST_LINKS: Final = 40  # as path_resolution(7) has it
+_MAX_LINKS: Final = 40  # the kernel's own limit, path_resolution(7)
 
 
 def resolve(path: Path, untrusted: Path) -> Path:
-    """The absolute `path` without its symbolic links, which may lead anywhere from anywhere.
+    """Resolve the symbolic links of an absolute path, except those that a run may have made.
 
-    Only those below the folder `untrusted` are not followed, for they are not the user's:
-    `SymbolicLinkError`. Parts that don't exist are kept.
+    Parts of the path that don't exist are kept. Raises `SymbolicLinkError` at a link below the
+    folder `untrusted`, whichever way the path gets there, and at the 41st link.
     """
-    at, ahead, links = Path("/"), list(reversed(path.parts[1:])), 0
-    while ahead:
-        part = ahead.pop()
-        there = at.parent if part == ".." else at / part
-        if not there.is_symlink():
-            at = there
+    resolved, remaining, links = Path("/"), list(reversed(path.parts[1:])), 0
+    while remaining:
+        part = remaining.pop()
+        candidate = resolved.parent if part == ".." else resolved / part
+        if not candidate.is_symlink():
+            resolved = candidate
             continue
         links += 1
-        if there.is_relative_to(untrusted) or links > _MOST_LINKS:
-            raise SymbolicLinkError(str(there))
-        target = there.readlink()
+        if candidate.is_relative_to(untrusted) or links > _MAX_LINKS:
+            raise SymbolicLinkError(str(candidate))
+        target = candidate.readlink()
         if target.is_absolute():
-            at = Path("/")
-        ahead.extend(reversed(target.parts[1:] if target.is_absolute() else target.parts))
-    return at
+            resolved = Path("/")
+        remaining.extend(reversed(target.parts[1:] if target.is_absolute() else target.parts))
+    return resolved
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """A file or folder, held by an O_PATH descriptor."""
+class PathHandle:
+    """A file or folder held open by an O_PATH descriptor; a context manager."""
 
     descriptor: int
     path: Path
@@ -65,24 +65,25 @@ class Opened:
         os.close(self.descriptor)
 
 
-def open_folder(path: Path) -> Opened:
-    """Raises `OSError` if the path ends in a symbolic link or is no folder."""
-    return Opened(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW), path)
+def open_folder(path: Path) -> PathHandle:
+    """Open a folder; raises `OSError` if the path ends in a symbolic link or isn't a folder."""
+    return PathHandle(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW), path)
 
 
-def open_beneath(root: Opened, path: PurePath) -> Opened:
-    """What lies at the relative `path` below `root`; `OSError` if nothing does.
+def open_beneath(root: PathHandle, path: PurePath) -> PathHandle:
+    """Open the relative `path` below `root`, part by part.
 
-    No symbolic link is followed, neither on the way nor at the end: `SymbolicLinkError`.
+    Raises `SymbolicLinkError` if any part is a symbolic link, the last one included, and `OSError`
+    if the path doesn't exist.
     """
-    at = os.dup(root.descriptor)
+    descriptor = os.dup(root.descriptor)
     for part in path.parts:
         try:
-            below = os.open(part, os.O_PATH | os.O_NOFOLLOW, dir_fd=at)
+            child = os.open(part, os.O_PATH | os.O_NOFOLLOW, dir_fd=descriptor)
         finally:
-            os.close(at)
-        if stat.S_ISLNK(os.fstat(below).st_mode):
-            os.close(below)
+            os.close(descriptor)
+        if stat.S_ISLNK(os.fstat(child).st_mode):
+            os.close(child)
             raise SymbolicLinkError(part)
-        at = below
-    return Opened(at, root.path / path)
+        descriptor = child
+    return PathHandle(descriptor, root.path / path)

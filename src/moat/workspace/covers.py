@@ -1,10 +1,10 @@
-"""The workspace in the sandbox: writable, but for what the host would run or trust later.
+"""A writable folder in the sandbox, with covers over what the host would run or trust later.
 
-The workspace may have been in the hands of a hostile run before. Whatever is bound from it is
-opened part by part without following symbolic links, and bound by descriptor.
+The folder may have been in the hands of a hostile run before. Whatever is mounted from it is opened
+part by part without following symbolic links, and mounted by descriptor.
 
 What is covered must stay where it is: a folder that is renamed takes the covers below it along and
-leaves its name free. A mount point can't be renamed, so every folder on the way to a cover is bound
+leaves its name free. A mount point can't be renamed, so every folder on the way to a cover is mounted
 on itself.
 """
 
@@ -17,8 +17,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, Protocol
 
 from moat.errors import UsageError
-from moat.workspace.beneath import Opened, SymbolicLinkError, open_beneath, open_folder, overlap
-from moat.workspace.protected_paths import Trusted, first_line, is_repository, trusted
+from moat.workspace.beneath import PathHandle, SymbolicLinkError, open_beneath, open_folder
+from moat.workspace.git_layout import repository_of_worktree
+from moat.workspace.protected_paths import ProtectedPaths, find_protected_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,10 +31,10 @@ _GIT: Final = PurePosixPath(".git")
 
 
 class Cover(IntEnum):
-    """What lies over a path of the workspace; the greater one wins."""
+    """A mount over a path of a writable folder; where two meet, the greater one wins."""
 
     PINNED = 1
-    """Itself, so that it stays where it is."""
+    """Writable, but a mount point, which can't be renamed or removed."""
     READ_ONLY = 2
     HIDDEN = 3
 
@@ -42,60 +43,65 @@ Covers = dict[PurePosixPath, Cover]
 
 
 class Mounts(Protocol):
-    """The mounts of a sandbox, as an engine collects them; parents come before children."""
+    """The mounts of a sandbox, as its engine collects them; parents come before children."""
 
-    def opened(self, opened: Opened, target: PurePosixPath, *, writable: bool) -> None:
-        """Mounts what was opened; the caller may close it afterwards."""
+    def bind_handle(self, source: PathHandle, target: PurePosixPath, *, writable: bool) -> None:
+        """Mount what was opened; the caller may close it afterwards."""
         ...
 
     def hide(self, target: PurePosixPath, *, is_folder: bool) -> None:
-        """Mounts an empty, read-only file or folder."""
+        """Mount an empty, read-only file or folder."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Area:
-    """A folder of the host that the sandbox may write, and what there it may not."""
+class WritableFolder:
+    """A folder of the host that the sandbox may write, and what in it is protected."""
 
     root: Path
-    trusted: Trusted
+    protected: ProtectedPaths
     hidden: tuple[PurePosixPath, ...] = ()
 
 
-def show_workspace(mounts: Mounts, spec: RunSpec) -> list[Area]:
-    """What of it is to be looked after: nothing with `--writable-git`."""
+def mount_workspace(mounts: Mounts, spec: RunSpec) -> list[WritableFolder]:
+    """Mount the workspace; return the folders to clean up after the run.
+
+    With `--writable-git` there are none. A linked worktree brings along its repository.
+    """
     root = workspace_folder(spec)
     hidden = tuple(_excluded(root, spec.exclude))
     repository = repository_of_worktree(root)
     configs = () if repository is None else (repository / "config", repository / "config.worktree")
-    areas: list[Area] = []
+    folders: list[WritableFolder] = []
     covers: Covers = {}
     if not spec.writable_git:
-        found = trusted(root, named=spec.trusted_files, hidden=hidden, configs=configs)
-        areas.append(Area(root, found, hidden))
-        covers |= dict.fromkeys(found.paths, Cover.READ_ONLY)
+        protected = find_protected_paths(
+            root, named=spec.trusted_files, hidden=hidden, configs=configs
+        )
+        folders.append(WritableFolder(root, protected, hidden))
+        covers |= dict.fromkeys(protected.read_only, Cover.READ_ONLY)
     covers |= dict.fromkeys(hidden, Cover.HIDDEN)
-    show_covered(mounts, root, WORKSPACE, covers)
+    _mount(mounts, root, WORKSPACE, covers)
     if repository is not None and covers.get(_GIT) is not Cover.HIDDEN:
         target = PurePosixPath(repository)
         if spec.writable_git:
-            show_covered(mounts, repository, target, {})
+            _mount(mounts, repository, target, {})
         else:
-            areas.append(show_folder(mounts, repository, target))
-    return areas
+            folders.append(mount_folder(mounts, repository, target))
+    return folders
 
 
-def show_folder(
+def mount_folder(
     mounts: Mounts, root: Path, target: PurePosixPath, *, named: Iterable[str] = ()
-) -> Area:
-    """Bind a folder writable, but for what the host trusts in it."""
-    area = Area(root, trusted(root, named=named))
-    show_covered(mounts, root, target, dict.fromkeys(area.trusted.paths, Cover.READ_ONLY))
-    return area
+) -> WritableFolder:
+    """Mount a folder writable, except for its protected paths and those `named` besides."""
+    protected = find_protected_paths(root, named=named)
+    _mount(mounts, root, target, dict.fromkeys(protected.read_only, Cover.READ_ONLY))
+    return WritableFolder(root, protected)
 
 
 def workspace_folder(spec: RunSpec) -> Path:
-    """The workspace with the links on the user's way to it resolved."""
+    """Return the workspace, with the symbolic links on the user's way to it resolved."""
     folder = Path(os.path.realpath(spec.workspace))
     if not folder.is_dir():
         raise UsageError(
@@ -105,9 +111,9 @@ def workspace_folder(spec: RunSpec) -> Path:
 
 
 def _excluded(root: Path, exclude: Iterable[str]) -> Iterator[PurePosixPath]:
-    """The places to hide: where links lead, for a link itself shows nothing.
+    """Yield the paths to hide, with symbolic links resolved, for a link itself shows nothing.
 
-    A link that leaves the workspace shows nothing of it either: the sandbox has no such path.
+    A link out of the workspace needs no cover: what it leads to doesn't exist in the sandbox.
     """
     for text in exclude:
         path = PurePosixPath(text)
@@ -125,34 +131,34 @@ def _excluded(root: Path, exclude: Iterable[str]) -> Iterator[PurePosixPath]:
             yield PurePosixPath(real.relative_to(root))
 
 
-def show_covered(mounts: Mounts, root: Path, target: PurePosixPath, covers: Covers) -> None:
-    """Bind the folder `root` writable, and over it every cover whose path exists."""
+def _mount(mounts: Mounts, root: Path, target: PurePosixPath, covers: Covers) -> None:
+    """Mount the folder `root` writable, and over it every cover whose path exists."""
     present = {path: cover for path, cover in covers.items() if os.path.lexists(root / path)}
     with open_folder(root) as top:
-        mounts.opened(top, target, writable=True)
+        mounts.bind_handle(top, target, writable=True)
         for path, cover in _with_pins(present):
             with _open(top, path) as opened:
                 if cover is Cover.HIDDEN:
                     mounts.hide(target / path, is_folder=opened.is_folder)
                 else:
-                    mounts.opened(opened, target / path, writable=cover is Cover.PINNED)
+                    mounts.bind_handle(opened, target / path, writable=cover is Cover.PINNED)
 
 
 def _with_pins(covers: Covers) -> list[tuple[PurePosixPath, Cover]]:
-    """All covers, and a pin on every folder above one, parents first.
+    """Return all covers and a pin on every folder above one, parents first.
 
-    Nothing is bound into what is hidden; a pin in what is read-only is read-only too.
+    Nothing is mounted into a hidden folder; a pin in a read-only one is read-only too.
     """
     ordered: Covers = {}
     above = {parent for path in covers for parent in path.parents if parent.parts}
     for path in sorted(above | covers.keys()):
-        over = max(ordered.get(parent, Cover.PINNED) for parent in path.parents)
-        if over is not Cover.HIDDEN:
-            ordered[path] = max(covers.get(path, Cover.PINNED), over)
+        outer = max(ordered.get(parent, Cover.PINNED) for parent in path.parents)
+        if outer is not Cover.HIDDEN:
+            ordered[path] = max(covers.get(path, Cover.PINNED), outer)
     return list(ordered.items())
 
 
-def _open(top: Opened, path: PurePosixPath) -> Opened:
+def _open(top: PathHandle, path: PurePosixPath) -> PathHandle:
     try:
         return open_beneath(top, path)
     except SymbolicLinkError as link:
@@ -162,30 +168,5 @@ def _open(top: Opened, path: PurePosixPath) -> Opened:
             "change it",
         ) from None
     except OSError as exc:
-        # It was there a moment ago: another run in this workspace moves things about.
+        # It existed a moment ago, so another run is moving files in this workspace.
         raise UsageError(f"{top.path / path} can't be opened: {exc.strerror}", "try again") from exc
-
-
-def repository_of_worktree(root: Path) -> Path | None:
-    """The git folder that `root`, a linked worktree (`git worktree add`), belongs to.
-
-    The `.git` file in a workspace may name any folder; so the folder it names must name this
-    workspace in turn, as git has it (gitrepository-layout(5): `worktrees/<id>/gitdir`). Nothing on
-    the way there may be a symbolic link, and links by relative paths don't hold in the sandbox.
-    """
-    pointer = first_line(root / _GIT)
-    if pointer is None or not pointer.startswith("gitdir: /"):
-        return None
-    own = Path(os.path.normpath(pointer.removeprefix("gitdir: ")))
-    common = own.parent.parent
-    backward, shared = first_line(own / "gitdir"), first_line(own / "commondir")
-    is_consistent = (
-        own.parent.name == "worktrees"
-        and os.path.realpath(own) == str(own)
-        and backward is not None
-        and os.path.realpath(own / backward) == str(root / _GIT)
-        and shared is not None
-        and os.path.normpath(own / shared) == str(common)
-        and is_repository(common)
-    )
-    return common if is_consistent and not overlap(common, root) else None

@@ -1,7 +1,7 @@
-"""The repositories in a folder: what git would take for one when it comes by.
+"""Repositories in a folder: everything that git would take for one when it comes by.
 
-Names only: nothing is opened but folders, and no symbolic link is followed. Level by level, so that
-where the work is bounded what lies near is found first.
+The search looks at names alone. It opens nothing but folders and follows no symbolic link. It goes
+level by level, so that a bounded search finds what lies near first.
 """
 
 from __future__ import annotations
@@ -12,83 +12,88 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from moat.workspace.git_layout import GIT
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
-GIT: Final = ".git"
+# The folders of a large project. They take a tenth of a second, for which the user waits at the start.
+MAX_FOLDERS_BEFORE: Final = 10_000
+# More than any project has, and a bound on what a hostile run can make us look at.
+MAX_FOLDERS_AFTER: Final = 1_000_000
 
-# Of a large project; it takes a tenth of a second, of the time in which the user waits for a start.
-MOST_FOLDERS_BEFORE: Final = 10_000
-# More than any project has, and what a hostile run may make us look at.
-MOST_FOLDERS_AFTER: Final = 1_000_000
+Listing = tuple[list[str], list[str]]
+"""The names of a folder's folders, and of everything else in it."""
 
 
 @dataclass(slots=True)
-class Found:
-    """All relative to the folder."""
+class Repositories:
+    """The repositories in a folder; all paths are relative to it."""
 
-    folders: list[PurePosixPath] = field(default_factory=list[PurePosixPath])
-    """Git folders: a `.git`, a bare repository, what lies in `modules` and `worktrees`."""
-    closed: list[PurePosixPath] = field(default_factory=list[PurePosixPath])
-    """Folders called `.git` that were not entered."""
-    pointers: list[PurePosixPath] = field(default_factory=list[PurePosixPath])
-    """What is called `.git` and is no folder: a file that names one, or a symbolic link."""
-    unread: list[PurePosixPath] = field(default_factory=list[PurePosixPath])
-    """Folders that could not be looked into."""
+    git_folders: list[PurePosixPath] = field(default_factory=list[PurePosixPath])
+    """Every `.git` folder and bare repository, and those below `modules` and `worktrees`."""
+    unentered: list[PurePosixPath] = field(default_factory=list[PurePosixPath])
+    """Folders called `.git` that the search was told not to enter."""
+    gitfiles: list[PurePosixPath] = field(default_factory=list[PurePosixPath])
+    """Files and symbolic links called `.git` (gitrepository-layout(5)): they lead to a git folder."""
+    unreadable: list[PurePosixPath] = field(default_factory=list[PurePosixPath])
     complete: bool = True
+    """False if the search reached its limit."""
 
 
-def find(  # noqa: C901  one loop over what may be in a folder
+def list_folder(path: str) -> Listing:
+    folders: list[str] = []
+    others: list[str] = []
+    with os.scandir(path) as entries:
+        for entry in entries:
+            (folders if entry.is_dir(follow_symlinks=False) else others).append(entry.name)
+    return folders, others
+
+
+def discover(
     root: Path,
-    most: int,
+    limit: int,
     *,
     enters: Callable[[str], bool],
-    read: Callable[[str], list[tuple[str, bool]]] | None = None,
-) -> Found:
-    """What is in `root` and the folders that `enters` lets us go on to, at most so many.
+    read: Callable[[str], Listing] = list_folder,
+) -> Repositories:
+    """Search `root` and those folders below it that `enters` accepts, at most `limit` in all.
 
-    `read` lists a folder (`listing` does, where none is given). Raises no `OSError`.
+    A folder that `read` can't list is noted as unreadable; no `OSError` is raised.
     """
-    found = Found()
-    listed = read or listing
-    ahead = deque([""])  # text: a path for each of thousands of folders takes twice as long
+    found = Repositories()
     top = str(root)
-    left = most
-    while ahead:
-        if left == 0:
-            found.complete = False
-            break
-        left -= 1
+    ahead = deque([""])  # strings: a `Path` for each of thousands of folders takes twice as long
+    while ahead and limit:
+        limit -= 1
         folder = ahead.popleft()
         try:
-            entries = listed(f"{top}/{folder}")
+            folders, others = read(f"{top}/{folder}")
         except FileNotFoundError:
             continue
         except OSError:
-            found.unread.append(PurePosixPath(folder))
+            found.unreadable.append(PurePosixPath(folder))
             continue
-        if is_git_folder({name for name, _ in entries}):
-            found.folders.append(PurePosixPath(folder))
-        for name, is_folder in entries:
-            if not is_folder and name != GIT:
-                continue
-            below = f"{folder}/{name}" if folder else name
-            if not is_folder:
-                found.pointers.append(PurePosixPath(below))
-            elif enters(below):
-                ahead.append(below)
+        # Git wants a file or link of that name, and few folders have one.
+        if "HEAD" in others and is_git_folder({*folders, *others}):
+            found.git_folders.append(PurePosixPath(folder))
+        prefix = f"{folder}/" if folder else ""
+        if GIT in others:
+            found.gitfiles.append(PurePosixPath(prefix + GIT))
+        for name in folders:
+            path = prefix + name
+            if enters(path):
+                ahead.append(path)
             elif name == GIT:
-                found.closed.append(PurePosixPath(below))
+                found.unentered.append(PurePosixPath(path))
+    found.complete = not ahead
     return found
 
 
-def listing(folder: str) -> list[tuple[str, bool]]:
-    """The names in it, and whether each is a folder."""
-    with os.scandir(folder) as entries:
-        return [(each.name, each.is_dir(follow_symlinks=False)) for each in entries]
-
-
 def is_git_folder(names: Collection[str]) -> bool:
-    """As git itself tells (setup.c, is_git_directory), by the names that are there."""
+    """Whether git takes a folder with these names in it for a git folder.
+
+    Git's own test is is_git_directory in its setup.c.
+    """
     return "HEAD" in names and ("commondir" in names or {"objects", "refs"} <= set(names))

@@ -48,7 +48,7 @@ def test_a_cgroup_bounds_all_processes_together(hierarchy: Path) -> None:
         "pids.max": "100",
         "cpu.max": "150000 100000",
     }
-    assert all("cgroup" in line for line in bounds.words)
+    assert all("cgroup" in line for line in bounds.descriptions)
 
 
 def test_without_the_controllers_there_is_no_cgroup(hierarchy: Path) -> None:
@@ -57,7 +57,7 @@ def test_without_the_controllers_there_is_no_cgroup(hierarchy: Path) -> None:
     bounds = rlimits.apply(ALL, "abc")
     assert bounds.cgroup is None
     assert bounds.rlimits == {"DATA": 512 << 20, "NPROC": 100}
-    assert any("each process alone" in line for line in bounds.words)
+    assert any("each process alone" in line for line in bounds.descriptions)
     assert rlimits.apply(Limits(memory=1 << 20), "def").cgroup == str(hierarchy / "moat-def")
 
 

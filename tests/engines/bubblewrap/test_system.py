@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moat.engines.bubblewrap import etc_files
-from moat.engines.bubblewrap.etc_files import Own
+from moat.engines.bubblewrap.etc_files import EtcFiles
 from moat.engines.bubblewrap.mounts import Mounts
-from moat.engines.bubblewrap.system import show_system
+from moat.engines.bubblewrap.system import mount_system
 
 if TYPE_CHECKING:
     import pytest
     from tests.sandbox import Sandbox
 
-NOTHING = Own({}, {})
+NOTHING = EtcFiles({}, {})
 
 
 def test_secrets_of_the_machine_are_absent(sandbox: Sandbox) -> None:
@@ -27,7 +27,7 @@ def test_secrets_of_the_machine_are_absent(sandbox: Sandbox) -> None:
 
 def test_everything_shown_is_everybodys(sandbox: Sandbox) -> None:
     """Whatever is copied or bound could be read by any user of the host."""
-    show_system(Mounts(sandbox.private), sandbox.spec(), sandbox.private, NOTHING)
+    mount_system(Mounts(sandbox.private), sandbox.spec(), sandbox.private, NOTHING)
     copied = (sandbox.private / "settings").readlink()
     own = {"passwd", "group", "hostname", "hosts", "resolv.conf", "machine-id"}
     for path in copied.rglob("*"):
@@ -65,9 +65,9 @@ def test_one_copy_serves_until_the_host_changes(
 ) -> None:
     """Then another is made, and the old one stays for the runs that use it, and no longer."""
     used = sandbox.private / "settings"
-    show_system(Mounts(sandbox.private), sandbox.spec(), sandbox.private, NOTHING)
+    mount_system(Mounts(sandbox.private), sandbox.spec(), sandbox.private, NOTHING)
     first = used.readlink()
-    show_system(Mounts(sandbox.private), sandbox.spec(), sandbox.private, NOTHING)
+    mount_system(Mounts(sandbox.private), sandbox.spec(), sandbox.private, NOTHING)
     assert used.readlink() == first
 
     changes = iter("abc")
@@ -80,11 +80,11 @@ def test_one_copy_serves_until_the_host_changes(
     running.mkdir(parents=True)
     (running / "settings").symlink_to(first)
     monkeypatch.setattr(etc_files, "_entries", changed)
-    show_system(Mounts(sandbox.private), sandbox.spec(), sandbox.private, NOTHING)
+    mount_system(Mounts(sandbox.private), sandbox.spec(), sandbox.private, NOTHING)
     second = used.readlink()
     assert second != first
     assert first.is_dir()
     (running / "settings").unlink()
-    show_system(Mounts(sandbox.private), sandbox.spec(), sandbox.private, NOTHING)
+    mount_system(Mounts(sandbox.private), sandbox.spec(), sandbox.private, NOTHING)
     assert not first.exists()
     assert used.readlink().is_dir()

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from moat.engines.bubblewrap import secret_paths
 from moat.engines.bubblewrap.system import STANDARD_PATH
-from moat.engines.bubblewrap.toolchains import SECRETS, Grounds, find_toolchains
+from moat.engines.bubblewrap.toolchains import HostFolders, find_toolchains
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def grounds(tmp_path: Path) -> Grounds:
+def host(tmp_path: Path) -> HostFolders:
     home = tmp_path / "home"
     (home / "project").mkdir(parents=True)
-    return Grounds(home=home, workspace=home / "project", store=home / ".moat")
+    return HostFolders(home=home, workspace=home / "project", store=home / ".moat")
 
 
 def program(path: Path) -> Path:
@@ -33,122 +34,122 @@ def own_path(path: list[str]) -> list[str]:
     return [entry for entry in path if entry not in STANDARD_PATH]
 
 
-def test_the_systems_folders_come_in_the_users_order(grounds: Grounds) -> None:
+def test_the_systems_folders_come_in_the_users_order(host: HostFolders) -> None:
     """And the standard ones behind, so that there is always a shell."""
-    found = find_toolchains("/bin:/usr/bin:relative::/missing", grounds)
+    found = find_toolchains("/bin:/usr/bin:relative::/missing", host)
     assert found.path[:2] == ["/bin", "/usr/bin"]
     assert found.path[2:] == ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/sbin"]
-    assert found.shown == []
+    assert found.roots == []
 
 
-def test_a_version_manager_comes_whole(grounds: Grounds) -> None:
+def test_a_version_manager_comes_whole(host: HostFolders) -> None:
     """Its shims look for it by a variable, the home folder being another."""
-    shim = program(grounds.home / ".pyenv" / "shims" / "python3")
-    found = find_toolchains(str(shim.parent), grounds)
-    assert found.shown == [grounds.home / ".pyenv"]
-    assert found.env == {"PYENV_ROOT": str(grounds.home / ".pyenv")}
+    shim = program(host.home / ".pyenv" / "shims" / "python3")
+    found = find_toolchains(str(shim.parent), host)
+    assert found.roots == [host.home / ".pyenv"]
+    assert found.env == {"PYENV_ROOT": str(host.home / ".pyenv")}
     assert own_path(found.path) == [str(shim.parent)]
 
 
-def test_cargo_comes_without_its_credentials(grounds: Grounds) -> None:
+def test_cargo_comes_without_its_credentials(host: HostFolders) -> None:
     """Only the programs, and rustup's folder, which they lead to."""
-    program(grounds.home / ".cargo" / "bin" / "cargo")
-    (grounds.home / ".cargo" / "lib").mkdir()
-    (grounds.home / ".cargo" / "credentials.toml").write_text("secret")
-    (grounds.home / ".rustup").mkdir()
-    found = find_toolchains(f"{grounds.home}/.cargo/bin", grounds)
-    assert found.shown == [grounds.home / ".cargo" / "bin", grounds.home / ".rustup"]
-    assert found.env == {"RUSTUP_HOME": str(grounds.home / ".rustup")}
+    program(host.home / ".cargo" / "bin" / "cargo")
+    (host.home / ".cargo" / "lib").mkdir()
+    (host.home / ".cargo" / "credentials.toml").write_text("secret")
+    (host.home / ".rustup").mkdir()
+    found = find_toolchains(f"{host.home}/.cargo/bin", host)
+    assert found.roots == [host.home / ".cargo" / "bin", host.home / ".rustup"]
+    assert found.env == {"RUSTUP_HOME": str(host.home / ".rustup")}
 
 
-def test_an_installation_comes_whole(grounds: Grounds) -> None:
+def test_an_installation_comes_whole(host: HostFolders) -> None:
     """Its programs need the libraries beside them."""
-    program(grounds.home / "sdk" / "bin" / "tool")
-    (grounds.home / "sdk" / "lib").mkdir()
-    assert find_toolchains(f"{grounds.home}/sdk/bin", grounds).shown == [grounds.home / "sdk"]
+    program(host.home / "sdk" / "bin" / "tool")
+    (host.home / "sdk" / "lib").mkdir()
+    assert find_toolchains(f"{host.home}/sdk/bin", host).roots == [host.home / "sdk"]
 
 
 @pytest.mark.parametrize("mark", [".git", "src"])
-def test_a_project_shows_its_programs_alone(grounds: Grounds, mark: str) -> None:
+def test_a_project_shows_its_programs_alone(host: HostFolders, mark: str) -> None:
     """A bin in a repository, or beside no libraries, is no reason to show what lies around it."""
-    program(grounds.home / "other" / "bin" / "tool")
-    (grounds.home / "other" / mark).mkdir()
-    found = find_toolchains(f"{grounds.home}/other/bin", grounds)
-    assert found.shown == [grounds.home / "other" / "bin"]
+    program(host.home / "other" / "bin" / "tool")
+    (host.home / "other" / mark).mkdir()
+    found = find_toolchains(f"{host.home}/other/bin", host)
+    assert found.roots == [host.home / "other" / "bin"]
 
 
-def test_the_home_folder_is_no_installation(grounds: Grounds) -> None:
+def test_the_home_folder_is_no_installation(host: HostFolders) -> None:
     """~/bin and ~/lib don't make all of ~ a toolchain."""
-    program(grounds.home / "bin" / "tool")
-    (grounds.home / "lib").mkdir()
-    assert find_toolchains(f"{grounds.home}/bin", grounds).shown == [grounds.home / "bin"]
+    program(host.home / "bin" / "tool")
+    (host.home / "lib").mkdir()
+    assert find_toolchains(f"{host.home}/bin", host).roots == [host.home / "bin"]
 
 
-@pytest.mark.parametrize("secret", SECRETS)
-def test_no_secret_is_ever_shown(grounds: Grounds, secret: str) -> None:
+@pytest.mark.parametrize("secret", secret_paths.HOME)
+def test_no_secret_is_ever_shown(host: HostFolders, secret: str) -> None:
     """Neither it, nor a folder in it, nor one around it, whatever PATH says."""
-    place = grounds.home / secret
+    place = host.home / secret
     program(place / "bin" / "tool")
     (place / "lib").mkdir()
     program(place.parent / "bin" / "tool")
-    found = find_toolchains(f"{place}/bin:{place}:{place.parent}/bin:{grounds.home}", grounds)
-    assert not any(place.is_relative_to(p) or p.is_relative_to(place) for p in found.shown)
+    found = find_toolchains(f"{place}/bin:{place}:{place.parent}/bin:{host.home}", host)
+    assert not any(place.is_relative_to(p) or p.is_relative_to(place) for p in found.roots)
 
 
-def test_local_programs_bring_what_they_link_to(grounds: Grounds) -> None:
+def test_local_programs_bring_what_they_link_to(host: HostFolders) -> None:
     """As pipx, uv and self-updating tools install: links to folders of their own."""
-    local = grounds.home / ".local"
+    local = host.home / ".local"
     (local / "bin").mkdir(parents=True)
     targets = {
         "black": program(local / "share" / "pipx" / "venvs" / "black" / "bin" / "black"),
         "claude": program(local / "share" / "claude" / "versions" / "2.0.0"),
-        "tool": program(grounds.home / "other" / "tool.sh"),
+        "tool": program(host.home / "other" / "tool.sh"),
         "login": program(local / "share" / "keyrings" / "login"),
     }
     (targets["black"].parent.parent / "pyvenv.cfg").touch()
     for name, target in targets.items():
         (local / "bin" / name).symlink_to(target)
-    (local / "bin" / "folder").symlink_to(grounds.home)
-    found = find_toolchains(f"{local}/bin", grounds)
-    assert set(found.shown) == {
+    (local / "bin" / "folder").symlink_to(host.home)
+    found = find_toolchains(f"{local}/bin", host)
+    assert set(found.roots) == {
         local / "bin",
         local / "share" / "pipx" / "venvs" / "black",
         local / "share" / "claude",
-        grounds.home / "other" / "tool.sh",
+        host.home / "other" / "tool.sh",
     }
 
 
-def test_a_virtual_environment_brings_its_python(grounds: Grounds) -> None:
+def test_a_virtual_environment_brings_its_python(host: HostFolders) -> None:
     """Its interpreter is a link to another installation."""
-    base = program(grounds.home / "pythons" / "3.12" / "bin" / "python3.12")
+    base = program(host.home / "pythons" / "3.12" / "bin" / "python3.12")
     (base.parent.parent / "lib").mkdir()
-    environment = grounds.home / "venv"
+    environment = host.home / "venv"
     (environment / "bin").mkdir(parents=True)
     (environment / "pyvenv.cfg").touch()
     (environment / "bin" / "python").symlink_to(base)
-    found = find_toolchains(f"{environment}/bin", grounds)
-    assert found.shown == [environment, base.parent.parent]
+    found = find_toolchains(f"{environment}/bin", host)
+    assert found.roots == [environment, base.parent.parent]
 
 
-def test_the_workspaces_own_folders_are_renamed(grounds: Grounds) -> None:
+def test_the_workspaces_own_folders_are_renamed(host: HostFolders) -> None:
     """They are there under /workspace already, and nothing in them is followed."""
-    program(grounds.workspace / ".venv" / "bin" / "tool")
-    (grounds.workspace / ".venv" / "bin" / "out").symlink_to(grounds.home / "other")
-    found = find_toolchains(f"{grounds.workspace}/.venv/bin", grounds)
+    program(host.workspace / ".venv" / "bin" / "tool")
+    (host.workspace / ".venv" / "bin" / "out").symlink_to(host.home / "other")
+    found = find_toolchains(f"{host.workspace}/.venv/bin", host)
     assert own_path(found.path) == ["/workspace/.venv/bin"]
-    assert found.shown == []
+    assert found.roots == []
 
 
-def test_a_link_in_the_workspace_shows_nothing(grounds: Grounds) -> None:
+def test_a_link_in_the_workspace_shows_nothing(host: HostFolders) -> None:
     """A hostile run can make one of a folder that PATH names."""
-    program(grounds.home / "private" / "bin" / "tool")
-    (grounds.home / "private" / "lib").mkdir()
-    (grounds.workspace / ".venv").symlink_to(grounds.home / "private")
-    (grounds.home / "bin").mkdir()
-    (grounds.home / "bin" / "tool").symlink_to(grounds.workspace / ".venv" / "bin" / "tool")
-    assert find_toolchains(f"{grounds.home}/bin", grounds).shown == [grounds.home / "bin"]
-    found = find_toolchains(f"{grounds.workspace}/.venv/bin", grounds)
-    assert found.shown == []
+    program(host.home / "private" / "bin" / "tool")
+    (host.home / "private" / "lib").mkdir()
+    (host.workspace / ".venv").symlink_to(host.home / "private")
+    (host.home / "bin").mkdir()
+    (host.home / "bin" / "tool").symlink_to(host.workspace / ".venv" / "bin" / "tool")
+    assert find_toolchains(f"{host.home}/bin", host).roots == [host.home / "bin"]
+    found = find_toolchains(f"{host.workspace}/.venv/bin", host)
+    assert found.roots == []
     assert own_path(found.path) == []
 
 

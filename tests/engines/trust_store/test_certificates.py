@@ -146,7 +146,7 @@ def test_a_jdk_of_the_users_own(
     trusting: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its truststore, of whatever kind, is covered with one of the host's certificates and ours."""
-    monkeypatch.setattr(java_truststore, "_SHELVES", ())
+    monkeypatch.setattr(java_truststore, "_JDK_FOLDERS", ())
     monkeypatch.setattr(java_truststore, "_SHARED", ())
     store = tmp_path / "jdk" / "lib" / "security" / "cacerts"
     store.parent.mkdir(parents=True)

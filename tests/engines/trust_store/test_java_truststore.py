@@ -5,16 +5,28 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.engines.trust_store.authorities import der, make_authority
 
-from moat.engines.bubblewrap.toolchains import Toolchains
-from moat.engines.trust_store.java_truststore import extended, find_truststores, truststore
+from moat.engines.trust_store.java_truststore import extend, find_truststores, truststore
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+@dataclass
+class Software:
+    """A user's toolchains, as an engine would show them."""
+
+    roots: list[Path]
+    path: list[str]
+
+    def shows(self, path: Path) -> bool:
+        return any(map(path.is_relative_to, self.roots))
+
 
 needs_java = pytest.mark.skipif(shutil.which("keytool") is None, reason="no Java here")
 
@@ -36,7 +48,7 @@ def test_java_reads_what_we_write(tmp_path: Path) -> None:
 
 
 @needs_java
-def test_a_store_is_extended(tmp_path: Path) -> None:
+def test_a_store_is_extend(tmp_path: Path) -> None:
     """What keytool put into it stays."""
     for name in ("theirs", "ours"):
         (tmp_path / name).mkdir()
@@ -45,22 +57,22 @@ def test_a_store_is_extended(tmp_path: Path) -> None:
     importing = ["keytool", "-importcert", "-noprompt", "-storetype", "JKS", "-alias", "theirs"]
     importing += ["-file", tmp_path / "theirs.pem", "-keystore", store, "-storepass", "changeit"]
     subprocess.run(importing, check=True, capture_output=True)
-    both = extended(store.read_bytes(), {"ours": der((tmp_path / "ours.pem").read_bytes())})
+    both = extend(store.read_bytes(), {"ours": der((tmp_path / "ours.pem").read_bytes())})
     assert both is not None
     store.write_bytes(both)
     assert listed(store) == {"ours", "theirs"}
 
 
 @pytest.mark.parametrize("content", [b"", b"\xfe\xed\xfe\xed", b"\x30\x82" + bytes(100)])
-def test_other_kinds_are_not_extended(content: bytes) -> None:
+def test_other_kinds_are_not_extend(content: bytes) -> None:
     """An empty file, a torn one, and a PKCS 12, as newer JDKs have it."""
-    assert extended(content, {"ours": b"certificate"}) is None
+    assert extend(content, {"ours": b"certificate"}) is None
 
 
 def test_no_certificate_more_is_the_same_store() -> None:
     """The digest depends on nothing but the content."""
     store = truststore({"one": b"1", "two": b"2"})
-    assert extended(store, {}) == store
+    assert extend(store, {}) == store
 
 
 def test_jdks_are_found_by_home_manager_and_path(tmp_path: Path) -> None:
@@ -79,7 +91,7 @@ def test_jdks_are_found_by_home_manager_and_path(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "java").symlink_to(program)
     (tmp_path / "sdkman/candidates/java/current").symlink_to("21")
-    toolchains = Toolchains([tmp_path / "sdkman"], [str(folder)])
-    found = find_truststores(toolchains, str(homes[0]))
+    software = Software([tmp_path / "sdkman"], [str(folder)])
+    found = find_truststores(software, str(homes[0]))
     assert sorted(set(found) & set(stores)) == sorted(stores)
     assert len(found) == len(set(found))

@@ -32,7 +32,7 @@ from moat.client.attach.view import (
 from moat.client.connect.request import Supervised, SupervisorLeftError
 from moat.client.connect.restart_limit import Deaths
 from moat.client.output import write_all
-from moat.client.quarantine_notice import tell_disarmed
+from moat.client.quarantine_notice import show_quarantine_notice
 from moat.errors import EXIT_FAILURE, MoatError, RunNotActiveError
 from moat.wire import tty
 from moat.wire.frames import FrameType
@@ -277,7 +277,7 @@ class _Attachment:
 
     def farewell(self, outcome: Outcome) -> int:
         if isinstance(outcome, Exited) and self._options.session == MAIN_SESSION:
-            tell_disarmed(self._store.folder(self._run.id))
+            show_quarantine_notice(self._store.folder(self._run.id))
         match outcome:
             case Detached(reason):
                 back = f"moat attach {self._run.name}"

@@ -21,7 +21,7 @@ from moat.engines.engine import CommandRefusedError, SandboxGoneError, SessionSt
 from moat.errors import EngineError
 from moat.session.io import PipeIO, ProgramIO, TerminalIO
 from moat.session.journal.index import Stream
-from moat.workspace import cleanup
+from moat.workspace import cleanup, snapshot
 
 if TYPE_CHECKING:
     import asyncio
@@ -79,7 +79,7 @@ class Bubblewrap:
         spec = self._spec
         bwrap = host_checks.require_bubblewrap()
         with layout.Layout.of(spec, self._folder.private, authority) as sandbox:
-            cleanup.remember(sandbox.areas, self._folder)
+            snapshot.take(sandbox.writable_folders, self._folder)
             program = _memory_file("seccomp", seccomp.program(platform.machine()))
             arguments = _memory_file(
                 "arguments", b"".join(os.fsencode(each) + b"\0" for each in sandbox.arguments)
@@ -210,8 +210,8 @@ class Bubblewrap:
     def _bounds(self) -> rlimits.Bounds:
         """Put the run's limits in force."""
         bounds = rlimits.apply(self._spec.limits, self._spec.id)
-        for words in bounds.words:
-            log.info("limit: %s", words)
+        for description in bounds.descriptions:
+            log.info("limit: %s", description)
         if bounds.cgroup is not None:
             self._cgroup_file.write_text(bounds.cgroup)
         return bounds

@@ -1,15 +1,15 @@
-"""`/etc` as the sandbox sees it: what everybody may read of the host's, and some files of its own.
+"""The sandbox's `/etc`: a copy of what everybody may read in the host's, and files of the run's own.
 
-It is not the host's with covers over its secrets: a cover is a mount on one file, and a tool like
-passwd replaces that file by another, which nothing covers. The sandbox gets a copy. Larger folders
-are bound whole, if all in them is everybody's; a bound folder costs as much time as copying a dozen
-files.
+The host's /etc with covers over its secrets would not do. A cover is a mount on one file, and a tool
+like passwd puts another file in its place, which nothing covers. So the sandbox gets a copy. Larger
+folders are mounted as a whole if everybody may read all that is in them; a mount takes as long as
+copying a dozen files.
 
-The copy is shared. It lies in the store under the fingerprint of what it was made from (modes, sizes,
-times), read-only to every sandbox, so that a start looks at some hundred files instead of writing
-them. A run names the copy it uses in its private folder; one that no run names is removed when
-another is made. What differs from run to run is bound over empty places at the top of the copy;
-from deeper places links lead there.
+Runs share the copy. It lies in the store under a fingerprint of its sources (modes, sizes, times), and
+every sandbox mounts it read-only, so a start looks at a few hundred files and writes none. A run names
+the copy that it uses in its private folder. A copy that no run names is removed when another is made.
+What differs from run to run is mounted over blank files and folders at the top of the copy, and links
+lead there from deeper places.
 """
 
 from __future__ import annotations
@@ -23,100 +23,81 @@ from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from moat.engines.bubblewrap import secret_paths
 from moat.paths import moat_home
 from moat.runs import lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from moat.engines.bubblewrap.mounts import Mounts
 
-# At any depth of /etc: what often holds secrets although everybody may read it.
-_SECRET_NAMES: Final = frozenset(
-    (
-        *("auth.conf", "auth.conf.d", "boto.cfg", "ddclient.conf", "environment"),
-        *("environment.d", "exports", "fstab", "krb5.keytab", "msmtprc", "netrc", "npmrc"),
-        *("odbc.ini", "pip.conf", "s3cfg"),
-    )
-)
-# At its top: settings of the machine's services, of its start and of its logins. Nothing in the
-# sandbox uses them, and passwords are found there, too.
-_SERVICES: Final = frozenset(
-    (
-        *("NetworkManager", "PackageKit", "apache2", "apparmor", "apparmor.d", "cloud", "cni"),
-        *("containerd", "cron.d", "cron.daily", "cron.hourly", "cron.monthly", "cron.weekly"),
-        *("dbus-1", "dhcp", "docker", "exim4", "init.d", "kernel", "kubernetes", "ldap"),
-        *("letsencrypt", "lighttpd", "logcheck", "logrotate.d", "modprobe.d", "modules-load.d"),
-        *("mysql", "needrestart", "network", "nginx", "openvpn", "pam.d", "polkit-1", "postfix"),
-        *("postgresql", "ppp", "rancher", "rc0.d", "rc1.d", "rc2.d", "rc3.d", "rc4.d", "rc5.d"),
-        *("rc6.d", "rcS.d", "redis", "rsyslog.d", "security", "selinux", "ssmtp", "sudoers.d"),
-        *("sysctl.d", "systemd", "tmpfiles.d", "udev", "update-motd.d", "vault.d", "wireguard"),
-    )
-)
-
 _SMALL_FOLDER: Final = 16
-"""Entries up to which a folder is copied instead of bound."""
+"""A folder with fewer entries is copied rather than mounted."""
 
-_USED: Final = "settings"
-"""A link in a run's private folder to the copy that it uses."""
+_USED_COPY: Final = "settings"
+"""The name of a link in a run's private folder, which leads to the copy that the run uses."""
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
-    """What of /etc is the run's own instead of the host's, by path relative to /etc."""
+class EtcFiles:
+    """Files and links of the run's own, by path relative to /etc."""
 
     files: Mapping[str, str | bytes]
-    """Contents. The folder of a file that lies in one holds nothing of the host's."""
+    """What each file holds. A folder that has one of them has none of the host's files."""
     links: Mapping[str, str]
-    """Links to them, from anywhere in the host's folders, and where each leads."""
+    """Symbolic links, also in folders of the host's, and where each leads."""
 
 
 class _Entry(NamedTuple):
-    """Something of /etc that is shown. Strings, not `Path`: this is on the way to every start."""
+    """A file, link or folder in the sandbox's /etc."""
 
-    path: str
+    path: str  # not `Path`, for speed: every start makes hundreds
     """Relative to /etc."""
     kind: str
-    """"file", "link", "folder" to be filled, "bound" whole, or "blank": empty, to be covered."""
-    mark: tuple[int, ...] | str
-    """What changes when it does; of a link, where it leads."""
+    """"file", "link", "folder" to be filled, "mounted" as a whole, or "blank" to be covered."""
+    version: tuple[int, ...] | str
+    """A value that changes with the source; of a link, where it leads."""
 
 
-def show_settings(mounts: Mounts, private: Path, own: Own) -> None:
+def mount_etc(mounts: Mounts, private: Path, etc: EtcFiles) -> None:
     private.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for path, content in own.files.items():
-        file = own_file(private, path)
+    for path, content in etc.files.items():
+        file = etc_file(private, path)
         file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         file.write_bytes(content.encode() if isinstance(content, str) else content)
-    tops = {path.partition("/")[0]: "/" in path for path in own.files}
-    entries = _entries(tops, own.links)
-    mounts.read_only(_shared_copy(entries, private), "/etc")
+    own = {path.partition("/")[0]: "/" in path for path in etc.files}
+    entries = _entries(own, etc.links)
+    mounts.bind_read_only(_shared_copy(entries, private), "/etc")
     for entry in entries:
-        if entry.kind == "bound":
-            mounts.read_only(Path("/etc", entry.path), f"/etc/{entry.path}")
-    for name in tops:
-        mounts.read_only(own_file(private, name), f"/etc/{name}")
+        if entry.kind == "mounted":
+            mounts.bind_read_only(Path("/etc", entry.path), f"/etc/{entry.path}")
+    for name in own:
+        mounts.bind_read_only(etc_file(private, name), f"/etc/{name}")
 
 
-def own_file(private: Path, path: str) -> Path:
-    """Where on the host the run's own file of /etc lies."""
+def etc_file(private: Path, path: str) -> Path:
+    """Return where on the host the run's own file for this path of /etc lies."""
     return private / "etc" / path
 
 
-def _entries(tops: Mapping[str, bool], links: Mapping[str, str]) -> list[_Entry]:
-    """All that /etc shows, folders before what is in them.
+# --- what /etc shows ---
 
-    `tops`: the names at its top that are covered, and whether each is a folder.
+
+def _entries(own: Mapping[str, bool], links: Mapping[str, str]) -> list[_Entry]:
+    """Return everything in the sandbox's /etc, each folder before its contents.
+
+    `own` has the names at the top that belong to the run, and whether each is a folder.
     """
-    # A folder in which a link is to lie can't be bound: nothing can be put into the host's.
+    # A folder that is to hold a link can't be mounted: nothing can be added to the host's.
     filled = frozenset(above for path in links for above in _above(path))
-    listed: list[_Entry] = []
-    _add_public(listed, _listing("/etc"), "", _SECRET_NAMES | _SERVICES | tops.keys(), filled)
-    entries = [entry for entry in listed if entry.path not in links]
+    hidden = secret_paths.ETC_NAMES | secret_paths.ETC_SERVICES | own.keys()
+    public = list(_public(_listing("/etc"), "", hidden, filled))
+    entries = [entry for entry in public if entry.path not in links]
     missing = filled.difference(entry.path for entry in entries)
     entries += [_Entry(path, "folder", (0o755,)) for path in sorted(missing)]
     entries += [_Entry(path, "link", target) for path, target in sorted(links.items())]
-    for name, is_folder in sorted(tops.items()):
+    for name, is_folder in sorted(own.items()):
         entries.append(_Entry(name, "folder" if is_folder else "blank", (0o755,)))
     return entries
 
@@ -125,80 +106,36 @@ def _above(path: str) -> list[str]:
     return [str(parent) for parent in PurePosixPath(path).parents if parent.parts]
 
 
-def _shared_copy(entries: list[_Entry], private: Path) -> Path:
-    """The copy of these entries, made if it is not there, and from now on in use by this run."""
-    marks = "\0".join([f"{path}\0{kind}\0{mark}" for path, kind, mark in entries])
-    fingerprint = sha256(os.fsencode(marks)).hexdigest()[:24]
-    copies = moat_home() / "etc"
-    copies.mkdir(mode=0o700, parents=True, exist_ok=True)
-    copy = copies / fingerprint
-    with lock.locked(copies / "lock"):
-        if not copy.is_dir():
-            _remove_unused(copies)
-            unfinished = copies / "new"
-            _make(entries, unfinished)
-            unfinished.rename(copy)
-        used = private / _USED
-        used.unlink(missing_ok=True)
-        used.symlink_to(copy)
-    return copy
-
-
-def _remove_unused(copies: Path) -> None:
-    in_use = {
-        os.path.basename(os.readlink(link))  # noqa: PTH115, PTH119  as above
-        for link in copies.parent.glob(f"runs/*/private/{_USED}")
-    }
-    for path in copies.iterdir():
-        if path.is_dir() and path.name not in in_use:
-            shutil.rmtree(path)
-
-
-def _make(entries: list[_Entry], target: Path) -> None:
-    target.mkdir(mode=0o755)
-    for entry in entries:
-        copy = f"{target}/{entry.path}"
-        if isinstance(entry.mark, str):
-            os.symlink(entry.mark, copy)  # noqa: PTH211  as above
-        elif entry.kind == "file":
-            _copy_file(f"/etc/{entry.path}", copy, mode=entry.mark[0])
-        elif entry.kind == "blank":
-            Path(copy).touch()
-        else:
-            os.mkdir(copy)  # noqa: PTH102  as above
-
-
-def _add_public(
-    found: list[_Entry],
+def _public(
     listing: Iterable[os.DirEntry[str]],
     below: str,
-    left_out: frozenset[str],
+    hidden: frozenset[str],
     filled: frozenset[str],
-) -> None:
-    """What everybody may read.
+) -> Iterator[_Entry]:
+    """Yield what everybody may read in a folder, of which `below` is the path.
 
-    Whoever runs Moat may be able to read more: root, or a member of the group `shadow`. So the
-    mode's bits for others decide, not what opens.
+    The user who runs Moat may be able to read more, as root or as a member of the group `shadow`. So
+    the permission bits for others decide, and not whether a file can be opened.
     """
     for entry in listing:
         path = f"{below}{entry.name}"
-        if entry.name in left_out:
+        if entry.name in hidden:
             continue
         if entry.is_symlink():
-            found.append(_Entry(path, "link", os.readlink(entry.path)))  # noqa: PTH115  as above
+            yield _Entry(path, "link", os.readlink(entry.path))  # noqa: PTH115  strings, for speed
             continue
         status = entry.stat(follow_symlinks=False)
         mode = status.st_mode
         if stat.S_ISREG(mode) and mode & stat.S_IROTH:
-            mark = (mode, status.st_ino, status.st_size, status.st_mtime_ns)
-            found.append(_Entry(path, "file", mark))
+            version = (mode, status.st_ino, status.st_size, status.st_mtime_ns)
+            yield _Entry(path, "file", version)
         elif stat.S_ISDIR(mode) and _for_everybody(mode):
             inside = _listing(entry.path)
             if path in filled or len(inside) < _SMALL_FOLDER or not _is_public(inside):
-                found.append(_Entry(path, "folder", (mode,)))
-                _add_public(found, inside, f"{path}/", _SECRET_NAMES, filled)
+                yield _Entry(path, "folder", (mode,))
+                yield from _public(inside, f"{path}/", secret_paths.ETC_NAMES, filled)
             else:
-                found.append(_Entry(path, "bound", (mode,)))
+                yield _Entry(path, "mounted", (mode,))
 
 
 def _listing(folder: str) -> list[os.DirEntry[str]]:
@@ -206,28 +143,14 @@ def _listing(folder: str) -> list[os.DirEntry[str]]:
         return sorted(found, key=attrgetter("name"))
 
 
-def _copy_file(source: str, copy: str, mode: int) -> None:
-    ours = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode & 0o755)
-    try:
-        theirs = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            done = 0
-            while sent := os.sendfile(ours, theirs, done, 1 << 20):
-                done += sent
-        finally:
-            os.close(theirs)
-    finally:
-        os.close(ours)
-
-
 def _for_everybody(folder_mode: int) -> bool:
     return folder_mode & 0o005 == 0o005  # o+rx
 
 
 def _is_public(listing: Iterable[os.DirEntry[str]]) -> bool:
-    """Whether everybody may read all of this and what lies below, and no name speaks of secrets."""
+    """Whether everybody may read all of this and what lies below, and no name suggests a secret."""
     for entry in listing:
-        if entry.name in _SECRET_NAMES:
+        if entry.name in secret_paths.ETC_NAMES:
             return False
         if entry.is_symlink():
             continue
@@ -238,3 +161,61 @@ def _is_public(listing: Iterable[os.DirEntry[str]]) -> bool:
         elif not mode & stat.S_IROTH:
             return False
     return True
+
+
+# --- the shared copy ---
+
+
+def _shared_copy(entries: list[_Entry], private: Path) -> Path:
+    """Return the copy of these entries, made if need be, and note that this run uses it."""
+    sources = "\0".join([f"{path}\0{kind}\0{version}" for path, kind, version in entries])
+    fingerprint = sha256(os.fsencode(sources)).hexdigest()[:24]
+    copies = moat_home() / "etc"
+    copies.mkdir(mode=0o700, parents=True, exist_ok=True)
+    copy = copies / fingerprint
+    with lock.locked(copies / "lock"):
+        if not copy.is_dir():
+            _remove_unused(copies)
+            unfinished = copies / "new"
+            _make(entries, unfinished)
+            unfinished.rename(copy)
+        used = private / _USED_COPY
+        used.unlink(missing_ok=True)
+        used.symlink_to(copy)
+    return copy
+
+
+def _remove_unused(copies: Path) -> None:
+    links = copies.parent.glob(f"runs/*/private/{_USED_COPY}")
+    in_use = {link.readlink().name for link in links}
+    for path in copies.iterdir():
+        if path.is_dir() and path.name not in in_use:
+            shutil.rmtree(path)
+
+
+def _make(entries: list[_Entry], target: Path) -> None:
+    target.mkdir(mode=0o755)
+    for entry in entries:
+        copy = f"{target}/{entry.path}"
+        if isinstance(entry.version, str):
+            os.symlink(entry.version, copy)  # noqa: PTH211  strings, for speed
+        elif entry.kind == "file":
+            _copy_file(f"/etc/{entry.path}", copy, mode=entry.version[0])
+        elif entry.kind == "blank":
+            Path(copy).touch()
+        else:
+            os.mkdir(copy)  # noqa: PTH102  strings, for speed
+
+
+def _copy_file(source: str, copy: str, mode: int) -> None:
+    target = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode & 0o755)
+    try:
+        original = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            copied = 0
+            while sent := os.sendfile(target, original, copied, 1 << 20):
+                copied += sent
+        finally:
+            os.close(original)
+    finally:
+        os.close(target)

@@ -1,4 +1,4 @@
-"""What this machine must have for a sandbox, and what to do where it doesn't."""
+"""Checks of what a sandbox needs of this machine, with a remedy for each that fails."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from moat.errors import EngineError
 
 _SYSCTL: Final = Path("/proc/sys")
 _INSTALL: Final = "install bubblewrap (the package has that name in every distribution)"
-# The newest of what `layout` uses. It came with 0.10, and distributions gave it to older versions
-# when they mended CVE-2024-42472.
+# The newest options that `layout` uses. They came with 0.10, and distributions added them to older
+# versions when they fixed CVE-2024-42472.
 _NEEDED_OPTIONS: Final = ("--ro-bind-fd", "--size", "--perms", "--clearenv", "--info-fd")
 _APPARMOR_SWITCH: Final = "kernel.apparmor_restrict_unprivileged_userns"
 
@@ -26,9 +26,10 @@ _CLONE_NEWUSER, _CLONE_NEWNET, _CLONE_NEWNS = 0x10000000, 0x40000000, 0x00020000
 
 
 def require_bubblewrap() -> str:
-    """Where `bwrap` is. Cheap: it looks at files, starts nothing, and misses what only a try tells.
+    """Return the path of `bwrap`.
 
-    `EngineError` with the remedy where it is missing or user namespaces are switched off.
+    Raises `EngineError` with a remedy if it is missing or user namespaces are switched off. The check
+    is cheap: it looks at files and starts nothing, so it misses what only an attempt shows.
     """
     for check in (_bubblewrap(), _user_namespaces_on()):
         if not check.ok:
@@ -37,15 +38,15 @@ def require_bubblewrap() -> str:
 
 
 def isolation_failed(reason: str) -> EngineError:
-    """For a shim or a bubblewrap that the kernel refused something: why, as far as can be told."""
+    """Return an error that explains, as far as possible, why the kernel refused a sandbox."""
     for check in (_bubblewrap(), _user_namespaces_on(), _bubblewrap_options(), _namespaces()):
         if not check.ok:
             return EngineError(f"no sandbox: {check.detail} ({reason})", check.remedy)
-    return EngineError(f"no sandbox: {reason}", "moat doctor tells what this machine lacks")
+    return EngineError(f"no sandbox: {reason}", "moat doctor shows what this machine lacks")
 
 
 def checks() -> list[Check]:
-    """All of them, for `moat doctor`; some start processes."""
+    """Run all checks, for `moat doctor`; some start processes."""
     found = [_bubblewrap(), _user_namespaces_on(), _namespaces()]
     if found[0].ok:
         found += [_bubblewrap_options(), _sandbox()]
@@ -67,10 +68,10 @@ def _bubblewrap_options() -> Check:
         return Check(
             name,
             False,
-            f"this bubblewrap has no {', '.join(missing)}",
+            f"this bubblewrap lacks {', '.join(missing)}",
             "update bubblewrap to 0.10, or to your distribution's fix for CVE-2024-42472",
         )
-    return Check(name, True, "all there")
+    return Check(name, True, "all supported")
 
 
 def _user_namespaces_on() -> Check:
@@ -93,11 +94,11 @@ def _user_namespaces_on() -> Check:
 
 
 def _namespaces() -> Check:
-    """What the shim does first, tried in a child."""
+    """Try in a child process what the shim does first."""
     name = "namespaces"
     failure = _try_namespaces()
     if failure is None:
-        return Check(name, True, "a user and a network namespace were made")
+        return Check(name, True, "a user and a network namespace were created")
     return Check(name, False, f"the kernel refuses namespaces: {failure}", _namespace_remedy())
 
 
@@ -119,12 +120,15 @@ def _namespace_remedy() -> str:
 
 
 def _try_namespaces() -> str | None:
-    """The kernel's objection; AppArmor's is to give no capability in the namespace."""
+    """Return the kernel's error, or `None` if the namespaces were created.
+
+    AppArmor allows the first step, but grants no capability in the new namespace.
+    """
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
         libc = ctypes.CDLL(None, use_errno=True)
-        # The second step needs a capability that the first should have given.
+        # The second step needs a capability that the first one should have given.
         for step in (_CLONE_NEWUSER | _CLONE_NEWNET, _CLONE_NEWNS):
             if libc.unshare(step) != 0:
                 os.write(write, os.strerror(ctypes.get_errno()).encode())
@@ -133,14 +137,14 @@ def _try_namespaces() -> str | None:
     os.close(write)
     with open(read, "rb") as answer:  # noqa: PTH123  a descriptor
         failure = answer.read().decode()
-    # Where SIGCHLD is ignored, as in a supervisor, the kernel has reaped it already.
+    # If SIGCHLD is ignored, as in a supervisor, the kernel has reaped the child already.
     with suppress(ChildProcessError):
         os.waitpid(pid, 0)
     return failure or None
 
 
 def _sandbox() -> Check:
-    """Bubblewrap itself, with the mounts that containers forbid most often."""
+    """Run bubblewrap itself, with the mounts that containers forbid most often."""
     name = "sandbox"
     command = ["bwrap", "--unshare-user", "--unshare-pid", "--ro-bind", "/", "/"]
     command += ["--proc", "/proc", "--dev", "/dev", "true"]
@@ -151,19 +155,19 @@ def _sandbox() -> Check:
 
 
 def _cgroups() -> Check:
-    """Never a failure: without cgroups, limits are kept in another way."""
+    """Say how limits are enforced. This never fails: without cgroups there are resource limits."""
     name = "limits"
-    handed_down = [
+    delegated = [
         controller
         for controller in ("memory", "cpu", "pids")
         if delegating_cgroup(frozenset((controller,))) is not None
     ]
-    if handed_down:
-        return Check(name, True, f"kept by cgroup: {', '.join(handed_down)}; the others by rlimits")
+    if delegated:
+        return Check(name, True, f"by cgroup: {', '.join(delegated)}; the others by rlimit")
     return Check(
         name,
         True,
-        "no cgroup (version 2) is delegated to you: --memory and --pids bound each process alone, "
+        "no cgroup (version 2) is delegated to you: --memory and --pids limit each process by itself, "
         "--cpus picks processors",
         "start moat in a session of its own: systemd-run --user --scope -p Delegate=yes moat run",
     )
@@ -174,7 +178,7 @@ def _in_container() -> bool:
 
 
 def _sysctl(name: str) -> int | None:
-    """`None` where this kernel has no such setting."""
+    """Return a kernel setting; `None` where this kernel doesn't have it."""
     try:
         return int((_SYSCTL / name.replace(".", "/")).read_text())
     except FileNotFoundError:

@@ -1,14 +1,14 @@
 """From a `RunSpec` to bubblewrap's arguments: all that the sandboxed command sees.
 
-`Layout.of` names what is shown and who shows it:
+`Layout.of` puts together what these modules contribute:
 
-1. `system`: software, /etc without secrets, kernel interfaces, places for scratch;
+1. `system`: software, /etc without secrets, kernel interfaces, home and temporary folders;
 2. `toolchains`: what the user's PATH leads to;
-3. `workspace`: the code, with what the host trusts in it read-only;
+3. `moat.workspace.covers`: the code, with what the host trusts in it read-only;
 4. `user_mounts`: what the user asked for.
 
 Nothing else exists in the sandbox. There is no `--unshare-net`: bubblewrap inherits the network
-namespace of the shim that starts it, and sets up its own of every other kind.
+namespace of the shim that starts it, and creates namespaces of every other kind.
 """
 
 from __future__ import annotations
@@ -19,22 +19,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from moat.engines.bubblewrap.etc_files import own_file
+from moat.engines.bubblewrap.etc_files import EtcFiles, etc_file
 from moat.engines.bubblewrap.mounts import Mounts
-from moat.engines.bubblewrap.system import HOME, UID, hostname, shell, show_system
-from moat.engines.bubblewrap.toolchains import Grounds, Toolchains, find_toolchains
-from moat.engines.bubblewrap.user_mounts import show_user_mounts
+from moat.engines.bubblewrap.system import HOME, UID, hostname, mount_system, shell
+from moat.engines.bubblewrap.toolchains import HostFolders, Toolchains, find_toolchains
+from moat.engines.bubblewrap.user_mounts import mount_user_mounts
 from moat.engines.trust_store import certificates
 from moat.errors import UsageError
 from moat.paths import moat_home
 from moat.workspace.beneath import overlap
-from moat.workspace.covers import show_workspace, workspace_folder
+from moat.workspace.covers import mount_workspace, workspace_folder
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from moat.engines.trust_store.certificates import TrustStore
     from moat.spec import RunSpec
-    from moat.workspace.covers import Area
+    from moat.workspace.covers import WritableFolder
 
 _NAMESPACES: Final = (
     *("--unshare-user", "--uid", str(UID), "--gid", str(UID)),
@@ -47,36 +48,34 @@ _NAMESPACES: Final = (
 class Layout:
     """Bubblewrap's arguments up to the command, and the descriptors that they name.
 
-    The descriptors must be inherited under the same numbers by the process that becomes
-    bubblewrap. Leaving the layout closes our side of them.
+    The process that becomes bubblewrap must inherit the descriptors under the same numbers. The
+    layout is a context manager that closes them at its end.
     """
 
     arguments: tuple[str, ...]
     descriptors: tuple[int, ...]
-    areas: tuple[Area, ...]
-    """The folders to look after; see `planted`."""
+    writable_folders: tuple[WritableFolder, ...]
+    """The folders to clean up after the run (`moat.workspace.cleanup`)."""
 
     @classmethod
     def of(cls, spec: RunSpec, private: Path, authority: bytes) -> Self:
-        """Make the run's `private` folder and say what is shown where.
+        """Make the run's `private` folder and lay out the sandbox.
 
-        `authority`: the certificate, in PEM, that programs in the sandbox are to trust.
+        `authority` is the certificate, in PEM, that programs in the sandbox are to trust. Raises
         `UsageError` for a workspace, exclude or mount that can't be shown safely.
         """
-        grounds = _grounds(spec)
+        host = _host_folders(spec)
         mounts = Mounts(private)
         with ExitStack() as on_failure:
             on_failure.callback(mounts.close)
-            toolchains = find_toolchains(spec.host_path, grounds)
-            trust = certificates.trust(authority, toolchains, spec.env.get("JAVA_HOME"))
-            show_system(mounts, spec, private, trust.settings)
-            _show_toolchains(mounts, toolchains, grounds)
-            for path, name in trust.covers.items():
-                mounts.read_only(own_file(private, name), path)
-            areas = show_workspace(mounts, spec)
-            areas += show_user_mounts(mounts, spec, grounds, shown=areas)
-            # The root itself is a tmpfs without a bound: nothing may be written to it.
-            mounts.freeze("/")
+            toolchains = find_toolchains(spec.host_path, host)
+            java_home = spec.env.get("JAVA_HOME")
+            trust = certificates.trust_store(authority, toolchains, java_home)
+            _mount_software(mounts, spec, private, toolchains, trust)
+            writable = mount_workspace(mounts, spec)
+            writable += mount_user_mounts(mounts, spec, host, writable)
+            # The root is a tmpfs without a size limit: nothing may be written to it.
+            mounts.remount_read_only("/")
             variables = _environment(spec, toolchains, tty=spec.tty)
             arguments = (
                 *_NAMESPACES,
@@ -85,9 +84,9 @@ class Layout:
                 *(word for pair in variables.items() for word in ("--setenv", *pair)),
                 *("--chdir", spec.workdir),
             )
-            _refuse_zeros(arguments)
+            _refuse_zero_bytes(arguments)
             on_failure.pop_all()
-        return cls(arguments, tuple(mounts.descriptors), tuple(areas))
+        return cls(arguments, tuple(mounts.descriptors), tuple(writable))
 
     def __enter__(self) -> Self:
         return self
@@ -103,31 +102,38 @@ class Layout:
 
 
 def environment(spec: RunSpec, *, tty: bool) -> dict[str, str]:
-    """All variables of a command in the run's sandbox."""
-    toolchains = find_toolchains(spec.host_path, _grounds(spec))
+    """Return all environment variables of a command in the run's sandbox."""
+    toolchains = find_toolchains(spec.host_path, _host_folders(spec))
     return _environment(spec, toolchains, tty=tty)
 
 
-def _grounds(spec: RunSpec) -> Grounds:
-    grounds = Grounds(
+def _host_folders(spec: RunSpec) -> HostFolders:
+    host = HostFolders(
         home=Path(os.path.realpath(Path.home())),
         workspace=workspace_folder(spec),
         store=Path(os.path.realpath(moat_home())),
     )
-    if overlap(grounds.workspace, grounds.store):
+    if overlap(host.workspace, host.store):
         raise UsageError(
-            f"workspace {spec.workspace} would show {grounds.store}, where Moat keeps its runs",
+            f"workspace {spec.workspace} would show {host.store}, where Moat keeps its runs",
             "work in a folder below it, or set MOAT_HOME to a folder elsewhere",
         )
-    return grounds
+    return host
 
 
-def _show_toolchains(mounts: Mounts, toolchains: Toolchains, grounds: Grounds) -> None:
-    for path in sorted(toolchains.shown):
-        mounts.read_only(path, path)
+def _mount_software(
+    mounts: Mounts, spec: RunSpec, private: Path, toolchains: Toolchains, trust: TrustStore
+) -> None:
+    """Mount the system and the user's toolchains, which trust the run's authority."""
+    mount_system(mounts, spec, private, EtcFiles(trust.files, trust.links))
+    for path in sorted(toolchains.roots):
+        mounts.bind_read_only(path, path)
     home = Path.home()
-    if toolchains.shown and home not in {grounds.home, Path(HOME)}:
-        mounts.link(grounds.home, home)  # shebangs may name it by the link's name
+    real_home = Path(os.path.realpath(home))
+    if toolchains.roots and home not in {real_home, Path(HOME)}:
+        mounts.symlink(real_home, home)  # shebangs may name the folder by the link
+    for path, name in trust.covers.items():
+        mounts.bind_read_only(etc_file(private, name), path)
 
 
 def _environment(spec: RunSpec, toolchains: Toolchains, *, tty: bool) -> dict[str, str]:
@@ -147,10 +153,10 @@ def _environment(spec: RunSpec, toolchains: Toolchains, *, tty: bool) -> dict[st
     }
 
 
-def _refuse_zeros(arguments: tuple[str, ...]) -> None:
-    """A zero byte would end an argument and begin one that nobody wrote."""
+def _refuse_zero_bytes(arguments: tuple[str, ...]) -> None:
+    """Raise `UsageError` for a zero byte, which would end an argument and begin a forged one."""
     for argument in arguments:
         if "\0" in argument:
             raise UsageError(
-                f"{argument!r} holds a zero byte", "remove it from the path, name or variable"
+                f"{argument!r} contains a zero byte", "remove it from the path, name or variable"
             )

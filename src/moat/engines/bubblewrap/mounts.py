@@ -1,4 +1,4 @@
-"""What the sandbox sees, as it grows: bubblewrap's file system arguments and their descriptors."""
+"""Bubblewrap's file system arguments, and the descriptors that they name."""
 
 from __future__ import annotations
 
@@ -9,47 +9,47 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pathlib import Path, PurePath
 
-    from moat.workspace.beneath import Opened
+    from moat.workspace.beneath import PathHandle
 
 
-# Those below are for `command_line`.
+# The numbers below it belong to `command_line`.
 FIRST_DESCRIPTOR: Final = 32
-# One message can carry 253 descriptors (SCM_MAX_FD), and not all of them are ours.
-_MOST_DESCRIPTORS: Final = 200
+# One message can carry 253 descriptors (SCM_MAX_FD), some of which are the engine's.
+_MAX_DESCRIPTORS: Final = 200
 
 
 class Mounts:
-    """Arguments in the order in which bubblewrap carries them out: parents before children.
+    """The mounts of a sandbox, in the order in which bubblewrap makes them: parents before children.
 
-    Whoever takes `descriptors` closes them, after bubblewrap has inherited them.
+    The caller closes the `descriptors` after bubblewrap has inherited them.
     """
 
     def __init__(self, private: Path) -> None:
-        """Create an empty table; `private` holds the empty file and folder that `hide` shows."""
+        """Begin without mounts. The folder `private` is to hold the blank file and folder of `hide`."""
         self._private = private
         self.arguments: list[str] = []
         self.descriptors: list[int] = []
 
-    def read_only(self, source: Path, target: PurePath | str) -> None:
+    def bind_read_only(self, source: Path, target: PurePath | str) -> None:
         self._add("--ro-bind", source, target)
 
-    def writable(self, source: Path, target: PurePath | str) -> None:
+    def bind(self, source: Path, target: PurePath | str) -> None:
         self._add("--bind", source, target)
 
-    def opened(self, opened: Opened, target: PurePath | str, *, writable: bool) -> None:
-        """Bind what was opened; the caller may close it then.
+    def bind_handle(self, source: PathHandle, target: PurePath | str, *, writable: bool) -> None:
+        """Mount what was opened; the caller may close it afterwards.
 
-        Bubblewrap compares the inode it has bound with the descriptor's and fails if a path was
-        changed under its feet. Past the number of descriptors that can be passed on, the path
-        itself is bound; a race is then possible, against another run in the same workspace.
+        Bubblewrap compares the inode that it mounted with the descriptor's, and fails if somebody
+        changed the path in between. When no more descriptors can be passed on, the path is mounted
+        instead, and another run in the same workspace can win a race.
         """
-        if len(self.descriptors) >= _MOST_DESCRIPTORS:
-            bind = self.writable if writable else self.read_only
-            bind(opened.path, target)
+        if len(self.descriptors) >= _MAX_DESCRIPTORS:
+            bind = self.bind if writable else self.bind_read_only
+            bind(source.path, target)
             return
-        kept = fcntl.fcntl(opened.descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST_DESCRIPTOR)
-        self.descriptors.append(kept)
-        self._add("--bind-fd" if writable else "--ro-bind-fd", kept, target)
+        number = fcntl.fcntl(source.descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST_DESCRIPTOR)
+        self.descriptors.append(number)
+        self._add("--bind-fd" if writable else "--ro-bind-fd", number, target)
 
     def hide(self, target: PurePath | str, *, is_folder: bool) -> None:
         """Mount an empty, read-only file or folder over the target."""
@@ -60,26 +60,26 @@ class Mounts:
         else:
             blank = self._private / "blank-file"
             blank.touch(mode=0o444)
-        self.read_only(blank, target)
+        self.bind_read_only(blank, target)
 
-    def folder(self, target: PurePath | str) -> None:
+    def make_folder(self, target: PurePath | str) -> None:
         self._add("--dir", target)
 
-    def link(self, text: PurePath | str, target: PurePath | str) -> None:
+    def symlink(self, text: PurePath | str, target: PurePath | str) -> None:
         self._add("--symlink", text, target)
 
-    def memory(self, target: PurePath | str, *, size: int, mode: int = 0o755) -> None:
-        """An empty tmpfs of at most `size` bytes."""
+    def tmpfs(self, target: PurePath | str, *, size: int, mode: int = 0o755) -> None:
+        """Mount an empty tmpfs that holds at most `size` bytes."""
         self._add("--perms", f"{mode:o}", "--size", size, "--tmpfs", target)
 
-    def freeze(self, target: PurePath | str) -> None:
+    def remount_read_only(self, target: PurePath | str) -> None:
         """Make one mount read-only, not those below it."""
         self._add("--remount-ro", target)
 
-    def processes(self, target: PurePath | str) -> None:
+    def proc(self, target: PurePath | str) -> None:
         self._add("--proc", target)
 
-    def devices(self, target: PurePath | str) -> None:
+    def dev(self, target: PurePath | str) -> None:
         self._add("--dev", target)
 
     def close(self) -> None:

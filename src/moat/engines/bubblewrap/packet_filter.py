@@ -1,10 +1,11 @@
-"""Which packets of the sandbox's loopback speak of something that was refused. Pure.
+"""A filter for packets of the sandbox's loopback that show a refused attempt to reach the network. Pure.
 
-A classic BPF program (bpf(4), <linux/filter.h>) for a packet socket: the kernel drops all the rest
-before it would be queued. Kept are resets that answer a SYN, ICMP's "port unreachable", echo requests,
-and what gets no answer because nobody in the sandbox could give one: datagrams to groups, and
-protocols that are neither TCP nor UDP nor ICMP. What a program does on 127.0.0.0/8 and ::1 is its own
-business, and what the kernel itself says of groups is nobody's.
+It is a classic BPF program (bpf(4), <linux/filter.h>) for a packet socket: the kernel drops all other
+packets before they are queued. The filter passes resets that answer a SYN, ICMP's "port unreachable",
+echo requests, and packets that get no answer because nothing in the sandbox can give one: datagrams
+to multicast and broadcast addresses, and protocols other than TCP, UDP and ICMP. It drops what
+programs do on 127.0.0.0/8 and ::1, which is their own business, and the kernel's own multicast
+housekeeping (IGMP, MLD, neighbour discovery).
 """
 
 from __future__ import annotations
@@ -13,33 +14,34 @@ import itertools
 import struct
 from typing import Final, TypeAlias
 
-_LD_BYTE, _LD_WORD = 0x30, 0x20  # from the packet's beginning, which is the IP header
-_LD_BYTE_X, _LD_WORD_X = 0x50, 0x40  # from behind the IPv4 header
-_LDX_HEADER = 0xB1  # X := four times the low nibble: the length of the IPv4 header
+_LD_BYTE, _LD_WORD = 0x30, 0x20  # at an offset from the packet's beginning, the IP header
+_LD_BYTE_X, _LD_WORD_X = 0x50, 0x40  # at an offset from the end of the IPv4 header
+_LDX_HEADER = 0xB1  # X := four times the low nibble, which is the length of the IPv4 header
 _SHIFT, _AND = 0x74, 0x54
 _EQUAL, _AT_LEAST = 0x15, 0x35
 _RETURN = 0x06
 
 _SIZE: Final = 256
-"""Bytes of a packet that are looked at: in an ICMP error stand the headers of what it answers."""
+"""Bytes to pass of a packet: enough for the headers that an ICMP error quotes."""
 _TCP, _UDP, _UDP_LITE, _ICMP, _ICMP6, _IGMP = 6, 17, 136, 1, 58, 2
-# Of IPv6, before one of those: an attempt that has them gets the answer of one that has not.
+# IPv6 extension headers before one of those. A packet with them gets the same answer as one without.
 _HOP_BY_HOP, _FRAGMENT, _FOR_TARGET = 0, 44, 60
 _RST_ACK: Final = 0x14
 _QUOTED: Final = 8
-"""Where, in an ICMP error, the packet begins that it answers. IPv6 errors come from ::1 themselves."""
+"""Offset of the quoted packet in an ICMP error. An IPv6 error itself comes from ::1."""
 
 _Line: TypeAlias = tuple[int, int] | tuple[int, int, str, str]
 
 
 def _unless_loopback(at: int) -> tuple[_Line, ...]:
-    """Of the IPv6 address at this place: ::1 is dropped."""
+    """Drop a packet whose IPv6 address at this offset is ::1, and keep all others."""
     zeros = (((_LD_WORD, place), (_EQUAL, 0, "", "keep")) for place in (at, at + 4, at + 8))
     one = ((_LD_WORD, at + 12), (_EQUAL, 1, "drop", "keep"))
     return (*itertools.chain.from_iterable(zeros), *one)
 
 
-# (operation, operand, where to go if true, if not), or a label. No label: the next line.
+# Instructions (operation, operand, label to jump to if true, label if false) and labels. An empty label
+# means the next line.
 _LINES: Final[tuple[_Line | str, ...]] = (
     (_LD_BYTE, 0), (_SHIFT, 4), (_EQUAL, 6, "v6", ""), (_EQUAL, 4, "", "drop"),
     (_LDX_HEADER, 0),
@@ -84,7 +86,7 @@ _LINES: Final[tuple[_Line | str, ...]] = (
 
 
 def program() -> bytes:
-    """`struct sock_filter` by `struct sock_filter`."""
+    """Return the filter as an array of `struct sock_filter`."""
     labels: dict[str, int] = {}
     lines: list[tuple[int, int, str, str]] = []
     for line in _LINES:

@@ -1,8 +1,8 @@
-"""What a run may use up, and who sees to it.
+"""A run's limits of memory, processes and processors, and how they are enforced.
 
-A cgroup (version 2) bounds all processes of a run together. It takes a cgroup above ours in which
-we may make another, and which hands its controllers down. Where there is none, each process is
-bounded by resource limits instead, which is less; `Bounds.words` says so.
+A cgroup (version 2) limits all processes of a run together. It needs a cgroup above ours in which we
+may create another, and which delegates its controllers. Where there is none, resource limits bound
+each process by itself, which is less; `Bounds.descriptions` says so.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from moat.spec import Limits
 
 _PERIOD: Final = 100_000
-"""Microseconds; the kernel's default for cpu.max."""
+"""Microseconds: the kernel's default period for cpu.max."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How the limits of one run are kept."""
+    """How the limits of one run are enforced."""
 
     cgroup: str | None = None
-    """Folder; whoever becomes the sandbox writes itself into its `cgroup.procs` first."""
+    """The cgroup's folder. The process that becomes the sandbox joins it (`cgroup.procs`) first."""
     rlimits: Mapping[str, int] = field(default_factory=dict[str, int])
-    """RLIMIT names without their prefix."""
+    """Limits for setrlimit(2), by name without the prefix RLIMIT_."""
     processors: tuple[int, ...] = ()
-    """For `os.sched_setaffinity`; empty is no bound."""
-    words: tuple[str, ...] = ()
-    """For people: one line for each limit, with what it really bounds."""
+    """Processors for `os.sched_setaffinity`; empty for no limit."""
+    descriptions: tuple[str, ...] = ()
+    """A line for each limit that tells people what it really bounds."""
 
 
 def apply(limits: Limits, run_id: str) -> Bounds:
-    """Make the run's cgroup if there can be one, else say which resource limits to set."""
+    """Create the run's cgroup if possible; otherwise choose the resource limits to set."""
     wanted = _cgroup_settings(limits)
     if not wanted:
         return Bounds()
@@ -44,31 +44,32 @@ def apply(limits: Limits, run_id: str) -> Bounds:
     if parent is not None:
         made = _make_cgroup(parent / f"moat-{run_id}", wanted)
         if made is not None:
-            return Bounds(cgroup=str(made), words=_words(limits, together=True))
+            return Bounds(cgroup=str(made), descriptions=_descriptions(limits, together=True))
     return Bounds(
         rlimits=rlimits(limits),
         processors=processors(limits),
-        words=_words(limits, together=False),
+        descriptions=_descriptions(limits, together=False),
     )
 
 
 def release(cgroup: str) -> None:
-    """Remove the cgroup of a run that is over."""
+    """Remove the cgroup of a run that has ended; raises `OSError` while a process is left in it."""
     Path(cgroup).rmdir()
 
 
 def rlimits(limits: Limits) -> dict[str, int]:
-    """Bounds of each process alone.
+    """Return the resource limits of each process by itself.
 
-    DATA, not AS: node, Go and the JVM reserve far more addresses than they ever use. NPROC counts
-    per user and user namespace since Linux 5.14, so within one sandbox; root is exempt.
+    Memory is limited by DATA and not by AS, because node, Go and the JVM reserve far more address
+    space than they ever use. Since Linux 5.14, NPROC counts per user and user namespace, so within
+    one sandbox; root is exempt.
     """
     bounds = {"DATA": limits.memory, "NPROC": limits.pids}
     return {name: value for name, value in bounds.items() if value is not None}
 
 
 def processors(limits: Limits) -> tuple[int, ...]:
-    """As many whole processors as `limits.cpus` needs, of those that we may use."""
+    """Return as many whole processors as `limits.cpus` needs, of those that we may use."""
     if limits.cpus is None:
         return ()
     ours = sorted(os.sched_getaffinity(0))
@@ -76,11 +77,11 @@ def processors(limits: Limits) -> tuple[int, ...]:
 
 
 def delegating_cgroup(controllers: frozenset[str]) -> Path | None:
-    """The nearest cgroup above ours that lets us make a child with these controllers.
+    """Return the nearest cgroup above ours in which we can create a child with these controllers.
 
-    Above, for a cgroup that has processes, as ours does, can't hand controllers down (cgroups(7),
-    "no internal processes"). A process may only be moved by who may write to the `cgroup.procs` of
-    the nearest cgroup above both places: here, that is the one we return.
+    Ours won't do: it has processes, and such a cgroup can't delegate controllers (cgroups(7), "no
+    internal processes"). To move a process one must be allowed to write the `cgroup.procs` of the
+    nearest cgroup above both places, which is the one returned.
     """
     ours = _own_cgroup()
     if ours is None:
@@ -88,14 +89,14 @@ def delegating_cgroup(controllers: frozenset[str]) -> Path | None:
     mount, own = ours
     for folder in _above(mount, own):
         if not os.access(folder, os.W_OK) or not os.access(folder / "cgroup.procs", os.W_OK):
-            return None  # what lies further up belongs to others still
-        if controllers <= _words_of(folder / "cgroup.subtree_control"):
+            return None  # and those further up belong to others too
+        if controllers <= _read_words(folder / "cgroup.subtree_control"):
             return folder
     return None
 
 
 def _own_cgroup() -> tuple[Path, Path] | None:
-    """(where version 2 is mounted, our folder in it); `None` without version 2."""
+    """Return where cgroup version 2 is mounted and our folder in it; `None` without version 2."""
     own = next(
         (
             line.removeprefix("0::")
@@ -111,7 +112,10 @@ def _own_cgroup() -> tuple[Path, Path] | None:
 
 
 def _cgroup_mounts() -> Iterator[Path]:
-    """proc_pid_mountinfo(5): field 5 is the mount point; behind the dash comes the type."""
+    """Yield the mount points of cgroup version 2.
+
+    In proc_pid_mountinfo(5), field 5 is the mount point, and the type follows the dash.
+    """
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         place, _, source = line.partition(" - ")
         if source.startswith("cgroup2 "):
@@ -120,13 +124,13 @@ def _cgroup_mounts() -> Iterator[Path]:
 
 def _above(mount: Path, own: Path) -> Iterator[Path]:
     if own == mount:
-        yield own  # the root of all cgroups may have processes and children; so it is tried
+        yield own  # the root cgroup may have both processes and children
     for folder in own.parents:
         if folder.is_relative_to(mount):
             yield folder
 
 
-def _words_of(file: Path) -> frozenset[str]:
+def _read_words(file: Path) -> frozenset[str]:
     return frozenset(file.read_text().split())
 
 
@@ -142,7 +146,7 @@ def _cgroup_settings(limits: Limits) -> dict[str, str]:
 
 
 def _make_cgroup(folder: Path, settings: Mapping[str, str]) -> Path | None:
-    """`None` where the kernel won't have it: the caller has another way."""
+    """Create a cgroup with these settings; `None` where the kernel refuses it."""
     try:
         folder.mkdir(exist_ok=True)
     except OSError:
@@ -150,7 +154,7 @@ def _make_cgroup(folder: Path, settings: Mapping[str, str]) -> Path | None:
     try:
         for name, value in settings.items():
             if name == "memory.swap.max" and not (folder / name).exists():
-                continue  # a kernel that doesn't count swap
+                continue  # this kernel doesn't account for swap
             (folder / name).write_text(value)
     except OSError:
         folder.rmdir()
@@ -158,19 +162,19 @@ def _make_cgroup(folder: Path, settings: Mapping[str, str]) -> Path | None:
     return folder
 
 
-def _words(limits: Limits, *, together: bool) -> tuple[str, ...]:
-    who = "all processes together (cgroup)" if together else "each process alone (rlimit)"
+def _descriptions(limits: Limits, *, together: bool) -> tuple[str, ...]:
+    scope = "all processes together (cgroup)" if together else "each process alone (rlimit)"
     lines: list[str] = []
     if limits.memory is not None:
-        lines.append(f"memory: {limits.memory >> 20} MiB for {who}")
+        lines.append(f"memory: {limits.memory >> 20} MiB for {scope}")
     if limits.pids is not None:
-        counted = "cgroup" if together else "rlimit; not enforced when root runs moat"
-        lines.append(f"processes and threads: {limits.pids} ({counted})")
+        mechanism = "cgroup" if together else "rlimit; not enforced when root runs moat"
+        lines.append(f"processes and threads: {limits.pids} ({mechanism})")
     if limits.cpus is not None:
-        how = (
+        amount = (
             f"{limits.cpus:g} of all processors' time (cgroup)"
             if together
             else f"{len(processors(limits))} whole processors (affinity)"
         )
-        lines.append(f"cpus: {how}")
+        lines.append(f"cpus: {amount}")
     return tuple(lines)

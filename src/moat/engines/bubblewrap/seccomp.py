@@ -1,16 +1,16 @@
 """The system calls that a sandboxed command may not make, as a seccomp program.
 
-Pure. `program` turns the table `POLICY` into classic BPF: an array of `struct sock_filter`, little
+Pure. `program` compiles the table `POLICY` into classic BPF: an array of `struct sock_filter`, little
 endian, which is what `bwrap --seccomp FD` reads.
 
-What is not named is allowed: the walls of the sandbox are its namespaces and its missing
-capabilities, and this filter takes away what would reach around them (keyrings, sockets that know
-no network namespace, the terminal's input queue) or opens much kernel to attack (bpf, io_uring, new
-user namespaces). Calls newer than the table don't exist (ENOSYS), as on an older kernel.
+Calls that the table doesn't name are allowed. The walls of the sandbox are its namespaces and its
+lack of capabilities. This filter removes what reaches around them (keyrings, socket families that
+know no network namespace, the terminal's input queue) and what exposes much of the kernel to attack
+(bpf, io_uring, new user namespaces). Calls newer than the table fail with ENOSYS, as on an older
+kernel.
 
-The kernel passes each argument as 64 bits. Where it goes on to use an `int`, it drops the upper
-half, so every condition here looks at the lower half alone: bits set above must not change a
-decision.
+The kernel passes each argument as 64 bits and drops the upper half where it uses an `int`. So every
+condition looks at the lower half only: bits set above must not change a decision.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
-    """Holds when (argument & mask) is among `values`; with `negated`, when it is not."""
+class Condition:
+    """A condition that holds if (argument & mask) is among `values`; if `negated`, if it isn't."""
 
     argument: int
     values: tuple[int, ...]
@@ -38,31 +38,31 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True)
-class Refuse:
-    """Answer with `errno` when all conditions hold; without any: always."""
+class Refusal:
+    """An answer with `errno`, given if all conditions hold."""
 
     errno: int
-    conditions: tuple[Where, ...] = ()
+    conditions: tuple[Condition, ...] = ()
 
 
-def _is(argument: int, *values: int, mask: int = 0xFFFFFFFF) -> Where:
-    return Where(argument, values, mask)
+def _is(argument: int, *values: int, mask: int = 0xFFFFFFFF) -> Condition:
+    return Condition(argument, values, mask)
 
 
-def _is_not(argument: int, *values: int) -> Where:
-    return Where(argument, values, negated=True)
+def _is_not(argument: int, *values: int) -> Condition:
+    return Condition(argument, values, negated=True)
 
 
-def _has_any(argument: int, bits: int) -> Where:
-    return Where(argument, (0,), mask=bits, negated=True)
+def _has_any(argument: int, bits: int) -> Condition:
+    return Condition(argument, (0,), mask=bits, negated=True)
 
 
-# sched.h: NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. To unshare alone 0x80 is
-# NEWTIME; to clone it is part of the exit signal.
+# sched.h: NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. 0x80 is NEWTIME for unshare only;
+# for clone it is part of the exit signal.
 _NEW_NAMESPACES: Final = 0x7E020000
 _NEW_TIME: Final = 0x80
 
-_CREATE: Final = 0o100 | 0o20000000  # O_CREAT, __O_TMPFILE: only then does open look at its mode
+_CREATE: Final = 0o100 | 0o20000000  # O_CREAT, __O_TMPFILE: open ignores its mode otherwise
 _SETUID: Final = 0o4000
 _FORMAT: Final = 0o170000
 _DEVICES: Final = (0o020000, 0o060000)  # character, block
@@ -72,22 +72,22 @@ _TIOCSTI, _TIOCLINUX, _TIOCSETD = 0x5412, 0x541C, 0x5423
 
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _NETLINK_ROUTE: Final = 0
-_NO_FAMILY: Final = Refuse(EAFNOSUPPORT, (_is_not(0, _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK),))
+_NO_FAMILY: Final = Refusal(EAFNOSUPPORT, (_is_not(0, _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK),))
 
-# As container engines have it (Linux, UNAME26, PER_LINUX32, "which is it?"), and
+# Those that container engines allow (Linux, UNAME26, PER_LINUX32, and the query 0xFFFFFFFF), and
 # ADDR_NO_RANDOMIZE, which debuggers and `setarch -R` set for their own children.
 _PERSONALITIES: Final = (0, 0x8, 0x20000, 0x20008, 0x40000, 0xFFFFFFFF)
 
 
-def _refuse(errno: int, *conditions: Where) -> tuple[Refuse, ...]:
-    return (Refuse(errno, conditions),)
+def _refuse(errno: int, *conditions: Condition) -> tuple[Refusal, ...]:
+    return (Refusal(errno, conditions),)
 
 
-# Inspected calls come first: they are frequent, and the kernel remembers by itself (since 5.11)
-# which calls are allowed whatever their arguments.
-_INSPECTED: Final[Mapping[str, tuple[Refuse, ...]]] = {
-    # A setuid file left in the workspace would, on the host, lend its owner's rights to whoever
-    # starts it. Setgid stays: shared git repositories set it on folders.
+# Calls whose arguments are inspected come first, for they are frequent. Since Linux 5.11 the kernel
+# itself caches which calls are allowed whatever their arguments.
+_INSPECTED: Final[Mapping[str, tuple[Refusal, ...]]] = {
+    # A setuid file left in the workspace would lend its owner's rights to everybody who starts it on
+    # the host. Setgid is allowed: shared git repositories set it on folders.
     "openat": _refuse(EPERM, _has_any(2, _CREATE), _has_any(3, _SETUID)),
     "open": _refuse(EPERM, _has_any(1, _CREATE), _has_any(2, _SETUID)),
     "creat": _refuse(EPERM, _has_any(1, _SETUID)),
@@ -96,46 +96,46 @@ _INSPECTED: Final[Mapping[str, tuple[Refuse, ...]]] = {
     "fchmodat": _refuse(EPERM, _has_any(2, _SETUID)),
     "fchmodat2": _refuse(EPERM, _has_any(2, _SETUID)),
     "mknod": (
-        Refuse(EPERM, (_has_any(1, _SETUID),)),
-        Refuse(EPERM, (_is(1, *_DEVICES, mask=_FORMAT),)),
+        Refusal(EPERM, (_has_any(1, _SETUID),)),
+        Refusal(EPERM, (_is(1, *_DEVICES, mask=_FORMAT),)),
     ),
     "mknodat": (
-        Refuse(EPERM, (_has_any(2, _SETUID),)),
-        Refuse(EPERM, (_is(2, *_DEVICES, mask=_FORMAT),)),
+        Refusal(EPERM, (_has_any(2, _SETUID),)),
+        Refusal(EPERM, (_is(2, *_DEVICES, mask=_FORMAT),)),
     ),
-    # Type into the terminal, drive the console, load a line discipline.
+    # These type into the terminal, drive the console, and load a line discipline.
     "ioctl": _refuse(EPERM, _is(1, _TIOCSTI, _TIOCLINUX, _TIOCSETD)),
-    # AF_VSOCK reaches the hypervisor and AF_ALG the kernel's ciphers, past any network namespace.
+    # AF_VSOCK reaches the hypervisor and AF_ALG the kernel's ciphers, whatever the network namespace.
     "socket": (
         _NO_FAMILY,
-        Refuse(EPROTONOSUPPORT, (_is(0, _AF_NETLINK), _is_not(2, _NETLINK_ROUTE))),
+        Refusal(EPROTONOSUPPORT, (_is(0, _AF_NETLINK), _is_not(2, _NETLINK_ROUTE))),
     ),
     "socketpair": (_NO_FAMILY,),
     "clone": _refuse(EPERM, _has_any(0, _NEW_NAMESPACES)),
     "unshare": _refuse(EPERM, _has_any(0, _NEW_NAMESPACES | _NEW_TIME)),
-    # A debugger may start its program (TRACEME), but nobody may take hold of a running process.
+    # A debugger may trace a program that it starts (TRACEME), but not attach to a running process.
     "ptrace": _refuse(EPERM, _is(0, _PTRACE_ATTACH, _PTRACE_SEIZE)),
     "personality": _refuse(EPERM, _is_not(0, *_PERSONALITIES)),
 }
 
-# Their arguments lie in memory, where no filter can look; every libc falls back to the older call.
+# Their arguments lie in memory, which a filter can't read. Every libc falls back to the older call.
 _UNREADABLE: Final = ("clone3", "openat2")
 
-# Gone from today's kernels, or never of use to a program of this century.
+# Removed from today's kernels, or of no use to any current program.
 _OBSOLETE: Final = (
     *("_sysctl", "create_module", "get_kernel_syms", "lookup_dcookie", "modify_ldt"),
     *("nfsservctl", "query_module", "sysfs", "uselib", "ustat"),
 )
 
 _FORBIDDEN: Final = (
-    # the kernel's key rings know no namespace
+    # the kernel's keyrings, which know no namespace
     *("add_key", "keyctl", "request_key"),
     # other processes' memory and descriptors
     *("kcmp", "pidfd_getfd", "process_vm_readv", "process_vm_writev"),
-    # what the sandbox sees
+    # mounts: what the sandbox sees
     *("chroot", "fsconfig", "fsmount", "fsopen", "fspick", "mount", "mount_setattr", "move_mount"),
     *("open_by_handle_at", "open_tree", "open_tree_attr", "pivot_root", "setns", "umount2"),
-    # large and often broken parts of the kernel; io_uring also passes by this filter
+    # large and often exploited parts of the kernel; io_uring also bypasses this filter
     *("bpf", "fanotify_init", "perf_event_open", "userfaultfd"),
     *("io_uring_enter", "io_uring_register", "io_uring_setup"),
     # the machine
@@ -145,7 +145,7 @@ _FORBIDDEN: Final = (
     "vhangup",
 )
 
-POLICY: Final[Mapping[str, tuple[Refuse, ...]]] = {
+POLICY: Final[Mapping[str, tuple[Refusal, ...]]] = {
     **_INSPECTED,
     **dict.fromkeys((*_UNREADABLE, *_OBSOLETE), _refuse(ENOSYS)),
     **dict.fromkeys(_FORBIDDEN, _refuse(EPERM)),
@@ -167,7 +167,7 @@ _ERRNO: Final = 0x00050000
 
 
 def program(machine: str) -> bytes:
-    """The filter for `machine` (as `os.uname` names it); `EngineError` where there is none."""
+    """Return the filter for `machine`, as `os.uname` names it; raises `EngineError` for others."""
     try:
         architecture, known = _ARCHITECTURES[machine], numbers(machine)
     except KeyError:
@@ -177,11 +177,11 @@ def program(machine: str) -> bytes:
         ) from None
     code = [
         _op(_LOAD, _ARCHITECTURE_AT),
-        # i386 calls have other numbers than this table: nothing here would catch them.
+        # i386 calls have other numbers than the table's, so nothing here would catch them.
         _op(_IF_EQUAL, architecture, then=1),
         _op(_RETURN, _KILL),
         _op(_LOAD, _NUMBER_AT),
-        # Also the x32 ABI, whose numbers have bit 30 set, and -1, which tracers use for "skip".
+        # This also refuses the x32 ABI, whose numbers have bit 30 set, and -1, a tracer's "skip".
         _op(_IF_NOT_BELOW, NEWEST + 1, otherwise=1),
         _op(_RETURN, _ERRNO | ENOSYS),
     ]
@@ -192,34 +192,34 @@ def program(machine: str) -> bytes:
 
 
 def _op(code: int, k: int, *, then: int = 0, otherwise: int = 0) -> bytes:
-    """One instruction; `then` and `otherwise` count the instructions that a jump skips."""
+    """Encode an instruction; `then` and `otherwise` count the instructions that a jump skips."""
     return _INSTRUCTION.pack(code, then, otherwise, k)
 
 
-def _case(number: int, refusals: tuple[Refuse, ...]) -> list[bytes]:
-    """Decide the call `number`; any other call skips all this with its number still loaded."""
+def _case(number: int, refusals: tuple[Refusal, ...]) -> list[bytes]:
+    """Decide the call `number`; any other call skips this code with its number still loaded."""
     body = [op for refusal in refusals for op in _refusal(refusal)]
     if refusals[-1].conditions:
         body.append(_op(_RETURN, _ALLOW))
     return [_op(_IF_EQUAL, number, otherwise=len(body)), *body]
 
 
-def _refusal(refusal: Refuse) -> list[bytes]:
+def _refusal(refusal: Refusal) -> list[bytes]:
     code = [_op(_RETURN, _ERRNO | refusal.errno)]
     for condition in reversed(refusal.conditions):
         code = [*_condition(condition, skipped=len(code)), *code]
     return code
 
 
-def _condition(where: Where, *, skipped: int) -> list[bytes]:
-    """Fall through where the condition holds, else skip what follows: `skipped` instructions."""
+def _condition(condition: Condition, *, skipped: int) -> list[bytes]:
+    """Fall through if the condition holds; otherwise jump over the next `skipped` instructions."""
     tests: list[bytes] = []
-    for behind, value in enumerate(reversed(where.values)):
-        out = skipped + behind  # behind: tests of this condition that come after this one
-        if where.negated:
-            tests.insert(0, _op(_IF_EQUAL, value, then=out))
+    for behind, value in enumerate(reversed(condition.values)):
+        # `behind` is the number of this condition's tests that come after this one.
+        if condition.negated:
+            tests.insert(0, _op(_IF_EQUAL, value, then=skipped + behind))
         else:
-            last = behind == 0
-            tests.insert(0, _op(_IF_EQUAL, value, then=behind, otherwise=skipped if last else 0))
-    load = _op(_LOAD, _ARGUMENTS_AT + 8 * where.argument)
-    return [load, _op(_AND, where.mask), *tests]
+            is_last = behind == 0
+            tests.insert(0, _op(_IF_EQUAL, value, then=behind, otherwise=skipped if is_last else 0))
+    load = _op(_LOAD, _ARGUMENTS_AT + 8 * condition.argument)
+    return [load, _op(_AND, condition.mask), *tests]

@@ -1,8 +1,8 @@
-"""Numbers of the system calls that the seccomp policy speaks about.
+"""The numbers of the system calls that the seccomp policy names. Pure data.
 
-x86_64 has its own table (arch/x86/entry/syscalls/syscall_64.tbl); aarch64 uses the generic one
-(include/uapi/asm-generic/unistd.h), which never had the oldest calls. From 424 on all
-architectures share their numbers.
+x86_64 has a table of its own (arch/x86/entry/syscalls/syscall_64.tbl). aarch64 uses the generic one
+(include/uapi/asm-generic/unistd.h), which never had the oldest calls. From 424 on, all architectures
+share their numbers.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NEWEST: Final = 469
-"""`file_setattr` of Linux 6.17: the last call that this table was written in knowledge of."""
+"""`file_setattr` of Linux 6.17, the newest call at the time this table was written."""
 
-# name: (x86_64, aarch64); None where the architecture never had the call
+# By name: (x86_64, aarch64); `None` where the architecture never had the call.
 _TABLE: Final[Mapping[str, tuple[int, int | None]]] = {
     "_sysctl": (156, None),
     "acct": (163, 89),
@@ -100,6 +100,6 @@ _COLUMNS: Final = {"x86_64": 0, "aarch64": 1}
 
 
 def numbers(machine: str) -> Mapping[str, int]:
-    """The calls that `machine` has; `KeyError` for a machine that isn't in the table."""
+    """Return the numbers of the calls that `machine` has; raises `KeyError` for another machine."""
     column = _COLUMNS[machine]
     return {name: n for name, row in _TABLE.items() if (n := row[column]) is not None}

@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING, Final
 from moat.engines.bubblewrap.system import HOME, SYSTEM_FOLDERS
 from moat.errors import UsageError
 from moat.workspace.beneath import (
-    Opened,
+    PathHandle,
     SymbolicLinkError,
     open_beneath,
     open_folder,
     overlap,
     resolve,
 )
-from moat.workspace.covers import WORKSPACE, Area, show_folder
+from moat.workspace.covers import WORKSPACE, WritableFolder, mount_folder
 
 if TYPE_CHECKING:
     from moat.engines.bubblewrap.mounts import Mounts
-    from moat.engines.bubblewrap.toolchains import Grounds
+    from moat.engines.bubblewrap.toolchains import HostFolders
     from moat.spec import Mount, RunSpec
 
 _KERNEL: Final = tuple(map(PurePosixPath, ("/proc", "/dev", "/sys")))
 _GIT: Final = WORKSPACE / ".git"
-# Where the sandbox has read-only folders, no new mount point can be made.
+# No mount point can be created in these, for they are read-only in the sandbox.
 _READ_ONLY: Final = tuple(map(PurePosixPath, ("/etc", *SYSTEM_FOLDERS)))
 _OWN: Final = (
     *_READ_ONLY,
@@ -33,35 +33,41 @@ _OWN: Final = (
 )
 
 
-def show_user_mounts(
-    mounts: Mounts, spec: RunSpec, grounds: Grounds, *, shown: list[Area]
-) -> list[Area]:
-    """`shown`: folders that are writable already. What is read-only there is so here, too."""
-    areas: list[Area] = []
-    protected = [area.root / path for area in shown for path in area.trusted.paths]
+def mount_user_mounts(
+    mounts: Mounts, spec: RunSpec, host: HostFolders, writable: list[WritableFolder]
+) -> list[WritableFolder]:
+    """Add the mounts; return the folders among them to clean up after the run.
+
+    What is protected in the folders that are `writable` already is protected here too. Raises
+    `UsageError`.
+    """
+    folders: list[WritableFolder] = []
+    protected = [folder.root / path for folder in writable for path in folder.protected.read_only]
     for mount in spec.mounts:
-        target = _target(mount, grounds)
-        source = _source(mount, grounds, protected)
-        writable = mount.mode == "rw"
-        if writable and source.is_dir() and not spec.writable_git:
+        target = _target(mount, host)
+        source = _source(mount, host, protected)
+        is_writable = mount.mode == "rw"
+        if is_writable and source.is_dir() and not spec.writable_git:
             named = _protected_in(source, protected)
-            areas.append(show_folder(mounts, source, target, named=named))
+            folders.append(mount_folder(mounts, source, target, named=named))
         else:
             with _open(source) as opened:
-                mounts.opened(opened, target, writable=writable)
-    return areas
+                mounts.bind_handle(opened, target, writable=is_writable)
+    return folders
 
 
-def _target(mount: Mount, grounds: Grounds) -> PurePosixPath:
+def _target(mount: Mount, host: HostFolders) -> PurePosixPath:
     target = PurePosixPath(mount.target)
     if not target.is_absolute() or ".." in target.parts:
         raise _refusal(mount, f"target {mount.target} is not an absolute path", "begin it with /")
     taken = (*_KERNEL, _GIT)
     if any(own.is_relative_to(target) for own in _OWN) or any(map(target.is_relative_to, taken)):
-        raise _refusal(mount, f"target {target} is Moat's own", "choose another, such as /data")
+        raise _refusal(
+            mount, f"target {target} belongs to the sandbox itself", "choose another, such as /data"
+        )
     if target.is_relative_to(WORKSPACE):
-        # A mount point made there would stay in the user's folder; one behind a link, anywhere.
-        place = grounds.workspace / target.relative_to(WORKSPACE)
+        # A mount point created there would stay in the user's folder, or wherever a link leads.
+        place = host.workspace / target.relative_to(WORKSPACE)
         if os.path.realpath(place) != str(place) or not place.exists():
             raise _refusal(
                 mount,
@@ -71,49 +77,53 @@ def _target(mount: Mount, grounds: Grounds) -> PurePosixPath:
     elif any(map(target.is_relative_to, _READ_ONLY)) and not Path(target).exists():
         raise _refusal(
             mount,
-            f"target {target} can't be created, for the folder above it is read-only",
+            f"target {target} can't be created: the folder above it is read-only",
             "choose another, such as /data",
         )
     return target
 
 
-def _source(mount: Mount, grounds: Grounds, protected: list[Path]) -> Path:
-    """What to show, with the user's links resolved; links inside the workspace are not his."""
+def _source(mount: Mount, host: HostFolders, protected: list[Path]) -> Path:
+    """Return what to mount, with the user's symbolic links resolved, but not the workspace's."""
     try:
-        source = resolve(Path.cwd() / mount.source, grounds.workspace)
+        source = resolve(Path.cwd() / mount.source, host.workspace)
     except SymbolicLinkError as link:
         raise _refusal(
             mount,
             f"{link} is a symbolic link in the workspace",
-            "a run may have made it; name what it leads to",
+            "a run may have made it; mount what it leads to",
         ) from None
+    _check_source(mount, source, host, protected)
+    return source
+
+
+def _check_source(mount: Mount, source: Path, host: HostFolders, protected: list[Path]) -> None:
     if not source.exists():
         raise _refusal(
             mount, f"source {mount.source} does not exist", "create it, or correct the path"
         )
-    if overlap(source, grounds.store):
+    if overlap(source, host.store):
         raise _refusal(
             mount,
-            f"source {mount.source} would show {grounds.store}, where Moat keeps its runs",
-            "a run must not read or change the record of runs; mount another folder",
+            f"source {mount.source} would show {host.store}, where Moat keeps its runs",
+            "no run may read or change the record of runs; mount another folder",
         )
     if mount.mode == "rw" and (
-        grounds.workspace.is_relative_to(source)
-        or any(map(source.is_relative_to, (grounds.workspace / ".git", *protected)))
+        host.workspace.is_relative_to(source)
+        or any(map(source.is_relative_to, (host.workspace / ".git", *protected)))
     ):
         raise _refusal(
             mount,
-            f"source {mount.source} would open the workspace's protected files for writing",
+            f"source {mount.source} would make the workspace's protected files writable",
             "mount it read-only",
         )
-    return source
 
 
 def _protected_in(source: Path, protected: list[Path]) -> list[str]:
     return [str(path.relative_to(source)) for path in protected if path.is_relative_to(source)]
 
 
-def _open(source: Path) -> Opened:
+def _open(source: Path) -> PathHandle:
     try:
         with open_folder(Path("/")) as root:
             return open_beneath(root, source.relative_to("/"))

@@ -1,9 +1,11 @@
-"""The run's certificate authority, in every place where tools in the sandbox look for one.
+"""The run's certificate authority, in every place where a program in the sandbox looks for one.
 
-/etc/moat holds it in three forms: alone, at the end of the host's own certificates, and as Java's
-kind of file. The places where the host keeps its certificates lead there, so that a program needs no
-variable; those that bring certificates of their own have one. The authority's key is nowhere in
-the sandbox.
+`/etc/moat` holds the authority's certificate in three forms: alone, appended to the host's own
+bundle, and in a Java truststore. The places where the host keeps its certificates lead there, so most
+programs need no environment variable; those that bring certificates of their own are given one. The
+authority's private key is nowhere in the sandbox.
+
+An engine says what its sandbox shows (`VisibleSoftware`), and carries out the `TrustStore` that it gets.
 """
 
 from __future__ import annotations
@@ -14,17 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from moat.engines.bubblewrap.etc_files import Own
-from moat.engines.trust_store.java_truststore import extended, find_truststores, is_file, truststore
+from moat.engines.trust_store.java_truststore import extend, find_truststores, is_file, truststore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moat.engines.bubblewrap.toolchains import Toolchains
+    from moat.engines.trust_store.java_truststore import VisibleSoftware
 
 SUBJECT_HASH: Final = "d4f0d764"
-"""Of the authority's subject (`openssl x509 -hash`): the file's name in a certificate folder."""
+"""The authority's subject, hashed (`openssl x509 -hash`): its file name in a certificate folder."""
 
+# Files of the run, relative to /etc.
 _AUTHORITY: Final = "moat/authority.pem"
 _BUNDLE: Final = "moat/certificates.pem"
 _TRUSTSTORE: Final = "moat/cacerts"
@@ -40,19 +42,22 @@ _BUNDLES: Final = (
     "/etc/ssl/certs/ca-bundle.crt",
     "/usr/lib/ssl/cert.pem",
 )
-# OpenSSL's: a certificate is found by the hash of its subject.
+# Certificate folders of OpenSSL, which finds a certificate by the hash of its subject.
 _HASHED: Final = ("/etc/ssl/certs", "/etc/pki/tls/certs")
-# p11-kit's, for GnuTLS and NSS where the system makes them ask it (Fedora, openSUSE, Arch).
+# Folders of p11-kit, which GnuTLS and NSS ask on Fedora, openSUSE and Arch.
 _ANCHORS: Final = (
     *("/etc/pki/ca-trust/source/anchors", "/etc/pki/trust/anchors"),
     "/etc/ca-certificates/trust-source/anchors",
 )
 _SUSE: Final = "/var/lib/ca-certificates/"
-"""Where its places in /etc lead. The sandbox has nothing of the host's in /var."""
+"""The folder that openSUSE's links in /etc lead to. The sandbox shows nothing of the host's /var."""
 
 
 def variables() -> dict[str, str]:
-    """For tools that bring certificates of their own, or may have been built for other places."""
+    """Return environment variables for programs that don't look where the system keeps certificates.
+
+    They bring certificates of their own, or may have been built for another system's paths.
+    """
     authority, bundle = f"/etc/{_AUTHORITY}", f"/etc/{_BUNDLE}"
     return {
         "SSL_CERT_FILE": bundle,  # OpenSSL and what uses it; Go, rustls, uv, httpx, Composer, Julia
@@ -68,36 +73,42 @@ def variables() -> dict[str, str]:
         "HEX_CACERTS_PATH": bundle,  # Elixir's package manager
         "PERL_LWP_SSL_CA_FILE": bundle,  # LWP from CPAN, which takes Mozilla::CA's otherwise
         "NIX_SSL_CERT_FILE": bundle,  # Nix, and curl, git and Python as it builds them
-        # These two trust it besides their own.
+        # The programs of these two trust the file in addition to their own certificates.
         "NODE_EXTRA_CA_CERTS": authority,  # Node, Bun, Electron; npm, yarn, pnpm
         "DENO_CERT": authority,
     }
 
 
 @dataclass(frozen=True, slots=True)
-class Trust:
-    """What the sandbox shows so that its programs trust the run's authority."""
+class TrustStore:
+    """The files, links and covers that make a sandbox trust the run's authority."""
 
-    settings: Own
-    covers: dict[str, str]
-    """What lies over the host's files outside of /etc: by their path, one of `settings`' files."""
+    files: Mapping[str, str | bytes]
+    """Files of the run's own, by path relative to /etc, and what they hold."""
+    links: Mapping[str, str]
+    """Symbolic links to those files, by path relative to /etc, and where each leads."""
+    covers: Mapping[str, str]
+    """The host's files outside /etc to cover, by absolute path, each with a key of `files`."""
 
 
-def trust(authority: bytes, toolchains: Toolchains, java_home: str | None) -> Trust:
-    """`authority`: its certificate, in PEM. `java_home`: of the command, if it has one."""
+def trust_store(authority: bytes, software: VisibleSoftware, java_home: str | None) -> TrustStore:
+    """Return what a sandbox with this `software` needs in order to trust `authority`.
+
+    `authority` is the certificate in PEM, `java_home` the command's JAVA_HOME if it has one.
+    """
     host = _host_bundle()
-    places = _places()
+    targets = _certificate_places()
     files: dict[str, str | bytes] = {_AUTHORITY: authority, _BUNDLE: host + authority}
-    stores = find_truststores(toolchains, java_home)
+    stores = find_truststores(software, java_home)
     if stores:
-        places |= dict.fromkeys(stores, _TRUSTSTORE)
+        targets |= dict.fromkeys(stores, _TRUSTSTORE)
         files[_TRUSTSTORE] = _java_truststore(stores[0], host, authority)
-    links, covers = _links_and_covers(places, toolchains)
-    return Trust(Own(files, links), covers)
+    links, covers = _links_and_covers(targets, software)
+    return TrustStore(files, links, covers)
 
 
-def _places() -> dict[str, str]:
-    """Where the host keeps certificates, without links on the way, and what is to be there."""
+def _certificate_places() -> dict[str, str]:
+    """Return where the host keeps certificates, by real path, and the file of ours for each."""
     places = {os.path.realpath(path): _BUNDLE for path in _BUNDLES if is_file(path)}
     for folders, name in ((_HASHED, f"{SUBJECT_HASH}.0"), (_ANCHORS, "moat.pem")):
         for folder in folders:
@@ -107,37 +118,37 @@ def _places() -> dict[str, str]:
 
 
 def _links_and_covers(
-    places: Mapping[str, str], toolchains: Toolchains
+    places: Mapping[str, str], software: VisibleSoftware
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Links in /etc, which is the run's to fill; elsewhere covers, on files that are shown."""
+    """Split the places into links below /etc, which the run fills itself, and covers elsewhere."""
     links: dict[str, str] = {}
     covers: dict[str, str] = {}
     for path, name in places.items():
         if path.startswith("/etc/"):
             links[path.removeprefix("/etc/")] = f"/etc/{name}"
-        elif path.startswith(_SUSE) or (is_file(path) and toolchains.covers(Path(path))):
+        elif path.startswith(_SUSE) or (is_file(path) and software.shows(Path(path))):
             covers[path] = name
     return links, covers
 
 
 def _host_bundle() -> bytes:
-    """The certificates that the host's programs trust, in PEM; empty where it has none."""
+    """Return the certificates that the host's programs trust, in PEM; empty without a bundle."""
     path = next(filter(_is_readable, _BUNDLES), None)
     return b"" if path is None else Path(path).read_bytes().rstrip() + b"\n"
 
 
-def _java_truststore(theirs: str, bundle: bytes, authority: bytes) -> bytes:
-    """What the host's Java trusts, or else its other programs, and the run's authority."""
+def _java_truststore(host_store: str, bundle: bytes, authority: bytes) -> bytes:
+    """Return the host's Java truststore, or one made of its certificate bundle, plus the authority."""
     own = _by_alias("moat-run-authority", authority)
-    if _is_readable(theirs):
-        store = extended(Path(theirs).read_bytes(), own)
+    if _is_readable(host_store):
+        store = extend(Path(host_store).read_bytes(), own)
         if store is not None:
             return store
     return truststore(_by_alias("root", bundle) | own)
 
 
 def _by_alias(prefix: str, bundle: bytes) -> dict[str, bytes]:
-    """The certificates of a bundle, in DER."""
+    """Return the certificates of a PEM bundle in DER, under numbered aliases."""
     ders = [a2b_base64(part.partition(_END)[0]) for part in bundle.split(_BEGIN)[1:]]
     return {f"{prefix}-{number}": der for number, der in enumerate(ders, 1)}
 

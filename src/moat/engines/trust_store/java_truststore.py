@@ -1,7 +1,7 @@
-"""Where Java keeps the certificates that it trusts, and what such a file holds.
+"""Java truststores: where a host's JDKs keep them, and their file format.
 
-The one variable that every Java program reads, JAVA_TOOL_OPTIONS, makes each of them begin with a
-line on its standard error. So the file itself is another one in the sandbox.
+The one variable that every Java program reads, JAVA_TOOL_OPTIONS, makes each of them print a line on
+its standard error. So the sandbox gets another truststore file in the place of the JDK's.
 """
 
 from __future__ import annotations
@@ -10,24 +10,41 @@ import os
 import struct
 from hashlib import sha1
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
-    from moat.engines.bubblewrap.toolchains import Toolchains
-
-# Folders of JDKs, among other things: the system's, and below the folder of a version manager.
-_SHELVES: Final = ("/usr/lib/jvm", "/usr/lib64/jvm", "/usr/java", "/opt")
-_MANAGED_SHELVES: Final = ("candidates/java", "installs/java")  # sdkman; asdf and mise
+# Folders that hold JDKs, among other things: the system's, and those below a version manager's folder.
+_JDK_FOLDERS: Final = ("/usr/lib/jvm", "/usr/lib64/jvm", "/usr/java", "/opt")
+_MANAGED_JDK_FOLDERS: Final = ("candidates/java", "installs/java")  # sdkman; asdf and mise
 _IN_JDK: Final = ("lib/security/cacerts", "jre/lib/security/cacerts")  # the second: up to Java 8
-# Of all JDKs that the system packages.
+# One file for all JDKs that the distribution packages.
 _SHARED: Final = ("/etc/ssl/certs/java/cacerts", "/etc/pki/ca-trust/extracted/java/cacerts")
 
 
-def find_truststores(toolchains: Toolchains, java_home: str | None) -> list[str]:
-    """Those of the JDKs on this host, without links on the way; the system's come first."""
-    homes = [*map(str, toolchains.shown), *_on_shelves(toolchains), *_on_path(toolchains)]
+class VisibleSoftware(Protocol):
+    """The host's software as a sandbox shows it, known to the engine that makes the sandbox."""
+
+    @property
+    def roots(self) -> Sequence[Path]:
+        """The user's toolchains that are shown: files and folders outside the system's."""
+        ...
+
+    @property
+    def path(self) -> Sequence[str]:
+        """The folders of the sandbox's PATH."""
+        ...
+
+    def shows(self, path: Path) -> bool:
+        """Whether the sandbox sees the host's file at this path."""
+        ...
+
+
+def find_truststores(software: VisibleSoftware, java_home: str | None) -> list[str]:
+    """Return the real paths of the truststores of this host's JDKs, the system's first."""
+    homes = [*map(str, software.roots), *_packaged_jdks(software), *_jdk_on_path(software)]
     if java_home is not None:
         homes.append(java_home)
     stores = {f"{home}/{name}": None for home in homes for name in _IN_JDK}
@@ -36,14 +53,14 @@ def find_truststores(toolchains: Toolchains, java_home: str | None) -> list[str]
 
 
 def is_file(path: str) -> bool:
-    """False, too, where we may not look; `Path` raises there."""
-    return os.path.isfile(path)  # noqa: PTH113  as just said
+    """Whether a file is there; false also where we may not look, for which `Path.is_file` raises."""
+    return os.path.isfile(path)  # noqa: PTH113  the reason is in the docstring
 
 
-def _on_shelves(toolchains: Toolchains) -> Iterator[str]:
-    managed = (f"{root}/{name}" for root in toolchains.shown for name in _MANAGED_SHELVES)
-    for shelf in (*_SHELVES, *managed):
-        yield from (f"{shelf}/{name}" for name in _names_in(shelf))
+def _packaged_jdks(software: VisibleSoftware) -> Iterator[str]:
+    managed = (f"{root}/{name}" for root in software.roots for name in _MANAGED_JDK_FOLDERS)
+    for folder in (*_JDK_FOLDERS, *managed):
+        yield from (f"{folder}/{name}" for name in _names_in(folder))
 
 
 def _names_in(folder: str) -> list[str]:
@@ -53,8 +70,8 @@ def _names_in(folder: str) -> list[str]:
         return []
 
 
-def _on_path(toolchains: Toolchains) -> Iterator[str]:
-    program = next(filter(is_file, (f"{folder}/java" for folder in toolchains.path)), None)
+def _jdk_on_path(software: VisibleSoftware) -> Iterator[str]:
+    program = next(filter(is_file, (f"{folder}/java" for folder in software.path)), None)
     if program is not None:
         yield str(PurePath(os.path.realpath(program)).parents[1])
 
@@ -64,21 +81,21 @@ _MAGIC: Final = 0xFEEDFEED
 _VERSION: Final = 2
 _TRUSTED_CERTIFICATE: Final = 2
 _DIGEST_SIZE: Final = 20
-_PASSWORD: Final = "changeit"  # noqa: S105  Java's own default: it guards nothing
+_PASSWORD: Final = "changeit"  # noqa: S105  Java's default, which guards nothing
 _WHITENER: Final = b"Mighty Aphrodite"
 
-# Format: OpenJDK, sun.security.provider.JavaKeyStore, engineStore and getPreKeyedHash. Newer JDKs have
-# PKCS 12 by default, and read this all the same. The digest wants a password; Java doesn't ask for it to
-# read a truststore, and tools are given the default.
+# The format is that of OpenJDK's sun.security.provider.JavaKeyStore (engineStore, getPreKeyedHash).
+# Newer JDKs write PKCS 12 by default and still read this one. The digest needs a password: Java asks
+# for none to read a truststore, and tools assume the default.
 
 
 def truststore(certificates: Mapping[str, bytes]) -> bytes:
-    """The certificates (DER, by alias) as a JKS."""
+    """Return the certificates (DER, by alias) as a JKS file."""
     return _store(len(certificates), _entries(certificates))
 
 
-def extended(store: bytes, certificates: Mapping[str, bytes]) -> bytes | None:
-    """The JKS `store` with these certificates (DER, by alias), too; `None` if it is no JKS."""
+def extend(store: bytes, certificates: Mapping[str, bytes]) -> bytes | None:
+    """Add certificates (DER, by alias) to the JKS file `store`; `None` if it is no JKS file."""
     if len(store) < _HEADER.size + _DIGEST_SIZE:
         return None
     magic, version, count = _HEADER.unpack_from(store)

@@ -1,0 +1,106 @@
+"""Where git keeps things on the host: git folders, linked worktrees, submodules, `.git` files.
+
+The layout is that of gitrepository-layout(5). Everything here is read by path, before a run starts.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from moat.workspace import git_config
+from moat.workspace.beneath import overlap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GIT: Final = ".git"
+_MAX_CONFIG_SIZE: Final = 1024 * 1024
+
+
+def is_repository(folder: Path) -> bool:
+    """Whether a folder is a git folder, as `git_discovery.is_git_folder` has it but without `refs`."""
+    return (folder / "HEAD").is_file() and (folder / "objects").is_dir()
+
+
+def linked_git_folders(git: Path) -> Iterator[Path]:
+    """Yield the git folders in a git folder: those of linked worktrees and of submodules."""
+    yield from _folders_in(git / "worktrees")
+    yield from _submodules(git / "modules")
+
+
+def _submodules(modules: Path) -> Iterator[Path]:
+    """Yield the git folders of submodules, at any depth: a submodule's name may have slashes."""
+    for folder in _folders_in(modules):
+        if (folder / "HEAD").is_file():
+            yield folder
+            yield from _submodules(folder / "modules")
+        else:
+            yield from _submodules(folder)
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            return [Path(e.path) for e in entries if e.is_dir(follow_symlinks=False)]
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
+
+
+def worktree_of(git: Path) -> Path:
+    """Return the folder that a git folder's configuration speaks of."""
+    for entry in git_config.parse(read_config(git / "config") or "")[0]:
+        if entry.name == "core.worktree":  # of a submodule
+            return Path(os.path.normpath(git / entry.value))
+    return git.parent if git.name == GIT else git
+
+
+def gitfile_target(gitfile: Path) -> Path | None:
+    """Return the folder that a `.git` file names, with links resolved; it need not exist."""
+    line = first_line(gitfile)
+    if line is None or not line.startswith("gitdir: "):
+        return None
+    return Path(os.path.realpath(gitfile.parent / line.removeprefix("gitdir: ")))
+
+
+def first_line(path: Path) -> str | None:
+    text = read_config(path)
+    return None if text is None else text.partition("\n")[0].rstrip("\r")
+
+
+def read_config(path: Path) -> str | None:
+    """Return the beginning of a file; `None` where there is none or git can't read it either."""
+    if path.is_symlink() or not path.is_file():
+        return None
+    try:
+        with path.open(errors="surrogateescape", newline="") as file:
+            return file.read(_MAX_CONFIG_SIZE)
+    except PermissionError:
+        return None
+
+
+def repository_of_worktree(root: Path) -> Path | None:
+    """Return the git folder that `root`, a linked worktree (`git worktree add`), belongs to.
+
+    The `.git` file in a workspace may name any folder. So the folder that it names must name this
+    workspace in turn, as git has it (gitrepository-layout(5): `worktrees/<id>/gitdir`). Nothing on
+    the way there may be a symbolic link, and worktrees linked by relative paths aren't supported:
+    the paths don't hold in the sandbox.
+    """
+    pointer = first_line(root / GIT)
+    if pointer is None or not pointer.startswith("gitdir: /"):
+        return None
+    own = Path(os.path.normpath(pointer.removeprefix("gitdir: ")))
+    common = own.parent.parent
+    backward, shared = first_line(own / "gitdir"), first_line(own / "commondir")
+    is_consistent = (
+        own.parent.name == "worktrees"
+        and os.path.realpath(own) == str(own)
+        and backward is not None
+        and os.path.realpath(own / backward) == str(root / GIT)
+        and shared is not None
+        and os.path.normpath(own / shared) == str(common)
+        and is_repository(common)
+    )
+    return common if is_consistent and not overlap(common, root) else None

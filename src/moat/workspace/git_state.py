@@ -1,0 +1,46 @@
+"""What git obeys in one git folder: configurations, pointers to other folders, hooks."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from moat.workspace.beneath import open_beneath
+from moat.workspace.entries import list_names, read_text
+from moat.workspace.path_rules import GIT, Protection
+
+if TYPE_CHECKING:
+    from moat.workspace.beneath import PathHandle
+
+CONFIGS: Final = tuple(rule.path for rule in GIT if rule.protection is Protection.REVIEWED)
+HOOKS: Final = PurePosixPath("hooks")
+POINTERS: Final = tuple(
+    rule.path for rule in GIT if rule.protection is Protection.RESTORED and rule.path != HOOKS.name
+)
+
+GitState = dict[str, str | None]
+"""By path in the git folder: a file's text, a hook's digest, `None` where nothing is there."""
+
+
+def git_state(git: PathHandle) -> GitState:
+    """Read the state of an open git folder."""
+    state: GitState = {name: read_text(git, name) for name in (*CONFIGS, *POINTERS, HOOKS.name)}
+    return state | hook_digests(git)
+
+
+def hook_digests(git: PathHandle) -> GitState:
+    """Return the SHA-256 digest of every hook. A name with a dot (`pre-commit.sample`) isn't a hook."""
+    try:
+        opened = open_beneath(git, HOOKS)
+    except OSError:
+        return {}
+    with opened as hooks:
+        if not hooks.is_folder:
+            return {}
+        texts = {name: read_text(hooks, name) for name in list_names(hooks) if "." not in name}
+    return {f"{HOOKS}/{name}": _digest(text) for name, text in texts.items() if text is not None}
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()

@@ -1,0 +1,89 @@
+"""What the host obeyed in a run's writable folders before the start, kept in the run's folder.
+
+After the end it tells what the run changed from what was the user's own (`moat.workspace.cleanup`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from moat import typed_json
+from moat.atomic import replace_file
+from moat.workspace.beneath import PathHandle, open_beneath, open_folder
+from moat.workspace.entries import read_text
+from moat.workspace.git_state import GitState, git_state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import PurePosixPath
+
+    from moat.paths import RunFolder
+    from moat.workspace.covers import WritableFolder
+
+
+@dataclass(frozen=True, slots=True)
+class FolderSnapshot:
+    """One writable folder before the start; paths are relative to `root`."""
+
+    root: str
+    git_folders: dict[str, GitState] = field(default_factory=dict[str, GitState])
+    """The state of every git folder that was protected."""
+    gitfiles: dict[str, str | None] = field(default_factory=dict[str, str | None])
+    """The text of every `.git` file."""
+    unwritable: list[str] = field(default_factory=list[str])
+    """Folders that the run couldn't write: hidden ones, and those protected as a whole."""
+    absent: list[str] = field(default_factory=list[str])
+    """Paths that the host would obey and that didn't exist."""
+
+    @classmethod
+    def of(cls, folder: WritableFolder) -> FolderSnapshot:
+        protected = folder.protected
+        with open_folder(folder.root) as root:
+            return cls(
+                str(folder.root),
+                {str(path): _git_state(root, path) for path in protected.git_folders},
+                {str(path): _text(root, path) for path in protected.gitfiles},
+                [str(path) for path in (*folder.hidden, *protected.sealed)],
+                [str(path) for path in protected.absent],
+            )
+
+
+def take(folders: Iterable[WritableFolder], run: RunFolder) -> None:
+    """Save a snapshot of the folders, before the run starts."""
+    snapshots = [asdict(FolderSnapshot.of(folder)) for folder in folders]
+    if snapshots:
+        replace_file(run.workspace_snapshot, json.dumps(snapshots).encode(), durable=False)
+
+
+# What earlier versions called the fields; a run may outlive an update of Moat.
+_EARLIER_FIELDS: Final = {
+    "orders": "git_folders",
+    "pointers": "gitfiles",
+    "untouchable": "unwritable",
+    "uninvited": "absent",
+}
+
+
+def load(run: RunFolder) -> list[FolderSnapshot]:
+    """Return the saved snapshots of folders that still exist; raises `FileNotFoundError`."""
+    saved: list[dict[str, Any]] = json.loads(run.workspace_snapshot.read_text())
+    folders = (
+        typed_json.read(
+            FolderSnapshot, {_EARLIER_FIELDS.get(name, name): each[name] for name in each}
+        )
+        for each in saved
+    )
+    return [folder for folder in folders if Path(folder.root).is_dir()]
+
+
+def _git_state(root: PathHandle, path: PurePosixPath) -> GitState:
+    with open_beneath(root, path) as git:
+        return git_state(git)
+
+
+def _text(root: PathHandle, path: PurePosixPath) -> str | None:
+    with open_beneath(root, path.parent) as parent:
+        return read_text(parent, path.name)
