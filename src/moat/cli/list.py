@@ -130,9 +130,10 @@ def shortened(text: str, width: int = 60) -> str:
 
 
 def _watch(store: Store, *, everything: bool) -> None:
-    """The store's folder changes whenever a row does: SQLite writes its log there."""
-    from moat.platform.inotify import changes  # noqa: PLC0415
+    from moat.platform.inotify import FolderWatch  # noqa: PLC0415
 
-    for _ in changes(store.home):
-        sys.stdout.write("\x1b[H\x1b[2J" + draw(current(store, everything=everything)))
-        sys.stdout.flush()
+    with FolderWatch(store.home) as changes:
+        while True:
+            sys.stdout.write("\x1b[H\x1b[2J" + draw(current(store, everything=everything)))
+            sys.stdout.flush()
+            changes.drain()

@@ -1,7 +1,8 @@
 """The index of runs (`moat.db`) and their folders.
 
 SQLite in WAL mode: readers never wait for the writer. Readers don't write: a listing leaves every
-row as it found it. A statement that fails raises `StoreError`; nothing is ignored.
+row as it found it, and commits are announced to followers (`platform.commits`). A statement that fails
+raises `StoreError`; nothing is ignored.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from moat.errors import NameTakenError, RunNotFoundError, StoreError
 from moat.paths import RunFolder, moat_home
+from moat.platform import commits
 from moat.runs import lock
 from moat.runs.rmtree import empty
 from moat.runs.states import ENDED, State
@@ -121,7 +123,8 @@ class Store:
         """Makes the store where there is none. Raises `StoreError`."""
         self.home = home or moat_home()
         _own_folder(self.home)
-        self._db = _open(self.home / "moat.db")
+        self._path = self.home / "moat.db"
+        self._db = _open(self._path)
 
     def __enter__(self) -> Self:
         return self
@@ -147,9 +150,11 @@ class Store:
             except BaseException:
                 shutil.rmtree(folder.root)
                 raise
+            commits.announce(self._path)
         return self.get(spec.id)
 
     def insert(self, spec: RunSpec) -> None:
+        """Add the row alone, unannounced. Raises `NameTakenError`."""
         try:
             self._db.execute(
                 "INSERT INTO runs (id, name, state, engine, command, workspace, interactive, tty,"
@@ -231,7 +236,7 @@ class Store:
     def update(self, run_id: str, **changed: object) -> None:
         """Writes columns of one run in one transaction. Only its supervisor calls this."""
         assignments = ", ".join(f"{column} = ?" for column in changed)
-        self._execute(f"UPDATE runs SET {assignments} WHERE id = ?", *changed.values(), run_id)  # noqa: S608  columns are ours
+        self._write(f"UPDATE runs SET {assignments} WHERE id = ?", *changed.values(), run_id)  # noqa: S608  columns are ours
 
     def remove(self, run_id: str) -> None:
         """Deletes the row, then the folder: what is left after a crash is never a row without one.
@@ -243,7 +248,7 @@ class Store:
         going = self.home / f"removed-{run_id}"
         with _reported(f"the folder of run {run_id} can't be removed"):
             empty_private(folder)
-            self._execute("DELETE FROM runs WHERE id = ?", run_id)
+            self._write("DELETE FROM runs WHERE id = ?", run_id)
             if folder.root.exists():
                 folder.root.rename(going)
             if going.exists():
@@ -257,6 +262,11 @@ class Store:
             return [_run(row) for row in rows]
         except (KeyError, TypeError, ValueError) as exc:
             raise _damaged("the index of runs can't be used", exc) from exc
+
+    def _write(self, sql: str, *values: object) -> None:
+        self._execute(sql, *values)
+        with _reported("the index of runs can't be used"):
+            commits.announce(self._path)
 
     def _execute(self, sql: str, *values: object) -> Iterable[tuple[Any, ...]]:
         known = [_printable(value) if isinstance(value, str) else value for value in values]
