@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import select
-import signal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moat.client.connect.request import Supervised
 from moat.errors import RunNotActiveError, StoreError, SupervisorError
+from moat.platform.process import Process
 from moat.runs import lock
 
 if TYPE_CHECKING:
@@ -63,19 +61,12 @@ def _kill_shim(store: Store, run: Run) -> None:
     if run.shim_pid is None:
         return
     try:
-        process = os.pidfd_open(run.shim_pid)
+        with Process(run.shim_pid) as shim:
+            # The pid of a shim that died long ago may be another's.
+            if os.fsencode(store.folder(run.id).exits) in shim.arguments():
+                shim.kill()
     except ProcessLookupError:
         return
-    try:
-        # The pid may be another's by now; what the descriptor stands for does not change any more.
-        words = Path(f"/proc/{run.shim_pid}/cmdline").read_bytes().split(b"\0")
-        if os.fsencode(store.folder(run.id).exits) in words:
-            signal.pidfd_send_signal(process, signal.SIGKILL)
-            select.select([process], [], [])
-    except (FileNotFoundError, ProcessLookupError):
-        return  # it ended while we looked
-    finally:
-        os.close(process)
 
 
 def _dismiss(store: Store, run: Run) -> None:
