@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moat.cli import list as listing
 from moat.cli.list import draw, shortened
 from moat.cli.main import run
+from moat.client.connect.request import Supervised
+from moat.client.watch.run_list import RunList
 from moat.errors import SupervisorError
 from moat.runs.states import State
 from moat.runs.store import Store
@@ -19,6 +20,8 @@ from moat.spec import RunId, RunSpec
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from moat.runs.store import Run
 
 
 @pytest.fixture
@@ -49,10 +52,10 @@ def test_a_run_whose_supervisor_is_gone_is_looked_after_before_it_is_shown(
     """A supervisor is started, and what it found out is what the list says."""
     run_id = add(store, 1, State.RUNNING)
 
-    def look_after(_store: Store, found: object) -> None:
-        store.update(found.id, state=State.LOST)  # type: ignore[attr-defined]
+    def adopt(_: RunList, run: Run) -> None:
+        store.update(run.id, state=State.LOST)
 
-    monkeypatch.setattr(listing, "_look_after", look_after)
+    monkeypatch.setattr(RunList, "_adopt", adopt)
     assert run(["list", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == []
     assert run(["list", "-a", "--json"]) == 0
@@ -68,13 +71,10 @@ def test_a_supervisor_that_can_not_be_started_is_told_in_its_line(
     for number in (1, 2):
         add(store, number, State.RUNNING)
 
-    class Asked:
-        """A supervisor that does not come."""
+    def get(*_: object, **__: object) -> None:
+        raise SupervisorError("it ended before it could answer")
 
-        def get(self, *_: object, **__: object) -> None:
-            raise SupervisorError("it ended before it could answer")
-
-    monkeypatch.setattr("moat.cli.arguments.ask", lambda *_: Asked())
+    monkeypatch.setattr(Supervised, "get", get)
     assert run(["list"]) == 0
     text = capsys.readouterr().out
     assert "run-1  " in text

@@ -27,8 +27,7 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 from tests.e2e.attacks import HOSTILE, HTTP2_PREFACE, Attacked, Conversation, Heard, attacked
-
-from moat.platform.inotify import changes
+from tests.followers import changes
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.followers import changes
+
+from moat.runs.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -156,3 +159,19 @@ def test_a_screen_is_shown_by_a_supervisor_that_takes_over(moat: Any) -> None:
     moat.ok("wait", "--text", "here", "x")
     moat.kill("x", "supervisor")
     assert "here" in moat.ok("screen", "x")
+
+
+def test_a_watched_list_gives_a_run_the_next_supervisor(moat: Any) -> None:
+    """Nobody else asks for anything: the death itself is what wakes `moat list --watch`."""
+    moat.ok("run", "-d", "-n", "x", "--", "sleep", "infinity")
+    killed = moat.supervisor("x")
+    with Store(moat.home) as store, moat.start("list", "--watch") as watching:
+        while not watching.stdout.readline().startswith(b"x "):
+            pass
+        moat.kill("x", "supervisor")
+        for _ in changes(moat.home):
+            if store.find("x").supervisor_pid != killed:
+                break
+        watching.kill()
+        watching.communicate()
+    assert moat.inspect("x")["state"] == "running"

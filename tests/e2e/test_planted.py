@@ -6,8 +6,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from moat.platform.inotify import changes
+from tests.followers import changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.followers import commits_seen
 
 from moat.errors import NameTakenError, RunNotFoundError, StoreError
 from moat.runs.rebuild import rebuild_index
@@ -233,6 +234,24 @@ def test_a_run_whose_folder_resists_can_still_be_named(store: Store) -> None:
     private.chmod(0o700)
     store.remove(run.id)
     assert store.all() == []
+
+
+UPDATES = """
+import os, sys
+from pathlib import Path
+from moat.runs.store import Store
+with Store(Path(sys.argv[1])) as store:
+    run = store.find(None)
+    for number in range(1, int(sys.argv[2]) + 1):
+        store.update(run.id, viewers=number)
+        os.read(0, 1)
+"""
+
+
+def test_a_follower_sees_every_commit(store: Store) -> None:
+    """SQLite writes its log before a commit is visible: to be woken by that alone is too early."""
+    run = store.create(spec())
+    assert commits_seen(store.home, UPDATES, lambda: store.get(run.id).viewers, 3000) == 3000
 
 
 def unprivileged(act: Callable[[], None]) -> None:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from moat.cli.output import age, colours, print_json_array, table
-from moat.errors import MoatError
+from moat.client.watch.run_list import RunList
 from moat.runs.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from moat.runs.store import Run
+
+_CLEAR: Final = "\x1b[H\x1b[2J"
 
 
 @click.command("list")
@@ -26,47 +27,15 @@ if TYPE_CHECKING:
 def command(*, everything: bool, as_json: bool, watch: bool) -> None:
     """List the runs that have not ended, newest first."""
     with Store() as store:
+        listing = RunList(store, ended=everything)
         if watch:
-            _watch(store, everything=everything)
-        runs = current(store, everything=everything)
-        if as_json:
-            print_json_array(run.as_json() for run in runs)
+            for runs in listing.watch():
+                sys.stdout.write(_CLEAR + draw(runs))
+                sys.stdout.flush()
+        elif as_json:
+            print_json_array(run.as_json() for run in listing.read())
         else:
-            sys.stdout.write(draw(runs))
-
-
-def current(store: Store, *, everything: bool) -> list[Run]:
-    """The rows as they are true now: a run whose supervisor is gone gets one that looks after it."""
-    known = store.all(ended=everything)
-    orphans = {run.id: _look_after(store, run) for run in known if _is_orphan(store, run)}
-    if not orphans:
-        return known
-    fresh = {run.id: run for run in store.all()}
-    runs = [fresh.get(run.id, run) for run in known]
-    return [
-        replace(run, error=orphans[run.id]) if orphans.get(run.id) else run
-        for run in runs
-        if everything or not run.ended
-    ]
-
-
-def _is_orphan(store: Store, run: Run) -> bool:
-    if run.ended:
-        return False
-    from moat.client.connect.launch import is_supervised  # noqa: PLC0415  a list of ended runs needs none
-
-    return not is_supervised(store.folder(run.id))
-
-
-def _look_after(store: Store, run: Run) -> str | None:
-    """Starts a supervisor, which finds out what is left of the run; what went wrong, if anything."""
-    from moat.cli.arguments import ask  # noqa: PLC0415
-
-    try:
-        ask(store, run).get("/v1/run", until="started")
-    except MoatError as error:
-        return None if error.code == "run_not_active" else error.summary
-    return None
+            sys.stdout.write(draw(listing.read()))
 
 
 def draw(runs: list[Run]) -> str:
@@ -127,12 +96,3 @@ def shortened(text: str, width: int = 60) -> str:
         return text
     # A command may hold anything, a terminal's control characters too.
     return "".join(each if each.isprintable() else " " for each in text)
-
-
-def _watch(store: Store, *, everything: bool) -> None:
-    """The store's folder changes whenever a row does: SQLite writes its log there."""
-    from moat.platform.inotify import changes  # noqa: PLC0415
-
-    for _ in changes(store.home):
-        sys.stdout.write("\x1b[H\x1b[2J" + draw(current(store, everything=everything)))
-        sys.stdout.flush()

@@ -7,17 +7,17 @@ import os
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-_IN_MODIFY, _IN_MOVED_TO, _IN_CREATE, _IN_DELETE = 0x2, 0x80, 0x100, 0x200
+_IN_MODIFY, _IN_ATTRIB, _IN_MOVED_TO, _IN_CREATE, _IN_DELETE = 0x2, 0x4, 0x80, 0x100, 0x200
 
 
-class Changes:
-    """Changes in a folder from now on; a context manager.
+class FolderWatch:
+    """The changes to the files of a folder, from now on. A context manager.
 
-    Its descriptor (`fileno`) is readable when there are changes. Raises `OSError` for a folder that
-    can't be watched.
+    `fileno` is readable while there are changes that `drain` has not taken. A change counts as soon
+    as the kernel has made it: what the writer does next, such as making a commit of a database
+    visible, may not have happened yet (`platform.commits`).
     """
 
     def __init__(self, folder: Path) -> None:
@@ -25,7 +25,7 @@ class Changes:
         self._fd: int = libc.inotify_init1(os.O_CLOEXEC)
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), "inotify_init1")
-        mask = _IN_MODIFY | _IN_MOVED_TO | _IN_CREATE | _IN_DELETE
+        mask = _IN_MODIFY | _IN_ATTRIB | _IN_MOVED_TO | _IN_CREATE | _IN_DELETE
         if libc.inotify_add_watch(self._fd, os.fsencode(folder), mask) < 0:
             os.close(self._fd)
             raise OSError(ctypes.get_errno(), "inotify_add_watch", str(folder))
@@ -39,14 +39,6 @@ class Changes:
     def fileno(self) -> int:
         return self._fd
 
-    def take(self) -> None:
-        """Wait for the next change, and take all that are queued: many events are one change."""
+    def drain(self) -> None:
+        """Wait for a change, and take all that have been reported: many events are one change."""
         os.read(self._fd, 1 << 16)
-
-
-def changes(folder: Path) -> Iterator[None]:
-    """Yield once at first, and again whenever something in the folder has changed."""
-    with Changes(folder) as watched:
-        while True:
-            yield
-            watched.take()

@@ -1,7 +1,7 @@
 """The runs of one `MOAT_HOME`: a row for each in the index, and a folder.
 
-Readers don't write: a listing leaves every row as it found it. A statement that fails raises
-`StoreError`; no failure is ignored.
+Readers don't write: a listing leaves every row as it found it. Commits are announced to followers
+(`platform.commits`). A statement that fails raises `StoreError`; no failure is ignored.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from moat.errors import NameTakenError, RunNotFoundError, StoreError
 from moat.paths import RunFolder, moat_home
+from moat.platform import commits
 from moat.runs import index
 from moat.runs.index import damaged, reported
 from moat.runs.rmtree import empty
@@ -89,7 +90,8 @@ class Store:
         """Makes the store where there is none. Raises `StoreError`."""
         self.home = home or moat_home()
         _own_folder(self.home)
-        self._db = index.connect(self.home / "moat.db")
+        self._path = self.home / "moat.db"
+        self._db = index.connect(self._path)
 
     def __enter__(self) -> Self:
         return self
@@ -115,9 +117,11 @@ class Store:
             except BaseException:
                 shutil.rmtree(folder.root)
                 raise
+            commits.announce(self._path)
         return self.get(spec.id)
 
     def insert(self, spec: RunSpec) -> None:
+        """Add the row alone, unannounced. Raises `NameTakenError`."""
         try:
             self._db.execute(
                 "INSERT INTO runs (id, name, state, engine, command, workspace, interactive, tty,"
@@ -199,7 +203,7 @@ class Store:
     def update(self, run_id: str, **changed: object) -> None:
         """Writes columns of one run in one transaction. Only its supervisor calls this."""
         assignments = ", ".join(f"{column} = ?" for column in changed)
-        self._execute(f"UPDATE runs SET {assignments} WHERE id = ?", *changed.values(), run_id)  # noqa: S608  columns are ours
+        self._write(f"UPDATE runs SET {assignments} WHERE id = ?", *changed.values(), run_id)  # noqa: S608  columns are ours
 
     def remove(self, run_id: str) -> None:
         """Deletes the row, then the folder: what is left after a crash is never a row without one.
@@ -211,7 +215,7 @@ class Store:
         going = self.home / f"removed-{run_id}"
         with reported(f"the folder of run {run_id} can't be removed"):
             empty_private(folder)
-            self._execute("DELETE FROM runs WHERE id = ?", run_id)
+            self._write("DELETE FROM runs WHERE id = ?", run_id)
             if folder.root.exists():
                 folder.root.rename(going)
             if going.exists():
@@ -225,6 +229,11 @@ class Store:
             return [_run(row) for row in rows]
         except (KeyError, TypeError, ValueError) as exc:
             raise damaged("the index of runs can't be used", exc) from exc
+
+    def _write(self, sql: str, *values: object) -> None:
+        self._execute(sql, *values)
+        with reported("the index of runs can't be used"):
+            commits.announce(self._path)
 
     def _execute(self, sql: str, *values: object) -> Iterable[tuple[Any, ...]]:
         known = [_stored(value) for value in values]

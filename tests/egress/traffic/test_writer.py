@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.egress.databases import interpose
+from tests.followers import commits_seen
 
 from moat.egress.traffic import writer as module
 from moat.egress.traffic.entry import Entry
@@ -439,6 +440,27 @@ def test_a_follower_hears_at_once_of_what_may_take_long(path: Path, record: Reco
         assert news(asked, tunnel) == [("asked", "allowed", False), ("tunnel", "allowed", False)]
         assert news(plain) == []
         assert list(follower.rest(NOW)) == [], "all has been heard of"
+
+
+ENTRIES = """
+import os, sys
+from pathlib import Path
+from moat.egress.traffic import writer
+from moat.egress.traffic.entry import Entry
+writer.PAUSE_S = 0
+record = writer.Record(Path(sys.argv[1]) / "run.db")
+for _ in range(int(sys.argv[2])):
+    record.put(Entry("dns", 0.0))
+    os.read(0, 1)
+record.close()
+"""
+
+
+def test_a_follower_sees_every_commit(path: Path) -> None:
+    """SQLite writes its log before a commit is visible: to be woken by that alone is too early."""
+    Record(path).close()
+    with RecordReader(path) as reader:
+        assert commits_seen(path.parent, ENTRIES, lambda: reader.going_on()[0], 1000) == 1000
 
 
 def test_a_follower_from_now_on_hears_of_what_goes_on(path: Path, record: Record) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from moat.client.connect.request import Supervised, SupervisorLeftError
 from moat.client.connect.restart_limit import Deaths
 from moat.errors import RunNotActiveError
-from moat.platform.inotify import Changes
+from moat.platform.inotify import FolderWatch
 from moat.runs import lock
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def moments(store: Store, run: Run) -> Iterator[None]:
     folder = store.folder(run.id)
     ask = Supervised(store.home, folder)
     deaths = Deaths(store, run)
-    with Changes(folder.root) as changes:
+    with FolderWatch(folder.root) as changes:
         while not store.get(run.id).ended:
             try:
                 with ask.until_ended() as supervisor:
@@ -35,7 +35,7 @@ def moments(store: Store, run: Run) -> Iterator[None]:
                         yield
                         readable, _, _ = select.select([changes, supervisor], [], [])
                         if changes in readable:
-                            changes.take()
+                            changes.drain()
                 if not store.get(run.id).ended:
                     deaths.another()
             except RunNotActiveError:

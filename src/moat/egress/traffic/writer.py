@@ -29,6 +29,7 @@ from moat.egress.traffic.schema import (
     storable,
 )
 from moat.errors import StoreError
+from moat.platform import commits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,6 +77,7 @@ class Record:
     def __init__(self, path: Path, bounds: Bounds = Bounds()) -> None:
         """Opens the record, or makes it. Raises `StoreError`."""
         self._bounds = bounds
+        self._path = path
         self._db = _open(path)
         self._first, self._last = _ends(self._db)
         self._next = self._last + 1
@@ -174,7 +176,7 @@ class Record:
             if self._db.in_transaction:
                 self._db.rollback()  # of the attempt that failed
             self._write(batch)
-        except sqlite3.Error as exc:
+        except (sqlite3.Error, OSError) as exc:
             if not self._problem:
                 log.error("record not written, trying again: %s", exc)  # noqa: TRY400  no traceback
             self._problem = f"the record can't be written: {exc}"
@@ -205,6 +207,7 @@ class Record:
         db.execute("COMMIT")
         self._first, self._last = first, last
         self._lost_told, self._unmarked = lost, False
+        commits.announce(self._path)
 
     def _insert(self, entries: list[Entry]) -> None:
         rows = [row_of(entry) for entry in entries]

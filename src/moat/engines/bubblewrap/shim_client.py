@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import select
 import signal
 import socket
 import sys
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moat.engines.engine import CommandRefusedError, SandboxGoneError
 from moat.platform import sockets
+from moat.platform.process import Process
 
 if TYPE_CHECKING:
     import asyncio
@@ -167,16 +167,9 @@ def kill(data: Mapping[str, Any], folder: RunFolder) -> None:
     if pid is None:
         return
     try:
-        process = os.pidfd_open(pid)
+        with Process(pid) as shim:
+            # The pid of a shim that died long ago may be another process's.
+            if os.fsencode(folder.exits) in shim.arguments():
+                shim.kill()
     except ProcessLookupError:
         return
-    try:
-        # The pid may be another process's by now; what the descriptor stands for can't change.
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if os.fsencode(folder.exits) in words:
-            signal.pidfd_send_signal(process, signal.SIGKILL)
-            select.select([process], [], [])
-    except (FileNotFoundError, ProcessLookupError):
-        return  # it ended meanwhile
-    finally:
-        os.close(process)

@@ -1,0 +1,29 @@
+"""Processes by descriptor: the one that was meant, or none."""
+
+from __future__ import annotations
+
+import select
+import subprocess
+
+import pytest
+
+from moat.platform.process import Process
+
+
+def test_a_process_is_known_by_its_arguments_and_killed() -> None:
+    """The call returns when it has ended; its descriptor says so, too."""
+    with subprocess.Popen(["sleep", "infinity"]) as child, Process(child.pid) as process:
+        assert process.arguments() == [b"sleep", b"infinity", b""]
+        assert not select.select([process], [], [], 0)[0]
+        process.kill()
+        assert select.select([process], [], [], 0)[0]
+
+
+def test_a_process_that_has_ended_is_nobody() -> None:
+    """It has no arguments that could be taken for somebody's, and can be killed in vain."""
+    with subprocess.Popen(["true"]) as child, Process(child.pid) as process:
+        child.wait()
+        assert process.arguments() == []
+        process.kill()
+    with pytest.raises(ProcessLookupError):
+        Process(child.pid)
