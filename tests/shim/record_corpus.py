@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.shim.supervising import Supervising, further
 
-from moat.engines.bubblewrap.shim_client import ShimRefusedError
+from moat.engines.engine import CommandRefusedError
 from moat.platform import sockets
 from moat.runs.store import Store
 from moat.shim.protocol import VERSION
@@ -105,7 +105,7 @@ async def supervised(*command: str, **fields: Any) -> AsyncIterator[Supervising]
 
 
 async def refused(call: Awaitable[object]) -> None:
-    with contextlib.suppress(ShimRefusedError):
+    with contextlib.suppress(CommandRefusedError):
         await call
         raise AssertionError("the shim was to refuse this")
 
@@ -118,7 +118,7 @@ async def network(run: Supervising) -> None:
         ("inet", "udp", "0.0.0.0", 53),
     ):
         os.close(await run.engine.listen(family, kind, address, port))
-    os.close(await run.engine.packets())
+    os.close(await run.engine.blocked())
 
 
 async def start(run: Supervising) -> dict[str, int]:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 EVERYTHING = (
     b"".join(
         b"\x1b[?%dh" % number
-        for number, (_, telling) in modes.DEC.items()
-        if telling in (modes.Telling.ALWAYS, modes.Telling.NEVER) and number not in (3, 40)
+        for number, (_, restoring) in modes.DEC.items()
+        if restoring in (modes.Restoring.ALWAYS, modes.Restoring.NEVER) and number not in (3, 40)
     )
     + b"\x1b[?2048h\x1b[?7l\x1b[?25l\x1b[4h\x1b[20h\x1b=\x1b[?45h\x1b[?1045h\x1b[?5522h"
     + b"\x1b[>31u\x1b[>5u\x1b[=3u\x1b[>4;2m\x1b[3 q\x1b[1;3;31;44m\x1b]8;;http://x\x1b\\"
@@ -49,7 +49,7 @@ def terminal() -> Iterator[Callable[[], Terminal]]:
 def state(terminal: Terminal) -> dict[str, object]:
     """All that a program may have changed, but the place of the cursor."""
     return {
-        **modes.named(terminal),
+        **modes.states(terminal),
         "screen": terminal.get(Data.ACTIVE_SCREEN),
         "keyboard": terminal.get(Data.KITTY_KEYBOARD_FLAGS),
         "shape": terminal.cursor_shape(),

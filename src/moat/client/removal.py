@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from moat.client.connect.request import Supervised
 from moat.engines import registry
-from moat.errors import RunNotActiveError, StoreError, SupervisorError
+from moat.engines.engine import UnsupportedSandboxError
+from moat.errors import MoatError, RunNotActiveError, StoreError, SupervisorError
 from moat.runs import lock
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ def _kill(store: Store, run: Run) -> None:
         return  # it has ended by itself
     except SupervisorError:
         if _is_understood(store, run):
+            raise
+        registry.kill(run, store.folder(run.id))
+    except MoatError as error:
+        if error.code != UnsupportedSandboxError.code:
             raise
         registry.kill(run, store.folder(run.id))
 

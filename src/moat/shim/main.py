@@ -9,7 +9,7 @@ from moat.shim import linux
 from moat.shim.launch.sessions import Sessions
 from moat.shim.netns import namespace
 from moat.shim.netns.sockets import Sockets
-from moat.shim.protocol import VERSION
+from moat.shim.protocol import OLDEST, VERSION
 from moat.shim.server import Server
 
 TYPE_CHECKING = False  # see the package: importing `typing` costs start-up time
@@ -33,7 +33,8 @@ def main(listener: int, exits: str) -> None:
         sessions = Sessions(server, exits)
 
         def hello(_message: dict[str, Any], _fds: list[int]) -> Answer:
-            return {"version": VERSION, "pid": os.getpid(), "sessions": sessions.states()}, []
+            versions = {"version": VERSION, "oldest": OLDEST}
+            return versions | {"pid": os.getpid(), "sessions": sessions.states()}, []
 
         def release(_message: dict[str, Any], _fds: list[int]) -> Answer:
             if sessions.running:

@@ -1,11 +1,11 @@
-"""What supervisor and shim say to each other.
+"""What supervisor and shim say to each other, and how that changes from version to version.
 
 One message is one JSON object in one packet (SOCK_SEQPACKET), with descriptors beside it. The
 supervisor sends commands, `{"do": NAME, ...}`. Each is answered once and in order: with
 `{"answer": true, ...}`, and with `error` and `errno` in it if it has failed. These are the commands,
 their fields, and the fields of the answer:
 
-    hello                                      version, pid, sessions
+    hello        version, oldest               version, oldest, pid, sessions
     launch       see `launch.start.launch`     as `streams`, for the session `main`
     exec         session, and in a file what   as `streams`
                  `launch.start.join` takes
@@ -25,11 +25,26 @@ their fields, and the fields of the answer:
     started      pid
     exited       exit_code
     failed       message
+
+A run can live for weeks, and Moat may be upgraded meanwhile: an old shim under a new supervisor is
+the normal case. These rules keep them talking:
+
+1. In `hello` each side names the newest version that it speaks and the oldest; without `oldest` it
+   speaks one only. Where the two ranges don't meet, the supervisor leaves the run alone.
+2. A new field needs no new version: its receiver has a default for when it is missing. Unknown
+   fields and events are ignored.
+3. Any other change makes a new `VERSION`. Both sides go on speaking the old ones, down to `OLDEST`.
+4. `launch` is free of these rules, since a supervisor sends it to shims of its own version alone. A
+   shim of another version that holds no session has nothing to lose, and is replaced.
+
+`tests/shim/corpus` keeps conversations of every version, and tests hold both sides to them. What
+version 2 has changed is `launch`.
 """
 
 from __future__ import annotations
 
 VERSION = 2
+OLDEST = 1
 
 MAX_MESSAGE = 192 * 1024
 MAX_DESCRIPTORS = 250  # SCM_MAX_FD is 253

@@ -141,7 +141,9 @@ class API:
     def _raise_failure(self) -> None:
         failure = self._supervisor.failure
         if failure is not None:
-            raise MoatError(failure.summary, failure.hint)
+            error = MoatError(failure.summary, failure.hint)
+            error.code = failure.code
+            raise error
 
     # --- asking ---
 
@@ -169,7 +171,7 @@ class API:
         return state.as_json() | {"sessions": sessions}
 
     async def _screen(self, call: Call) -> object:
-        await self._supervisor.begun.wait()
+        await self._ready_to_act()
         session = self._session(call.query.get("session", MAIN_SESSION))
         if session.screen is None:
             raise UsageError(
@@ -299,7 +301,7 @@ class API:
         return {"session": name}
 
     async def _policy(self, _call: Call) -> Answer:
-        await self._supervisor.begun.wait()
+        await self._ready_to_act()
         return self._supervisor.egress.gateway.decisions.as_json()
 
     async def _amend_policy(self, call: Call) -> Answer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from moat.session.terminal import ghostty, modes
 from moat.session.terminal.ghostty_abi import GhosttyError
-from moat.session.terminal.modes import Telling
+from moat.session.terminal.modes import Restoring
 
 
 def knows(terminal: ghostty.Terminal, number: int, *, ansi: bool) -> bool:
@@ -26,10 +26,10 @@ def test_the_table_is_what_the_emulator_knows() -> None:
 def test_defaults_are_the_emulators() -> None:
     """Nothing is told as changed of a fresh terminal."""
     terminal = ghostty.start(20, 4)
-    told = modes.restored(terminal)
-    for number, (_, telling) in modes.DEC.items():
+    told = modes.restore_sequence(terminal)
+    for number, (_, restoring) in modes.DEC.items():
         told_of = b"\x1b[?%d%b" % (number, b"h" if terminal.mode(number) else b"l") in told
-        assert told_of is (telling is Telling.ALWAYS)
+        assert told_of is (restoring is Restoring.ALWAYS)
 
 
 def test_names_are_unique() -> None:
@@ -42,7 +42,7 @@ def test_resets_come_before_sets() -> None:
     """In most terminals resetting one mouse mode ends them all."""
     terminal = ghostty.start(20, 4)
     terminal.write(b"\x1b[?1000h\x1b[?4h\x1b[?1007l")
-    told = modes.restored(terminal)
+    told = modes.restore_sequence(terminal)
     assert told.index(b"\x1b[?1003l") < told.index(b"\x1b[?1000h")
     assert b"\x1b[?4h" in told
     assert b"\x1b[?1007l" in told
@@ -51,12 +51,12 @@ def test_resets_come_before_sets() -> None:
 def test_what_was_told_as_changed_is_taken_back() -> None:
     """A terminal that got both is as it was; of a program that changed nothing, nothing is."""
     terminal, viewers = ghostty.start(20, 4), ghostty.start(20, 4)
-    assert modes.undone(terminal) == b""
-    before = modes.named(viewers)
-    changed = {n for n, (_, telling) in modes.DEC.items() if telling is Telling.CHANGED}
+    assert modes.undo_sequence(terminal) == b""
+    before = modes.states(viewers)
+    changed = {n for n, (_, restoring) in modes.DEC.items() if restoring is Restoring.IF_CHANGED}
     for number in changed:
         terminal.write(b"\x1b[?%d%b" % (number, b"l" if terminal.mode(number) else b"h"))
-    viewers.write(modes.restored(terminal))
-    assert modes.named(viewers) != before
-    viewers.write(modes.undone(terminal))
-    assert modes.named(viewers) == before
+    viewers.write(modes.restore_sequence(terminal))
+    assert modes.states(viewers) != before
+    viewers.write(modes.undo_sequence(terminal))
+    assert modes.states(viewers) == before

@@ -17,12 +17,12 @@ def test_the_beginning_of_a_character_is_found(text: str, missing: int) -> None:
     data = encoded[: max(0, len(encoded) - missing)]
     decoder = codecs.getincrementaldecoder("utf-8")()
     decoder.decode(data)
-    assert utf8.unfinished(data) == len(decoder.getstate()[0])
+    assert utf8.incomplete_tail(data) == len(decoder.getstate()[0])
 
 
 @given(st.binary(max_size=12))
 def test_what_is_not_utf8_is_never_held_back_for_long(data: bytes) -> None:
     """At most three bytes, which more than one byte ends."""
-    held = utf8.unfinished(data)
+    held = utf8.incomplete_tail(data)
     assert held <= 3
-    assert utf8.unfinished(data + b"xxx") == 0
+    assert utf8.incomplete_tail(data + b"xxx") == 0

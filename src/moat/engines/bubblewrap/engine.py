@@ -17,8 +17,7 @@ from moat.engines.bubblewrap import (
     seccomp,
     shim_client,
 )
-from moat.engines.engine import CommandRefusedError, SandboxGoneError, SessionState
-from moat.errors import EngineError
+from moat.engines.engine import CommandRefusedError, SandboxGoneError
 from moat.session.io import PipeIO, ProgramIO, TerminalIO
 from moat.session.journal.index import Stream
 from moat.workspace import cleanup, snapshot
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     import asyncio
     from pathlib import Path
 
-    from moat.engines.engine import EngineEvents, Execution
+    from moat.engines.engine import EngineEvents, Execution, SessionState
     from moat.paths import RunFolder
     from moat.spec import RunSpec
 
@@ -60,6 +59,18 @@ class Bubblewrap:
     async def connect(self, *, create: bool) -> dict[str, SessionState] | None:
         if create:
             shim_client.ensure(self._folder)
+        hello = await self._greet()
+        if hello is not None and hello.replaceable:
+            self._post("release")
+            self.close()
+            shim_client.spawn(self._folder)
+            hello = await self._greet()
+        if hello is None:
+            return None
+        self._shim_pid = hello.pid
+        return hello.sessions
+
+    async def _greet(self) -> shim_client.Hello | None:
         sock = shim_client.find(self._folder)
         if sock is None:
             return None
@@ -67,11 +78,9 @@ class Bubblewrap:
             sock, self._loop, self._on_event, self._events.sandbox_lost
         )
         try:
-            hello, _ = await self._link.call("hello")
+            return await self._link.hello()
         except CommandRefusedError as exc:
             raise host_checks.isolation_failed(exc.summary) from exc
-        self._shim_pid = hello["pid"]
-        return {name: SessionState(**state) for name, state in hello["sessions"].items()}
 
     # --- commands ---
 
@@ -100,7 +109,7 @@ class Bubblewrap:
                     "limits": dict(bounds.rlimits),
                     "processors": bounds.processors,
                     "cgroup": bounds.cgroup,
-                    "afterwards": cleanup.command(self._folder),
+                    "clean_up": cleanup.command(self._folder),
                 }
                 fds = (arguments, program, *sandbox.descriptors)
                 answer, streams = await self._call("launch", fds, **request)
@@ -248,17 +257,15 @@ class Bubblewrap:
             self._link.post(do, **fields)
 
     def _on_event(self, event: dict[str, Any]) -> None:
-        session = event["session"]
-        match event["event"]:
-            case "started":
-                self._events.command_started(session, event["pid"])
-            case "exited":
-                self._events.command_exited(session, event["exit_code"])
-            case "failed":
-                reason = event["message"] or "the sandbox ended early"
-                self._events.command_failed(session, reason)
-            case other:
-                raise EngineError(f"the shim reports {other!r}, which this version does not know")
+        match event:
+            case {"event": "started", "session": session, "pid": pid}:
+                self._events.command_started(session, pid)
+            case {"event": "exited", "session": session, "exit_code": exit_code}:
+                self._events.command_exited(session, exit_code)
+            case {"event": "failed", "session": session, "message": message}:
+                self._events.command_failed(session, message or "the sandbox ended early")
+            case _:
+                log.info("the shim reports something that this version doesn't know: %s", event)
 
 
 def _memory_file(name: str, content: bytes) -> int:

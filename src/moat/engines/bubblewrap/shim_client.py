@@ -1,7 +1,7 @@
-"""The supervisor's end of its conversation with the shim (`moat.shim.server` is the other).
+"""The supervisor's end of its conversation with the shim; `moat.shim.server` is the other.
 
-Commands are answered in order. Events ("started", "exited", "failed") may come at any time. The link
-breaking means that the shim is dead, and with it the sandbox.
+`moat.shim.protocol` describes the messages. A link that breaks means that the shim is dead, and the
+sandbox with it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,19 @@ import signal
 import socket
 import sys
 from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from moat.engines.engine import CommandRefusedError, SandboxGoneError
+from moat.engines.engine import (
+    CommandRefusedError,
+    SandboxGoneError,
+    SessionState,
+    UnsupportedSandboxError,
+)
 from moat.platform import sockets
 from moat.platform.process import Process
+from moat.shim import protocol
 
 if TYPE_CHECKING:
     import asyncio
@@ -32,9 +39,51 @@ log = logging.getLogger(__name__)
 
 SOCKET: Final = "shim.sock"
 """The name of the shim's socket in the run's folder."""
-_MAX_MESSAGE: Final = 192 * 1024
-_MAX_DESCRIPTORS: Final = 250
 _MAIN_FILE: Final = Path(__file__).parents[2] / "shim" / "__main__.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """A shim's introduction."""
+
+    version: int
+    """The newest version of the protocol that it speaks."""
+    oldest: int
+    pid: int
+    sessions: dict[str, SessionState]
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> Self:
+        """Read an answer to `hello` of any version."""
+        version: int = answer["version"]
+        sessions: Mapping[str, Mapping[str, Any]] = answer["sessions"]
+        states = {
+            name: SessionState(state["pid"], state["tty"], state["exit_code"])
+            for name, state in sessions.items()
+        }
+        return cls(version, answer.get("oldest", version), answer["pid"], states)
+
+    @property
+    def replaceable(self) -> bool:
+        """Whether the shim is of another version and has nothing to lose."""
+        return self.version != protocol.VERSION and not self.sessions
+
+    def check_version(self) -> None:
+        """Raise `UnsupportedSandboxError` unless shim and supervisor have a version in common."""
+        if self.version >= protocol.OLDEST and self.oldest <= protocol.VERSION:
+            return
+        newer = self.oldest > protocol.VERSION
+        theirs = _range(self.oldest, self.version)
+        ours = _range(protocol.OLDEST, protocol.VERSION)
+        raise UnsupportedSandboxError(
+            f"this run was started by {'a newer' if newer else 'an older'} Moat"
+            f" (shim protocol {theirs}; this version speaks {ours})",
+            f"{'Update Moat' if newer else 'Use that Moat'}, or wait until the run ends",
+        )
+
+
+def _range(oldest: int, newest: int) -> str:
+    return str(newest) if oldest == newest else f"{oldest} to {newest}"
 
 
 class ShimLink:
@@ -56,8 +105,22 @@ class ShimLink:
         sock.setblocking(False)
         loop.add_reader(sock, self._readable)
 
+    async def hello(self) -> Hello:
+        """Agree with the shim on a version; the link is closed if there is none.
+
+        Raises `UnsupportedSandboxError`, and `CommandRefusedError` if the shim has no namespaces.
+        """
+        answer, _ = await self.call("hello", version=protocol.VERSION, oldest=protocol.OLDEST)
+        hello = Hello.of(answer)
+        try:
+            hello.check_version()
+        except UnsupportedSandboxError:
+            self.close()
+            raise
+        return hello
+
     async def call(self, do: str, fds: Sequence[int] = (), **fields: object) -> Answer:
-        """The answer and the descriptors that came with it, which are the caller's now.
+        """Return the answer to a command and its descriptors, which are the caller's now.
 
         Raises `CommandRefusedError`, or `SandboxGoneError` when the shim died meanwhile.
         """
@@ -95,7 +158,7 @@ class ShimLink:
 
     def _readable(self) -> None:
         try:
-            data, fds = sockets.receive(self._sock, _MAX_MESSAGE, _MAX_DESCRIPTORS)
+            data, fds = sockets.receive(self._sock, protocol.MAX_MESSAGE, protocol.MAX_DESCRIPTORS)
         except BlockingIOError:
             return
         except ConnectionResetError:
@@ -122,7 +185,7 @@ class ShimLink:
 
 
 def find(folder: RunFolder) -> socket.socket | None:
-    """A connection to the run's shim; `None` where none lives.
+    """Connect to the run's shim; return `None` if it is dead.
 
     The listening socket was made before the shim and dies with it, so a refusal is certain.
     """
@@ -133,7 +196,7 @@ def find(folder: RunFolder) -> socket.socket | None:
 
 
 def lives(folder: RunFolder) -> bool:
-    """Whether the run's shim lives, and with it the sandbox."""
+    """Return whether the run's shim lives, and with it the sandbox."""
     sock = find(folder)
     if sock is not None:
         sock.close()
@@ -141,14 +204,15 @@ def lives(folder: RunFolder) -> bool:
 
 
 def ensure(folder: RunFolder) -> None:
-    """Starts the run's shim unless it lives."""
+    """Start the run's shim unless it lives."""
     if not lives(folder):
-        _spawn(folder)
+        spawn(folder)
 
 
-def _spawn(folder: RunFolder) -> None:
-    # The socket is bound and listens here and is inherited: from the first moment a connection to
-    # it waits for the shim, and nobody needs to ask whether it is up yet.
+def spawn(folder: RunFolder) -> None:
+    """Start a shim for the run; if one lives, it can't be found any more."""
+    # The socket listens already when the shim inherits it: from the first moment a connection waits
+    # for the shim, and nobody needs to ask whether it is up yet.
     with sockets.listen(folder.root, SOCKET, socket.SOCK_SEQPACKET) as listener:
         os.posix_spawn(
             sys.executable,

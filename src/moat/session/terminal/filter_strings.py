@@ -1,6 +1,7 @@
-"""Which of the string sequences (OSC, DCS, APC) may reach a viewer's terminal.
+"""The string sequences (OSC, DCS, APC) that may reach a viewer's terminal. Pure.
 
-Numbers of OSC: xterm's ctlseqs, "Operating System Commands", and each terminal's own additions.
+The numbers of OSC are those of xterm's ctlseqs, "Operating System Commands", and of each terminal's
+own additions.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class OutputPolicy:
-    """What of the program's wishes the user grants it in their own terminal."""
+    """What the user allows a program to do to their terminal."""
 
     clipboard: bool = False
-    """It may write the clipboard (OSC 52). Reading is never granted."""
+    """Write the clipboard (OSC 52). Reading it is never allowed."""
     hyperlinks: bool = True
     title: bool = True
 
@@ -27,7 +28,8 @@ _COLORS: Final = re.compile(rb"(?:[45]|1[0-9]|10[45]|11[0-9]|21|22)(?:;[^?]*)?")
 _TITLE: Final = re.compile(rb"[012];.*", re.DOTALL)
 _HYPERLINK: Final = re.compile(rb"8;[^;]*;.*", re.DOTALL)
 _CLIPBOARD_WRITE: Final = re.compile(rb"52;[cpqs0-7]*;[A-Za-z0-9+/=]*")
-# Of ConEmu's OSC 9 commands (7 runs a process) the progress alone; else 9 is iTerm2's notification.
+# ConEmu's progress bar. Its other OSC 9 commands are dropped (7 runs a process); any other use of
+# OSC 9 is iTerm2's notification.
 _PROGRESS: Final = re.compile(rb"9;4;[0-4](?:;[0-9]*)?")
 _NOTIFICATION: Final = re.compile(rb"9;(?![0-9]+(?:;|$)).*|777;notify;.*", re.DOTALL)
 _PROMPT_MARK: Final = re.compile(rb"133;[A-DP].*", re.DOTALL)
@@ -39,9 +41,10 @@ _GRAPHICS: Final = re.compile(rb"G([a-zA-Z]=[^,;]*(?:,[a-zA-Z]=[^,;]*)*)?(;[A-Za
 
 
 def string_for_viewers(string: bytes, policy: OutputPolicy) -> bytes:
-    """A whole sequence without its ESC, from `]`, `P`, `_`, `X` or `^` to its end; what passes of it.
+    """Return what passes of a complete sequence, given without its ESC.
 
-    One that a new sequence, CAN or SUB cut short does not pass: terminals differ on whether it counts.
+    `string` begins with `]`, `P`, `_`, `X` or `^`, and holds its end. A sequence that was cut short by
+    another one, by CAN or by SUB doesn't pass: terminals differ on whether it counts.
     """
     kind = string[:1]
     if string.endswith(b"\x1b\\"):
@@ -70,9 +73,10 @@ def _command_passes(body: bytes, policy: OutputPolicy) -> bool:
 
 
 def _graphics(body: bytes) -> bytes:
-    """Images that the program sends itself, with the terminal's answers to them turned off.
+    """Return an image of kitty's protocol with the terminal's answers turned off.
 
-    Not those that it asks the terminal to read from the user's files or memory, and no queries.
+    The image must be in the sequence itself: none that the terminal is to read from the user's files
+    or memory passes, and no query.
     """
     match = _GRAPHICS.fullmatch(body)
     if match is None:

@@ -74,7 +74,9 @@ def restore(terminal: Terminal, *, scrollback: int | None, title: bytes) -> byte
     out.append(_cursor(terminal))
     if title:
         out.append(b"\x1b]2;%b\x1b\\" % title)
-    out.extend((modes.restored(terminal), _cursor_shape(terminal), _cursor_visibility(terminal)))
+    out.extend(
+        (modes.restore_sequence(terminal), _cursor_shape(terminal), _cursor_visibility(terminal))
+    )
     if not terminal.mode(modes.SYNCHRONIZED):
         out.append(b"\x1b[?2026l")
     return b"".join(out)

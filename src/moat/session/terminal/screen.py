@@ -129,7 +129,7 @@ class Screen:
         """Output of the program, unfiltered and in order."""
         if self._held:
             self._terminal.write(self._held)
-        cut = len(data) - utf8.unfinished(data)
+        cut = len(data) - utf8.incomplete_tail(data)
         self._held = bytes(data[cut:])
         self._terminal.write(data, cut)
         self._watch_scrollback()
@@ -178,7 +178,7 @@ class Screen:
 
     @property
     def modes(self) -> dict[str, bool]:
-        return modes.named(self._terminal)
+        return modes.states(self._terminal)
 
     # --- showing it ---
 
@@ -196,7 +196,7 @@ class Screen:
 
     def undo_modes(self) -> bytes:
         """The bytes that take back the modes that no general reset of a terminal may touch."""
-        return modes.undone(self._terminal)
+        return modes.undo_sequence(self._terminal)
 
     def rows_vt(self, first: int, columns: int, rows: int) -> list[bytes]:
         """Rows from `first` on, cut to a viewer of another size.

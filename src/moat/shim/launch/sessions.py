@@ -81,7 +81,7 @@ class Sessions:
 
     def _launch(self, message: dict[str, Any], fds: list[int]) -> Answer:
         if MAIN not in self._sessions:
-            self._clean_up = message["afterwards"]
+            self._clean_up = message["clean_up"]
             self._add(start.launch(MAIN, message, fds))
         return self._streams({"session": MAIN}, [])
 

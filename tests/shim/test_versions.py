@@ -1,0 +1,165 @@
+"""Shims and supervisors of different versions."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import moat
+from moat.engines.bubblewrap import shim_client
+from moat.engines.bubblewrap.shim_client import Hello
+from moat.engines.engine import CommandRefusedError, SessionState, UnsupportedSandboxError
+from moat.shim import protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.shim.supervising import Supervising
+
+PACKAGE = Path(moat.__file__).parent
+OURS = f"{protocol.OLDEST} to {protocol.VERSION}"
+
+
+def speak(monkeypatch: pytest.MonkeyPatch, oldest: int, version: int) -> None:
+    """Makes the supervisor one that speaks these versions."""
+    monkeypatch.setattr(protocol, "OLDEST", oldest)
+    monkeypatch.setattr(protocol, "VERSION", version)
+
+
+@pytest.fixture
+def other_shim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
+    """Makes shims that are started from now on speak these versions: their code is a changed copy."""
+
+    def install(oldest: int, version: int) -> None:
+        copy = tmp_path / f"moat-{version}" / "moat"
+        shutil.copytree(PACKAGE / "shim", copy / "shim")
+        for name in ("__init__.py", "version.py"):
+            shutil.copy(PACKAGE / name, copy)
+        (copy / "shim" / "protocol.py").write_text(
+            (PACKAGE / "shim" / "protocol.py")
+            .read_text()
+            .replace(f"\nVERSION = {protocol.VERSION}\n", f"\nVERSION = {version}\n")
+            .replace(f"\nOLDEST = {protocol.OLDEST}\n", f"\nOLDEST = {oldest}\n")
+        )
+        monkeypatch.setattr(shim_client, "_MAIN_FILE", copy / "shim" / "__main__.py")
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("versions", "summary", "hint"),
+    [
+        ((9, 9), "a newer Moat (shim protocol 9; this version speaks {})", "Update Moat"),
+        ((8, 9), "a newer Moat (shim protocol 8 to 9; this version speaks {})", "Update Moat"),
+        ((0, 0), "an older Moat (shim protocol 0; this version speaks {})", "Use that Moat"),
+    ],
+)
+async def test_a_run_is_left_alone_by_a_supervisor_that_can_t_speak_to_its_shim(
+    supervise: Callable[..., Supervising],
+    other_shim: Callable[[int, int], None],
+    versions: tuple[int, int],
+    summary: str,
+    hint: str,
+) -> None:
+    """The supervisor says so; the command goes on, and the next supervisor that can adopts it."""
+    run = supervise("sh", "-c", "read x; exit 3", interactive=True)
+    with pytest.MonkeyPatch.context() as able:
+        other_shim(*versions)
+        speak(able, *versions)
+        await run.engine.connect(create=True)
+        fds = await run.engine.start(b"")
+        pid = int(str(await run.expect("started")))
+        run.engine.close()
+    command = os.pidfd_open(pid)
+    for _ in range(2):
+        with pytest.raises(UnsupportedSandboxError) as refused:
+            await run.successor()
+        assert refused.value.summary == f"this run was started by {summary.format(OURS)}"
+        assert refused.value.hint == f"{hint}, or wait until the run ends"
+    assert not select.select([command], [], [], 0)[0]
+    with pytest.MonkeyPatch.context() as able:
+        speak(able, *versions)
+        heir, found = await run.successor()
+    assert found["main"].pid == pid
+    os.write(fds["stdin"], b"\n")
+    assert await heir.expect("exited") == 3
+    await heir.engine.release()
+    for fd in (command, *fds.values()):
+        os.close(fd)
+
+
+@pytest.mark.parametrize("versions", [(1, 1), (protocol.VERSION, 9)])
+async def test_a_shim_of_another_version_is_adopted_where_the_ranges_meet(
+    supervise: Callable[..., Supervising],
+    other_shim: Callable[[int, int], None],
+    versions: tuple[int, int],
+) -> None:
+    """After an upgrade that is the normal case; and some go back to an older version."""
+    run = supervise("sh", "-c", "read x; exit 3", interactive=True)
+    with pytest.MonkeyPatch.context() as able:
+        other_shim(*versions)
+        speak(able, *versions)
+        await run.engine.connect(create=True)
+        fds = await run.engine.start(b"")
+        pid = await run.expect("started")
+        run.engine.close()
+    heir, found = await run.successor()
+    assert found["main"].pid == pid
+    os.write(fds["stdin"], b"\n")
+    assert await heir.expect("exited") == 3
+    await heir.engine.release()
+    for fd in fds.values():
+        os.close(fd)
+
+
+@pytest.mark.parametrize("versions", [(1, 1), (protocol.VERSION, 9)])
+async def test_a_shim_of_another_version_without_a_session_is_replaced(
+    supervise: Callable[..., Supervising],
+    other_shim: Callable[[int, int], None],
+    monkeypatch: pytest.MonkeyPatch,
+    versions: tuple[int, int],
+) -> None:
+    """Its supervisor died before the launch, which only a supervisor of its version can do."""
+    run = supervise("sh", "-c", "exit 4")
+    ours = shim_client._MAIN_FILE
+    other_shim(*versions)
+    shim_client.ensure(run.folder)
+    monkeypatch.setattr(shim_client, "_MAIN_FILE", ours)
+    assert await run.engine.connect(create=False) == {}
+    assert (await run.run_to_end())[2] == 4
+    await run.engine.release()
+
+
+def test_a_hello_of_the_future_is_understood() -> None:
+    """Fields that this version does not know are no reason to fail."""
+    state = {"pid": 7, "tty": True, "exit_code": None, "mood": "fine"}
+    answer = {"version": 9, "oldest": 2, "pid": 5, "sessions": {"main": state}, "extra": [1]}
+    hello = Hello.of(answer)
+    assert hello == Hello(9, 2, 5, {"main": SessionState(7, tty=True, exit_code=None)})
+    hello.check_version()
+
+
+async def test_messages_of_the_future_are_understood(supervise: Callable[..., Supervising]) -> None:
+    """The shim ignores fields that it does not know, and refuses what it can't do."""
+    run = supervise("true")
+    await run.engine.connect(create=True)
+    assert run.engine._link is not None
+    assert await run.engine._link.call("hello", version=9, oldest=1, mood="fine")
+    with pytest.raises(CommandRefusedError, match="dance"):
+        await run.engine._link.call("dance")
+    await run.engine.release()
+
+
+async def test_an_event_of_the_future_is_ignored(supervise: Callable[..., Supervising]) -> None:
+    """What happened to a known session is heard all the same."""
+    run = supervise("true")
+    run.engine._on_event({"event": "danced", "session": "main"})
+    run.engine._on_event({"event": "weather"})
+    run.engine._on_event({"event": "exited", "session": "main", "exit_code": 3, "mood": "fine"})
+    assert await run.expect("exited") == 3
+    assert run.told.empty()
