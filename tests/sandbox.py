@@ -1,4 +1,4 @@
-"""A sandbox to look from: real bubblewrap, with the arguments and the filter under test."""
+"""A real sandbox: bubblewrap with the arguments and the filter under test."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Sandbox:
-    """One workspace; each call is a run in it."""
+    """A workspace in which each call runs a command, as a run of its own."""
 
     home: Path
     workspace: Path
@@ -33,19 +33,19 @@ class Sandbox:
     authority: bytes = b""
 
     def spec(self, **fields: Any) -> RunSpec:
-        given = {
+        common = {
             "id": RunId("0123456789ab"),
             "name": "brave-otter",
             "command": ("true",),
             "workspace": str(self.workspace),
             "created_at": "2026-01-01T00:00:00Z",
         }
-        return RunSpec(**{**given, **self.spec_fields, **fields})
+        return RunSpec(**{**common, **self.spec_fields, **fields})
 
     def run(
         self, *command: str, before: list[str] | None = None, **fields: Any
     ) -> subprocess.CompletedProcess[str]:
-        """`before` is a shell command per line, run between layout and start."""
+        """Run a command; the shell commands `before` run on the host between layout and start."""
         with Layout.of(self.spec(**fields), self.private, self.authority) as layout:
             snapshot.take(layout.writable_folders, self.folder)
             encoded = b"".join(os.fsencode(word) + b"\0" for word in layout.arguments)
@@ -73,12 +73,12 @@ class Sandbox:
         return RunFolder(self.private.parent)
 
     def rename(self, name: str, **fields: Any) -> str:
-        """What rename(2) says; mv would go on to copy."""
+        """Return the error of rename(2); mv would go on to copy."""
         script = "import os, sys; os.rename(sys.argv[1], sys.argv[1] + '-moved')"
         return self.run("python3", "-c", script, name, **fields).stderr
 
     def shell(self, script: str, **fields: Any) -> str:
-        """What the script prints; it must not fail."""
+        """Return what a script prints; it must succeed."""
         done = self.run("bash", "-ec", script, **fields)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
@@ -106,7 +106,7 @@ def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
 
 @pytest.fixture
 def descriptors() -> Iterator[None]:
-    """Whatever the test opens, it closes."""
+    """Check that the test closes whatever it opens."""
     before = len(list(Path("/proc/self/fd").iterdir()))
     yield
     assert len(list(Path("/proc/self/fd").iterdir())) == before

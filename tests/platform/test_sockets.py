@@ -15,7 +15,7 @@ from moat.platform import sockets
 
 @pytest.mark.parametrize("length", [90, 106, 107, 108, 109, 300])
 def test_the_length_of_the_path_does_not_matter(length: int) -> None:
-    """At sun_path's 107 bytes, and beyond, a socket is made and found."""
+    """At sun_path's 107 bytes, and beyond, a socket is created and found."""
     with tempfile.TemporaryDirectory(prefix="moat-") as short:
         name = length - len(short) - len("//x.sock")
         folder = Path(short).joinpath("a" * min(name, 200), "b" * max(0, name - 201))
@@ -34,7 +34,7 @@ def talk(folder: Path) -> bytes:
 
 @pytest.mark.parametrize("mask", [0, 0o022])
 def test_only_the_owner_may_connect(tmp_path: Path, mask: int) -> None:
-    """The socket is 0600 from its first moment, and the umask is what it was afterwards."""
+    """The socket is 0600 from its first moment, and the umask stays as it was."""
     before = os.umask(mask)
     try:
         with sockets.listen(tmp_path, "x.sock"):
@@ -44,8 +44,8 @@ def test_only_the_owner_may_connect(tmp_path: Path, mask: int) -> None:
         os.umask(before)
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
-    """Neither end leaves a socket open over it."""
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+    """Neither end leaves a socket open."""
     for missing in (tmp_path / "gone", tmp_path / ("gone" * 40)):
         with pytest.raises(FileNotFoundError):
             sockets.listen(missing, "x.sock")
@@ -54,7 +54,7 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def test_a_dead_listener_is_told_from_a_missing_one(tmp_path: Path) -> None:
-    """Both mean that nobody lives there; neither is a hang."""
+    """Nobody listens in either case, and neither blocks."""
     with pytest.raises(FileNotFoundError):
         sockets.connect(tmp_path, "x.sock")
     sockets.listen(tmp_path, "x.sock").close()
@@ -70,7 +70,7 @@ def test_a_new_listener_takes_a_dead_ones_name(tmp_path: Path) -> None:
 
 
 def test_the_peer_is_known(tmp_path: Path) -> None:
-    """Pid and uid come from the kernel."""
+    """The kernel tells pid and uid."""
     with sockets.listen(tmp_path, "x.sock") as listener, sockets.connect(tmp_path, "x.sock"):
         server, _ = listener.accept()
         with server:
@@ -78,7 +78,7 @@ def test_the_peer_is_known(tmp_path: Path) -> None:
 
 
 def test_the_peer_is_the_process_that_connected(tmp_path: Path) -> None:
-    """Not its parent, nor whoever it says it is."""
+    """It isn't the process's parent, or whoever the process claims to be."""
     with sockets.listen(tmp_path, "x.sock") as listener:
         child = os.fork()
         if child == 0:
@@ -91,7 +91,7 @@ def test_the_peer_is_the_process_that_connected(tmp_path: Path) -> None:
 
 
 def test_received_descriptors_are_not_inherited() -> None:
-    """Or the next command would get the host's folders that were passed for its sandbox."""
+    """Otherwise the next command would inherit folders of the host passed for its sandbox."""
     ours, theirs = socket.socketpair()
     read, write = os.pipe()
     with ours, theirs:

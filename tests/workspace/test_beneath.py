@@ -1,4 +1,4 @@
-"""Opening without following links."""
+"""Paths opened without following symbolic links."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from moat.workspace.beneath import SymbolicLinkError, open_beneath, open_folder,
 
 
 def test_a_path_is_opened_part_by_part(tmp_path: Path) -> None:
-    """What is opened is what lies there."""
+    """The descriptor is that of the file or folder at the path."""
     (tmp_path / "a" / "b").mkdir(parents=True)
     with open_folder(tmp_path) as root, open_beneath(root, PurePosixPath("a/b")) as opened:
         assert opened.is_folder
@@ -22,7 +22,7 @@ def test_a_path_is_opened_part_by_part(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("descriptors")
 @pytest.mark.parametrize("path", ["link", "link/b", "a/up/a"])
 def test_no_link_is_followed(tmp_path: Path, path: str) -> None:
-    """At the end or on the way, inside or out, and no descriptor is left open."""
+    """Neither at the end nor on the way, inside or out; and no descriptor is left open."""
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "link").symlink_to("a")
     (tmp_path / "a" / "up").symlink_to("..")
@@ -32,7 +32,7 @@ def test_no_link_is_followed(tmp_path: Path, path: str) -> None:
 
 @pytest.mark.usefixtures("descriptors")
 def test_what_is_missing_is_an_error(tmp_path: Path) -> None:
-    """Also where a file stands in the way."""
+    """A file in the place of a folder is an error too."""
     (tmp_path / "file").touch()
     for path in ("missing", "file/below"):
         with open_folder(tmp_path) as root, pytest.raises(OSError, match=r"No such|Not a dir"):
@@ -40,14 +40,14 @@ def test_what_is_missing_is_an_error(tmp_path: Path) -> None:
 
 
 def test_overlap() -> None:
-    """One in the other, either way; a common beginning of names is none."""
+    """One path lies in the other, either way; a common beginning of names isn't enough."""
     assert overlap(Path("/a"), Path("/a/b"))
     assert overlap(Path("/a/b"), Path("/a"))
     assert not overlap(Path("/a/b"), Path("/a/bc"))
 
 
 def test_links_of_the_user_are_resolved(tmp_path: Path) -> None:
-    """As the kernel does it: absolute and relative ones, chains, and `..` behind a link."""
+    """Absolute and relative links, chains, and `..` behind a link resolve as the kernel has it."""
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "relative").symlink_to("a/b")
     (tmp_path / "absolute").symlink_to(tmp_path / "relative")
@@ -57,8 +57,8 @@ def test_links_of_the_user_are_resolved(tmp_path: Path) -> None:
         )
 
 
-def test_links_of_others_are_not_resolved(tmp_path: Path) -> None:
-    """Wherever a path comes from, below the untrusted folder it must be plain; so must a loop."""
+def test_links_in_an_untrusted_folder_are_not_resolved(tmp_path: Path) -> None:
+    """Whichever way a path gets there, and a loop isn't followed for ever."""
     (tmp_path / "theirs" / "plain").mkdir(parents=True)
     (tmp_path / "theirs" / "link").symlink_to(tmp_path)
     (tmp_path / "alias").symlink_to("theirs")

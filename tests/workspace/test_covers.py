@@ -1,4 +1,4 @@
-"""The workspace in the hands of a hostile command, now and before."""
+"""The workspace in the hands of a hostile command, during a run and before it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def test_what_the_host_trusts_is_read_only(sandbox: Sandbox, repository: Path) -> None:
-    """Hooks, git's configuration, Moat's, the editor's and direnv's."""
+    """Hooks and the configurations of git, Moat, the editor and direnv can't be written or moved."""
     (repository / ".vscode").mkdir()
     for name in ("agent.yaml", ".envrc", ".vscode/tasks.json"):
         (repository / name).write_text("ours")
@@ -31,20 +31,20 @@ def test_what_the_host_trusts_is_read_only(sandbox: Sandbox, repository: Path) -
 
 
 def test_writable_git_opens_them(sandbox: Sandbox, repository: Path) -> None:
-    """The user may give them away."""
+    """The user may choose to make them writable."""
     sandbox.shell("git config user.name agent; touch .git/hooks/x", writable_git=True)
     assert "agent" in (repository / ".git" / "config").read_text()
 
 
 def test_nothing_is_made_in_the_workspace(sandbox: Sandbox, repository: Path) -> None:
-    """Covering leaves no empty files behind."""
+    """Covers leave no empty files behind."""
     before = sorted(repository.rglob("*"))
     sandbox.shell("true", exclude=("missing/secret", ".env"))
     assert sorted(repository.rglob("*")) == before
 
 
 def test_a_missing_hooks_folder_is_made_and_covered(sandbox: Sandbox, repository: Path) -> None:
-    """Else the sandbox could make it, and the host's git would run what is in it."""
+    """Otherwise the sandbox could create it, and the host's git would run what is in it."""
     subprocess.run(["rm", "-r", repository / ".git" / "hooks"], check=True)
     assert "Read-only" in sandbox.run("touch", ".git/hooks/pre-commit").stderr
 
@@ -59,7 +59,7 @@ def test_a_bare_repository_is_covered(sandbox: Sandbox) -> None:
 def test_git_folders_of_submodules_and_worktrees_are_covered(
     sandbox: Sandbox, repository: Path
 ) -> None:
-    """Their configurations and hooks are run by the host's git just the same."""
+    """Git on the host obeys their configurations and hooks too."""
     module = repository / ".git" / "modules" / "deep" / "name"
     subprocess.run(["git", "init", "-q", "--bare", module], check=True)
     (repository / ".git" / "worktrees" / "w").mkdir(parents=True)
@@ -70,7 +70,7 @@ def test_git_folders_of_submodules_and_worktrees_are_covered(
 
 
 def test_excluded_paths_are_hidden(sandbox: Sandbox) -> None:
-    """A file is empty, a folder is empty, and neither can be moved out of the way."""
+    """A file and a folder appear empty, and neither can be moved out of the way."""
     (sandbox.workspace / "deep" / "secrets").mkdir(parents=True)
     (sandbox.workspace / "deep" / "secrets" / "key").write_text("secret")
     (sandbox.workspace / ".env").write_text("secret")
@@ -83,7 +83,7 @@ def test_excluded_paths_are_hidden(sandbox: Sandbox) -> None:
 
 
 def test_an_excluded_link_hides_what_it_leads_to(sandbox: Sandbox) -> None:
-    """The link alone holds nothing; links out of the workspace lead nowhere in the sandbox."""
+    """The link alone holds nothing; a link out of the workspace leads nowhere in the sandbox."""
     (sandbox.workspace / "real").write_text("secret")
     (sandbox.workspace / "link").symlink_to("real")
     (sandbox.workspace / "out").symlink_to(sandbox.home / "other")
@@ -92,13 +92,13 @@ def test_an_excluded_link_hides_what_it_leads_to(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("exclude", ["/etc/passwd", "../other", "", ".", "a/../.."])
 def test_excludes_lie_below_the_workspace(sandbox: Sandbox, exclude: str) -> None:
-    """Anything else would be a promise that isn't kept."""
+    """Another path would be a promise that can't be kept."""
     with pytest.raises(UsageError, match="exclude"):
         Layout.of(sandbox.spec(exclude=(exclude,)), sandbox.private, b"")
 
 
 def test_a_hidden_folder_in_a_read_only_one(sandbox: Sandbox) -> None:
-    """The folders between the two are not writable again."""
+    """The folders between the two don't become writable."""
     deep = sandbox.workspace / ".vscode" / "a" / "b"
     deep.mkdir(parents=True)
     done = sandbox.run("touch", ".vscode/a/x", exclude=(".vscode/a/b",))
@@ -120,7 +120,7 @@ def test_no_link_is_followed_or_covered(sandbox: Sandbox, repository: Path, name
 def test_a_path_changed_after_the_layout_stops_the_start(
     sandbox: Sandbox, repository: Path
 ) -> None:
-    """Bubblewrap finds that it bound something else than was opened."""
+    """Bubblewrap notices that it mounted something other than what was opened."""
     swap = ["mv .git/hooks x", "ln -s /etc .git/hooks"]
     done = sandbox.run("true", before=swap)
     assert done.returncode != 0
@@ -129,7 +129,7 @@ def test_a_path_changed_after_the_layout_stops_the_start(
 
 @pytest.fixture
 def worktree(sandbox: Sandbox) -> Path:
-    """A linked worktree as the workspace, of a repository beside it."""
+    """A linked worktree as the workspace; its repository lies beside it."""
     main = sandbox.home / "main"
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(main)]
     subprocess.run(["git", "init", "-q", main], check=True)
@@ -140,7 +140,7 @@ def worktree(sandbox: Sandbox) -> Path:
 
 
 def test_git_works_in_a_linked_worktree(sandbox: Sandbox, worktree: Path) -> None:
-    """The repository is shown where the `.git` file says, its hooks and configuration read-only."""
+    """The repository is where the `.git` file says, its hooks and configuration read-only."""
     git = "git -c user.name=a -c user.email=a@b"
     sandbox.shell(f"touch x; git add x; {git} commit -q -m second; {git} log | grep -q second")
     main = sandbox.home / "main" / ".git"
@@ -149,7 +149,7 @@ def test_git_works_in_a_linked_worktree(sandbox: Sandbox, worktree: Path) -> Non
 
 
 def test_a_forged_git_file_shows_nothing(sandbox: Sandbox, worktree: Path) -> None:
-    """A repository that doesn't name the workspace in turn is none of its business."""
+    """A repository that doesn't name the workspace in turn isn't shown."""
     other = sandbox.home / "other"
     subprocess.run(["git", "init", "-q", other], check=True)
     (other / ".git" / "worktrees" / "x").mkdir(parents=True)
@@ -162,7 +162,7 @@ def test_a_forged_git_file_shows_nothing(sandbox: Sandbox, worktree: Path) -> No
 
 
 def test_a_repository_of_many_submodules_still_starts(sandbox: Sandbox, repository: Path) -> None:
-    """More covers than descriptors can be passed on: the rest are bound by path."""
+    """There are more covers than descriptors can be passed: the others are mounted by path."""
     for number in range(120):
         module = repository / ".git" / "modules" / f"m{number}"
         (module / "hooks").mkdir(parents=True)
@@ -173,6 +173,6 @@ def test_a_repository_of_many_submodules_still_starts(sandbox: Sandbox, reposito
 
 
 def test_paths_sort_parents_first() -> None:
-    """Bubblewrap mounts in order; a parent mounted late would hide its children."""
+    """Bubblewrap mounts in order, and a parent mounted late would hide its children."""
     paths = [PurePosixPath(p) for p in (".git", ".git/a", ".git-b", ".git/a/b")]
     assert sorted(paths) == [PurePosixPath(p) for p in (".git", ".git/a", ".git/a/b", ".git-b")]

@@ -34,7 +34,7 @@ PLAIN = r"""
 
 
 def as_git(text: str, folder: Path) -> list[str] | None:
-    """Every entry as git reads it; `None` where it refuses the file."""
+    """Return every entry as git reads it; `None` if git refuses the file."""
     file = folder / "config"
     file.write_text(text, newline="")
     done = subprocess.run(
@@ -52,7 +52,7 @@ def shown(entries: list[Entry]) -> list[str]:
 
 
 def with_true(entries: list[str]) -> list[str]:
-    """Git shows a key alone without a value."""
+    """Add the value that a key alone has: git lists it without one."""
     return [each if "\n" in each else f"{each}\ntrue" for each in entries]
 
 
@@ -68,7 +68,7 @@ def test_it_is_read_as_git_reads_it(tmp_path: Path, newline: str) -> None:
 
 
 def test_what_git_refuses_is_not_complete(tmp_path: Path) -> None:
-    """And what stands before it has been read."""
+    """The entries before the error are returned."""
     entries, complete = parse(PLAIN)
     assert not complete
     assert len(entries) == 7
@@ -106,7 +106,7 @@ PIECES = st.lists(
 def test_what_is_kept_is_all_that_git_finds(
     tmp_path_factory: pytest.TempPathFactory, text: str
 ) -> None:
-    """Whatever the text: git reads in ours what we have kept, and nothing else."""
+    """From any text, git finds in our rendering the entries that we kept and no others."""
     kept = [each for each in parse(text)[0] if is_harmless(each)]
     theirs = as_git(render(kept), tmp_path_factory.mktemp("config", numbered=True))
     assert theirs == shown(kept)

@@ -1,4 +1,4 @@
-"""Finding what git would take for a repository."""
+"""The search for everything that git would take for a repository."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def paths(*names: str) -> list[PurePosixPath]:
 
 
 def test_what_git_obeys_is_found(tmp_path: Path) -> None:
-    """Repositories with and without a worktree, and files that name one; links are not followed."""
+    """Repositories with and without a worktree, and `.git` files; links are not followed."""
     for arguments in (("a",), ("--bare", "b.git"), ("--separate-git-dir", "c.git", "c/d")):
         subprocess.run(["git", "init", "-q", *arguments], cwd=tmp_path, check=True)
     (tmp_path / "link").symlink_to("a")
@@ -30,7 +30,7 @@ def test_what_git_obeys_is_found(tmp_path: Path) -> None:
 
 
 def test_the_work_is_bounded(tmp_path: Path) -> None:
-    """What lies near is found first, and that there is more is said."""
+    """What lies near is found first, and the result says that there is more."""
     (tmp_path / "x" / "y" / ".git").mkdir(parents=True)
     (tmp_path / "z" / ".git").mkdir(parents=True)
     found = discover(tmp_path, 3, enters=lambda path: not path.endswith(".git"))
@@ -38,8 +38,8 @@ def test_the_work_is_bounded(tmp_path: Path) -> None:
     assert not found.complete
 
 
-def test_what_can_not_be_read_is_named(tmp_path: Path) -> None:
-    """And the rest is looked at."""
+def test_an_unreadable_folder_is_named(tmp_path: Path) -> None:
+    """The other folders are searched."""
     (tmp_path / "a").mkdir()
     (tmp_path / "b" / ".git").mkdir(parents=True)
 
@@ -53,8 +53,8 @@ def test_what_can_not_be_read_is_named(tmp_path: Path) -> None:
     assert found.unentered == paths("b/.git")
 
 
-def test_the_names_tell() -> None:
-    """As git has it."""
+def test_the_names_in_a_git_folder() -> None:
+    """Git's own test, by the names in the folder."""
     assert is_git_folder(["HEAD", "objects", "refs", "x"])
     assert is_git_folder(["HEAD", "commondir"])
     assert not is_git_folder(["HEAD", "refs"])

@@ -1,4 +1,4 @@
-"""Which git settings can do harm, and what those name."""
+"""Git settings that can do harm, and the paths that they name."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from moat.workspace.git_settings import (
         (Entry("what", None, "comes", "later"), False),
     ],
 )
-def test_only_what_is_known_to_be_harmless_is(entry: Entry, expected: bool) -> None:
-    """A list of what may stay, not of what may not."""
+def test_only_settings_on_the_list_are_harmless(entry: Entry, expected: bool) -> None:
+    """It is a list of what may stay, not of what may not."""
     assert is_harmless(entry) is expected
 
 
@@ -46,14 +46,14 @@ def test_only_what_is_known_to_be_harmless_is(entry: Entry, expected: bool) -> N
         Entry("credential", "https://x", "helper", "x"),
     ],
 )
-def test_what_names_programs_is_known(entry: Entry) -> None:
-    """So that the files it names can be protected."""
+def test_settings_that_name_programs(entry: Entry) -> None:
+    """The files that they name can then be protected."""
     assert names_program(entry)
     assert not is_harmless(entry)
 
 
 def test_words_of_a_command_line() -> None:
-    """However it is quoted: a word too much protects a file too much."""
+    """Whatever the quoting: a word too many protects a file too many."""
     assert words("sh -c 'node tools/x.js \"$1\"'")[1:] == ["sh", "-c", "node", "tools/x.js", "1"]
 
 

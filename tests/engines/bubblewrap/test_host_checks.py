@@ -1,4 +1,4 @@
-"""What a machine lacks, told with the remedy."""
+"""Checks of the machine, and the remedy that each names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Kernel settings of another machine."""
+    """The kernel settings of another machine."""
     monkeypatch.setattr(host_checks, "_SYSCTL", tmp_path)
     (tmp_path / "user").mkdir()
     (tmp_path / "kernel").mkdir()
@@ -43,7 +43,7 @@ def test_this_machine_is_fit() -> None:
 
 
 def test_bubblewrap_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Told with what to install."""
+    """The error says what to install, and checks that need bubblewrap are left out."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EngineError, match="not installed") as error:
         host_checks.require_bubblewrap()
@@ -53,7 +53,7 @@ def test_bubblewrap_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 
 def test_an_old_bubblewrap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Told by the option that it lacks."""
+    """The error names the option that this bubblewrap lacks."""
     old = tmp_path / "bwrap"
     old.write_text("#!/bin/sh\necho --size --perms --clearenv --info-fd\n")
     old.chmod(0o755)
@@ -69,7 +69,7 @@ def test_an_old_bubblewrap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     [("user/max_user_namespaces", "0"), ("kernel/unprivileged_userns_clone", "0")],
 )
 def test_user_namespaces_are_switched_off(settings: Path, name: str, value: str) -> None:
-    """The remedy is the very line to type."""
+    """The remedy is the exact line to type."""
     (settings / name).write_text(f"{value}\n")
     with pytest.raises(EngineError, match="user namespaces") as error:
         host_checks.require_bubblewrap()
@@ -81,7 +81,7 @@ def test_user_namespaces_are_switched_off(settings: Path, name: str, value: str)
 def test_ubuntus_restriction_names_its_remedies(
     settings: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The switch, or a profile for Moat's own Python: one for bwrap isn't enough."""
+    """Either the switch or a profile for Moat's own Python: a profile for bwrap isn't enough."""
     (settings / "kernel" / "apparmor_restrict_unprivileged_userns").write_text("1\n")
     monkeypatch.setattr(host_checks, "_try_namespaces", lambda: "Operation not permitted")
     error = host_checks.isolation_failed("unshare: Operation not permitted")
@@ -90,6 +90,6 @@ def test_ubuntus_restriction_names_its_remedies(
     assert "userns," in error.hint
 
 
-def test_the_kernels_objection_is_kept() -> None:
-    """Where every check passes, what failed is told as it was."""
+def test_the_kernels_error_is_kept() -> None:
+    """If every check passes, the error repeats what the kernel said."""
     assert host_checks.isolation_failed("mount: odd").summary == "no sandbox: mount: odd"

@@ -1,4 +1,4 @@
-"""What a command finds when it looks around in the sandbox."""
+"""The sandbox as a command finds it when it looks around."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from tests.sandbox import Sandbox
 
 
-def test_the_command_is_nobody(sandbox: Sandbox) -> None:
-    """An ordinary user without capabilities, groups or a way to regain them."""
+def test_the_command_has_no_privileges(sandbox: Sandbox) -> None:
+    """It runs as an ordinary user without capabilities, groups or a way to regain them."""
     seen = sandbox.shell("id; hostname; grep -E '^(CapEff|CapBnd|NoNewPrivs)' /proc/self/status")
     assert seen.splitlines() == [
         "uid=1000(agent) gid=1000(agent) groups=1000(agent)",
@@ -26,20 +26,20 @@ def test_the_command_is_nobody(sandbox: Sandbox) -> None:
 
 
 def test_only_the_own_processes_exist(sandbox: Sandbox) -> None:
-    """The host's /proc entries are absent."""
+    """/proc has none of the host's processes."""
     pids = sandbox.shell("ls /proc | grep -c '^[0-9]*$'")
     assert int(pids) < 6
 
 
 def test_no_descriptor_of_the_host_is_left_open(sandbox: Sandbox, repository: object) -> None:
-    """A folder's descriptor, in the command or in bubblewrap, would be a door to the host."""
+    """A folder's descriptor in the command or in bubblewrap would be a door to the host."""
     seen = sandbox.shell("for each in /proc/[0-9]*/fd/*; do readlink $each || true; done")
     for target in seen.splitlines():
         assert target.startswith(("pipe:", "anon_inode:", "/dev/null", "/proc/")), target
 
 
 def test_kernel_settings_are_read_only(sandbox: Sandbox) -> None:
-    """The network namespace belongs to the user, and yet its settings can't be written."""
+    """The network namespace belongs to the user, and its settings can't be written all the same."""
     writable = """
         import os
         for top in os.listdir("/proc"):
@@ -59,7 +59,7 @@ def test_kernel_settings_are_read_only(sandbox: Sandbox) -> None:
 
 
 def test_memory_is_not_a_disk(sandbox: Sandbox) -> None:
-    """No tmpfs without a bound can be written: not the root, not /dev."""
+    """No tmpfs without a size limit can be written, neither the root nor /dev."""
     for target in ("/file", "/dev/file", "/etc/file", "/usr/file", "/var/lib/file", "/mnt/file"):
         done = sandbox.run("touch", target)
         assert done.returncode != 0, target
@@ -70,7 +70,7 @@ def test_memory_is_not_a_disk(sandbox: Sandbox) -> None:
 
 
 def test_places_that_are_writable(sandbox: Sandbox) -> None:
-    """Home, both temporary folders and the workspace, all on disk."""
+    """Home, both temporary folders and the workspace can be written, and all are on disk."""
     sandbox.shell("touch ~/a /tmp/a /var/tmp/a /workspace/a /dev/shm/a; test ~ = /home/agent")
     assert (sandbox.workspace / "a").exists()
     assert (sandbox.private / "home" / "a").exists()
@@ -78,7 +78,7 @@ def test_places_that_are_writable(sandbox: Sandbox) -> None:
 
 
 def test_homes_and_the_store_are_absent(sandbox: Sandbox) -> None:
-    """Nothing of the user's home is there but the workspace, under its own name."""
+    """The user's home folder doesn't exist; the workspace does, under another name."""
     (sandbox.home / ".ssh").mkdir()
     (sandbox.home / ".ssh" / "id_ed25519").write_text("key")
     assert sandbox.shell(f"ls -A /home; ls -A {sandbox.home} 2>&1 || true").splitlines() == [
@@ -89,7 +89,7 @@ def test_homes_and_the_store_are_absent(sandbox: Sandbox) -> None:
 
 
 def test_the_environment_is_ours(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Variables of the host don't come in; those of the spec do, over the base."""
+    """The host's variables stay outside; the specification's override the base."""
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     seen = sandbox.shell("env", env={"COLOR": "blue", "LANG": "de_DE.UTF-8"})
     variables = dict(line.split("=", 1) for line in seen.splitlines())
@@ -102,7 +102,7 @@ def test_the_environment_is_ours(sandbox: Sandbox, monkeypatch: pytest.MonkeyPat
 
 
 def test_tools_work(sandbox: Sandbox, repository: object) -> None:
-    """Python, git and node start; git takes the workspace for its own user's."""
+    """Python, git and node start, and git regards the workspace as the user's own."""
     sandbox.shell("""
         python3 -c 'import ssl, sqlite3, multiprocessing.pool as p; p.Pool(2).map(abs, [1])'
         node -e 'process.exit(0)'
@@ -114,7 +114,7 @@ def test_tools_work(sandbox: Sandbox, repository: object) -> None:
 
 
 def test_the_command_begins_in_its_folder(sandbox: Sandbox) -> None:
-    """`workdir` is a path of the sandbox."""
+    """`workdir` is a path in the sandbox."""
     (sandbox.workspace / "sub").mkdir()
     assert sandbox.shell("pwd", workdir="/workspace/sub") == "/workspace/sub"
 
@@ -127,6 +127,6 @@ def test_a_workspace_around_the_store_is_refused(sandbox: Sandbox) -> None:
 
 @pytest.mark.usefixtures("descriptors")
 def test_a_zero_byte_is_refused(sandbox: Sandbox) -> None:
-    """Arguments are separated by zero bytes: one inside could begin an argument of its own."""
+    """Arguments are separated by zero bytes, so one inside could begin a forged argument."""
     with pytest.raises(UsageError, match="zero byte"):
         Layout.of(sandbox.spec(env={"A": "x\0--bind\0/\0/host"}), sandbox.private, b"")

@@ -1,4 +1,4 @@
-"""The filter as the kernel runs it, on packets that are made here."""
+"""The packet filter, run by the kernel on packets made here."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ OUT6, OWN6 = "2001:db8::7", "::1"
 
 @pytest.fixture(scope="module")
 def passes() -> Iterator[Callable[[bytes], int]]:
-    """How many bytes of a packet come through; 0 where it is dropped.
+    """A function that returns how many bytes of a packet pass; 0 if it is dropped.
 
-    A unix socket runs the same programs as a packet socket, and needs no rights for it.
+    A unix socket runs the same filters as a packet socket, and needs no privilege.
     """
     program = packet_filter.program()
     memory = ctypes.create_string_buffer(program, len(program))
@@ -124,19 +124,21 @@ DROPPED = {
 
 
 @pytest.mark.parametrize("packet", KEPT.values(), ids=KEPT)
-def test_what_speaks_of_a_refusal_is_kept(passes: Callable[[bytes], int], packet: bytes) -> None:
-    """Whole, as long as it is short."""
+def test_a_packet_that_shows_a_refusal_passes(
+    passes: Callable[[bytes], int], packet: bytes
+) -> None:
+    """It passes as a whole if it is short."""
     assert passes(packet) == len(packet)
 
 
 @pytest.mark.parametrize("packet", DROPPED.values(), ids=DROPPED)
-def test_all_the_rest_is_dropped(passes: Callable[[bytes], int], packet: bytes) -> None:
-    """What was heard, what belongs to it, and what a program does on its own loopback."""
+def test_all_other_packets_are_dropped(passes: Callable[[bytes], int], packet: bytes) -> None:
+    """Accepted connections, their packets, and programs that use their own loopback are dropped."""
     assert passes(packet) == 0
 
 
-def test_no_more_of_a_packet_than_its_headers_is_kept(passes: Callable[[bytes], int]) -> None:
-    """A program chooses how long its packets are; our queue is short."""
+def test_no_more_of_a_packet_than_its_headers_passes(passes: Callable[[bytes], int]) -> None:
+    """A program chooses the length of its packets, and our queue is short."""
     assert passes(_packet(SCTP, OWN, OUT, bytes(60_000))) == 256
 
 
@@ -146,7 +148,7 @@ def test_no_more_of_a_packet_than_its_headers_is_kept(passes: Callable[[bytes], 
 def test_only_an_answer_to_a_syn_is_a_refusal(
     passes: Callable[[bytes], int], flags: int, sequence: int, last: int
 ) -> None:
-    """RFC 9293 3.10.7.1: its sequence number is 0, and it acknowledges."""
+    """RFC 9293 3.10.7.1: such a reset has the sequence number 0 and acknowledges."""
     source = str(ip_address(last.to_bytes(16, "big")))
     kept = passes(_packet(TCP, source, OWN6, _tcp(flags, sequence))) > 0
 

@@ -1,4 +1,4 @@
-"""Limits, by cgroup where one is handed down and by resource limits elsewhere."""
+"""A run's limits: by cgroup where one is delegated, by resource limits elsewhere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ALL = Limits(memory=512 << 20, cpus=1.5, pids=100)
 
 @pytest.fixture
 def hierarchy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that looks like a cgroup slice, with ours in it: not every machine has one."""
+    """A folder that looks like a cgroup slice with our cgroup in it: few machines have one."""
     ours = tmp_path / "slice" / "ours"
     ours.mkdir(parents=True)
     for folder in (tmp_path, tmp_path / "slice", ours):
@@ -33,12 +33,12 @@ def hierarchy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_no_limits_are_no_bounds() -> None:
-    """And no cgroup is made for them."""
+    """Without limits no cgroup is created either."""
     assert rlimits.apply(Limits(), "abc") == rlimits.Bounds()
 
 
 def test_a_cgroup_bounds_all_processes_together(hierarchy: Path) -> None:
-    """Beside ours, which has processes and so can't hand controllers down."""
+    """It is created beside ours, which has processes and so can't delegate controllers."""
     bounds = rlimits.apply(ALL, "abc")
     made = hierarchy / "moat-abc"
     assert bounds.cgroup == str(made)
@@ -52,7 +52,7 @@ def test_a_cgroup_bounds_all_processes_together(hierarchy: Path) -> None:
 
 
 def test_without_the_controllers_there_is_no_cgroup(hierarchy: Path) -> None:
-    """Half a bound would be worse than the honest other."""
+    """A cgroup that enforces half of the limits would be worse than none."""
     (hierarchy / "cgroup.subtree_control").write_text("memory\n")
     bounds = rlimits.apply(ALL, "abc")
     assert bounds.cgroup is None
@@ -62,14 +62,14 @@ def test_without_the_controllers_there_is_no_cgroup(hierarchy: Path) -> None:
 
 
 def test_a_cgroup_is_removed_after_the_run(hierarchy: Path) -> None:
-    """An empty folder of the kernel's goes away by rmdir, its files with it."""
+    """The kernel lets rmdir remove a cgroup's folder together with its files."""
     (hierarchy / "moat-abc").mkdir()
     rlimits.release(str(hierarchy / "moat-abc"))
     assert not (hierarchy / "moat-abc").exists()
 
 
 def test_processors_are_whole_and_ours() -> None:
-    """One and a half need two; never more than we have, never none."""
+    """One and a half processors need two; there are never more than ours, and never none."""
     ours = sorted(os.sched_getaffinity(0))
     assert rlimits.processors(Limits(cpus=0.1)) == tuple(ours[:1])
     assert rlimits.processors(Limits(cpus=1.5)) == tuple(ours[:2])
@@ -89,7 +89,7 @@ def bounded(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_process_gets_no_more_memory_than_its_limit() -> None:
-    """Allocating beyond it fails; runtimes that reserve much more addresses start."""
+    """Allocating more fails, and runtimes that reserve far more address space start."""
     assert "MemoryError" in bounded(sys.executable, "-c", "bytearray(600 << 20)").stderr
     assert bounded(sys.executable, "-c", "bytearray(300 << 20)").returncode == 0
     assert bounded("node", "-e", "0").returncode == 0

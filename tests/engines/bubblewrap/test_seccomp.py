@@ -1,4 +1,4 @@
-"""The filter, first judged by an interpreter of classic BPF, then by the kernel."""
+"""The seccomp filter, judged first by an interpreter of classic BPF and then by the kernel."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ I386 = 0x40000003
 
 
 def decide(code: bytes, number: int, *args: int, architecture: int) -> int:
-    """What the kernel's interpreter would return for one call."""
+    """Return the kernel's verdict on one call."""
     padded = [*args, 0, 0, 0, 0, 0, 0][:6]
     data = pack("<iIQ6Q", number, architecture, 0, *padded)
     instructions = list(iter_unpack("<HBBI", code))
@@ -53,7 +53,7 @@ def decide(code: bytes, number: int, *args: int, architecture: int) -> int:
 
 
 def refusal(machine: str, name: str, *args: int) -> int:
-    """The errno that a call is answered with; 0 if it is allowed."""
+    """Return the errno that a call is answered with; 0 if it is allowed."""
     verdict = decide(
         program(machine), numbers(machine)[name], *args, architecture=ARCHITECTURES[machine]
     )
@@ -124,7 +124,7 @@ ALLOWED = [
 
 @pytest.mark.parametrize(("name", "args", "expected"), REFUSED)
 def test_the_policy_refuses(machine: str, name: str, args: tuple[int, ...], expected: int) -> None:
-    """Each named call is answered with its errno, on both processors, whatever the upper halves."""
+    """Each call of the table fails with its errno on both processors, whatever the upper halves."""
     assert refusal(machine, name, *args) == expected
 
 
@@ -132,7 +132,7 @@ def test_the_policy_refuses(machine: str, name: str, args: tuple[int, ...], expe
 def test_the_policy_leaves_ordinary_use_alone(
     machine: str, name: str, args: tuple[int, ...]
 ) -> None:
-    """The same calls pass where programs use them harmlessly."""
+    """The same calls are allowed with the arguments that programs use harmlessly."""
     assert refusal(machine, name, *args) == 0
 
 
@@ -146,7 +146,7 @@ def test_only_calls_of_the_policy_are_ever_refused(number: int, args: list[int])
 
 @given(name=st.sampled_from(sorted(POLICY)), high=st.integers(1, 2**32 - 1), data=st.data())
 def test_upper_halves_never_change_a_decision(name: str, high: int, data: st.DataObject) -> None:
-    """The kernel truncates these arguments; bits above must not lead around the filter."""
+    """The kernel truncates these arguments, so bits above must not lead around the filter."""
     low = data.draw(st.lists(st.integers(0, 2**32 - 1), min_size=6, max_size=6))
     assert refusal("x86_64", name, *low) == refusal(
         "x86_64", name, *(arg | high << 32 for arg in low)
@@ -160,7 +160,7 @@ def test_foreign_architectures_are_killed(machine: str) -> None:
 
 @pytest.mark.parametrize("number", [NEWEST + 1, 0x40000000 | 16, -1])
 def test_unknown_numbers_do_not_exist(machine: str, number: int) -> None:
-    """Newer calls, the x32 ABI and -1 get what a kernel without them answers."""
+    """Newer calls, the x32 ABI and -1 get the answer of a kernel that doesn't have them."""
     verdict = decide(program(machine), number, architecture=ARCHITECTURES[machine])
     assert verdict == 0x00050000 | errno.ENOSYS
 
@@ -172,12 +172,12 @@ def test_an_unknown_processor_has_no_filter() -> None:
 
 
 def test_the_policy_names_only_calls_of_the_table() -> None:
-    """A misspelt call would silently not be refused."""
+    """A misspelt call would silently be allowed."""
     assert POLICY.keys() == numbers("x86_64").keys()
 
 
 def filtered(*command: str, stdin: int = subprocess.DEVNULL) -> subprocess.CompletedProcess[str]:
-    """Run a command under the filter, by bwrap, and nothing else that would refuse it."""
+    """Run a command by bwrap under the filter, with nothing else that could refuse a call."""
     read, write = os.pipe()
     os.write(write, program(platform.machine()))
     os.close(write)
@@ -195,7 +195,7 @@ def filtered(*command: str, stdin: int = subprocess.DEVNULL) -> subprocess.Compl
 
 
 def errno_inside(snippet: str, stdin: int = subprocess.DEVNULL) -> str:
-    """The name of the errno that `call(...)`, a libc call in the snippet, fails with."""
+    """Return the name of the errno with which `call(...)`, a libc call in the snippet, fails."""
     text = textwrap.dedent("""
         import ctypes, errno, os, sys
         libc = ctypes.CDLL(None, use_errno=True)
@@ -211,7 +211,7 @@ def errno_inside(snippet: str, stdin: int = subprocess.DEVNULL) -> str:
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers of x86_64")
 @pytest.mark.parametrize("name", ["keyctl", "bpf", "io_uring_setup", "perf_event_open", "setns"])
 def test_the_kernel_refuses_what_the_policy_names(name: str) -> None:
-    """The program is accepted by the kernel and has its effect there."""
+    """The kernel accepts the filter and enforces it."""
     number = numbers("x86_64")[name]
     assert errno_inside(f"print(call(libc.syscall, {number}, 0, 0, 0, 0, 0))") == "EPERM"
 
@@ -223,7 +223,7 @@ def test_no_new_user_namespace() -> None:
 
 @pytest.mark.parametrize("request_word", ["0x5412", "(7 << 32) | 0x5412"])
 def test_nothing_types_into_the_terminal(request_word: str) -> None:
-    """TIOCSTI on the own terminal is refused, with bits above the lower half too."""
+    """TIOCSTI on the command's own terminal is refused, also with bits in the upper half."""
     ours, theirs = os.openpty()
     try:
         snippet = f"print(call(libc.syscall, 16, 0, ctypes.c_ulong({request_word}), b'x'))"
@@ -235,8 +235,8 @@ def test_nothing_types_into_the_terminal(request_word: str) -> None:
         os.close(theirs)
 
 
-def test_nobody_takes_hold_of_a_process() -> None:
-    """Attaching is refused even to an own child."""
+def test_no_debugger_attaches_to_a_process() -> None:
+    """Attaching is refused even to a child."""
     snippet = """
         child = os.fork()
         if not child:
@@ -263,7 +263,7 @@ def test_no_setuid_file_is_left_behind(tmp_path: Path) -> None:
 
 
 def test_ordinary_programs_work(tmp_path: Path) -> None:
-    """Threads, subprocesses, git, node and a debugger's setarch go on as ever."""
+    """Threads, subprocesses, git, node and a debugger's setarch work as ever."""
     python = """
         import concurrent.futures, socket, subprocess
         with concurrent.futures.ThreadPoolExecutor(4) as pool:

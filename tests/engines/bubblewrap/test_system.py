@@ -19,14 +19,14 @@ NOTHING = EtcFiles({}, {})
 
 
 def test_secrets_of_the_machine_are_absent(sandbox: Sandbox) -> None:
-    """No password file and no private key, not even when root runs Moat."""
+    """There is no password file and no private key, not even if root runs Moat."""
     names = "shadow gshadow shadow- ssl/private pip.conf npmrc environment docker apt/auth.conf"
     for name in names.split():
         assert sandbox.run("test", "-e", f"/etc/{name}").returncode == 1, name
 
 
 def test_everything_shown_is_everybodys(sandbox: Sandbox) -> None:
-    """Whatever is copied or bound could be read by any user of the host."""
+    """Every user of the host can read what is copied or mounted."""
     mount_system(Mounts(sandbox.private), sandbox.spec(), sandbox.private, NOTHING)
     copied = (sandbox.private / "settings").readlink()
     own = {"passwd", "group", "hostname", "hosts", "resolv.conf", "machine-id"}
@@ -37,7 +37,7 @@ def test_everything_shown_is_everybodys(sandbox: Sandbox) -> None:
 
 
 def test_users_and_names_are_ours(sandbox: Sandbox) -> None:
-    """The host's users, name and name servers are not told."""
+    """The host's users, its name and its name servers stay outside."""
     seen = sandbox.shell("getent passwd | cut -d: -f1,6; cat /etc/resolv.conf /etc/hostname")
     assert seen.splitlines() == [
         "root:/root",
@@ -50,12 +50,12 @@ def test_users_and_names_are_ours(sandbox: Sandbox) -> None:
 
 
 def test_certificates_are_there(sandbox: Sandbox) -> None:
-    """Tools find the system's certificate authorities, through links of several folders."""
+    """Tools find the system's certificate authorities, through links in several folders."""
     sandbox.shell("python3 -c 'import ssl; assert ssl.create_default_context().get_ca_certs()'")
 
 
 def test_a_second_start_finds_its_folders_made(sandbox: Sandbox) -> None:
-    """A supervisor that died before the sandbox began has left them."""
+    """A supervisor that died before the sandbox began leaves its folders behind."""
     assert sandbox.shell("echo one") == "one"
     assert sandbox.shell("echo two") == "two"
 
@@ -63,7 +63,7 @@ def test_a_second_start_finds_its_folders_made(sandbox: Sandbox) -> None:
 def test_one_copy_serves_until_the_host_changes(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Then another is made, and the old one stays for the runs that use it, and no longer."""
+    """Then another copy is made, and the old one stays only as long as a run uses it."""
     used = sandbox.private / "settings"
     mount_system(Mounts(sandbox.private), sandbox.spec(), sandbox.private, NOTHING)
     first = used.readlink()

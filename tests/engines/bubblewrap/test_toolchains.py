@@ -1,4 +1,4 @@
-"""Which folders of the user's PATH brings along."""
+"""The toolchains that the sandbox shows for each folder of the user's PATH."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def own_path(path: list[str]) -> list[str]:
 
 
 def test_the_systems_folders_come_in_the_users_order(host: HostFolders) -> None:
-    """And the standard ones behind, so that there is always a shell."""
+    """The standard folders follow them, so that there is always a shell."""
     found = find_toolchains("/bin:/usr/bin:relative::/missing", host)
     assert found.path[:2] == ["/bin", "/usr/bin"]
     assert found.path[2:] == ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/sbin"]
@@ -43,7 +43,7 @@ def test_the_systems_folders_come_in_the_users_order(host: HostFolders) -> None:
 
 
 def test_a_version_manager_comes_whole(host: HostFolders) -> None:
-    """Its shims look for it by a variable, the home folder being another."""
+    """Its shims find it by a variable, because the sandbox's home folder is another."""
     shim = program(host.home / ".pyenv" / "shims" / "python3")
     found = find_toolchains(str(shim.parent), host)
     assert found.roots == [host.home / ".pyenv"]
@@ -52,7 +52,7 @@ def test_a_version_manager_comes_whole(host: HostFolders) -> None:
 
 
 def test_cargo_comes_without_its_credentials(host: HostFolders) -> None:
-    """Only the programs, and rustup's folder, which they lead to."""
+    """Its programs are shown, and rustup's folder, which they lead to."""
     program(host.home / ".cargo" / "bin" / "cargo")
     (host.home / ".cargo" / "lib").mkdir()
     (host.home / ".cargo" / "credentials.toml").write_text("secret")
@@ -71,7 +71,7 @@ def test_an_installation_comes_whole(host: HostFolders) -> None:
 
 @pytest.mark.parametrize("mark", [".git", "src"])
 def test_a_project_shows_its_programs_alone(host: HostFolders, mark: str) -> None:
-    """A bin in a repository, or beside no libraries, is no reason to show what lies around it."""
+    """A bin in a repository, or without libraries beside it, doesn't show what lies around it."""
     program(host.home / "other" / "bin" / "tool")
     (host.home / "other" / mark).mkdir()
     found = find_toolchains(f"{host.home}/other/bin", host)
@@ -87,7 +87,7 @@ def test_the_home_folder_is_no_installation(host: HostFolders) -> None:
 
 @pytest.mark.parametrize("secret", secret_paths.HOME)
 def test_no_secret_is_ever_shown(host: HostFolders, secret: str) -> None:
-    """Neither it, nor a folder in it, nor one around it, whatever PATH says."""
+    """Whatever PATH says, it shows neither a secret nor a folder in it or around it."""
     place = host.home / secret
     program(place / "bin" / "tool")
     (place / "lib").mkdir()
@@ -97,7 +97,7 @@ def test_no_secret_is_ever_shown(host: HostFolders, secret: str) -> None:
 
 
 def test_local_programs_bring_what_they_link_to(host: HostFolders) -> None:
-    """As pipx, uv and self-updating tools install: links to folders of their own."""
+    """pipx, uv and programs that update themselves install links to folders of their own."""
     local = host.home / ".local"
     (local / "bin").mkdir(parents=True)
     targets = {
@@ -132,7 +132,7 @@ def test_a_virtual_environment_brings_its_python(host: HostFolders) -> None:
 
 
 def test_the_workspaces_own_folders_are_renamed(host: HostFolders) -> None:
-    """They are there under /workspace already, and nothing in them is followed."""
+    """The sandbox has them under /workspace already, and links in them are not followed."""
     program(host.workspace / ".venv" / "bin" / "tool")
     (host.workspace / ".venv" / "bin" / "out").symlink_to(host.home / "other")
     found = find_toolchains(f"{host.workspace}/.venv/bin", host)
@@ -141,7 +141,7 @@ def test_the_workspaces_own_folders_are_renamed(host: HostFolders) -> None:
 
 
 def test_a_link_in_the_workspace_shows_nothing(host: HostFolders) -> None:
-    """A hostile run can make one of a folder that PATH names."""
+    """A hostile run can replace a folder that PATH names with a link."""
     program(host.home / "private" / "bin" / "tool")
     (host.home / "private" / "lib").mkdir()
     (host.workspace / ".venv").symlink_to(host.home / "private")
@@ -154,7 +154,7 @@ def test_a_link_in_the_workspace_shows_nothing(host: HostFolders) -> None:
 
 
 def test_programs_of_toolchains_run(sandbox: Sandbox) -> None:
-    """From the same absolute path, read-only, with nothing else of the home folder there."""
+    """They run from the same absolute path, read-only, without the rest of the home folder."""
     tool = program(sandbox.home / "sdk" / "bin" / "sometool")
     (sandbox.home / "sdk" / "lib").mkdir()
     path = f"{tool.parent}:/usr/bin:/bin"
@@ -167,7 +167,7 @@ def test_programs_of_toolchains_run(sandbox: Sandbox) -> None:
 
 
 def test_a_home_behind_a_link(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shebangs and links by the home folder's other name lead to the same place."""
+    """Shebangs and links that use the home folder's other name work."""
     tool = program(sandbox.home / "sdk" / "bin" / "sometool")
     alias = sandbox.home.parent / "alias"
     alias.symlink_to(sandbox.home)

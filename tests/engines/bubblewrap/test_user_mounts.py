@@ -1,4 +1,4 @@
-"""Mounts that the user asks for, and those that nobody gets."""
+"""The mounts that a user asks for, and those that are refused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def refusal(sandbox: Sandbox, source: Path | str, target: str, mode: MountMode =
 
 
 def test_folders_and_files_appear(sandbox: Sandbox, data: Path) -> None:
-    """Writable or not, as asked; in the workspace only where a place is prepared."""
+    """They are writable or not, as asked; in the workspace their target must exist."""
     (sandbox.workspace / "place").mkdir()
     mounts = (
         Mount(str(data), "/data", "rw"),
@@ -55,8 +55,8 @@ def test_a_mounted_repository_is_covered_too(sandbox: Sandbox, data: Path) -> No
     assert "Read-only" in sandbox.run("touch", "/data/.git/hooks/x", mounts=mounts).stderr
 
 
-def test_a_missing_source_is_told(sandbox: Sandbox) -> None:
-    """Nothing is made for it."""
+def test_a_missing_source_is_an_error(sandbox: Sandbox) -> None:
+    """It is not created."""
     assert "does not exist" in refusal(sandbox, sandbox.home / "missing", "/data")
     assert not (sandbox.home / "missing").exists()
 
@@ -68,13 +68,13 @@ def test_a_missing_source_is_told(sandbox: Sandbox) -> None:
         *("/workspace/.git", "/workspace/.git/hooks", "/usr", "/sys/x"),
     ],
 )
-def test_targets_that_are_moats_own(sandbox: Sandbox, data: Path, target: str) -> None:
-    """What the sandbox is made of can't be replaced."""
+def test_the_sandboxs_own_paths_are_no_targets(sandbox: Sandbox, data: Path, target: str) -> None:
+    """A mount can't replace what the sandbox is made of."""
     assert "target" in refusal(sandbox, data, target)
 
 
 def test_targets_that_would_have_to_be_made(sandbox: Sandbox, data: Path) -> None:
-    """Not in the user's workspace, nor behind a link there, nor in read-only folders."""
+    """None is created in the user's workspace, behind a link there, or in read-only folders."""
     (sandbox.workspace / "link").symlink_to(data)
     assert "plain" in refusal(sandbox, data, "/workspace/missing")
     assert "plain" in refusal(sandbox, data, "/workspace/link/x")
@@ -90,7 +90,7 @@ def test_the_store_is_never_mounted(sandbox: Sandbox, mode: MountMode) -> None:
 
 
 def test_no_link_of_an_earlier_run_is_followed(sandbox: Sandbox, data: Path) -> None:
-    """Neither as the source itself nor on the way to it."""
+    """Neither the source nor a folder on the way to it may be such a link."""
     (sandbox.workspace / "link").symlink_to(data)
     (sandbox.workspace / "way").symlink_to(sandbox.home)
     assert "symbolic link" in refusal(sandbox, sandbox.workspace / "link", "/data")
@@ -100,6 +100,6 @@ def test_no_link_of_an_earlier_run_is_followed(sandbox: Sandbox, data: Path) -> 
 
 
 def test_the_workspaces_covers_have_no_back_door(sandbox: Sandbox, repository: Path) -> None:
-    """The same files, mounted a second time, writable."""
+    """The protected files can't be mounted a second time, writable."""
     assert "protected" in refusal(sandbox, repository, "/data")
     assert "protected" in refusal(sandbox, repository / ".git" / "hooks", "/data")

@@ -1,4 +1,4 @@
-"""Authorities as runs have them, and servers that they vouch for."""
+"""Certificate authorities as runs have them, and servers that they vouch for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def make_authority(folder: Path) -> bytes:
-    """Its certificate; key and certificate are in `folder`."""
+    """Return the certificate of a new authority; key and certificate are in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     return Authority.load_or_create(folder).certificate_pem
 
@@ -26,7 +26,7 @@ def der(pem: bytes) -> bytes:
 
 
 def make_leaf(folder: Path) -> bytes:
-    """Key and certificate of a server named localhost, signed by the authority in `folder`."""
+    """Return key and certificate of a server on localhost, signed by the authority in `folder`."""
     pem = (folder / FILE).read_bytes()
     issuer = x509.load_pem_x509_certificate(pem)
     signer = serialization.load_pem_private_key(pem, None)

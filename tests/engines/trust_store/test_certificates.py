@@ -1,4 +1,4 @@
-"""Whether the tools of a real sandbox trust a server that the run's authority vouches for."""
+"""Real programs in a real sandbox trust a server that the run's authority vouches for."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Get {
 
 @pytest.fixture
 def trusting(sandbox: Sandbox, tmp_path: Path) -> Sandbox:
-    """A sandbox with an authority, and in its workspace a server that this vouches for."""
+    """A sandbox with an authority, and a server in its workspace that the authority vouches for."""
     sandbox.authority = make_authority(tmp_path / "authority")
     (sandbox.workspace / "leaf.pem").write_bytes(make_leaf(tmp_path / "authority"))
     (sandbox.workspace / "Get.java").write_text(GET_BY_JAVA)
@@ -56,7 +56,7 @@ def trusting(sandbox: Sandbox, tmp_path: Path) -> Sandbox:
 
 
 def reach(sandbox: Sandbox, name: str, *before: str) -> tuple[int, str]:
-    """How many requests of this client came to the server, and what was said."""
+    """Return how many of the client's requests came to the server, and what was printed."""
     program = shutil.which(name)
     if program is None:
         pytest.skip(f"no {name} here")
@@ -68,21 +68,21 @@ def reach(sandbox: Sandbox, name: str, *before: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("name", CLIENTS)
 def test_clients_trust_the_authority(trusting: Sandbox, name: str) -> None:
-    """With the variables of the sandbox."""
+    """With the sandbox's variables, every client reaches the server."""
     count, said = reach(trusting, name)
     assert count > 0, said
 
 
 @pytest.mark.parametrize("name", FIND_IT_THEMSELVES)
 def test_no_variable_is_needed(trusting: Sandbox, name: str) -> None:
-    """Where the program looks for the system's certificates, the authority is among them."""
+    """Where the program looks for the system's certificates, it finds the authority."""
     unset = [word for variable in certificates.variables() for word in ("-u", variable)]
     count, said = reach(trusting, name, "env", *unset)
     assert count > 0, said
 
 
 def test_another_authority_is_not_trusted(trusting: Sandbox, tmp_path: Path) -> None:
-    """What the other tests see is trust, not carelessness."""
+    """The clients of the other tests do verify certificates."""
     make_authority(tmp_path / "other")
     (trusting.workspace / "leaf.pem").write_bytes(make_leaf(tmp_path / "other"))
     for name in ("curl", "python3"):
@@ -92,14 +92,14 @@ def test_another_authority_is_not_trusted(trusting: Sandbox, tmp_path: Path) -> 
 
 
 def test_the_subjects_hash_is_openssls(tmp_path: Path) -> None:
-    """By it OpenSSL finds the authority in a folder of certificates."""
+    """OpenSSL finds the authority in a folder of certificates by this hash."""
     openssl = ["openssl", "x509", "-noout", "-hash"]
     done = subprocess.run(openssl, input=make_authority(tmp_path), capture_output=True, check=True)
     assert done.stdout.decode().strip() == SUBJECT_HASH
 
 
 def test_a_folder_of_certificates_suffices(trusting: Sandbox) -> None:
-    """As OpenSSL itself is set up on Debian: without a bundle, each found by its hash."""
+    """OpenSSL on Debian has no bundle by default, and finds each certificate by its hash."""
     trusting.shell(
         "openssl verify -no-CAfile -no-CAstore -CApath /etc/ssl/certs leaf.pem",
         workdir="/workspace",
@@ -107,14 +107,14 @@ def test_a_folder_of_certificates_suffices(trusting: Sandbox) -> None:
 
 
 def test_the_hosts_authorities_are_still_trusted(trusting: Sandbox) -> None:
-    """The bundle is the host's with one more at its end."""
+    """The bundle is the host's with one more certificate at its end."""
     bundle = trusting.shell("cat /etc/ssl/certs/ca-certificates.crt").encode()
     own = trusting.authority.strip()
     assert bundle == Path("/etc/ssl/certs/ca-certificates.crt").read_bytes().rstrip() + b"\n" + own
 
 
 def test_nothing_of_it_can_be_changed(trusting: Sandbox) -> None:
-    """Neither what is ours alone nor what leads there, and the key is not among it."""
+    """The files and the links to them are read-only, and the key is not among them."""
     assert trusting.shell("ls /etc/moat").split() == [
         "authority.pem",
         "cacerts",
@@ -126,7 +126,7 @@ def test_nothing_of_it_can_be_changed(trusting: Sandbox) -> None:
 
 
 def test_the_users_variables_win(sandbox: Sandbox) -> None:
-    """Whoever names a bundle of his own gets it, in further commands, too."""
+    """A user who names another bundle gets it, in `moat exec` too."""
     spec = sandbox.spec(env={"SSL_CERT_FILE": "/workspace/mine.pem"})
     assert environment(spec, tty=False)["SSL_CERT_FILE"] == "/workspace/mine.pem"
     assert environment(spec, tty=False)["PIP_CERT"] == "/etc/moat/certificates.pem"
@@ -135,7 +135,7 @@ def test_the_users_variables_win(sandbox: Sandbox) -> None:
 def test_a_host_without_certificates(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The run's own are there all the same."""
+    """The run's own authority is there all the same."""
     for places in ("_BUNDLES", "_HASHED", "_ANCHORS"):
         monkeypatch.setattr(certificates, places, ("/nowhere/at/all",))
     sandbox.authority = make_authority(tmp_path)
@@ -145,7 +145,7 @@ def test_a_host_without_certificates(
 def test_a_jdk_of_the_users_own(
     trusting: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its truststore, of whatever kind, is covered with one of the host's certificates and ours."""
+    """Its truststore, of whatever format, is covered by one with the host's roots and ours."""
     monkeypatch.setattr(java_truststore, "_JDK_FOLDERS", ())
     monkeypatch.setattr(java_truststore, "_SHARED", ())
     store = tmp_path / "jdk" / "lib" / "security" / "cacerts"

@@ -1,4 +1,4 @@
-"""Java's truststores: their format, as Java itself reads it, and where they are looked for."""
+"""Java truststores: the format, as Java itself reads it, and the places where they are found."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ needs_java = pytest.mark.skipif(shutil.which("keytool") is None, reason="no Java
 
 
 def listed(store: Path) -> set[str]:
-    """The aliases in it; keytool checks the digest with this password."""
+    """Return the aliases in a truststore; keytool checks its digest with the password."""
     command = ["keytool", "-list", "-keystore", store, "-storepass", "changeit"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return set(re.findall(r"^(\S+), .*trustedCertEntry", done.stdout, re.MULTILINE))
@@ -48,8 +48,8 @@ def test_java_reads_what_we_write(tmp_path: Path) -> None:
 
 
 @needs_java
-def test_a_store_is_extend(tmp_path: Path) -> None:
-    """What keytool put into it stays."""
+def test_a_store_is_extended(tmp_path: Path) -> None:
+    """The certificates that keytool put into it stay."""
     for name in ("theirs", "ours"):
         (tmp_path / name).mkdir()
         (tmp_path / f"{name}.pem").write_bytes(make_authority(tmp_path / name))
@@ -64,19 +64,19 @@ def test_a_store_is_extend(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\xfe\xed\xfe\xed", b"\x30\x82" + bytes(100)])
-def test_other_kinds_are_not_extend(content: bytes) -> None:
-    """An empty file, a torn one, and a PKCS 12, as newer JDKs have it."""
+def test_other_formats_are_not_extended(content: bytes) -> None:
+    """An empty file, a truncated one, and PKCS 12, the default of newer JDKs."""
     assert extend(content, {"ours": b"certificate"}) is None
 
 
-def test_no_certificate_more_is_the_same_store() -> None:
+def test_extending_by_nothing_changes_nothing() -> None:
     """The digest depends on nothing but the content."""
     store = truststore({"one": b"1", "two": b"2"})
     assert extend(store, {}) == store
 
 
 def test_jdks_are_found_by_home_manager_and_path(tmp_path: Path) -> None:
-    """Under JAVA_HOME, a version manager's folder, and behind the links of PATH; each once."""
+    """JAVA_HOME, a version manager's folder and the links of PATH lead to JDKs, each found once."""
     homes = [tmp_path / name for name in ("own", "sdkman/candidates/java/21", "opt/8")]
     stores: list[str] = []
     for home, inner in zip(homes, ("lib", "lib", "jre/lib"), strict=True):
