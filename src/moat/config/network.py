@@ -1,4 +1,4 @@
-"""What a run may reach, as settings, the project's `agent.yaml` and the command line have it together.
+"""The join of settings, `agent.yaml` and command line: what a run may reach.
 
 `agent.yaml` may have been written by a hostile program, where there was none before, or by the author
 of a project that was only cloned. So it is joined with the settings in such a way that:

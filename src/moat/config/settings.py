@@ -29,7 +29,7 @@ class Settings:
 
     @property
     def trust_project(self) -> bool:
-        """Whether `agent.yaml` may make anything reachable that wouldn't be otherwise."""
+        """True where `agent.yaml` may open anything, and not only deny."""
         return self.network.get("trust_project", True)
 
 

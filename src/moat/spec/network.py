@@ -1,4 +1,4 @@
-"""What a run may reach: the network section of a `RunSpec`."""
+"""The network section of a `RunSpec`: what the run may reach, and how."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ Capture = Literal["none", "headers", "bodies"]
 
 DNS_PORT: Final = 53
 PROXY_PORT: Final = 3128
-"""In the sandbox, Moat itself answers on these two ports of every address."""
+"""Moat itself answers on these two ports of every address in the sandbox."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,9 +21,9 @@ class Timeouts:
     tls: float = 10.0
     """A TLS handshake, upstream or downstream."""
     header: float = 30.0
-    """From the first byte of a request's head to its last."""
+    """The time from the first byte of a request's head to its last."""
     idle: float = 900.0
-    """Without a byte in either direction of an exchange or a tunnel: models think for minutes."""
+    """The time without a byte in either direction of an exchange or tunnel: models think for minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class Network:
     no_upstream_proxy: str = ""
     """Hosts that are reached without these proxies, in the form of NO_PROXY."""
     capture: Capture = "none"
-    """What is recorded of each request beyond its entry."""
+    """The parts of each request that are recorded beyond its entry."""
     ask_timeout: float = 60.0
     """Seconds that a request waits for an answer under `ask`, after which it is denied."""
     timeouts: Timeouts = Timeouts()

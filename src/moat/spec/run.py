@@ -64,11 +64,11 @@ class RunSpec:
     exclude: tuple[str, ...] = ()
     """Paths below the workspace that are hidden from the sandbox; relative, without wildcards."""
     writable_git: bool = False
-    """Whether the sandbox may write `.git/config`, `.git/hooks` and `agent.yaml`."""
+    """The sandbox may write `.git/config`, `.git/hooks` and `agent.yaml`."""
     trusted_files: tuple[str, ...] = ()
     """Files below the workspace that its configuration names, so that the next run would trust them."""
     interactive: bool = False
-    """Whether standard input is connected."""
+    """Standard input is connected."""
     tty: bool = False
     size: TerminalSize = TerminalSize()
     """The size of the terminal when the command begins."""
@@ -76,7 +76,7 @@ class RunSpec:
     network: Network = field(default_factory=Network)
     engine: str = "bubblewrap"
     keep: bool = False
-    """Whether the sandbox's home and /tmp are kept after the end."""
+    """The sandbox's home and /tmp are kept after the end."""
     timeout: float | None = None
     """Seconds after which the run is stopped."""
     stop_timeout: float = 10.0
