@@ -6,13 +6,15 @@ from moat.version import __version__
 
 __all__ = ["Moat", "__version__"]
 
-TYPE_CHECKING = False  # `typing` is not free, and the shim and every command import this package
+TYPE_CHECKING = (
+    False  # importing `typing` takes time, and the shim and every command import this package
+)
 if TYPE_CHECKING:
     from moat.api import Moat
 
 
 def __getattr__(name: str) -> object:
-    """`from moat import Moat`, without making every command load asyncio."""
+    """Load `moat.api` for `from moat import Moat` only, so that no command loads asyncio for it."""
     if name == "Moat":
         from moat.api import Moat  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""`moat`, and `python -m moat`."""
+"""The entry point of `moat` and of `python -m moat`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import sys
 
 
 def main() -> None:
-    from moat.cli.streams import prepare  # noqa: PLC0415  as below
+    from moat.cli.streams import prepare  # noqa: PLC0415  for the same reason as cli.main below
 
     prepare()
     supervisor = None
     if sys.argv[1:2] == ["run"]:
-        from moat.client.connect.standby import begin  # noqa: PLC0415  before all that takes time to load
+        from moat.client.connect.standby import begin  # noqa: PLC0415  before the modules that load slowly
 
         supervisor = begin()
-    from moat.cli.main import run  # noqa: PLC0415  `--version` of a broken install should still work
+    from moat.cli.main import run  # noqa: PLC0415  `--version` works in a broken installation, too
 
     sys.exit(run(supervisor=supervisor))
 

@@ -28,7 +28,7 @@ from moat.client.screens import screen_of_run
 from moat.client.watch import wait as waiting
 from moat.client.watch.wait import Happened
 from moat.config import settings
-from moat.config.compile import Surroundings, Wishes, compile_spec
+from moat.config.compile import HostContext, RunOptions, compile_spec
 from moat.egress.traffic import reader as record_reader
 from moat.errors import MoatError
 from moat.runs.store import Run as Row
@@ -66,31 +66,31 @@ class Moat:
         interactive: bool = False,
         size: TerminalSize | None = None,
         env: Mapping[str, str] | None = None,
-        **wishes: Any,
+        **options: Any,
     ) -> Run:
         """Starts a run and returns when its command has begun. Raises `MoatError`.
 
-        `wishes` are those of `config.compile.Wishes`: `name`, `mounts`, `workdir`, `memory`,
-        `network_policy`, `allow`, `deny`, ...
+        `options` are the other fields of `config.compile.RunOptions`: `name`, `mounts`, `workdir`,
+        `memory`, `network_policy`, `allow`, `deny`, ...
         """
-        wished = Wishes(
+        run_options = RunOptions(
             path=str(path),
             command=tuple(command),
             interactive=interactive,
             tty=tty,
             env=tuple(f"{name}={value}" for name, value in (env or {}).items()),
-            **wishes,
+            **options,
         )
 
         def begin(store: Store) -> Row:
             # Whoever asks for a TTY here is the terminal.
-            around = Surroundings(
+            host = HostContext(
                 stdin_is_terminal=tty,
                 stdout_is_terminal=tty,
                 size=size or TerminalSize(),
                 taken_names=frozenset(run.name for run in store.all()),
             )
-            row = store.create(compile_spec(wished, settings.load(store.home), around))
+            row = store.create(compile_spec(run_options, settings.load(store.home), host))
             _ask(store, row.id).get("/v1/run", until="started")
             return row
 

@@ -1,14 +1,14 @@
-"""What can go wrong in words a user can act on.
+"""Errors in words that a user can act on.
 
-Every error that reaches a user is a `MoatError`: a summary (what failed and why) and a hint (what to
-do now). `cli.main` turns it into one or two lines and an exit code; nobody else prints it, and
-nothing below `cli` ends the process.
+Every error that reaches a user is a `MoatError`: a summary (what failed and why) and a hint (what to do
+now). `cli.main` turns it into one or two lines and an exit code. No other code prints it, and no code
+below `cli` ends the process.
 """
 
 from __future__ import annotations
 
-# Moat's own failures, as docker run and the shells' conventions have it: 125 is "the tool itself",
-# 126 and 127 belong to the command, 128 + n to signals.
+# Moat's own failures, by the conventions of shells and `docker run`: 125 is a failure of the tool
+# itself, 126 and 127 belong to the command, 128 + n to signals.
 EXIT_FAILURE = 125
 EXIT_USAGE = 2
 
@@ -16,8 +16,8 @@ EXIT_USAGE = 2
 class MoatError(Exception):
     """A failure with a remedy.
 
-    `summary` says what failed and why, lower case, without a full stop; `hint` says what to do.
-    `code` is stable and machine-readable (it is what `--json` shows).
+    `summary` says what failed and why, in lower case and without a full stop; `hint` says what to do.
+    `code` is stable and for programs: it is shown by `--json`.
     """
 
     code: str = "error"
@@ -33,26 +33,26 @@ class MoatError(Exception):
 
 
 class UsageError(MoatError):
-    """The command line or a file of the user's asks for something that can't be."""
+    """The command line or one of the user's files asks for something impossible."""
 
     code = "usage"
     exit_code = EXIT_USAGE
 
 
 class RunNotFoundError(MoatError):
-    """No run has that id, prefix or name."""
+    """There is no run with that id, prefix or name."""
 
     code = "run_not_found"
 
 
 class RunNotActiveError(MoatError):
-    """The run exists, but its state does not allow what was asked."""
+    """The run exists, but its state doesn't allow the request."""
 
     code = "run_not_active"
 
 
 class NameTakenError(MoatError):
-    """Another run has the name."""
+    """Another run has the name already."""
 
     code = "name_taken"
 
@@ -64,13 +64,13 @@ class StoreError(MoatError):
 
 
 class EngineError(MoatError):
-    """The sandbox can't be made on this machine, or its start failed."""
+    """The sandbox can't be made on this machine, or it failed to start."""
 
     code = "engine"
 
 
 class OutputError(MoatError):
-    """What a command has to say can't be written."""
+    """The output of a command can't be written."""
 
     code = "output"
 
@@ -80,6 +80,6 @@ class OutputError(MoatError):
 
 
 class SupervisorError(MoatError):
-    """The run's supervisor can't be started, reached or understood."""
+    """The run's supervisor can't be started or reached, or its answer can't be understood."""
 
     code = "supervisor"

@@ -1,6 +1,6 @@
-"""Where files live: the store's folder and the folder of one run.
+"""The paths of Moat's files: the store's folder, and the folder of one run.
 
-Names only: nothing here reads or creates a file (`runs.store` does).
+Nothing here reads or creates a file; `runs.store` does.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from pathlib import Path
 
 
 def moat_home() -> Path:
-    """`$MOAT_HOME`, else `~/.moat`; absolute."""
+    """Return the absolute path of the store: `$MOAT_HOME`, or else `~/.moat`."""
     chosen = os.environ.get("MOAT_HOME")
     return Path(os.path.abspath(os.path.expanduser(chosen or "~/.moat")))  # noqa: PTH100, PTH111  keeps symlinks
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """The files of one run, all 0600 below a 0700 folder."""
+    """The files of one run, which have mode 0600 and lie below a folder of mode 0700."""
 
     root: Path
 
@@ -28,32 +28,32 @@ class RunFolder:
 
     @property
     def spec(self) -> Path:
-        """`RunSpec`, written once by the creator."""
+        """The `RunSpec`, written once by the run's creator."""
         return self.root / "spec.json"
 
     @property
     def database(self) -> Path:
-        """SQLite: the run's traffic; see `egress.record_rows`."""
+        """The record of the run's traffic (SQLite); see `egress.traffic.schema`."""
         return self.root / "run.db"
 
     @property
     def journal(self) -> Path:
-        """A folder per session: `main`, `exec-1`, ..."""
+        """A folder with one folder per session: `main`, `exec-1`, ..."""
         return self.root / "journal"
 
     @property
     def private(self) -> Path:
-        """What the sandbox may write beside the workspace: its home and its /tmp."""
+        """The folder that the sandbox may write besides the workspace: its home and its /tmp."""
         return self.root / "private"
 
     @property
     def exits(self) -> Path:
-        """`<session>.json`: exit statuses, written by the shim."""
+        """A folder of exit statuses, `<session>.json`, which the shim writes."""
         return self.root / "exit"
 
     @property
     def events(self) -> Path:
-        """JSON lines, what has happened to the run; see `runs.event_log`."""
+        """The events of the run, as JSON lines; see `runs.event_log`."""
         return self.root / "events.jsonl"
 
     @property
@@ -73,12 +73,12 @@ class RunFolder:
 
     @property
     def names(self) -> Path:
-        """Names that the sandbox has asked for, in the order of their addresses; see `egress`."""
+        """The names that the sandbox has resolved, in the order of their addresses; see `egress`."""
         return self.root / "names"
 
     @property
     def additions(self) -> Path:
-        """Rules that were given while it ran, newest first."""
+        """The rules that were added while the run was alive, newest first."""
         return self.root / "policy.json"
 
     @property
@@ -87,12 +87,12 @@ class RunFolder:
 
     @property
     def supervisor_lock(self) -> Path:
-        """Held (`flock`) by the run's supervisor for as long as it lives: the one writer."""
+        """A lock that the run's supervisor, its only writer, holds for as long as it lives."""
         return self.root / "supervisor.lock"
 
     @property
     def launch_lock(self) -> Path:
-        """Held by whoever starts a supervisor, and by that supervisor until it listens."""
+        """A lock that a client holds to start a supervisor, and that supervisor until it listens."""
         return self.root / "launch.lock"
 
     SUPERVISOR_SOCKET = "supervisor.sock"

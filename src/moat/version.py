@@ -1,3 +1,3 @@
-"""The version, apart from the package, so that a part can name it without importing the rest."""
+"""The version, in a module of its own so that it can be imported without the rest."""
 
 __version__ = "0.1.0"

@@ -9,9 +9,9 @@ import pytest
 
 from moat.cli.main import run as moat
 from moat.cli.policy import _drawn
-from moat.config.compile import Surroundings, Wishes, create_run
+from moat.config.compile import HostContext, RunOptions, create_run
 from moat.config.settings import Settings
-from moat.runs.saved_rules import remember_rule, remembered_rules
+from moat.runs.saved_rules import save_rule, saved_rules
 from moat.runs.store import Store
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def test_what_is_remembered_decides_here_too(
     file = tmp_path / "agent.yaml"
     file.write_text(AGENT_FILE)
     with Store() as store:
-        remember_rule(store.home, str(tmp_path), "deny GET example.com")
+        save_rule(store.home, str(tmp_path), "deny GET example.com")
 
     assert moat(["policy", "test", str(file), "GET", "https://example.com/"]) == 1
 
@@ -161,16 +161,16 @@ def test_what_is_remembered_comes_first_in_later_runs(home: Path, tmp_path: Path
     workspace.mkdir()
     (workspace / "agent.yaml").write_text(AGENT_FILE)
     with Store() as store:
-        remember_rule(store.home, str(workspace), "allow one.example")
-        remember_rule(store.home, str(workspace), "deny two.example")
-        remember_rule(store.home, "/elsewhere", "allow three.example")
+        save_rule(store.home, str(workspace), "allow one.example")
+        save_rule(store.home, str(workspace), "deny two.example")
+        save_rule(store.home, "/elsewhere", "allow three.example")
         run = create_run(
-            store, Wishes(path=str(workspace), command=("true",)), Settings(), Surroundings()
+            store, RunOptions(path=str(workspace), command=("true",)), Settings(), HostContext()
         )
         rules = store.spec(run.id).network.rules
 
     assert rules[:3] == ("deny two.example", "allow one.example", "deny POST example.com/admin/**")
-    assert remembered_rules(home, str(tmp_path)) == ()
+    assert saved_rules(home, str(tmp_path)) == ()
     assert (home / "policies.json").stat().st_mode & 0o777 == 0o600
 
 
@@ -202,8 +202,8 @@ def test_the_policy_of_a_run_is_shown(
     """Rules in the order in which they decide; of a run that has ended, too."""
     (tmp_path / "agent.yaml").write_text(AGENT_FILE)
     with Store() as store:
-        wishes = Wishes(path=str(tmp_path), command=("true",), name="shown")
-        run = create_run(store, wishes, Settings(), Surroundings())
+        options = RunOptions(path=str(tmp_path), command=("true",), name="shown")
+        run = create_run(store, options, Settings(), HostContext())
         folder = store.folder(run.id)
         folder.additions.write_text(json.dumps(["allow given.example"]))
         store.update(run.id, state="stopped")
@@ -232,8 +232,8 @@ def test_what_is_remembered_is_shown_and_forgotten(
     monkeypatch.chdir(tmp_path)
     with Store() as store:
         for rule in ("allow one.example", "deny POST two.example/x", "allow three.example"):
-            remember_rule(store.home, str(tmp_path), rule)
-        remember_rule(store.home, "/else", "allow four.example")
+            save_rule(store.home, str(tmp_path), rule)
+        save_rule(store.home, "/else", "allow four.example")
 
     assert said("remembered") == [
         *("allow three.example", "deny POST two.example/x", "allow one.example")
@@ -249,7 +249,7 @@ def test_what_is_remembered_is_shown_and_forgotten(
     assert said("remembered", "/else") == ["moat: nothing is remembered for /else"]
     assert said("forget", code=2)
     assert said("forget", "--all", "allow", "one.example", code=2)
-    assert remembered_rules(home, str(tmp_path)) == ("allow one.example",)
+    assert saved_rules(home, str(tmp_path)) == ("allow one.example",)
 
 
 @pytest.mark.parametrize("verb", ["allow", "deny"])
@@ -258,8 +258,8 @@ def test_a_rule_for_later_runs_needs_no_run_that_lives(
 ) -> None:
     """`--always` names the folder by a run of it; without it nothing would come of the rule."""
     with Store() as store:
-        wishes = Wishes(path=str(tmp_path), command=("true",), name="over")
-        run = create_run(store, wishes, Settings(), Surroundings())
+        options = RunOptions(path=str(tmp_path), command=("true",), name="over")
+        run = create_run(store, options, Settings(), HostContext())
         store.update(run.id, state="stopped")
 
     assert moat([verb, "over", "a.example"]) == 125
@@ -269,4 +269,4 @@ def test_a_rule_for_later_runs_needs_no_run_that_lives(
     assert capsys.readouterr().out == (
         f"{verb} a.example: holds for later runs of {tmp_path}; over is over\n"
     )
-    assert remembered_rules(home, str(tmp_path)) == (f"{verb} a.example",)
+    assert saved_rules(home, str(tmp_path)) == (f"{verb} a.example",)

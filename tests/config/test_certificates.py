@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moat.config.certificates import MAX_BYTES, pem, read_certificates, without
+from moat.config.certificates import MAX_BYTES, read_certificates, to_pem, without
 from moat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def test_only_certificates_are_taken_from_a_file(
     found = read_certificates(path)
     assert len(found) == 2
     assert found[0] == first.strip()
-    assert "PRIVATE" not in pem(found)
-    (tmp_path / "copy.pem").write_text(pem(found))
+    assert "PRIVATE" not in to_pem(found)
+    (tmp_path / "copy.pem").write_text(to_pem(found))
     assert len(read_certificates(tmp_path / "copy.pem")) == 2
 
 

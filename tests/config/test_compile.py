@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moat.config.compile import Surroundings, Wishes, compile_spec, create_run, parse_env
+from moat.config.compile import HostContext, RunOptions, compile_spec, create_run, parse_env
 from moat.config.settings import Settings
 from moat.errors import NameTakenError, UsageError
 from moat.runs.store import Store
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-TERMINAL = Surroundings(stdin_is_terminal=True, stdout_is_terminal=True, size=TerminalSize(90, 30))
-SCRIPT = Surroundings()
+TERMINAL = HostContext(stdin_is_terminal=True, stdout_is_terminal=True, size=TerminalSize(90, 30))
+SCRIPT = HostContext()
 
 
 @pytest.fixture
@@ -28,9 +28,11 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-def compiled(project: Path, wishes: Wishes | None = None, around: Surroundings = SCRIPT) -> RunSpec:
-    wished = wishes or Wishes(path=str(project), command=("true",))
-    return compile_spec(wished, Settings(), around)
+def compiled(
+    project: Path, options: RunOptions | None = None, host: HostContext = SCRIPT
+) -> RunSpec:
+    chosen = options or RunOptions(path=str(project), command=("true",))
+    return compile_spec(chosen, Settings(), host)
 
 
 def test_the_command_line_alone(project: Path) -> None:
@@ -38,7 +40,7 @@ def test_the_command_line_alone(project: Path) -> None:
     (project.parent / "data").mkdir()
     spec = compiled(
         project,
-        Wishes(
+        RunOptions(
             path=str(project),
             command=("make", "-j8"),
             name="build",
@@ -67,11 +69,11 @@ def test_the_file_fills_in_and_flags_win(project: Path) -> None:
         "name: fix\ncommand: sh -c 'echo hi'\ninteractive: true\nenv: {A: file, B: file}\n"
         "mounts: [sub:/data]\nexclude: [.env]\nlimits: {memory: 1g, cpus: 2, timeout: 10}\n"
     )
-    spec = compiled(project, Wishes(path=str(project)))
+    spec = compiled(project, RunOptions(path=str(project)))
     assert (spec.name, spec.command, spec.interactive) == ("fix", ("sh", "-c", "echo hi"), True)
     assert spec.mounts == (Mount(str(project / "sub"), "/data", "rw"),)
     assert (spec.exclude, spec.limits) == ((".env",), Limits(1 << 30, 2.0, None))
-    flags = Wishes(
+    flags = RunOptions(
         path=str(project), command=("true",), name="mine", env=("B=flag",), memory="2g", timeout="5"
     )
     spec = compiled(project, flags)
@@ -86,9 +88,9 @@ def test_the_network_is_what_all_of_them_say(
     """Command line, settings, file, and the host's own way out."""
     monkeypatch.setenv("https_proxy", "http://u:p@proxy:3128")
     (project / "agent.yaml").write_text("network: {policy: permissive, rules: [allow c.com]}\n")
-    wishes = Wishes(path=str(project), command=("true",), allow=("a.com",))
+    options = RunOptions(path=str(project), command=("true",), allow=("a.com",))
     settings = Settings(network={"policy": "ask", "rules": ["deny b.com"]})
-    found = compile_spec(wishes, settings, SCRIPT).network
+    found = compile_spec(options, settings, SCRIPT).network
     assert found.policy == "ask"
     assert found.rules == ("allow a.com", "deny b.com", "allow c.com")
     assert found.upstream_proxy == "http://u:p@proxy:3128"
@@ -97,9 +99,9 @@ def test_the_network_is_what_all_of_them_say(
 def test_a_project_that_is_not_trusted_is_told_so(project: Path) -> None:
     """Nothing is started from half of what it asks for."""
     (project / "agent.yaml").write_text("network: {allow: [c.com]}\n")
-    wishes = Wishes(path=str(project), command=("true",))
+    options = RunOptions(path=str(project), command=("true",))
     with pytest.raises(UsageError, match=r"agent\.yaml:1: allow: .*trust_project"):
-        compile_spec(wishes, Settings(network={"trust_project": False}), SCRIPT)
+        compile_spec(options, Settings(network={"trust_project": False}), SCRIPT)
 
 
 def test_a_proxy_of_the_host_that_can_not_be_used_is_said(
@@ -114,7 +116,7 @@ def test_a_proxy_of_the_host_that_can_not_be_used_is_said(
 def test_without_a_command_both_ways_to_give_one_are_named(project: Path) -> None:
     """On the command line or in the file."""
     with pytest.raises(UsageError) as raised:
-        compiled(project, Wishes(path=str(project)))
+        compiled(project, RunOptions(path=str(project)))
     assert raised.value.hint is not None
     assert "moat run -- COMMAND" in raised.value.hint
     assert "agent.yaml" in raised.value.hint
@@ -137,33 +139,33 @@ def test_a_workspace_with_a_colon_has_mounts_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wishes",
+    "options",
     [
-        Wishes(path="/nonexistent", command=("true",)),
-        Wishes(path="/etc/passwd", command=("true",)),
-        Wishes(path="~nobody-of-that-name/x", command=("true",)),
-        Wishes(command=("true",), name="Bad Name"),
-        Wishes(command=("true",), mounts=("/nonexistent:/x",)),
-        Wishes(command=("true",), mounts=("/etc",)),
-        Wishes(command=("true",), env=("=x",)),
-        Wishes(command=("true",), env=("MOAT_NO_SUCH_VARIABLE",)),
-        Wishes(command=("true",), memory="lots"),
-        Wishes(command=("true",), timeout="soon"),
-        Wishes(command=("true",), engine="dokcer"),
-        Wishes(command=("true",), tty=True),
-        Wishes(command=("true",), network_policy="open"),
-        Wishes(command=("true",), allow=("https://a.com",)),
-        Wishes(command=("true",), deny=("a b",)),
+        RunOptions(path="/nonexistent", command=("true",)),
+        RunOptions(path="/etc/passwd", command=("true",)),
+        RunOptions(path="~nobody-of-that-name/x", command=("true",)),
+        RunOptions(command=("true",), name="Bad Name"),
+        RunOptions(command=("true",), mounts=("/nonexistent:/x",)),
+        RunOptions(command=("true",), mounts=("/etc",)),
+        RunOptions(command=("true",), env=("=x",)),
+        RunOptions(command=("true",), env=("MOAT_NO_SUCH_VARIABLE",)),
+        RunOptions(command=("true",), memory="lots"),
+        RunOptions(command=("true",), timeout="soon"),
+        RunOptions(command=("true",), engine="dokcer"),
+        RunOptions(command=("true",), tty=True),
+        RunOptions(command=("true",), network_policy="open"),
+        RunOptions(command=("true",), allow=("https://a.com",)),
+        RunOptions(command=("true",), deny=("a b",)),
     ],
     ids=str,
 )
 def test_what_can_not_be_is_refused(
-    wishes: Wishes, project: Path, monkeypatch: pytest.MonkeyPatch
+    options: RunOptions, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a clear line, before anything exists."""
     monkeypatch.chdir(project)
     with pytest.raises(UsageError):
-        compiled(project, wishes)
+        compiled(project, options)
 
 
 def test_a_folder_that_is_gone_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,18 +175,18 @@ def test_a_folder_that_is_gone_is_said_so(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(gone)
     gone.rmdir()
     with pytest.raises(UsageError):
-        compiled(gone, Wishes(command=("true",)))
+        compiled(gone, RunOptions(command=("true",)))
 
 
 @pytest.mark.parametrize("interactive", [False, True])
-@pytest.mark.parametrize("around", [TERMINAL, SCRIPT], ids=["terminal", "script"])
+@pytest.mark.parametrize("host", [TERMINAL, SCRIPT], ids=["terminal", "script"])
 def test_a_tty_comes_with_input_on_a_terminal(
-    project: Path, interactive: bool, around: Surroundings
+    project: Path, interactive: bool, host: HostContext
 ) -> None:
     """`-i` is stdin and a TTY on a terminal, stdin alone in a script."""
-    wishes = Wishes(path=str(project), command=("true",), interactive=interactive)
-    spec = compiled(project, wishes, around)
-    assert spec.tty is (interactive and around is TERMINAL)
+    options = RunOptions(path=str(project), command=("true",), interactive=interactive)
+    spec = compiled(project, options, host)
+    assert spec.tty is (interactive and host is TERMINAL)
     assert spec.interactive is interactive
 
 
@@ -205,7 +207,7 @@ def test_names_nobody_asked_for_give_way(project: Path, tmp_path: Path) -> None:
     def create() -> None:
         with Store(home) as store:
             start.wait()
-            names.append(create_run(store, Wishes(path=str(project)), Settings(), SCRIPT).name)
+            names.append(create_run(store, RunOptions(path=str(project)), Settings(), SCRIPT).name)
 
     threads = [threading.Thread(target=create) for _ in range(8)]
     for thread in threads:
@@ -218,10 +220,10 @@ def test_names_nobody_asked_for_give_way(project: Path, tmp_path: Path) -> None:
 def test_a_name_that_was_asked_for_is_taken_once(project: Path, tmp_path: Path) -> None:
     """The second run of that name is refused, and leaves nothing."""
     with Store(tmp_path / "home") as store:
-        wishes = Wishes(path=str(project), command=("x",), name="fix")
-        create_run(store, wishes, Settings(), SCRIPT)
+        options = RunOptions(path=str(project), command=("x",), name="fix")
+        create_run(store, options, Settings(), SCRIPT)
         with pytest.raises(NameTakenError, match="fix"):
-            create_run(store, wishes, Settings(), SCRIPT)
+            create_run(store, options, Settings(), SCRIPT)
         assert len(list((tmp_path / "home" / "runs").iterdir())) == 1
 
 

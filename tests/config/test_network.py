@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moat.config.network import commanded, network_of, shown, with_host
+from moat.config.network import join_network, redacted, with_command_line, with_host_environment
 from moat.errors import UsageError
 from moat.spec import Network, Timeouts
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def test_who_says_nothing_gets_the_default() -> None:
     """Nothing is made up."""
-    assert network_of({}) == network_of({"network": {}}, {}) == Network()
+    assert join_network({}) == join_network({"network": {}}, {}) == Network()
 
 
 def test_a_project_alone_gets_what_it_says(
@@ -39,7 +39,7 @@ def test_a_project_alone_gets_what_it_says(
         "ask_timeout": "2m",
         "timeouts": {"connect": "1s", "idle": "1h"},
     }
-    assert network_of({"network": said}) == Network(
+    assert join_network({"network": said}) == Network(
         policy="strict",
         rules=("deny a.com",),
         allow=("b.com",),
@@ -100,7 +100,7 @@ def test_a_project_never_loosens_what_the_user_demands(
     ours: dict[str, Any], theirs: dict[str, Any], field: str, expected: object
 ) -> None:
     """The stricter policy, the fuller record, and the user's rules and addresses first."""
-    assert getattr(network_of({"network": theirs}, ours), field) == expected
+    assert getattr(join_network({"network": theirs}, ours), field) == expected
 
 
 def test_certificates_of_both_are_trusted(
@@ -110,20 +110,22 @@ def test_certificates_of_both_are_trusted(
     (tmp_path / "a").write_text(certificate("a"))
     (tmp_path / "b").write_text(certificate("b"))
     file = {"network": {"upstream_ca": str(tmp_path / "b")}}
-    joined = network_of(file, {"upstream_ca": str(tmp_path / "a")}).upstream_ca
+    joined = join_network(file, {"upstream_ca": str(tmp_path / "a")}).upstream_ca
     assert joined == (tmp_path / "a").read_text() + (tmp_path / "b").read_text()
     (tmp_path / "b").unlink()
     with pytest.raises(UsageError, match="can't be read"):
-        network_of(file)
+        join_network(file)
 
 
 def test_the_command_line_comes_before_all() -> None:
     """Its denials first: the narrower word is the safer one to obey."""
     joined = Network(policy="strict", rules=("deny **",))
-    found = commanded(joined, policy="permissive", allow=("*.a.com", "b:8443"), deny=("x.a.com",))
+    found = with_command_line(
+        joined, policy="permissive", allow=("*.a.com", "b:8443"), deny=("x.a.com",)
+    )
     assert found.policy == "permissive"
     assert found.rules == ("deny x.a.com", "allow *.a.com", "allow b:8443", "deny **")
-    assert commanded(joined, policy=None, allow=(), deny=()) == joined
+    assert with_command_line(joined, policy=None, allow=(), deny=()) == joined
 
 
 @pytest.mark.parametrize(
@@ -139,7 +141,7 @@ def test_the_command_line_comes_before_all() -> None:
 def test_what_the_command_line_can_not_mean_is_refused(given: dict[str, Any], words: str) -> None:
     """Naming the option."""
     with pytest.raises(UsageError, match=words):
-        commanded(Network(), **{"policy": None, "allow": (), "deny": ()} | given)
+        with_command_line(Network(), **{"policy": None, "allow": (), "deny": ()} | given)
 
 
 def test_the_hosts_own_way_out_is_written_down(
@@ -154,12 +156,12 @@ def test_the_hosts_own_way_out_is_written_down(
         "NO_PROXY": "localhost,.lan",
         "SSL_CERT_FILE": str(tmp_path / "ca.pem"),
     }
-    found = with_host(Network(upstream_ca="mine\n"), environment)
+    found = with_host_environment(Network(upstream_ca="mine\n"), environment)
     assert found.upstream_proxy == "http://user:pass@proxy:3128"
     assert found.upstream_http_proxy == "http://plain:8080"
     assert found.no_upstream_proxy == "localhost,.lan"
     assert found.upstream_ca == "mine\n" + made
-    assert with_host(Network(), {}) == Network()
+    assert with_host_environment(Network(), {}) == Network()
 
 
 def test_what_people_see_holds_no_password(certificate: Callable[[str], str]) -> None:
@@ -169,7 +171,7 @@ def test_what_people_see_holds_no_password(certificate: Callable[[str], str]) ->
         upstream_http_proxy="http://user:pass@plain:8080",
         upstream_ca=certificate("a") + certificate("b"),
     )
-    found = shown(network)
+    found = redacted(network)
     assert found["upstream_proxy"] == "http://user:***@proxy:3128"
     assert found["upstream_http_proxy"] == "http://user:***@plain:8080"
     assert found["upstream_ca"] == 2

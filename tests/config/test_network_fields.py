@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from moat.config import agent_file, settings
 from moat.config.fields import schema
-from moat.config.network import network_of
+from moat.config.network import join_network
 from moat.config.network_fields import FIELDS
 from moat.egress.policy.engine import Policy
 from moat.errors import UsageError
@@ -59,10 +59,18 @@ WRONG = [
     ("network:\n  tcp: ['a.com:٣']", 2, "tcp: "),
     ("network:\n  tcp: [':80']", 2, "tcp: "),
     ("network:\n  passthrough: [a b]", 2, "passthrough: 'a b' is not a host"),
-    ("network:\n  passthrough: ['a.com:443']", 2, "passthrough: 'a.com:443' is not a host alone"),
+    (
+        "network:\n  passthrough: ['a.com:443']",
+        2,
+        "passthrough: 'a.com:443' has a port, which means nothing here",
+    ),
     ("network:\n  hosts: [a.com]", 2, "a map of fields is expected"),
     ("network:\n  hosts:\n    b: 1.2.3.4\n    a.com: b.com", 4, "'b.com' for a.com is not an IP"),
-    ("network:\n  hosts: {'a.b:80': 1.2.3.4}", 2, "hosts: 'a.b:80' is not a host alone"),
+    (
+        "network:\n  hosts: {'a.b:80': 1.2.3.4}",
+        2,
+        "hosts: 'a.b:80' has a port, which means nothing here",
+    ),
     ("network:\n  hosts: {'a:b:c': 1.2.3.4}", 2, "hosts: 'a:b:c' is not a host name"),
     ("network:\n  allow: ['a.com:0']", 2, "allow: 'a.com:0': 0 is not a port"),
     ("network:\n  hosts: {a.com: 10.0.0}", 2, "'10.0.0' for a.com is not an IP"),
@@ -71,7 +79,7 @@ WRONG = [
     ("network:\n  hosts: {a.com: 'fe80::1%eth0'}", 2, "'fe80::1%eth0' for a.com is not an IP"),
     ("network:\n  hosts: {10.0.0.1: 10.0.0.2}", 2, "'10.0.0.1' is an address itself"),
     ("network:\n  allow: ['https://a.com/x']", 2, "'https://a.com/x' is a URL, not a host"),
-    ("network:\n  private: ['nas.lan:80']", 2, "'nas.lan:80' is not a host alone"),
+    ("network:\n  private: ['nas.lan:80']", 2, "'nas.lan:80' has a port, which means nothing here"),
     ("network:\n  private: [10.0.0.0/33]", 2, "private: '10.0.0.0/33' is neither"),
     ("network:\n  private: [10.0.0.1/8]", 2, "has host bits set"),
     ("network:\n  private: [a b]", 2, "private: 'a b' is not a host"),
@@ -103,7 +111,7 @@ def test_a_whole_network(tmp_path: Path, certificate: Callable[[str], str]) -> N
 def test_what_is_accepted_makes_a_policy(tmp_path: Path, certificate: Callable[[str], str]) -> None:
     """The check here and the policy that is made of it agree: a run never fails for its policy."""
     (tmp_path / "ca.pem").write_text(certificate("company"))
-    policy = Policy(network_of(load(tmp_path, WHOLE)))
+    policy = Policy(join_network(load(tmp_path, WHOLE)))
     assert policy.tcp("db.example", 5432)
     assert policy.override("six.example") == "fd00::1"
     for address in ("10.1.2.3", "fd00::1", "fd12::1", "192.168.1.4"):
@@ -145,7 +153,7 @@ def test_whatever_is_accepted_makes_a_policy(name: str, text: str) -> None:
         each(text)
     except (UsageError, ValueError):
         return
-    Policy(network_of({"network": {name: [text]}}))
+    Policy(join_network({"network": {name: [text]}}))
 
 
 @pytest.mark.parametrize(("text", "line", "words"), WRONG)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moat.runs.rmtree import empty
+from moat.runs.rmtree import empty_folder
 from moat.shim import linux
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def test_everything_goes_but_the_folder(tmp_path: Path) -> None:
         (tmp_path / path / "file").touch()
     os.mkfifo(tmp_path / "a" / "fifo")
     (tmp_path / "link").symlink_to("nowhere")
-    empty(tmp_path)
+    empty_folder(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -46,7 +46,7 @@ def test_depth_does_not_matter(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (200, limits[1]))
     try:
-        empty(tmp_path)
+        empty_folder(tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert list(tmp_path.iterdir()) == []
@@ -65,7 +65,7 @@ def test_folders_without_rights_are_opened(tmp_path: Path) -> None:
         try:
             if os.geteuid() == 0:
                 linux.drop_privileges()
-            empty(tmp_path)
+            empty_folder(tmp_path)
             code = 0
         finally:
             os._exit(code)
@@ -84,7 +84,7 @@ def test_what_links_point_at_stays_as_it_is(tmp_path: Path) -> None:
     (inside / "home" / "folder").symlink_to(outside)
     (inside / "home" / "file").symlink_to(outside / "kept")
     (inside / "home" / "hard").hardlink_to(outside / "kept")
-    empty(inside)
+    empty_folder(inside)
     assert list(inside.iterdir()) == []
     assert (outside / "kept").read_text() == "mine"
     assert stat.S_IMODE(outside.stat().st_mode) == 0o755
@@ -109,7 +109,7 @@ def test_a_folder_that_is_moved_away_leads_nowhere_else(
 
     monkeypatch.setattr(os, "open", open_and_move)
     with pytest.raises(OSError, match="Stale"):
-        empty(inside)
+        empty_folder(inside)
     assert (outside / "kept").exists()
 
 
@@ -119,5 +119,5 @@ def test_a_link_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "outside" / "kept").touch()
     (tmp_path / "link").symlink_to("outside")
     with pytest.raises(NotADirectoryError):
-        empty(tmp_path / "link")
+        empty_folder(tmp_path / "link")
     assert (tmp_path / "outside" / "kept").exists()

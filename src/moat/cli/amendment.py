@@ -20,9 +20,9 @@ def amend(verdict: str, run: str, words: tuple[str, ...], *, always: bool) -> st
         found = store.find(run)
         told = _told(store, found, rule, always=always)
         if always:
-            from moat.runs.saved_rules import remember_rule  # noqa: PLC0415  the rare wish
+            from moat.runs.saved_rules import save_rule  # noqa: PLC0415  the rare wish
 
-            remember_rule(store.home, found.workspace, rule.text)
+            save_rule(store.home, found.workspace, rule.text)
     return f"{rule.text}: {told}"
 
 

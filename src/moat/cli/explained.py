@@ -15,7 +15,7 @@ from moat.egress.policy.engine import Decision, Policy, Verdict
 from moat.egress.upstream.dialer import Dialer
 from moat.errors import UsageError
 from moat.paths import moat_home
-from moat.runs.saved_rules import remembered_rules
+from moat.runs.saved_rules import saved_rules
 from moat.spec.hosts import canonical_host
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ def decision_on(file: Path, method: str, url: str) -> tuple[str, bool]:
     asked = _asked(method, url)
     home = moat_home()
     user = settings.load(home)
-    found = network.network_of(
+    found = network.join_network(
         agent_file.load(file, narrowing=not user.trust_project),
         user.network,
-        remembered_rules(home, str(file.parent.resolve())),
+        saved_rules(home, str(file.parent.resolve())),
     )
     policy = Policy(found)
     decision = _decided(policy, Dialer(found, lambda: policy), asked)

@@ -8,7 +8,7 @@ import click
 
 from moat.cli.arguments import ask, find, run_argument
 from moat.cli.output import print_json
-from moat.config.network import shown
+from moat.config.network import redacted
 from moat.errors import RunNotActiveError
 from moat.runs.store import Store
 
@@ -31,6 +31,6 @@ def command(run: str | None) -> None:
         print_json(
             known
             | {name: spec[name] for name in also}
-            | {"network": shown(specified.network)}
+            | {"network": redacted(specified.network)}
             | {"env": sorted(spec["env"]), "folder": str(store.folder(found.id).root)}
         )

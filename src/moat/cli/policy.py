@@ -76,9 +76,9 @@ def remembered(path: Path, *, everywhere: bool) -> None:
 
     The first that matches decides, before all that agent.yaml and settings say.
     """
-    from moat.runs.saved_rules import all_remembered  # noqa: PLC0415  for these two alone
+    from moat.runs.saved_rules import all_saved_rules  # noqa: PLC0415  for these two alone
 
-    known = all_remembered(moat_home())
+    known = all_saved_rules(moat_home())
     here = str(path.resolve())
     for folder, rules in known.items() if everywhere else [(here, known.get(here, []))]:
         lines = [folder, *(f"  {rule}" for rule in rules)] if everywhere else rules

@@ -12,7 +12,7 @@ import click
 from moat.cli.arguments import WithCommand, ask, words_of
 from moat.client.attach.keys import parse_escape_keys
 from moat.config import settings as user_settings
-from moat.config.compile import Surroundings, Wishes, create_run
+from moat.config.compile import HostContext, RunOptions, create_run
 from moat.errors import MoatError, RunNotFoundError, UsageError
 from moat.runs import lock
 from moat.runs.states import State
@@ -115,9 +115,9 @@ def command(
     with Store() as store:
         settings = user_settings.load(store.home)
         keys = parse_escape_keys(settings.escape_keys if escape_keys is None else escape_keys)
-        wishes = Wishes(path=path or ".", command=words, **given)  # pyright: ignore[reportArgumentType]  click checked the options' types
+        run_options = RunOptions(path=path or ".", command=words, **given)  # pyright: ignore[reportArgumentType]  click checked the options' types
         supervisor: Standby | None = ctx.obj
-        run = create_run(store, wishes, settings, _surroundings(supervisor, detach=detach))
+        run = create_run(store, run_options, settings, _host_context(supervisor, detach=detach))
         if supervisor is not None:
             supervisor.go()
         from moat.client.attach.attach import AttachOptions, attach  # noqa: PLC0415  loads meanwhile
@@ -137,7 +137,7 @@ def command(
             raise
 
 
-def _surroundings(supervisor: Standby | None, *, detach: bool) -> Surroundings:
+def _host_context(supervisor: Standby | None, *, detach: bool) -> HostContext:
     stdin, stdout = os.isatty(0), os.isatty(1)
     size = TerminalSize()
     if stdout:
@@ -145,7 +145,7 @@ def _surroundings(supervisor: Standby | None, *, detach: bool) -> Surroundings:
 
         size = LocalTerminal(0 if stdin else 1, 1).size()
     run_id = None if supervisor is None else supervisor.run_id
-    return Surroundings(stdin, stdout, size, detached=detach, run_id=run_id)
+    return HostContext(stdin, stdout, size, detached=detach, run_id=run_id)
 
 
 def _hint(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""PEM certificates from the user's files."""
+"""PEM certificates in the user's files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from moat.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Mozilla's whole store is 220 KiB; with a company's own and the comments of some tools, 500.
+# Mozilla's whole store is 220 KiB; with a company's own certificates and some tools' comments, 500.
 MAX_BYTES: Final = 2 * 1024 * 1024
 
 _BEGIN: Final = "-----BEGIN CERTIFICATE-----"
@@ -19,36 +19,38 @@ _BLOCK: Final = re.compile(rf"{_BEGIN}\r?\n[A-Za-z0-9+/=\s]+-----END CERTIFICATE
 
 
 def read_certificates(path: Path) -> tuple[str, ...]:
-    """Each certificate of the file, and nothing else: a key that lies beside them stays there.
+    """Return the certificates of a file, and nothing else: a key beside them stays there.
 
-    Raises `UsageError` where there is none, or one that is damaged.
+    Raises `UsageError` where there is no certificate, or a damaged one.
     """
     text = read_bounded(path, MAX_BYTES).decode("ascii", "replace")
-    found = tuple(_BLOCK.findall(text))
-    if not text.count(_BEGIN):
-        raise UsageError(f"{path} holds no PEM certificate", f"It has to have lines {_BEGIN}")
-    if len(found) != text.count(_BEGIN) or not _are_certificates(found):
-        raise UsageError(f"{path} holds a damaged certificate", f"Look: openssl x509 -in {path}")
-    return found
+    certificates = tuple(_BLOCK.findall(text))
+    count = text.count(_BEGIN)
+    if not count:
+        raise UsageError(f"{path} holds no PEM certificate", f"It needs lines like {_BEGIN}")
+    if len(certificates) != count or not _are_valid(certificates):
+        raise UsageError(f"{path} holds a damaged certificate", f"See: openssl x509 -in {path}")
+    return certificates
 
 
-def pem(certificates: tuple[str, ...]) -> str:
-    """As a file of them."""
+def to_pem(certificates: tuple[str, ...]) -> str:
+    """Return the content of a file with the certificates."""
     return "".join(f"{each}\n" for each in certificates)
 
 
-def without(certificates: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
-    """Those that are not among the known ones, whatever their line breaks."""
-    bodies = {"".join(each.split()) for each in known}
+def without(certificates: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the certificates that aren't among the others, whatever their line breaks."""
+    bodies = {"".join(each.split()) for each in others}
     return tuple(each for each in certificates if "".join(each.split()) not in bodies)
 
 
-def _are_certificates(blocks: tuple[str, ...]) -> bool:
-    # OpenSSL's own reader, for it is OpenSSL that has to take them later. Loaded where there are any.
+def _are_valid(certificates: tuple[str, ...]) -> bool:
+    # OpenSSL's own parser, because OpenSSL has to accept them later. Loaded only where there are any.
     import ssl  # noqa: PLC0415
 
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata="\n".join(blocks))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata="\n".join(certificates))
     except ssl.SSLError:
         return False
     return True

@@ -1,6 +1,6 @@
-"""Command line, `agent.yaml` and settings → `RunSpec`.
+"""Command line, `agent.yaml` and settings, made into a `RunSpec`.
 
-Everything that can be wrong is found here, before anything exists.
+Every mistake is found here, before anything exists.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from moat.config import agent_file, names, network
 from moat.config.mounts import split_mount
 from moat.errors import NameTakenError, UsageError
-from moat.runs.saved_rules import remembered_rules
+from moat.runs.saved_rules import saved_rules
 from moat.spec import Limits, Mount, Network, RunId, RunSpec, TerminalSize
 from moat.spec.units import parse_duration, parse_memory
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
-    """What the command line says; `None` and empty where it says nothing."""
+class RunOptions:
+    """The options of `moat run`; `None` and empty where the command line has no such option."""
 
     path: str = "."
     command: tuple[str, ...] = ()
@@ -51,83 +51,163 @@ class Wishes:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the caller's terminal and store are like."""
+class HostContext:
+    """The terminal and the store from which a run is started."""
 
     stdin_is_terminal: bool = False
     stdout_is_terminal: bool = False
     size: TerminalSize = field(default_factory=TerminalSize)
     taken_names: Container[str] = field(default_factory=frozenset[str])
     detached: bool = False
-    """The run begins with nobody watching, so a TTY needs no terminal here."""
+    """The run begins without a viewer, so a TTY needs no terminal here."""
     run_id: str | None = None
-    """The run's id where it has been chosen already."""
+    """The run's id, where it has been chosen already."""
     rules: Callable[[str], tuple[str, ...]] = lambda _: ()
-    """What the user said `--always` of a workspace."""
+    """Returns the rules that the user has saved for a workspace (`--always`)."""
 
 
-def compile_spec(wishes: Wishes, settings: Settings, around: Surroundings) -> RunSpec:
-    """Raises `UsageError` or `NameTakenError`; changes nothing."""
-    workspace = _workspace(wishes.path)
-    found = agent_file.find(workspace)
-    narrowing = not settings.trust_project
-    file: dict[str, Any] = {} if found is None else agent_file.load(found, narrowing=narrowing)
-    limits: dict[str, Any] = file.get("limits", {})
-    interactive = wishes.interactive
-    if interactive is None:
-        interactive = bool(file.get("interactive", False))
-    timeout = wishes.timeout or limits.get("timeout")
-    memory = wishes.memory or limits.get("memory")
+def compile_spec(options: RunOptions, settings: Settings, host: HostContext) -> RunSpec:
+    """Return the specification of a run. Raises `UsageError` or `NameTakenError`; changes nothing."""
+    workspace = _workspace(options.path)
+    file = _project_file(workspace, settings)
+    interactive = _interactive(options, file)
     return RunSpec(
-        id=RunId(around.run_id or names.new_id()),
-        name=_name(wishes, file, around.taken_names),
-        command=wishes.command or _command(file, workspace),
+        id=RunId(host.run_id or names.new_id()),
+        name=_name(options, file, host.taken_names),
+        command=options.command or _command(file, workspace),
         workspace=str(workspace),
-        workdir=_workdir(wishes.workdir),
+        workdir=_workdir(options.workdir),
         created_at=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        env=file.get("env", {}) | parse_env(wishes.env),
+        env=file.get("env", {}) | parse_env(options.env),
         host_path=os.environ.get("PATH", os.defpath),
-        mounts=(
-            *_own_mounts(file, workspace),
-            *(mount_of(each, Path.cwd()) for each in wishes.mounts),
-        ),
+        mounts=_mounts(options, file, workspace),
         exclude=tuple(file.get("exclude", ())),
-        writable_git=wishes.writable_git,
+        writable_git=options.writable_git,
         trusted_files=_trusted_files(file, settings, workspace),
         interactive=interactive,
-        tty=_tty(wishes, around, interactive=interactive),
-        size=around.size,
-        limits=Limits(
-            memory=None if memory is None else parse_memory(str(memory)),
-            cpus=wishes.cpus or limits.get("cpus"),
-            pids=wishes.pids or limits.get("pids"),
-        ),
-        network=_network(wishes, settings, file, around.rules(str(workspace))),
-        engine=_engine(wishes.engine),
-        keep=wishes.keep,
-        timeout=None if timeout is None else parse_duration(str(timeout)),
+        tty=_tty(options, host, interactive=interactive),
+        size=host.size,
+        limits=_limits(options, file),
+        network=_network(options, settings, file, host.rules(str(workspace))),
+        engine=_engine(options.engine),
+        keep=options.keep,
+        timeout=_timeout(options, file),
         stop_timeout=settings.stop_timeout,
         scrollback=settings.scrollback,
         journal_limit=settings.journal_limit,
     )
 
 
-def create_run(store: Store, wishes: Wishes, settings: Settings, around: Surroundings) -> Run:
-    """Compiles and enters it. A name that nobody asked for gives way to one that is free."""
+def create_run(store: Store, options: RunOptions, settings: Settings, host: HostContext) -> Run:
+    """Compile a specification and add the run to the store.
+
+    A name that wasn't asked for gives way to a free one.
+    """
     while True:
         taken = frozenset(run.name for run in store.all())
-        here = replace(around, taken_names=taken, rules=partial(remembered_rules, store.home))
-        spec = compile_spec(wishes, settings, here)
+        here = replace(host, taken_names=taken, rules=partial(saved_rules, store.home))
+        spec = compile_spec(options, settings, here)
         try:
             return store.create(spec)
         except NameTakenError:
-            # Another moat took it since we looked.
-            if wishes.name is not None:
+            # Another process has taken the name in the meantime.
+            if options.name is not None:
                 raise
 
 
-def mount_of(text: str, folder: Path) -> Mount:
-    """With its source, which must exist, made absolute: it is relative to `folder`."""
+def parse_env(variables: Sequence[str]) -> dict[str, str]:
+    """Parse options like `K=V`, or `K` for a variable of the caller's. Raises `UsageError`."""
+    parsed: dict[str, str] = {}
+    for each in variables:
+        name, equals, value = each.partition("=")
+        if not name:
+            raise UsageError(f"{each!r} is not a variable", "Write -e NAME=VALUE or -e NAME")
+        if equals:
+            parsed[name] = value
+        elif name in os.environ:
+            parsed[name] = os.environ[name]
+        else:
+            raise UsageError(f"-e {name}: there is no such variable here", f"Write {name}=VALUE")
+    return parsed
+
+
+def _workspace(path: str) -> Path:
+    try:
+        resolved = _expanded(path).resolve(strict=True)
+        os.listdir(resolved)  # noqa: PTH208  tests the permission to read
+    except NotADirectoryError:
+        raise UsageError(f"{path} is not a folder", "Name the project's folder") from None
+    except OSError as exc:
+        raise UsageError(
+            f"{path} can't be read: {exc.strerror}",
+            "A command goes after --, as in: moat run -- COMMAND",
+        ) from None
+    return resolved
+
+
+def _expanded(path: str) -> Path:
+    """Expand `~`. Unlike `Path.expanduser`, leave the name of an unknown user as it is."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111
+
+
+def _project_file(workspace: Path, settings: Settings) -> dict[str, Any]:
+    """Return the checked content of `agent.yaml`, empty where there is none."""
+    path = agent_file.find(workspace)
+    return {} if path is None else agent_file.load(path, narrowing=not settings.trust_project)
+
+
+def _interactive(options: RunOptions, file: dict[str, Any]) -> bool:
+    if options.interactive is None:
+        return bool(file.get("interactive", False))
+    return options.interactive
+
+
+def _name(options: RunOptions, file: dict[str, Any], taken: Container[str]) -> str:
+    if options.name is not None:
+        names.check_name(options.name)
+        if options.name in taken:
+            raise NameTakenError(
+                f"a run named {options.name} exists",
+                f"Choose another --name, or remove it: moat destroy {options.name}",
+            )
+        return options.name
+    if "name" in file:
+        return names.numbered(file["name"], taken)
+    return names.new_name(taken)
+
+
+def _command(file: dict[str, Any], workspace: Path) -> tuple[str, ...]:
+    command: str | list[str] | None = file.get("command")
+    if not command:
+        raise UsageError(
+            "there is no command to run",
+            f"Give one: moat run -- COMMAND, or `command:` in {workspace / 'agent.yaml'}",
+        )
+    return agent_file.split_command(command)
+
+
+def _workdir(path: str | None) -> str:
+    if path is None:
+        return "/workspace"
+    return path if path.startswith("/") else os.path.normpath(f"/workspace/{path}")
+
+
+def _mounts(options: RunOptions, file: dict[str, Any], workspace: Path) -> tuple[Mount, ...]:
+    """Return the mounts of the project's file, then those of the command line."""
+    project = [_project_mount(each, workspace) for each in file.get("mounts", ())]
+    return (*project, *(_mount(each, Path.cwd()) for each in options.mounts))
+
+
+def _project_mount(text: str, workspace: Path) -> Mount:
+    mount = _mount(text, workspace)
+    # The source may be a symbolic link that leads out of the workspace.
+    if not Path(mount.source).resolve().is_relative_to(workspace):
+        raise agent_file.outside_workspace(text)
+    return mount
+
+
+def _mount(text: str, folder: Path) -> Mount:
+    """Parse a mount and make its source, which is relative to `folder` and must exist, absolute."""
     mount = split_mount(text)
     source = folder / _expanded(mount.source)
     if not source.exists():
@@ -135,111 +215,50 @@ def mount_of(text: str, folder: Path) -> Mount:
     return replace(mount, source=str(source))
 
 
-def _expanded(path: str) -> Path:
-    """With the home for `~`, and as it is for a user who does not exist: `Path.expanduser` raises."""
-    return Path(os.path.expanduser(path))  # noqa: PTH111
-
-
-def _workspace(path: str) -> Path:
-    try:
-        resolved = _expanded(path).resolve(strict=True)
-        os.listdir(resolved)  # noqa: PTH208  asks for the right to read
-    except NotADirectoryError:
-        raise UsageError(f"{path} is not a folder", "Name the project's folder") from None
-    except OSError as exc:
-        raise UsageError(
-            f"{path} can't be read: {exc.strerror}",
-            "A command goes behind --, as in: moat run -- COMMAND",
-        ) from None
-    return resolved
-
-
-def _name(wishes: Wishes, file: dict[str, Any], taken: Container[str]) -> str:
-    if wishes.name is not None:
-        names.check_name(wishes.name)
-        if wishes.name in taken:
-            raise NameTakenError(
-                f"a run named {wishes.name} exists",
-                f"Choose another --name, or remove it: moat destroy {wishes.name}",
-            )
-        return wishes.name
-    if "name" in file:
-        return names.numbered(file["name"], taken)
-    return names.new_name(taken)
-
-
-def _command(file: dict[str, Any], workspace: Path) -> tuple[str, ...]:
-    given: str | list[str] | None = file.get("command")
-    if not given:
-        raise UsageError(
-            "there is no command to run",
-            f"Give one: moat run -- COMMAND, or `command:` in {workspace / 'agent.yaml'}",
-        )
-    return agent_file.words(given)
-
-
-def _workdir(given: str | None) -> str:
-    if given is None:
-        return "/workspace"
-    return given if given.startswith("/") else os.path.normpath(f"/workspace/{given}")
-
-
-def parse_env(given: Sequence[str]) -> dict[str, str]:
-    """`K=V`, and `K` for a variable of the caller's own."""
-    variables: dict[str, str] = {}
-    for each in given:
-        name, equals, value = each.partition("=")
-        if not name:
-            raise UsageError(f"{each!r} is not a variable", "Write -e NAME=VALUE or -e NAME")
-        if equals:
-            variables[name] = value
-        elif name in os.environ:
-            variables[name] = os.environ[name]
-        else:
-            raise UsageError(f"-e {name}: there is no such variable here", f"Write {name}=VALUE")
-    return variables
-
-
-def _own_mounts(file: dict[str, Any], workspace: Path) -> list[Mount]:
-    """Of agent.yaml: what they name may be a link that leads out of the workspace."""
-    mounts: list[Mount] = []
-    for text in file.get("mounts", ()):
-        mount = mount_of(text, workspace)
-        if not Path(mount.source).resolve().is_relative_to(workspace):
-            raise agent_file.outside(text)
-        mounts.append(mount)
-    return mounts
-
-
 def _trusted_files(file: dict[str, Any], settings: Settings, workspace: Path) -> tuple[str, ...]:
-    """What lies in the workspace of it, by whatever name."""
+    """Return the certificate files that lie below the workspace, by each of their names."""
     named = network.certificate_files(file, settings.network, os.environ)
-    places = {Path(os.path.normpath(Path.cwd() / each)) for each in named}  # links stay in it
+    places = {Path(os.path.normpath(Path.cwd() / each)) for each in named}  # keeps symbolic links
     places |= {Path(os.path.realpath(each)) for each in places}
     below = (each.relative_to(workspace) for each in places if each.is_relative_to(workspace))
     return tuple(sorted(map(str, below)))
 
 
-def _network(
-    wishes: Wishes, settings: Settings, file: dict[str, Any], remembered: tuple[str, ...]
-) -> Network:
-    joined = network.network_of(file, settings.network, remembered)
-    commanded = network.commanded(
-        joined, policy=wishes.network_policy, allow=wishes.allow, deny=wishes.deny
-    )
-    return network.with_host(commanded, os.environ)
-
-
-def _tty(wishes: Wishes, around: Surroundings, *, interactive: bool) -> bool:
-    if wishes.tty and not around.detached:
-        if not around.stdout_is_terminal:
+def _tty(options: RunOptions, host: HostContext, *, interactive: bool) -> bool:
+    if options.tty and not host.detached:
+        if not host.stdout_is_terminal:
             raise UsageError("stdout is not a terminal, but a TTY was asked for", "Leave out -t")
-        if interactive and not around.stdin_is_terminal:
+        if interactive and not host.stdin_is_terminal:
             raise UsageError("stdin is not a terminal, but a TTY was asked for", "Leave out -t")
-    return wishes.tty or (interactive and around.stdin_is_terminal and around.stdout_is_terminal)
+    return options.tty or (interactive and host.stdin_is_terminal and host.stdout_is_terminal)
 
 
-def _engine(given: str | None) -> str:
-    if given not in (None, "bubblewrap"):
-        raise UsageError(f"there is no engine {given!r}", "This version has one: bubblewrap")
+def _limits(options: RunOptions, file: dict[str, Any]) -> Limits:
+    limits: dict[str, Any] = file.get("limits", {})
+    memory = options.memory or limits.get("memory")
+    return Limits(
+        memory=None if memory is None else parse_memory(str(memory)),
+        cpus=options.cpus or limits.get("cpus"),
+        pids=options.pids or limits.get("pids"),
+    )
+
+
+def _timeout(options: RunOptions, file: dict[str, Any]) -> float | None:
+    timeout = options.timeout or file.get("limits", {}).get("timeout")
+    return None if timeout is None else parse_duration(str(timeout))
+
+
+def _network(
+    options: RunOptions, settings: Settings, file: dict[str, Any], rules: tuple[str, ...]
+) -> Network:
+    joined = network.join_network(file, settings.network, rules)
+    commanded = network.with_command_line(
+        joined, policy=options.network_policy, allow=options.allow, deny=options.deny
+    )
+    return network.with_host_environment(commanded, os.environ)
+
+
+def _engine(name: str | None) -> str:
+    if name not in (None, "bubblewrap"):
+        raise UsageError(f"there is no engine {name!r}", "This version has one: bubblewrap")
     return "bubblewrap"

@@ -1,4 +1,4 @@
-"""YAML checked against a table of fields, with the file and line in every complaint."""
+"""YAML files, checked against a table of fields; every error names the file and the line."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     from moat.config.fields import Field
 
-# A configuration is a page or two; more is a mistake or an attack.
+# A configuration has a page or two. More is a mistake or an attack.
 MAX_BYTES: Final = 256 * 1024
 
 
 def read(path: Path, fields: Mapping[str, Field]) -> dict[str, Any]:
-    """The checked content. Raises `UsageError` naming file, line and remedy."""
+    """Return the checked content. Raises `UsageError` with file, line and remedy."""
     content = read_bounded(path, MAX_BYTES)
     try:
         node = yaml.compose(content, Loader=_Loader)
@@ -36,7 +36,7 @@ def read(path: Path, fields: Mapping[str, Field]) -> dict[str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe, and without aliases: a page of them can stand for a terabyte."""
+    """The safe loader, without aliases: a page of them can stand for a terabyte."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -47,9 +47,9 @@ class _Loader(yaml.SafeLoader):
 
 def _not_yaml(path: Path, content: bytes, exc: yaml.YAMLError) -> UsageError:
     if isinstance(exc, yaml.reader.ReaderError):
-        if exc.encoding == "unicode":  # its position counts characters, and else bytes
+        if exc.encoding == "unicode":  # then its position counts characters, otherwise bytes
             before = content.decode(errors="replace")[: exc.position]
-            what = f"U+{exc.character:04X} may not stand here"
+            what = f"U+{exc.character:04X} is not allowed here"
         else:
             before = content[: exc.position].decode(errors="replace")
             what = "it is not UTF-8"
@@ -83,7 +83,7 @@ def _number(text: str) -> float:
     return value
 
 
-# Plain decimal numbers alone: YAML 1.1 reads 017 as 15 and 1:30 as 90, which nobody means here.
+# Decimal numbers only: YAML 1.1 reads 017 as 15 and 1:30 as 90, which nobody means here.
 _VALUES: Final[Mapping[str, Callable[[str], Any]]] = {
     "string": str,
     "boolean": lambda text: yaml.SafeLoader.bool_values[text.lower()],
@@ -99,7 +99,7 @@ def _guess(name: str, known: Iterable[str]) -> str | None:
 
 
 class _Reader:
-    """Walks the nodes of one file."""
+    """A walk through the nodes of one file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -114,14 +114,14 @@ class _Reader:
         return result
 
     def _pairs(self, node: yaml.Node) -> dict[str, tuple[yaml.Node, yaml.Node]]:
-        """By name: its node, and that of its value."""
+        """Return the node of each name and the node of its value, by name."""
         if not isinstance(node, yaml.MappingNode):
             raise self._wrong(node, "a map of fields is expected here")
         pairs: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         for key, value in node.value:
             name = self._scalar(key, "the name of a field")
             if name in pairs:
-                raise self._wrong(key, f"{name!r} is there twice")
+                raise self._wrong(key, f"{name!r} is given twice")
             pairs[name] = (key, value)
         return pairs
 
@@ -146,7 +146,7 @@ class _Reader:
     def _checked(
         self, node: yaml.Node, name: str, check: Callable[..., object] | None, *values: Any
     ) -> None:
-        """Puts the place before what the check has to say."""
+        """Run a check, and put the file and the line before its error."""
         if check is None:
             return
         try:

@@ -1,7 +1,7 @@
-"""Tables of fields: what a configuration file may hold.
+"""Tables of the fields that a configuration file may have.
 
-One table drives the check (`document`), the suggestion for a misspelt field, and the JSON schema.
-Pure, and without YAML, which only those load who read a file.
+One table drives the check of a file and the suggestion for a misspelt field (`document`), the JSON
+schema and the documentation (`reference`). Pure, and without YAML, which is loaded only to read a file.
 """
 
 from __future__ import annotations
@@ -15,35 +15,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field: the JSON type it has, what it means, and a further check of its value."""
+    """A field: the type of its value, its meaning, and a further check of the value."""
 
     type: str
-    """"string", "boolean", "number", "integer", "quantity", "enum", "strings", "map", "command" or
-    "object"."""
+    """One of "string", "boolean", "number", "integer", "quantity", "enum", "strings", "map", "command"
+    and "object"."""
     description: str
     check: Callable[[Any], object] | None = None
-    """Raises `UsageError` or `ValueError` when the value can't be."""
+    """Raises `UsageError` or `ValueError` for a value that isn't valid."""
     each: Callable[..., object] | None = None
-    """As `check`, for one item of "strings", or for one name and value of a "map"."""
+    """Like `check`, for one item of "strings", or for one name and value of a "map"."""
     choices: tuple[str, ...] = ()
-    """Of an "enum"."""
+    """The values of an "enum"."""
     fields: Mapping[str, Field] = field(default_factory=dict[str, "Field"])
-    """Of an "object"."""
+    """The fields of an "object"."""
 
 
 def positive(value: float) -> None:
-    """A check for fields of which zero makes no sense."""
+    """Check a number that must be greater than zero. Raises `ValueError`."""
     if value <= 0:
         raise ValueError(f"{value:g} is not more than zero")
 
 
 def not_negative(value: float) -> None:
+    """Check a number that must not be less than zero. Raises `ValueError`."""
     if value < 0:
         raise ValueError(f"{value:g} is less than zero")
 
 
 def schema(title: str, fields: Mapping[str, Field]) -> dict[str, Any]:
-    """The table as a JSON schema (draft 2020-12), for editors."""
+    """Return the table as a JSON schema (draft 2020-12), for editors."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": title,

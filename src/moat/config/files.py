@@ -1,4 +1,4 @@
-"""Reading what a user, or a run in the user's workspace, put somewhere."""
+"""Files that were written by a user, or by a run in the user's workspace."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def read_bounded(path: Path, limit: int) -> bytes:
-    """All of a regular file of at most `limit` bytes. Raises `UsageError` for anything else."""
+    """Return a regular file's content, of at most `limit` bytes. Raises `UsageError` otherwise."""
     try:
-        # Not blocking: a run may have put a pipe in this place, which nobody ever writes to.
+        # O_NONBLOCK, because a run may have put a named pipe here to which nobody ever writes.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):

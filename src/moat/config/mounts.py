@@ -1,4 +1,4 @@
-"""`SRC:DST[:ro|rw]`, as users write a mount. Pure."""
+"""The notation for a mount, `SRC:DST[:ro|rw]`. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from moat.spec import Mount
 
 
 def split_mount(text: str) -> Mount:
-    """The three parts, the source as it was written. Raises `UsageError`."""
+    """Parse a mount, and leave its source as it was written. Raises `UsageError`."""
     parts = text.split(":")
     mode = parts.pop() if len(parts) == 3 else "rw"
     if len(parts) != 2 or not all(parts):

@@ -1,4 +1,4 @@
-"""Names of runs: what one may look like, and new ones."""
+"""The names of runs: which are valid, and new ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
 _ID: Final = re.compile(r"[0-9a-f]{12}")
 
-_QUALITIES: Final = (
+_ADJECTIVES: Final = (
     "able bold brave bright brisk calm clear clever cosy daring deft eager early fair fine fleet"
     " frank fresh gentle glad golden good grand green happy hardy honest jolly keen kind lively"
     " lucid lucky merry mild neat nimble noble patient plain proud quick quiet rapid ready sharp"
@@ -30,7 +30,7 @@ _ANIMALS: Final = (
 
 
 def check_name(name: str) -> str:
-    """The name; raises `UsageError` where it can't be one."""
+    """Return the name, or raise `UsageError` where it isn't valid."""
     if not _NAME.fullmatch(name) or _ID.fullmatch(name):
         raise UsageError(
             f"{name!r} can't be the name of a run",
@@ -44,13 +44,13 @@ def new_id() -> str:
 
 
 def new_name(taken: Container[str]) -> str:
-    """Two words, and a number once those are taken."""
-    name = f"{_any_of(_QUALITIES)}-{_any_of(_ANIMALS)}"
+    """Return an adjective and an animal, with a number where that name is taken."""
+    name = f"{_random(_ADJECTIVES)}-{_random(_ANIMALS)}"
     return name if name not in taken else numbered(name, taken)
 
 
 def numbered(name: str, taken: Container[str]) -> str:
-    """The name itself while it is free, then with the first free number."""
+    """Return the name itself while it is free, then the name with the first free number."""
     if name not in taken:
         return name
     number = 2
@@ -59,6 +59,6 @@ def numbered(name: str, taken: Container[str]) -> str:
     return f"{name}-{number}"
 
 
-def _any_of(words: Sequence[str]) -> str:
-    """Not `secrets`, nor `random`: a name is no secret, and each takes 5 to 10 ms to import."""
+def _random(words: Sequence[str]) -> str:
+    # Without `secrets` and `random`, which take 5 to 10 ms to import: a name isn't a secret.
     return words[int.from_bytes(os.urandom(4)) % len(words)]

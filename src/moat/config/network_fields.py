@@ -1,4 +1,4 @@
-"""The fields of `network:`, in `agent.yaml` and in the user's settings alike."""
+"""The fields of `network:`, which `agent.yaml` and the user's settings have in common."""
 
 from __future__ import annotations
 
@@ -22,88 +22,95 @@ if TYPE_CHECKING:
     from moat.spec.network import Capture, PolicyMode
 
 MODES: Final[tuple[PolicyMode, ...]] = ("permissive", "ask", "strict")
-"""Each stricter than the one before."""
+"""Policies, each stricter than the one before it."""
 CAPTURES: Final[tuple[Capture, ...]] = ("none", "headers", "bodies")
-"""Each recording more than the one before."""
+"""Captures, each recording more than the one before it."""
 
-_TAKEN: Final = {
+_RESERVED_PORTS: Final = {
     DNS_PORT: "in a run, port 53 of every address is Moat's DNS",
     PROXY_PORT: "in a run, port 3128 is Moat's own proxy",
 }
 
-OPENING: Final = ("allow", "tcp", "passthrough", "hosts", "private", "upstream_ca")
-"""What makes more reachable, or less of it seen; so do rules that allow."""
+_OPENING: Final = ("allow", "tcp", "passthrough", "hosts", "private", "upstream_ca")
+"""Fields that make more reachable, or less of it visible to Moat. Rules that allow do so, too."""
 
 
 def check_host(text: str) -> None:
-    """As a host stands in a rule, with a port or without: `*.example.com`, `[fd00::/8]:8080`."""
+    """Check a host with or without a port, as a rule has it: `*.example.com`, `[fd00::/8]:8080`.
+
+    Raises `UsageError` or `ValueError`.
+    """
     if "://" in text:
         raise UsageError(f"{text!r} is a URL, not a host", "Leave the scheme and the path away")
-    # A method before it would make it a narrower rule than it looks.
+    # A method before the host would make the rule narrower than it looks.
     if len(text.split()) != 1:
         raise ValueError(f"{text!r} is not a host")
     host_rule(text)
 
 
-def _endpoint(text: str) -> None:
+def _check_endpoint(text: str) -> None:
     check_host(text)
     port = host_rule(text).port
     if port is None:
         raise UsageError(f"{text!r} names no port", "Write host:port")
-    if port in _TAKEN:
-        raise UsageError(f"{text!r} can't be opened: {_TAKEN[port]}", "Name another port of it")
+    if port in _RESERVED_PORTS:
+        raise UsageError(f"{text!r} can't be opened: {_RESERVED_PORTS[port]}", "Name another port")
 
 
-def _without_port(text: str) -> None:
+def _check_without_port(text: str) -> None:
     check_host(text)
     if host_rule(text).port is not None:
-        raise ValueError(f"{text!r} is not a host alone: a port means nothing here")
+        raise ValueError(f"{text!r} has a port, which means nothing here")
 
 
-def _override(name: str, address: str) -> None:
+def _check_override(name: str, address: str) -> None:
     host, _, port = name.rpartition(":")
     if port.isdecimal() and ":" not in host:
-        raise UsageError(f"{name!r} is not a host alone", "Leave the port away")
+        raise UsageError(f"{name!r} has a port, which means nothing here", "Leave the port away")
     if is_address(canonical_host(name)):
         raise ValueError(f"{name!r} is an address itself")
     try:
-        # An address with a zone means another thing on each machine.
+        # An address with a zone means another host on each machine.
         if "%" in ipaddress.ip_address(address).compressed:
             raise ValueError(address)
     except ValueError:
         raise ValueError(f"{address!r} for {name} is not an IP address") from None
 
 
-def _private(text: str) -> None:
+def _check_private(text: str) -> None:
     try:
         ipaddress.ip_network(text.strip("[]"))
     except ValueError as exc:
         if "/" in text:
             raise ValueError(f"{text!r} is neither a network nor a host: {exc}") from None
-    _without_port(bracketed(text))
+    _check_without_port(bracketed(text))
 
 
 def bracketed(text: str) -> str:
-    """An IPv6 address or network as rules have them, in brackets; anything else as it is."""
+    """Return an IPv6 address or network in brackets, as rules have it, and anything else unchanged."""
     return f"[{text}]" if text.count(":") > 1 and "[" not in text else text
 
 
-def _duration(value: str) -> None:
+def _check_timeout(value: str) -> None:
     positive(parse_duration(value))
 
 
 _TIMEOUTS: Final = {
-    "connect": Field("quantity", "Finding a server and connecting to it.", _duration),
-    "tls": Field("quantity", "A TLS handshake.", _duration),
-    "header": Field("quantity", "From a request's first byte to its head's last.", _duration),
-    "idle": Field("quantity", "Without a byte in either direction.", _duration),
+    "connect": Field(
+        "quantity", "Resolving the name of a server and connecting to it.", _check_timeout
+    ),
+    "tls": Field("quantity", "A TLS handshake.", _check_timeout),
+    "header": Field(
+        "quantity", "From the first byte of a request's head to its last.", _check_timeout
+    ),
+    "idle": Field("quantity", "Without a byte in either direction.", _check_timeout),
 }
 
 FIELDS: Final[Mapping[str, Field]] = {
     "policy": Field(
         "enum",
-        "What happens to a request that no rule is for: it passes, it waits for an answer, or it"
-        " is denied.",
+        "What happens to a request that no rule matches: it passes, it waits for the user's answer,"
+        " or it is denied.",
         choices=MODES,
     ),
     "rules": Field(
@@ -111,59 +118,65 @@ FIELDS: Final[Mapping[str, Field]] = {
         "allow|deny [METHOD] host[:port][/path]; the first that matches decides.",
         each=Rule.parse,
     ),
-    "allow": Field("strings", "Hosts that are allowed, after the rules.", each=check_host),
-    "tcp": Field("strings", "host:port to which raw TCP is opened.", each=_endpoint),
+    "allow": Field("strings", "Hosts to allow, after the rules.", each=check_host),
+    "tcp": Field("strings", "host:port to which raw TCP is open.", each=_check_endpoint),
     "passthrough": Field(
-        "strings", "Hosts whose TLS is passed on unread, for clients that pin.", each=_without_port
+        "strings",
+        "Hosts whose TLS connections are not intercepted, for clients that pin certificates.",
+        each=_check_without_port,
     ),
-    "hosts": Field("map", "Addresses of names, instead of what DNS says.", each=_override),
+    "hosts": Field("map", "Addresses of names, in place of DNS.", each=_check_override),
     "private": Field(
-        "strings", "Networks (10.0.0.0/8) and hosts that may be private.", each=_private
+        "strings",
+        "Networks (10.0.0.0/8) and hosts that may be reached although they are private.",
+        each=_check_private,
     ),
-    "upstream_ca": Field("string", "A file of PEM certificates to trust, too."),
-    "capture": Field("enum", "What is recorded besides the requests.", choices=CAPTURES),
+    "upstream_ca": Field("string", "A file of PEM certificates to trust in addition."),
+    "capture": Field("enum", "What to record of each request beyond its entry.", choices=CAPTURES),
     "ask_timeout": Field(
-        "quantity", "How long a request waits for an answer: 60s.", parse_duration
+        "quantity", "Time that a request waits for the user's answer: 60s.", parse_duration
     ),
     "timeouts": Field("object", "When the proxy gives up: 10s, 15m.", fields=_TIMEOUTS),
 }
 
 
-def of_project(folder: Path, *, narrowing: bool) -> dict[str, Field]:
-    """The fields for a file in `folder`; a narrowing one may open nothing."""
+def project_fields(folder: Path, *, narrowing: bool) -> dict[str, Field]:
+    """Return the fields for a file in `folder`; with `narrowing` it may open nothing."""
 
-    def readable(path: str) -> None:
+    def check_ca(path: str) -> None:
         read_certificates(folder / path)
 
-    fields = {**FIELDS, "upstream_ca": replace(FIELDS["upstream_ca"], check=readable)}
+    fields = {**FIELDS, "upstream_ca": replace(FIELDS["upstream_ca"], check=check_ca)}
     if not narrowing:
         return fields
-    closed = {name: replace(fields[name], check=_closed, each=None) for name in OPENING}
-    return fields | closed | {"rules": replace(fields["rules"], each=_denial)}
+    closed = {name: replace(fields[name], check=_refuse, each=None) for name in _OPENING}
+    return fields | closed | {"rules": replace(fields["rules"], each=_check_denial)}
 
 
-def of_user() -> dict[str, Field]:
+def user_fields() -> dict[str, Field]:
+    """Return the fields for the user's settings."""
     return {
         **FIELDS,
-        "upstream_ca": replace(FIELDS["upstream_ca"], check=_user_ca),
+        "upstream_ca": replace(FIELDS["upstream_ca"], check=_check_user_ca),
         "trust_project": Field(
             "boolean", "Whether agent.yaml may open anything, or only deny; true by default."
         ),
     }
 
 
-def user_path(text: str) -> Path:
-    """Of the settings, which lie in no project; `~` is the home."""
-    return Path(os.path.expanduser(text))  # noqa: PTH111  leaves an unknown user's as it is
+def expanded(text: str) -> Path:
+    """Return a path from the settings, in which `~` is the home; an unknown user's is left as it is."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111  Path.expanduser raises there
 
 
-def _user_ca(text: str) -> None:
-    if not user_path(text).is_absolute():
+def _check_user_ca(text: str) -> None:
+    # The settings lie in no project, so there is nothing that a path could be relative to.
+    if not expanded(text).is_absolute():
         raise UsageError(f"{text!r} is not an absolute path", "Begin it with / or ~/")
-    read_certificates(user_path(text))
+    read_certificates(expanded(text))
 
 
-def _closed(_value: Any) -> None:
+def _refuse(_value: Any) -> None:
     raise UsageError(
         "your settings let a project open nothing (network.trust_project: false)",
         "Write it into your settings, $MOAT_HOME/config.yaml, or allow a host to one run:"
@@ -171,6 +184,6 @@ def _closed(_value: Any) -> None:
     )
 
 
-def _denial(rule: str) -> None:
+def _check_denial(rule: str) -> None:
     if Rule.parse(rule).action != "deny":
-        _closed(rule)
+        _refuse(rule)

@@ -1,4 +1,4 @@
-"""`python -m moat.config.reference`: docs/configuration.md, from the tables that check the files."""
+"""The program that prints docs/configuration.md, from the tables that check the files."""
 
 from __future__ import annotations
 
@@ -18,30 +18,32 @@ if TYPE_CHECKING:
 _HEAD: Final = """\
 # Configuration
 
-The fields of Moat's two files, made from the tables that check them by
-`python -m moat.config.reference > docs/configuration.md`. `moat config schema` prints a JSON schema of
-`agent.yaml` for editors. A field that is unknown, misspelt or of the wrong type is an error that names
-its line. Amounts are like `10s` or `1h30m`, and like `512m` or `2g`.
+Moat reads two files, and these are their fields. This page is made from the tables that check the
+files, by `python -m moat.config.reference > docs/configuration.md`. For editors, `moat config schema`
+prints a JSON schema of `agent.yaml`. A field that is unknown, misspelt or of the wrong type is an error
+that names its line. An amount of time is written like `10s` or `1h30m`, an amount of memory like `512m`
+or `2g`.
 
 """
 _AGENT: Final = """\
 ## agent.yaml
 
-In the project's folder: what its runs need. The command line wins over it.
+This file lies in the project's folder and says what its runs need. The command line wins over it.
 
 """
 _SETTINGS: Final = """\
 ## config.yaml
 
-In the store (`~/.moat`, or `$MOAT_HOME`): what you want of all runs. `network` has the fields that it
-has in `agent.yaml`, and one more; [The network](network.md) tells what becomes of both.
+This file lies in the store (`~/.moat`, or `$MOAT_HOME`) and says what you want for all runs. Its
+`network` has the fields that it has in `agent.yaml`, and one more. [The network](network.md) explains
+how the two files are joined.
 
 """
 _TYPES: Final = {
     "strings": "list of text",
     "string": "text",
-    "map": "names to values",
-    "command": "text, or list of words",
+    "map": "names with values",
+    "command": "text or list of words",
     "quantity": "amount",
     "object": "fields",
     "boolean": "true or false",
@@ -50,6 +52,7 @@ _NETWORK: Final = agent_file.FIELDS["network"]
 
 
 def reference() -> str:
+    """Return the document."""
     own = settings.fields()
     network = own["network"]
     more = {name: field for name, field in network.fields.items() if name not in _NETWORK.fields}
@@ -84,12 +87,12 @@ def _rows(prefix: str, fields: Mapping[str, Field], defaults: Mapping[str, Any])
             yield from _rows(f"{prefix}{name}.", field.fields, default or {})
 
 
-def _defaults(known: Any) -> dict[str, Any]:
-    """Of a dataclass, and of those within it."""
-    values = {each.name: getattr(known, each.name) for each in dataclass_fields(known)}
+def _defaults(values: Any) -> dict[str, Any]:
+    """Return the values of a dataclass as a dictionary, with those of nested dataclasses."""
+    named = {each.name: getattr(values, each.name) for each in dataclass_fields(values)}
     return {
         name: _defaults(value) if hasattr(value, "__dataclass_fields__") else value
-        for name, value in values.items()
+        for name, value in named.items()
     }
 
 

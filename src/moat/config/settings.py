@@ -1,4 +1,4 @@
-"""`$MOAT_HOME/config.yaml`: what the user wants everywhere."""
+"""`$MOAT_HOME/config.yaml`: the user's settings for all runs."""
 
 from __future__ import annotations
 
@@ -15,61 +15,73 @@ FILE: Final = "config.yaml"
 @dataclass(frozen=True, slots=True)
 class Settings:
     escape_keys: str = "ctrl-/"
-    """Prefix of the attached terminal's own keys; empty switches them off."""
+    """Prefix of the attached terminal's own keys; empty turns them off."""
     interrupt_window: float = 1.5
     """Seconds within which a second Ctrl-C stops a run that takes no input."""
     scrollback: int = 2000
-    """Lines above the screen that an attached terminal gets."""
+    """Lines above the screen that a terminal gets when it attaches."""
     journal_limit: int = 256 * 1024 * 1024
     """Bytes of a session's output that are kept."""
     stop_timeout: float = 10.0
     """Seconds between asking a command to end and killing it."""
     network: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """What the file says under `network`, checked, with its path absolute; see `config.network`."""
+    """The file's checked section `network`, with absolute paths; see `config.network`."""
 
     @property
     def trust_project(self) -> bool:
-        """Whether `agent.yaml` may make anything reachable that would not be."""
+        """True where `agent.yaml` may open anything, and not only deny."""
         return self.network.get("trust_project", True)
 
 
 def load(home: Path) -> Settings:
-    """The user's settings, or the defaults. Raises `UsageError` with file and line."""
+    """Return the user's settings, or the defaults. Raises `UsageError` with file and line."""
     path = home / FILE
     if not path.exists():
         return Settings()
-    from moat.config.document import read  # noqa: PLC0415  YAML only where there is some
+    from moat.config.document import read  # noqa: PLC0415  loads YAML only where there is a file
 
-    given: dict[str, Any] = read(path, fields())
-    if "journal_limit" in given:
+    values: dict[str, Any] = read(path, fields())
+    if "journal_limit" in values:
         from moat.spec.units import parse_memory  # noqa: PLC0415
 
-        given["journal_limit"] = parse_memory(str(given["journal_limit"]))
-    network: dict[str, Any] = given.get("network", {})
+        values["journal_limit"] = parse_memory(str(values["journal_limit"]))
+    network: dict[str, Any] = values.get("network", {})
     if "upstream_ca" in network:
-        from moat.config.network_fields import user_path  # noqa: PLC0415
+        from moat.config.network_fields import expanded  # noqa: PLC0415
 
-        network["upstream_ca"] = str(user_path(network["upstream_ca"]))
-    return Settings(**given)
+        network["upstream_ca"] = str(expanded(network["upstream_ca"]))
+    return Settings(**values)
 
 
 def fields() -> Any:
-    """The table of the file's fields (see `config.document`)."""
+    """Return the table of the file's fields (see `config.document`)."""
     from moat.config import network_fields  # noqa: PLC0415
     from moat.config.fields import Field, not_negative  # noqa: PLC0415
     from moat.spec.units import parse_memory  # noqa: PLC0415
 
     return {
-        "escape_keys": Field("string", "Prefix of the attached terminal's own keys."),
-        "interrupt_window": Field("number", "Seconds for a second Ctrl-C.", not_negative),
-        "scrollback": Field("integer", "Lines above the screen on attach.", not_negative),
-        "journal_limit": Field(
-            "quantity", "Output kept, e.g. 256m.", lambda v: parse_memory(str(v))
+        "escape_keys": Field(
+            "string", "Prefix of the attached terminal's own keys; empty turns them off."
         ),
-        "stop_timeout": Field("number", "Seconds between stop and kill.", not_negative),
+        "interrupt_window": Field(
+            "number",
+            "Seconds within which a second Ctrl-C stops a run that takes no input.",
+            not_negative,
+        ),
+        "scrollback": Field(
+            "integer", "Lines above the screen that a terminal gets on attach.", not_negative
+        ),
+        "journal_limit": Field(
+            "quantity",
+            "Output of a session that is kept, like 256m.",
+            lambda v: parse_memory(str(v)),
+        ),
+        "stop_timeout": Field(
+            "number", "Seconds between asking a command to end and killing it.", not_negative
+        ),
         "network": Field(
             "object",
-            "What all runs may reach, and how; before what a project says.",
-            fields=network_fields.of_user(),
+            "What all runs may reach, and how. It comes before what a project says.",
+            fields=network_fields.user_fields(),
         ),
     }

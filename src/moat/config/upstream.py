@@ -1,7 +1,7 @@
-"""The host's own way out, as its environment tells: a proxy, and certificates of its own.
+"""The host's own way to the network: proxies, and certificates beyond those of the system.
 
-A run goes the way that its user's other programs go. What they read is written down in the
-specification, because a later supervisor may be started from an environment without it.
+A run takes the way that its user's other programs take. It is read from the environment once and kept in
+the specification, because a later supervisor may be started in an environment without it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from moat.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from urllib.parse import SplitResult
 
-# As curl and Python have it: lower case first, the general one last.
+# The order of curl and Python: lower case first, the variable for all protocols last.
 _ANY: Final = ("all_proxy", "ALL_PROXY")
 _FOR_TUNNELS: Final = ("https_proxy", "HTTPS_PROXY", *_ANY)
 _FOR_HTTP: Final = ("http_proxy", "HTTP_PROXY", *_ANY)
@@ -30,84 +31,97 @@ SYSTEM_BUNDLES: Final = (
     "/etc/ssl/ca-bundle.pem",  # openSUSE
     "/etc/ssl/cert.pem",  # macOS, OpenBSD
 )
-"""Where the systems keep what every program trusts; the first that is there is the host's."""
+"""Files of the certificates that all programs of a system trust; the first that exists is used."""
 
 
 class Proxies(NamedTuple):
-    """URLs with their ports; empty where there is none."""
+    """URLs of proxies, with their ports; empty where there is no proxy."""
 
     tunnels: str = ""
-    """For HTTPS, and all else that needs a tunnel."""
+    """The proxy for HTTPS and everything else that needs a tunnel."""
     http: str = ""
-    """For plain HTTP."""
+    """The proxy for plain HTTP."""
     exceptions: str = ""
-    """Hosts that are reached without them."""
+    """The hosts that are reached without a proxy."""
 
 
 def upstream_proxies(environment: Mapping[str, str]) -> Proxies:
-    """Raises `UsageError` for one that can't be used."""
-    exceptions = _first(_EXCEPTIONS, environment)[1]
+    """Return the proxies that the environment names. Raises `UsageError` for one that can't be used."""
+    exceptions = _first_set(_EXCEPTIONS, environment)[1]
     if exceptions.strip() == "*":
         return Proxies()
-    tunnels, http = (_proxy(*_first(each, environment)) for each in (_FOR_TUNNELS, _FOR_HTTP))
+    tunnels = _proxy(*_first_set(_FOR_TUNNELS, environment))
+    http = _proxy(*_first_set(_FOR_HTTP, environment))
     return Proxies(tunnels, http, exceptions if tunnels or http else "")
 
 
-def _first(variables: tuple[str, ...], environment: Mapping[str, str]) -> tuple[str, str]:
-    """The one that counts, and what it says."""
+def _first_set(variables: tuple[str, ...], environment: Mapping[str, str]) -> tuple[str, str]:
+    """Return the first variable that is set, and its value; two empty strings where none is."""
     variable = next((each for each in variables if environment.get(each)), "")
     return variable, environment.get(variable, "").strip()
 
 
-def _proxy(variable: str, text: str) -> str:
+def _proxy(variable: str, value: str) -> str:
     if not variable:
         return ""
-    # The text itself is in no message: it may hold a password.
-    url = text if "://" in text else f"http://{text}"
-    # Before it is taken apart: `urlsplit` drops line breaks without a word.
+    try:
+        return _proxy_url(value)
+    except ValueError as exc:
+        raise UsageError(
+            f"the proxy of this host can't be used: {variable} {exc}",
+            "Moat can use http://HOST:PORT and https://HOST:PORT; "
+            f"set {variable} to one, or start moat without it",
+        ) from None
+
+
+def _proxy_url(value: str) -> str:
+    """Return the complete URL of a proxy.
+
+    Raises `ValueError`, whose message doesn't quote `value`: it may hold a password.
+    """
+    url = value if "://" in value else f"http://{value}"
+    # Checked before the URL is split, because `urlsplit` drops line breaks silently.
     if not (url.isascii() and url.isprintable()) or " " in url:
-        raise _unusable(variable, "holds a character that no URL has")
+        raise ValueError("holds a character that no URL has")
+    parts, port = _split(url)
+    if parts.scheme not in _PORTS:
+        raise ValueError(f"names a {parts.scheme}:// proxy")
+    if not parts.hostname or port == 0 or parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("is not the URL of a proxy")
+    login, at, _ = parts.netloc.rpartition("@")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{login}{at}{host}:{port or _PORTS[parts.scheme]}"
+
+
+def _split(url: str) -> tuple[SplitResult, int | None]:
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise _unusable(variable, "is not a URL") from None
-    if parts.scheme not in _PORTS:
-        raise _unusable(variable, f"names a {parts.scheme}:// proxy")
-    if not parts.hostname or port == 0 or parts.path.strip("/") or parts.query or parts.fragment:
-        raise _unusable(variable, "is not the URL of a proxy")
-    user, at, _ = parts.netloc.rpartition("@")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{user}{at}{host}:{port or _PORTS[parts.scheme]}"
-
-
-def _unusable(variable: str, why: str) -> UsageError:
-    return UsageError(
-        f"the proxy of this host can't be used: {variable} {why}",
-        "Moat goes through http://HOST:PORT and https://HOST:PORT; "
-        f"set {variable} to one, or start moat without it",
-    )
+        raise ValueError("is not a URL") from None
+    return parts, port
 
 
 def redacted(url: str) -> str:
-    """A proxy's URL as it may be shown: `http://user:***@proxy:3128`."""
+    """Return a proxy's URL as it may be shown: `http://user:***@proxy:3128`."""
     scheme, separator, rest = url.partition("://")
     login, at, server = rest.rpartition("@")
     if not at:
         return url
     user, colon, _ = login.partition(":")
-    # A name alone is most likely a token.
+    # A user name without a password is most likely a token.
     return f"{scheme}{separator}{f'{user}:***' if colon else '***'}@{server}"
 
 
 def own_certificates(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Those that OpenSSL's `SSL_CERT_FILE` adds to the system's; none where it names nothing.
+    """Return the certificates that `SSL_CERT_FILE` adds to the system's own.
 
-    A company's file is most often the system's with one more, and only that one is kept. Raises
-    `UsageError` for a file that holds something else.
+    A company's file mostly holds the system's certificates and one more, and only that one is returned.
+    There is none where the variable is unset or names no file. Raises `UsageError` for a file that isn't
+    PEM certificates.
     """
     named = environment.get("SSL_CERT_FILE")
-    # OpenSSL passes over a file that is not there, and so do its programs.
+    # OpenSSL and the programs that use it ignore a file that doesn't exist.
     if not named or not Path(named).exists():
         return ()
     system = next((Path(each) for each in SYSTEM_BUNDLES if Path(each).exists()), None)

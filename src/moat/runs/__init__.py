@@ -1,6 +1,6 @@
-"""The run: its states, its row in the index, its folder, its locks.
+"""Runs on disk: the states of a run, its row in the index, its folder, its locks and its events.
 
-`states` is the table of what may follow what. `store` is the index (`moat.db`) and the folders; a
-run's row is written by its creator and from then on only by its supervisor. `lock` says whether that
-supervisor is alive.
+`states` is the table of the states and the steps between them. `store` has the runs of one `MOAT_HOME`:
+the index (`moat.db`, see `index`) and the folders. The creator of a run writes its row, and from then on
+only its supervisor does. `lock` tells whether that supervisor is alive.
 """

@@ -1,7 +1,7 @@
-"""Advisory locks (`flock`) that say who may write a run and whether a supervisor lives.
+"""Advisory locks (flock(2)) that say who may write a run, and whether its supervisor is alive.
 
-A lock belongs to the open file description: it is inherited over spawn, and the kernel drops it
-with its last holder, however that one died. So a lock is never stale and there is nothing to clean up.
+A lock belongs to the open file description: a child process inherits it, and the kernel drops it with
+its last holder, however that process died. So a lock is never stale, and there is nothing to clean up.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def try_lock(path: Path) -> int | None:
-    """A descriptor that holds the lock, or `None` where another process does."""
+    """Return a descriptor that holds the lock, or `None` where another process holds it."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -32,7 +32,7 @@ def try_lock(path: Path) -> int | None:
 
 @contextmanager
 def locked(path: Path) -> Generator[int]:
-    """Waits for the lock and holds it; yields the descriptor, so that a child can inherit it."""
+    """Wait for the lock and hold it; yield the descriptor, so that a child can inherit it."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
@@ -42,7 +42,7 @@ def locked(path: Path) -> Generator[int]:
 
 
 def wait_until_free(path: Path) -> None:
-    """Until nobody holds the lock. Raises `FileNotFoundError` where there is no lock file."""
+    """Wait until no process holds the lock. Raises `FileNotFoundError` where there is no lock file."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_SH)
@@ -51,7 +51,7 @@ def wait_until_free(path: Path) -> None:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody holds the lock now. A lock file that was never made is held by nobody."""
+    """Tell whether a process holds the lock now. A lock without a file isn't held."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""A new index from the folders of the runs, where `moat.db` is damaged."""
+"""A new index made from the folders of the runs, where `moat.db` is damaged."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 
 def rebuild_index(home: Path | None = None) -> tuple[int, list[tuple[str, str]]]:
-    """Moves the old index aside; (how many runs the new one has, what was left out and why).
+    """Move the old index aside and make a new one.
 
-    A run whose exit status is on disk is stopped; any other is entered as running, and the
-    supervisor that its next command starts finds out.
+    Returns the number of runs in it, and the folders that were left out, each with the reason. A run
+    whose exit status is on disk is entered as stopped, any other as running: the supervisor that the
+    next command starts for it finds out.
     """
     home = home or moat_home()
     stamp = time.strftime("%Y%m%d-%H%M%S")

@@ -1,8 +1,8 @@
-"""Deleting what a sandbox has left, whatever that is.
+"""The deletion of whatever a sandbox has left.
 
-Folders nested deeper than any recursion and any number of descriptors can follow, folders without
-rights (`chmod 000`, Go's module cache), symbolic links that point out. `shutil.rmtree` gives up on
-the first two, and a run that can't be removed would be there for good.
+That may be folders nested deeper than any recursion and any number of descriptors can follow, folders
+without permissions (`chmod 000`, Go's module cache), and symbolic links that lead out. `shutil.rmtree`
+gives up on the first two, and then the run could never be removed.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 _OPEN: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def empty(folder: Path) -> None:
-    """Deletes all that is in the folder; follows no link, and holds one folder open at a time.
+def empty_folder(folder: Path) -> None:
+    """Delete everything in the folder, without following links and with one folder open at a time.
 
-    Raises `OSError`; what is left then can be deleted by another call.
+    Raises `OSError`. Another call can delete what is left then.
     """
     here = os.open(folder, _OPEN)
     try:
-        # The way down: of each folder what is still to be done, and what it was when we left it.
+        # The folders above: the name of each child entered, what is left to do there, and its identity.
         above: list[tuple[str, list[str], os.stat_result]] = []
         names = _delete_files(here)
         while names or above:
@@ -37,7 +37,7 @@ def empty(folder: Path) -> None:
                 name, names, left = above.pop()
                 here = _step(here, "..")
                 if not os.path.samestat(left, os.fstat(here)):
-                    # Somebody lives and moves folders: up is not where we came from.
+                    # A process is alive and moves folders: `..` isn't the folder that we came from.
                     raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(folder))
                 os.rmdir(name, dir_fd=here)
     finally:
@@ -45,7 +45,7 @@ def empty(folder: Path) -> None:
 
 
 def _delete_files(folder: int) -> list[str]:
-    """Deletes all but folders; their names, and the right to go on there."""
+    """Delete the files, make the folders accessible, and return the folders' names."""
     with os.scandir(folder) as entries:
         found = [(each.name, each.is_dir(follow_symlinks=False)) for each in entries]
     for name, is_folder in found:

@@ -1,7 +1,7 @@
-"""The life of a run, as a table.
+"""The life of a run as a table of states. Pure.
 
-Pure: no clock, no store. The supervisor asks `after` and hands the answer to the store; nobody else
-changes a state. docs/architecture.md shows the table; tests/test_docs.py keeps the two equal.
+The supervisor asks `after` for the next state and gives it to the store; no other code changes a state.
+docs/architecture.md shows the table, and tests/test_docs.py keeps the two equal.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 class State(StrEnum):
     CREATED = auto()
-    """Specified and in the index; nothing of it runs."""
+    """Specified and in the index, but nothing of it is running."""
     STARTING = auto()
-    """The sandbox is being made; the command has not begun."""
+    """The sandbox is being made; the command hasn't begun."""
     RUNNING = auto()
     STOPPING = auto()
-    """A stop was asked for; the command has not ended yet."""
+    """A stop was requested; the command hasn't ended yet."""
     STOPPED = auto()
     """The command ended and its exit status was read."""
     FAILED = auto()
-    """The sandbox could not be made; the command never began."""
+    """The sandbox couldn't be made; the command never began."""
     LOST = auto()
-    """The sandbox is gone and nobody saw the exit status."""
+    """The sandbox is gone and its exit status is unknown."""
 
 
 class Happened(StrEnum):
@@ -46,8 +46,8 @@ TRANSITIONS: Final[Mapping[State, Mapping[Happened, State]]] = {
         Happened.COMMAND_STARTED: State.RUNNING,
         Happened.START_FAILED: State.FAILED,
         Happened.STOP_REQUESTED: State.STOPPING,
-        # The supervisor died between asking the shim and hearing that the command began; the shim
-        # died since.
+        # The supervisor died after it asked the shim and before it heard that the command had begun;
+        # the shim has died since.
         Happened.SANDBOX_VANISHED: State.LOST,
     },
     State.RUNNING: {
@@ -60,8 +60,8 @@ TRANSITIONS: Final[Mapping[State, Mapping[Happened, State]]] = {
         Happened.START_FAILED: State.FAILED,
         Happened.SANDBOX_VANISHED: State.LOST,
     },
-    # Nothing leads out of these three. A stopped run never runs again (that is a new run), and an
-    # exit status that nobody saw can't become known later.
+    # Nothing leads out of these three. A stopped run never runs again (that would be a new run), and an
+    # exit status that was missed can't become known later.
     State.STOPPED: {},
     State.FAILED: {},
     State.LOST: {},
@@ -71,11 +71,11 @@ ENDED: Final = frozenset(state for state, ways_out in TRANSITIONS.items() if not
 
 
 class IllegalTransitionError(RuntimeError):
-    """The supervisor asked for a step that the table doesn't have: a bug of ours."""
+    """A step that the table doesn't have: a bug in Moat."""
 
 
 def after(state: State, happened: Happened) -> State:
-    """The state that follows. Raises `IllegalTransitionError` where the table has none."""
+    """Return the next state. Raises `IllegalTransitionError` where the table has none."""
     try:
         return TRANSITIONS[state][happened]
     except KeyError:

@@ -18,7 +18,7 @@ from moat.paths import RunFolder, moat_home
 from moat.platform import commits
 from moat.runs import index
 from moat.runs.index import damaged, reported
-from moat.runs.rmtree import empty
+from moat.runs.rmtree import empty_folder
 from moat.runs.states import ENDED, State
 from moat.spec import RunId, RunSpec, codec
 
@@ -54,14 +54,14 @@ class Run:
     viewers: int
     waiting: str
     engine_data: dict[str, Any]
-    """What the engine says of its sandbox; see `engines.engine.Engine.data`."""
+    """The engine's own description of its sandbox; see `engines.engine.Engine.data`."""
 
     @property
     def ended(self) -> bool:
         return self.state in ENDED
 
     def as_json(self) -> dict[str, Any]:
-        """The public shape of a run, as `list --json` and `inspect` print it."""
+        """Return the public shape of a run, as `list --json` and `inspect` print it."""
         return {
             "id": self.id,
             "name": self.name,
@@ -84,10 +84,10 @@ class Run:
 
 
 class Store:
-    """The runs of one `MOAT_HOME`. A context manager: it owns a database connection."""
+    """The runs of one `MOAT_HOME`. A context manager, because it owns a database connection."""
 
     def __init__(self, home: Path | None = None) -> None:
-        """Makes the store where there is none. Raises `StoreError`."""
+        """Open the store, and make it where there is none. Raises `StoreError`."""
         self.home = home or moat_home()
         _own_folder(self.home)
         self._path = self.home / "moat.db"
@@ -102,10 +102,13 @@ class Store:
     def folder(self, run_id: str) -> RunFolder:
         return RunFolder(self.home / "runs" / run_id)
 
-    # --- the creator's part ---
+    # --- what the creator of a run calls ---
 
     def create(self, spec: RunSpec) -> Run:
-        """Adds the folder, the spec and the row, in this order: a row always has its spec."""
+        """Add the folder, the specification and the row, in this order: a row always has its spec.
+
+        Raises `NameTakenError` and `StoreError`; then nothing of the run is left.
+        """
         folder = self.folder(spec.id)
         with reported(f"run {spec.name} can't be written"):
             folder.root.mkdir(mode=0o700, parents=True)
@@ -147,14 +150,17 @@ class Store:
     # --- reading ---
 
     def get(self, run_id: str) -> Run:
-        """Raises `RunNotFoundError`."""
+        """Return a run by its id. Raises `RunNotFoundError`."""
         rows = self._select("WHERE id = ?", run_id)
         if not rows:
             raise RunNotFoundError(f"no run {run_id}", "See them: moat list -a")
         return rows[0]
 
     def find(self, reference: str | None) -> Run:
-        """By id, name or unique prefix of an id; the newest run where there is no reference."""
+        """Return a run by id, name or unique prefix of an id, or the newest run without a reference.
+
+        Raises `RunNotFoundError`.
+        """
         if reference is None:
             rows = self._select("ORDER BY created_at DESC, id DESC LIMIT 1")
             if not rows:
@@ -162,10 +168,7 @@ class Store:
             return rows[0]
         rows = self._select("WHERE name = ?1 OR id = ?1", reference)
         if not rows and reference:
-            escaped = reference.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-            rows = self._select(
-                "WHERE id LIKE ? ESCAPE '\\' ORDER BY created_at DESC", f"{escaped}%"
-            )
+            rows = self._with_prefix(reference)
         if not rows:
             raise RunNotFoundError(f"no run {reference!r}", "See them: moat list -a")
         if len(rows) > 1:
@@ -173,8 +176,12 @@ class Store:
             raise RunNotFoundError(f"{reference!r} fits {len(rows)} runs: {candidates}")
         return rows[0]
 
+    def _with_prefix(self, prefix: str) -> list[Run]:
+        escaped = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        return self._select("WHERE id LIKE ? ESCAPE '\\' ORDER BY created_at DESC", f"{escaped}%")
+
     def all(self, *, ended: bool = True) -> list[Run]:
-        """Newest first."""
+        """Return the runs, newest first, with or without those that have ended."""
         if ended:
             return self._select("ORDER BY created_at DESC, id DESC")
         marks = ", ".join("?" * len(ENDED))
@@ -183,12 +190,12 @@ class Store:
         )
 
     def newest_active(self) -> Run:
-        """The newest run that has not ended, else the newest of all."""
+        """Return the newest run that hasn't ended, or else the newest of all."""
         active = self.all(ended=False)
         return active[0] if active else self.find(None)
 
     def spec(self, run_id: str) -> RunSpec:
-        """Raises `StoreError` where the file is gone or damaged."""
+        """Return a run's specification. Raises `StoreError` where the file is missing or damaged."""
         path = self.folder(run_id).spec
         try:
             return codec.loads(path.read_text())
@@ -198,18 +205,18 @@ class Store:
                 f"Update moat if a newer one began the run, or remove it: moat destroy {run_id}",
             ) from exc
 
-    # --- the supervisor's part ---
+    # --- what the supervisor of a run calls ---
 
     def update(self, run_id: str, **changed: object) -> None:
-        """Writes columns of one run in one transaction. Only its supervisor calls this."""
+        """Write columns of one run in one transaction. Only the run's supervisor calls this."""
         assignments = ", ".join(f"{column} = ?" for column in changed)
         self._write(f"UPDATE runs SET {assignments} WHERE id = ?", *changed.values(), run_id)  # noqa: S608  columns are ours
 
     def remove(self, run_id: str) -> None:
-        """Deletes the row, then the folder: what is left after a crash is never a row without one.
+        """Delete the row, then the folder, so that a crash never leaves a row without a folder.
 
-        What the sandbox wrote goes before: if that fails, the run can still be named. The folder goes
-        at once, so that nobody finds half of one or puts a lock into it.
+        What the sandbox wrote is deleted before both: if that fails, the run can still be named. The
+        folder is renamed first, so that no process finds half of it or puts a lock into it.
         """
         folder = self.folder(run_id)
         going = self.home / f"removed-{run_id}"
@@ -262,12 +269,12 @@ def _stored(value: object) -> object:
 
 
 def _printable(text: str) -> str:
-    """The index is for people: what is no UTF-8 in a path or an argument, the spec alone knows."""
+    """Replace what isn't valid Unicode in a path or an argument. Only the specification keeps it."""
     return text.encode(errors="replace").decode()
 
 
 def _own_folder(home: Path) -> None:
-    """Makes the store's folder, or checks that it is ours alone."""
+    """Make the store's folder, or check that it belongs to us, and close it to others."""
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = home.stat()
@@ -294,6 +301,6 @@ def _write_durably(path: Path, text: str) -> None:
 
 
 def empty_private(folder: RunFolder) -> None:
-    """Deletes what the sandbox wrote beside the workspace: its home and its /tmp."""
-    if folder.private.exists():  # or it went by somebody's hand, or in an interrupted removal
-        empty(folder.private)
+    """Delete what the sandbox wrote outside the workspace: its home and its /tmp."""
+    if folder.private.exists():  # a user, or a removal that was interrupted, may have deleted it
+        empty_folder(folder.private)

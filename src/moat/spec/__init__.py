@@ -1,8 +1,8 @@
-"""What a run was asked to be: immutable, complete, without behaviour.
+"""The specification of a run: what was asked for, immutable, complete and without behaviour.
 
-`RunSpec` is written once, as `spec.json`, before anything starts. It is all that a new supervisor
-needs to start the run or to take it over. Parts below the supervisor take slices of it and never
-the user's configuration.
+A `RunSpec` is written once, as `spec.json`, before anything starts. A new supervisor needs nothing else
+to start the run or to take it over. The parts below the supervisor are given a slice of it, never the
+user's configuration.
 """
 
 from moat.spec.network import Network, Timeouts

@@ -17,7 +17,7 @@ class NamePattern:
     """A host name, in which `*` is one label and `**` any number of them, at least one."""
 
     text: str
-    """In canonical form."""
+    """The pattern in canonical form."""
     _regex: re.Pattern[str]
 
     def matches(self, host: str, *, embedded: bool) -> bool:
@@ -33,7 +33,7 @@ class NetworkPattern:
     """A network, or a single address."""
 
     text: str
-    """In canonical form."""
+    """The pattern in canonical form."""
     _network: IPv4Network | IPv6Network
 
     def matches(self, host: str, *, embedded: bool) -> bool:

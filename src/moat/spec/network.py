@@ -1,4 +1,4 @@
-"""What a run may reach: the network's part of a `RunSpec`."""
+"""The network section of a `RunSpec`: what the run may reach, and how."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ Capture = Literal["none", "headers", "bodies"]
 
 DNS_PORT: Final = 53
 PROXY_PORT: Final = 3128
-"""In the sandbox these two are answered by Moat itself, whatever the address."""
+"""Moat itself answers on these two ports of every address in the sandbox."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,39 +19,40 @@ class Timeouts:
     connect: float = 10.0
     """Name resolution and the TCP connection to a server, together."""
     tls: float = 10.0
-    """A TLS handshake, on either side."""
+    """A TLS handshake, upstream or downstream."""
     header: float = 30.0
-    """From the first byte of a request's head to its last."""
+    """The time from the first byte of a request's head to its last."""
     idle: float = 900.0
-    """Without a byte in either direction of an exchange or a tunnel: models think for minutes."""
+    """The time without a byte in either direction of an exchange or tunnel: models think for minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """The policy of a run and how it is carried out. The language of the rules: docs/network.md."""
+    """The policy of a run, and how it is carried out. docs/network.md explains the language of rules."""
 
     policy: PolicyMode = "permissive"
     rules: tuple[str, ...] = ()
     """`allow|deny [METHOD] host[:port][/path]`; the first that matches decides."""
     allow: tuple[str, ...] = ()
-    """Hosts: each is a rule `allow HOST`, after `rules`."""
+    """Hosts, each of which is a rule `allow HOST` after `rules`."""
     tcp: tuple[str, ...] = ()
-    """`host:port` to which raw TCP is opened."""
+    """`host:port` to which raw TCP is open."""
     passthrough: tuple[str, ...] = ()
-    """Hosts whose TLS is tunnelled by its SNI, unread."""
+    """Hosts whose TLS connections are tunnelled by SNI and not intercepted."""
     hosts: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Name to address, instead of the host's resolution."""
+    """Addresses of names, used in place of name resolution on the host."""
     private: tuple[str, ...] = ()
-    """CIDRs and hosts that may be reached although their addresses are private."""
+    """Networks (CIDR) and hosts that may be reached although their addresses are private."""
     upstream_ca: str = ""
-    """PEM certificates that are trusted upstream, besides the host's own."""
+    """PEM certificates that are trusted upstream, in addition to the host's own."""
     upstream_proxy: str = ""
-    """URL of the host's own proxy, in which tunnels lead upstream; may hold a password."""
+    """URL of the host's own proxy, through which tunnels lead upstream; may hold a password."""
     upstream_http_proxy: str = ""
-    """The same for plain HTTP, which it is given request by request; most often the same one."""
+    """URL of the host's own proxy for plain HTTP, which gets each request; mostly the same proxy."""
     no_upstream_proxy: str = ""
-    """Hosts reached without them, as in NO_PROXY."""
+    """Hosts that are reached without these proxies, in the form of NO_PROXY."""
     capture: Capture = "none"
+    """The parts of each request that are recorded beyond its entry."""
     ask_timeout: float = 60.0
-    """Seconds that a request waits for an answer under `ask`; then it is denied."""
+    """Seconds that a request waits for an answer under `ask`, after which it is denied."""
     timeouts: Timeouts = Timeouts()

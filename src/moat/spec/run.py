@@ -1,4 +1,7 @@
-"""The specification of one run."""
+"""The specification of one run.
+
+Every field that is added needs a default, which is what the runs live by that began before; see `codec`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,16 +16,18 @@ MountMode = Literal["ro", "rw"]
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A host path shown in the sandbox."""
+    """A host path that the sandbox sees."""
 
     source: str
+    """Absolute path on the host."""
     target: str
+    """Absolute path in the sandbox."""
     mode: MountMode = "rw"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Upper bounds for everything in the sandbox together; `None` is no bound of Moat's."""
+    """Upper bounds for all processes of the sandbox together; `None` where Moat sets none."""
 
     memory: int | None = None
     """Bytes."""
@@ -40,40 +45,43 @@ class TerminalSize:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
-    """All that a supervisor needs to start a run, or to take it over."""
+    """Everything that a supervisor needs to start a run, or to take it over."""
 
     id: RunId
     name: str
     command: tuple[str, ...]
     workspace: str
-    """Absolute path on the host; it is /workspace in the sandbox."""
+    """Absolute path on the host; in the sandbox it is /workspace."""
     workdir: str = "/workspace"
     """Absolute path in the sandbox."""
     created_at: str
     """RFC 3339, UTC."""
     env: Mapping[str, str] = field(default_factory=dict[str, str])
-    """What the user asked for, on top of the engine's own minimum."""
+    """Variables that the user asked for, in addition to those that the engine sets itself."""
     host_path: str = ""
-    """The user's PATH, where the toolchains that the sandbox is to see are looked for."""
+    """The user's PATH, where the engine looks for the toolchains that the sandbox sees."""
     mounts: tuple[Mount, ...] = ()
     exclude: tuple[str, ...] = ()
-    """Paths below the workspace that the sandbox must not see; relative, no globs."""
+    """Paths below the workspace that are hidden from the sandbox; relative, without wildcards."""
     writable_git: bool = False
-    """Whether `.git/config`, `.git/hooks` and `agent.yaml` may be written from inside."""
+    """The sandbox may write `.git/config`, `.git/hooks` and `agent.yaml`."""
     trusted_files: tuple[str, ...] = ()
-    """Files below the workspace that its configuration names: the next run would trust them."""
+    """Files below the workspace that its configuration names, so that the next run would trust them."""
     interactive: bool = False
+    """Standard input is connected."""
     tty: bool = False
     size: TerminalSize = TerminalSize()
+    """The size of the terminal when the command begins."""
     limits: Limits = Limits()
     network: Network = field(default_factory=Network)
     engine: str = "bubblewrap"
     keep: bool = False
+    """The sandbox's home and /tmp are kept after the end."""
     timeout: float | None = None
     """Seconds after which the run is stopped."""
     stop_timeout: float = 10.0
-    """Seconds between the stop signal and SIGKILL where the stop request names none."""
+    """Seconds between the stop signal and SIGKILL, unless the request to stop names another number."""
     scrollback: int = 2000
     """Lines."""
     journal_limit: int = 256 * 1024 * 1024
-    """Bytes of output kept; the oldest segment goes first."""
+    """Bytes of output that are kept; the oldest segment is deleted first."""

@@ -1,4 +1,4 @@
-"""Quantities as people write them: `512m` of memory, `1h30m` of time. Pure."""
+"""Amounts as people write them: `512m` of memory, `1h30m` of time. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from moat.errors import UsageError
 
-# As docker and systemd have it: binary multiples, whether written k, kb or kib.
+# Binary multiples, whether written k, kb or kib: the convention of docker and systemd.
 _BYTES: Final = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _MEMORY: Final = re.compile(r"(\d+(?:\.\d+)?)([bkmgt]?)(?:(?<=[kmgt])i?b)?", re.ASCII)
 
@@ -18,16 +18,16 @@ _PLAIN: Final = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 
 
 def parse_memory(text: str) -> int:
-    """Bytes; `UsageError` for anything that isn't a positive amount."""
+    """Return the number of bytes. Raises `UsageError` for anything but a positive amount."""
     match = _MEMORY.fullmatch(text.strip().lower())
     amount = int(float(match[1]) * _BYTES[match[2]]) if match and len(match[1]) < 20 else 0
     if amount < 1:
-        raise UsageError(f"{text!r} is not an amount of memory", "write it like 512m or 2g")
+        raise UsageError(f"{text!r} is not an amount of memory", "Write it like 512m or 2g")
     return amount
 
 
 def parse_duration(text: str) -> float:
-    """Seconds; `UsageError` for anything that isn't a length of time. Zero is one."""
+    """Return the number of seconds, which may be zero. Raises `UsageError` for anything else."""
     plain = text.strip().lower()
     if _PLAIN.fullmatch(plain):
         seconds = float(plain)
@@ -42,4 +42,4 @@ def parse_duration(text: str) -> float:
 
 
 def _not_a_duration(text: str) -> UsageError:
-    return UsageError(f"{text!r} is not a length of time", "write it like 10s, 1h30m or 500ms")
+    return UsageError(f"{text!r} is not a length of time", "Write it like 10s, 1h30m or 500ms")
