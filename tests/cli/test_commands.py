@@ -78,7 +78,7 @@ def test_inspect_shows_names_of_variables_not_their_values(moat) -> None:  # typ
     assert shown["mounts"] == [{"source": "/data", "target": "/data", "mode": "ro"}]
     assert shown["network"]["policy"] == "ask"
     assert shown["network"]["upstream_proxy"] == "http://me:***@proxy:3128"
-    assert {"id", "state", "viewers", "supervisor", "shim", "pid", "limits"} <= shown.keys()
+    assert {"id", "state", "viewers", "supervisor", "pid", "limits"} <= shown.keys()
     assert "secret" not in out
 
 

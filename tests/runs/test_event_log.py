@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from tests.full_disk import files_of_at_most
 
 from moat.events import Denied, Event, Fault, Peer, ViewerDetached
-from moat.runs.event_log import EventLog, EventReader
+from moat.runs.event_log import EventLog
+from moat.runs.event_reader import EventReader
 
 if TYPE_CHECKING:
     from pathlib import Path

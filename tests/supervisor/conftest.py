@@ -13,7 +13,7 @@ import pytest
 from tests.memory_engine import Sandbox
 
 from moat.platform import sockets
-from moat.runs.event_log import EventReader
+from moat.runs.event_reader import EventReader
 from moat.runs.store import Store
 from moat.spec import RunId, RunSpec
 from moat.supervisor.api import serve

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from moat.cli.arguments import find, run_argument
-from moat.runs.event_log import EventReader
+from moat.runs.event_reader import EventReader
 from moat.runs.store import Store
 
 if TYPE_CHECKING:
