@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moat.egress.http.exchange import Exchange
-from moat.egress.http.h1 import parser
-from moat.egress.http.h1.parser import RequestHead, ResponseHead
 from moat.egress.http.interfaces import Destination
+from moat.egress.http.messages import CHUNKED, NO_BODY, RequestHead, ResponseHead
 from moat.egress.policy.engine import Decision, Policy, Verdict
 from moat.spec.network import Network
 
 if TYPE_CHECKING:
-    from moat.egress.http.h1.bodies import Payload
+    from moat.egress.http.interfaces import PendingExchange, ResponseReceiver
+    from moat.egress.http.messages import Payload
     from moat.egress.traffic.entry import Entry, Fields
     from moat.egress.traffic.entry import Verdict as Result
 
@@ -67,7 +67,7 @@ class Upstream:
         self.reused = reused
         self.let_go = 0
 
-    def request(self, exchange: Exchange, request: RequestHead, target: str) -> None:
+    def request(self, exchange: ResponseReceiver, request: RequestHead, target: str) -> None:
         del exchange
         self._told.append(f"server: {request.method} {target}")
 
@@ -120,7 +120,7 @@ class Gateway:
     def decide(self, method: str, host: str, port: int, path: str) -> Decision:
         return self.policy.decide(method, host, port, path)
 
-    def ask(self, exchange: Exchange, method: str, target: str) -> Gateway:
+    def ask(self, exchange: PendingExchange, method: str, target: str) -> Gateway:
         about = "" if method == exchange.request.method else f" about {method} {target}"
         self._told.append(f"user: asked{about}")
         return self
@@ -128,11 +128,11 @@ class Gateway:
     def withdraw(self) -> None:
         self._told.append("user: not asked any more")
 
-    def connect(self, exchange: Exchange, *, fresh: bool) -> None:
+    def connect(self, exchange: PendingExchange, *, fresh: bool) -> None:
         del exchange
         self._told.append("connect" + (" anew" if fresh else ""))
 
-    def observer(self, exchange: Exchange) -> None:
+    def observer(self, exchange: PendingExchange) -> None:
         """Nobody looks on."""
 
     def put(self, entry: Entry) -> None:
@@ -146,7 +146,7 @@ class Play:
         self,
         method: str = "GET",
         *,
-        framing: int = parser.NO_BODY,
+        framing: int = NO_BODY,
         minor: int = 1,
         overriding: tuple[str, ...] = (),
         upgrade: bytes | None = None,
@@ -214,7 +214,7 @@ def test_a_request_and_its_response() -> None:
 
 def test_a_body_waits_for_its_connection() -> None:
     """What came before there was one is sent first; then both go on."""
-    play = Play("POST", framing=parser.CHUNKED)
+    play = Play("POST", framing=CHUNKED)
     play.exchange.begin()
     play.exchange.request_data([b"early"])
     assert play.heard == ["client: stop", "connect"]
@@ -228,7 +228,7 @@ def test_a_body_waits_for_its_connection() -> None:
 
 def test_trailers_wait_for_their_connection_too() -> None:
     """A request may be complete before there is one."""
-    play = Play("POST", framing=parser.CHUNKED)
+    play = Play("POST", framing=CHUNKED)
     play.exchange.begin()
     play.exchange.request_data([b"early"])
     play.exchange.request_end([(b"x", b"y")])
@@ -367,7 +367,7 @@ def test_what_is_denied_in_its_midst_breaks_off(status: int) -> None:
     """A stream of events, a WebSocket: neither goes on after `moat deny`."""
     play = Play(upgrade=b"websocket")
     play.begun()
-    play.response(status, parser.CHUNKED)
+    play.response(status, CHUNKED)
     play.told.clear()
     play.gateway.policy = Policy(Network(), ["deny a.test/y", "deny POST a.test"])
     play.exchange.reconsider()
@@ -400,10 +400,10 @@ def test_what_is_denied_while_it_connects_is_sent_nowhere() -> None:
 @pytest.mark.parametrize(
     ("method", "framing", "reused", "again"),
     [
-        ("GET", parser.NO_BODY, True, True),
-        ("GET", parser.NO_BODY, False, False),
-        ("DELETE", parser.NO_BODY, True, True),
-        ("POST", parser.NO_BODY, True, False),
+        ("GET", NO_BODY, True, True),
+        ("GET", NO_BODY, False, False),
+        ("DELETE", NO_BODY, True, True),
+        ("POST", NO_BODY, True, False),
         ("PUT", 3, True, False),
     ],
 )
@@ -441,7 +441,7 @@ def test_an_answer_may_come_before_the_request_has_ended() -> None:
     play = Play("POST", framing=10)
     play.begun()
     play.exchange.request_data([b"hi"])
-    play.response(413, parser.NO_BODY)
+    play.response(413, NO_BODY)
     play.exchange.response_end([])
     play.exchange.request_data([b"more"])
     assert play.heard == ["server: hi", "client: 413", "server: aborted", "client: end"]
@@ -463,7 +463,7 @@ def test_hints_are_for_who_knows_them(minor: int, hints: list[str]) -> None:
     """HTTP/1.0 has no informational responses."""
     play = Play(minor=minor)
     play.begun()
-    play.response(103, parser.NO_BODY)
+    play.response(103, NO_BODY)
     assert play.heard == hints
     assert play.entry.status == 0
 
@@ -472,7 +472,7 @@ def test_another_protocol_is_bytes_both_ways() -> None:
     """Recorded when it begins; however it ends, it has not failed."""
     play = Play(upgrade=b"websocket")
     play.begun()
-    play.response(101, parser.NO_BODY)
+    play.response(101, NO_BODY)
     play.exchange.request_data([b"ping"])
     play.exchange.response_data([b"pong"])
     heard = ["client: 101", "server: bytes", "client: bytes", "server: ping", "client: pong"]
@@ -490,7 +490,7 @@ def test_a_server_changes_to_no_protocol_that_nobody_asked_for(upgrade: bytes | 
     """What would follow is nothing that can be judged."""
     play = Play(upgrade=upgrade)
     play.begun()
-    play.response(101, parser.NO_BODY)
+    play.response(101, NO_BODY)
     assert play.heard[:3] == ["server: aborted", "client: go on", "client: 502"]
 
 
@@ -533,7 +533,7 @@ class World:
         self.play = play
         self.ending = ""
         """Of the client: it has left, or has all that it asked for."""
-        self.body_left = play.exchange.request.framing != parser.NO_BODY
+        self.body_left = play.exchange.request.framing != NO_BODY
         self.final = False
 
     def happens(self, event: str) -> None:
@@ -565,7 +565,7 @@ class World:
         match event:
             case "103" | "101" | "200" if not self.final:
                 self.final = event != "103"
-                self.play.response(int(event), parser.CHUNKED if event == "200" else 0)
+                self.play.response(int(event), CHUNKED if event == "200" else 0)
             case "data" if self.final:
                 exchange.response_data([b"y"])
             case "end" if self.final:
@@ -581,7 +581,7 @@ class World:
 @given(
     st.lists(st.sampled_from(EVENTS), max_size=30),
     st.sampled_from(["permissive", "ask", "strict"]),
-    st.sampled_from([parser.NO_BODY, parser.CHUNKED, 2]),
+    st.sampled_from([NO_BODY, CHUNKED, 2]),
     st.booleans(),
 )
 @settings(max_examples=300)

@@ -14,15 +14,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moat.egress.http.h1 import parser
-from moat.egress.http.h1.parser import ResponseHead
+from moat.egress.http.fields import accepts_upgrade
+from moat.egress.http.messages import NO_BODY, UNTIL_CLOSE, ResponseHead
 from moat.egress.http.method_override import other_readings
 from moat.egress.policy.engine import Decision, Verdict, denial_header
 from moat.egress.traffic.entry import Entry
 
 if TYPE_CHECKING:
-    from moat.egress.http.h1.bodies import Payload
-    from moat.egress.http.h1.parser import RequestHead
     from moat.egress.http.interfaces import (
         Destination,
         Downstream,
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
         Timing,
         Upstream,
     )
+    from moat.egress.http.messages import Payload, RequestHead
     from moat.egress.traffic.entry import Fields
 
 
@@ -74,10 +73,10 @@ class Exchange:
         self.target = target
         """In origin-form, or `*`."""
         self._upstream: Upstream | None = None
-        self._request_done = request.framing == parser.NO_BODY
+        self._request_done = request.framing == NO_BODY
         self._promised = request.framing
         """The length of the request's body, where it was said before; else negative."""
-        self._expected = parser.UNTIL_CLOSE
+        self._expected = UNTIL_CLOSE
         """That of the response's."""
         self._early: Payload = []
         """What came of the body while there was no connection yet ..."""
@@ -178,7 +177,7 @@ class Exchange:
         if self._early:
             early, self._early = self._early, []
             upstream.send(early)
-        if self.request.framing != parser.NO_BODY:
+        if self.request.framing != NO_BODY:
             if self._request_done:
                 upstream.end(self._trailers)
             self.downstream.resume()
@@ -353,7 +352,7 @@ class Exchange:
     def _switch(self, head: ResponseHead) -> None:
         """RFC 9110 7.8: what follows is another protocol, to the same destination."""
         offered, chosen = self.request.upgrade, head.upgrade
-        agreed = offered is not None and chosen is not None and parser.agrees(offered, chosen)
+        agreed = offered is not None and chosen is not None and accepts_upgrade(offered, chosen)
         if self._upstream is None or not agreed:
             self.failed(502, "the server changed to a protocol that nobody asked for")
             return
@@ -362,7 +361,7 @@ class Exchange:
         self.entry.first_byte = self._gateway.clock() - self._begun
         self._gateway.put(self.entry)
         self._request_done = False
-        self._promised = parser.UNTIL_CLOSE
+        self._promised = UNTIL_CLOSE
         self.answered = True
         self.downstream.respond(head)
         self._upstream.switch()
@@ -374,7 +373,7 @@ class Exchange:
             not self._retried
             and not self.answered
             and self.request.method in _IDEMPOTENT
-            and self.request.framing == parser.NO_BODY
+            and self.request.framing == NO_BODY
         )
 
     def _finish(self, verdict: str = "allowed", why: str = "", status: int = 0) -> None:
