@@ -299,6 +299,9 @@ class RunGateway:
 
     # --- connections ---
 
+    def authorize(self, exchange: PendingExchange) -> None:
+        exchange.authorized(exchange.request)
+
     def connect(self, exchange: PendingExchange, *, fresh: bool) -> None:
         self._upstreams.connect(exchange, fresh=fresh)
 

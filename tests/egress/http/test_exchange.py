@@ -69,7 +69,8 @@ class Upstream:
 
     def request(self, exchange: ResponseReceiver, request: RequestHead, target: str) -> None:
         del exchange
-        self._told.append(f"server: {request.method} {target}")
+        credential = "".join(f" with {value.decode()}" for _, value in request.fields)
+        self._told.append(f"server: {request.method} {target}{credential}")
 
     def send(self, payload: Payload) -> None:
         self._told.append(f"server: {b''.join(payload).decode()}")
@@ -105,6 +106,7 @@ class Gateway:
         self._told = told
         self.policy = Policy(network)
         self.trouble = ""
+        self.authorizes_at_once = True
         self.time = 0.0
         self.entries: list[tuple[Result, float]] = []
 
@@ -127,6 +129,12 @@ class Gateway:
 
     def withdraw(self) -> None:
         self._told.append("user: not asked any more")
+
+    def authorize(self, exchange: PendingExchange) -> None:
+        if self.authorizes_at_once:
+            exchange.authorized(exchange.request)
+        else:
+            self._told.append("authorize")
 
     def connect(self, exchange: PendingExchange, *, fresh: bool) -> None:
         del exchange
@@ -180,6 +188,12 @@ class Play:
         """The user's, by `rules`, which decide from now on."""
         self.gateway.policy = Policy(Network(policy="ask"), rules or ["allow **"])
         self.exchange.answered_by_user(Decision(verdict, "the user's", "moat: no"))
+
+    def authorize(self, credential: bytes) -> None:
+        """Add a field to a copy of the request."""
+        outgoing = self.exchange.request.copy()
+        outgoing.fields.append((b"Authorization", credential))
+        self.exchange.authorized(outgoing)
 
     def begun(self) -> None:
         """As far as the request has gone to the server."""
@@ -397,6 +411,77 @@ def test_what_is_denied_while_it_connects_is_sent_nowhere() -> None:
     assert play.heard == []
 
 
+def test_a_request_is_authorized_after_it_is_allowed_and_before_it_connects() -> None:
+    """The server gets the authorized copy; the client's own request stays what it was."""
+    play = Play("POST", framing=CHUNKED)
+    play.gateway.authorizes_at_once = False
+    play.exchange.begin()
+    assert play.gateway.entries == [("allowed", -1.0)]
+    play.exchange.request_data([b"early"])
+    assert play.heard == ["client: stop", "authorize"]
+    play.authorize(b"token")
+    assert play.heard == ["connect"]
+    play.connected()
+    assert play.heard == ["server: POST /x with token", "server: early", "client: go on"]
+    assert play.exchange.request.fields == []
+
+
+def test_a_denied_request_is_never_authorized() -> None:
+    """No credential is fetched for it."""
+    play = Play(network=Network(policy="strict"))
+    play.gateway.authorizes_at_once = False
+    play.exchange.begin()
+    assert "authorize" not in play.heard
+
+
+@pytest.mark.parametrize(("status", "verdict"), [(502, "failed"), (403, "denied")])
+def test_a_request_that_is_not_authorized_is_answered_with_the_reason(
+    status: int, verdict: str
+) -> None:
+    """In one line, and no connection is made."""
+    play = Play()
+    play.gateway.authorizes_at_once = False
+    play.exchange.begin()
+    if verdict == "failed":
+        play.exchange.failed(502, "no token for github")
+    else:
+        play.exchange.deny(Decision(Verdict.DENY, "grant github", "moat: no token for github"))
+    said = [f"client: {status}", "client: moat: no token for github", "client: end"]
+    assert play.heard == ["authorize", "client: go on", *said]
+    play.authorize(b"too late")
+    assert play.heard == []
+    assert (play.entry.verdict, play.entry.error) == (verdict, "no token for github")
+
+
+@pytest.mark.parametrize("end", ["the client left", "the policy changed"])
+def test_an_authorization_that_comes_too_late_connects_nowhere(end: str) -> None:
+    """The exchange has ended meanwhile."""
+    play = Play()
+    play.gateway.authorizes_at_once = False
+    play.exchange.begin()
+    if end == "the client left":
+        play.exchange.downstream_lost()
+    else:
+        play.gateway.policy = Policy(Network(), ["deny a.test"])
+        play.exchange.reconsider()
+    play.told.clear()
+    play.authorize(b"token")
+    assert play.heard == []
+
+
+def test_a_retry_sends_the_authorized_request() -> None:
+    """It is not authorized a second time."""
+    play = Play()
+    play.gateway.authorizes_at_once = False
+    play.exchange.begin()
+    play.authorize(b"token")
+    play.connected(reused=True)
+    play.exchange.upstream_lost("a.test closed the connection early", unused=True)
+    play.connected()
+    sent = "server: GET /x with token"
+    assert play.heard == ["authorize", "connect", sent, "connect anew", sent]
+
+
 @pytest.mark.parametrize(
     ("method", "framing", "reused", "again"),
     [
@@ -523,6 +608,7 @@ def test_a_response_is_as_long_as_was_said(status: int, framing: int, body: byte
 EVENTS = (
     "allow", "deny", "connected", "body", "end of body", "client lost", "client full",
     "client drained", "103", "101", "200", "data", "end", "server lost", "server gone stale",
+    "authorized", "not authorized",
 )  # fmt: skip
 
 
@@ -544,6 +630,12 @@ class World:
             self.final = False
         elif event in {"allow", "deny"} and play.told[-1:] == ["user: asked"]:
             play.answer(Verdict.ALLOW if event == "allow" else Verdict.DENY)
+        elif event in {"authorized", "not authorized"} and "authorize" in play.told:
+            if event == "authorized":
+                play.authorize(b"token")
+            else:
+                exchange.failed(502, "no token")
+            play.told.remove("authorize")
         elif event in {"body", "end of body"} and self.body_left:
             if event == "body":
                 exchange.request_data([b"x"])
@@ -559,7 +651,8 @@ class World:
             self._server(event, exchange)
 
     def _has_server(self) -> bool:
-        return "server: GET /x" in self.play.told and not self.play.upstream.let_go
+        sent = any(line.startswith("server: GET /x") for line in self.play.told)
+        return sent and not self.play.upstream.let_go
 
     def _server(self, event: str, exchange: Exchange) -> None:
         match event:
@@ -583,10 +676,11 @@ class World:
     st.sampled_from(["permissive", "ask", "strict"]),
     st.sampled_from([NO_BODY, CHUNKED, 2]),
     st.booleans(),
+    st.booleans(),
 )
-@settings(max_examples=300)
+@settings(max_examples=400)
 def test_whatever_happens_there_is_one_answer_and_one_end(
-    events: list[str], policy: str, framing: int, upgrade: bool
+    events: list[str], policy: str, framing: int, upgrade: bool, authorizes_at_once: bool
 ) -> None:
     """At most one final head, no word after the end, one end in the record, no connection leaks."""
     play = Play(
@@ -594,6 +688,7 @@ def test_whatever_happens_there_is_one_answer_and_one_end(
         upgrade=b"websocket" if upgrade else None,
         network=Network(policy=policy),
     )
+    play.gateway.authorizes_at_once = authorizes_at_once
     world = World(play)
     play.exchange.begin()
     for event in events:

@@ -139,6 +139,10 @@ class PendingExchange(Protocol):
     @property
     def entry(self) -> Entry: ...
     def answered_by_user(self, decision: Decision) -> None: ...
+    def authorized(self, request: RequestHead) -> None:
+        """Send this request upstream."""
+        ...
+
     def connected(self, upstream: Upstream, timing: Timing | None) -> None: ...
     def deny(self, decision: Decision, status: int = 403) -> None: ...
     def failed(self, status: int, why: str) -> None: ...
@@ -169,6 +173,15 @@ class Gateway(Protocol):
         """Ask the user.
 
         A call of `exchange.answered_by_user` follows later, unless the question is withdrawn.
+        """
+        ...
+
+    def authorize(self, exchange: PendingExchange) -> None:
+        """Prepare the request for the server, with the credentials that the run grants it.
+
+        A call of `exchange.authorized` follows, perhaps at once: with `exchange.request`, or with a
+        copy that has other fields. What the client sent stays as it is, for the record and for the
+        policy. Else a call of `exchange.deny` or `exchange.failed` follows.
         """
         ...
 

@@ -70,6 +70,14 @@ class RequestHead:
         """As received: in origin-form, absolute-form, authority-form or `*`."""
         self.fields = fields
 
+    def copy(self) -> RequestHead:
+        """Return a request whose fields can be changed without changing this one's."""
+        made = RequestHead(self.method, self.target, self.fields.copy())
+        made.host, made.framing, made.upgrade = self.host, self.framing, self.upgrade
+        made.keep_alive, made.minor, made.continues = self.keep_alive, self.minor, self.continues
+        made.overriding, made.rerouted = self.overriding, self.rerouted
+        return made
+
 
 class ResponseHead:
     """A response's head, without hop-by-hop fields."""
