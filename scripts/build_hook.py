@@ -21,6 +21,7 @@ _GROUP: Final = "moat_egress"
 COMPILED: Final = (
     "gateway",
     "http/exchange",
+    "http/fields",
     "http/h1/bodies",
     "http/h1/client",
     "http/h1/connection",
@@ -28,6 +29,7 @@ COMPILED: Final = (
     "http/h1/server",
     "http/h1/writer",
     "http/interfaces",
+    "http/messages",
     "http/method_override",
     "http/origin_check",
     "policy/engine",

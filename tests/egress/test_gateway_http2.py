@@ -3,110 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from h2.config import H2Configuration
-from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.events import (
-    ConnectionTerminated,
-    DataReceived,
-    RequestReceived,
-    ResponseReceived,
-    StreamEnded,
-    StreamReset,
-    TrailersReceived,
-)
 from hyperframe.frame import ContinuationFrame, GoAwayFrame, HeadersFrame, RstStreamFrame
-from tests.egress.gateways import TIMEOUT_S, Gateway, opened
+from tests.egress.gateways import TIMEOUT_S, opened
+from tests.egress.http2_peers import Peer, connected, serving
 from tests.origin import Origin
 
 from moat.egress.policy.engine import Verdict
 from moat.egress.tls.ca import Authority
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
-
-
-class Peer:
-    """One end of a connection."""
-
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, client: bool
-    ) -> None:
-        self._reader = reader
-        self.writer = writer
-        self.h2 = H2Connection(H2Configuration(client_side=client, header_encoding="ascii"))
-        self.h2.initiate_connection()
-        self.requests: list[int] = []
-        self.statuses: dict[int, str] = {}
-        self.bodies: dict[int, bytes] = {}
-        self.over: set[int] = set()
-        self.reset: set[int] = set()
-        self.ended_by_head: set[int] = set()
-        self.heads: dict[int, dict[str, str]] = {}
-        self.trailers: dict[int, dict[str, str]] = {}
-        self.farewell: int | None = None
-        """The code of its GOAWAY."""
-
-    def flush(self, *more: bytes) -> None:
-        """In one write."""
-        self.writer.write(self.h2.data_to_send() + b"".join(more))
-
-    def ask(
-        self,
-        path: str,
-        port: int,
-        *fields: tuple[str, str],
-        ends: bool = True,
-        method: str | None = None,
-    ) -> int:
-        number = self.h2.get_next_available_stream_id()
-        pseudo = [(":method", method or ("GET" if ends else "POST")), (":scheme", "https")]
-        where = [(":authority", f"origin.test:{port}"), (":path", path)]
-        self.h2.send_headers(number, [*pseudo, *where, *fields], end_stream=ends)
-        return number
-
-    def answer(self, number: int, *fields: tuple[str, str]) -> None:
-        self.h2.send_headers(number, [(":status", "200"), *fields])
-        self.h2.send_data(number, b"answer", end_stream=True)
-
-    async def until(self, done: Callable[[], bool]) -> None:
-        async with asyncio.timeout(TIMEOUT_S):
-            while not done():
-                data = await self._reader.read(65536)
-                assert data, "the connection ended"
-                for event in self.h2.receive_data(data):
-                    self._happened(event)
-                self.flush()
-
-    def _happened(self, event: object) -> None:
-        match event:
-            case RequestReceived():
-                self.requests.append(event.stream_id or 0)
-            case ResponseReceived():
-                number = event.stream_id or 0
-                head = self.heads[number] = dict(event.headers or ())
-                self.statuses[number] = head[":status"]
-                if event.stream_ended is not None:
-                    self.ended_by_head.add(number)
-            case TrailersReceived():
-                self.trailers[event.stream_id or 0] = dict(event.headers or ())
-            case DataReceived():
-                number = event.stream_id or 0
-                self.bodies[number] = self.bodies.get(number, b"") + (event.data or b"")
-            case StreamEnded():
-                self.over.add(event.stream_id or 0)
-            case StreamReset():
-                self.over.add(event.stream_id or 0)
-                self.reset.add(event.stream_id or 0)
-            case ConnectionTerminated():
-                self.farewell = event.error_code
-            case _:
-                return
 
 
 @pytest.fixture
@@ -121,33 +32,6 @@ def origin(authority: Authority) -> Iterator[Origin]:
     """It speaks HTTP/1.1."""
     with Origin(authority.context("origin.test", ("http/1.1",))) as started:
         yield started
-
-
-@asynccontextmanager
-async def _serving(
-    authority: Authority, *scripts: Callable[[Peer], Awaitable[None]]
-) -> AsyncIterator[int]:
-    """A server for which the n-th connection goes as the n-th script says; its port."""
-    rest = iter(scripts)
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = Peer(reader, writer, client=False)
-        peer.flush()
-        await next(rest)(peer)
-
-    context = authority.context("origin.test", ("h2",))
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-    assert next(rest, None) is None, "connections that were not made"
-
-
-async def _client(gateway: Gateway, port: int) -> Peer:
-    peer = Peer(*await gateway.tunnel("origin.test", port, tls=True, alpn="h2"), client=True)
-    peer.flush()
-    return peer
 
 
 def _goaway(last: int) -> bytes:
@@ -172,8 +56,8 @@ async def test_what_a_leaving_server_has_taken_is_still_answered(
         peer.flush()
 
     ca = authority.certificate_pem.decode()
-    async with _serving(authority, leaves, serves) as port, opened(run, upstream_ca=ca) as gateway:
-        client = await _client(gateway, port)
+    async with serving(authority, leaves, serves) as port, opened(run, upstream_ca=ca) as gateway:
+        client = await connected(gateway, port)
         for _ in range(2):
             client.ask("/", port)
         client.flush()
@@ -203,8 +87,8 @@ async def test_what_a_leaving_server_has_not_looked_at_is_asked_of_another(
         peer.flush()
 
     ca = authority.certificate_pem.decode()
-    async with _serving(authority, leaves, serves) as port, opened(run, upstream_ca=ca) as gateway:
-        client = await _client(gateway, port)
+    async with serving(authority, leaves, serves) as port, opened(run, upstream_ca=ca) as gateway:
+        client = await connected(gateway, port)
         for _ in range(2):
             client.ask("/", port)
         client.flush()
@@ -220,7 +104,7 @@ async def test_a_leaving_client_still_gets_its_answer(
     """It asks and says goodbye in one piece."""
     ca = authority.certificate_pem.decode()
     async with opened(run, upstream_ca=ca) as gateway:
-        client = await _client(gateway, origin.port)
+        client = await connected(gateway, origin.port)
         number = client.ask("/a", origin.port)
         client.flush(_goaway(0))
         await client.until(lambda: number in client.over)
@@ -236,7 +120,7 @@ async def test_a_body_shorter_than_it_says_ends_with_no_trailers(
     """The server would take the next request for its rest, so that connection serves no other."""
     ca = authority.certificate_pem.decode()
     async with opened(run, upstream_ca=ca) as gateway:
-        client = await _client(gateway, origin.port)
+        client = await connected(gateway, origin.port)
         length = ("content-length", str(said))
         number = client.ask("/first", origin.port, length, ends=False)
         client.h2.send_data(number, sent)
@@ -261,7 +145,7 @@ async def test_each_method_that_a_server_might_take_must_be_allowed(
     ca = authority.certificate_pem.decode()
     rules = (f"deny DELETE origin.test:{origin.port}", f"allow origin.test:{origin.port}")
     async with opened(run, upstream_ca=ca, rules=rules) as gateway:
-        client = await _client(gateway, origin.port)
+        client = await connected(gateway, origin.port)
         fields = [("x-http-method-override", method) for method in methods]
         number = client.ask("/a", origin.port, *fields)
         client.flush()
@@ -285,9 +169,9 @@ async def test_requests_that_share_a_connection_are_bounded(
         peer.flush()
 
     ca = authority.certificate_pem.decode()
-    async with _serving(authority, serves) as port, opened(run, upstream_ca=ca) as gateway:
+    async with serving(authority, serves) as port, opened(run, upstream_ca=ca) as gateway:
         gateway.gateway._upstreams._limit = 3
-        client = await _client(gateway, port)
+        client = await connected(gateway, port)
         for _ in range(3):
             client.ask("/", port)
         client.flush()
@@ -310,8 +194,8 @@ async def test_a_server_hints_only_so_often(run: Path, authority: Authority) -> 
         peer.flush()
 
     ca = authority.certificate_pem.decode()
-    async with _serving(authority, hints) as port, opened(run, upstream_ca=ca) as gateway:
-        client = await _client(gateway, port)
+    async with serving(authority, hints) as port, opened(run, upstream_ca=ca) as gateway:
+        client = await connected(gateway, port)
         client.ask("/", port)
         client.flush()
         await client.until(lambda: 1 in client.over)
@@ -335,8 +219,8 @@ async def test_a_call_that_fails_at_once_ends_with_its_head(
         peer.flush()
 
     ca = authority.certificate_pem.decode()
-    async with _serving(authority, fails) as port, opened(run, upstream_ca=ca) as gateway:
-        client = await _client(gateway, port)
+    async with serving(authority, fails) as port, opened(run, upstream_ca=ca) as gateway:
+        client = await connected(gateway, port)
         call = client.ask("/pkg.Service/Call", port, ("te", "trailers"), ends=False)
         client.h2.send_data(call, b"\0\0\0\0\0", end_stream=True)
         client.flush()
@@ -362,8 +246,8 @@ async def test_trailers_may_follow_a_length_of_nothing(run: Path, authority: Aut
         peer.flush()
 
     ca = authority.certificate_pem.decode()
-    async with _serving(authority, serves) as port, opened(run, upstream_ca=ca) as gateway:
-        client = await _client(gateway, port)
+    async with serving(authority, serves) as port, opened(run, upstream_ca=ca) as gateway:
+        client = await connected(gateway, port)
         client.ask("/", port)
         client.flush()
         await client.until(lambda: 1 in client.over)
@@ -389,7 +273,7 @@ async def test_a_response_without_a_body_ends_with_its_head(
     ca = authority.certificate_pem.decode()
     rules = (f"deny origin.test:{origin.port}/denied",)
     async with opened(run, upstream_ca=ca, rules=rules) as gateway:
-        client = await _client(gateway, origin.port)
+        client = await connected(gateway, origin.port)
         number = client.ask(path, origin.port, method=method)
         client.flush()
         await client.until(lambda: number in client.over)
@@ -410,8 +294,8 @@ async def test_a_head_that_promises_a_body_and_ends_is_an_error(
         peer.flush()
 
     ca = authority.certificate_pem.decode()
-    async with _serving(authority, lies) as port, opened(run, upstream_ca=ca) as gateway:
-        client = await _client(gateway, port)
+    async with serving(authority, lies) as port, opened(run, upstream_ca=ca) as gateway:
+        client = await connected(gateway, port)
         client.ask("/", port)
         client.flush()
         await client.until(lambda: 1 in client.over)
@@ -427,7 +311,7 @@ async def test_a_malformed_request_is_found_by_its_path(
     """h2 lets it pass; a head of HTTP/1.1 could not say it."""
     ca = authority.certificate_pem.decode()
     async with opened(run, upstream_ca=ca) as gateway:
-        client = await _client(gateway, origin.port)
+        client = await connected(gateway, origin.port)
         number = client.ask("/a b?token=s3cr3t", origin.port)
         client.flush()
         await client.until(lambda: number in client.over)
@@ -454,7 +338,7 @@ async def test_what_a_client_would_have_us_keep_ends_the_connection(
 ) -> None:
     """Before it is all there; it is told, and recorded."""
     async with opened(run) as gateway:
-        client = await _client(gateway, 443)
+        client = await connected(gateway, 443)
         client.flush(abuse)
         await client.until(lambda: client.farewell is not None)
         client.writer.close()
@@ -477,8 +361,8 @@ async def test_what_a_server_would_have_us_keep_fails_the_request(
         assert peer.farewell == code
 
     ca = authority.certificate_pem.decode()
-    async with _serving(authority, abuses) as port, opened(run, upstream_ca=ca) as gateway:
-        client = await _client(gateway, port)
+    async with serving(authority, abuses) as port, opened(run, upstream_ca=ca) as gateway:
+        client = await connected(gateway, port)
         client.ask("/", port)
         client.flush()
         await client.until(lambda: 1 in client.over)
@@ -496,7 +380,7 @@ async def test_a_request_that_is_given_up_at_once_harms_no_other(
     ca = authority.certificate_pem.decode()
     rules = (f"deny origin.test:{origin.port}/secret", f"allow origin.test:{origin.port}")
     async with opened(run, upstream_ca=ca, rules=rules) as gateway:
-        client = await _client(gateway, origin.port)
+        client = await connected(gateway, origin.port)
         waits = client.ask("/wait", origin.port)
         client.flush()
         await asyncio.to_thread(origin.waiting.wait, TIMEOUT_S)
@@ -517,7 +401,7 @@ async def test_what_concerns_the_proxy_alone_goes_no_further(
     """As in HTTP/1.1: its credentials, and the settings of a connection that ends here."""
     ca = authority.certificate_pem.decode()
     async with opened(run, upstream_ca=ca) as gateway:
-        client = await _client(gateway, origin.port)
+        client = await connected(gateway, origin.port)
         ours = [("proxy-authorization", "Basic cm9vdA=="), ("http2-settings", "AAMAAABk")]
         number = client.ask("/a", origin.port, *ours, ("te", "trailers"), ("x-kept", "1"))
         client.flush()
@@ -536,7 +420,7 @@ async def test_a_request_that_promises_a_body_has_one(
     """Where the head is all there is, a length is a contradiction (RFC 9113 8.1.1)."""
     ca = authority.certificate_pem.decode()
     async with opened(run, upstream_ca=ca) as gateway:
-        client = await _client(gateway, origin.port)
+        client = await connected(gateway, origin.port)
         client.ask("/a", origin.port, ("content-length", "5"))
         client.ask("/b", origin.port, ("content-length", "0"))
         client.flush()
@@ -558,8 +442,8 @@ async def test_a_response_that_promises_a_body_has_one(
         peer.flush()
 
     ca = authority.certificate_pem.decode()
-    async with _serving(authority, promises) as port, opened(run, upstream_ca=ca) as gateway:
-        client = await _client(gateway, port)
+    async with serving(authority, promises) as port, opened(run, upstream_ca=ca) as gateway:
+        client = await connected(gateway, port)
         client.ask("/", port, method=method)
         client.flush()
         await client.until(lambda: 1 in client.over)
@@ -577,8 +461,8 @@ async def test_moat_alone_says_what_it_has_denied(run: Path, authority: Authorit
         peer.flush()
 
     ca = authority.certificate_pem.decode()
-    async with _serving(authority, lies) as port, opened(run, upstream_ca=ca) as gateway:
-        client = await _client(gateway, port)
+    async with serving(authority, lies) as port, opened(run, upstream_ca=ca) as gateway:
+        client = await connected(gateway, port)
         client.ask("/", port)
         client.flush()
         await client.until(lambda: 1 in client.over)
@@ -605,8 +489,8 @@ async def test_a_stream_that_is_denied_meanwhile_is_reset_and_no_other(
         peer.flush()
 
     ca = authority.certificate_pem.decode()
-    async with _serving(authority, serves) as port, opened(run, upstream_ca=ca) as gateway:
-        client = await _client(gateway, port)
+    async with serving(authority, serves) as port, opened(run, upstream_ca=ca) as gateway:
+        client = await connected(gateway, port)
         denied = client.ask("/denied", port)
         other = client.ask("/other", port)
         client.flush()
@@ -626,7 +510,7 @@ async def test_a_body_of_another_length_is_an_error_of_its_stream_alone(
     """RFC 9113 8.1.1: the connection goes on, with all that others do on it."""
     ca = authority.certificate_pem.decode()
     async with opened(run, upstream_ca=ca) as gateway:
-        client = await _client(gateway, origin.port)
+        client = await connected(gateway, origin.port)
         waits = client.ask("/wait", origin.port)
         client.flush()
         await asyncio.to_thread(origin.waiting.wait, TIMEOUT_S)
@@ -652,7 +536,7 @@ async def test_the_users_time_is_not_the_clients(
     async with opened(run, policy="ask", upstream_ca=ca) as gateway:
         asked = asyncio.Event()
         gateway.gateway.decisions.on_pending = asked.set
-        client = await _client(gateway, origin.port)
+        client = await connected(gateway, origin.port)
         number = client.ask("/a", origin.port)
         client.flush()
         await asked.wait()

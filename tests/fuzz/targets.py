@@ -19,7 +19,7 @@ from tests.egress.dns_messages import question, read
 from moat.egress.dns import message as dns
 from moat.egress.http.h1 import parser as http1
 from moat.egress.http.h1 import writer
-from moat.egress.http.h1.parser import BadMessageError
+from moat.egress.http.messages import CHUNKED, BadMessageError
 from moat.egress.tls import client_hello
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def _compare_with_h11(request: http1.RequestHead, head: bytes, host: bytes | Non
 
 def _compare(request: http1.RequestHead, theirs: Mapping[bytes, bytes], host: bytes | None) -> None:
     assert theirs.get(b"host") == host
-    assert (b"transfer-encoding" in theirs) == (request.framing == http1.CHUNKED)
+    assert (b"transfer-encoding" in theirs) == (request.framing == CHUNKED)
     if request.framing >= 0:
         assert int(theirs.get(b"content-length", 0)) == request.framing
     assert {name.lower() for name, _ in request.fields} <= theirs.keys()

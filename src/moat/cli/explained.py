@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from moat.config import agent_file, network, settings
-from moat.egress.http.h1.parser import RequestHead
+from moat.egress.http.messages import RequestHead
 from moat.egress.http.method_override import other_readings
 from moat.egress.ingress.blocked import WHY
 from moat.egress.ingress.listeners import WEB_PORTS

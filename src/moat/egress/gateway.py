@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from moat.egress.http.exchange import Exchange
-    from moat.egress.http.h1.parser import BadMessageError
     from moat.egress.http.h2.server import HTTP2Server
+    from moat.egress.http.interfaces import PendingExchange
+    from moat.egress.http.messages import BadMessageError
     from moat.egress.http.origin_check import Arrival, Connection
     from moat.egress.ingress.listeners import Listen
     from moat.egress.ingress.packets import Refused
@@ -131,7 +131,7 @@ class RunGateway:
     def decide(self, method: str, host: str, port: int, path: str) -> Decision:
         return self.decisions.policy.decide(method, host, port, path)
 
-    def ask(self, exchange: Exchange, method: str, target: str) -> Question:
+    def ask(self, exchange: PendingExchange, method: str, target: str) -> Question:
         _, host, port = exchange.destination.key
         question = self.decisions.ask(method, host, port, target)
 
@@ -284,7 +284,7 @@ class RunGateway:
     def malformed(self, arrival: Arrival, problem: BadMessageError) -> None:
         self.put(bad_request.refusal(self.now(), arrival.destination, problem))
 
-    def observer(self, exchange: Exchange) -> Observer | None:
+    def observer(self, exchange: PendingExchange) -> Observer | None:
         capture = self.network.capture
         request = exchange.request
         asks_model = llm_usage.asks_model(request.method, exchange.target)
@@ -299,7 +299,10 @@ class RunGateway:
 
     # --- connections ---
 
-    def connect(self, exchange: Exchange, *, fresh: bool) -> None:
+    def authorize(self, exchange: PendingExchange) -> None:
+        exchange.authorized(exchange.request)
+
+    def connect(self, exchange: PendingExchange, *, fresh: bool) -> None:
         self._upstreams.connect(exchange, fresh=fresh)
 
     def server(self, arrival: Arrival, protocol: str | None) -> HTTP1Server | HTTP2Server:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moat.egress.http.bad_request import refusal, request_line
-from moat.egress.http.h1.parser import BadMessageError
 from moat.egress.http.interfaces import Destination
+from moat.egress.http.messages import BadMessageError
 from moat.egress.traffic.schema import Row, row_of
 
 HERE = Destination("https", "a.test", 443)

@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moat.egress.http.exchange import Exchange
-from moat.egress.http.h1 import parser
-from moat.egress.http.h1.parser import RequestHead, ResponseHead
 from moat.egress.http.interfaces import Destination
+from moat.egress.http.messages import CHUNKED, NO_BODY, RequestHead, ResponseHead
 from moat.egress.policy.engine import Decision, Policy, Verdict
 from moat.spec.network import Network
 
 if TYPE_CHECKING:
-    from moat.egress.http.h1.bodies import Payload
+    from moat.egress.http.interfaces import PendingExchange, ResponseReceiver
+    from moat.egress.http.messages import Payload
     from moat.egress.traffic.entry import Entry, Fields
     from moat.egress.traffic.entry import Verdict as Result
 
@@ -67,9 +67,10 @@ class Upstream:
         self.reused = reused
         self.let_go = 0
 
-    def request(self, exchange: Exchange, request: RequestHead, target: str) -> None:
+    def request(self, exchange: ResponseReceiver, request: RequestHead, target: str) -> None:
         del exchange
-        self._told.append(f"server: {request.method} {target}")
+        credential = "".join(f" with {value.decode()}" for _, value in request.fields)
+        self._told.append(f"server: {request.method} {target}{credential}")
 
     def send(self, payload: Payload) -> None:
         self._told.append(f"server: {b''.join(payload).decode()}")
@@ -105,6 +106,7 @@ class Gateway:
         self._told = told
         self.policy = Policy(network)
         self.trouble = ""
+        self.authorizes_at_once = True
         self.time = 0.0
         self.entries: list[tuple[Result, float]] = []
 
@@ -120,7 +122,7 @@ class Gateway:
     def decide(self, method: str, host: str, port: int, path: str) -> Decision:
         return self.policy.decide(method, host, port, path)
 
-    def ask(self, exchange: Exchange, method: str, target: str) -> Gateway:
+    def ask(self, exchange: PendingExchange, method: str, target: str) -> Gateway:
         about = "" if method == exchange.request.method else f" about {method} {target}"
         self._told.append(f"user: asked{about}")
         return self
@@ -128,11 +130,17 @@ class Gateway:
     def withdraw(self) -> None:
         self._told.append("user: not asked any more")
 
-    def connect(self, exchange: Exchange, *, fresh: bool) -> None:
+    def authorize(self, exchange: PendingExchange) -> None:
+        if self.authorizes_at_once:
+            exchange.authorized(exchange.request)
+        else:
+            self._told.append("authorize")
+
+    def connect(self, exchange: PendingExchange, *, fresh: bool) -> None:
         del exchange
         self._told.append("connect" + (" anew" if fresh else ""))
 
-    def observer(self, exchange: Exchange) -> None:
+    def observer(self, exchange: PendingExchange) -> None:
         """Nobody looks on."""
 
     def put(self, entry: Entry) -> None:
@@ -146,7 +154,7 @@ class Play:
         self,
         method: str = "GET",
         *,
-        framing: int = parser.NO_BODY,
+        framing: int = NO_BODY,
         minor: int = 1,
         overriding: tuple[str, ...] = (),
         upgrade: bytes | None = None,
@@ -181,6 +189,12 @@ class Play:
         self.gateway.policy = Policy(Network(policy="ask"), rules or ["allow **"])
         self.exchange.answered_by_user(Decision(verdict, "the user's", "moat: no"))
 
+    def authorize(self, credential: bytes) -> None:
+        """Add a field to a copy of the request."""
+        outgoing = self.exchange.request.copy()
+        outgoing.fields.append((b"Authorization", credential))
+        self.exchange.authorized(outgoing)
+
     def begun(self) -> None:
         """As far as the request has gone to the server."""
         self.exchange.begin()
@@ -214,7 +228,7 @@ def test_a_request_and_its_response() -> None:
 
 def test_a_body_waits_for_its_connection() -> None:
     """What came before there was one is sent first; then both go on."""
-    play = Play("POST", framing=parser.CHUNKED)
+    play = Play("POST", framing=CHUNKED)
     play.exchange.begin()
     play.exchange.request_data([b"early"])
     assert play.heard == ["client: stop", "connect"]
@@ -228,7 +242,7 @@ def test_a_body_waits_for_its_connection() -> None:
 
 def test_trailers_wait_for_their_connection_too() -> None:
     """A request may be complete before there is one."""
-    play = Play("POST", framing=parser.CHUNKED)
+    play = Play("POST", framing=CHUNKED)
     play.exchange.begin()
     play.exchange.request_data([b"early"])
     play.exchange.request_end([(b"x", b"y")])
@@ -367,7 +381,7 @@ def test_what_is_denied_in_its_midst_breaks_off(status: int) -> None:
     """A stream of events, a WebSocket: neither goes on after `moat deny`."""
     play = Play(upgrade=b"websocket")
     play.begun()
-    play.response(status, parser.CHUNKED)
+    play.response(status, CHUNKED)
     play.told.clear()
     play.gateway.policy = Policy(Network(), ["deny a.test/y", "deny POST a.test"])
     play.exchange.reconsider()
@@ -397,13 +411,84 @@ def test_what_is_denied_while_it_connects_is_sent_nowhere() -> None:
     assert play.heard == []
 
 
+def test_a_request_is_authorized_after_it_is_allowed_and_before_it_connects() -> None:
+    """The server gets the authorized copy; the client's own request stays what it was."""
+    play = Play("POST", framing=CHUNKED)
+    play.gateway.authorizes_at_once = False
+    play.exchange.begin()
+    assert play.gateway.entries == [("allowed", -1.0)]
+    play.exchange.request_data([b"early"])
+    assert play.heard == ["client: stop", "authorize"]
+    play.authorize(b"token")
+    assert play.heard == ["connect"]
+    play.connected()
+    assert play.heard == ["server: POST /x with token", "server: early", "client: go on"]
+    assert play.exchange.request.fields == []
+
+
+def test_a_denied_request_is_never_authorized() -> None:
+    """No credential is fetched for it."""
+    play = Play(network=Network(policy="strict"))
+    play.gateway.authorizes_at_once = False
+    play.exchange.begin()
+    assert "authorize" not in play.heard
+
+
+@pytest.mark.parametrize(("status", "verdict"), [(502, "failed"), (403, "denied")])
+def test_a_request_that_is_not_authorized_is_answered_with_the_reason(
+    status: int, verdict: str
+) -> None:
+    """In one line, and no connection is made."""
+    play = Play()
+    play.gateway.authorizes_at_once = False
+    play.exchange.begin()
+    if verdict == "failed":
+        play.exchange.failed(502, "no token for github")
+    else:
+        play.exchange.deny(Decision(Verdict.DENY, "grant github", "moat: no token for github"))
+    said = [f"client: {status}", "client: moat: no token for github", "client: end"]
+    assert play.heard == ["authorize", "client: go on", *said]
+    play.authorize(b"too late")
+    assert play.heard == []
+    assert (play.entry.verdict, play.entry.error) == (verdict, "no token for github")
+
+
+@pytest.mark.parametrize("end", ["the client left", "the policy changed"])
+def test_an_authorization_that_comes_too_late_connects_nowhere(end: str) -> None:
+    """The exchange has ended meanwhile."""
+    play = Play()
+    play.gateway.authorizes_at_once = False
+    play.exchange.begin()
+    if end == "the client left":
+        play.exchange.downstream_lost()
+    else:
+        play.gateway.policy = Policy(Network(), ["deny a.test"])
+        play.exchange.reconsider()
+    play.told.clear()
+    play.authorize(b"token")
+    assert play.heard == []
+
+
+def test_a_retry_sends_the_authorized_request() -> None:
+    """It is not authorized a second time."""
+    play = Play()
+    play.gateway.authorizes_at_once = False
+    play.exchange.begin()
+    play.authorize(b"token")
+    play.connected(reused=True)
+    play.exchange.upstream_lost("a.test closed the connection early", unused=True)
+    play.connected()
+    sent = "server: GET /x with token"
+    assert play.heard == ["authorize", "connect", sent, "connect anew", sent]
+
+
 @pytest.mark.parametrize(
     ("method", "framing", "reused", "again"),
     [
-        ("GET", parser.NO_BODY, True, True),
-        ("GET", parser.NO_BODY, False, False),
-        ("DELETE", parser.NO_BODY, True, True),
-        ("POST", parser.NO_BODY, True, False),
+        ("GET", NO_BODY, True, True),
+        ("GET", NO_BODY, False, False),
+        ("DELETE", NO_BODY, True, True),
+        ("POST", NO_BODY, True, False),
         ("PUT", 3, True, False),
     ],
 )
@@ -441,7 +526,7 @@ def test_an_answer_may_come_before_the_request_has_ended() -> None:
     play = Play("POST", framing=10)
     play.begun()
     play.exchange.request_data([b"hi"])
-    play.response(413, parser.NO_BODY)
+    play.response(413, NO_BODY)
     play.exchange.response_end([])
     play.exchange.request_data([b"more"])
     assert play.heard == ["server: hi", "client: 413", "server: aborted", "client: end"]
@@ -463,7 +548,7 @@ def test_hints_are_for_who_knows_them(minor: int, hints: list[str]) -> None:
     """HTTP/1.0 has no informational responses."""
     play = Play(minor=minor)
     play.begun()
-    play.response(103, parser.NO_BODY)
+    play.response(103, NO_BODY)
     assert play.heard == hints
     assert play.entry.status == 0
 
@@ -472,7 +557,7 @@ def test_another_protocol_is_bytes_both_ways() -> None:
     """Recorded when it begins; however it ends, it has not failed."""
     play = Play(upgrade=b"websocket")
     play.begun()
-    play.response(101, parser.NO_BODY)
+    play.response(101, NO_BODY)
     play.exchange.request_data([b"ping"])
     play.exchange.response_data([b"pong"])
     heard = ["client: 101", "server: bytes", "client: bytes", "server: ping", "client: pong"]
@@ -490,7 +575,7 @@ def test_a_server_changes_to_no_protocol_that_nobody_asked_for(upgrade: bytes | 
     """What would follow is nothing that can be judged."""
     play = Play(upgrade=upgrade)
     play.begun()
-    play.response(101, parser.NO_BODY)
+    play.response(101, NO_BODY)
     assert play.heard[:3] == ["server: aborted", "client: go on", "client: 502"]
 
 
@@ -523,6 +608,7 @@ def test_a_response_is_as_long_as_was_said(status: int, framing: int, body: byte
 EVENTS = (
     "allow", "deny", "connected", "body", "end of body", "client lost", "client full",
     "client drained", "103", "101", "200", "data", "end", "server lost", "server gone stale",
+    "authorized", "not authorized",
 )  # fmt: skip
 
 
@@ -533,7 +619,7 @@ class World:
         self.play = play
         self.ending = ""
         """Of the client: it has left, or has all that it asked for."""
-        self.body_left = play.exchange.request.framing != parser.NO_BODY
+        self.body_left = play.exchange.request.framing != NO_BODY
         self.final = False
 
     def happens(self, event: str) -> None:
@@ -544,6 +630,12 @@ class World:
             self.final = False
         elif event in {"allow", "deny"} and play.told[-1:] == ["user: asked"]:
             play.answer(Verdict.ALLOW if event == "allow" else Verdict.DENY)
+        elif event in {"authorized", "not authorized"} and "authorize" in play.told:
+            if event == "authorized":
+                play.authorize(b"token")
+            else:
+                exchange.failed(502, "no token")
+            play.told.remove("authorize")
         elif event in {"body", "end of body"} and self.body_left:
             if event == "body":
                 exchange.request_data([b"x"])
@@ -559,13 +651,14 @@ class World:
             self._server(event, exchange)
 
     def _has_server(self) -> bool:
-        return "server: GET /x" in self.play.told and not self.play.upstream.let_go
+        sent = any(line.startswith("server: GET /x") for line in self.play.told)
+        return sent and not self.play.upstream.let_go
 
     def _server(self, event: str, exchange: Exchange) -> None:
         match event:
             case "103" | "101" | "200" if not self.final:
                 self.final = event != "103"
-                self.play.response(int(event), parser.CHUNKED if event == "200" else 0)
+                self.play.response(int(event), CHUNKED if event == "200" else 0)
             case "data" if self.final:
                 exchange.response_data([b"y"])
             case "end" if self.final:
@@ -581,12 +674,13 @@ class World:
 @given(
     st.lists(st.sampled_from(EVENTS), max_size=30),
     st.sampled_from(["permissive", "ask", "strict"]),
-    st.sampled_from([parser.NO_BODY, parser.CHUNKED, 2]),
+    st.sampled_from([NO_BODY, CHUNKED, 2]),
+    st.booleans(),
     st.booleans(),
 )
-@settings(max_examples=300)
+@settings(max_examples=400)
 def test_whatever_happens_there_is_one_answer_and_one_end(
-    events: list[str], policy: str, framing: int, upgrade: bool
+    events: list[str], policy: str, framing: int, upgrade: bool, authorizes_at_once: bool
 ) -> None:
     """At most one final head, no word after the end, one end in the record, no connection leaks."""
     play = Play(
@@ -594,6 +688,7 @@ def test_whatever_happens_there_is_one_answer_and_one_end(
         upgrade=b"websocket" if upgrade else None,
         network=Network(policy=policy),
     )
+    play.gateway.authorizes_at_once = authorizes_at_once
     world = World(play)
     play.exchange.begin()
     for event in events:

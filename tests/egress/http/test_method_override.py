@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from moat.egress.http.h1.parser import BadMessageError, RequestHead, parse_request_head
+from moat.egress.http.h1.parser import parse_request_head
+from moat.egress.http.messages import BadMessageError, RequestHead
 from moat.egress.http.method_override import methods_in_query, other_readings
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moat.egress.http.h1.parser import BadMessageError, RequestHead
 from moat.egress.http.interfaces import Destination
+from moat.egress.http.messages import BadMessageError, RequestHead
 from moat.egress.http.origin_check import Arrival, Found, parse_authority
 
 

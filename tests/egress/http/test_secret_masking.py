@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moat.egress.http.h1.bodies import SizedReader
-from moat.egress.http.secret_masking import Secrets, WithheldReader
+from moat.egress.http.h1.bodies import MaskingReader, SizedReader
+from moat.egress.http.secret_masking import Secrets
 
 SECRETS = Secrets(b"abababac", b"abababac%3D", b"short")
 
@@ -18,7 +18,7 @@ SECRETS = Secrets(b"abababac", b"abababac%3D", b"short")
 def test_however_it_is_cut_it_is_masked_as_a_whole(text: str, cuts: list[int]) -> None:
     """Nothing of it has gone on before its end is seen, and nothing else is missing."""
     body = (f"{text}abababac%3D{text}").encode()
-    reader = WithheldReader(SizedReader(len(body)), SECRETS)
+    reader = MaskingReader(SizedReader(len(body)), SECRETS)
     ends = sorted({min(each, len(body)) for each in cuts} | {len(body)})
     told = b""
     for start, end in zip([0, *ends], ends, strict=False):

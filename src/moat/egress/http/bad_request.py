@@ -7,14 +7,15 @@ too. So only what looks like a request's first line is kept, as ASCII, and witho
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from moat.egress.http.messages import RequestLine
 from moat.egress.traffic import redact
 from moat.egress.traffic.entry import Entry
 
 if TYPE_CHECKING:
-    from moat.egress.http.h1.parser import BadMessageError
     from moat.egress.http.interfaces import Destination
+    from moat.egress.http.messages import BadMessageError
 
 _LIMIT: Final = 2048
 """Bytes of a target."""
@@ -25,13 +26,6 @@ _VERSION: Final = re.compile(rb"\s+HTTP/[0-9.]{1,4}\s*\Z")
 _ABSOLUTE: Final = re.compile(
     r"(https?)://(?:[^/?#]*@)?(\[[^/?#\]]*\]|[^/?#:]*)[^/?#]*", re.IGNORECASE
 )
-
-
-class RequestLine(NamedTuple):
-    """ASCII that can be printed; any other byte in hexadecimal, as Python writes it."""
-
-    method: str
-    target: str
 
 
 def request_line(data: bytes) -> RequestLine | None:

@@ -1,28 +1,27 @@
-"""One request and its response, between the side that asked and the side that answers.
+"""The state of one request and its response, between the side that asked and the side that answers.
 
-Pure: no sockets, no clock, no loop. A version of HTTP on either side is a shell around this; it calls
-the methods of `Exchange` for what arrived and implements `Downstream` or `Upstream` for what is to be
-sent. In between lies the only path from the sandbox to the world: decided, recorded, then sent.
+Pure: no sockets, no clock, no loop. Each version of HTTP is a shell around it on either side: the shell
+calls the methods of `Exchange` for what it receives, and implements `Downstream` or `Upstream` for what
+it is to send. An exchange is the only path from the sandbox to the world: decided, recorded, authorized,
+then sent.
 
     downstream ── request_data, request_end ──▶ Exchange ── send, end ──▶ upstream
     downstream ◀── respond, send, end ── Exchange ◀── response_head, _data, _end ── upstream
 
-Both sides queue what they are told to send; `flush` sends it, once for all that one read brought.
+Both sides queue what they send until `flush`, which comes once for everything that one read brought.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moat.egress.http.h1 import parser
-from moat.egress.http.h1.parser import ResponseHead
+from moat.egress.http.fields import accepts_upgrade
+from moat.egress.http.messages import NO_BODY, UNTIL_CLOSE, ResponseHead
 from moat.egress.http.method_override import other_readings
 from moat.egress.policy.engine import Decision, Verdict, denial_header
 from moat.egress.traffic.entry import Entry
 
 if TYPE_CHECKING:
-    from moat.egress.http.h1.bodies import Payload
-    from moat.egress.http.h1.parser import RequestHead
     from moat.egress.http.interfaces import (
         Destination,
         Downstream,
@@ -31,27 +30,29 @@ if TYPE_CHECKING:
         Timing,
         Upstream,
     )
+    from moat.egress.http.messages import Payload, RequestHead
     from moat.egress.traffic.entry import Fields
-
+    from moat.egress.traffic.entry import Verdict as Result
 
 _IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
 
 
 class Exchange:
     __slots__ = (
-        "_begun",
         "_early",
-        "_expected",
         "_gateway",
         "_observer",
+        "_outgoing",
         "_over",
-        "_promised",
         "_question",
         "_request_done",
+        "_request_length",
+        "_responded",
+        "_response_length",
         "_retried",
+        "_started",
         "_trailers",
         "_upstream",
-        "answered",
         "destination",
         "downstream",
         "entry",
@@ -67,28 +68,29 @@ class Exchange:
         destination: Destination,
         target: str,
     ) -> None:
+        """`target`: in origin-form, or `*`."""
         self._gateway = gateway
         self.downstream = downstream
         self.request = request
+        """The client's own."""
+        self._outgoing = request
+        """The one that goes upstream, with the run's credentials."""
         self.destination = destination
         self.target = target
-        """In origin-form, or `*`."""
         self._upstream: Upstream | None = None
-        self._request_done = request.framing == parser.NO_BODY
-        self._promised = request.framing
-        """The length of the request's body, where it was said before; else negative."""
-        self._expected = parser.UNTIL_CLOSE
-        """That of the response's."""
+        self._request_done = request.framing == NO_BODY
+        self._request_length = request.framing
+        """Bytes of the request's body, if known beforehand; else negative."""
+        self._response_length = UNTIL_CLOSE  # likewise
         self._early: Payload = []
-        """What came of the body while there was no connection yet ..."""
+        """The part of the request's body that came before there was a connection."""
         self._trailers: Fields = []
-        """... and behind it."""
         self._question: Question | None = None
-        """While the user is asked."""
-        self._begun = gateway.clock()
+        """The question that the user has not answered yet."""
+        self._started = gateway.clock()
         self._retried = False
-        self.answered = False
-        """The final head has been sent."""
+        self._responded = False
+        """The final head has been sent to the client."""
         self._over = False
         entry = self.entry = Entry("request", gateway.now())
         entry.method = request.method
@@ -97,13 +99,15 @@ class Exchange:
         entry.protocol = downstream.protocol
         self._observer = gateway.observer(self)
 
+    # --- before the request is sent ---
+
     def begin(self) -> None:
-        """Decides, and goes on from there."""
+        """Decide about the request, and take the next step."""
         problem = self._gateway.problem()
         if problem:
             self.failed(503, problem)
             return
-        method, target, decision = self._decision()
+        method, target, decision = self._decide()
         if decision.verdict is Verdict.ASK:
             self.entry.rule = decision.rule
             self.entry.verdict = "asking"
@@ -115,23 +119,36 @@ class Exchange:
 
     @property
     def asking(self) -> bool:
-        """The user is asked."""
+        """The request waits for the user's answer."""
         return self._question is not None
 
     def answered_by_user(self, decision: Decision) -> None:
-        """What else a server may take the request for may be a question of its own."""
         if decision.verdict is Verdict.ALLOW and not self._over:
-            self.begin()
+            self.begin()  # another reading of the request may be a question of its own
         else:
             self._decided(decision)
 
     def reconsider(self) -> None:
-        """The policy has changed: what it denies now is broken off, however far it has come."""
-        if self._over or self.asking:  # whoever asks hears of the change
+        """Break off a request that a changed policy denies, however far it has come."""
+        if self._over or self.asking:  # a question is decided again by whoever asks it
             return
-        _, _, decision = self._decision()
+        _, _, decision = self._decide()
         if decision.verdict is Verdict.DENY:
             self.deny(decision)
+
+    def _decide(self) -> tuple[str, str, Decision]:
+        """Return the strictest decision on all readings of the request, with its method and target.
+
+        Every reading must be allowed; a denial comes before a question.
+        """
+        _, host, port = self.destination.key
+        method, target = self.request.method, self.target
+        strictest = method, target, self._gateway.decide(method, host, port, target)
+        for method, target in other_readings(self.request, self.target):
+            decision = self._gateway.decide(method, host, port, target)
+            if decision.strictness > strictest[2].strictness:
+                strictest = method, target, decision
+        return strictest
 
     def _decided(self, decision: Decision) -> None:
         asked = self._question is not None
@@ -148,24 +165,16 @@ class Exchange:
             self.downstream.pause()
         elif asked:
             self.downstream.resume()
-        self._gateway.connect(self, fresh=False)
+        self._gateway.authorize(self)
 
-    def _decision(self) -> tuple[str, str, Decision]:
-        """And the method and target that it is about: the server may take the request for another one.
-
-        All that it may be taken for must be allowed; what is denied comes before what is asked.
-        """
-        _, host, port = self.destination.key
-        method, target = self.request.method, self.target
-        found = method, target, self._gateway.decide(method, host, port, target)
-        for method, target in other_readings(self.request, self.target):
-            other = self._gateway.decide(method, host, port, target)
-            if other.strictness > found[2].strictness:
-                found = method, target, other
-        return found
+    def authorized(self, request: RequestHead) -> None:
+        """Connect to the server, to send this request."""
+        if not self._over:
+            self._outgoing = request
+            self._gateway.connect(self, fresh=False)
 
     def connected(self, upstream: Upstream, timing: Timing | None) -> None:
-        """`timing` is `None` where the connection was there already."""
+        """Send the request; `timing` is `None` for a connection that existed already."""
         if self._over:
             upstream.release()
             return
@@ -174,25 +183,25 @@ class Exchange:
         if timing is not None:
             entry.dns, entry.connect, entry.tls = timing.dns, timing.connect, timing.tls
         self._upstream = upstream
-        upstream.request(self, self.request, self.target)
+        upstream.request(self, self._outgoing, self.target)
         if self._early:
             early, self._early = self._early, []
             upstream.send(early)
-        if self.request.framing != parser.NO_BODY:
+        if self.request.framing != NO_BODY:
             if self._request_done:
                 upstream.end(self._trailers)
             self.downstream.resume()
         upstream.flush()
 
-    # --- what the side that asked sends ---
+    # --- from the side that asked ---
 
     def request_data(self, payload: Payload) -> None:
         if self._over:
-            return  # answered before it was all sent: the rest goes nowhere
+            return  # the response came before the end of the body, which goes nowhere
         for piece in payload:
             self.entry.sent += len(piece)
-        if 0 <= self._promised < self.entry.sent:
-            self._broke_promise()
+        if 0 <= self._request_length < self.entry.sent:
+            self._fail_request_length()
             return
         if self._observer is not None:
             self._observer.request(payload)
@@ -202,8 +211,8 @@ class Exchange:
             self._upstream.send(payload)
 
     def request_end(self, trailers: Fields) -> None:
-        if not self._over and 0 <= self._promised != self.entry.sent:
-            self._broke_promise()
+        if not self._over and 0 <= self._request_length != self.entry.sent:
+            self._fail_request_length()
             return
         self._request_done = True
         if self._upstream is None:
@@ -211,9 +220,9 @@ class Exchange:
         elif not self._over:
             self._upstream.end(trailers)
 
-    def _broke_promise(self) -> None:
-        # HTTP/2 alone can say two different things. A server of HTTP/1.1 would take the next request
-        # for this body's rest, or this body's rest for a request that nobody has decided about.
+    def _fail_request_length(self) -> None:
+        # Only HTTP/2 can contradict itself like this. A server of HTTP/1.1 would take the next request
+        # for the rest of this body, or the rest of this body for a request that nobody decided about.
         self.failed(400, "the body is not as long as its Content-Length")
 
     def request_flush(self) -> None:
@@ -221,14 +230,14 @@ class Exchange:
             self._upstream.flush()
 
     def downstream_lost(self) -> None:
-        """It has gone: there is nobody to answer."""
+        """End the exchange: there is nobody left to answer."""
         if self._over:
             return
         if self.entry.protocol == "websocket":
             self._finish()
         else:
             self._finish("failed", "the client closed the connection")
-        self._let_go()
+        self._abort_upstream()
 
     def downstream_full(self) -> None:
         if self._upstream is not None:
@@ -238,10 +247,10 @@ class Exchange:
         if self._upstream is not None:
             self._upstream.resume()
 
-    # --- what the side that answers sends ---
+    # --- from the side that answers ---
 
     def response_head(self, head: ResponseHead) -> None:
-        """A final head, or an informational one."""
+        """Pass on a final or an informational head."""
         entry = self.entry
         if head.status < 200:
             if head.status == 101:
@@ -249,19 +258,19 @@ class Exchange:
             elif self.request.minor:
                 self.downstream.respond(head)
             return
-        entry.first_byte = self._gateway.clock() - self._begun
+        entry.first_byte = self._gateway.clock() - self._started
         entry.status = head.status
-        self._expected = head.framing
+        self._response_length = head.framing
         if self._observer is not None:
             self._observer.response_head(head)
-        self.answered = True
+        self._responded = True
         self.downstream.respond(head)
 
     def response_data(self, payload: Payload) -> None:
         for piece in payload:
             self.entry.received += len(piece)
-        if 0 <= self._expected < self.entry.received:
-            self._misframed()
+        if 0 <= self._response_length < self.entry.received:
+            self._fail_response_length()
             return
         if self._observer is not None:
             self._observer.response(payload)
@@ -269,8 +278,8 @@ class Exchange:
 
     def response_end(self, trailers: Fields) -> None:
         upstream = self._upstream
-        if 0 <= self._expected != self.entry.received:
-            self._misframed()
+        if 0 <= self._response_length != self.entry.received:
+            self._fail_response_length()
             return
         self._upstream = None
         self._finish()
@@ -281,14 +290,14 @@ class Exchange:
                 upstream.abort(at_once=False)
         self.downstream.end(trailers)
 
-    def _misframed(self) -> None:
+    def _fail_response_length(self) -> None:
         self.failed(502, "the response's body is not as long as its head says")
 
     def response_flush(self) -> None:
         self.downstream.flush()
 
     def upstream_lost(self, why: str, *, unused: bool) -> None:
-        """`unused`: it was closed before a byte of the response had come."""
+        """Retry or fail; `unused`: the connection broke before the first byte of the response."""
         upstream = self._upstream
         self._upstream = None
         if self._over or upstream is None:
@@ -297,7 +306,7 @@ class Exchange:
             self._finish()
             self.downstream.end([])
             self.downstream.flush()
-        elif unused and upstream.reused and self._may_repeat():
+        elif unused and upstream.reused and self._may_retry():
             self._retried = True
             self._gateway.connect(self, fresh=True)
         else:
@@ -309,38 +318,35 @@ class Exchange:
     def upstream_drained(self) -> None:
         self.downstream.resume()
 
-    # --- answers of our own ---
+    # --- answers of the proxy's own ---
 
     def deny(self, decision: Decision, status: int = 403) -> None:
-        """Answers with what is denied, by which rule, and what to change; or ends what is answered."""
+        """Answer with the rule that denies it and what to change; break off a response in progress."""
         if self._over:
             return
         self.entry.rule = decision.rule
         self._finish("denied", decision.why, status)
-        self._let_go(at_once=True)
-        if self.answered:
-            self.downstream.abort()
-        else:
-            self._answer(status, decision.reason, [(b"X-Moat-Denied", denial_header(decision))])
+        self._abort_upstream(at_once=True)
+        self._answer(status, decision.reason, [(b"X-Moat-Denied", denial_header(decision))])
 
     def failed(self, status: int, why: str) -> None:
-        """It could not be carried out, which is nobody's decision."""
+        """Answer that the request could not be carried out, which is nobody's decision."""
         if self._over:
             return
         self._finish("failed", why, status)
-        self._let_go()
-        if self.answered:
-            self.downstream.abort()
-        else:
-            self._answer(status, f"moat: {why}", [])
+        self._abort_upstream()
+        self._answer(status, f"moat: {why}", [])
 
     def _answer(self, status: int, line: str, fields: Fields) -> None:
+        """Answer with one line of text, or break off the response that has begun."""
+        if self._responded:
+            self.downstream.abort()
+            return
         body = f"{line}\n".encode()
-        head = ResponseHead(
-            status, [(b"Content-Type", b"text/plain; charset=utf-8"), *fields], len(body)
-        )
+        fields = [(b"Content-Type", b"text/plain; charset=utf-8"), *fields]
+        head = ResponseHead(status, fields, len(body))
         head.ends = self.request.method == "HEAD"
-        self.answered = True
+        self._responded = True
         self.downstream.resume()
         self.downstream.respond(head)
         if not head.ends:
@@ -351,47 +357,44 @@ class Exchange:
     # --- ---
 
     def _switch(self, head: ResponseHead) -> None:
-        """RFC 9110 7.8: what follows is another protocol, to the same destination."""
+        """Pass on another protocol to the same destination (RFC 9110 7.8)."""
         offered, chosen = self.request.upgrade, head.upgrade
-        agreed = offered is not None and chosen is not None and parser.agrees(offered, chosen)
+        agreed = offered is not None and chosen is not None and accepts_upgrade(offered, chosen)
         if self._upstream is None or not agreed:
             self.failed(502, "the server changed to a protocol that nobody asked for")
             return
         self.entry.status = 101
         self.entry.protocol = "websocket"
-        self.entry.first_byte = self._gateway.clock() - self._begun
+        self.entry.first_byte = self._gateway.clock() - self._started
         self._gateway.put(self.entry)
         self._request_done = False
-        self._promised = parser.UNTIL_CLOSE
-        self.answered = True
+        self._request_length = UNTIL_CLOSE
+        self._responded = True
         self.downstream.respond(head)
         self._upstream.switch()
-        self.downstream.switch()  # which may have something for it already
+        self.downstream.switch()  # which may have data for the server already
 
-    def _may_repeat(self) -> bool:
-        """RFC 9110 9.2.2: nothing has happened yet, or doing it twice does no harm."""
+    def _may_retry(self) -> bool:
+        """Tell whether repeating the request does no harm, once (RFC 9110 9.2.2)."""
         return (
             not self._retried
-            and not self.answered
+            and not self._responded
             and self.request.method in _IDEMPOTENT
-            and self.request.framing == parser.NO_BODY
+            and self.request.framing == NO_BODY
         )
 
-    def _finish(self, verdict: str = "allowed", why: str = "", status: int = 0) -> None:
+    def _finish(self, verdict: Result = "allowed", why: str = "", status: int = 0) -> None:
         self._over = True
         if self._question is not None:
             self._question.withdraw()
         entry = self.entry
-        entry.total = self._gateway.clock() - self._begun
-        if verdict != "allowed":
-            entry.verdict = "denied" if verdict == "denied" else "failed"
-            entry.error = why
-            entry.status = entry.status or status
+        entry.total = self._gateway.clock() - self._started
+        entry.verdict, entry.error, entry.status = verdict, why, entry.status or status
         if self._observer is not None:
             self._observer.finish()
         self._gateway.put(entry)
 
-    def _let_go(self, *, at_once: bool = False) -> None:
+    def _abort_upstream(self, *, at_once: bool = False) -> None:
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
             upstream.abort(at_once=at_once)

@@ -1,39 +1,45 @@
-"""What an exchange stands between, and what it needs of its run: protocols only. Pure."""
+"""The protocols that an exchange and its surroundings know each other by. Pure.
+
+An `Exchange` stands between a `Downstream` and an `Upstream` and belongs to a `Gateway`. It implements
+`PendingExchange`, which is what its gateway needs of it, and `ResponseReceiver`, which is what its
+upstream needs.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moat.egress.http.exchange import Exchange
-    from moat.egress.http.h1.bodies import Payload
-    from moat.egress.http.h1.parser import RequestHead, ResponseHead
+    from moat.egress.http.messages import Payload, RequestHead, ResponseHead
     from moat.egress.http.observer import Observer
     from moat.egress.policy.engine import Decision
     from moat.egress.traffic.entry import Entry, Fields
 
+KEEP_ALIVE: Final = 75.0
+"""Seconds that a client's connection may wait for its next request."""
+
 
 class Destination:
-    """Where a request goes: what the program dialled, and all that it says agrees with that."""
+    """The server that a request is for: the one that the program dialled, and no other."""
 
     __slots__ = ("authority", "host", "key", "port", "scheme")
 
     def __init__(self, scheme: str, host: str, port: int) -> None:
         self.scheme = scheme
         self.host = host
-        """Canonical."""
+        """In canonical form."""
         self.port = port
         shown = f"[{host}]" if ":" in host else host
         usual = port == (443 if scheme == "https" else 80)
         self.authority = (shown if usual else f"{shown}:{port}").encode("ascii")
-        """As the Host field has it."""
+        """In the form of the Host field."""
         self.key = (scheme, host, port)
 
 
 class Timing(Protocol):
-    """How long it took to reach a server; seconds, negative for what did not take place."""
+    """How long the steps to a server took, in seconds; negative for a step that wasn't taken."""
 
     dns: float
     connect: float
@@ -41,47 +47,69 @@ class Timing(Protocol):
 
 
 class Downstream(Protocol):
-    """The side that asked."""
+    """The side that asked: a client's connection, or a stream of one."""
 
     protocol: str
 
     def respond(self, head: ResponseHead) -> None:
-        """A final or an informational head."""
+        """Send a final or an informational head."""
         ...
 
     def send(self, payload: Payload) -> None: ...
     def end(self, trailers: Fields) -> None: ...
     def flush(self) -> None: ...
     def abort(self) -> None:
-        """The response can't be completed: make that visible."""
+        """Break off a response that can't be completed, so that the client notices."""
         ...
 
     def pause(self) -> None:
-        """Take no more of the request's body."""
+        """Stop reading the request's body."""
         ...
 
     def hold(self) -> None:
-        """The same, for as long as a user may think: say all the same when the client has left."""
+        """Stop reading for as long as a user may think, but still notice that the client leaves."""
         ...
 
     def resume(self) -> None: ...
     def switch(self) -> None:
-        """Both directions are bytes from now on."""
+        """Pass bytes in both directions from now on."""
         ...
 
 
+class ResponseReceiver(Protocol):
+    """An exchange as its upstream sees it."""
+
+    def response_head(self, head: ResponseHead) -> None: ...
+    def response_data(self, payload: Payload) -> None: ...
+    def response_end(self, trailers: Fields) -> None: ...
+    def response_flush(self) -> None: ...
+    def upstream_full(self) -> None:
+        """The server takes no more of the request for now."""
+        ...
+
+    def upstream_drained(self) -> None: ...
+    def upstream_lost(self, why: str, *, unused: bool) -> None:
+        """The connection broke; `unused`: before the first byte of the response."""
+        ...
+
+    def failed(self, status: int, why: str) -> None: ...
+
+
 class Upstream(Protocol):
-    """The side that answers: a connection, or a stream of one."""
+    """The side that answers: a connection to a server, or a stream of one."""
 
     address: str
-    """Of its other end."""
+    """The address of its other end."""
     reused: bool
-    """It served a request before, so it may have gone stale."""
+    """It has served a request before, so it may have gone stale."""
 
-    def request(self, exchange: Exchange, request: RequestHead, target: str) -> None: ...
+    def request(self, exchange: ResponseReceiver, request: RequestHead, target: str) -> None:
+        """Send a head; the response goes to `exchange`."""
+        ...
+
     def send(self, payload: Payload) -> None: ...
     def end(self, trailers: Fields) -> None:
-        """Of the request; after a `switch`, of all that is said to the server."""
+        """End the request; after a `switch`, end sending altogether."""
         ...
 
     def flush(self) -> None: ...
@@ -89,45 +117,85 @@ class Upstream(Protocol):
     def resume(self) -> None: ...
     def switch(self) -> None: ...
     def release(self) -> None:
-        """The exchange is over: the connection may serve another."""
+        """Make the connection free for another exchange."""
         ...
 
     def abort(self, *, at_once: bool) -> None:
-        """The exchange won't be completed. `at_once`: nor does what waits go out any more."""
+        """Give up the exchange; `at_once`: drop what is waiting to be sent, too."""
         ...
 
 
+class PendingExchange(Protocol):
+    """An exchange as its gateway sees it, while it waits for the next step."""
+
+    @property
+    def request(self) -> RequestHead: ...
+    @property
+    def destination(self) -> Destination: ...
+    @property
+    def target(self) -> str: ...
+    @property
+    def downstream(self) -> Downstream: ...
+    @property
+    def entry(self) -> Entry: ...
+    def answered_by_user(self, decision: Decision) -> None: ...
+    def authorized(self, request: RequestHead) -> None:
+        """Send this request upstream."""
+        ...
+
+    def connected(self, upstream: Upstream, timing: Timing | None) -> None: ...
+    def deny(self, decision: Decision, status: int = 403) -> None: ...
+    def failed(self, status: int, why: str) -> None: ...
+
+
 class Question(Protocol):
-    """What the user is asked."""
+    """A question that waits for the user's answer."""
 
     def withdraw(self) -> None:
-        """Nobody wants the answer any more."""
+        """Cancel the question: nobody needs the answer any more."""
         ...
 
 
 class Gateway(Protocol):
-    """What an exchange needs of its run."""
+    """The services of a run that an exchange depends on."""
 
     clock: Callable[[], float]
-    """Seconds, monotonic."""
+    """Return monotonic seconds."""
     now: Callable[[], float]
-    """Seconds since the epoch."""
+    """Return seconds since the epoch."""
 
     def problem(self) -> str:
-        """Why nothing may pass at all; empty where it may."""
+        """Return the reason why nothing may pass at all; empty while all is well."""
         ...
 
     def decide(self, method: str, host: str, port: int, path: str) -> Decision: ...
-    def ask(self, exchange: Exchange, method: str, target: str) -> Question:
-        """`exchange.answered_by_user` follows, not at once, unless it is withdrawn before."""
+    def ask(self, exchange: PendingExchange, method: str, target: str) -> Question:
+        """Ask the user.
+
+        A call of `exchange.answered_by_user` follows later, unless the question is withdrawn.
+        """
         ...
 
-    def connect(self, exchange: Exchange, *, fresh: bool) -> None:
-        """`exchange.connected` or `exchange.failed` follows, perhaps at once."""
+    def authorize(self, exchange: PendingExchange) -> None:
+        """Prepare the request for the server, with the credentials that the run grants it.
+
+        A call of `exchange.authorized` follows, perhaps at once: with `exchange.request`, or with a
+        copy that has other fields. What the client sent stays as it is, for the record and for the
+        policy. Else a call of `exchange.deny` or `exchange.failed` follows.
+        """
         ...
 
-    def observer(self, exchange: Exchange) -> Observer | None:
-        """Of the few exchanges of which more is kept than their line of the record."""
+    def connect(self, exchange: PendingExchange, *, fresh: bool) -> None:
+        """Find a connection; a new one if `fresh`.
+
+        A call of `exchange.connected`, `exchange.deny` or `exchange.failed` follows, perhaps at once.
+        """
         ...
 
-    def put(self, entry: Entry) -> None: ...
+    def observer(self, exchange: PendingExchange) -> Observer | None:
+        """Return an observer for the few exchanges of which more is recorded than their entry."""
+        ...
+
+    def put(self, entry: Entry) -> None:
+        """Record an entry as it is now."""
+        ...

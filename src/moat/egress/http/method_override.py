@@ -14,7 +14,7 @@ from urllib.parse import unquote_plus
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from moat.egress.http.h1.parser import RequestHead
+    from moat.egress.http.messages import RequestHead
 
 _PARAMETERS: Final = frozenset(("_method", "_httpmethod", "x-http-method-override"))
 _METHOD: Final = re.compile(r"[A-Za-z]{1,32}")

@@ -8,8 +8,7 @@ from moat.egress.traffic import llm_usage
 from moat.egress.traffic.schema import BODY_LIMIT
 
 if TYPE_CHECKING:
-    from moat.egress.http.h1.bodies import Payload
-    from moat.egress.http.h1.parser import RequestHead, ResponseHead
+    from moat.egress.http.messages import Payload, RequestHead, ResponseHead
     from moat.egress.traffic.entry import Entry
     from moat.spec.network import Capture
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from moat.egress.http.h1.parser import BadMessageError
 from moat.egress.http.interfaces import Destination
+from moat.egress.http.messages import BadMessageError
 from moat.egress.names import canonical_host
 from moat.egress.policy.engine import Decision, Verdict
 
 if TYPE_CHECKING:
-    from moat.egress.http.h1.parser import RequestHead
+    from moat.egress.http.messages import RequestHead
     from moat.spec.network import Timeouts
 
 LEFT: Final = "closed before it asked for anything"

@@ -7,11 +7,7 @@ included (CVE-2025-62168 is Squid's), and a hostile program can ask for such a p
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from moat.egress.http.h1.bodies import BodyReader, Payload
-    from moat.egress.traffic.entry import Fields
+from typing import Final
 
 LEAST: Final = 8
 """Bytes of a secret: a shorter one is guessed as soon as read, and stands in any text."""
@@ -39,27 +35,3 @@ class Secrets:
             if any(each.startswith(text[-size:]) for each in self._secrets):
                 return size
         return 0
-
-
-class WithheldReader:
-    """A `BodyReader` whose payload has no secret in it, however it was cut."""
-
-    def __init__(self, inner: BodyReader, secrets: Secrets) -> None:
-        self.inner = inner
-        self._secrets = secrets
-        self.held = b""
-        """What may become a secret with what comes next."""
-        self.done = inner.done
-        self.trailers: Fields = []
-        self.rest: bytes | memoryview = b""
-
-    def feed(self, data: bytes | memoryview) -> Payload:
-        text = self._secrets.masked(self.held + b"".join(self.inner.feed(data)))
-        end = len(text)
-        if self.inner.done:
-            self.done, self.rest = True, self.inner.rest
-            self.trailers = [(name, self._secrets.masked(it)) for name, it in self.inner.trailers]
-        else:
-            end -= self._secrets.begun(text)
-        self.held = text[end:]
-        return [text[:end]] if end else []

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from moat.egress.dns.server import TCPResponder
 from moat.egress.http.h1 import parser, writer
-from moat.egress.http.h1.parser import BadMessageError
 from moat.egress.http.interfaces import Destination
+from moat.egress.http.messages import NO_BODY, BadMessageError
 from moat.egress.http.origin_check import LEFT, Arrival, parse_authority
 from moat.egress.ingress import socks
 from moat.egress.ingress.listeners import WEB_PORTS
@@ -172,7 +172,7 @@ class Arrivals:
                 arrival = Arrival(self._gateway, None)
                 await self._hand_over(sock, lambda: self._gateway.server(arrival, None))
                 return None
-            if request.framing != parser.NO_BODY:
+            if request.framing != NO_BODY:
                 raise BadMessageError("CONNECT has no body")
             host, port = parse_authority(request.target, 0)
         except BadMessageError as exc:

@@ -14,14 +14,15 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
-from moat.egress.http.h1.parser import BadMessageError, head_end, parse_response_head
+from moat.egress.http.h1.parser import head_end, parse_response_head
+from moat.egress.http.messages import BadMessageError
 from moat.egress.http.secret_masking import Secrets
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
 
-    from moat.egress.http.h1.parser import ResponseHead
     from moat.egress.http.interfaces import Destination
+    from moat.egress.http.messages import ResponseHead
     from moat.egress.traffic.entry import Fields
 
 _PORTS: Final = {"http": 80, "https": 443}
@@ -101,6 +102,10 @@ class UpstreamProxy:
         quoted = quote(login, safe="")
         forms = (login, quoted, re.sub("%..", lambda found: found[0].lower(), quoted))
         return Secrets(*(each.encode("ascii") for each in forms))
+
+    def explain(self, answer: ResponseHead) -> str:
+        """Describe in one line what the proxy answered, and what to do about it."""
+        return refusal(answer)
 
     def request(self, host: str, port: int) -> bytes:
         """The head of a CONNECT."""

@@ -15,9 +15,8 @@ from moat.egress.upstream.dialer import DialError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moat.egress.http.exchange import Exchange
     from moat.egress.http.h2.client import HTTP2Client
-    from moat.egress.http.interfaces import Destination
+    from moat.egress.http.interfaces import Destination, PendingExchange
     from moat.egress.upstream.dialer import Dialer, Dialled
     from moat.spec.network import Network
 
@@ -71,7 +70,7 @@ class Upstreams:
         self._open_count = 0
         """Connections that are there or being made."""
 
-    def connect(self, exchange: Exchange, *, fresh: bool) -> None:
+    def connect(self, exchange: PendingExchange, *, fresh: bool) -> None:
         """Gives the exchange a connection: one that is there, or (`fresh`) a new one."""
         fresh = fresh or _needs_tunnel(exchange)
         if not fresh and self._take(exchange):
@@ -87,7 +86,7 @@ class Upstreams:
         streams = sum(len(each.streams) for shared in self._shared.values() for each in shared)
         return self._open_count + streams >= self._limit
 
-    def _refuse(self, exchange: Exchange) -> None:
+    def _refuse(self, exchange: PendingExchange) -> None:
         exchange.failed(503, f"{self._limit} requests to servers are open: try again later")
 
     def _close_idle(self) -> bool:
@@ -98,7 +97,7 @@ class Upstreams:
                 return True
         return False
 
-    def _take(self, exchange: Exchange) -> bool:
+    def _take(self, exchange: PendingExchange) -> bool:
         key = exchange.destination.key
         idle = self._idle.get(key)
         while idle:
@@ -114,7 +113,7 @@ class Upstreams:
                     return True
         return False
 
-    async def _share(self, exchange: Exchange) -> None:
+    async def _share(self, exchange: PendingExchange) -> None:
         """Of many requests at once the first opens the connection that may serve them all."""
         key = exchange.destination.key
         async with self._first.setdefault(key, asyncio.Lock()):
@@ -175,7 +174,7 @@ class Upstreams:
             for client in tuple(clients):
                 client.close()
 
-    async def _open(self, exchange: Exchange, alpn: tuple[str, ...]) -> None:
+    async def _open(self, exchange: PendingExchange, alpn: tuple[str, ...]) -> None:
         host = exchange.destination.host
         try:
             forward = alpn[0] != "h2" and not _needs_tunnel(exchange)
@@ -272,7 +271,7 @@ class Upstreams:
         return context
 
 
-def _needs_tunnel(exchange: Exchange) -> bool:
+def _needs_tunnel(exchange: PendingExchange) -> bool:
     """Whether the host's proxy can't be given the plain request itself.
 
     Another protocol has to reach the server, and proxies drop the wish for one (RFC 6455 4.1 has a

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from moat.egress.http.h1 import parser
 from moat.egress.http.h1.bodies import BodyReader, ChunkedReader, SizedReader, body_reader
-from moat.egress.http.h1.parser import BadMessageError
+from moat.egress.http.messages import UNTIL_CLOSE, BadMessageError
 
 
 def _read(reader: BodyReader, pieces: list[bytes]) -> tuple[bytes, bytes]:
@@ -118,6 +117,6 @@ def test_a_sized_body_ends_where_it_said() -> None:
 
 def test_a_body_until_the_end_of_the_connection_takes_everything() -> None:
     """RFC 9112 6.3, rule 8."""
-    reader = body_reader(parser.UNTIL_CLOSE)
+    reader = body_reader(UNTIL_CLOSE)
     assert _read(reader, [b"a", b"b"]) == (b"ab", b"")
     assert not reader.done

@@ -8,9 +8,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from moat.egress.http.fields import accepts_upgrade
 from moat.egress.http.h1 import parser as http1
 from moat.egress.http.h1 import writer
-from moat.egress.http.h1.parser import BadMessageError, RequestHead, ResponseHead
+from moat.egress.http.messages import (
+    CHUNKED,
+    MAX_HEAD,
+    NO_BODY,
+    UNTIL_CLOSE,
+    BadMessageError,
+    RequestHead,
+    ResponseHead,
+)
 
 
 def _request(*lines: bytes) -> bytes:
@@ -148,12 +157,12 @@ def test_an_upgrade_is_understood_and_written_anew() -> None:
     ("method", "status", "lines", "framing"),
     [
         ("GET", b"200 OK", [b"Content-Length: 7"], 7),
-        ("GET", b"200 OK", [b"Transfer-Encoding: chunked"], http1.CHUNKED),
-        ("GET", b"200", [], http1.UNTIL_CLOSE),
-        ("HEAD", b"200 OK", [b"Content-Length: 7"], http1.NO_BODY),
-        ("GET", b"204 No Content", [], http1.NO_BODY),
-        ("GET", b"304 Not Modified", [b"Content-Length: 7"], http1.NO_BODY),
-        ("GET", b"103 Early Hints", [b"Link: </a>"], http1.NO_BODY),
+        ("GET", b"200 OK", [b"Transfer-Encoding: chunked"], CHUNKED),
+        ("GET", b"200", [], UNTIL_CLOSE),
+        ("HEAD", b"200 OK", [b"Content-Length: 7"], NO_BODY),
+        ("GET", b"204 No Content", [], NO_BODY),
+        ("GET", b"304 Not Modified", [b"Content-Length: 7"], NO_BODY),
+        ("GET", b"103 Early Hints", [b"Link: </a>"], NO_BODY),
     ],
 )
 def test_how_a_response_ends(method: str, status: bytes, lines: list[bytes], framing: int) -> None:
@@ -190,7 +199,7 @@ def test_an_unfinished_head_is_waited_for_and_a_hopeless_one_is_not() -> None:
         with pytest.raises(BadMessageError):
             http1.head_end(hopeless)
     with pytest.raises(BadMessageError) as problem:
-        http1.head_end(b"G" * http1.MAX_HEAD)
+        http1.head_end(b"G" * MAX_HEAD)
     assert problem.value.status == 431
 
 
@@ -227,7 +236,7 @@ def test_a_response_is_written_with_our_framing() -> None:
         b"HTTP/1.1 200 OK\r\nX-A: b\r\nContent-Length: 5\r\nConnection: close\r\n\r\n"
     )
     assert b"\r\nTransfer-Encoding: chunked\r\n" in writer.response_bytes(
-        ResponseHead(200, [], http1.CHUNKED), http1.CHUNKED, close=False
+        ResponseHead(200, [], CHUNKED), CHUNKED, close=False
     )
 
 
@@ -300,7 +309,7 @@ def test_what_we_accept_llhttp_accepts_and_reads_the_same(head: bytes) -> None:
     assert heard.url.decode() == request.target
     theirs = {name.lower(): value.strip(b" \t") for name, value in heard.fields}
     assert theirs.get(b"host") == request.host
-    assert (b"transfer-encoding" in theirs) == (request.framing == http1.CHUNKED)
+    assert (b"transfer-encoding" in theirs) == (request.framing == CHUNKED)
     if request.framing > 0:
         assert int(theirs[b"content-length"]) == request.framing
     assert {name.lower() for name, _ in request.fields} <= theirs.keys()
@@ -323,7 +332,7 @@ def test_what_we_write_h11_reads_as_we_do(head: bytes) -> None:
     assert event.target.decode() == request.target
     fields = dict(event.headers)
     assert fields[b"host"] == b"example.com"
-    assert (fields.get(b"transfer-encoding") == b"chunked") == (request.framing == http1.CHUNKED)
+    assert (fields.get(b"transfer-encoding") == b"chunked") == (request.framing == CHUNKED)
     if request.framing >= 0:
         assert int(fields.get(b"content-length", 0)) == request.framing
 
@@ -375,7 +384,7 @@ def test_a_method_in_a_field_must_be_one() -> None:
 )
 def test_a_server_changes_to_what_was_offered(offered: bytes, chosen: bytes, agreed: bool) -> None:
     """Or it would agree with the client on another HTTP all the same."""
-    assert http1.agrees(offered, chosen) is agreed
+    assert accepts_upgrade(offered, chosen) is agreed
 
 
 def test_moat_alone_says_what_it_has_denied() -> None:

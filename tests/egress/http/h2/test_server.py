@@ -14,8 +14,8 @@ from moat.egress.http.origin_check import Arrival
 from moat.spec.network import Timeouts
 
 if TYPE_CHECKING:
-    from moat.egress.http.h1.parser import BadMessageError
     from moat.egress.http.interfaces import Gateway
+    from moat.egress.http.messages import BadMessageError
     from moat.egress.http.origin_check import Connection
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

@@ -9,14 +9,14 @@ import re
 from typing import TYPE_CHECKING, Final, Protocol
 
 from moat.egress.http.h1 import parser
-from moat.egress.http.h1.parser import BadMessageError
+from moat.egress.http.messages import CHUNKED, MAX_HEAD, UNTIL_CLOSE, BadMessageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from moat.egress.http.messages import Payload
+    from moat.egress.http.secret_masking import Secrets
     from moat.egress.traffic.entry import Fields
-
-Payload = list[bytes | memoryview]
 
 
 class BodyReader(Protocol):
@@ -32,9 +32,9 @@ class BodyReader(Protocol):
 
 
 def body_reader(framing: int) -> BodyReader:
-    if framing == parser.CHUNKED:
+    if framing == CHUNKED:
         return ChunkedReader()
-    if framing == parser.UNTIL_CLOSE:
+    if framing == UNTIL_CLOSE:
         return EndlessReader()
     return SizedReader(framing)
 
@@ -155,7 +155,7 @@ class ChunkedReader:
         return at + 2
 
     def _trailer_lines(self, view: memoryview, at: int, _payload: Payload) -> int:
-        lines = bytes(view[at : at + parser.MAX_HEAD])
+        lines = bytes(view[at : at + MAX_HEAD])
         if lines.startswith(b"\r\n"):
             self.done = True
             return at + 2
@@ -169,3 +169,29 @@ class ChunkedReader:
         self.trailers = parser.parse_trailers(lines[:end])
         self.done = True
         return at + end
+
+
+class MaskingReader:
+    """A reader that masks secrets in the payload of another one, however it was cut."""
+
+    __slots__ = ("_secrets", "done", "inner", "rest", "trailers", "withheld")
+
+    def __init__(self, inner: BodyReader, secrets: Secrets) -> None:
+        self.inner = inner
+        self._secrets = secrets
+        self.withheld = b""
+        """The end of the payload, where it may be the beginning of a secret."""
+        self.done = inner.done
+        self.trailers: Fields = []
+        self.rest: bytes | memoryview = b""
+
+    def feed(self, data: bytes | memoryview) -> Payload:
+        text = self._secrets.masked(self.withheld + b"".join(self.inner.feed(data)))
+        end = len(text)
+        if self.inner.done:
+            self.done, self.rest = True, self.inner.rest
+            self.trailers = [(name, self._secrets.masked(it)) for name, it in self.inner.trailers]
+        else:
+            end -= self._secrets.begun(text)
+        self.withheld = text[end:]
+        return [text[:end]] if end else []

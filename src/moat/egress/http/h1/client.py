@@ -2,23 +2,52 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from moat.egress.http.h1 import parser, writer
-from moat.egress.http.h1.bodies import BodyReader, EndlessReader, body_reader
+from moat.egress.http.h1.bodies import BodyReader, EndlessReader, MaskingReader, body_reader
 from moat.egress.http.h1.connection import HTTP1Connection
-from moat.egress.http.h1.parser import BadMessageError
-from moat.egress.http.secret_masking import WithheldReader
+from moat.egress.http.messages import CHUNKED, MAX_INFORMATIONAL, NO_BODY, BadMessageError
 from moat.egress.streams import ending
-from moat.egress.upstream.parent_proxy import refusal
 
 if TYPE_CHECKING:
-    from moat.egress.http.exchange import Exchange
-    from moat.egress.http.h1.parser import RequestHead
-    from moat.egress.http.interfaces import Destination
+    from moat.egress.http.interfaces import Destination, ResponseReceiver
+    from moat.egress.http.messages import RequestHead, ResponseHead
+    from moat.egress.http.secret_masking import Secrets
     from moat.egress.traffic.entry import Fields
-    from moat.egress.upstream.parent_proxy import UpstreamProxy
-    from moat.egress.upstream.pool import Upstreams
+
+
+class Pool(Protocol):
+    """The owner of a connection."""
+
+    def released(self, client: HTTP1Client) -> None:
+        """The connection is free for another request."""
+        ...
+
+    def lost(self, client: HTTP1Client) -> None:
+        """The connection is closed."""
+        ...
+
+
+class ParentProxy(Protocol):
+    """A proxy at the other end of a connection that takes requests for a server."""
+
+    @property
+    def name(self) -> str:
+        """Its URL without the password."""
+        ...
+
+    def secrets(self) -> Secrets:
+        """Return what the proxy could repeat of its credentials."""
+        ...
+
+    def absolute(self, destination: Destination, target: str) -> tuple[str, Fields]:
+        """Return a target in absolute-form, and the fields that are for the proxy."""
+        ...
+
+    def explain(self, answer: ResponseHead) -> str:
+        """Describe in one line why the proxy refused, and what to do about it."""
+        ...
 
 
 class HTTP1Client(HTTP1Connection):
@@ -26,10 +55,10 @@ class HTTP1Client(HTTP1Connection):
 
     def __init__(
         self,
-        pool: Upstreams,
+        pool: Pool,
         destination: Destination,
         address: str,
-        proxy: UpstreamProxy | None = None,
+        proxy: ParentProxy | None = None,
     ) -> None:
         """`proxy`: who is at the other end, and takes requests for the destination."""
         super().__init__()
@@ -38,7 +67,7 @@ class HTTP1Client(HTTP1Connection):
         self.address = address
         self._proxy = proxy
         self._secrets = None if proxy is None else proxy.secrets()
-        self._exchange: Exchange | None = None
+        self._exchange: ResponseReceiver | None = None
         self._method = ""
         self._body: BodyReader | None = None
         """Of the response; `None` while its head is awaited."""
@@ -73,8 +102,8 @@ class HTTP1Client(HTTP1Connection):
         if exchange is None:
             return
         body = self._body
-        if isinstance(body, WithheldReader) and isinstance(body.inner, EndlessReader):
-            exchange.response_data([body.held])  # it has become nothing
+        if isinstance(body, MaskingReader) and isinstance(body.inner, EndlessReader):
+            exchange.response_data([body.withheld])  # it has become nothing
             body = body.inner
         if isinstance(body, EndlessReader) and exc is None:
             exchange.response_end([])
@@ -99,7 +128,7 @@ class HTTP1Client(HTTP1Connection):
 
     # --- reading ---
 
-    def _read(self, exchange: Exchange, data: bytes | memoryview) -> None:
+    def _read(self, exchange: ResponseReceiver, data: bytes | memoryview) -> None:
         while data and self._exchange is exchange:
             if self._body is None:
                 data = self._read_head(exchange, self._head + data)
@@ -112,7 +141,7 @@ class HTTP1Client(HTTP1Connection):
             data = self._body.rest
             self._complete(exchange, self._body.trailers, data)
 
-    def _read_head(self, exchange: Exchange, data: bytes) -> bytes:
+    def _read_head(self, exchange: ResponseReceiver, data: bytes) -> bytes:
         end = parser.head_end(data)
         if end < 0:
             self._head = data
@@ -122,26 +151,28 @@ class HTTP1Client(HTTP1Connection):
         head = parser.parse_response_head(lines, self._method)
         rest = data[end:]
         if self._proxy is not None and head.status == 407:  # for us, as in CONNECT
-            what = f"the proxy {self._proxy.name} {refusal(head)}"
+            what = f"the proxy {self._proxy.name} {self._proxy.explain(head)}"
             exchange.failed(502, f"{self.destination.host}: {what}")
             return b""
         if head.status < 200:
             self._informational += 1
-            if self._informational > parser.MAX_INFORMATIONAL:
+            if self._informational > MAX_INFORMATIONAL:
                 raise BadMessageError("too many informational responses")
             exchange.response_head(head)
             return rest
         self._keeps = self._keeps and head.keep_alive
-        if head.framing == parser.NO_BODY:
+        if head.framing == NO_BODY:
             exchange.response_head(head)
             self._complete(exchange, [], rest)
         else:
             body = body_reader(head.framing)
-            self._body = WithheldReader(body, self._secrets) if self._secrets else body
+            self._body = MaskingReader(body, self._secrets) if self._secrets else body
             exchange.response_head(head)
         return rest
 
-    def _complete(self, exchange: Exchange, trailers: Fields, rest: bytes | memoryview) -> None:
+    def _complete(
+        self, exchange: ResponseReceiver, trailers: Fields, rest: bytes | memoryview
+    ) -> None:
         self._body = None
         self._exchange = None
         if rest:  # more than was asked for
@@ -150,11 +181,11 @@ class HTTP1Client(HTTP1Connection):
 
     # --- Upstream ---
 
-    def request(self, exchange: Exchange, request: RequestHead, target: str) -> None:
+    def request(self, exchange: ResponseReceiver, request: RequestHead, target: str) -> None:
         self._exchange = exchange
         self._method = request.method
         self._informational = 0
-        self._chunked = request.framing == parser.CHUNKED
+        self._chunked = request.framing == CHUNKED
         own: Fields = []
         if self._proxy is not None:
             target, own = self._proxy.absolute(self.destination, target)

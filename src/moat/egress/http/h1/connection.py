@@ -9,7 +9,7 @@ from moat.egress.http.h1.bodies import chunks
 from moat.egress.streams import StreamProtocol
 
 if TYPE_CHECKING:
-    from moat.egress.http.h1.bodies import Payload
+    from moat.egress.http.messages import Payload
 
 _JOINED: Final = 16 * 1024
 """Bytes of a TLS record: up to it, pieces are worth waiting for, and a copy to travel in one."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from moat.egress.http.bad_request import request_line
 from moat.egress.http.exchange import Exchange
 from moat.egress.http.h1 import parser, writer
 from moat.egress.http.h1.bodies import BodyReader, EndlessReader, body_reader
 from moat.egress.http.h1.connection import HTTP1Connection
-from moat.egress.http.h1.parser import BadMessageError, ResponseHead
+from moat.egress.http.h1.hangup import Departure
+from moat.egress.http.interfaces import KEEP_ALIVE
+from moat.egress.http.messages import CHUNKED, NO_BODY, UNTIL_CLOSE, BadMessageError, ResponseHead
 from moat.egress.http.origin_check import LEFT, LEFT_HALFWAY
-from moat.egress.ingress.hangup import Departure
 from moat.egress.streams import break_off
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from moat.egress.http.origin_check import Arrival
     from moat.egress.traffic.entry import Fields
     from moat.spec.network import Timeouts
-
-KEEP_ALIVE: Final = 75.0
-"""Seconds that a connection may wait for its next request."""
 
 
 class HTTP1Server(HTTP1Connection):
@@ -192,7 +190,7 @@ class HTTP1Server(HTTP1Connection):
         request = parser.parse_request_head(data[:end])
         rest = data[end:]
         self._closes = not request.keep_alive
-        if request.framing != parser.NO_BODY:
+        if request.framing != NO_BODY:
             self._body = body_reader(request.framing)
         found = self._arrival.destination_of(request)
         exchange = Exchange(self._gateway, self, request, found.destination, found.target)
@@ -224,17 +222,17 @@ class HTTP1Server(HTTP1Connection):
 
     def respond(self, head: ResponseHead) -> None:
         if head.status < 200:
-            self._out.append(writer.response_bytes(head, parser.NO_BODY, close=False))
+            self._out.append(writer.response_bytes(head, NO_BODY, close=False))
             return
         exchange = self._exchange
         framing = head.framing
-        if framing in (parser.UNTIL_CLOSE, parser.CHUNKED):
+        if framing in (UNTIL_CLOSE, CHUNKED):
             if exchange is not None and exchange.request.minor:
-                framing = parser.CHUNKED
+                framing = CHUNKED
             else:
-                framing = parser.UNTIL_CLOSE
+                framing = UNTIL_CLOSE
                 self._closes = self._endless = True
-        self._chunked = framing == parser.CHUNKED
+        self._chunked = framing == CHUNKED
         self._out.append(writer.response_bytes(head, framing, close=self._closes))
 
     def end(self, trailers: Fields) -> None:

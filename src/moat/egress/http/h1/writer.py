@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moat.egress.http.h1 import parser
+from moat.egress.http.messages import CHUNKED, ResponseHead
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from moat.egress.http.h1.parser import RequestHead, ResponseHead
+    from moat.egress.http.messages import RequestHead
     from moat.egress.traffic.entry import Fields
 
 _REASONS: Final = {
@@ -33,7 +33,7 @@ def request_bytes(
     framing = request.framing
     if framing > 0:
         parts.append(b"Content-Length: %d\r\n" % framing)
-    elif framing == parser.CHUNKED:
+    elif framing == CHUNKED:
         parts.append(b"Transfer-Encoding: chunked\r\n")
     elif request.method in {"POST", "PUT", "PATCH"}:
         parts.append(b"Content-Length: 0\r\n")
@@ -52,7 +52,7 @@ def response_bytes(response: ResponseHead, framing: int, *, close: bool) -> byte
     parts = [b"HTTP/1.1 %d %b\r\n" % (status, reason)]
     for name, value in response.fields:
         parts += (name, b": ", value, b"\r\n")
-    if framing == parser.CHUNKED:
+    if framing == CHUNKED:
         parts.append(b"Transfer-Encoding: chunked\r\n")
     elif response.length is not None and status >= 200 and status != 204:
         parts.append(b"Content-Length: %d\r\n" % response.length)
@@ -67,7 +67,7 @@ def response_bytes(response: ResponseHead, framing: int, *, close: bool) -> byte
 def last_answer(status: int, line: str, fields: Fields) -> bytes:
     """A whole response of our own, with a line of text, after which the connection ends."""
     body = f"{line}\n".encode()
-    head = parser.ResponseHead(status, fields, len(body))
+    head = ResponseHead(status, fields, len(body))
     return response_bytes(head, len(body), close=True) + body
 
 

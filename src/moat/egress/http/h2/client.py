@@ -4,30 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from h2.errors import ErrorCodes
 from h2.events import InformationalResponseReceived, ResponseReceived
 from h2.exceptions import NoAvailableStreamIDError
 
-from moat.egress.http.h1 import parser
-from moat.egress.http.h1.parser import BadMessageError, ResponseHead
+from moat.egress.http.fields import NOT_FORWARDED, content_length
 from moat.egress.http.h2.connection import HTTP2Connection, Stream, checked_fields
+from moat.egress.http.messages import (
+    CHUNKED,
+    MAX_INFORMATIONAL,
+    NO_BODY,
+    BadMessageError,
+    ResponseHead,
+)
 
 if TYPE_CHECKING:
     from h2.events import Event
 
-    from moat.egress.http.exchange import Exchange
-    from moat.egress.http.h1.parser import RequestHead
-    from moat.egress.http.interfaces import Destination
+    from moat.egress.http.interfaces import Destination, ResponseReceiver
+    from moat.egress.http.messages import RequestHead
     from moat.egress.traffic.entry import Fields
-    from moat.egress.upstream.pool import Upstreams
 
 _STATUS: Final = re.compile(rb"[1-9][0-9]{2}")
 
 
+class Pool(Protocol):
+    """The owner of a connection."""
+
+    def lost(self, client: HTTP2Client) -> None:
+        """The connection is closed."""
+        ...
+
+
 class HTTP2Client(HTTP2Connection):
-    def __init__(self, pool: Upstreams, destination: Destination, address: str) -> None:
+    def __init__(self, pool: Pool, destination: Destination, address: str) -> None:
         super().__init__(client=True)
         self._pool = pool
         self.destination = destination
@@ -90,7 +102,7 @@ class ClientStream(Stream):
     def __init__(self, client: HTTP2Client, *, reused: bool) -> None:
         super().__init__(client, 0)
         self._client = client
-        self._exchange: Exchange | None = None
+        self._exchange: ResponseReceiver | None = None
         self._method = ""
         self._begun = False
         self._informational = 0
@@ -107,7 +119,7 @@ class ClientStream(Stream):
         try:
             head = _response(headers, self._method, ends=ends)
             self._informational += head.status < 200
-            if self._informational > parser.MAX_INFORMATIONAL:
+            if self._informational > MAX_INFORMATIONAL:
                 raise BadMessageError("too many informational responses")
         except BadMessageError as exc:
             self.reset(ErrorCodes.PROTOCOL_ERROR)
@@ -148,7 +160,7 @@ class ClientStream(Stream):
 
     # --- Upstream ---
 
-    def request(self, exchange: Exchange, request: RequestHead, target: str) -> None:
+    def request(self, exchange: ResponseReceiver, request: RequestHead, target: str) -> None:
         destination = self._client.destination
         self._exchange = exchange
         self._method = request.method
@@ -171,8 +183,8 @@ class ClientStream(Stream):
             exchange.failed(502, f"{destination.host}: the connection is used up")
             return
         self._client.streams[self.number] = self
-        h2.send_headers(self.number, fields, end_stream=request.framing == parser.NO_BODY)
-        if request.framing == parser.NO_BODY:
+        h2.send_headers(self.number, fields, end_stream=request.framing == NO_BODY)
+        if request.framing == NO_BODY:
             self.closed = True  # there is nothing to send any more
 
     def switch(self) -> None:
@@ -199,14 +211,14 @@ def _response(headers: Fields, method: str, *, ends: bool) -> ResponseHead:
                 raise BadMessageError("malformed status")
             status = int(value)
         elif name == b"content-length":
-            length = parser.content_length(value)
-        elif name not in parser.NOT_FORWARDED:
+            length = content_length(value)
+        elif name not in NOT_FORWARDED:
             fields.append((name, value))
     checked_fields(fields)
-    head = ResponseHead(status, fields, parser.CHUNKED if length is None else length)
+    head = ResponseHead(status, fields, CHUNKED if length is None else length)
     head.length = length
     if method == "HEAD" or status < 200 or status in {204, 304}:
-        head.framing = parser.NO_BODY
+        head.framing = NO_BODY
         head.ends = status >= 200
     elif ends and head.framing > 0:  # RFC 9113 8.1.1
         raise BadMessageError("there is a Content-Length and no body")

@@ -24,15 +24,15 @@ from h2.events import (
 from h2.exceptions import ProtocolError, StreamClosedError
 from h2.settings import SettingCodes, Settings
 
-from moat.egress.http.h1 import parser
-from moat.egress.http.h1.parser import BadMessageError
+from moat.egress.http.fields import fit_for_trailers
 from moat.egress.http.h2.frames import FrameReader, RefusedFrameError
+from moat.egress.http.messages import BadMessageError
 from moat.egress.streams import StreamProtocol, ending
 
 if TYPE_CHECKING:
     import asyncio
 
-    from moat.egress.http.h1.bodies import Payload
+    from moat.egress.http.messages import Payload
     from moat.egress.traffic.entry import Fields
 
 MAX_STREAMS: Final = 100
@@ -323,7 +323,7 @@ class HTTP2Connection(StreamProtocol):
         stream = self.streams.get(event.stream_id or 0)
         if stream is not None:
             fields = checked_fields(cast("Fields", event.headers))
-            stream.ended(parser.fit_for_trailers(fields))
+            stream.ended(fit_for_trailers(fields))
 
     # --- for streams ---
 

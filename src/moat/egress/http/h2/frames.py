@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from h2.errors import ErrorCodes
 
-from moat.egress.http.h1 import parser
+from moat.egress.http.messages import MAX_HEAD
 
 _DATA: Final = 0x0
 _GOAWAY: Final = 0x7
@@ -109,9 +109,9 @@ class FrameReader:
         if kind not in _OF_HEADS:
             return
         self._block += length
-        if self._block > parser.MAX_HEAD:
+        if self._block > MAX_HEAD:
             raise RefusedFrameError(
-                ErrorCodes.ENHANCE_YOUR_CALM, f"a head of more than {parser.MAX_HEAD} bytes"
+                ErrorCodes.ENHANCE_YOUR_CALM, f"a head of more than {MAX_HEAD} bytes"
             )
         self._in_block = not flags & _END_HEADERS
 

@@ -10,10 +10,15 @@ from h2.events import RequestReceived
 
 from moat.egress.http.bad_request import described
 from moat.egress.http.exchange import Exchange
-from moat.egress.http.h1 import parser
-from moat.egress.http.h1.parser import BadMessageError, RequestHead, ResponseHead
-from moat.egress.http.h1.server import KEEP_ALIVE
+from moat.egress.http.fields import (
+    NOT_FORWARDED,
+    content_length,
+    overriding_methods,
+    rerouted_targets,
+)
 from moat.egress.http.h2.connection import HTTP2Connection, Stream, checked_fields
+from moat.egress.http.interfaces import KEEP_ALIVE
+from moat.egress.http.messages import CHUNKED, BadMessageError, RequestHead, ResponseHead
 from moat.egress.http.origin_check import LEFT
 
 if TYPE_CHECKING:
@@ -31,7 +36,7 @@ _RESETS: Final = 200
 
 _METHOD: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}")
 _TARGET: Final = re.compile(rb"[\x21-\x7e]+")
-_OWN: Final = parser.NOT_FORWARDED | {b"cookie"}
+_OWN: Final = NOT_FORWARDED | {b"cookie"}
 
 
 class HTTP2Server(HTTP2Connection):
@@ -264,11 +269,11 @@ def _request(headers: Fields, *, ends: bool) -> RequestHead:
         fields.append((b"te", b"trailers"))
     request = RequestHead(method.decode("ascii"), target.decode("ascii"), fields)
     request.host = host
-    request.overriding = parser.overriding_methods(regular)
-    request.rerouted = parser.rerouted_targets(regular)
+    request.overriding = overriding_methods(regular)
+    request.rerouted = rerouted_targets(regular)
     request.continues = own.get(b"expect", b"").lower() == b"100-continue"
     length = own.get(b"content-length")
-    said = parser.CHUNKED if length is None else parser.content_length(length)
+    said = CHUNKED if length is None else content_length(length)
     if not ends:
         request.framing = said
     elif said > 0:  # RFC 9113 8.1.1
