@@ -71,6 +71,11 @@ class Lab:
         self._small, self._block = folder / "www/small", folder / "www/block"
         self._start_servers()
 
+    @property
+    def ports(self) -> tuple[int, int]:
+        """Those of the servers."""
+        return self._origin, self._events
+
     def measure(self, each: Contender) -> Figures:
         self._small_bodies(each, "--duration", "1s")  # warm
         with cpu(each.pid) as many_cpu:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tests.origin import Origin
 
 from moat.egress.gateway import RunGateway
+from moat.egress.policy.engine import Verdict
 from moat.egress.tls.ca import Authority
 from moat.egress.traffic.reader import Filter, RecordReader
 from moat.paths import RunFolder
@@ -47,10 +48,16 @@ class Gateway:
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection(self.address, 3128)
 
+    async def open_port(self, port: int) -> None:
+        """Open the port of an origin, which nobody knows before, by a rule about another host."""
+        if not self.gateway.policy.opens(port):
+            await self.gateway.amend(Verdict.ALLOW, f"opened.test:{port}")
+
     async def tunnel(
         self, host: str, port: int, *, tls: bool = False, sni: str | None = None, alpn: str = ""
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection to a server, by CONNECT."""
+        """A connection to a server, by CONNECT; to a port that is opened first."""
+        await self.open_port(port)
         reader, writer = await self.connect()
         writer.write(b"CONNECT %b:%d HTTP/1.1\r\nHost: x\r\n\r\n" % (host.encode(), port))
         head = await reader.readuntil(b"\r\n\r\n")

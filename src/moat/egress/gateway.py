@@ -19,6 +19,7 @@ from moat.egress.names import canonical_host, is_address
 from moat.egress.persistence import KeptNames, read_rules, write_rules
 from moat.egress.policy.engine import PLACEHOLDER, Decision, Policy, Verdict
 from moat.egress.policy.live_policy import Decisions
+from moat.egress.policy.routing_decision import decide_route
 from moat.egress.tls.leaf_certs import Leaves
 from moat.egress.traffic import llm_usage
 from moat.egress.traffic.entry import Entry
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from moat.egress.ingress.packets import Refused
     from moat.egress.ingress.tunnel import Tunnel
     from moat.egress.policy.live_policy import Question
+    from moat.egress.policy.routing_decision import Asker, Route
     from moat.egress.tls.ca import Authority
     from moat.egress.traffic.entry import Verdict as Result
     from moat.paths import RunFolder
@@ -142,29 +144,9 @@ class RunGateway:
         question.answer.add_done_callback(answered)
         return question
 
-    def refusal_of_connect(self, host: str, port: int) -> Decision | None:
-        """Why there is no way to this server; `None` where requests are answered one by one."""
-        policy = self.policy
-        opened = policy.tcp(host, port)
-        if opened is not None:
-            return None if opened.verdict is Verdict.ALLOW else opened
-        if policy.passes_through(host, port) is not None:
-            return None
-        if policy.hidden(host) is not None:
-            return policy.decide("CONNECT", host, port, "/")
-        why = self.dialer.refusal(host)
-        return None if why is None else Decision(Verdict.DENY, "network.private", why)
-
-    def refusal_of_tunnel(self, scheme: str, host: str, port: int) -> Decision | None:
-        """Why nothing opens it, of TCP or (`tls`) passed through; `None` where something does."""
-        policy = self.policy
-        if scheme == "tcp":
-            opened = policy.tcp(host, port)
-            if opened is not None:
-                return None if opened.verdict is Verdict.ALLOW else opened
-        elif policy.passes_through(host, port) is not None:
-            return None
-        return policy.decide("CONNECT", host, port, "/")
+    def route(self, asker: Asker, host: str, port: int) -> Route:
+        """Where a connection leads, as the policy is now."""
+        return decide_route(self.policy, self.dialer, asker, host, port)
 
     async def amend(self, verdict: Verdict, rule: str) -> int:
         """As `Decisions` does. What is open is decided again, and ports are, before this returns."""

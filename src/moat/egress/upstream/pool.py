@@ -7,7 +7,7 @@ import ssl
 from typing import TYPE_CHECKING, Final
 
 from moat.egress.http.h1.client import HTTP1Client
-from moat.egress.policy.engine import Decision, Verdict
+from moat.egress.policy.routing_decision import private_address
 from moat.egress.streams import ByALPN
 from moat.egress.tls import trust
 from moat.egress.upstream.dialer import DialError
@@ -181,8 +181,7 @@ class Upstreams:
             client, reached = await self._reach(exchange.destination, alpn, forward=forward)
         except DialError as exc:
             if exc.kind == "private":
-                decision = Decision(Verdict.DENY, "network.private", f"moat: denied: {exc}")
-                exchange.deny(decision)
+                exchange.deny(private_address(str(exc)))
             else:
                 exchange.failed(504 if exc.kind == "timeout" else 502, str(exc))
         except ssl.SSLError as exc:
