@@ -11,7 +11,7 @@ from pathlib import Path
 import uvloop
 
 from moat.egress.gateway import RunGateway
-from moat.egress.tls.ca import Authority
+from moat.egress.tls.ca import CertificateAuthority
 from moat.paths import RunFolder
 from moat.spec.network import Network
 
@@ -39,7 +39,7 @@ async def main(folder: Path, address: str, roots: str, ports: list[str]) -> None
         upstream_ca=roots,
     )
     async with asyncio.TaskGroup() as tasks:
-        authority = Authority.load_or_create(folder)
+        authority = CertificateAuthority.load_or_create(folder)
         gateway = RunGateway(network, RunFolder(folder), authority, loop, tasks.create_task)
         await gateway.open(listen)
         print("ready", flush=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.origin import Origin
 
-from moat.egress.tls.ca import Authority
+from moat.egress.tls.ca import CertificateAuthority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +51,7 @@ class Site:
 def site(moat: Moat, tmp_path: Path) -> Iterator[Site]:
     folder = tmp_path / "ca"
     folder.mkdir()
-    authority = Authority.load_or_create(folder)
+    authority = CertificateAuthority.load_or_create(folder)
     with Origin(authority.context("origin.test", ("http/1.1",))) as origin:
         found = Site(origin, moat.workspace, authority.certificate_pem.decode())
         found.allow(f"allow origin.test:{origin.port}")

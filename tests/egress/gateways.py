@@ -15,7 +15,7 @@ from tests.origin import Origin
 
 from moat.egress.gateway import RunGateway
 from moat.egress.policy.engine import Verdict
-from moat.egress.tls.ca import Authority
+from moat.egress.tls.ca import CertificateAuthority
 from moat.egress.traffic.reader import Filter, RecordReader
 from moat.paths import RunFolder
 from moat.spec.network import Network
@@ -120,7 +120,7 @@ async def opened(folder: Path, **network: Any) -> AsyncIterator[Gateway]:
         run = RunFolder(folder)
         settings = {"hosts": {"origin.test": "127.0.0.1"}, "private": ("127.0.0.0/8",)} | network
         gateway = RunGateway(
-            Network(**settings), run, Authority.load_or_create(folder), loop, start
+            Network(**settings), run, CertificateAuthority.load_or_create(folder), loop, start
         )
         try:
             await gateway.open(listen)
@@ -135,7 +135,7 @@ async def opened(folder: Path, **network: Any) -> AsyncIterator[Gateway]:
 def secure(folder: Path, name: str = "origin.test") -> Iterator[tuple[Origin, str]]:
     """An origin with TLS, and the certificate of the authority that vouches for it."""
     folder.mkdir()
-    authority = Authority.load_or_create(folder)
+    authority = CertificateAuthority.load_or_create(folder)
     with Origin(authority.context(name, ("http/1.1",))) as started:
         yield started, authority.certificate_pem.decode()
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from moat.egress.policy.live_policy import Decisions
-    from moat.egress.tls.ca import Authority
+    from moat.egress.policy.live_policy import LivePolicy
+    from moat.egress.tls.ca import CertificateAuthority
     from moat.engines.bubblewrap.engine import Bubblewrap
     from moat.supervisor.attached import AttachedClient
     from moat.supervisor.supervisor import Supervisor
@@ -35,20 +35,20 @@ class RunNetwork:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._gateway: RunGateway | None = None
-        self._decisions: Decisions | None = None
+        self._decisions: LivePolicy | None = None
         """Those of the gateway, also while it is being opened: requests come at once."""
         self._told: set[tuple[str, int]] = set()
         """Host and port of what is shown to wait for the user ..."""
         self._notice = ""
         """... and how that was said."""
         self._telling: asyncio.TimerHandle | None = None
-        self._preparing: asyncio.Future[Authority] | None = None
+        self._preparing: asyncio.Future[CertificateAuthority] | None = None
 
     def prepare(self) -> None:
         """Begins with what takes long, while the shim starts; `open` goes on from there."""
         self._preparing = self._prepared()
 
-    def _prepared(self) -> asyncio.Future[Authority]:
+    def _prepared(self) -> asyncio.Future[CertificateAuthority]:
         return self._supervisor.loop.run_in_executor(None, _authority, self._supervisor.folder.root)
 
     async def open(self, engine: Bubblewrap) -> None:
@@ -185,7 +185,7 @@ def notice(hosts: Sequence[str], run: str) -> str:
     return f"{len(hosts)} hosts wait for an answer: {named}{more}; moat allow {run} HOST, or deny"
 
 
-def _authority(folder: Path) -> Authority:
-    from moat.egress.tls.ca import Authority  # noqa: PLC0415  loads slowly: see `prepare`
+def _authority(folder: Path) -> CertificateAuthority:
+    from moat.egress.tls.ca import CertificateAuthority  # noqa: PLC0415  loads slowly: see `prepare`
 
-    return Authority.load_or_create(folder)
+    return CertificateAuthority.load_or_create(folder)

@@ -14,9 +14,9 @@ from moat.egress.http.interfaces import Destination
 from moat.egress.http.messages import NO_BODY, BadMessageError
 from moat.egress.http.origin_check import LEFT, Arrival, parse_authority
 from moat.egress.ingress import socks
-from moat.egress.ingress.peek import LIMIT, ClosedEarlyError, peek, take
 from moat.egress.ingress.tunnel import Tunnel
 from moat.egress.names import canonical_host
+from moat.egress.peek import LIMIT, ClosedEarlyError, peek, take
 from moat.egress.policy.engine import denial_header
 from moat.egress.policy.routing_decision import Asker, OpenTunnel, Refuse
 from moat.egress.streams import ByALPN, break_off, reason
@@ -49,7 +49,7 @@ class _Attempt:
     """What else it has said."""
 
 
-class Arrivals:
+class Acceptor:
     def __init__(self, gateway: RunGateway, loop: asyncio.AbstractEventLoop) -> None:
         self._gateway = gateway
         self._loop = loop

@@ -42,7 +42,7 @@ class Reception(Protocol):
     def answer_dns(self, query: bytes, transport: str) -> bytes | None: ...
 
 
-class Capture:
+class Listeners:
     def __init__(self, loop: asyncio.AbstractEventLoop, reception: Reception) -> None:
         self._loop = loop
         self._reception = reception

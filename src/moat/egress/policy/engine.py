@@ -23,7 +23,7 @@ PLACEHOLDER: Final = "RUN"
 WEB_PORTS: Final = (80, 443)
 """Captured in every run, whatever its policy."""
 CACHE_LIMIT: Final = 4096
-"""Decisions that are remembered: a hostile program can ask for many."""
+"""LivePolicy that are remembered: a hostile program can ask for many."""
 
 
 class Verdict(StrEnum):

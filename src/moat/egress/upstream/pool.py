@@ -30,7 +30,7 @@ IDLE_TIME: Final = 50.0
 Key = tuple[str, str, int]
 
 
-class Reached:
+class ConnectTimes:
     """How long it took to reach a server, in seconds; negative for what did not take place."""
 
     __slots__ = ("connect", "dns", "tls")
@@ -41,7 +41,7 @@ class Reached:
         self.tls = -1.0
 
 
-class Upstreams:
+class ConnectionPool:
     """The run's own: what one run has opened serves no other."""
 
     def __init__(
@@ -201,7 +201,7 @@ class Upstreams:
 
     async def _reach(
         self, destination: Destination, alpn: tuple[str, ...], *, forward: bool
-    ) -> tuple[Client, Reached]:
+    ) -> tuple[Client, ConnectTimes]:
         chosen: list[Client] = []
         self._open_count += 1
         try:
@@ -221,11 +221,11 @@ class Upstreams:
         chosen: list[Client],
         *,
         forward: bool,
-    ) -> Reached:
+    ) -> ConnectTimes:
         scheme, host, port = destination.key
         forward = forward and scheme == "http"
         dialled = await self._dialer.dial(host, port, scheme, forward=forward)
-        reached = Reached(dialled.dns, dialled.connect)
+        reached = ConnectTimes(dialled.dns, dialled.connect)
 
         def choose(protocol: str | None) -> Client:
             chosen.append(self._client(protocol, destination, dialled))
