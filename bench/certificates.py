@@ -66,15 +66,15 @@ def main() -> None:
     taken = 1000 * (time.perf_counter() - begun)
     print(f"cryptography.x509, with what it needs   {taken:8.1f} ms {resident() - before:6} KiB")
 
-    from moat.egress.tls.ca import Authority  # noqa: PLC0415  as above
+    from moat.egress.tls.ca import CertificateAuthority  # noqa: PLC0415  as above
     from moat.egress.tls.trust import upstream_context  # noqa: PLC0415  as above
 
     with tempfile.TemporaryDirectory() as folder:
-        create = ms(lambda: Authority.load_or_create(Path(folder)), 1)
+        create = ms(lambda: CertificateAuthority.load_or_create(Path(folder)), 1)
         print(f"authority, new                          {create:8.1f} ms")
-        load = ms(lambda: Authority.load_or_create(Path(folder)), 20)
+        load = ms(lambda: CertificateAuthority.load_or_create(Path(folder)), 20)
         print(f"authority, there already                {load:8.2f} ms")
-        authority = Authority.load_or_create(Path(folder))
+        authority = CertificateAuthority.load_or_create(Path(folder))
 
     kept: list[ssl.SSLContext] = []
     before = resident()

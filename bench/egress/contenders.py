@@ -13,7 +13,7 @@ from lab import HERE, Contender
 from processes import free_port
 
 from moat.egress.ingress.listeners import PROXY_PORT
-from moat.egress.tls.ca import Authority
+from moat.egress.tls.ca import CertificateAuthority
 
 if TYPE_CHECKING:
     from lab import Lab
@@ -59,9 +59,9 @@ def _moat(lab: Lab) -> Contender:
     folder = lab.folder / "moat"
     folder.mkdir()
     ours = (sys.executable, str(HERE / "ours.py"), str(folder), OUR_ADDRESS, str(lab.roots))
-    pid = lab.start(*ours, port=PROXY_PORT, address=OUR_ADDRESS)
+    pid = lab.start(*ours, *map(str, lab.ports), port=PROXY_PORT, address=OUR_ADDRESS)
     roots = lab.folder / "moat.pem"
-    roots.write_bytes(Authority.load_or_create(folder).certificate_pem)
+    roots.write_bytes(CertificateAuthority.load_or_create(folder).certificate_pem)
     return Contender("moat", f"{OUR_ADDRESS}:{PROXY_PORT}", roots, pid)
 
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from events import EVENTS
 from processes import cpu, free_port, peak_memory, stop, wait_for
 
-from moat.egress.tls.ca import Authority
+from moat.egress.tls.ca import CertificateAuthority
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -56,7 +56,7 @@ class Lab:
         self.folder = folder
         self._running = running
         folder.chmod(0o755)  # squid and nginx give up root
-        authority = Authority.load_or_create(folder)
+        authority = CertificateAuthority.load_or_create(folder)
         self.roots = folder / "roots.pem"
         self.roots.write_bytes(authority.certificate_pem)
         self._pem = folder / "server.pem"
@@ -70,6 +70,11 @@ class Lab:
         subprocess.run(["go", "build", "-o", self._load, HERE / "load.go"], check=True)
         self._small, self._block = folder / "www/small", folder / "www/block"
         self._start_servers()
+
+    @property
+    def ports(self) -> tuple[int, int]:
+        """Those of the servers."""
+        return self._origin, self._events
 
     def measure(self, each: Contender) -> Figures:
         self._small_bodies(each, "--duration", "1s")  # warm

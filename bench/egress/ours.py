@@ -11,12 +11,12 @@ from pathlib import Path
 import uvloop
 
 from moat.egress.gateway import RunGateway
-from moat.egress.tls.ca import Authority
+from moat.egress.tls.ca import CertificateAuthority
 from moat.paths import RunFolder
 from moat.spec.network import Network
 
 
-async def main(folder: Path, address: str, roots: str) -> None:
+async def main(folder: Path, address: str, roots: str, ports: list[str]) -> None:
     loop = asyncio.get_running_loop()
 
     async def listen(_family: str, kind: str, _address: str, port: int) -> int:
@@ -29,13 +29,17 @@ async def main(folder: Path, address: str, roots: str) -> None:
         return sock.detach()
 
     network = Network(
-        rules=("deny POST localhost/never/**", "allow *.example.com", "allow localhost"),
+        rules=(
+            "deny POST localhost/never/**",
+            "allow *.example.com",
+            *(f"allow localhost:{port}" for port in ports),
+        ),
         hosts={"localhost": "127.0.0.1"},
         private=("127.0.0.0/8",),
         upstream_ca=roots,
     )
     async with asyncio.TaskGroup() as tasks:
-        authority = Authority.load_or_create(folder)
+        authority = CertificateAuthority.load_or_create(folder)
         gateway = RunGateway(network, RunFolder(folder), authority, loop, tasks.create_task)
         await gateway.open(listen)
         print("ready", flush=True)
@@ -43,4 +47,4 @@ async def main(folder: Path, address: str, roots: str) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]).read_text()))
+    uvloop.run(main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]).read_text(), sys.argv[4:]))

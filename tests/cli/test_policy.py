@@ -74,7 +74,7 @@ OPENED = """
 network:
   policy: strict
   rules: [deny cut.example, allow "x.example:8443"]
-  allow: [ten.example, 10.0.0.1]
+  allow: [ten.example, 10.0.0.1, far.example]
   tcp: [db.example:5432, cut.example:5432]
   passthrough: [pinned.example]
   hosts: {ten.example: 10.0.0.2}
@@ -85,8 +85,11 @@ network:
     ("url", "code", "words"),
     [
         ("https://x.example:8443/", 0, "allowed: allow x.example:8443"),
-        ("https://ten.example:9000/", 1, "denied: one way out"),
-        ("https://ten.example:9000/", 1, "allow ten.example:9000, in network.rules"),
+        ("https://far.example:9000/", 1, "denied: one way out"),
+        ("https://far.example:9000/", 1, "allow far.example:9000, in network.rules"),
+        ("https://far.example:22/", 1, "moat allow RUN far.example:22"),
+        ("https://pinned.example:9000/", 1, "denied: one way out"),
+        ("https://ten.example:9000/", 1, "denied: network.private"),
         ("http://db.example:5432/", 0, "allowed: tcp db.example:5432\nThe bytes pass unread"),
         ("http://db.example:5433/", 1, "denied: policy: strict"),
         ("http://cut.example:5432/", 1, "denied: deny cut.example"),

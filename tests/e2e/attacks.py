@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from tests.e2e.conftest import Family, Moat
 from tests.origin import Origin
 
-from moat.egress.tls.ca import Authority
+from moat.egress.tls.ca import CertificateAuthority
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -187,7 +187,7 @@ def attacked(network: str, **environment: str) -> Generator[Attacked]:
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         moat = Moat(folder / "home")
-        authority = Authority.load_or_create(folder)
+        authority = CertificateAuthority.load_or_create(folder)
         plain = stack.enter_context(Origin())
         secure = stack.enter_context(Origin(authority.context("origin.test", ("http/1.1",))))
         bystander = Bystander()

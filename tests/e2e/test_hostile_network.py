@@ -320,6 +320,8 @@ def _odd(target: Attacked) -> dict[str, Conversation]:
         "CONNECT behind CONNECT": proxy(
             opening=[_connect(f"plain.test:{port}")], pieces=[_connect("evil.test:1")], answers=2
         ),
+        "CONNECT to another port": proxy(pieces=[_connect("pinned.test:22")]),
+        "SOCKS to another port": proxy(opening=[GREETING], pieces=[_socks("pinned.test", 22)]),
         "pinned, another name": Conversation(
             host="pinned.test", port=443, tls=True, sni="evil.test", pieces=[b"x"], answers=99
         ),
@@ -372,6 +374,14 @@ def test_the_machines_own_addresses_are_no_hosts_either(proxied: dict[str, Any])
 def test_a_tunnel_leads_where_it_said(proxied: dict[str, Any], name: str, status: int) -> None:
     """What is inside must be for the server that was asked for."""
     assert proxied[name].statuses[-1] == status, proxied[name]
+
+
+def test_an_allowed_host_has_no_other_port(proxied: dict[str, Any]) -> None:
+    """Refused at once: a client that waits for the server's first word would wait in vain."""
+    heard = proxied["CONNECT to another port"]
+    assert (heard.statuses, heard.denial) == ([403], "rule=one way out"), heard
+    heard = proxied["SOCKS to another port"]
+    assert heard.received[:4] == b"\x05\0\x05\x02", heard
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.origin import Origin
 
-from moat.egress.tls.ca import Authority
+from moat.egress.tls.ca import CertificateAuthority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +31,11 @@ class Site:
     def url(self) -> str:
         return f"https://origin.test:{self.origin.port}"
 
+    @property
+    def opening(self) -> str:
+        """A rule that opens the origin's port and says nothing about its host."""
+        return f"allow opened.test:{self.origin.port}"
+
     def allow(self, *rules: str, **network: Any) -> None:
         settings = {
             "hosts": {"origin.test": "127.0.0.1"},
@@ -46,7 +51,7 @@ class Site:
 def site(moat: Moat, tmp_path: Path) -> Iterator[Site]:
     folder = tmp_path / "ca"
     folder.mkdir()
-    authority = Authority.load_or_create(folder)
+    authority = CertificateAuthority.load_or_create(folder)
     with Origin(authority.context("origin.test", ("http/1.1",))) as origin:
         found = Site(origin, moat.workspace, authority.certificate_pem.decode())
         found.allow(f"allow origin.test:{origin.port}")
@@ -294,7 +299,7 @@ def test_a_pinned_client_is_let_through_by_its_sni(moat: Moat, site: Site) -> No
 
 def test_who_watches_is_asked(moat: Moat, terminal: Any, site: Site) -> None:
     """Under `ask`: a line on the attached terminal and in the list, until somebody has answered."""
-    site.allow(policy="ask", rules=[])
+    site.allow(site.opening, policy="ask")
     page = "printf '\\033[2J\\033[H'; seq 1 10"
     inside = f"read line; {page}; curl -sS -x 127.0.0.1:3128 {site.url}/asked; read line"
     window = terminal("run", "-i", "-n", "one", "--", "sh", "-c", inside)
@@ -318,7 +323,7 @@ def test_who_watches_is_asked(moat: Moat, terminal: Any, site: Site) -> None:
 
 def test_each_request_that_waits_is_answered_for_itself(moat: Moat, site: Site) -> None:
     """By its method and path, whichever asked first; what is said to be answered is."""
-    site.allow(policy="ask", rules=[])
+    site.allow(site.opening, policy="ask")
     curl = f"curl -sS -x 127.0.0.1:3128 -o /dev/null -w '%{{method}} %{{http_code}}\\n' {site.url}"
     asks = f"{curl}/one & {curl}/two -d x & {curl}/three -X PUT & read line"
     moat.ok("run", "-d", "-i", "-n", "one", "--", "sh", "-c", asks)
@@ -341,7 +346,7 @@ def test_each_request_that_waits_is_answered_for_itself(moat: Moat, site: Site) 
 @pytest.mark.parametrize("options", ["", "--http2"])
 def test_nobody_is_asked_for_who_gave_up(moat: Moat, site: Site, options: str) -> None:
     """The question ends with its request, everywhere."""
-    site.allow(policy="ask", rules=[])
+    site.allow(site.opening, policy="ask")
     curl = f"curl -sS -x 127.0.0.1:3128 {options} {site.url}/held"
     inside = f"{curl} & read line; kill $!; read line"
     moat.ok("run", "-d", "-i", "-n", "one", "--", "sh", "-c", inside)
@@ -434,7 +439,7 @@ def test_a_notice_is_no_wider_than_its_terminal(moat: Moat, terminal: Any, site:
 
 def test_who_follows_sees_what_waits_and_what_came_of_it(moat: Moat, site: Site) -> None:
     """Once while it can still be answered, and once when it is over."""
-    site.allow(policy="ask", rules=[])
+    site.allow(site.opening, policy="ask")
     curl = f"curl -sS -x 127.0.0.1:3128 {site.url}/asked"
     moat.ok("run", "-d", "-n", "one", "--", "sh", "-c", curl)
     follower = moat.start("trace", "one", "-f", "--json", "--kind", "request")

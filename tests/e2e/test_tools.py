@@ -21,7 +21,7 @@ import yaml
 from tests.e2e.git_origin import GitOrigin
 from tests.origin import Origin
 
-from moat.egress.tls.ca import Authority
+from moat.egress.tls.ca import CertificateAuthority
 
 if TYPE_CHECKING:
     import ssl
@@ -115,7 +115,7 @@ GO, CARGO, APT = (list(filter(is_here, [name])) for name in ("go", "cargo", "apt
 @pytest.fixture
 def certificate(moat: Moat) -> ssl.SSLContext:
     """Of origin.test, which the runs of `moat` take for a server like any other."""
-    authority = Authority.load_or_create(moat.home.parent)
+    authority = CertificateAuthority.load_or_create(moat.home.parent)
     (moat.workspace / "ca.pem").write_bytes(authority.certificate_pem)
     return authority.context("origin.test", ("http/1.1",))
 

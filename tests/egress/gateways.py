@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from tests.origin import Origin
 
 from moat.egress.gateway import RunGateway
-from moat.egress.tls.ca import Authority
+from moat.egress.policy.engine import Verdict
+from moat.egress.tls.ca import CertificateAuthority
 from moat.egress.traffic.reader import Filter, RecordReader
 from moat.paths import RunFolder
 from moat.spec.network import Network
@@ -47,10 +48,16 @@ class Gateway:
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection(self.address, 3128)
 
+    async def open_port(self, port: int) -> None:
+        """Open the port of an origin, which nobody knows before, by a rule about another host."""
+        if not self.gateway.policy.opens(port):
+            await self.gateway.amend(Verdict.ALLOW, f"opened.test:{port}")
+
     async def tunnel(
         self, host: str, port: int, *, tls: bool = False, sni: str | None = None, alpn: str = ""
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection to a server, by CONNECT."""
+        """A connection to a server, by CONNECT; to a port that is opened first."""
+        await self.open_port(port)
         reader, writer = await self.connect()
         writer.write(b"CONNECT %b:%d HTTP/1.1\r\nHost: x\r\n\r\n" % (host.encode(), port))
         head = await reader.readuntil(b"\r\n\r\n")
@@ -113,7 +120,7 @@ async def opened(folder: Path, **network: Any) -> AsyncIterator[Gateway]:
         run = RunFolder(folder)
         settings = {"hosts": {"origin.test": "127.0.0.1"}, "private": ("127.0.0.0/8",)} | network
         gateway = RunGateway(
-            Network(**settings), run, Authority.load_or_create(folder), loop, start
+            Network(**settings), run, CertificateAuthority.load_or_create(folder), loop, start
         )
         try:
             await gateway.open(listen)
@@ -128,7 +135,7 @@ async def opened(folder: Path, **network: Any) -> AsyncIterator[Gateway]:
 def secure(folder: Path, name: str = "origin.test") -> Iterator[tuple[Origin, str]]:
     """An origin with TLS, and the certificate of the authority that vouches for it."""
     folder.mkdir()
-    authority = Authority.load_or_create(folder)
+    authority = CertificateAuthority.load_or_create(folder)
     with Origin(authority.context(name, ("http/1.1",))) as started:
         yield started, authority.certificate_pem.decode()
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.egress.gateways import Gateway
 
-    from moat.egress.tls.ca import Authority
+    from moat.egress.tls.ca import CertificateAuthority
 
 
 class Peer:
@@ -109,7 +109,7 @@ class Peer:
 
 @asynccontextmanager
 async def serving(
-    authority: Authority, *scripts: Callable[[Peer], Awaitable[None]]
+    authority: CertificateAuthority, *scripts: Callable[[Peer], Awaitable[None]]
 ) -> AsyncIterator[int]:
     """A server for which the n-th connection goes as the n-th script says; its port."""
     rest = iter(scripts)

@@ -17,7 +17,7 @@ from moat.egress.http.interfaces import Destination, PendingExchange
 from moat.egress.http.origin_check import Arrival
 from moat.egress.policy.engine import Decision, Verdict
 from moat.egress.streams import break_off
-from moat.egress.tls.ca import Authority
+from moat.egress.tls.ca import CertificateAuthority
 from moat.egress.traffic.reader import RecordReader
 from moat.paths import RunFolder
 
@@ -226,7 +226,7 @@ async def test_a_retry_sends_the_authorized_request(
     """A pooled connection turned out to be stale; the credential isn't fetched again."""
     stale = StaleOrigin()
     (tmp_path / "ca").mkdir()
-    authority = Authority.load_or_create(tmp_path / "ca")
+    authority = CertificateAuthority.load_or_create(tmp_path / "ca")
     context = authority.context("origin.test", ("http/1.1",))
     server = await asyncio.start_server(stale.serve, "127.0.0.1", 0, ssl=context)
     port = server.sockets[0].getsockname()[1]
@@ -259,7 +259,7 @@ async def test_a_server_that_speaks_http2_gets_the_credential(
         peer.flush()
 
     (tmp_path / "ca").mkdir()
-    authority = Authority.load_or_create(tmp_path / "ca")
+    authority = CertificateAuthority.load_or_create(tmp_path / "ca")
     ca = authority.certificate_pem.decode()
     async with (
         serving(authority, serves) as port,

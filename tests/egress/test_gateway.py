@@ -350,7 +350,7 @@ async def test_a_client_that_leaves_is_noticed(run: Path, tmp_path: Path) -> Non
 
 async def test_who_asks_first_waits_for_an_answer(run: Path, origin: Origin) -> None:
     """Under `ask`: an answer lets the request go on, and holds for all later ones."""
-    async with opened(run, policy="ask") as gateway:
+    async with opened(run, policy="ask", rules=(f"allow opened.test:{origin.port}",)) as gateway:
         decisions = gateway.gateway.decisions
         waits = asyncio.Event()
         decisions.on_pending = waits.set

@@ -13,7 +13,7 @@ from tests.egress.http2_peers import Peer, connected, serving
 from tests.origin import Origin
 
 from moat.egress.policy.engine import Verdict
-from moat.egress.tls.ca import Authority
+from moat.egress.tls.ca import CertificateAuthority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def authority(tmp_path: Path) -> Authority:
+def authority(tmp_path: Path) -> CertificateAuthority:
     folder = tmp_path / "other"
     folder.mkdir()
-    return Authority.load_or_create(folder)
+    return CertificateAuthority.load_or_create(folder)
 
 
 @pytest.fixture
-def origin(authority: Authority) -> Iterator[Origin]:
+def origin(authority: CertificateAuthority) -> Iterator[Origin]:
     """It speaks HTTP/1.1."""
     with Origin(authority.context("origin.test", ("http/1.1",))) as started:
         yield started
@@ -39,7 +39,7 @@ def _goaway(last: int) -> bytes:
 
 
 async def test_what_a_leaving_server_has_taken_is_still_answered(
-    run: Path, authority: Authority
+    run: Path, authority: CertificateAuthority
 ) -> None:
     """GOAWAY and the answers come in one piece; what is asked next goes to a new connection."""
 
@@ -72,7 +72,7 @@ async def test_what_a_leaving_server_has_taken_is_still_answered(
 
 
 async def test_what_a_leaving_server_has_not_looked_at_is_asked_of_another(
-    run: Path, authority: Authority
+    run: Path, authority: CertificateAuthority
 ) -> None:
     """Its GOAWAY says so (RFC 9113 6.8)."""
 
@@ -99,7 +99,7 @@ async def test_what_a_leaving_server_has_not_looked_at_is_asked_of_another(
 
 
 async def test_a_leaving_client_still_gets_its_answer(
-    run: Path, authority: Authority, origin: Origin
+    run: Path, authority: CertificateAuthority, origin: Origin
 ) -> None:
     """It asks and says goodbye in one piece."""
     ca = authority.certificate_pem.decode()
@@ -115,7 +115,7 @@ async def test_a_leaving_client_still_gets_its_answer(
 
 @pytest.mark.parametrize(("said", "sent"), [(100, b"short"), (3, b"")])
 async def test_a_body_shorter_than_it_says_ends_with_no_trailers(
-    run: Path, authority: Authority, origin: Origin, said: int, sent: bytes
+    run: Path, authority: CertificateAuthority, origin: Origin, said: int, sent: bytes
 ) -> None:
     """The server would take the next request for its rest, so that connection serves no other."""
     ca = authority.certificate_pem.decode()
@@ -139,7 +139,7 @@ async def test_a_body_shorter_than_it_says_ends_with_no_trailers(
 
 @pytest.mark.parametrize("methods", [("GET", "DELETE"), ("DELETE", "GET")])
 async def test_each_method_that_a_server_might_take_must_be_allowed(
-    run: Path, authority: Authority, origin: Origin, methods: tuple[str, str]
+    run: Path, authority: CertificateAuthority, origin: Origin, methods: tuple[str, str]
 ) -> None:
     """Of two fields that override the method, servers take the one or the other."""
     ca = authority.certificate_pem.decode()
@@ -156,7 +156,7 @@ async def test_each_method_that_a_server_might_take_must_be_allowed(
 
 
 async def test_requests_that_share_a_connection_are_bounded(
-    run: Path, authority: Authority
+    run: Path, authority: CertificateAuthority
 ) -> None:
     """The third finds as many under way as there may be; its client is told."""
     refused = asyncio.Event()
@@ -183,7 +183,7 @@ async def test_requests_that_share_a_connection_are_bounded(
     assert sorted(client.statuses.values()) == ["200", "200", "503"]
 
 
-async def test_a_server_hints_only_so_often(run: Path, authority: Authority) -> None:
+async def test_a_server_hints_only_so_often(run: Path, authority: CertificateAuthority) -> None:
     """Heads are under no window: whoever does not read them would have us keep them all."""
 
     async def hints(peer: Peer) -> None:
@@ -205,7 +205,7 @@ async def test_a_server_hints_only_so_often(run: Path, authority: Authority) -> 
 
 
 async def test_a_call_that_fails_at_once_ends_with_its_head(
-    run: Path, authority: Authority
+    run: Path, authority: CertificateAuthority
 ) -> None:
     """gRPC's "trailers-only": an empty frame behind it would make any error one of the transport."""
 
@@ -236,7 +236,9 @@ async def test_a_call_that_fails_at_once_ends_with_its_head(
     assert [row.verdict for row in gateway.rows("request")] == ["allowed", "allowed"]
 
 
-async def test_trailers_may_follow_a_length_of_nothing(run: Path, authority: Authority) -> None:
+async def test_trailers_may_follow_a_length_of_nothing(
+    run: Path, authority: CertificateAuthority
+) -> None:
     """They are no body: gRPC's status stands in them."""
 
     async def serves(peer: Peer) -> None:
@@ -267,7 +269,7 @@ async def test_trailers_may_follow_a_length_of_nothing(run: Path, authority: Aut
     ],
 )
 async def test_a_response_without_a_body_ends_with_its_head(
-    run: Path, authority: Authority, origin: Origin, method: str, path: str, status: str
+    run: Path, authority: CertificateAuthority, origin: Origin, method: str, path: str, status: str
 ) -> None:
     """From a server of HTTP/1.1, where nothing can follow; and from us."""
     ca = authority.certificate_pem.decode()
@@ -284,7 +286,7 @@ async def test_a_response_without_a_body_ends_with_its_head(
 
 
 async def test_a_head_that_promises_a_body_and_ends_is_an_error(
-    run: Path, authority: Authority
+    run: Path, authority: CertificateAuthority
 ) -> None:
     """Whatever it says it is."""
 
@@ -306,7 +308,7 @@ async def test_a_head_that_promises_a_body_and_ends_is_an_error(
 
 
 async def test_a_malformed_request_is_found_by_its_path(
-    run: Path, authority: Authority, origin: Origin
+    run: Path, authority: CertificateAuthority, origin: Origin
 ) -> None:
     """h2 lets it pass; a head of HTTP/1.1 could not say it."""
     ca = authority.certificate_pem.decode()
@@ -350,7 +352,7 @@ async def test_what_a_client_would_have_us_keep_ends_the_connection(
 
 @pytest.mark.parametrize(("abuse", "code"), ABUSES)
 async def test_what_a_server_would_have_us_keep_fails_the_request(
-    run: Path, authority: Authority, abuse: bytes, code: ErrorCodes
+    run: Path, authority: CertificateAuthority, abuse: bytes, code: ErrorCodes
 ) -> None:
     """The same holds for it."""
 
@@ -374,7 +376,7 @@ async def test_what_a_server_would_have_us_keep_fails_the_request(
 
 
 async def test_a_request_that_is_given_up_at_once_harms_no_other(
-    run: Path, authority: Authority, origin: Origin
+    run: Path, authority: CertificateAuthority, origin: Origin
 ) -> None:
     """Asked, answered by us, and reset by the client, all in one read: the answer is dropped."""
     ca = authority.certificate_pem.decode()
@@ -396,7 +398,7 @@ async def test_a_request_that_is_given_up_at_once_harms_no_other(
 
 
 async def test_what_concerns_the_proxy_alone_goes_no_further(
-    run: Path, authority: Authority, origin: Origin
+    run: Path, authority: CertificateAuthority, origin: Origin
 ) -> None:
     """As in HTTP/1.1: its credentials, and the settings of a connection that ends here."""
     ca = authority.certificate_pem.decode()
@@ -415,7 +417,7 @@ async def test_what_concerns_the_proxy_alone_goes_no_further(
 
 
 async def test_a_request_that_promises_a_body_has_one(
-    run: Path, authority: Authority, origin: Origin
+    run: Path, authority: CertificateAuthority, origin: Origin
 ) -> None:
     """Where the head is all there is, a length is a contradiction (RFC 9113 8.1.1)."""
     ca = authority.certificate_pem.decode()
@@ -432,7 +434,7 @@ async def test_a_request_that_promises_a_body_has_one(
 
 @pytest.mark.parametrize(("method", "status"), [("GET", "502"), ("HEAD", "200")])
 async def test_a_response_that_promises_a_body_has_one(
-    run: Path, authority: Authority, method: str, status: str
+    run: Path, authority: CertificateAuthority, method: str, status: str
 ) -> None:
     """Unless it was asked for without."""
 
@@ -452,7 +454,9 @@ async def test_a_response_that_promises_a_body_has_one(
     assert client.statuses == {1: status}
 
 
-async def test_moat_alone_says_what_it_has_denied(run: Path, authority: Authority) -> None:
+async def test_moat_alone_says_what_it_has_denied(
+    run: Path, authority: CertificateAuthority
+) -> None:
     """A server that says so would be taken for it."""
 
     async def lies(peer: Peer) -> None:
@@ -472,7 +476,7 @@ async def test_moat_alone_says_what_it_has_denied(run: Path, authority: Authorit
 
 
 async def test_a_stream_that_is_denied_meanwhile_is_reset_and_no_other(
-    run: Path, authority: Authority
+    run: Path, authority: CertificateAuthority
 ) -> None:
     """On either side: the policy changes in the midst of two answers."""
     taken: list[Peer] = []
@@ -505,7 +509,7 @@ async def test_a_stream_that_is_denied_meanwhile_is_reset_and_no_other(
 
 
 async def test_a_body_of_another_length_is_an_error_of_its_stream_alone(
-    run: Path, authority: Authority, origin: Origin
+    run: Path, authority: CertificateAuthority, origin: Origin
 ) -> None:
     """RFC 9113 8.1.1: the connection goes on, with all that others do on it."""
     ca = authority.certificate_pem.decode()
@@ -529,7 +533,7 @@ async def test_a_body_of_another_length_is_an_error_of_its_stream_alone(
 
 
 async def test_the_users_time_is_not_the_clients(
-    run: Path, authority: Authority, origin: Origin
+    run: Path, authority: CertificateAuthority, origin: Origin
 ) -> None:
     """Silence ends no request that waits for an answer, however long that takes."""
     ca = authority.certificate_pem.decode()

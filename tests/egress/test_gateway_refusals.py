@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.egress.dns_messages import question, read
-from tests.egress.gateways import files, get, opened, secure, status_of
+from tests.egress.gateways import TIMEOUT_S, files, get, opened, secure, status_of
+
+from moat.egress.ingress.socks import NOT_ALLOWED, reply
+from moat.egress.policy.engine import Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +46,7 @@ async def test_a_denial_says_what_to_change(run: Path, origin: Origin) -> None:
 async def test_a_blank_line_may_come_before_a_connect(run: Path, origin: Origin) -> None:
     """Careless clients leave one over (RFC 9112 2.2)."""
     async with opened(run) as gateway:
+        await gateway.open_port(origin.port)
         reader, writer = await gateway.connect()
         writer.write(b"\r\nCONNECT origin.test:%d HTTP/1.1\r\nHost: x\r\n\r\n" % origin.port)
         head = await reader.readuntil(b"\r\n\r\n")
@@ -176,6 +181,44 @@ async def test_connect_to_a_host_without_a_rule_is_denied_at_once(run: Path) -> 
             assert b"X-Moat-Denied: rule=policy: strict" in answer
 
     assert [row.verdict for row in gateway.rows("refusal")] == ["denied"] * 4
+
+
+@pytest.mark.parametrize("policy", ["permissive", "strict", "ask"])
+@pytest.mark.parametrize("way", ["CONNECT", "SOCKS"])
+async def test_a_port_that_nothing_opens_is_refused_at_once(
+    run: Path, policy: str, way: str
+) -> None:
+    """Also of an allowed host: nobody waits for a server that is never dialled. The record has it."""
+    async with opened(run, policy=policy, rules=("allow allowed.test",)) as gateway:
+        reader, writer = await gateway.connect()
+        if way == "CONNECT":
+            writer.write(b"CONNECT allowed.test:22 HTTP/1.1\r\nHost: x\r\n\r\n")
+        else:
+            writer.write(b"\x05\x01\x00\x05\x01\x00\x03\x0callowed.test\x00\x16")
+        async with asyncio.timeout(TIMEOUT_S):
+            answer = await reader.read()
+        writer.close()
+
+    if way == "CONNECT":
+        assert status_of(answer) == 403
+        assert b"\r\nX-Moat-Denied: rule=one way out\r\n" in answer
+        assert (
+            b"moat allow RUN allowed.test:22, or allow allowed.test:22, in network.rules" in answer
+        )
+    else:
+        assert answer == b"\x05\x00" + reply(NOT_ALLOWED)
+    [row] = gateway.rows()
+    assert (row.kind, row.verdict, row.rule) == ("refusal", "denied", "one way out")
+    assert (row.host, row.port) == ("allowed.test", 22)
+
+
+async def test_a_port_is_open_as_soon_as_a_rule_opens_it(run: Path, origin: Origin) -> None:
+    """What the denial advises is enough, in the run that is running."""
+    async with opened(run, policy="strict", rules=("allow origin.test",)) as gateway:
+        await gateway.gateway.amend(Verdict.ALLOW, f"origin.test:{origin.port}")
+        answer = await gateway.ask("origin.test", origin.port, get("/a", origin))
+
+    assert status_of(answer) == 200
 
 
 @pytest.mark.parametrize(

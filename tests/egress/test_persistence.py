@@ -11,7 +11,7 @@ from tests.full_disk import files_of_at_most
 
 from moat.egress import persistence
 from moat.egress.dns import synthetic_ips
-from moat.egress.persistence import KeptNames, read_rules, write_rules
+from moat.egress.persistence import PersistentAddresses, read_rules, write_rules
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,9 +22,9 @@ FIRST, SECOND, THIRD = "198.18.0.1", "198.18.0.2", "198.18.0.3"
 def test_names_keep_their_addresses(tmp_path: Path) -> None:
     """Programs remember what the last supervisor told them."""
     path = tmp_path / "names"
-    with closing(KeptNames(path)) as names:
+    with closing(PersistentAddresses(path)) as names:
         assert [names.address("a.test"), names.address("b.test")] == [FIRST, SECOND]
-    with closing(KeptNames(path)) as names:
+    with closing(PersistentAddresses(path)) as names:
         assert names.name(SECOND) == "b.test"
         assert [names.address("c.test"), names.address("a.test")] == [THIRD, FIRST]
     assert path.stat().st_mode & 0o777 == 0o600
@@ -35,7 +35,7 @@ def test_a_name_that_was_not_written_whole_was_given_to_nobody(tmp_path: Path, r
     """The supervisor was killed before it could answer."""
     path = tmp_path / "names"
     path.write_text(f"a.test\n{rest}")
-    with closing(KeptNames(path)) as names:
+    with closing(PersistentAddresses(path)) as names:
         assert names.name(SECOND) is None
         assert names.address("c.test") == SECOND
     assert path.read_text() == "a.test\nc.test\n"
@@ -45,7 +45,7 @@ def test_a_name_that_was_not_written_whole_was_given_to_nobody(tmp_path: Path, r
 def test_on_a_full_disk_no_name_is_written_in_part(tmp_path: Path, room: int) -> None:
     """Else all later names would be their neighbours to the next supervisor."""
     path = tmp_path / "names"
-    with closing(KeptNames(path)) as names:
+    with closing(PersistentAddresses(path)) as names:
         names.address("a.test")
         with files_of_at_most(room), pytest.raises(OSError) as caught:
             names.address("b.test")
@@ -61,11 +61,11 @@ def test_an_address_that_was_given_again_is_known_to_the_next(
     for module in (persistence, synthetic_ips):
         monkeypatch.setattr(module, "LIMIT", 4)
     path = tmp_path / "names"
-    with closing(KeptNames(path)) as names:
+    with closing(PersistentAddresses(path)) as names:
         for number in range(23):
             names.address(f"{number}.test")
             assert len(path.read_text().splitlines()) <= 8
-    with closing(KeptNames(path)) as names:
+    with closing(PersistentAddresses(path)) as names:
         assert {names.name(address) for address in (FIRST, SECOND, THIRD, "198.18.0.4")} == {
             "19.test", "20.test", "21.test", "22.test",
         }  # fmt: skip

@@ -10,7 +10,7 @@ from tests.egress.gateways import TIMEOUT_S, opened
 from tests.origin import Origin
 
 from moat.egress.policy.engine import Verdict
-from moat.egress.tls.ca import Authority
+from moat.egress.tls.ca import CertificateAuthority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +100,7 @@ async def test_raw_tcp_is_reset(run: Path, origin: Origin) -> None:
 
 async def test_tls_that_passes_through_is_reset(run: Path) -> None:
     """What is said inside is not known, but where it leads is."""
-    tls = Authority.load_or_create(run).context("origin.test", ("http/1.1",))
+    tls = CertificateAuthority.load_or_create(run).context("origin.test", ("http/1.1",))
     with Origin(tls, answers={"/unfinished": UNFINISHED}) as origin:
         async with opened(run, passthrough=("origin.test",)) as gateway:
             reader, writer = await gateway.tunnel("origin.test", origin.port, tls=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.shim.supervising import Supervising, drain, further
 
-from moat.egress.ingress.packets import Refused, refused
+from moat.egress.ingress.packets import BlockedAttempt, blocked_attempt
 from moat.engines.bubblewrap import shim_client
 from moat.engines.engine import CommandRefusedError, SandboxGoneError
 from moat.platform import sockets
@@ -441,11 +441,11 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.close()
 
 
-def told_of(packets: socket.socket) -> list[Refused]:
+def told_of(packets: socket.socket) -> list[BlockedAttempt]:
     """All that was refused so far, each once."""
-    found: list[Refused] = []
+    found: list[BlockedAttempt] = []
     while select.select([packets], [], [], 0)[0]:
-        attempt = refused(packets.recv(2048))
+        attempt = blocked_attempt(packets.recv(2048))
         if attempt is not None and attempt not in found:
             found.append(attempt)
     return found
@@ -490,14 +490,14 @@ send(inet, "255.255.255.255", 67)
     with socket.socket(fileno=await run.engine.blocked()) as packets:
         assert await run.run_to_end() == (b"", b"", 0)
         assert told_of(packets) == [
-            Refused("tcp", "203.0.113.7", 22),
-            Refused("tcp", "2001:db8::7", 22),
-            Refused("tcp", "203.0.113.8", 22),
-            Refused("udp", "203.0.113.7", 443),
-            Refused("udp", "2001:db8::7", 443),
-            Refused("udp", "224.0.0.251", 5353),
-            Refused("udp", "ff02::fb", 5353),
-            Refused("udp", "255.255.255.255", 67),
+            BlockedAttempt("tcp", "203.0.113.7", 22),
+            BlockedAttempt("tcp", "2001:db8::7", 22),
+            BlockedAttempt("tcp", "203.0.113.8", 22),
+            BlockedAttempt("udp", "203.0.113.7", 443),
+            BlockedAttempt("udp", "2001:db8::7", 443),
+            BlockedAttempt("udp", "224.0.0.251", 5353),
+            BlockedAttempt("udp", "ff02::fb", 5353),
+            BlockedAttempt("udp", "255.255.255.255", 67),
         ]
     for sock in met:
         sock.close()
@@ -556,8 +556,8 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         assert os.fstat(packets.fileno()).st_ino == inode
         assert packets.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) <= 512 * 1024
         assert told_of(packets) == [
-            Refused("udp", "203.0.113.7", 443),
-            Refused("udp", "203.0.113.8", 443),
+            BlockedAttempt("udp", "203.0.113.7", 443),
+            BlockedAttempt("udp", "203.0.113.8", 443),
         ]
     for name in ("stdin", "stdout"):
         os.close(fds[name])

@@ -9,9 +9,8 @@ from urllib.parse import urlsplit
 from moat.config import agent_file, network, settings
 from moat.egress.http.messages import RequestHead
 from moat.egress.http.method_override import other_readings
-from moat.egress.ingress.blocked import WHY
-from moat.egress.ingress.listeners import WEB_PORTS
 from moat.egress.policy.engine import Decision, Policy, Verdict
+from moat.egress.policy.routing_decision import Asker, OpenTunnel, Refuse, decide_route
 from moat.egress.upstream.dialer import Dialer
 from moat.errors import UsageError
 from moat.paths import moat_home
@@ -65,21 +64,15 @@ def _asked(method: str, url: str) -> _Asked:
 
 
 def _decided(policy: Policy, dialer: Dialer, asked: _Asked) -> Decision:
-    _, scheme, host, port, _ = asked
-    decision = _opened(policy, scheme, host, port) or _of_request(policy, asked)
-    if decision.verdict is Verdict.DENY:
-        return decision
-    if port not in policy.ports and port not in WEB_PORTS:
+    asker = Asker.HTTPS_TEST if asked.scheme == "https" else Asker.HTTP_TEST
+    route = decide_route(policy, dialer, asker, asked.host, asked.port)
+    if isinstance(route, OpenTunnel):
         return Decision(
-            Verdict.DENY,
-            "one way out",
-            f"moat: {WHY}: no rule opens port {port}. "
-            f"To open: allow {host}:{port}, in network.rules of agent.yaml",
+            Verdict.ALLOW,
+            route.rule,
+            "The bytes pass unread: no rule about methods or paths applies.",
         )
-    private = dialer.refusal(host)
-    if private is not None:
-        return Decision(Verdict.DENY, "network.private", f"moat: denied: {private}")
-    return decision
+    return route.decision if isinstance(route, Refuse) else _of_request(policy, asked)
 
 
 def _of_request(policy: Policy, asked: _Asked) -> Decision:
@@ -88,18 +81,3 @@ def _of_request(policy: Policy, asked: _Asked) -> Decision:
     readings = [(asked.method, asked.path), *other_readings(request, asked.path)]
     decisions = [policy.decide(method, asked.host, asked.port, path) for method, path in readings]
     return max(decisions, key=lambda decision: decision.strictness)
-
-
-def _opened(policy: Policy, scheme: str, host: str, port: int) -> Decision | None:
-    """What is decided before any request is read."""
-    raw = policy.tcp(host, port)
-    if raw is not None:
-        return raw if raw.verdict is Verdict.DENY else _unread(raw.rule)
-    entry = policy.passes_through(host, port) if scheme == "https" else None
-    return None if entry is None else _unread(entry)
-
-
-def _unread(entry: str) -> Decision:
-    return Decision(
-        Verdict.ALLOW, entry, "The bytes pass unread: no rule about methods or paths applies."
-    )

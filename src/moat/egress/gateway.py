@@ -12,19 +12,20 @@ from moat.egress.dns import message
 from moat.egress.http import bad_request
 from moat.egress.http.h1.server import HTTP1Server
 from moat.egress.http.observer import Observer
-from moat.egress.ingress.acceptor import Arrivals
-from moat.egress.ingress.blocked import WHY, Refusals
-from moat.egress.ingress.listeners import PROXY_PORT, Capture
+from moat.egress.ingress.acceptor import Acceptor
+from moat.egress.ingress.blocked import WHY, BlockedAttempts
+from moat.egress.ingress.listeners import PROXY_PORT, Listeners
 from moat.egress.names import canonical_host, is_address
-from moat.egress.persistence import KeptNames, read_rules, write_rules
+from moat.egress.persistence import PersistentAddresses, read_rules, write_rules
 from moat.egress.policy.engine import PLACEHOLDER, Decision, Policy, Verdict
-from moat.egress.policy.live_policy import Decisions
-from moat.egress.tls.leaf_certs import Leaves
+from moat.egress.policy.live_policy import LivePolicy
+from moat.egress.policy.routing_decision import decide_route
+from moat.egress.tls.leaf_certs import LeafCertificates
 from moat.egress.traffic import llm_usage
 from moat.egress.traffic.entry import Entry
 from moat.egress.traffic.writer import Record
 from moat.egress.upstream.dialer import Dialer
-from moat.egress.upstream.pool import Upstreams
+from moat.egress.upstream.pool import ConnectionPool
 
 if TYPE_CHECKING:
     import socket
@@ -35,10 +36,11 @@ if TYPE_CHECKING:
     from moat.egress.http.messages import BadMessageError
     from moat.egress.http.origin_check import Arrival, Connection
     from moat.egress.ingress.listeners import Listen
-    from moat.egress.ingress.packets import Refused
+    from moat.egress.ingress.packets import BlockedAttempt
     from moat.egress.ingress.tunnel import Tunnel
     from moat.egress.policy.live_policy import Question
-    from moat.egress.tls.ca import Authority
+    from moat.egress.policy.routing_decision import Asker, Route
+    from moat.egress.tls.ca import CertificateAuthority
     from moat.egress.traffic.entry import Verdict as Result
     from moat.paths import RunFolder
     from moat.spec.network import Network
@@ -62,7 +64,7 @@ class RunGateway:
         self,
         network: Network,
         folder: RunFolder,
-        authority: Authority,
+        authority: CertificateAuthority,
         loop: asyncio.AbstractEventLoop,
         start: Callable[[Coroutine[None, None, None]], None],
         run: str = PLACEHOLDER,
@@ -75,25 +77,27 @@ class RunGateway:
         self._folder = folder
         self._loop = loop
         self._start = start
-        self.decisions = Decisions(network, read_rules(folder.additions), self._policy_changed, run)
-        self._names = KeptNames(folder.names)
+        self.decisions = LivePolicy(
+            network, read_rules(folder.additions), self._policy_changed, run
+        )
+        self._names = PersistentAddresses(folder.names)
         try:
             self.record = Record(folder.database)
         except BaseException:
             self._names.close()
             raise
         self.dialer = Dialer(network, lambda: self.policy)
-        self.leaves = Leaves(authority, loop)
+        self.leaves = LeafCertificates(authority, loop)
         self._limit = _raise_descriptor_limit()
-        self._upstreams = Upstreams(network, self.dialer, loop, self._spawn, self._limit)
-        self._arrivals = Arrivals(self, loop)
-        self._capture = Capture(loop, self)
+        self._upstreams = ConnectionPool(network, self.dialer, loop, self._spawn, self._limit)
+        self._arrivals = Acceptor(self, loop)
+        self._capture = Listeners(loop, self)
         self._connections: dict[Connection, None] = {}
         self._arriving = 0
         """Connections that nobody serves yet."""
         self._sweeping: asyncio.TimerHandle | None = None
         self._listen: Listen | None = None
-        self._refusals: Refusals | None = None
+        self._refusals: BlockedAttempts | None = None
         self._listening = asyncio.Lock()
 
     async def open(self, listen: Listen) -> None:
@@ -104,9 +108,9 @@ class RunGateway:
 
     def watch_refusals(self, packets: int) -> None:
         """`packets`: a packet socket that tells what nobody listened for."""
-        self._refusals = Refusals(packets, self._loop, self._refused)
+        self._refusals = BlockedAttempts(packets, self._loop, self._refused)
 
-    def _refused(self, attempt: Refused) -> None:
+    def _refused(self, attempt: BlockedAttempt) -> None:
         host = self.name_of(attempt.address)
         self.record_refusal(attempt.protocol, host, attempt.port, WHY, "one way out")
 
@@ -142,32 +146,12 @@ class RunGateway:
         question.answer.add_done_callback(answered)
         return question
 
-    def refusal_of_connect(self, host: str, port: int) -> Decision | None:
-        """Why there is no way to this server; `None` where requests are answered one by one."""
-        policy = self.policy
-        opened = policy.tcp(host, port)
-        if opened is not None:
-            return None if opened.verdict is Verdict.ALLOW else opened
-        if policy.passes_through(host, port) is not None:
-            return None
-        if policy.hidden(host) is not None:
-            return policy.decide("CONNECT", host, port, "/")
-        why = self.dialer.refusal(host)
-        return None if why is None else Decision(Verdict.DENY, "network.private", why)
-
-    def refusal_of_tunnel(self, scheme: str, host: str, port: int) -> Decision | None:
-        """Why nothing opens it, of TCP or (`tls`) passed through; `None` where something does."""
-        policy = self.policy
-        if scheme == "tcp":
-            opened = policy.tcp(host, port)
-            if opened is not None:
-                return None if opened.verdict is Verdict.ALLOW else opened
-        elif policy.passes_through(host, port) is not None:
-            return None
-        return policy.decide("CONNECT", host, port, "/")
+    def route(self, asker: Asker, host: str, port: int) -> Route:
+        """Where a connection leads, as the policy is now."""
+        return decide_route(self.policy, self.dialer, asker, host, port)
 
     async def amend(self, verdict: Verdict, rule: str) -> int:
-        """As `Decisions` does. What is open is decided again, and ports are, before this returns."""
+        """As `LivePolicy` does. What is open is decided again, and ports are, before this returns."""
         answered = self.decisions.amend(verdict, rule)
         for connection in tuple(self._connections):
             connection.reconsider()

@@ -8,13 +8,13 @@ import os
 from typing import TYPE_CHECKING
 
 from moat.atomic import replace_file
-from moat.egress.dns.synthetic_ips import LIMIT, NamesTable
+from moat.egress.dns.synthetic_ips import LIMIT, SyntheticAddresses
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-class KeptNames(NamesTable):
+class PersistentAddresses(SyntheticAddresses):
     """On disk a line for each name, in the order of their addresses.
 
     Behind these, `number name` where an address was given to another name.

@@ -15,7 +15,7 @@ from moat.supervisor.state import RETRY_S
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from moat.egress.tls.ca import Authority
+    from moat.egress.tls.ca import CertificateAuthority
     from moat.engines.engine import Engine
     from moat.supervisor.context import RunContext
     from moat.supervisor.questions import Questions
@@ -35,7 +35,7 @@ class RunEgress:
         self._loop = run.loop
         self._questions = questions
         self._gateway: RunGateway | None = None
-        self._preparing: asyncio.Future[Authority] | None = None
+        self._preparing: asyncio.Future[CertificateAuthority] | None = None
 
     # --- opening ---
 
@@ -43,7 +43,7 @@ class RunEgress:
         """Begin what takes long, while the sandbox starts; `open` goes on from there."""
         self._preparing = self._prepare()
 
-    def _prepare(self) -> asyncio.Future[Authority]:
+    def _prepare(self) -> asyncio.Future[CertificateAuthority]:
         return self._loop.run_in_executor(None, _authority, self._folder.root)
 
     async def open(self, engine: Engine) -> None:
@@ -139,7 +139,7 @@ class RunEgress:
             self._gateway.close()
 
 
-def _authority(folder: Path) -> Authority:
-    from moat.egress.tls.ca import Authority  # noqa: PLC0415  loads slowly: see `prepare`
+def _authority(folder: Path) -> CertificateAuthority:
+    from moat.egress.tls.ca import CertificateAuthority  # noqa: PLC0415  loads slowly: see `prepare`
 
-    return Authority.load_or_create(folder)
+    return CertificateAuthority.load_or_create(folder)

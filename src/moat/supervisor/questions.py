@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Sequence
 
-    from moat.egress.policy.live_policy import Decisions
+    from moat.egress.policy.live_policy import LivePolicy
     from moat.supervisor.context import RunContext
 
 _NOTICE_S: Final = 0.5
@@ -27,14 +27,14 @@ class Questions:
 
     def __init__(self, run: RunContext) -> None:
         self._run = run
-        self._decisions: Decisions | None = None
+        self._decisions: LivePolicy | None = None
         self._shown: set[tuple[str, int]] = set()
         """Host and port of each question that was reported."""
         self.notice = ""
         """The line that shows them; empty where no request waits."""
         self._timer: asyncio.TimerHandle | None = None
 
-    def follow(self, decisions: Decisions) -> None:
+    def follow(self, decisions: LivePolicy) -> None:
         """Report the questions of this live policy from now on."""
         self._decisions = decisions
         decisions.on_pending = self._changed

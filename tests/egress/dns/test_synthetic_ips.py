@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moat.egress.dns.synthetic_ips import LIMIT, NamesTable
+from moat.egress.dns.synthetic_ips import LIMIT, SyntheticAddresses
 
 OURS = ip_network("198.18.0.0/15")
 
@@ -17,9 +17,9 @@ OURS = ip_network("198.18.0.0/15")
 def test_a_name_keeps_its_address_across_supervisors(names: list[str]) -> None:
     """The next one is told the names in the order in which they came."""
     kept: list[str] = []
-    table = NamesTable([], lambda _, name: kept.append(name))
+    table = SyntheticAddresses([], lambda _, name: kept.append(name))
     addresses = {name: table.address(name) for name in names}
-    successor = NamesTable(kept, lambda _, name: kept.append(name))
+    successor = SyntheticAddresses(kept, lambda _, name: kept.append(name))
 
     assert kept == list(dict.fromkeys(names))
     assert len(set(addresses.values())) == len(set(names))
@@ -34,7 +34,7 @@ def test_a_name_keeps_its_address_across_supervisors(names: list[str]) -> None:
 def test_a_new_name_has_a_new_address_after_a_change_of_supervisors() -> None:
     """Behind those that were given before."""
     kept = ["a.example", "b.example"]
-    table = NamesTable(tuple(kept), lambda _, name: kept.append(name))
+    table = SyntheticAddresses(tuple(kept), lambda _, name: kept.append(name))
 
     assert table.address("c.example") == "198.18.0.3"
     assert kept == ["a.example", "b.example", "c.example"]
@@ -45,7 +45,7 @@ def test_a_new_name_has_a_new_address_after_a_change_of_supervisors() -> None:
 )
 def test_an_address_that_was_given_to_nobody_stands_for_nobody(address: str) -> None:
     """The one before the first, the one after the last, and whatever is no such address."""
-    table = NamesTable(["a.example"], lambda *_: None)
+    table = SyntheticAddresses(["a.example"], lambda *_: None)
 
     assert table.name("198.18.0.1") == "a.example"
     assert table.name(address) is None
@@ -54,7 +54,7 @@ def test_an_address_that_was_given_to_nobody_stands_for_nobody(address: str) -> 
 def test_of_a_full_table_the_name_that_is_longest_out_of_use_makes_room() -> None:
     """A hostile program asks for many, and the others go on to have theirs."""
     kept: list[tuple[int, str]] = []
-    table = NamesTable(
+    table = SyntheticAddresses(
         (f"{number}.example" for number in range(LIMIT - 1)), lambda *given: kept.append(given)
     )
     last = table.address("last.example")
@@ -77,7 +77,7 @@ def test_what_could_not_be_kept_was_not_given() -> None:
     def keep(_number: int, _name: str) -> None:
         raise OSError(28, "No space left on device")
 
-    table = NamesTable([], keep)
+    table = SyntheticAddresses([], keep)
 
     with pytest.raises(OSError, match="No space"):
         table.address("a.example")

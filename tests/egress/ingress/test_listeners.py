@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moat.egress.ingress.listeners import Capture
+from moat.egress.ingress.listeners import Listeners
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -65,13 +65,13 @@ async def reception() -> Reception:
 
 
 @pytest.fixture
-async def capture(reception: Reception) -> AsyncIterator[Capture]:
-    with closing(Capture(asyncio.get_running_loop(), reception)) as made:
+async def capture(reception: Reception) -> AsyncIterator[Listeners]:
+    with closing(Listeners(asyncio.get_running_loop(), reception)) as made:
         yield made
 
 
 async def test_a_port_that_a_program_has_taken_stops_no_other(
-    capture: Capture, reception: Reception
+    capture: Listeners, reception: Reception
 ) -> None:
     """The next supervisor would have no network at all: it finds the program there already."""
     shim = Shim(5000)
@@ -82,7 +82,9 @@ async def test_a_port_that_a_program_has_taken_stops_no_other(
         await reception.arrival
 
 
-async def test_a_port_that_is_free_again_is_captured_with_the_next_change(capture: Capture) -> None:
+async def test_a_port_that_is_free_again_is_captured_with_the_next_change(
+    capture: Listeners,
+) -> None:
     """And those that are captured already are not asked for again."""
     shim = Shim(5000)
     await capture.open(shim.listen, frozenset((5000,)))
@@ -96,7 +98,7 @@ async def test_a_port_that_is_free_again_is_captured_with_the_next_change(captur
 
 @pytest.mark.parametrize("port", [53, 80, 443, 3128])
 async def test_without_what_is_always_captured_there_is_no_network(
-    capture: Capture, port: int
+    capture: Listeners, port: int
 ) -> None:
     """Nothing in the sandbox has begun yet: whoever has these is nobody's business to guess."""
     with pytest.raises(OSError, match="in use"):

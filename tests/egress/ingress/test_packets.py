@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moat.egress.ingress.packets import Refused, refused
+from moat.egress.ingress.packets import BlockedAttempt, blocked_attempt
 
 
 def _v4(protocol: int, source: str, target: str, content: bytes, options: bytes = b"") -> bytes:
@@ -33,42 +33,45 @@ FOR_TARGET = b"\x11\x00" + bytes(6)
 @pytest.mark.parametrize(
     ("packet", "found"),
     [
-        (_v4(6, "8.8.8.8", "8.8.8.8", RESET), Refused("tcp", "8.8.8.8", 22)),
-        (_v4(6, "8.8.8.8", "8.8.8.8", RESET, bytes(8)), Refused("tcp", "8.8.8.8", 22)),
-        (_v6(6, "2001:db8::1", "::1", RESET), Refused("tcp", "2001:db8::1", 22)),
+        (_v4(6, "8.8.8.8", "8.8.8.8", RESET), BlockedAttempt("tcp", "8.8.8.8", 22)),
+        (_v4(6, "8.8.8.8", "8.8.8.8", RESET, bytes(8)), BlockedAttempt("tcp", "8.8.8.8", 22)),
+        (_v6(6, "2001:db8::1", "::1", RESET), BlockedAttempt("tcp", "2001:db8::1", 22)),
         (
             _v4(1, "1.1.1.1", "1.1.1.1", UNREACHABLE + _v4(17, "1.1.1.1", "1.1.1.1", DATAGRAM)),
-            Refused("udp", "1.1.1.1", 443),
+            BlockedAttempt("udp", "1.1.1.1", 443),
         ),
         (
             _v4(1, "1.1.1.1", "1.1.1.1", UNREACHABLE + _v4(136, "1.1.1.1", "1.1.1.1", DATAGRAM)),
-            Refused("udplite", "1.1.1.1", 443),
+            BlockedAttempt("udplite", "1.1.1.1", 443),
         ),
         (
             _v6(58, "::1", "::1", UNREACHABLE6 + _v6(17, "::1", "2001:db8::1", DATAGRAM)),
-            Refused("udp", "2001:db8::1", 443),
+            BlockedAttempt("udp", "2001:db8::1", 443),
         ),
         (
             _v6(58, "::1", "::1",
                 UNREACHABLE6 + _v6(60, "::1", "2001:db8::1", FOR_TARGET + DATAGRAM)),
-            Refused("udp", "2001:db8::1", 443),
+            BlockedAttempt("udp", "2001:db8::1", 443),
         ),
-        (_v4(17, "127.0.0.1", "224.0.0.251", DATAGRAM), Refused("udp", "224.0.0.251", 443)),
-        (_v4(1, "127.0.0.1", "9.9.9.9", b"\x08\x00" + bytes(6)), Refused("icmp", "9.9.9.9", 0)),
-        (_v6(58, "::1", "2001:db8::1", b"\x80\x00" + bytes(6)), Refused("icmp", "2001:db8::1", 0)),
-        (_v4(132, "127.0.0.1", "9.9.9.9", DATAGRAM), Refused("sctp", "9.9.9.9", 443)),
-        (_v4(47, "127.0.0.1", "9.9.9.9", b""), Refused("ip protocol 47", "9.9.9.9", 0)),
+        (_v4(17, "127.0.0.1", "224.0.0.251", DATAGRAM), BlockedAttempt("udp", "224.0.0.251", 443)),
+        (_v4(1, "127.0.0.1", "9.9.9.9", b"\x08\x00" + bytes(6)), BlockedAttempt("icmp", "9.9.9.9", 0)),
+        (
+            _v6(58, "::1", "2001:db8::1", b"\x80\x00" + bytes(6)),
+            BlockedAttempt("icmp", "2001:db8::1", 0),
+        ),
+        (_v4(132, "127.0.0.1", "9.9.9.9", DATAGRAM), BlockedAttempt("sctp", "9.9.9.9", 443)),
+        (_v4(47, "127.0.0.1", "9.9.9.9", b""), BlockedAttempt("ip protocol 47", "9.9.9.9", 0)),
         (
             _v6(43, "::1", "2001:db8::1", b"\x06\x02" + bytes(22) + SYN),
-            Refused("tcp", "2001:db8::1", 22),
+            BlockedAttempt("tcp", "2001:db8::1", 22),
         ),
         (_v4(1, "1.1.1.1", "127.0.0.1", b"\x03\x03"), None),
         (b"", None),
     ],
 )  # fmt: skip
-def test_where_an_attempt_was_to_go(packet: bytes, found: Refused | None) -> None:
+def test_where_an_attempt_was_to_go(packet: bytes, found: BlockedAttempt | None) -> None:
     """Of a reset its sender; of an ICMP error what it quotes; of the rest the target."""
-    assert refused(packet) == found
+    assert blocked_attempt(packet) == found
 
 
 def test_an_answer_of_ours_that_came_too_late_is_no_attempt() -> None:
@@ -76,10 +79,10 @@ def test_an_answer_of_ours_that_came_too_late_is_no_attempt() -> None:
     answer = struct.pack("!HHHH", 53, 40000, 8, 0)
     late = _v4(17, "8.8.8.8", "8.8.8.8", answer)
 
-    assert refused(_v4(1, "8.8.8.8", "8.8.8.8", UNREACHABLE + late)) is None
+    assert blocked_attempt(_v4(1, "8.8.8.8", "8.8.8.8", UNREACHABLE + late)) is None
 
 
 @given(packet=st.binary(max_size=80))
 def test_any_bytes_are_read(packet: bytes) -> None:
     """A hostile program writes what it likes."""
-    refused(packet)
+    blocked_attempt(packet)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from moat.egress.policy.engine import Verdict
-from moat.egress.policy.live_policy import MOST_HOSTS, MOST_REQUESTS, MOST_SHOWN, Decisions
+from moat.egress.policy.live_policy import MAX_HOSTS, MAX_REQUESTS, MAX_SHOWN, LivePolicy
 from moat.errors import UsageError
 from moat.spec.network import Network
 
 
-def _asking(ask_timeout: float = 20.0) -> tuple[Decisions, list[list[str]]]:
+def _asking(ask_timeout: float = 20.0) -> tuple[LivePolicy, list[list[str]]]:
     kept: list[list[str]] = []
-    return Decisions(Network(policy="ask", ask_timeout=ask_timeout), [], kept.append), kept
+    return LivePolicy(Network(policy="ask", ask_timeout=ask_timeout), [], kept.append), kept
 
 
 @pytest.mark.parametrize("verdict", [Verdict.ALLOW, Verdict.DENY])
@@ -99,7 +99,7 @@ async def test_nobody_answers() -> None:
 async def test_only_so_many_hosts_can_wait() -> None:
     """A hostile program can name any number."""
     decisions, _ = _asking()
-    waiting = [decisions.ask("GET", f"a{number}.test", 443, "/") for number in range(MOST_HOSTS)]
+    waiting = [decisions.ask("GET", f"a{number}.test", 443, "/") for number in range(MAX_HOSTS)]
     refused = await decisions.ask("GET", "more.test", 443, "/").answer
     assert refused.verdict is Verdict.DENY
     assert "too many hosts" in refused.reason
@@ -113,10 +113,10 @@ async def test_only_so_many_hosts_can_wait() -> None:
 async def test_only_so_many_requests_can_wait() -> None:
     """Of one host, too."""
     decisions, _ = _asking()
-    for _ in range(MOST_REQUESTS):
+    for _ in range(MAX_REQUESTS):
         decisions.ask("GET", "a.test", 443, "/")
     assert "too many requests" in (await decisions.ask("GET", "a.test", 443, "/").answer).reason
-    assert decisions.amend(Verdict.ALLOW, "a.test") == MOST_REQUESTS
+    assert decisions.amend(Verdict.ALLOW, "a.test") == MAX_REQUESTS
 
 
 async def test_what_waits_is_shown_request_by_request() -> None:
@@ -139,11 +139,11 @@ async def test_what_waits_is_shown_request_by_request() -> None:
     assert len(shown["waiting"][2]["path"]) < 1000
     assert shown["waiting_count"] == 4
 
-    for number in range(2 * MOST_SHOWN):
+    for number in range(2 * MAX_SHOWN):
         decisions.ask("GET", "b.test", 443, f"/{number}")
     shown = decisions.as_json()
-    assert [each["host"] for each in shown["waiting"]].count("b.test") == MOST_SHOWN
-    assert shown["waiting_count"] == 4 + 2 * MOST_SHOWN
+    assert [each["host"] for each in shown["waiting"]].count("b.test") == MAX_SHOWN
+    assert shown["waiting_count"] == 4 + 2 * MAX_SHOWN
 
 
 def test_a_rule_that_is_none_changes_nothing() -> None:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from tests.egress.handshakes import close, handshake, trusting
 from tests.origin import Origin
 
-from moat.egress.tls.ca import FILE, Authority
+from moat.egress.tls.ca import FILE, CertificateAuthority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,17 +32,17 @@ ADDRESSES = ["127.0.0.1", "::1", "2001:db8::1", "::ffff:192.0.2.1"]
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority.load_or_create(tmp_path_factory.mktemp("run"))
+def authority(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
+    return CertificateAuthority.load_or_create(tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture
-def client(authority: Authority) -> ssl.SSLContext:
+def client(authority: CertificateAuthority) -> ssl.SSLContext:
     return trusting(authority.certificate_pem)
 
 
 @pytest.fixture
-def site(authority: Authority, tmp_path: Path) -> Iterator[tuple[int, Path]]:
+def site(authority: CertificateAuthority, tmp_path: Path) -> Iterator[tuple[int, Path]]:
     """A server of the name localhost: its port, and the authority's certificate in a file."""
     ca = tmp_path / "ca.pem"
     ca.write_bytes(authority.certificate_pem)
@@ -57,7 +57,7 @@ def _one(certificate: x509.Certificate, kind: type[T]) -> x509.Extension[T]:
 # --- the authority ---
 
 
-def test_its_certificate_says_what_it_may(authority: Authority) -> None:
+def test_its_certificate_says_what_it_may(authority: CertificateAuthority) -> None:
     """It signs servers' certificates and no further authorities; RFC 5280 4.2.1."""
     made = x509.load_pem_x509_certificate(authority.certificate_pem)
 
@@ -80,7 +80,7 @@ def test_its_certificate_says_what_it_may(authority: Authority) -> None:
 
 def test_the_next_supervisor_has_the_same(tmp_path: Path) -> None:
     """What the sandbox trusts is still what signs."""
-    first, second = (Authority.load_or_create(tmp_path) for _ in range(2))
+    first, second = (CertificateAuthority.load_or_create(tmp_path) for _ in range(2))
     assert first.certificate_pem == second.certificate_pem
     handshake(trusting(first.certificate_pem), second.context("origin.test"), "origin.test")
 
@@ -90,16 +90,16 @@ def test_runs_do_not_trust_each_other(tmp_path: Path) -> None:
     mine, theirs = (tmp_path / name for name in ("mine", "theirs"))
     for folder in (mine, theirs):
         folder.mkdir()
-    client = trusting(Authority.load_or_create(mine).certificate_pem)
+    client = trusting(CertificateAuthority.load_or_create(mine).certificate_pem)
     with pytest.raises(ssl.SSLCertVerificationError):
-        handshake(client, Authority.load_or_create(theirs).context("a.test"), "a.test")
+        handshake(client, CertificateAuthority.load_or_create(theirs).context("a.test"), "a.test")
 
 
 def test_its_key_is_its_owners_alone(tmp_path: Path) -> None:
     """Whatever the umask, and it is in one file that is there whole or not at all."""
     before = os.umask(0)
     try:
-        Authority.load_or_create(tmp_path)
+        CertificateAuthority.load_or_create(tmp_path)
     finally:
         os.umask(before)
     assert [each.name for each in tmp_path.iterdir()] == [FILE]
@@ -111,14 +111,14 @@ def test_a_supervisor_killed_while_writing_leaves_no_half_key(tmp_path: Path) ->
     dying = (
         "import os, signal, sys; from pathlib import Path; from moat.egress.tls import ca\n"
         "Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "ca.Authority.load_or_create(Path(sys.argv[1]))"
+        "ca.CertificateAuthority.load_or_create(Path(sys.argv[1]))"
     )
     done = subprocess.run([sys.executable, "-c", dying, str(tmp_path)], check=False)
     assert done.returncode == -signal.SIGKILL
     assert not (tmp_path / FILE).exists()
 
-    made = Authority.load_or_create(tmp_path)
-    assert Authority.load_or_create(tmp_path).certificate_pem == made.certificate_pem
+    made = CertificateAuthority.load_or_create(tmp_path)
+    assert CertificateAuthority.load_or_create(tmp_path).certificate_pem == made.certificate_pem
     assert [each.name for each in tmp_path.iterdir()] == [FILE]
 
 
@@ -127,7 +127,7 @@ def test_a_damaged_file_is_told(tmp_path: Path, content: bytes) -> None:
     """A new authority would be one that the sandbox does not trust."""
     (tmp_path / FILE).write_bytes(content)
     with pytest.raises(OSError, match="damaged"):
-        Authority.load_or_create(tmp_path)
+        CertificateAuthority.load_or_create(tmp_path)
     assert (tmp_path / FILE).read_bytes() == content
 
 
@@ -138,7 +138,7 @@ def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
     (run / f"{FILE}.new").symlink_to(elsewhere)
-    Authority.load_or_create(run)
+    CertificateAuthority.load_or_create(run)
     assert not elsewhere.read_bytes()
     assert not (run / FILE).is_symlink()
 
@@ -147,7 +147,9 @@ def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_a_name_is_vouched_for(authority: Authority, client: ssl.SSLContext, host: str) -> None:
+def test_a_name_is_vouched_for(
+    authority: CertificateAuthority, client: ssl.SSLContext, host: str
+) -> None:
     """For a client that keeps to the letter of RFC 5280, also where no common name is long enough."""
     shown = handshake(client, authority.context(host), host).certificate
     names = _one(shown, x509.SubjectAlternativeName)
@@ -159,7 +161,7 @@ def test_a_name_is_vouched_for(authority: Authority, client: ssl.SSLContext, hos
 
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_an_address_is_vouched_for(
-    authority: Authority, client: ssl.SSLContext, address: str
+    authority: CertificateAuthority, client: ssl.SSLContext, address: str
 ) -> None:
     """As an address: clients don't look for one among the names."""
     shown = handshake(client, authority.context(address), address).certificate
@@ -178,7 +180,7 @@ def test_an_address_is_vouched_for(
     ],
 )
 def test_nothing_else_is_vouched_for(
-    authority: Authority, client: ssl.SSLContext, host: str, asked: str
+    authority: CertificateAuthority, client: ssl.SSLContext, host: str, asked: str
 ) -> None:
     """One certificate, one name."""
     with pytest.raises(ssl.SSLCertVerificationError, match=r"mismatch|not valid for"):
@@ -186,7 +188,7 @@ def test_nothing_else_is_vouched_for(
 
 
 def test_a_servers_certificate_is_what_clients_insist_on(
-    authority: Authority, client: ssl.SSLContext
+    authority: CertificateAuthority, client: ssl.SSLContext
 ) -> None:
     """RFC 5280, the CA/Browser Forum's rules, and what Apple, Java and Go check beyond."""
     shown = handshake(client, authority.context("origin.test"), "origin.test").certificate
@@ -210,7 +212,9 @@ def test_a_servers_certificate_is_what_clients_insist_on(
     assert shown.not_valid_after_utc < issuer.not_valid_after_utc
 
 
-def test_serial_numbers_are_positive_short_and_each_its_own(authority: Authority) -> None:
+def test_serial_numbers_are_positive_short_and_each_its_own(
+    authority: CertificateAuthority,
+) -> None:
     """RFC 5280 4.1.2.2; Go refuses negative ones, and NSS two of one number."""
     serials = [authority._leaf("origin.test").serial_number for _ in range(50)]
     assert all(each > 0 and each.bit_length() < 160 for each in serials)
@@ -221,7 +225,7 @@ LABEL = st.from_regex(r"[a-z0-9_]([a-z0-9_-]{0,30}[a-z0-9_])?", fullmatch=True)
 
 
 @given(st.lists(LABEL, min_size=1, max_size=7).map(lambda labels: ".".join([*labels, "test"])))
-def test_every_canonical_name_has_a_certificate(authority: Authority, host: str) -> None:
+def test_every_canonical_name_has_a_certificate(authority: CertificateAuthority, host: str) -> None:
     """What programs in the sandbox may ask for ends in no exception."""
     assert list(_one(authority._leaf(host), x509.SubjectAlternativeName).value) == [
         x509.DNSName(host)
@@ -232,7 +236,9 @@ def test_every_canonical_name_has_a_certificate(authority: Authority, host: str)
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_it_speaks(authority: Authority, client: ssl.SSLContext, version: ssl.TLSVersion) -> None:
+def test_it_speaks(
+    authority: CertificateAuthority, client: ssl.SSLContext, version: ssl.TLSVersion
+) -> None:
     """TLS 1.2 and 1.3, with forward secrecy, without compression."""
     client.minimum_version = client.maximum_version = version
     ends = handshake(client, authority.context("origin.test"), "origin.test")
@@ -243,7 +249,7 @@ def test_it_speaks(authority: Authority, client: ssl.SSLContext, version: ssl.TL
     assert cipher[0].startswith(("TLS_", "ECDHE-ECDSA-"))
 
 
-def test_it_does_not_speak_what_is_broken(authority: Authority) -> None:
+def test_it_does_not_speak_what_is_broken(authority: CertificateAuthority) -> None:
     """Older than TLS 1.2, or renegotiated."""
     context = authority.context("origin.test")
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
@@ -260,7 +266,7 @@ def test_it_does_not_speak_what_is_broken(authority: Authority) -> None:
     ],
 )
 def test_the_protocol_is_agreed_on(
-    authority: Authority,
+    authority: CertificateAuthority,
     client: ssl.SSLContext,
     offered: tuple[str, ...],
     spoken: tuple[str, ...],
@@ -291,7 +297,7 @@ def test_one_ticket_is_sent(site: tuple[int, Path]) -> None:
 
 
 def test_a_context_remembers_only_clients_without_tickets(
-    authority: Authority, client: ssl.SSLContext
+    authority: CertificateAuthority, client: ssl.SSLContext
 ) -> None:
     """Those of TLS 1.2 are why `Leaves` lets a context serve a number of connections only."""
     context = authority.context("origin.test")
@@ -315,7 +321,7 @@ def test_curl_believes_it(site: tuple[int, Path]) -> None:
 
 
 def test_no_key_is_on_the_way_to_openssl(
-    authority: Authority, monkeypatch: pytest.MonkeyPatch
+    authority: CertificateAuthority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It passes through memory, and no descriptor is left."""
     loaded: list[str] = []

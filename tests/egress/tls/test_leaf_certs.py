@@ -11,13 +11,13 @@ import pytest
 from tests.egress.handshakes import handshake, trusting
 
 from moat.egress.tls import leaf_certs
-from moat.egress.tls.ca import Authority
+from moat.egress.tls.ca import CertificateAuthority
 from moat.egress.tls.leaf_certs import (
     LIFETIME_S,
     LIMIT,
-    MOST_WAITING,
+    MAX_PENDING,
     USES,
-    Leaves,
+    LeafCertificates,
     TooManyNamesError,
 )
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Slow(Authority):
+class Slow(CertificateAuthority):
     """One that says what it makes, and waits to be let."""
 
     def __init__(self) -> None:
@@ -47,15 +47,15 @@ def slow() -> Slow:
 
 
 @pytest.fixture
-async def quick(slow: Slow) -> Leaves:
+async def quick(slow: Slow) -> LeafCertificates:
     slow.proceed.set()
-    return Leaves(slow, asyncio.get_running_loop())
+    return LeafCertificates(slow, asyncio.get_running_loop())
 
 
 async def test_a_host_gets_its_certificate(tmp_path: Path) -> None:
     """A client that trusts the authority believes that it is the host."""
-    authority = Authority.load_or_create(tmp_path)
-    subject = Leaves(authority, asyncio.get_running_loop())
+    authority = CertificateAuthority.load_or_create(tmp_path)
+    subject = LeafCertificates(authority, asyncio.get_running_loop())
     assert subject.get("origin.test") is None
     context = await subject.context("origin.test")
     assert subject.get("origin.test") is context
@@ -64,7 +64,7 @@ async def test_a_host_gets_its_certificate(tmp_path: Path) -> None:
 
 async def test_all_who_wait_for_a_host_get_one(slow: Slow) -> None:
     """It is made once, and the loop goes on meanwhile."""
-    subject = Leaves(slow, asyncio.get_running_loop())
+    subject = LeafCertificates(slow, asyncio.get_running_loop())
     waiting = [asyncio.create_task(subject.context("a.test")) for _ in range(20)]
     await asyncio.sleep(0)
     assert subject.get("a.test") is None
@@ -74,7 +74,7 @@ async def test_all_who_wait_for_a_host_get_one(slow: Slow) -> None:
 
 
 class ByHand:
-    """Of a loop, what `Leaves` needs; the thread is done when the test says so."""
+    """Of a loop, what `LeafCertificates` needs; the thread is done when the test says so."""
 
     def __init__(self) -> None:
         self.minted: list[asyncio.Future[ssl.SSLContext]] = []
@@ -88,7 +88,7 @@ class ByHand:
 async def test_who_comes_just_when_it_is_made_gets_it(slow: Slow) -> None:
     """Between the thread's end and the loop's notice of it: nobody spins, nobody makes another."""
     loop = ByHand()
-    subject = Leaves(slow, cast("asyncio.AbstractEventLoop", loop))
+    subject = LeafCertificates(slow, cast("asyncio.AbstractEventLoop", loop))
     early = asyncio.create_task(subject.context("a.test"))
     await asyncio.sleep(0)
     late = asyncio.create_task(subject.context("a.test"))
@@ -100,7 +100,7 @@ async def test_who_comes_just_when_it_is_made_gets_it(slow: Slow) -> None:
 
 async def test_who_gives_up_takes_it_from_nobody(slow: Slow) -> None:
     """The others still wait for the same one."""
-    subject = Leaves(slow, asyncio.get_running_loop())
+    subject = LeafCertificates(slow, asyncio.get_running_loop())
     one, other = (asyncio.create_task(subject.context("a.test")) for _ in range(2))
     await asyncio.sleep(0)
     one.cancel()
@@ -112,7 +112,7 @@ async def test_who_gives_up_takes_it_from_nobody(slow: Slow) -> None:
 
 async def test_a_failure_is_told_and_not_kept(slow: Slow) -> None:
     """The next connection tries again."""
-    subject = Leaves(slow, asyncio.get_running_loop())
+    subject = LeafCertificates(slow, asyncio.get_running_loop())
     slow.proceed.set()
     slow.failing = OSError("no descriptors")
     with pytest.raises(OSError, match="no descriptors"):
@@ -126,7 +126,7 @@ async def test_a_failure_that_nobody_waits_for_is_no_matter(slow: Slow) -> None:
     complaints: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, each: complaints.append(each))
     loop = ByHand()
-    subject = Leaves(slow, cast("asyncio.AbstractEventLoop", loop))
+    subject = LeafCertificates(slow, cast("asyncio.AbstractEventLoop", loop))
     waiting = asyncio.create_task(subject.context("a.test"))
     await asyncio.sleep(0)
     waiting.cancel()
@@ -143,12 +143,12 @@ async def test_a_failure_that_nobody_waits_for_is_no_matter(slow: Slow) -> None:
 
 async def test_too_many_names_are_refused(slow: Slow) -> None:
     """Names flooded from the inside pile up no work; whoever waits already is served."""
-    subject = Leaves(slow, asyncio.get_running_loop())
+    subject = LeafCertificates(slow, asyncio.get_running_loop())
     waiting = [
-        asyncio.create_task(subject.context(f"h{number}.test")) for number in range(MOST_WAITING)
+        asyncio.create_task(subject.context(f"h{number}.test")) for number in range(MAX_PENDING)
     ]
     await asyncio.sleep(0)
-    with pytest.raises(TooManyNamesError, match=f"{MOST_WAITING} other names"):
+    with pytest.raises(TooManyNamesError, match=f"{MAX_PENDING} other names"):
         await subject.context("one-more.test")
     same = asyncio.create_task(subject.context("h0.test"))
     slow.proceed.set()
@@ -156,7 +156,7 @@ async def test_too_many_names_are_refused(slow: Slow) -> None:
     assert await subject.context("one-more.test")
 
 
-async def test_the_one_used_longest_ago_goes(quick: Leaves) -> None:
+async def test_the_one_used_longest_ago_goes(quick: LeafCertificates) -> None:
     """Memory is bounded whatever names are asked for."""
     first = await quick.context("first.test")
     for number in range(LIMIT - 1):
@@ -167,7 +167,9 @@ async def test_the_one_used_longest_ago_goes(quick: Leaves) -> None:
     assert quick.get("h0.test") is None
 
 
-async def test_a_context_serves_a_number_of_connections(quick: Leaves, slow: Slow) -> None:
+async def test_a_context_serves_a_number_of_connections(
+    quick: LeafCertificates, slow: Slow
+) -> None:
     """However many there are at once: what OpenSSL remembers of them goes with the context."""
     contexts = await asyncio.gather(*(quick.context("a.test") for _ in range(2 * USES + 1)))
     assert [contexts.count(each) for each in dict.fromkeys(contexts)] == [USES, USES, 1]
@@ -175,7 +177,7 @@ async def test_a_context_serves_a_number_of_connections(quick: Leaves, slow: Slo
 
 
 async def test_a_certificate_is_renewed_long_before_it_ends(
-    quick: Leaves, monkeypatch: pytest.MonkeyPatch
+    quick: LeafCertificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Runs live for months, too."""
     context = await quick.context("a.test")

@@ -13,7 +13,7 @@ from tests.egress.handshakes import handshake
 
 from moat.egress.tls import ca as authorities
 from moat.egress.tls import trust
-from moat.egress.tls.ca import Authority
+from moat.egress.tls.ca import CertificateAuthority
 from moat.egress.tls.trust import explain, upstream_context
 
 if TYPE_CHECKING:
@@ -31,12 +31,12 @@ def _fresh() -> Iterator[None]:
 
 
 @pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority.load_or_create(tmp_path)
+def authority(tmp_path: Path) -> CertificateAuthority:
+    return CertificateAuthority.load_or_create(tmp_path)
 
 
 @pytest.fixture
-def extra(authority: Authority) -> str:
+def extra(authority: CertificateAuthority) -> str:
     return authority.certificate_pem.decode("ascii")
 
 
@@ -49,7 +49,9 @@ def _failure(client: ssl.SSLContext, server: ssl.SSLContext, host: str = "origin
     return said
 
 
-def test_who_is_named_is_trusted_beside_the_hosts_own(authority: Authority, extra: str) -> None:
+def test_who_is_named_is_trusted_beside_the_hosts_own(
+    authority: CertificateAuthority, extra: str
+) -> None:
     """`network.upstream_ca` adds; it takes nothing away."""
     context = upstream_context(extra, ALPN)
     ends = handshake(context, authority.context("origin.test"), "origin.test")
@@ -67,21 +69,21 @@ def test_nothing_of_the_verification_is_left_out(extra: str) -> None:
         assert context.minimum_version is ssl.TLSVersion.TLSv1_2
 
 
-def test_an_unknown_authority_is_refused(authority: Authority) -> None:
+def test_an_unknown_authority_is_refused(authority: CertificateAuthority) -> None:
     """The line says how to trust it."""
     said = _failure(upstream_context("", ALPN), authority.context("origin.test"))
     assert "unable to get local issuer certificate" in said
     assert "network.upstream_ca" in said
 
 
-def test_another_name_is_refused(authority: Authority, extra: str) -> None:
+def test_another_name_is_refused(authority: CertificateAuthority, extra: str) -> None:
     """The line names the one that was asked for, and no setting: none would help."""
     said = _failure(upstream_context(extra, ALPN), authority.context("other.test"))
     assert "not valid for 'origin.test'" in said
     assert "network." not in said
 
 
-def test_another_address_is_refused(authority: Authority, extra: str) -> None:
+def test_another_address_is_refused(authority: CertificateAuthority, extra: str) -> None:
     said = _failure(upstream_context(extra, ALPN), authority.context("127.0.0.1"), "127.0.0.2")
     assert "not valid for '127.0.0.2'" in said
 
@@ -94,7 +96,7 @@ def test_another_address_is_refused(authority: Authority, extra: str) -> None:
     ],
 )
 def test_another_time_is_refused(
-    authority: Authority,
+    authority: CertificateAuthority,
     extra: str,
     monkeypatch: pytest.MonkeyPatch,
     begins_ago: timedelta,
@@ -107,7 +109,9 @@ def test_another_time_is_refused(
     assert why in said
 
 
-def test_a_self_signed_certificate_is_refused(authority: Authority, tmp_path: Path) -> None:
+def test_a_self_signed_certificate_is_refused(
+    authority: CertificateAuthority, tmp_path: Path
+) -> None:
     """Also an authority's own, shown as a server's."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(tmp_path / authorities.FILE)
@@ -116,7 +120,7 @@ def test_a_self_signed_certificate_is_refused(authority: Authority, tmp_path: Pa
     assert "network.upstream_ca" in said
 
 
-def test_nothing_in_common_is_told(authority: Authority, extra: str) -> None:
+def test_nothing_in_common_is_told(authority: CertificateAuthority, extra: str) -> None:
     """What is no matter of certificates."""
     old = authority.context("origin.test")
     client = upstream_context(extra, ALPN)
@@ -147,7 +151,7 @@ async def test_a_server_without_tls_is_told() -> None:
     assert explain(info.value) == "no TLS: the server speaks something else on this port"
 
 
-async def test_the_loop_tells_why_a_certificate_fails(authority: Authority) -> None:
+async def test_the_loop_tells_why_a_certificate_fails(authority: CertificateAuthority) -> None:
     """Its errors are OpenSSL's."""
     context = authority.context("origin.test")
     server = await asyncio.get_running_loop().create_server(
@@ -166,7 +170,9 @@ async def test_the_loop_tells_why_a_certificate_fails(authority: Authority) -> N
     assert "unable to get local issuer certificate" in explain(info.value)
 
 
-def test_no_root_is_needed_above_what_is_trusted(authority: Authority, extra: str) -> None:
+def test_no_root_is_needed_above_what_is_trusted(
+    authority: CertificateAuthority, extra: str
+) -> None:
     """A company may give the authority that signs, and not the one above it; curl takes that, too."""
     server = authority.context("origin.test")
     shown = handshake(upstream_context(extra, ALPN), server, "origin.test").certificate

@@ -19,8 +19,8 @@ import pytest
 from tests.egress.dialling import Names, SomePolicy, greeting, refused, server
 
 from moat.egress.upstream import routes
-from moat.egress.upstream.dialer import MOST_ADDRESSES, Dialer
-from moat.egress.upstream.routes import Route
+from moat.egress.upstream.dialer import MAX_ADDRESSES, Dialer
+from moat.egress.upstream.routes import KernelRoute
 from moat.spec.network import Network, Timeouts
 
 if TYPE_CHECKING:
@@ -198,8 +198,8 @@ class TestCheck:
     ) -> None:
         """Its services trust whoever comes from here. (The test machine may have no such address.)"""
 
-        def route(address: Address) -> Route:
-            return Route.OURS if str(address) == "8.8.8.8" else Route.AWAY
+        def route(address: Address) -> KernelRoute:
+            return KernelRoute.OURS if str(address) == "8.8.8.8" else KernelRoute.AWAY
 
         monkeypatch.setattr(routes, "route_to", route)
         names.answers["me.test"] = [("8.8.8.8",)]
@@ -211,7 +211,7 @@ class TestCheck:
     ) -> None:
         """What can't be checked is not dialled."""
 
-        def mute(_: Address) -> Route:
+        def mute(_: Address) -> KernelRoute:
             raise PermissionError(1, "Operation not permitted")
 
         monkeypatch.setattr(routes, "route_to", mute)
@@ -267,7 +267,7 @@ class TestCheck:
                 return super().private(host, address)
 
         await refused(dialer(Watching()), "many.test", 1)
-        assert asked == list(many[:MOST_ADDRESSES])
+        assert asked == list(many[:MAX_ADDRESSES])
 
 
 class TestFailure:
@@ -311,8 +311,8 @@ class TestFailure:
     async def test_no_route(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """As for an IPv6 address on a machine without IPv6."""
 
-        def nowhere(_: Address) -> Route:
-            return Route.NONE
+        def nowhere(_: Address) -> KernelRoute:
+            return KernelRoute.NONE
 
         monkeypatch.setattr(routes, "route_to", nowhere)
         error = await refused(dialer(), "8.8.8.8")
@@ -325,8 +325,8 @@ class TestFailure:
         """They would only blur the message about those that were."""
         real = routes.route_to
 
-        def without_ipv6(address: Address) -> Route:
-            return real(address) if address.version == 4 else Route.NONE
+        def without_ipv6(address: Address) -> KernelRoute:
+            return real(address) if address.version == 4 else KernelRoute.NONE
 
         monkeypatch.setattr(routes, "route_to", without_ipv6)
         names.answers["both.test"] = [("::1", "127.0.0.1")]

@@ -6,18 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moat.egress.upstream.parent_proxy import RefusedError, UpstreamProxy, answer_size, literal
+from moat.egress.upstream.parent_proxy import ParentProxy, RefusedError, answer_size, literal
 
 
 def leads(exceptions: str, host: str, port: int = 443) -> bool:
-    proxy = UpstreamProxy.parse("http://proxy:3128", exceptions)
+    proxy = ParentProxy.parse("http://proxy:3128", exceptions)
     return proxy.leads_to(host, port, literal(host))
 
 
 class TestURL:
     def test_a_proxy_is_a_host_and_a_port(self) -> None:
         """Without a user in the URL nothing is sent that would name one."""
-        proxy = UpstreamProxy.parse("http://proxy.example:3128", "")
+        proxy = ParentProxy.parse("http://proxy.example:3128", "")
         assert (proxy.secure, proxy.host, proxy.port) == (False, "proxy.example", 3128)
         assert proxy.request("api.example.com", 80) == (
             b"CONNECT api.example.com:80 HTTP/1.1\r\nHost: api.example.com:80\r\n\r\n"
@@ -25,18 +25,18 @@ class TestURL:
 
     def test_a_user_and_password_are_sent_as_basic_authentication(self) -> None:
         """What the URL encodes is decoded first: passwords hold colons, slashes and letters like ß."""
-        proxy = UpstreamProxy.parse("http://me:p%3A%2F%C3%9F@proxy:3128", "")
+        proxy = ParentProxy.parse("http://me:p%3A%2F%C3%9F@proxy:3128", "")
         # base64 of me:p:/ß
         assert b"Proxy-Authorization: Basic bWU6cDovw58=\r\n" in proxy.request("x", 1)
 
     def test_a_user_alone_has_an_empty_password(self) -> None:
         """As curl sends it; tokens are given so."""
-        proxy = UpstreamProxy.parse("http://token@proxy:3128", "")
+        proxy = ParentProxy.parse("http://token@proxy:3128", "")
         assert b"Proxy-Authorization: Basic dG9rZW46\r\n" in proxy.request("x", 1)
 
     def test_ipv6_literals_have_brackets(self) -> None:
         """In the request as in the proxy's own name."""
-        proxy = UpstreamProxy.parse("http://[fd00::1]:3128", "")
+        proxy = ParentProxy.parse("http://[fd00::1]:3128", "")
         assert proxy.host == "fd00::1"
         assert proxy.name == "http://[fd00::1]:3128"
         assert proxy.request("2001:db8::1", 443).startswith(
@@ -45,7 +45,7 @@ class TestURL:
 
     def test_the_name_that_is_shown_has_no_password(self) -> None:
         """It ends in messages and in the record."""
-        assert UpstreamProxy.parse("https://me:secret@proxy", "").name == "https://proxy:443"
+        assert ParentProxy.parse("https://me:secret@proxy", "").name == "https://proxy:443"
 
     @pytest.mark.parametrize(
         "url", ["socks5://proxy:1080", "proxy:3128", "http://", "http://me:sec/ret@proxy:3128"]
@@ -53,7 +53,7 @@ class TestURL:
     def test_what_is_no_proxy_is_refused(self, url: str) -> None:
         """The configuration refuses it before; no part of a password is in the message."""
         with pytest.raises(ValueError) as refused:
-            UpstreamProxy.parse(url, "")
+            ParentProxy.parse(url, "")
         assert "sec" not in str(refused.value)
 
 
@@ -106,7 +106,7 @@ class TestExceptions:
 
     def test_a_network_holds_the_name_that_the_user_gave_an_address(self) -> None:
         """A name of `network.hosts` has an address before any lookup."""
-        proxy = UpstreamProxy.parse("http://proxy:3128", "10.0.0.0/8")
+        proxy = ParentProxy.parse("http://proxy:3128", "10.0.0.0/8")
         assert not proxy.leads_to("db.test", 443, literal("10.0.0.5"))
 
     @given(st.text(), st.sampled_from(["example.com", "10.0.0.1", "::1"]))

@@ -10,13 +10,13 @@ from ipaddress import ip_address
 import pytest
 
 from moat.egress.upstream import routes
-from moat.egress.upstream.routes import KEPT_S, Route, Routes, route_to
+from moat.egress.upstream.routes import KEPT_S, KernelRoute, KernelRoutes, route_to
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1"])
 def test_loopback_is_ours(address: str) -> None:
     """All of 127/8 is, though no interface lists it."""
-    assert route_to(ip_address(address)) is Route.OURS
+    assert route_to(ip_address(address)) is KernelRoute.OURS
 
 
 def test_every_address_of_every_interface_is_ours() -> None:
@@ -24,19 +24,19 @@ def test_every_address_of_every_interface_is_ours() -> None:
     done = subprocess.run(["ip", "-json", "address"], capture_output=True, check=True)
     own = [each["local"] for link in json.loads(done.stdout) for each in link["addr_info"]]
     assert own
-    assert {route_to(ip_address(each)) for each in own} == {Route.OURS}
+    assert {route_to(ip_address(each)) for each in own} == {KernelRoute.OURS}
 
 
 def test_everybodys_addresses_are_nobodys() -> None:
     """Broadcast and multicast reach whoever listens near by."""
-    assert route_to(ip_address("255.255.255.255")) is Route.BROADCAST
-    assert route_to(ip_address("224.0.0.1")) in {Route.MULTICAST, Route.NONE}
+    assert route_to(ip_address("255.255.255.255")) is KernelRoute.BROADCAST
+    assert route_to(ip_address("224.0.0.1")) in {KernelRoute.MULTICAST, KernelRoute.NONE}
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111"])
 def test_other_machines_are_away_or_out_of_reach(address: str) -> None:
     """Which of the two is for the network that the test happens to have."""
-    assert route_to(ip_address(address)) in {Route.AWAY, Route.NONE}
+    assert route_to(ip_address(address)) in {KernelRoute.AWAY, KernelRoute.NONE}
 
 
 class TestNamespace:
@@ -82,13 +82,13 @@ def test_answers_are_kept_for_a_few_seconds_only(monkeypatch: pytest.MonkeyPatch
     """An interface may come up while the run lives."""
     asked: list[str] = []
 
-    def route(address: routes.Address) -> Route:
+    def route(address: routes.Address) -> KernelRoute:
         asked.append(str(address))
-        return Route.AWAY
+        return KernelRoute.AWAY
 
     monkeypatch.setattr(routes, "route_to", route)
     now = 100.0
-    known = Routes(lambda: now)
+    known = KernelRoutes(lambda: now)
     for _ in range(3):
         known.to(ip_address("8.8.8.8"))
     assert asked == ["8.8.8.8"]

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from moat.egress.tls.ca import FILE, Authority
+from moat.egress.tls.ca import FILE, CertificateAuthority
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def make_authority(folder: Path) -> bytes:
     """Return the certificate of a new authority; key and certificate are in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    return Authority.load_or_create(folder).certificate_pem
+    return CertificateAuthority.load_or_create(folder).certificate_pem
 
 
 def der(pem: bytes) -> bytes:

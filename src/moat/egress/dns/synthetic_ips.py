@@ -19,7 +19,7 @@ LIMIT: Final = 65_536
 _FIRST: Final = int(IPv4Address("198.18.0.1"))
 
 
-class NamesTable:
+class SyntheticAddresses:
     def __init__(self, known: Iterable[str], keep: Callable[[int, str], None]) -> None:
         """`known`: names in the order of the numbers with which `keep` was given them."""
         self._names = list(known)

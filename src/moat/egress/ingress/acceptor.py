@@ -14,11 +14,11 @@ from moat.egress.http.interfaces import Destination
 from moat.egress.http.messages import NO_BODY, BadMessageError
 from moat.egress.http.origin_check import LEFT, Arrival, parse_authority
 from moat.egress.ingress import socks
-from moat.egress.ingress.listeners import WEB_PORTS
-from moat.egress.ingress.peek import LIMIT, ClosedEarlyError, peek, take
 from moat.egress.ingress.tunnel import Tunnel
 from moat.egress.names import canonical_host
-from moat.egress.policy.engine import Verdict, denial_header
+from moat.egress.peek import LIMIT, ClosedEarlyError, peek, take
+from moat.egress.policy.engine import denial_header
+from moat.egress.policy.routing_decision import Asker, OpenTunnel, Refuse
 from moat.egress.streams import ByALPN, break_off, reason
 from moat.egress.tls import client_hello
 from moat.egress.tls.alert import Alert
@@ -35,6 +35,7 @@ _HANDSHAKE: Final = 0x16
 """Type of the TLS record in which a ClientHello comes."""
 _SOCKS5: Final = 0x05
 _SOCKS4: Final = 0x04
+_TUNNELS: Final = {"tcp": Asker.TCP_TUNNEL, "tls": Asker.TLS_TUNNEL}
 
 
 @dataclass(slots=True)
@@ -48,7 +49,7 @@ class _Attempt:
     """What else it has said."""
 
 
-class Arrivals:
+class Acceptor:
     def __init__(self, gateway: RunGateway, loop: asyncio.AbstractEventLoop) -> None:
         self._gateway = gateway
         self._loop = loop
@@ -86,15 +87,14 @@ class Arrivals:
     async def _serve(self, sock: socket.socket, attempt: _Attempt) -> None:
         gateway = self._gateway
         host, port = attempt.host, attempt.port
-        opened = gateway.policy.tcp(host, port)
-        if opened is not None:
-            if opened.verdict is Verdict.ALLOW:
-                await self._tunnel(sock, "tcp", host, port, opened.rule)
-                return
-            if port not in WEB_PORTS:  # one who waits for the server's first word would never hear
-                gateway.record_refusal("tcp", host, port, opened.why, opened.rule)
-                break_off(sock)
-                return
+        route = gateway.route(Asker.CAPTURED, host, port)
+        if isinstance(route, OpenTunnel):
+            await self._tunnel(sock, route, host, port)
+            return
+        if isinstance(route, Refuse):
+            gateway.record_refusal("tcp", host, port, route.decision.why, route.decision.rule)
+            break_off(sock)
+            return
         async with asyncio.timeout(self._timeouts.header):
             first = await peek(self._loop, sock, lambda data: data[0])
         if first == _HANDSHAKE:
@@ -117,15 +117,15 @@ class Arrivals:
             word = Alert.DECODE_ERROR.record()
             self._refuse(sock, host, port, f"malformed ClientHello: {exc}", word=word)
             return
-        passes = gateway.policy.passes_through(host, port)
-        if passes is not None:
+        route = gateway.route(Asker.TLS, host, port)
+        if isinstance(route, OpenTunnel):
             if hello.sni is None or named != host or hello.encrypted:
                 why = "its name is encrypted" if hello.encrypted else f"it names {hello.sni}"
                 alert = Alert.ACCESS_DENIED if hello.encrypted else Alert.UNRECOGNIZED_NAME
                 why = f"TLS to be passed through to {host}: {why}"
                 self._refuse(sock, host, port, why, word=alert.record())
                 return
-            await self._tunnel(sock, "tls", host, port, passes)
+            await self._tunnel(sock, route, host, port)
             return
         disagreement = ""
         if named != host:
@@ -182,8 +182,9 @@ class Arrivals:
             return None
         take(sock, len(head))
         host = self._gateway.name_of(host)
-        decision = self._gateway.refusal_of_connect(host, port)
-        if decision is not None:
+        route = self._gateway.route(Asker.CONNECT, host, port)
+        if isinstance(route, Refuse):
+            decision = route.decision
             self._gateway.record_refusal("https", host, port, decision.why, decision.rule, 403)
             _end(sock, _answer(403, decision.reason, denial_header(decision)))
             return None
@@ -209,10 +210,11 @@ class Arrivals:
             if step.target is not None:
                 host = self._gateway.name_of(canonical_host(step.target.host))
                 port = step.target.port
-                decision = self._gateway.refusal_of_connect(host, port)
-                if decision is None:
+                route = self._gateway.route(Asker.SOCKS, host, port)
+                if not isinstance(route, Refuse):
                     sock.send(socks.reply(socks.SUCCEEDED))
                     return host, port
+                decision = route.decision
                 self._gateway.record_refusal("tcp", host, port, decision.why, decision.rule)
                 sock.send(socks.reply(socks.NOT_ALLOWED))
                 sock.close()
@@ -223,11 +225,9 @@ class Arrivals:
 
     # --- ---
 
-    async def _tunnel(
-        self, sock: socket.socket, scheme: str, host: str, port: int, rule: str
-    ) -> None:
+    async def _tunnel(self, sock: socket.socket, route: OpenTunnel, host: str, port: int) -> None:
         gateway = self._gateway
-        entry = gateway.begin_tunnel(scheme, host, port, rule)
+        entry = gateway.begin_tunnel(route.scheme, host, port, route.rule)
         begun = self._loop.time()
 
         def ended(tunnel: Tunnel, why: str) -> None:
@@ -239,11 +239,11 @@ class Arrivals:
             gateway.tunnel_ended(tunnel, entry)
 
         def denial() -> str:
-            decision = gateway.refusal_of_tunnel(scheme, host, port)
-            if decision is None:
+            now = gateway.route(_TUNNELS[route.scheme], host, port)
+            if not isinstance(now, Refuse):
                 return ""
-            entry.verdict, entry.rule = "denied", decision.rule
-            return decision.why
+            entry.verdict, entry.rule = "denied", now.decision.rule
+            return now.decision.why
 
         problem = gateway.problem()
         try:
@@ -257,7 +257,7 @@ class Arrivals:
             gateway.put(entry)
             denied = exc.kind == "private"
             alert = Alert.ACCESS_DENIED if denied else Alert.INTERNAL_ERROR
-            _end(sock, alert.record() if scheme == "tls" else b"")
+            _end(sock, alert.record() if route.scheme == "tls" else b"")
             return
         entry.address, entry.dns, entry.connect = dialled.address, dialled.dns, dialled.connect
         tunnel = Tunnel(self._loop, ended, denial)

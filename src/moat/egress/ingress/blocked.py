@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Final
 
-from moat.egress.ingress.packets import Refused, refused
+from moat.egress.ingress.packets import BlockedAttempt, blocked_attempt
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,19 +22,19 @@ _REMEMBERED: Final = 1024
 WHY: Final = "refused: only DNS, ports 80 and 443 and what the policy opens lead out"
 
 
-class Refusals:
+class BlockedAttempts:
     def __init__(
         self,
         descriptor: int,
         loop: asyncio.AbstractEventLoop,
-        tell: Callable[[Refused], None],
+        tell: Callable[[BlockedAttempt], None],
     ) -> None:
         """Takes the descriptor of a packet socket that is filtered already."""
         self._sock = socket.socket(fileno=descriptor)
         self._sock.setblocking(False)
         self._loop = loop
         self._tell = tell
-        self._told: dict[Refused, float] = {}
+        self._told: dict[BlockedAttempt, float] = {}
         loop.add_reader(self._sock, self._readable)
 
     def close(self) -> None:
@@ -51,7 +51,7 @@ class Refusals:
             except OSError:  # the interface has gone, and the sandbox with it
                 self._loop.remove_reader(self._sock)
                 return
-            found = refused(packet)
+            found = blocked_attempt(packet)
             if found is None or now - self._told.get(found, -_COALESCED_S) < _COALESCED_S:
                 continue
             if len(self._told) >= _REMEMBERED:

@@ -12,6 +12,7 @@ import socket
 from typing import TYPE_CHECKING, Final, Protocol
 
 from moat.egress.dns.server import UDPResponder
+from moat.egress.policy.engine import WEB_PORTS
 from moat.spec.network import DNS_PORT, PROXY_PORT
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WEB_PORTS: Final = (80, 443)
 _EVERY: Final = {"inet": "0.0.0.0", "inet6": "::"}  # noqa: S104  in the sandbox's own network
 _AT_ONCE: Final = 64
 """Connections accepted before others have their turn."""
@@ -42,7 +42,7 @@ class Reception(Protocol):
     def answer_dns(self, query: bytes, transport: str) -> bytes | None: ...
 
 
-class Capture:
+class Listeners:
     def __init__(self, loop: asyncio.AbstractEventLoop, reception: Reception) -> None:
         self._loop = loop
         self._reception = reception

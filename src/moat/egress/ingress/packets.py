@@ -18,7 +18,7 @@ _HOP_BY_HOP, _ROUTING, _FRAGMENT, _FOR_TARGET = 0, 43, 44, 60
 _EXTENSIONS: Final = frozenset((_HOP_BY_HOP, _ROUTING, _FRAGMENT, _FOR_TARGET))
 
 
-class Refused(NamedTuple):
+class BlockedAttempt(NamedTuple):
     protocol: str
     """tcp, udp, icmp, ..."""
     address: str
@@ -43,19 +43,19 @@ class _Packet(NamedTuple):
         return self.port(0)
 
     @property
-    def attempt(self) -> Refused:
+    def attempt(self) -> BlockedAttempt:
         name = _NAMES.get(self.protocol, f"ip protocol {self.protocol}")
-        return Refused(name, self.target, self.port(2))
+        return BlockedAttempt(name, self.target, self.port(2))
 
 
-def refused(packet: bytes) -> Refused | None:
+def blocked_attempt(packet: bytes) -> BlockedAttempt | None:
     """Of a packet as `engines.packet_filter` lets through, from its IP header; `None` for others."""
     found = _read(packet)
     if found is None:
         return None
     if found.protocol == _TCP and len(found.content) > 13 and found.content[13] & _RST:
         # The answer: it comes from where the connection was to go.
-        return Refused("tcp", found.source, found.source_port)
+        return BlockedAttempt("tcp", found.source, found.source_port)
     if (found.protocol, found.content[:2]) in _PORT_UNREACHABLE:
         original = _read(found.content[8:])
         # Our own answer to a program that has stopped waiting for it. No program has that port.

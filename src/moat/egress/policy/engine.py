@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 PLACEHOLDER: Final = "RUN"
 """Where a policy is no run's."""
+WEB_PORTS: Final = (80, 443)
+"""Captured in every run, whatever its policy."""
 CACHE_LIMIT: Final = 4096
-"""Decisions that are remembered: a hostile program can ask for many."""
+"""LivePolicy that are remembered: a hostile program can ask for many."""
 
 
 class Verdict(StrEnum):
@@ -80,7 +82,7 @@ class Policy:
             each.port
             for each in (*self.rules, *self._tcp, *self._passthrough)
             if each.port and each.action == "allow"
-        ) - {80, 443}
+        ).difference(WEB_PORTS)
         """To be captured besides the web's own."""
         self._decided: dict[tuple[str, str, int], Decision] = {}
 
@@ -105,24 +107,25 @@ class Policy:
         self._decided[key] = decision
         return decision
 
-    def hidden(self, host: str) -> Decision | None:
-        """Why this name does not exist: under `strict`, one that no rule could allow.
+    def hidden(self, host: str, port: int | None = None) -> Decision | None:
+        """Why this name does not exist: under `strict`, one that no rule could allow at that port.
 
-        Nothing can be told or learned by asking for it. Elsewhere a name exists even where it is
-        denied, so that whoever goes there is told by which rule.
+        Without a port, at none. Nothing can be told or learned by asking for it. Elsewhere a name exists
+        even where it is denied, so that whoever goes there is told by which rule.
         """
         if self._network.policy != "strict":
             return None
-        first = self._first_plain(host, None)
+        where = host if port is None else _where(host, port)
+        first = self._first_plain(host, port)
         if first is None:
-            if any(each.matches_host(host, None) for each in (*self._tcp, *self._passthrough)):
+            if any(each.matches_host(host, port) for each in (*self._tcp, *self._passthrough)):
                 return None
         elif first.action == "allow":
             return None
         else:
-            return self._by_rule(first, host, host)
+            return self._by_rule(first, where, host)
         default = f"policy: {self._network.policy}"
-        return Decision(Verdict.DENY, default, self._by_default(host, host, default))
+        return Decision(Verdict.DENY, default, self._by_default(where, host, default))
 
     def tcp(self, host: str, port: int) -> Decision | None:
         """Whether an entry of `network.tcp` opens it, or is overruled: a rule denies all of the host.
@@ -132,17 +135,37 @@ class Policy:
         entry = next((each for each in self._tcp if each.matches_host(host, port)), None)
         if entry is None:
             return None
-        first = self._first_plain(host, port)
-        if first is not None and first.action == "deny":
-            return self._by_rule(first, _where(host, port), host)
-        return Decision(Verdict.ALLOW, f"tcp {entry.text.removeprefix('allow ')}")
+        allowed = Decision(Verdict.ALLOW, f"tcp {entry.text.removeprefix('allow ')}")
+        return self.overruling(host, port) or allowed
 
     def passes_through(self, host: str, port: int) -> str | None:
         """The entry of `network.passthrough` that names it, unless a rule denies all of it."""
-        found = (each for each in self._passthrough if each.matches_host(host, port))
-        entry = next((f"passthrough {each.text.removeprefix('allow ')}" for each in found), None)
+        entry = next((each for each in self._passthrough if each.matches_host(host, port)), None)
+        if entry is None or self.overruling(host, port) is not None:
+            return None
+        return f"passthrough {entry.text.removeprefix('allow ')}"
+
+    def overruling(self, host: str, port: int) -> Decision | None:
+        """The rule that denies all of a host at a port, before any other allows some of it."""
         first = self._first_plain(host, port)
-        return None if first is not None and first.action == "deny" else entry
+        if first is None or first.action == "allow":
+            return None
+        return self._by_rule(first, _where(host, port), host)
+
+    def opens(self, port: int) -> bool:
+        """Whether connections to this port are captured."""
+        return port in WEB_PORTS or port in self.ports
+
+    def unopened(self, host: str, port: int) -> Decision:
+        """The denial of a port that is not captured, whatever the host may be."""
+        where = _where(host, port)
+        return Decision(
+            Verdict.DENY,
+            "one way out",
+            f"moat: {where} denied: only DNS, ports 80 and 443 and what the policy opens lead out, and"
+            f" nothing opens port {port}. To open: {self._advice(host, port)}, or allow"
+            f" {where}, in network.rules of agent.yaml (network.tcp, for neither HTTP nor TLS)",
+        )
 
     def _first_plain(self, host: str, port: int | None) -> Rule | None:
         """What the rules say of a host as a whole: the first that allows any of it, or denies all."""
@@ -229,9 +252,11 @@ class Policy:
         why = f"moat: {what} denied by rule: {rule.text}. To change: {self._advice(host)}"
         return Decision(Verdict.DENY, rule.text, why)
 
-    def _advice(self, host: str) -> str:
+    def _advice(self, host: str, port: int | None = None) -> str:
         """To be pasted into a shell, to which brackets are a pattern."""
-        return f"moat allow {self._run} " + (f"'[{host}]'" if ":" in host else host)
+        shown = f"[{host}]" if ":" in host else host
+        where = shown if port is None else f"{shown}:{port}"
+        return f"moat allow {self._run} " + (f"'{where}'" if ":" in host else where)
 
 
 def _where(host: str, port: int) -> str:

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from moat.spec.network import Network
 
-MOST_HOSTS: Final = 64
+MAX_HOSTS: Final = 64
 """That may wait for an answer at once; nobody answers more, and a hostile program can ask for many."""
-MOST_REQUESTS: Final = 2000
+MAX_REQUESTS: Final = 2000
 """The same of requests, whatever their hosts: each rule that is given decides all of them anew."""
-MOST_SHOWN: Final = 10
+MAX_SHOWN: Final = 10
 """Different requests to one host that are shown; the others are counted."""
 _PATH_SHOWN: Final = 200
 """Characters of a path."""
@@ -43,7 +43,7 @@ class Question:
         self._settle(self, None)
 
 
-class Decisions:
+class LivePolicy:
     def __init__(
         self,
         network: Network,
@@ -97,9 +97,9 @@ class Decisions:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Decision] = loop.create_future()
         question = Question(method, host, port, path, time.time(), answer, self._settle)
-        if (host, port) not in self._pending and len(self._pending) >= MOST_HOSTS:
+        if (host, port) not in self._pending and len(self._pending) >= MAX_HOSTS:
             answer.set_result(self._unanswered(question, "too many hosts wait for an answer"))
-        elif self._count >= MOST_REQUESTS:
+        elif self._count >= MAX_REQUESTS:
             answer.set_result(self._unanswered(question, "too many requests wait for an answer"))
         else:
             timer = loop.call_later(self._network.ask_timeout, self._expired, question)
@@ -146,7 +146,7 @@ def _different(questions: Iterable[Question]) -> list[dict[str, Any]]:
         key = each.method, _shown(each.path)
         if key in different:
             different[key]["count"] += 1
-        elif len(different) < MOST_SHOWN:
+        elif len(different) < MAX_SHOWN:
             different[key] = {
                 "host": each.host,
                 "port": each.port,

@@ -40,7 +40,7 @@ _SLACK: Final = timedelta(days=1)
 _COMMON_NAME_LIMIT: Final = 64  # ub-common-name, RFC 5280
 
 
-class Authority:
+class CertificateAuthority:
     def __init__(self, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
         self._key = key
         self._certificate = certificate

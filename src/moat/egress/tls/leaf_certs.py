@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import ssl
 
-    from moat.egress.tls.ca import Authority
+    from moat.egress.tls.ca import CertificateAuthority
 
 LIMIT: Final = 512
 """Certificates kept, 20 KiB each; the one used longest ago goes first."""
-MOST_WAITING: Final = 256
+MAX_PENDING: Final = 256
 """Names whose certificate is being made: a third of a second of work."""
 USES: Final = 128
 """Connections that share a context.
@@ -43,8 +43,8 @@ class _Kept:
     uses_left: int = USES
 
 
-class Leaves:
-    def __init__(self, authority: Authority, loop: asyncio.AbstractEventLoop) -> None:
+class LeafCertificates:
+    def __init__(self, authority: CertificateAuthority, loop: asyncio.AbstractEventLoop) -> None:
         self._authority = authority
         self._loop = loop
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
@@ -76,8 +76,8 @@ class Leaves:
 
     def _make(self, host: str) -> asyncio.Future[None]:
         """Done when it is kept, or could not be made; then it is in `_making` no more."""
-        if len(self._making) >= MOST_WAITING:
-            raise TooManyNamesError(f"certificates for {MOST_WAITING} other names are being made")
+        if len(self._making) >= MAX_PENDING:
+            raise TooManyNamesError(f"certificates for {MAX_PENDING} other names are being made")
         minted = self._loop.run_in_executor(None, self._authority.context, host)
         making = self._making[host] = self._loop.create_future()
         minted.add_done_callback(lambda minted: self._keep(host, minted))

@@ -19,15 +19,15 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-from moat.egress.ingress.peek import ClosedEarlyError
+from moat.egress.peek import ClosedEarlyError
 from moat.egress.streams import reason
 from moat.egress.tls import trust
 from moat.egress.tls.layer import inside_tls
 from moat.egress.upstream.happy_eyeballs import connect, open_tunnel
-from moat.egress.upstream.parent_proxy import RefusedError, UpstreamProxy, authority, literal
+from moat.egress.upstream.parent_proxy import ParentProxy, RefusedError, authority, literal
 from moat.egress.upstream.private_addresses import why_private
 from moat.egress.upstream.resolver import Resolver, UnresolvedError
-from moat.egress.upstream.routes import Route, Routes
+from moat.egress.upstream.routes import KernelRoute, KernelRoutes
 
 if TYPE_CHECKING:
     import socket
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 Address = IPv4Address | IPv6Address
 Kind = Literal["private", "unresolved", "refused", "unreachable", "timeout", "proxy"]
 
-MOST_ADDRESSES: Final = 32
+MAX_ADDRESSES: Final = 32
 """Of one name; its owner could list thousands, and have each dialled."""
 BESIDE_PROXY_S: Final = 2.0
 """For a lookup that only checks what the proxy will resolve: where there is a proxy, the host's own
@@ -73,7 +73,7 @@ class Dialled:
     """Seconds; negative where nothing was looked up."""
     connect: float
     """Seconds, with the proxy's answer."""
-    proxy: UpstreamProxy | None = None
+    proxy: ParentProxy | None = None
     """Who is at the other end, where there is no tunnel and it takes the requests themselves."""
 
 
@@ -83,12 +83,12 @@ class Dialer:
     def __init__(self, network: Network, policy: Callable[[], Policy]) -> None:
         self.timeout = network.timeouts.connect
         self.resolver = Resolver()
-        self.routes = Routes(time.monotonic)
+        self.routes = KernelRoutes(time.monotonic)
         self._policy = policy
         self._upstream_ca = network.upstream_ca
         urls = {"https": network.upstream_proxy, "http": network.upstream_http_proxy}
         self._proxies = {
-            scheme: UpstreamProxy.parse(url, network.no_upstream_proxy)
+            scheme: ParentProxy.parse(url, network.no_upstream_proxy)
             for scheme, url in urls.items()
             if url
         }
@@ -128,7 +128,7 @@ class Dialer:
                 return f"{subject} is {why}: add it to network.private in agent.yaml"
         return None
 
-    def proxy_for(self, host: str, port: int, scheme: str) -> UpstreamProxy | None:
+    def proxy_for(self, host: str, port: int, scheme: str) -> ParentProxy | None:
         proxy = self._proxies.get(scheme)
         if proxy is None or not proxy.leads_to(host, port, self.fixed_address(host)):
             return None
@@ -136,7 +136,7 @@ class Dialer:
 
     def reachable(self, addresses: Iterable[Address]) -> list[Address]:
         """Those with a route: a name's IPv6 addresses are no use to a host without IPv6."""
-        return [each for each in addresses if self.routes.to(_bare(each)) is not Route.NONE]
+        return [each for each in addresses if self.routes.to(_bare(each)) is not KernelRoute.NONE]
 
     async def trusted_by_proxy(self) -> ssl.SSLContext:
         loop = asyncio.get_running_loop()
@@ -147,14 +147,14 @@ class Dialer:
 
     def _why_near(self, address: Address) -> str | None:
         route = self.routes.to(address)
-        return None if route in {Route.AWAY, Route.NONE} else route.value
+        return None if route in {KernelRoute.AWAY, KernelRoute.NONE} else route.value
 
 
 class _Attempt:
     """One connection on its way, and how long each step has taken."""
 
     def __init__(
-        self, dialer: Dialer, host: str, port: int, proxy: UpstreamProxy | None, *, forward: bool
+        self, dialer: Dialer, host: str, port: int, proxy: ParentProxy | None, *, forward: bool
     ) -> None:
         self._dialer = dialer
         self._proxy = proxy
@@ -218,7 +218,7 @@ class _Attempt:
             raise DialError("unresolved", text) from exc
         finally:
             self._dns = time.monotonic() - begun
-        return found[:MOST_ADDRESSES]
+        return found[:MAX_ADDRESSES]
 
     def _check(self, addresses: Iterable[Address]) -> None:
         try:
@@ -230,7 +230,7 @@ class _Attempt:
 
     # --- through the host's own proxy ---
 
-    async def _through(self, proxy: UpstreamProxy) -> tuple[socket.socket, str]:
+    async def _through(self, proxy: ParentProxy) -> tuple[socket.socket, str]:
         target = await self._target_beside_proxy()
         self._missing = f"{self._where}: the proxy {proxy.name} did not answer"
         begun = time.monotonic()
@@ -256,7 +256,7 @@ class _Attempt:
             self._connect = time.monotonic() - begun
         return sock, address
 
-    async def _reach(self, proxy: UpstreamProxy) -> tuple[socket.socket, str]:
+    async def _reach(self, proxy: ParentProxy) -> tuple[socket.socket, str]:
         # The user's own setting says where the proxy is, so it may well be a private address.
         fixed = literal(proxy.host)
         found = (fixed,) if fixed is not None else await self._dialer.resolver.resolve(proxy.host)
@@ -283,7 +283,7 @@ class _Attempt:
                 raise
         return self._host
 
-    def _proxy_error(self, proxy: UpstreamProxy, what: str) -> DialError:
+    def _proxy_error(self, proxy: ParentProxy, what: str) -> DialError:
         return DialError("proxy", f"{self._where}: the proxy {proxy.name} {what}")
 
 

@@ -13,7 +13,7 @@ from aiohappyeyeballs import (
     start_connection,  # pyright: ignore[reportUnknownVariableType]  its tuples have no item types
 )
 
-from moat.egress.ingress.peek import peek, take
+from moat.egress.peek import peek, take
 from moat.egress.upstream.parent_proxy import answer_size
 
 if TYPE_CHECKING:

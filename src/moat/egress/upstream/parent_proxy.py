@@ -39,7 +39,7 @@ class RefusedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class UpstreamProxy:
+class ParentProxy:
     secure: bool
     """TLS to the proxy itself (`https://`)."""
     host: str
@@ -49,7 +49,7 @@ class UpstreamProxy:
     exceptions: tuple[_Exception, ...]
 
     @classmethod
-    def parse(cls, url: str, exceptions: str) -> UpstreamProxy:
+    def parse(cls, url: str, exceptions: str) -> ParentProxy:
         """From a URL and a list as in NO_PROXY. Raises `ValueError`, without the URL's password."""
         try:
             parts = urlsplit(url)

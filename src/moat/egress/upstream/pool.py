@@ -7,7 +7,7 @@ import ssl
 from typing import TYPE_CHECKING, Final
 
 from moat.egress.http.h1.client import HTTP1Client
-from moat.egress.policy.engine import Decision, Verdict
+from moat.egress.policy.routing_decision import private_address
 from moat.egress.streams import ByALPN
 from moat.egress.tls import trust
 from moat.egress.upstream.dialer import DialError
@@ -30,7 +30,7 @@ IDLE_TIME: Final = 50.0
 Key = tuple[str, str, int]
 
 
-class Reached:
+class ConnectTimes:
     """How long it took to reach a server, in seconds; negative for what did not take place."""
 
     __slots__ = ("connect", "dns", "tls")
@@ -41,7 +41,7 @@ class Reached:
         self.tls = -1.0
 
 
-class Upstreams:
+class ConnectionPool:
     """The run's own: what one run has opened serves no other."""
 
     def __init__(
@@ -181,8 +181,7 @@ class Upstreams:
             client, reached = await self._reach(exchange.destination, alpn, forward=forward)
         except DialError as exc:
             if exc.kind == "private":
-                decision = Decision(Verdict.DENY, "network.private", f"moat: denied: {exc}")
-                exchange.deny(decision)
+                exchange.deny(private_address(str(exc)))
             else:
                 exchange.failed(504 if exc.kind == "timeout" else 502, str(exc))
         except ssl.SSLError as exc:
@@ -202,7 +201,7 @@ class Upstreams:
 
     async def _reach(
         self, destination: Destination, alpn: tuple[str, ...], *, forward: bool
-    ) -> tuple[Client, Reached]:
+    ) -> tuple[Client, ConnectTimes]:
         chosen: list[Client] = []
         self._open_count += 1
         try:
@@ -222,11 +221,11 @@ class Upstreams:
         chosen: list[Client],
         *,
         forward: bool,
-    ) -> Reached:
+    ) -> ConnectTimes:
         scheme, host, port = destination.key
         forward = forward and scheme == "http"
         dialled = await self._dialer.dial(host, port, scheme, forward=forward)
-        reached = Reached(dialled.dns, dialled.connect)
+        reached = ConnectTimes(dialled.dns, dialled.connect)
 
         def choose(protocol: str | None) -> Client:
             chosen.append(self._client(protocol, destination, dialled))

@@ -41,7 +41,7 @@ _RTN_MULTICAST: Final = 5
 _ANSWER_LIMIT: Final = 8192
 
 
-class Route(StrEnum):
+class KernelRoute(StrEnum):
     """The values read as the end of a sentence: "x is ..."."""
 
     AWAY = "on another machine"
@@ -52,15 +52,15 @@ class Route(StrEnum):
 
 
 _ROUTES: Final = {
-    _RTN_UNICAST: Route.AWAY,
-    _RTN_LOCAL: Route.OURS,
-    _RTN_ANYCAST: Route.OURS,
-    _RTN_BROADCAST: Route.BROADCAST,
-    _RTN_MULTICAST: Route.MULTICAST,
+    _RTN_UNICAST: KernelRoute.AWAY,
+    _RTN_LOCAL: KernelRoute.OURS,
+    _RTN_ANYCAST: KernelRoute.OURS,
+    _RTN_BROADCAST: KernelRoute.BROADCAST,
+    _RTN_MULTICAST: KernelRoute.MULTICAST,
 }
 
 
-def route_to(address: Address) -> Route:
+def route_to(address: Address) -> KernelRoute:
     """Asks the kernel. Raises `OSError` where it can't be asked.
 
     What it has no route for, or refuses one by a rule of its own, is `NONE`.
@@ -81,19 +81,19 @@ def route_to(address: Address) -> Route:
         answer = netlink.recv(_ANSWER_LIMIT)
     _, type_, *_ = _NLMSG_HEADER.unpack_from(answer)
     if type_ == _NLMSG_ERROR:
-        return Route.NONE
-    return _ROUTES.get(answer[_NLMSG_HEADER.size + _TYPE_OFFSET], Route.NONE)
+        return KernelRoute.NONE
+    return _ROUTES.get(answer[_NLMSG_HEADER.size + _TYPE_OFFSET], KernelRoute.NONE)
 
 
-class Routes:
+class KernelRoutes:
     """`route_to`, with its answers kept for a few seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._known: dict[Address, Route] = {}
+        self._known: dict[Address, KernelRoute] = {}
         self._since = clock()
 
-    def to(self, address: Address) -> Route:
+    def to(self, address: Address) -> KernelRoute:
         now = self._clock()
         if now - self._since > KEPT_S or len(self._known) >= _MOST_KEPT:
             self._known.clear()

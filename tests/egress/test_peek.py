@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moat.egress.ingress.peek import LIMIT, ClosedEarlyError, peek, take
+from moat.egress.peek import LIMIT, ClosedEarlyError, peek, take
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
