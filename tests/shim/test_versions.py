@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 import shutil
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ import moat
 from moat.engines.bubblewrap import shim_client
 from moat.engines.bubblewrap.shim_client import Hello
 from moat.engines.engine import CommandRefusedError, SessionState, UnsupportedSandboxError
+from moat.platform import sockets
 from moat.shim import protocol
 
 if TYPE_CHECKING:
@@ -81,6 +84,8 @@ async def test_a_run_is_left_alone_by_a_supervisor_that_can_t_speak_to_its_shim(
             await run.successor()
         assert refused.value.summary == f"this run was started by {summary.format(OURS)}"
         assert refused.value.hint == f"{hint}, or wait until the run ends"
+        with pytest.raises(UnsupportedSandboxError, match="this run was started by"):
+            shim_client.check_version(run.folder)
     assert not select.select([command], [], [], 0)[0]
     with pytest.MonkeyPatch.context() as able:
         speak(able, *versions)
@@ -108,6 +113,7 @@ async def test_a_shim_of_another_version_is_adopted_where_the_ranges_meet(
         fds = await run.engine.start(b"")
         pid = await run.expect("started")
         run.engine.close()
+    shim_client.check_version(run.folder)
     heir, found = await run.successor()
     assert found["main"].pid == pid
     os.write(fds["stdin"], b"\n")
@@ -133,6 +139,29 @@ async def test_a_shim_of_another_version_without_a_session_is_replaced(
     assert await run.engine.connect(create=False) == {}
     assert (await run.run_to_end())[2] == 4
     await run.engine.release()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [],
+        [b'{"answer": true, "error": "1 no namespaces", "isolated": false}'],
+        [b'{"event": "exited"}', b'{"answer": true, "version": 2, "pid": 1, "sessions": {}}'],
+    ],
+)
+async def test_only_a_version_is_checked_ahead(
+    supervise: Callable[..., Supervising], said: list[bytes]
+) -> None:
+    """Whatever else is wrong with a shim is for the supervisor that connects to it."""
+    run = supervise("true")
+    shim_client.check_version(run.folder)
+    with sockets.listen(run.folder.root, shim_client.SOCKET, socket.SOCK_SEQPACKET) as listener:
+        checked = asyncio.create_task(asyncio.to_thread(shim_client.check_version, run.folder))
+        connection, _ = await asyncio.to_thread(listener.accept)
+        with connection:
+            for message in said:
+                connection.send(message)
+        await checked
 
 
 def test_a_hello_of_the_future_is_understood() -> None:

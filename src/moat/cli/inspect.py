@@ -9,6 +9,7 @@ import click
 from moat.cli.arguments import ask, find, run_argument
 from moat.cli.output import print_json
 from moat.config.network import redacted
+from moat.engines.engine import UnsupportedSandboxError
 from moat.errors import RunNotActiveError
 from moat.runs.store import Store
 
@@ -25,6 +26,8 @@ def command(run: str | None) -> None:
                 known = ask(store, found).get("/v1/run")
             except RunNotActiveError:
                 known = store.get(found.id).as_json()
+            except UnsupportedSandboxError as error:
+                known |= {"error": error.summary}
         specified = store.spec(found.id)
         spec = asdict(specified)
         also = ("workdir", "mounts", "exclude", "limits", "timeout", "keep", "writable_git")

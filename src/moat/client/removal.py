@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from moat.client.connect.request import Supervised
 from moat.engines import registry
 from moat.engines.engine import UnsupportedSandboxError
-from moat.errors import MoatError, RunNotActiveError, StoreError, SupervisorError
+from moat.errors import RunNotActiveError, StoreError, SupervisorError
 from moat.runs import lock
 
 if TYPE_CHECKING:
@@ -43,12 +43,10 @@ def _kill(store: Store, run: Run) -> None:
         Supervised(store.home, store.folder(run.id)).post("/v1/kill")
     except RunNotActiveError:
         return  # it has ended by itself
+    except UnsupportedSandboxError:
+        registry.kill(run, store.folder(run.id))
     except SupervisorError:
         if _is_understood(store, run):
-            raise
-        registry.kill(run, store.folder(run.id))
-    except MoatError as error:
-        if error.code != UnsupportedSandboxError.code:
             raise
         registry.kill(run, store.folder(run.id))
 

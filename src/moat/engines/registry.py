@@ -31,6 +31,20 @@ def make(
             raise _unknown(name)
 
 
+def check_version(spec: RunSpec, folder: RunFolder) -> None:
+    """Raise `UnsupportedSandboxError` if another version of Moat holds the run's sandbox.
+
+    `Engine.connect` does so, too. This is for a supervisor that has not touched the run yet.
+    """
+    match spec.engine:
+        case "bubblewrap":
+            from moat.engines.bubblewrap import shim_client  # noqa: PLC0415
+
+            shim_client.check_version(folder)
+        case name:
+            raise _unknown(name)
+
+
 def warm_up(spec: RunSpec, folder: RunFolder) -> None:
     """Begin what takes long in making a sandbox, before the supervisor has loaded.
 

@@ -292,7 +292,7 @@ def _output_filter(screen: Screen) -> OutputFilter:
     from moat.session.terminal.filter import OutputFilter  # noqa: PLC0415  only for sessions with a TTY
 
     output_filter = OutputFilter()
-    output_filter.feed(screen.unfinished())
+    output_filter.feed(screen.incomplete_output())
     return output_filter
 
 

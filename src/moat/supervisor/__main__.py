@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 from moat.engines import registry
-from moat.errors import MoatError, RunNotActiveError, SupervisorError
+from moat.errors import MoatError, RunNotActiveError
 from moat.paths import RunFolder
 from moat.platform import sockets
 from moat.runs import lock
@@ -43,14 +43,15 @@ def main(home: Path, run_id: str) -> None:
     if stat.S_ISFIFO(os.fstat(LAUNCH_LOCK).st_mode):
         _stand_by(RunFolder(home / "runs" / run_id))
     try:
-        with Store(home) as store:
+        # Whoever has the launch lock is the only one that starts a supervisor. So if another one holds
+        # the supervisor lock, it is leaving, and needs a moment.
+        with Store(home) as store, lock.locked(store.folder(run_id).supervisor_lock):
             folder = store.folder(run_id)
-            held = lock.try_lock(folder.supervisor_lock)
-            if held is None:
-                raise SupervisorError(f"run {run_id} has a supervisor already", "Try again")
             run, spec = store.get(run_id), store.spec(run_id)
             if run.ended:
                 raise RunNotActiveError(f"run {run.name} is {run.state}: nothing to supervise")
+            if run.state is not State.CREATED:
+                registry.check_version(spec, folder)
             listener = sockets.listen(folder.root, RunFolder.SUPERVISOR_SOCKET)
             _answer(b"ready")
             if run.state is State.CREATED:

@@ -545,9 +545,9 @@ def test_a_snapshot_answers_and_keeps_scrollback_like_the_screen() -> None:
 def test_a_new_filter_goes_on_where_the_screen_is(start: bytes) -> None:
     """A supervisor that takes over in the middle of a sequence shows no half of it."""
     screen = screen_of(b"text\x1b[m" + start)
-    assert screen.unfinished() == start
+    assert screen.incomplete_output() == start
     output = OutputFilter()
-    assert output.feed(screen.unfinished()) == b""
+    assert output.feed(screen.incomplete_output()) == b""
     assert output.pending == len(start)
 
 

@@ -28,15 +28,16 @@ from moat.client.attach.view import (
     OutputClosedError,
     SupervisorSilentError,
     View,
+    raise_failure,
 )
 from moat.client.connect.request import Supervised, SupervisorLeftError
 from moat.client.connect.restart_limit import Deaths
 from moat.client.output import write_all
 from moat.client.quarantine_notice import show_quarantine_notice
 from moat.errors import EXIT_FAILURE, MoatError, RunNotActiveError
-from moat.wire import tty
+from moat.wire import messages, tty
 from moat.wire.frames import FrameType
-from moat.wire.messages import MAIN_SESSION, NO_SESSION, UPGRADE, Exited, Hello
+from moat.wire.messages import MAIN_SESSION, NO_SESSION, UPGRADE, Exited, Failure, Hello
 from moat.wire.terminal_reset import CANCEL, reset_sequence
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ def follow(
                             at[FrameType(kind)] += len(payload)
                         elif kind == FrameType.EXITED:
                             return 0
+                        elif kind == FrameType.FAILED:
+                            raise_failure(messages.unpack(Failure, payload))
         except RunNotActiveError:
             break
         except (ChannelLostError, SupervisorLeftError) as exc:

@@ -201,7 +201,7 @@ class View:
             case FrameType.DETACHED:
                 return Detached(payload.decode(errors="replace"))
             case FrameType.FAILED:
-                _raise_failure(messages.unpack(Failure, payload))
+                raise_failure(messages.unpack(Failure, payload))
             case _:
                 pass  # a newer supervisor says more than we know
         return None
@@ -356,7 +356,7 @@ class View:
             os.write(STDERR, f"moat: {text}\n".encode())
 
 
-def _raise_failure(failure: Failure) -> NoReturn:
+def raise_failure(failure: Failure) -> NoReturn:
     error = MoatError(failure.summary, failure.hint)
     error.code = failure.code
     raise error

@@ -14,6 +14,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from moat.engines.engine import UnsupportedSandboxError
 from moat.errors import RunNotActiveError, RunNotFoundError, SupervisorError
 from moat.paths import RunFolder
 from moat.platform import sockets
@@ -69,7 +70,8 @@ def _start(home: Path, folder: RunFolder, launch_lock: int) -> None:
             f"See why: {folder.supervisor_log}",
         )
     failure = json.loads(answer)
-    kind = RunNotActiveError if failure["code"] == RunNotActiveError.code else SupervisorError
+    kinds = {kind.code: kind for kind in (RunNotActiveError, UnsupportedSandboxError)}
+    kind = kinds.get(failure["code"], SupervisorError)
     raise kind(failure["summary"], failure["hint"])
 
 

@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 SOCKET: Final = "shim.sock"
 """The name of the shim's socket in the run's folder."""
+# A shim answers at once, unless somebody has stopped it.
+_CHECK_S: Final = 5.0
 _MAIN_FILE: Final = Path(__file__).parents[2] / "shim" / "__main__.py"
 
 
@@ -82,6 +84,14 @@ class Hello:
         )
 
 
+def _versions() -> dict[str, int]:
+    return {"version": protocol.VERSION, "oldest": protocol.OLDEST}
+
+
+def _encode(do: str, fields: Mapping[str, object]) -> bytes:
+    return json.dumps({"do": do, **fields}).encode()
+
+
 def _range(oldest: int, newest: int) -> str:
     return str(newest) if oldest == newest else f"{oldest} to {newest}"
 
@@ -110,7 +120,7 @@ class ShimLink:
 
         Raises `UnsupportedSandboxError`, and `CommandRefusedError` if the shim has no namespaces.
         """
-        answer, _ = await self.call("hello", version=protocol.VERSION, oldest=protocol.OLDEST)
+        answer, _ = await self.call("hello", (), **_versions())
         hello = Hello.of(answer)
         try:
             hello.check_version()
@@ -143,7 +153,7 @@ class ShimLink:
 
     def _send(self, do: str, fds: Sequence[int], fields: dict[str, object]) -> None:
         try:
-            socket.send_fds(self._sock, [json.dumps({"do": do, **fields}).encode()], fds)
+            socket.send_fds(self._sock, [_encode(do, fields)], fds)
         except OSError as exc:
             raise SandboxGoneError(f"the run's shim is gone: {exc}") from exc
 
@@ -201,6 +211,24 @@ def lives(folder: RunFolder) -> bool:
     if sock is not None:
         sock.close()
     return sock is not None
+
+
+def check_version(folder: RunFolder) -> None:
+    """Raise `UnsupportedSandboxError` if the run's shim lives and speaks no version that we do."""
+    sock = find(folder)
+    if sock is None:
+        return
+    with sock:
+        sock.settimeout(_CHECK_S)
+        try:
+            sock.send(_encode("hello", _versions()))
+            message = json.loads(sock.recv(protocol.MAX_MESSAGE))
+            while not message.get("answer"):
+                message = json.loads(sock.recv(protocol.MAX_MESSAGE))
+        except (OSError, ValueError):
+            return  # it has died, or is silent: whoever connects next deals with that
+    if "error" not in message:
+        Hello.of(message).check_version()
 
 
 def ensure(folder: RunFolder) -> None:

@@ -1,6 +1,6 @@
-"""One emulated terminal of libghostty-vt, as Python objects and nothing else.
+"""One emulated terminal of libghostty-vt as a Python object, and nothing more.
 
-What it is good for is said in `session.screen`; how it is called, in `session.ghostty_abi`.
+`screen` makes use of it; `ghostty_abi` has the C declarations.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from ctypes import _CFunctionType as CallbackFunction  # pyright: ignore[reportPrivateUsage]  has no public name
 
-# Pixels of a cell as size reports tell it: what most terminals have at their default font size.
+# A cell's size in pixels for size reports: that of most terminals with their default font.
 CELL_WIDTH: Final = 8
 CELL_HEIGHT: Final = 16
 
-# Bytes of an unfinished sequence that are kept for a copy of the terminal.
+# The most bytes of an incomplete sequence that are kept for a copy of the terminal.
 MAX_CONTINUATION: Final = 1024 * 1024
 
 _ANSI_MODE: Final = 1 << 15
 
-# The first sixteen colours as the formatter writes them, and as programs do (SGR 30 to 47, 90 to
-# 107). They are the same to most terminals, but not to all: some give an indexed colour a fixed value.
+# The formatter writes the first sixteen colours as indexed ones, programs as SGR 30 to 47 and 90 to
+# 107. Most terminals make no difference, but some give indexed colours fixed values.
 _INDEXED_BASIC: Final = re.compile(rb"\x1b\[([34])8;5;(\d|1[0-5])m")
 
 
 def indexed(ground: int, index: int) -> bytes:
-    """SGR for a colour of the palette; `ground` is 30 for the text and 40 for the background."""
+    """Return the SGR for a colour of the palette; `ground` is 30 for text and 40 for background."""
     if index < 8:
         return b"\x1b[%dm" % (ground + index)
     if index < 16:
@@ -56,7 +56,7 @@ def _as_basic(sequence: re.Match[bytes]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Cells from one to another, both included."""
+    """The cells from one to another, both included."""
 
     left: int
     top: int
@@ -64,7 +64,7 @@ class Region:
     bottom: int
     space: Space = Space.ACTIVE
     rectangle: bool = False
-    """Whether it is a box of cells rather than text that runs on from row to row."""
+    """Whether this is a box of cells rather than text that runs on from row to row."""
 
 
 Extra = Literal[
@@ -77,11 +77,11 @@ Extra = Literal[
     "protection",
     "charsets",
 ]
-"""State that the formatter can write besides cells."""
+"""A part of the state that the formatter can write besides cells."""
 
 
 def start(columns: int, rows: int) -> Terminal:
-    """An empty terminal."""
+    """Return an empty terminal."""
     handle = c_void_p()
     result = abi.library().ghostty_terminal_new(None, byref(handle), columns, rows)
     abi.check(result, f"start with the size {columns}x{rows}")
@@ -89,10 +89,10 @@ def start(columns: int, rows: int) -> Terminal:
 
 
 def decode(snapshot: bytes, max_continuation: int) -> Terminal:
-    """The terminal that `Terminal.encode` has written, in the middle of a sequence if it was.
+    """Return the terminal that `Terminal.encode` has written, even in the middle of a sequence.
 
-    Callbacks and defaults (colours, limits) are to be set anew. A damaged snapshot, or one of
-    another version of the library, is a `GhosttyError`.
+    Callbacks and defaults (colours, limits) have to be set anew. Raises `GhosttyError` for a damaged
+    snapshot, and for one of another version of the library.
     """
     lib = abi.library()
     decoder, handle = c_void_p(), c_void_p()
@@ -115,13 +115,13 @@ def decode(snapshot: bytes, max_continuation: int) -> Terminal:
 
 
 class Terminal:
-    """The emulator's state. Not for use by two threads at a time; `close` frees it."""
+    """The emulator's state. Not thread-safe; `close` frees it."""
 
     def __init__(self, handle: c_void_p) -> None:
-        """Takes the handle over; see `start` and `decode`."""
+        """Take over the handle; see `start` and `decode`."""
         self._lib = abi.library()
         self._handle: c_void_p | None = handle
-        # The library keeps the addresses of callbacks only, so they have to live here.
+        # The library keeps nothing but the addresses of callbacks, so they have to live here.
         self._callbacks: dict[Option, object] = {}
 
     def close(self) -> None:
@@ -137,7 +137,7 @@ class Terminal:
         return self._handle
 
     def write(self, data: bytes | memoryview, length: int | None = None) -> None:
-        """Feeds output of the program, the first `length` bytes of it; bytes are not copied."""
+        """Feed output of the program, or its first `length` bytes, which are not copied."""
         if not isinstance(data, bytes):
             data = bytes(data)
         size = len(data) if length is None else length
@@ -173,7 +173,7 @@ class Terminal:
         self._set(Option.DEFAULT_CURSOR_STYLE, byref(c_int(shape)))
 
     def on_reply(self, take: Callable[[bytes], None]) -> None:
-        """`take` gets each answer to a query of the program's, during `write` or `resize`."""
+        """Call `take` with each answer to a query of the program, during `write` or `resize`."""
 
         def write(_terminal: int, _user: int, data: int, length: int) -> None:
             take(ctypes.string_at(data, length))
@@ -181,7 +181,7 @@ class Terminal:
         self._callback(Option.WRITE_PTY, abi.WritePtyFn(write))
 
     def answer_size(self) -> None:
-        """Answers CSI 14 t, 16 t and 18 t; without this they are left unanswered."""
+        """Answer CSI 14 t, 16 t and 18 t, which are ignored otherwise."""
 
         def report(_terminal: int, _user: int, out: int) -> bool:
             size = abi.ReportedSize.from_address(out)
@@ -192,7 +192,7 @@ class Terminal:
         self._callback(Option.SIZE, abi.AskFn(report))
 
     def answer_dark(self) -> None:
-        """Answers CSI ? 996 n: the colours are light on dark."""
+        """Answer CSI ? 996 n: the colours are light on dark."""
 
         def scheme(_terminal: int, _user: int, out: int) -> bool:
             c_int.from_address(out).value = abi.COLOR_SCHEME_DARK
@@ -207,29 +207,30 @@ class Terminal:
     # --- state ---
 
     def get(self, data: Data) -> int:
-        # Zeroed and as wide as the widest: the library writes the low bytes only (little endian).
+        # As wide as the widest value, and zeroed: of a narrow one the library writes the low bytes only
+        # (little endian).
         out = c_uint64(0)
-        abi.check(self._lib.ghostty_terminal_get(self._open, data, byref(out)), f"tell {data.name}")
+        abi.check(self._lib.ghostty_terminal_get(self._open, data, byref(out)), f"give {data.name}")
         return out.value
 
     def title(self) -> bytes:
         out = abi.String()
         abi.check(
-            self._lib.ghostty_terminal_get(self._open, abi.DATA_TITLE, byref(out)), "tell title"
+            self._lib.ghostty_terminal_get(self._open, abi.DATA_TITLE, byref(out)), "give the title"
         )
         return ctypes.string_at(out.data, out.length) if out.length else b""
 
     def mode(self, number: int, *, ansi: bool = False) -> bool:
-        """Whether a DEC private (or with `ansi` an ANSI) mode is set."""
+        """Return whether a DEC private mode (with `ansi` an ANSI mode) is set."""
         config = abi.ModeConfig(number | (_ANSI_MODE if ansi else 0), False)
         abi.check(
             self._lib.ghostty_terminal_get(self._open, abi.DATA_MODE, byref(config)),
-            f"tell mode {number}",
+            f"give mode {number}",
         )
         return bool(config.value)
 
     def cursor_shape(self) -> tuple[CursorShape, bool]:
-        """The cursor's shape, and whether it blinks."""
+        """Return the cursor's shape, and whether it blinks."""
         with Render(self._lib, self._open) as render:
             return (
                 CursorShape(render.get(RenderData.CURSOR_SHAPE)),
@@ -239,17 +240,17 @@ class Terminal:
     # --- cells ---
 
     def rows(self, first: int, count: int) -> list[RawRow]:
-        """Rows of raw cells, counted as by `Space.SCREEN`."""
+        """Return rows of raw cells; `first` is a number in `Space.SCREEN`."""
         rows: list[RawRow] = []
         height = self.get(Data.ROWS)
         top = self.get(Data.TOTAL_ROWS) - height
         try:
             while len(rows) < count:
-                seen_from = min(first + len(rows), top)
-                self._scroll(abi.SCROLL_TO_ROW, seen_from)
+                scrolled_to = min(first + len(rows), top)
+                self._scroll(abi.SCROLL_TO_ROW, scrolled_to)
                 with Render(self._lib, self._open) as render:
-                    seen = render.rows()
-                rows += seen[first + len(rows) - seen_from :][: count - len(rows)]
+                    visible = render.rows()
+                rows += visible[first + len(rows) - scrolled_to :][: count - len(rows)]
         finally:
             self._scroll(abi.SCROLL_TO_BOTTOM, 0)
         return rows
@@ -259,18 +260,18 @@ class Terminal:
         self._lib.ghostty_terminal_scroll_viewport(self._open, target)
 
     def link(self, x: int, y: int, space: Space) -> bytes:
-        """The address that the cell links to; empty for none."""
+        """Return the address that the cell links to; empty for none."""
         reference = self._reference(x, y, space)
         length = c_size_t()
         call = self._lib.ghostty_grid_ref_hyperlink_uri
         if call(byref(reference), None, 0, byref(length)) != abi.OUT_OF_SPACE:
             return b""
         buffer = ctypes.create_string_buffer(length.value)
-        abi.check(call(byref(reference), buffer, length.value, byref(length)), "tell a link")
+        abi.check(call(byref(reference), buffer, length.value, byref(length)), "give a link")
         return buffer.raw[: length.value]
 
     def _reference(self, x: int, y: int, space: Space) -> abi.GridRef:
-        """Valid until the terminal changes."""
+        """Return a reference to a cell, which is valid until the terminal changes."""
         reference = abi.GridRef(ctypes.sizeof(abi.GridRef))
         abi.check(
             self._lib.ghostty_terminal_grid_ref(
@@ -291,10 +292,10 @@ class Terminal:
         unwrap: bool = False,
         trim: bool = False,
     ) -> bytes:
-        """The region's text, one line for each row (`unwrap`: for each line of the program's).
+        """Return the region's text, one line for each row (`unwrap`: for each line of the program's).
 
-        As VT each row begins and ends without attributes; rows without text come out empty even
-        where they have a background, and hyperlinks are left out.
+        As VT, each row begins and ends without attributes. Hyperlinks are left out, and a row without
+        text is empty even if it has a background.
         """
         options = abi.FormatOptions(ctypes.sizeof(abi.FormatOptions), emit, unwrap, trim)
         options.extra.size = ctypes.sizeof(abi.TerminalExtra)
@@ -315,24 +316,27 @@ class Terminal:
             "format",
         )
         try:
-            text = self._taken(self._lib.ghostty_formatter_format_alloc, formatter, "format")
+            text = self._bytes_of(self._lib.ghostty_formatter_format_alloc, formatter, "format")
         finally:
             self._lib.ghostty_formatter_free(formatter)
         return _INDEXED_BASIC.sub(_as_basic, text) if emit is Emit.VT else text
 
     def continuation(self) -> bytes:
-        """The beginning of the sequence that it is in the middle of. Fails for one too long."""
-        return self._taken(
-            self._lib.ghostty_terminal_continuation_alloc, self._open, "tell a sequence"
+        """Return the beginning of an incomplete sequence. Raises `GhosttyError` if it is too long."""
+        return self._bytes_of(
+            self._lib.ghostty_terminal_continuation_alloc, self._open, "give an incomplete sequence"
         )
 
     def encode(self) -> bytes:
-        """All of its state. Fails in the middle of a sequence longer than is kept for this."""
-        return self._taken(self._lib.ghostty_snapshot_encode_alloc, self._open, "encode a snapshot")
+        """Return the whole state. Raises `GhosttyError` in the middle of an overlong sequence."""
+        return self._bytes_of(
+            self._lib.ghostty_snapshot_encode_alloc, self._open, "encode a snapshot"
+        )
 
-    def _taken(self, call: Callable[..., int], handle: c_void_p, what: str) -> bytes:
+    def _bytes_of(self, call: Callable[..., int], handle: c_void_p, action: str) -> bytes:
+        """Copy, and free, bytes that the library has allocated."""
         data, length = c_void_p(), c_size_t()
-        abi.check(call(handle, None, byref(data), byref(length)), what)
+        abi.check(call(handle, None, byref(data), byref(length)), action)
         try:
             return ctypes.string_at(data, length.value) if length.value else b""
         finally:

@@ -1,13 +1,14 @@
-"""The C side of libghostty-vt: the declarations that Moat needs of it, and the library itself.
+"""The C side of libghostty-vt: the library, and the declarations that Moat needs of it.
 
-The shared library comes with the package `pyghostty`, whose own Python layer is not imported: it
-parses 80 KB of C declarations with cffi at each start, measured at 200 ms and 10 MB; loading the
-library and declaring these functions takes 13 ms and 2 MB. A supervisor is started again and
-again, and one stays for each run.
+The shared library comes with the package `pyghostty`, whose own Python layer is not imported. That
+layer parses 80 KB of C declarations with cffi at each start, which takes 200 ms and 10 MB. To load the
+library and declare these functions takes 13 ms and 2 MB. Supervisors are started often, and one stays
+for each run.
 
-Declarations: `ghostty/vt/*.h` at ghostty 6467b1dab, the build that pyghostty 0.1 ships. Structs that
-begin with `size` are versioned by it. Tagged unions are passed by value as structs of the same
-layout: larger than 16 bytes, they go by memory in the calling conventions of x86-64 and arm64 both.
+The declarations are those of `ghostty/vt/*.h` at ghostty 6467b1dab, the build that pyghostty 0.1 ships.
+Structs that begin with `size` are versioned by it. Tagged unions are passed by value, as structs of
+the same layout: since they are larger than 16 bytes, both the x86-64 and the arm64 calling convention
+pass them in memory.
 """
 
 from __future__ import annotations
@@ -39,13 +40,13 @@ SUCCESS: Final = 0
 OUT_OF_SPACE: Final = -3
 COLOR_SCHEME_DARK: Final = 1
 
-# `GhosttyTerminalData` with values that are no numbers.
+# Members of `GhosttyTerminalData` whose values are no numbers.
 DATA_TITLE: Final = 12
 DATA_MODE: Final = 37
 
 
 class GhosttyError(MoatError):
-    """The emulator is missing, or refused what it was asked."""
+    """The terminal emulator is missing, or a call of it failed."""
 
     code = "terminal_emulator"
 
@@ -71,7 +72,7 @@ class Option(IntEnum):
 
 
 class Data(IntEnum):
-    """`GhosttyTerminalData`: the numbers among it."""
+    """`GhosttyTerminalData`: the members whose values are numbers."""
 
     COLUMNS = 1
     ROWS = 2
@@ -102,12 +103,12 @@ class CursorShape(IntEnum):
 
 
 class Space(IntEnum):
-    """`GhosttyPointTag`: which row is row 0."""
+    """`GhosttyPointTag`: the row that has the number 0."""
 
     ACTIVE = 0
-    """The first of the visible screen."""
+    """The first row of the visible screen."""
     SCREEN = 2
-    """The oldest of the scrollback."""
+    """The oldest row of the scrollback."""
 
 
 class RowData(IntEnum):
@@ -130,7 +131,7 @@ class CellData(IntEnum):
 
 
 class Content(IntEnum):
-    """`GhosttyCellContentTag`: the cells without text, which have nothing but a background."""
+    """`GhosttyCellContentTag`: cells without text that have nothing but a background."""
 
     BACKGROUND_PALETTE = 2
     BACKGROUND_RGB = 3
@@ -181,7 +182,7 @@ class PointValue(Structure):
 
 
 class Point(Structure):
-    """`GhosttyPoint`, its union as the one struct that is used of it."""
+    """`GhosttyPoint`, with the one member of its union that is used."""
 
     _fields_ = [("tag", c_int), ("value", PointValue)]
 
@@ -191,7 +192,7 @@ class ScrollViewportValue(Structure):
 
 
 class ScrollViewport(Structure):
-    """`GhosttyTerminalScrollViewport`, likewise."""
+    """`GhosttyTerminalScrollViewport`, with the one member of its union that is used."""
 
     _fields_ = [("tag", c_int), ("value", ScrollViewportValue)]
 
@@ -260,7 +261,7 @@ class ReportedSize(Structure):
 
 WritePtyFn = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, c_size_t)
 AskFn = ctypes.CFUNCTYPE(c_bool, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-"""Asks for an answer, written to the last argument."""
+"""A callback that writes its answer to the last argument."""
 
 SCREEN_EXTRAS: Final = frozenset(name for name, *_ in ScreenExtra._fields_)
 
@@ -308,13 +309,13 @@ def _library_path() -> Path:
                 return path
     raise GhosttyError(
         "the terminal emulator is missing: no libghostty-vt in the package pyghostty",
-        "install Moat again, on a platform for which pyghostty has a wheel",
+        "Install Moat again, on a platform for which pyghostty has a wheel",
     )
 
 
 @cache
 def library() -> ctypes.CDLL:
-    """The library with its functions declared; loaded once."""
+    """Return the library with its functions declared. It is loaded once."""
     path = _library_path()
     try:
         loaded = ctypes.CDLL(str(path))
@@ -324,12 +325,12 @@ def library() -> ctypes.CDLL:
     except (OSError, AttributeError) as error:
         raise GhosttyError(
             f"the terminal emulator can't be loaded from {path}: {error}",
-            "install the release of pyghostty that Moat asks for",
+            "Install the release of pyghostty that Moat asks for",
         ) from error
     return loaded
 
 
-def check(result: int, what: str) -> None:
-    """Raises for any `GhosttyResult` but success."""
+def check(result: int, action: str) -> None:
+    """Raise `GhosttyError` for any `GhosttyResult` but success."""
     if result != SUCCESS:
-        raise GhosttyError(f"the terminal emulator can't {what}: result {result}")
+        raise GhosttyError(f"the terminal emulator can't {action}: result {result}")

@@ -1,4 +1,4 @@
-"""Single cells of an emulated terminal, and what a renderer would draw of it."""
+"""The cells of an emulated terminal, as its renderer sees them."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from moat.session.terminal import ghostty_abi as abi
 from moat.session.terminal.ghostty_abi import CellData, Content, RenderData, RowData, Wide
 
 RawCells: TypeAlias = "memoryview[int]"
-"""Numbers of 64 bits; `describe` says what one means."""
+"""Numbers of 64 bits, which `describe` explains."""
 
 
 class RawRow(NamedTuple):
     cells: RawCells
     wraps: bool
-    """Its text goes on in the next row without a line feed."""
+    """The row's text goes on in the next row without a line feed."""
     continues: bool
-    """It goes on with the text of the row before."""
+    """The row goes on with the text of the row before."""
     links: bool
-    """It may have cells with a hyperlink."""
+    """The row may have cells with a hyperlink."""
 
 
 Color: TypeAlias = "int | tuple[int, int, int]"
-"""An index of the palette, or red, green, blue."""
+"""An index into the palette, or red, green and blue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,12 @@ class Cell:
     wide: Wide
     link: bool
     background: Color | None
-    """Of a cell that has nothing else."""
+    """Set for a cell that has nothing but a background."""
 
 
 @lru_cache(maxsize=4096)
 def describe(raw: int) -> Cell:
-    """What a raw cell says. Cached: a screen has few different cells."""
+    """Decode a raw cell. Cached, since a screen has few different cells."""
     background: Color | None = None
     tag = _cell_number(raw, CellData.CONTENT_TAG)
     if tag == Content.BACKGROUND_PALETTE:
@@ -48,7 +48,7 @@ def describe(raw: int) -> Cell:
     elif tag == Content.BACKGROUND_RGB:
         color = abi.Rgb()
         abi.check(
-            abi.library().ghostty_cell_get(raw, CellData.COLOR_RGB, byref(color)), "tell a cell"
+            abi.library().ghostty_cell_get(raw, CellData.COLOR_RGB, byref(color)), "read a cell"
         )
         background = (color.red, color.green, color.blue)
     return Cell(
@@ -61,12 +61,12 @@ def describe(raw: int) -> Cell:
 
 def _cell_number(raw: int, data: CellData) -> int:
     out = c_uint64(0)
-    abi.check(abi.library().ghostty_cell_get(raw, data, byref(out)), "tell a cell")
+    abi.check(abi.library().ghostty_cell_get(raw, data, byref(out)), "read a cell")
     return out.value
 
 
 class Render:
-    """What a renderer would draw of a terminal, taken once."""
+    """A snapshot of a terminal for a renderer. Use as a context manager."""
 
     def __init__(self, lib: ctypes.CDLL, terminal: c_void_p) -> None:
         self._lib = lib
@@ -114,5 +114,5 @@ class Render:
 
     def _flag(self, raw: c_uint64, data: RowData) -> bool:
         out = c_bool()
-        abi.check(self._lib.ghostty_row_get(raw, data, byref(out)), "tell a row")
+        abi.check(self._lib.ghostty_row_get(raw, data, byref(out)), "read a row")
         return out.value

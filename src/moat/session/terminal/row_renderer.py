@@ -1,11 +1,11 @@
-"""The rows of an emulated terminal as bytes that draw them.
+"""The rows of an emulated terminal, as bytes that draw them.
 
-libghostty's formatter does most of the work, all rows in one call. What it leaves out or gets wrong is
-put right here, for the rows that have it: backgrounds of rows without text and hyperlinks are missing,
-and cells that were never written take on the attributes of the text before them.
+libghostty's formatter does most of the work, for all rows in one call. Some rows are drawn piece by
+piece instead, because the formatter leaves out hyperlinks and the backgrounds of rows without text,
+and gives cells that were never written the attributes of the text before them.
 
-Every row begins and ends with plain attributes, so rows can be drawn in any order, and neither a line
-feed after one nor a wrap scrolls in a coloured line (terminals erase with the current background).
+Every row begins and ends with plain attributes. So rows can be drawn in any order, and neither a line
+feed nor a wrap behind one scrolls in a coloured line (terminals erase with the current background).
 """
 
 from __future__ import annotations
@@ -25,38 +25,38 @@ if TYPE_CHECKING:
 
 _PLAIN: Final = b"\x1b[0m"
 _END_LINK: Final = b"\x1b]8;;\x1b\\"
-# A cell that was never written, or was erased without a background, is all zeros.
+# A cell that was never written, or that was erased without a background, is all zeros.
 _EMPTY: Final = bytes(8)
-# What is wrapped by a terminal, and then drawn over: one column, and two.
+# Text that makes a terminal wrap and is drawn over then: of one column, and of two.
 _NARROW, _WIDE = b" \r", "\N{IDEOGRAPHIC SPACE}\r".encode()
 
 
 class _Kind(NamedTuple):
-    """What neighbouring cells have to share to be drawn as one piece."""
+    """The properties that neighbouring cells share if they can be drawn as one piece."""
 
     written: bool
     background: Color | None
-    """Of cells that have nothing else."""
+    """Set for cells that have nothing but a background."""
     link: bytes
 
 
 class _Row(NamedTuple):
-    """Neighbouring cells of a row."""
+    """A row, or neighbouring cells of one."""
 
     y: int
-    """As counted by `Space.SCREEN`."""
+    """The row's number in `Space.SCREEN`."""
     cells: RawCells
     linked: bool
-    """Whether links are to be drawn, and there may be some."""
+    """Whether links are to be drawn and there may be some."""
     first: int = 0
     """The column of the first cell."""
 
 
 def everything(terminal: Terminal, scrollback: int) -> bytes:
-    """The newest `scrollback` lines above the screen, and the screen.
+    """Draw the newest `scrollback` lines above the screen, and the screen.
 
-    To be written from the top left of an empty one: it scrolls by itself, and wraps by itself where
-    the program's text did.
+    The bytes are for the top left of an empty screen, which scrolls by itself, and wraps by itself
+    where the program's text did.
     """
     total, columns = terminal.get(Data.TOTAL_ROWS), terminal.get(Data.COLUMNS)
     first = max(0, total - terminal.get(Data.ROWS) - scrollback)
@@ -79,7 +79,7 @@ def everything(terminal: Terminal, scrollback: int) -> bytes:
 
 
 def visible(terminal: Terminal, first: int, columns: int, rows: int) -> list[bytes]:
-    """Rows of the screen from `first` on, as far as they fit; see `Screen.rows_vt`."""
+    """Draw rows of the screen from `first` on, as far as they fit; see `Screen.rows_vt`."""
     width = min(columns, terminal.get(Data.COLUMNS))
     height = min(rows, terminal.get(Data.ROWS) - first)
     if width < 1 or height < 1:
@@ -93,7 +93,7 @@ def visible(terminal: Terminal, first: int, columns: int, rows: int) -> list[byt
 
 
 def character(terminal: Terminal, x: int, y: int) -> tuple[int, bytes]:
-    """The column where the character begins that the screen has at `x`, and what draws it."""
+    """Return the column where the character at `x` begins, and the bytes that draw it."""
     top = terminal.get(Data.TOTAL_ROWS) - terminal.get(Data.ROWS)
     raw = terminal.rows(top + y, 1)[0]
     first = x - 1 if describe(raw.cells[x]).wide is Wide.SPACER_TAIL else x
@@ -102,16 +102,16 @@ def character(terminal: Terminal, x: int, y: int) -> tuple[int, bytes]:
 
 
 def _formatted(terminal: Terminal, first: int, rows: int, columns: int) -> list[bytes]:
-    """One line for each row; the formatter leaves out the empty ones at the end."""
+    """Return a line for each row, also for empty rows at the end, which the formatter leaves out."""
     region = Region(0, first, columns - 1, first + rows - 1, Space.SCREEN, rectangle=True)
     lines = terminal.format(Emit.VT, region).split(b"\r\n")
     return lines + [b""] * (rows - len(lines))
 
 
 def _wrap(row: RawRow, following: RawRow) -> bytes:
-    """What makes a terminal wrap by itself between the two; empty where they aren't the same line.
+    """Return what makes a terminal wrap between the two rows; nothing if they aren't one line.
 
-    It wraps after a row that is written to its end, before one that begins with text.
+    A terminal wraps after a row that is written to its end, before a row that begins with text.
     """
     if not (row.wraps and following.continues):
         return b""
@@ -122,11 +122,11 @@ def _wrap(row: RawRow, following: RawRow) -> bytes:
 
 
 def _drawn(terminal: Terminal, row: _Row, line: bytes, *, fill: bool = False) -> bytes:
-    """The row, piece by piece if the formatter's line isn't right; `fill`: to its very end."""
+    """Draw a row, piece by piece if the formatter's line isn't right; with `fill`, to its very end."""
     cells = row.cells
     end = describe(cells[-1]).wide
     if end in {Wide.WIDE, Wide.SPACER_HEAD}:
-        # Half of a wide character that is cut off, or the place where one did not fit: left empty.
+        # Half of a wide character that is cut off, or the place where one didn't fit, stays empty.
         cells = cells[:-1]
     if not cells:
         return b""

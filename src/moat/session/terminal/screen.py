@@ -1,9 +1,9 @@
-"""What the program's terminal shows, kept without a terminal.
+"""The program's terminal, emulated.
 
-A `Screen` takes the program's whole output, answers what the program asks its terminal, and tells at
-any moment what is to be seen: as bytes that make another terminal show the same (`restore`,
-`rows_vt`), as text, JSON or HTML. It alone answers queries, whoever watches: `filter` keeps them from
-the viewers' terminals, so that the program gets one answer and always the same.
+A `Screen` takes all output of the program and answers the program's queries. At any moment it can be
+shown: as bytes that make another terminal show the same (`restore`, `rows_vt`), as text, JSON or
+HTML. It alone answers queries, whoever watches. `filter` keeps them from the viewers' terminals, so
+that the program gets one answer, and always the same.
 """
 
 from __future__ import annotations
@@ -20,46 +20,46 @@ from moat.version import __version__
 if TYPE_CHECKING:
     from moat.session.terminal.ghostty import Terminal
 
-# How much scrollback the emulator keeps is told it in bytes. (It takes a number of lines too, but then
-# unmaps and maps pages of 430 KB all the time: 60 MB/s instead of 400.) Measured at 1 to 1000 columns:
-# a plain row takes up to 10 bytes a cell and one cell's more, and two pages are part empty. What is
-# shown is cut to what was asked for.
+# The emulator's scrollback is limited in bytes. (It also takes a number of lines, but then it unmaps
+# and maps pages of 430 KB all the time: 60 MB/s instead of 400.) A plain row takes up to 10 bytes a
+# cell, and those of one cell more, and two pages are part empty, as measured at 1 to 1000 columns.
+# Whatever is shown is cut to the lines that were asked for.
 _BYTES_A_CELL: Final = 10
 _PAGES_BYTES: Final = 3 * 450_000
 # Rows with very many attributes or long graphemes take more: the limit grows with them, up to this.
 _MOST_BYTES: Final = 64 * 1024 * 1024
 _NO_LINE_LIMIT: Final = 1 << 40
 
-# Answers to the program that nobody has taken yet. One that asks and never reads gets no more.
+# The most bytes of answers that wait for the program. If it never reads, it gets no more.
 _REPLY_BYTES: Final = 64 * 1024
 
-# Colours that the emulator tells a program which asks (OSC 10 and 11): light on dark, as most
-# terminals are. They are drawn nowhere; viewers use their own.
+# The colours that the emulator reports to a program that asks (OSC 10 and 11): light on dark, as in
+# most terminals. They are drawn nowhere; viewers use their own.
 _FOREGROUND: Final = (0xD0, 0xD0, 0xD0)
 _BACKGROUND: Final = (0x10, 0x10, 0x10)
 _TERMINFO_NAME: Final = b"xterm-256color"
 
-# How the library answers CSI > q. Its callback for another name returns a struct by value, which
-# ctypes can't.
+# The library's own answer to CSI > q is replaced by Moat's. (It has a callback for the name, but that
+# returns a struct by value, which ctypes can't do.)
 _LIBRARY_VERSION: Final = b"\x1bP>|libghostty\x1b\\"
 _VERSION: Final = b"\x1bP>|moat %b\x1b\\" % __version__.encode()
 
 
 class ScreenState(TypedDict):
-    """A screen for programs: what `as_json` gives."""
+    """A screen as JSON, for programs."""
 
     columns: int
     rows: int
     text: list[str]
-    """Each row as it is seen, without spaces at its end."""
+    """The visible rows, without spaces at their ends."""
     cursor: dict[str, int | bool]
     title: str
     alternate: bool
     modes: dict[str, bool]
 
 
-class _Kept(NamedTuple):
-    """What a snapshot has."""
+class _Snapshot(NamedTuple):
+    """The content of a snapshot, decoded."""
 
     terminal: Terminal
     held: bytes
@@ -68,17 +68,21 @@ class _Kept(NamedTuple):
 class Screen:
     """The emulated terminal of one TTY session. `close` frees its memory, some MB."""
 
-    def __init__(self, size: TerminalSize, scrollback: int, kept: _Kept | None = None) -> None:
-        """`scrollback`: lines kept above the screen. `kept` is for `from_snapshot`."""
+    def __init__(
+        self, size: TerminalSize, scrollback: int, snapshot: _Snapshot | None = None
+    ) -> None:
+        """Keep `scrollback` lines above the screen; `snapshot` is for `from_snapshot`."""
         self._scrollback = scrollback
         self._replies = bytearray()
         self._size = size
         self._richness = 1
         self._lines = 0
-        """In the scrollback, when last looked."""
-        self._held = b"" if kept is None else kept.held
+        """The lines in the scrollback after the last output."""
+        if snapshot is None:
+            snapshot = _Snapshot(ghostty.start(size.columns, size.rows), b"")
+        self._terminal = snapshot.terminal
+        self._held = snapshot.held
         """The beginning of a character whose rest has not come yet."""
-        self._terminal = ghostty.start(size.columns, size.rows) if kept is None else kept.terminal
         self._configure(self._terminal)
         self._keep_scrollback()
 
@@ -89,20 +93,21 @@ class Screen:
         terminal.set_color(Option.COLOR_FOREGROUND, *_FOREGROUND)
         terminal.set_color(Option.COLOR_BACKGROUND, *_BACKGROUND)
         terminal.set_name(Option.TERMINFO_NAME, _TERMINFO_NAME)
-        # A title that can be read back is text of the program's typed into its own input.
+        # A title that can be read back is text of the program's choice, typed as if by the user.
         terminal.set_flag(Option.TITLE_REPORT, on=False)
-        # Images can't be restored, and are not claimed: without storage the query has no answer.
+        # Images can't be restored. Without storage for them, the query whether they are known has no
+        # answer.
         terminal.set_limit(Option.KITTY_IMAGE_STORAGE_LIMIT, 0)
         terminal.set_limit(Option.APC_MAX_BYTES, 0)
         terminal.set_limit(Option.APC_MAX_BYTES_KITTY, 0)
         terminal.set_limit(Option.CLIPBOARD_WRITE_MAX_BYTES, 0)
         terminal.set_limit(Option.CONTINUATION_MAX_BYTES, ghostty.MAX_CONTINUATION)
         terminal.set_limit(Option.SCROLLBACK_MAX_LINES, _NO_LINE_LIMIT)
-        # No program can ask for this one, so it says that the cursor is the user's own.
+        # No program can ask for this shape, so it means that the cursor is the user's own.
         terminal.set_default_cursor(CursorShape.HOLLOW)
 
     def _keep_scrollback(self) -> None:
-        """Sets the scrollback's limit for this size."""
+        """Set the scrollback's limit for this size."""
         lines = self._scrollback + self._size.rows
         plain = lines * (self._size.columns + 1) * _BYTES_A_CELL + _PAGES_BYTES
         self._terminal.set_limit(
@@ -111,7 +116,7 @@ class Screen:
         self._lines = self._terminal.get(Data.SCROLLBACK_ROWS)
 
     def _watch_scrollback(self) -> None:
-        """Moves the limit if lines were given up too early, or far more are kept than asked for."""
+        """Adjust the limit if lines were dropped too early, or far too many are kept."""
         before, self._lines = self._lines, self._terminal.get(Data.SCROLLBACK_ROWS)
         if 0 < self._lines < min(before, self._scrollback):
             self._richness = min(self._richness * 2, _MOST_BYTES // _PAGES_BYTES)
@@ -126,7 +131,7 @@ class Screen:
     # --- the program's side ---
 
     def feed(self, data: bytes | memoryview) -> None:
-        """Output of the program, unfiltered and in order."""
+        """Take the program's output, unfiltered and in order."""
         if self._held:
             self._terminal.write(self._held)
         cut = len(data) - utf8.incomplete_tail(data)
@@ -135,7 +140,7 @@ class Screen:
         self._watch_scrollback()
 
     def take_replies(self) -> bytes:
-        """Answers to the program's queries since the last call; they belong to its input."""
+        """Return the answers to the program's queries since the last call; they are for its input."""
         replies = bytes(self._replies)
         self._replies.clear()
         return replies
@@ -145,7 +150,7 @@ class Screen:
             self._replies += _VERSION if data == _LIBRARY_VERSION else data
 
     def resize(self, size: TerminalSize) -> None:
-        """Takes another size; wrapped lines of the primary screen are wrapped anew."""
+        """Change the size; lines of the primary screen are wrapped anew."""
         self._terminal.resize(size.columns, size.rows)
         self._size = size
         self._keep_scrollback()
@@ -158,7 +163,7 @@ class Screen:
 
     @property
     def cursor(self) -> tuple[int, int]:
-        """Column and row, from 0."""
+        """The cursor's column and row, from 0."""
         return self._terminal.get(Data.CURSOR_X), self._terminal.get(Data.CURSOR_Y)
 
     @property
@@ -172,7 +177,7 @@ class Screen:
 
     @property
     def title(self) -> str:
-        """As the program has set it, without control characters."""
+        """The title that the program has set, without control characters."""
         title = self._terminal.title().decode(errors="replace")
         return "".join(character for character in title if character.isprintable())
 
@@ -183,10 +188,10 @@ class Screen:
     # --- showing it ---
 
     def restore(self, *, scrollback: bool = True) -> bytes:
-        """The bytes that make a terminal of the same size show this screen, in all its state.
+        """Return the bytes that make a terminal of the same size show this screen, in all its state.
 
-        With `scrollback` for a terminal that was just attached: what it shows is scrolled up, and the
-        scrollback follows. Without for one that has shown this screen before, in whatever state.
+        With `scrollback`, they are for a terminal that was just attached: what it shows is scrolled
+        up, and the scrollback follows. Without, they are for one that has shown this screen before.
         """
         return restore(
             self._terminal,
@@ -195,24 +200,23 @@ class Screen:
         )
 
     def undo_modes(self) -> bytes:
-        """The bytes that take back the modes that no general reset of a terminal may touch."""
+        """Return the bytes that undo the modes that no general reset of a terminal may touch."""
         return modes.undo_sequence(self._terminal)
 
     def rows_vt(self, first: int, columns: int, rows: int) -> list[bytes]:
-        """Rows from `first` on, cut to a viewer of another size.
+        """Return at most `rows` rows from `first` on, cut to a viewer of another size.
 
         Each is to be written from column 0 of an erased row with plain attributes, and leaves them
-        plain. (Erased before, not after: at the end of a full row that would erase its last cell.) At
-        most `rows`, and fewer where the screen ends.
+        plain. (The row is erased before, because after a full one that would erase its last cell.)
         """
         return row_renderer.visible(self._terminal, first, columns, rows)
 
     def text(self) -> str:
-        """The visible screen, one line for each row."""
+        """Return the visible screen, one line for each row."""
         return "\n".join(self._rows())
 
     def contents(self) -> str:
-        """Scrollback and screen, one line for each of the program's; none for the empty rest."""
+        """Return scrollback and screen, one line for each of the program's, without the empty rest."""
         return self._plain(self._all(), unwrap=True).rstrip()
 
     def as_json(self) -> ScreenState:
@@ -228,7 +232,7 @@ class Screen:
         )
 
     def html(self) -> str:
-        """The visible screen as a `<style>` with the palette and a `<div>`."""
+        """Return the visible screen as a `<style>` with the palette and a `<div>`."""
         screen = Region(0, 0, self._size.columns - 1, self._size.rows - 1)
         return self._terminal.format(Emit.HTML, screen, ("palette",)).decode(errors="replace")
 
@@ -249,18 +253,21 @@ class Screen:
     # --- keeping it ---
 
     def snapshot(self) -> bytes | None:
-        """All of this for `from_snapshot`, or `None` in the middle of a sequence too long for it."""
+        """Return the whole state for `from_snapshot`.
+
+        Return `None` in the middle of a sequence too long to be kept.
+        """
         try:
             state = self._terminal.encode()
         except GhosttyError:
             return None
         return b"%c%b%b" % (len(self._held), self._held, state)
 
-    def unfinished(self) -> bytes:
-        """What has been fed of a sequence or character that goes on with the next output.
+    def incomplete_output(self) -> bytes:
+        """Return the beginning of the sequence or character that the last output left incomplete.
 
-        A new `OutputFilter` that is to go on with this screen's output is fed it first. Empty for a
-        sequence too long to be kept, of which viewers then get the rest as text.
+        A new `OutputFilter` is fed this first, to go on with the screen's output. Of a sequence too
+        long to be kept it is empty, and viewers get the rest as text.
         """
         try:
             return self._terminal.continuation() + self._held
@@ -269,10 +276,10 @@ class Screen:
 
     @classmethod
     def from_snapshot(cls, snapshot: bytes, scrollback: int) -> Screen:
-        """The screen again; the bytes must be this release's, else it is a `GhosttyError`."""
+        """Make the screen again. Raises `GhosttyError` for a snapshot of another release."""
         if not snapshot:
             raise GhosttyError("the snapshot of the screen is empty")
         start = 1 + snapshot[0]
         terminal = ghostty.decode(snapshot[start:], ghostty.MAX_CONTINUATION)
         size = TerminalSize(terminal.get(Data.COLUMNS), terminal.get(Data.ROWS))
-        return cls(size, scrollback, _Kept(terminal, snapshot[1:start]))
+        return cls(size, scrollback, _Snapshot(terminal, snapshot[1:start]))
