@@ -28,7 +28,7 @@ def test_the_new_content_takes_the_place_of_the_old(tmp_path: Path, durable: boo
 
 @EITHER_WAY
 def test_a_failure_leaves_the_old_file_and_no_other(tmp_path: Path, durable: bool) -> None:
-    """As on a full disk."""
+    """A full disk is such a failure."""
     path = tmp_path / "rules.json"
     path.write_text("old")
     with files_of_at_most(4), pytest.raises(OSError):
@@ -38,7 +38,7 @@ def test_a_failure_leaves_the_old_file_and_no_other(tmp_path: Path, durable: boo
 
 
 def test_a_folder_in_its_place_is_an_error(tmp_path: Path) -> None:
-    """And the new file does not stay beside it."""
+    """The new file doesn't stay beside it."""
     path = tmp_path / "rules.json"
     path.mkdir()
     with pytest.raises(IsADirectoryError):
@@ -60,7 +60,7 @@ def test_what_a_killed_writer_left_is_no_obstacle(tmp_path: Path) -> None:
 def test_a_durable_file_is_on_the_disk_with_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The content before it takes its place, the name after."""
+    """The content is synced before the file takes its place, the folder after."""
     path = tmp_path / "rules.json"
     synced: list[tuple[str, bool]] = []
     real = os.fsync

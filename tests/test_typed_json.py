@@ -46,12 +46,12 @@ trees = st.builds(
 
 @given(tree=trees)
 def test_what_is_written_is_read(tree: Tree) -> None:
-    """Every kind of field that there may be, within one another."""
+    """Every kind of field is read, nested ones too."""
     assert read(Tree, parse(json.dumps(asdict(tree)))) == tree
 
 
 def test_what_is_missing_is_the_default_at_every_depth() -> None:
-    """So that a class may grow."""
+    """A class may grow, and earlier JSON is still read."""
     assert read(Tree, {"height": 3, "best": {"name": "a"}}) == Tree(3, best=Leaf(Name("a")))
 
 
@@ -78,21 +78,21 @@ def test_what_is_missing_is_the_default_at_every_depth() -> None:
     ],
 )
 def test_what_is_wrong_is_named(given: object, message: str) -> None:
-    """With the class and the field, wherever it is."""
+    """The error has the class and the field, at every depth."""
     with pytest.raises(ValueError) as caught:
         read(Tree, given)
     assert str(caught.value) == message
 
 
 def test_unknown_fields_are_ignored_where_the_caller_says_so() -> None:
-    """At every depth; a peer may be newer than we are."""
+    """This holds at every depth; a peer may be newer."""
     value = {"height": 1, "roots": 3, "best": {"name": "a", "form": "oval"}}
     assert read(Tree, value, ignore_unknown=True) == Tree(1, best=Leaf(Name("a")))
 
 
 @pytest.mark.parametrize("text", ["", "{", b"\xff", "[" * 100_000])
 def test_what_is_no_json_is_a_value_error(text: str | bytes) -> None:
-    """The parser's recursion is no error of its own."""
+    """The parser's `RecursionError` doesn't escape."""
     with pytest.raises(ValueError):
         parse(text)
 
@@ -105,6 +105,6 @@ class Unreadable:
 
 
 def test_an_annotation_that_can_not_be_read_is_a_fault_of_ours() -> None:
-    """It is found by the first test that reads such a class, and blames no file."""
+    """The first test that reads such a class finds it, and no file is blamed."""
     with pytest.raises(KeyError):
         read(Unreadable, {"members": ["a"]})

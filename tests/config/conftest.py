@@ -1,4 +1,4 @@
-"""What the tests of the configuration share: certificates."""
+"""Certificates for the tests of the configuration."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def certificate() -> Callable[[str], str]:
-    """Makes the PEM text of an authority of that name, another one at each call."""
+    """Return a function that makes the PEM text of a new certificate authority with a name."""
 
     def make(name: str) -> str:
         key = ec.generate_private_key(ec.SECP256R1())

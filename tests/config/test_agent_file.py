@@ -1,4 +1,4 @@
-"""agent.yaml: what a project asks for, and what it must not get."""
+"""agent.yaml: the requests of a project, and those that it must not make."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def load(folder: Path, text: str) -> dict[str, object]:
 
 
 def test_a_whole_file(tmp_path: Path) -> None:
-    """All fields that there are."""
+    """Every field is read."""
     found = load(
         tmp_path,
         "name: fix\ncommand: claude --print 'a b'\ninteractive: true\nenv: {A: 1}\n"
@@ -55,7 +55,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
     ],
 )
 def test_what_can_not_be_is_refused_with_its_line(tmp_path: Path, text: str) -> None:
-    """Before anything is started."""
+    """The error comes before anything is started."""
     with pytest.raises(UsageError, match=r"agent\.yaml:2: "):
         load(tmp_path, f"# a comment\n{text}\n")
 
@@ -69,7 +69,7 @@ def test_a_mount_from_outside_is_for_the_command_line(tmp_path: Path) -> None:
 
 
 def test_both_spellings_of_the_file_are_found(tmp_path: Path) -> None:
-    """But not at once: which one holds would be a guess."""
+    """Two files at once are an error, because Moat can't know which one is meant."""
     assert agent_file.find(tmp_path) is None
     (tmp_path / "moat.yaml").touch()
     assert agent_file.find(tmp_path) == tmp_path / "moat.yaml"
@@ -79,7 +79,7 @@ def test_both_spellings_of_the_file_are_found(tmp_path: Path) -> None:
 
 
 def test_a_linked_file_is_refused(tmp_path: Path) -> None:
-    """A run could have made the link, to any file of the user's."""
+    """A run could have made the link, and it may lead to any file of the user."""
     (tmp_path / "agent.yaml").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(UsageError, match="symbolic link"):
         agent_file.find(tmp_path)

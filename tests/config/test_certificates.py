@@ -1,4 +1,4 @@
-"""PEM certificates from files."""
+"""PEM certificates in files."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_only_certificates_are_taken_from_a_file(
     ],
 )
 def test_what_holds_no_certificate_is_refused(tmp_path: Path, text: str, words: str) -> None:
-    """Naming the file, and nothing of its content, which may be a secret."""
+    """The error names the file and quotes nothing from it, which may be secret."""
     path = tmp_path / "ca.pem"
     path.write_text(text)
     with pytest.raises(UsageError, match=words) as raised:
@@ -58,7 +58,7 @@ def test_what_holds_no_certificate_is_refused(tmp_path: Path, text: str, words: 
 def test_one_damaged_certificate_among_good_ones_is_found(
     tmp_path: Path, certificate: Callable[[str], str]
 ) -> None:
-    """Else the one that was meant could be missing, which only shows later."""
+    """Otherwise the certificate that matters could be missing, which would only show later."""
     path = tmp_path / "ca.pem"
     for damaged in (
         "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n",
@@ -70,7 +70,7 @@ def test_one_damaged_certificate_among_good_ones_is_found(
 
 
 def test_a_file_is_bounded(tmp_path: Path) -> None:
-    """No bundle is as large as that."""
+    """No real bundle is as large as that."""
     path = tmp_path / "ca.pem"
     path.write_bytes(b"#" * (MAX_BYTES + 1))
     with pytest.raises(UsageError, match="larger than"):
@@ -78,6 +78,6 @@ def test_a_file_is_bounded(tmp_path: Path) -> None:
 
 
 def test_what_is_known_is_left_out(certificate: Callable[[str], str]) -> None:
-    """Also where the known one has other line breaks."""
+    """Different line breaks don't make it another certificate."""
     known, other = certificate("known").strip(), certificate("other").strip()
     assert without((known, other), (known.replace("\n", "\r\n"),)) == (other,)

@@ -1,4 +1,4 @@
-"""Command line, agent.yaml and settings → a specification."""
+"""Command line, agent.yaml and settings, made into a specification."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_the_command_line_alone(project: Path) -> None:
 
 
 def test_the_file_fills_in_and_flags_win(project: Path) -> None:
-    """Variables of both are there; of one name, the flag's."""
+    """The variables of both are set; the flag wins where both set one."""
     (project / "sub").mkdir()
     (project / "agent.yaml").write_text(
         "name: fix\ncommand: sh -c 'echo hi'\ninteractive: true\nenv: {A: file, B: file}\n"
@@ -85,7 +85,7 @@ def test_the_file_fills_in_and_flags_win(project: Path) -> None:
 def test_the_network_is_what_all_of_them_say(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Command line, settings, file, and the host's own way out."""
+    """Command line, settings, file and the host's own proxy are joined."""
     monkeypatch.setenv("https_proxy", "http://u:p@proxy:3128")
     (project / "agent.yaml").write_text("network: {policy: permissive, rules: [allow c.com]}\n")
     options = RunOptions(path=str(project), command=("true",), allow=("a.com",))
@@ -96,25 +96,25 @@ def test_the_network_is_what_all_of_them_say(
     assert found.upstream_proxy == "http://u:p@proxy:3128"
 
 
-def test_a_project_that_is_not_trusted_is_told_so(project: Path) -> None:
-    """Nothing is started from half of what it asks for."""
+def test_a_project_that_is_not_trusted_is_refused(project: Path) -> None:
+    """No run starts from half of what the file asks for."""
     (project / "agent.yaml").write_text("network: {allow: [c.com]}\n")
     options = RunOptions(path=str(project), command=("true",))
     with pytest.raises(UsageError, match=r"agent\.yaml:1: allow: .*trust_project"):
         compile_spec(options, Settings(network={"trust_project": False}), SCRIPT)
 
 
-def test_a_proxy_of_the_host_that_can_not_be_used_is_said(
+def test_a_proxy_of_the_host_that_can_not_be_used_is_reported(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not passed over: going without may not be allowed where one is set."""
+    """It isn't ignored: where a proxy is set, a connection without it may not be allowed."""
     monkeypatch.setenv("https_proxy", "socks5://proxy:1080")
     with pytest.raises(UsageError, match="https_proxy names a socks5:// proxy"):
         compiled(project)
 
 
 def test_without_a_command_both_ways_to_give_one_are_named(project: Path) -> None:
-    """On the command line or in the file."""
+    """The hint names the command line and the file."""
     with pytest.raises(UsageError) as raised:
         compiled(project, RunOptions(path=str(project)))
     assert raised.value.hint is not None
@@ -123,7 +123,7 @@ def test_without_a_command_both_ways_to_give_one_are_named(project: Path) -> Non
 
 
 def test_a_file_may_not_mount_what_a_link_leads_to(project: Path) -> None:
-    """The link is in the workspace, but what it names is not."""
+    """The link lies in the workspace, but its target doesn't."""
     (project / "inside").symlink_to("/etc")
     (project / "agent.yaml").write_text("command: x\nmounts: [inside:/data]\n")
     with pytest.raises(UsageError, match="not in the workspace"):
@@ -131,7 +131,7 @@ def test_a_file_may_not_mount_what_a_link_leads_to(project: Path) -> None:
 
 
 def test_a_workspace_with_a_colon_has_mounts_too(tmp_path: Path) -> None:
-    """Only what the user wrote is split."""
+    """Only the text that the user wrote is split at colons."""
     project = tmp_path / "a:b"
     (project / "sub").mkdir(parents=True)
     (project / "agent.yaml").write_text("mounts: [sub:/data]\n")
@@ -162,14 +162,14 @@ def test_a_workspace_with_a_colon_has_mounts_too(tmp_path: Path) -> None:
 def test_what_can_not_be_is_refused(
     options: RunOptions, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a clear line, before anything exists."""
+    """A clear error comes before anything exists."""
     monkeypatch.chdir(project)
     with pytest.raises(UsageError):
         compiled(project, options)
 
 
-def test_a_folder_that_is_gone_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also when it is the current one."""
+def test_a_folder_that_is_gone_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This holds for the current folder, too."""
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
@@ -197,7 +197,7 @@ def test_a_variable_without_value_is_the_callers(monkeypatch: pytest.MonkeyPatch
 
 
 def test_names_nobody_asked_for_give_way(project: Path, tmp_path: Path) -> None:
-    """Many runs of one project started at once are all started, each with a name of its own."""
+    """Of many runs of one project that start at once, each gets a name of its own."""
     (project / "agent.yaml").write_text("name: fix\ncommand: x\n")
     home = tmp_path / "home"
     Store(home).__exit__()
@@ -218,7 +218,7 @@ def test_names_nobody_asked_for_give_way(project: Path, tmp_path: Path) -> None:
 
 
 def test_a_name_that_was_asked_for_is_taken_once(project: Path, tmp_path: Path) -> None:
-    """The second run of that name is refused, and leaves nothing."""
+    """A second run of that name is refused and leaves nothing behind."""
     with Store(tmp_path / "home") as store:
         options = RunOptions(path=str(project), command=("x",), name="fix")
         create_run(store, options, Settings(), SCRIPT)
@@ -233,7 +233,7 @@ def test_files_of_the_workspace_that_it_trusts_are_named(
     monkeypatch: pytest.MonkeyPatch,
     certificate: Callable[[str], str],
 ) -> None:
-    """So that the run can't write for the next one what that is to trust."""
+    """Otherwise a run could write the certificates that the next run trusts."""
     for name in ("project/ca.pem", "project/mine.pem", "outside.pem"):
         (tmp_path / name).write_text(certificate("a"))
     (project / "agent.yaml").write_text("network:\n  upstream_ca: ./sub/../ca.pem\n")

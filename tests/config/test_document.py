@@ -1,4 +1,4 @@
-"""YAML against a table of fields."""
+"""YAML files, checked against a table of fields."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def parsed(path: Path, text: str) -> dict[str, Any]:
 
 
 def test_every_kind_of_field_is_read(path: Path) -> None:
-    """Texts stay as they were written; numbers and flags become themselves."""
+    """Texts stay as they were written; numbers and booleans are converted."""
     assert parsed(
         path,
         "text: 007\nflag: yes\namount: 1.5\ncount: 3\nlist: [a, 1]\n"
@@ -75,7 +75,7 @@ def test_every_kind_of_field_is_read(path: Path) -> None:
 
 
 def test_an_empty_file_says_nothing(path: Path) -> None:
-    """A file of comments is as good as none."""
+    """A file with nothing but comments is like no file."""
     assert parsed(path, "# nothing yet\n") == {}
 
 
@@ -107,23 +107,23 @@ def test_an_empty_file_says_nothing(path: Path) -> None:
         ("text: a\n---\ntext: b\n", 2, "not valid YAML"),
     ],
 )
-def test_a_mistake_is_told_with_its_line(path: Path, text: str, line: int, words: str) -> None:
-    """The user is led to the place, whatever is wrong."""
+def test_a_mistake_is_reported_with_its_line(path: Path, text: str, line: int, words: str) -> None:
+    """Whatever is wrong, the error leads the user to its place."""
     with pytest.raises(UsageError) as raised:
         parsed(path, text)
     assert raised.value.summary.startswith(f"{path}:{line}: ")
     assert words in raised.value.summary
 
 
-def test_what_is_no_text_is_told_with_its_line(path: Path) -> None:
-    """Most often another encoding."""
+def test_what_is_no_text_is_reported_with_its_line(path: Path) -> None:
+    """Most often the file has another encoding."""
     path.write_bytes("text: ü\nlist: [ü]\n".encode("latin-1"))
     with pytest.raises(UsageError, match=r":1: not valid YAML: it is not UTF-8"):
         read(path, FIELDS)
 
 
 def test_a_misspelt_field_is_guessed(path: Path) -> None:
-    """The hint names the field that was meant, or those that there are."""
+    """The hint names the field that was probably meant, or all fields."""
     with pytest.raises(UsageError) as raised:
         parsed(path, "comand: x\n")
     assert raised.value.hint == "Did you mean 'command'?"
@@ -140,13 +140,13 @@ def test_a_misspelt_field_is_guessed(path: Path) -> None:
 
 
 def test_aliases_are_refused(path: Path) -> None:
-    """A page of them can stand for more than any memory holds."""
+    """A page of them can stand for more than fits in any memory."""
     with pytest.raises(UsageError, match="aliases"):
         parsed(path, "text: &a x\nlist: [*a, *a]\n")
 
 
 def test_files_without_end_are_refused(path: Path) -> None:
-    """Size and depth are bounded."""
+    """Both size and depth are bounded."""
     with pytest.raises(UsageError, match="larger than"):
         parsed(path, "#" * (MAX_BYTES + 1))
     with pytest.raises(UsageError, match="not valid YAML"):
@@ -163,7 +163,7 @@ def test_what_is_no_file_is_not_waited_for(path: Path) -> None:
 
 
 def test_python_objects_are_never_made(path: Path) -> None:
-    """A tag is not an order."""
+    """A tag in the file doesn't run anything."""
     with pytest.raises(UsageError):
         parsed(path, "text: !!python/object/apply:os.system ['true']\n")
 
@@ -171,7 +171,7 @@ def test_python_objects_are_never_made(path: Path) -> None:
 @given(st.text() | st.binary().map(lambda data: data.decode("latin-1")))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_is_read_or_refused(path: Path, text: str) -> None:
-    """There is no third way: no other error, whatever stands in the file."""
+    """Whatever the file holds, there is no other error."""
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     try:
         read(path, FIELDS)
@@ -197,7 +197,7 @@ _NODES = st.recursive(
 def test_a_known_field_with_any_value_is_read_or_refused(
     path: Path, fields: dict[str, str]
 ) -> None:
-    """The values that YAML 1.1 is known for, where each kind of field is expected."""
+    """The surprising values of YAML 1.1 are tried for each kind of field."""
     try:
         parsed(path, "".join(f"{name}: {value}\n" for name, value in fields.items()))
     except UsageError as error:

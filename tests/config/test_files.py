@@ -1,4 +1,4 @@
-"""Reading what may be anything."""
+"""Files that may be anything."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def test_a_file_is_read_up_to_its_bound(tmp_path: Path) -> None:
-    """One byte more is refused, and not read."""
+    """A larger file is refused and not read."""
     path = tmp_path / "file"
     path.write_bytes(b"x" * 2048)
     assert read_bounded(path, 2048) == b"x" * 2048
@@ -24,7 +24,7 @@ def test_a_file_is_read_up_to_its_bound(tmp_path: Path) -> None:
 
 
 def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
-    """Pipes, folders, devices without end, and nothing."""
+    """Pipes, folders, endless devices and missing files are errors at once."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "zeros").symlink_to("/dev/zero")
     for name in ("pipe", "zeros", "."):

@@ -1,4 +1,4 @@
-"""Mounts as they are written."""
+"""The notation for mounts."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from moat.spec import Mount
     ],
 )
 def test_a_mount_has_source_target_and_mode(text: str, mount: Mount) -> None:
-    """Read-write where nothing is said."""
+    """Without a mode it is read-write."""
     assert split_mount(text) == mount
 
 
 @pytest.mark.parametrize("text", ["", "a", ":/b", "a:", "a:b", "a:/b:rx", "a:/b:", "a:/b:ro:x"])
 def test_what_is_no_mount_is_refused(text: str) -> None:
-    """With the way to write it."""
+    """The hint shows how to write one."""
     with pytest.raises(UsageError):
         split_mount(text)
 
 
 @given(st.text(st.sampled_from("a/:ro~.")))
 def test_any_text_is_a_mount_or_refused(text: str) -> None:
-    """And what is one has all its parts."""
+    """A valid mount has all its parts."""
     try:
         mount = split_mount(text)
     except UsageError:

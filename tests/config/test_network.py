@@ -1,4 +1,4 @@
-"""Settings, project and command line, joined."""
+"""The join of settings, project and command line."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def test_who_says_nothing_gets_the_default() -> None:
-    """Nothing is made up."""
+    """Nothing is added."""
     assert join_network({}) == join_network({"network": {}}, {}) == Network()
 
 
 def test_a_project_alone_gets_what_it_says(
     tmp_path: Path, certificate: Callable[[str], str]
 ) -> None:
-    """Every field of its file has its place in the specification."""
+    """Every field of the file reaches the specification."""
     made = certificate("company")
     (tmp_path / "ca.pem").write_text(made)
     said = {
@@ -99,14 +99,14 @@ def test_a_project_alone_gets_what_it_says(
 def test_a_project_never_loosens_what_the_user_demands(
     ours: dict[str, Any], theirs: dict[str, Any], field: str, expected: object
 ) -> None:
-    """The stricter policy, the fuller record, and the user's rules and addresses first."""
+    """The stricter policy and the fuller record hold; the user's rules and addresses come first."""
     assert getattr(join_network({"network": theirs}, ours), field) == expected
 
 
 def test_certificates_of_both_are_trusted(
     tmp_path: Path, certificate: Callable[[str], str]
 ) -> None:
-    """The user's first; and a file that has gone since it was checked is an error."""
+    """The user's come first; a file that has disappeared since it was checked is an error."""
     (tmp_path / "a").write_text(certificate("a"))
     (tmp_path / "b").write_text(certificate("b"))
     file = {"network": {"upstream_ca": str(tmp_path / "b")}}
@@ -118,7 +118,7 @@ def test_certificates_of_both_are_trusted(
 
 
 def test_the_command_line_comes_before_all() -> None:
-    """Its denials first: the narrower word is the safer one to obey."""
+    """Its denials come before what it allows, because that is the safer order."""
     joined = Network(policy="strict", rules=("deny **",))
     found = with_command_line(
         joined, policy="permissive", allow=("*.a.com", "b:8443"), deny=("x.a.com",)
@@ -139,7 +139,7 @@ def test_the_command_line_comes_before_all() -> None:
     ],
 )
 def test_what_the_command_line_can_not_mean_is_refused(given: dict[str, Any], words: str) -> None:
-    """Naming the option."""
+    """The error names the option."""
     with pytest.raises(UsageError, match=words):
         with_command_line(Network(), **{"policy": None, "allow": (), "deny": ()} | given)
 
@@ -147,7 +147,7 @@ def test_what_the_command_line_can_not_mean_is_refused(given: dict[str, Any], wo
 def test_the_hosts_own_way_out_is_written_down(
     tmp_path: Path, certificate: Callable[[str], str]
 ) -> None:
-    """A later supervisor may have another environment."""
+    """A later supervisor may have a different environment."""
     made = certificate("company")
     (tmp_path / "ca.pem").write_text(made)
     environment = {
@@ -165,7 +165,7 @@ def test_the_hosts_own_way_out_is_written_down(
 
 
 def test_what_people_see_holds_no_password(certificate: Callable[[str], str]) -> None:
-    """And no screenful of certificates."""
+    """Certificates are counted and not printed."""
     network = Network(
         upstream_proxy="http://user:pass@proxy:3128",
         upstream_http_proxy="http://user:pass@plain:8080",

@@ -1,4 +1,4 @@
-"""`network:` in a file: what can be, and what is said where it can't."""
+"""The section `network:` of a file: valid values, and the errors for others."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def load(folder: Path, text: str, *, narrowing: bool = False) -> dict[str, Any]:
 
 
 def test_a_whole_network(tmp_path: Path, certificate: Callable[[str], str]) -> None:
-    """All fields that there are; the certificates lie beside the file."""
+    """Every field is read; the certificates lie beside the file."""
     (tmp_path / "ca.pem").write_text(certificate("company"))
     said = load(tmp_path, WHOLE)["network"]
     assert said.keys() == agent_file.FIELDS["network"].fields.keys()
@@ -109,7 +109,7 @@ def test_a_whole_network(tmp_path: Path, certificate: Callable[[str], str]) -> N
 
 
 def test_what_is_accepted_makes_a_policy(tmp_path: Path, certificate: Callable[[str], str]) -> None:
-    """The check here and the policy that is made of it agree: a run never fails for its policy."""
+    """A value that passes the check makes a policy, so a run never fails because of its policy."""
     (tmp_path / "ca.pem").write_text(certificate("company"))
     policy = Policy(join_network(load(tmp_path, WHOLE)))
     assert policy.tcp("db.example", 5432)
@@ -145,7 +145,7 @@ _WORDS = st.sampled_from(
     st.lists(_WORDS, min_size=1, max_size=5).map("".join),
 )
 def test_whatever_is_accepted_makes_a_policy(name: str, text: str) -> None:
-    """Also what nobody would write."""
+    """This holds for values that nobody would write, too."""
     each = FIELDS[name].each
     assert each is not None
     text = f"allow {text}" if name == "rules" else text
@@ -157,8 +157,10 @@ def test_whatever_is_accepted_makes_a_policy(name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "line", "words"), WRONG)
-def test_a_mistake_is_told_with_its_line(tmp_path: Path, text: str, line: int, words: str) -> None:
-    """Of a list, that of the item."""
+def test_a_mistake_is_reported_with_its_line(
+    tmp_path: Path, text: str, line: int, words: str
+) -> None:
+    """In a list it is the line of the item."""
     with pytest.raises(UsageError) as raised:
         load(tmp_path, text)
     assert raised.value.summary.startswith(f"{tmp_path}/agent.yaml:{line}: ")
@@ -178,7 +180,7 @@ def test_a_mistake_is_told_with_its_line(tmp_path: Path, text: str, line: int, w
     ],
 )
 def test_a_project_that_is_not_trusted_opens_nothing(tmp_path: Path, line: str) -> None:
-    """The hint says where else that can be written."""
+    """The hint says where else to write it."""
     with pytest.raises(UsageError, match=r"agent\.yaml:2: .*trust_project") as raised:
         load(tmp_path, f"network:\n  {line}\n", narrowing=True)
     assert raised.value.hint is not None
@@ -186,7 +188,7 @@ def test_a_project_that_is_not_trusted_opens_nothing(tmp_path: Path, line: str) 
 
 
 def test_a_project_that_is_not_trusted_may_narrow(tmp_path: Path) -> None:
-    """Denials and a stricter policy are always welcome, mistakes are not."""
+    """It may deny and set a stricter policy; mistakes are still errors."""
     said = load(tmp_path, "network: {policy: strict, rules: [deny a.com]}", narrowing=True)
     assert said["network"] == {"policy": "strict", "rules": ["deny a.com"]}
     with pytest.raises(UsageError, match="rules: "):
@@ -203,8 +205,8 @@ def test_a_project_that_is_not_trusted_may_narrow(tmp_path: Path) -> None:
         ("network:\n  rules: [permit a]", "rules: "),
     ],
 )
-def test_the_users_own_mistakes_are_told_too(tmp_path: Path, text: str, words: str) -> None:
-    """With the path and line of the settings."""
+def test_the_users_own_mistakes_are_reported_too(tmp_path: Path, text: str, words: str) -> None:
+    """The error has the path and the line of the settings."""
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(UsageError) as raised:
         settings.load(tmp_path)
@@ -215,7 +217,7 @@ def test_the_users_own_mistakes_are_told_too(tmp_path: Path, text: str, words: s
 def test_the_users_certificates_may_lie_at_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, certificate: Callable[[str], str]
 ) -> None:
-    """`~` is the home, as in a shell."""
+    """`~` is the home, like in a shell."""
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "ca.pem").write_text(certificate("company"))
     (tmp_path / "config.yaml").write_text("network: {upstream_ca: ~/ca.pem, capture: bodies}")
@@ -226,7 +228,7 @@ def test_the_users_certificates_may_lie_at_home(
 
 
 def test_the_schema_has_all_of_it() -> None:
-    """Editors offer the policies, and know the timeouts."""
+    """Editors can offer the policies and the timeouts."""
     made = schema("agent.yaml", agent_file.FIELDS)["properties"]["network"]
     assert made["properties"]["policy"]["enum"] == ["permissive", "ask", "strict"]
     assert made["properties"]["timeouts"]["properties"].keys() == {

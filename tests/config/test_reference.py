@@ -1,4 +1,4 @@
-"""docs/configuration.md is what the files are checked by."""
+"""docs/configuration.md shows the tables that check the files."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ def test_the_reference_is_up_to_date() -> None:
     "shown", ["`network.timeouts.idle`", "`900s`", "`journal_limit`", "`256m`"]
 )
 def test_fields_and_their_defaults_are_in_it(shown: str) -> None:
-    """Also those within others, in the units that the files take."""
+    """Nested fields are listed, too, and amounts in the units of the files."""
     assert f"| {shown} |" in DOCUMENT.read_text()

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def test_without_a_file_everything_is_default(tmp_path: Path) -> None:
-    """And nothing is made."""
+    """No file is made."""
     assert settings.load(tmp_path) == settings.Settings()
     assert not list(tmp_path.iterdir())
 
 
 def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
-    """Amounts may be written as people write them."""
+    """Amounts may have units."""
     (tmp_path / "config.yaml").write_text(
         'escape_keys: ""\ninterrupt_window: 3\njournal_limit: 1g\nstop_timeout: 0\n'
     )
@@ -31,13 +31,13 @@ def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["scrolback: 1", "scrollback: -1", "journal_limit: lots"])
-def test_a_wrong_setting_is_told_with_its_place(tmp_path: Path, line: str) -> None:
-    """The path and line of the file."""
+def test_a_wrong_setting_is_reported_with_its_place(tmp_path: Path, line: str) -> None:
+    """The error has the path and the line of the file."""
     (tmp_path / "config.yaml").write_text(f"\n{line}\n")
     with pytest.raises(UsageError, match=r"config\.yaml:2: "):
         settings.load(tmp_path)
 
 
 def test_every_setting_has_a_field() -> None:
-    """The table of the file and the dataclass name the same."""
+    """The table of the file and the dataclass have the same names."""
     assert settings.fields().keys() == settings.Settings.__dataclass_fields__.keys()

@@ -44,12 +44,12 @@ if TYPE_CHECKING:
 def test_the_proxies_are_those_that_other_programs_take(
     environment: dict[str, str], expected: tuple[str, str, str]
 ) -> None:
-    """As curl has it, each with the port that is meant: one for plain HTTP, one for the rest."""
+    """One is for plain HTTP and one for the rest, by curl's order of variables and with ports."""
     assert upstream_proxies(environment) == expected
 
 
 def test_a_proxy_that_is_not_asked_is_not_read() -> None:
-    """The general one, where each kind has its own."""
+    """The variable for all protocols isn't read where both kinds have their own."""
     own = {"HTTPS_PROXY": "http://a:1", "HTTP_PROXY": "http://a:1", "ALL_PROXY": "socks5://b:1"}
     assert upstream_proxies(own) == Proxies("http://a:1", "http://a:1")
 
@@ -73,7 +73,7 @@ def test_a_proxy_that_is_not_asked_is_not_read() -> None:
     ],
 )
 def test_a_proxy_that_can_not_be_is_refused(environment: dict[str, str], words: str) -> None:
-    """Going without would be wrong where going without is not allowed; its password stays secret."""
+    """A connection without it may not be allowed, so it is an error, which keeps the password secret."""
     with pytest.raises(UsageError) as raised:
         upstream_proxies(environment)
     assert words in raised.value.summary
@@ -83,7 +83,7 @@ def test_a_proxy_that_can_not_be_is_refused(environment: dict[str, str], words: 
 
 @given(st.text(st.characters(codec="utf-8")))
 def test_any_text_is_a_proxy_or_refused(text: str) -> None:
-    """There is no third way, and what is taken is plain."""
+    """There is no other error, and a URL that is accepted is plain."""
     try:
         url = upstream_proxies({"HTTPS_PROXY": text}).tunnels
     except UsageError:
@@ -104,7 +104,7 @@ def test_any_text_is_a_proxy_or_refused(text: str) -> None:
     ],
 )
 def test_a_proxy_is_shown_without_its_password(url: str, shown: str) -> None:
-    """Nor a token that stands for a name."""
+    """A token in the place of a user name isn't shown, either."""
     assert redacted(url) == shown
 
 
@@ -112,7 +112,7 @@ def test_a_proxy_is_shown_without_its_password(url: str, shown: str) -> None:
 def system(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, certificate: Callable[[str], str]
 ) -> Path:
-    """The host's bundle: two certificates."""
+    """Return the certificates of the host's bundle, two of them."""
     path = tmp_path / "system.pem"
     path.write_text(certificate("one") + certificate("two"))
     monkeypatch.setattr(upstream, "SYSTEM_BUNDLES", ("/nonexistent", str(path)))
@@ -122,7 +122,7 @@ def system(
 def test_of_a_companys_bundle_what_is_its_own_is_kept(
     system: Path, certificate: Callable[[str], str]
 ) -> None:
-    """Specifications do not grow by a whole trust store."""
+    """Specifications don't grow by a whole trust store."""
     own = certificate("company")
     bundle = system.with_name("company.pem")
     bundle.write_text(system.read_text() + own)
@@ -130,7 +130,7 @@ def test_of_a_companys_bundle_what_is_its_own_is_kept(
 
 
 def test_the_systems_bundle_adds_nothing(system: Path) -> None:
-    """Nor does a link to it, a file that isn't there, or no variable."""
+    """Neither does a link to it, a missing file or an unset variable."""
     link = system.with_name("link.pem")
     link.symlink_to(system)
     for named in (str(system), str(link), "/nonexistent", ""):
@@ -141,13 +141,13 @@ def test_the_systems_bundle_adds_nothing(system: Path) -> None:
 def test_without_a_systems_bundle_all_are_kept(
     system: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There is nothing else to trust."""
+    """Nothing else would be trusted."""
     monkeypatch.setattr(upstream, "SYSTEM_BUNDLES", ())
     assert len(own_certificates({"SSL_CERT_FILE": str(system)})) == 2
 
 
 def test_a_file_of_something_else_is_refused(system: Path) -> None:
-    """What the user set does not work; it is said before the run finds out."""
+    """The user's setting doesn't work, and the error comes before the run."""
     other = system.with_name("other")
     other.write_text("nothing")
     with pytest.raises(UsageError, match="no PEM certificate"):

@@ -46,7 +46,7 @@ def columns(path: Path) -> set[str]:
 
 
 def full(version: int) -> Run:
-    """The row of the corpus that has everything that there was in the version."""
+    """Return the row of the corpus in which every column of the version is set."""
     return Run(
         id=RunId("0123456789ab"),
         name="fix-the-tests",
@@ -71,7 +71,7 @@ def full(version: int) -> Run:
 
 
 def minimal(version: int) -> Run:
-    """The row of the corpus that has just been created."""
+    """Return the row of the corpus of a run that was just created."""
     return Run(
         id=RunId("ba9876543210"),
         name="plain",
@@ -102,7 +102,7 @@ def test_the_corpus_has_every_version_up_to_this() -> None:
 
 @pytest.mark.parametrize("path", EARLIER, ids=lambda path: path.name)
 def test_an_index_of_every_version_is_read_and_written(path: Path, tmp_path: Path) -> None:
-    """With all that it holds; who opens it at the same time finds it brought up to date."""
+    """Nothing in it is lost, and another process may open it at the same time."""
     shutil.copy(path, tmp_path / "moat.db")
     rows = [full(version_of(path)), minimal(version_of(path))]
     with Store(tmp_path) as one, Store(tmp_path) as other:
@@ -114,7 +114,7 @@ def test_an_index_of_every_version_is_read_and_written(path: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("path", EARLIER, ids=lambda path: path.name)
 def test_an_index_that_is_brought_up_to_date_is_like_a_new_one(path: Path, tmp_path: Path) -> None:
-    """And no column of before is gone: supervisors of that version are alive, and write theirs."""
+    """No earlier column is gone, because supervisors of that version are alive and write theirs."""
     shutil.copy(path, tmp_path / "moat.db")
     Store(tmp_path).__exit__()
     Store(tmp_path / "new").__exit__()
@@ -124,7 +124,7 @@ def test_an_index_that_is_brought_up_to_date_is_like_a_new_one(path: Path, tmp_p
 def test_a_supervisor_of_before_goes_on_beside_a_new_index(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has the file open while the step is taken, and reads and writes what it knows."""
+    """It has the file open while the step is taken, and goes on with the columns that it knows."""
     with Store(tmp_path) as older:
         older.create(SPEC)
         older.update(SPEC.id, viewers=3)
@@ -137,7 +137,7 @@ def test_a_supervisor_of_before_goes_on_beside_a_new_index(
 
 
 def test_a_step_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither half of its statements nor the version: the Moat of before can still be used."""
+    """Neither some of its statements nor the version remain, so the earlier Moat can still be used."""
     with Store(tmp_path) as store:
         store.create(SPEC)
     before = columns(tmp_path / "moat.db")
@@ -151,7 +151,7 @@ def test_a_step_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_an_index_of_a_newer_moat_is_left_alone(tmp_path: Path) -> None:
-    """We don't guess what its columns mean: one line says so, and not a byte is changed."""
+    """Its columns may mean anything, so the error is one line and no byte is changed."""
     Store(tmp_path).__exit__()
     path = tmp_path / "moat.db"
     with closing(sqlite3.connect(path)) as db:

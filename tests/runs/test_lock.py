@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def test_one_holder_at_a_time(tmp_path: Path) -> None:
-    """The second finds it taken, and the lock's name says so."""
+    """A second holder is refused, and the file tells that it is locked."""
     held = lock.try_lock(tmp_path / "x")
     assert held is not None
     assert lock.try_lock(tmp_path / "x") is None
@@ -23,13 +23,13 @@ def test_one_holder_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_was_never_made_is_free(tmp_path: Path) -> None:
-    """Looking makes no file."""
+    """Asking doesn't make the file."""
     assert not lock.is_locked(tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
 
 def test_an_inherited_lock_lives_as_long_as_its_last_holder(tmp_path: Path) -> None:
-    """A client that is killed does not let a second supervisor start beside the first."""
+    """Otherwise a killed client would let a second supervisor start beside the first."""
     go_read, go_write = os.pipe()
     with lock.locked(tmp_path / "x"):
         child = os.fork()
@@ -45,7 +45,7 @@ def test_an_inherited_lock_lives_as_long_as_its_last_holder(tmp_path: Path) -> N
 
 
 def test_a_killed_holder_leaves_nothing(tmp_path: Path) -> None:
-    """SIGKILL is as good as closing: no lock is ever stale."""
+    """SIGKILL releases a lock like closing it, so no lock is ever stale."""
     ready_read, ready_write = os.pipe()
     child = os.fork()
     if child == 0:

@@ -1,4 +1,4 @@
-"""A new index from the folders of the runs."""
+"""A new index made from the folders of the runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def damaged(tmp_path: Path) -> Path:
-    """A store with three runs, of which one has ended, and an index that is none."""
+    """Return a store with three runs, one of which has ended, and with a damaged index."""
     home = tmp_path / "home"
     with Store(home) as store:
         for number in range(3):
@@ -43,7 +43,7 @@ def damaged(tmp_path: Path) -> Path:
 
 
 def test_every_run_is_in_the_new_index(damaged: Path) -> None:
-    """An exit status on disk is the end; for the others a supervisor will find out."""
+    """A run with an exit status on disk has ended; a supervisor finds out about the others."""
     assert rebuild_index(damaged) == (3, [])
     with Store(damaged) as store:
         found = [(row.name, row.state, row.exit_code) for row in store.all()]
@@ -55,14 +55,14 @@ def test_every_run_is_in_the_new_index(damaged: Path) -> None:
 
 
 def test_the_damaged_index_is_kept(damaged: Path) -> None:
-    """Somebody may want to know what happened to it."""
+    """A user may want to know what happened to it."""
     rebuild_index(damaged)
     (kept,) = damaged.glob("moat.db.damaged-*")
     assert kept.read_bytes().startswith(b"this is no database")
 
 
 def test_what_can_not_be_read_is_left_out_and_said(damaged: Path) -> None:
-    """One bad folder costs nobody else's run."""
+    """A bad folder doesn't cost any other run."""
     (damaged / "runs" / ("0" * 12) / "spec.json").write_text("{")
     (damaged / "runs" / "empty").mkdir()
     count, left_out = rebuild_index(damaged)
@@ -73,7 +73,7 @@ def test_what_can_not_be_read_is_left_out_and_said(damaged: Path) -> None:
 def test_doctor_rebuilds_it(
     damaged: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The command that the error names is the one that helps."""
+    """The command that the error names repairs the index."""
     monkeypatch.setenv("MOAT_HOME", str(damaged))
     assert run(["doctor", "--rebuild-index"]) == 0
     assert "3 runs" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Deleting what a hostile sandbox has left."""
+"""The deletion of what a hostile sandbox has left."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def make_deep(folder: Path, depth: int) -> None:
-    """A file in folders in folders: a name as long as this is no path any more."""
+    """Make a file in nested folders, with a path longer than any system call accepts."""
     fd = os.open(folder, os.O_DIRECTORY)
     for _ in range(depth):
         os.mkdir("deep", dir_fd=fd)
@@ -29,7 +29,7 @@ def make_deep(folder: Path, depth: int) -> None:
 
 
 def test_everything_goes_but_the_folder(tmp_path: Path) -> None:
-    """Files, folders side by side and within each other, sockets, fifos, dangling links."""
+    """Files, sibling and nested folders, sockets, named pipes and dangling links are deleted."""
     for path in ("a/b/c", "a/d", "e", "f/g/h/i"):
         (tmp_path / path).mkdir(parents=True)
         (tmp_path / path / "file").touch()
@@ -40,7 +40,7 @@ def test_everything_goes_but_the_folder(tmp_path: Path) -> None:
 
 
 def test_depth_does_not_matter(tmp_path: Path) -> None:
-    """Deeper than Python recurses, with fewer descriptors than there are folders."""
+    """The folders are deeper than Python recurses and more than the process has descriptors."""
     make_deep(tmp_path, 1500)
     (tmp_path / "deep" / "beside").mkdir()
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -53,7 +53,7 @@ def test_depth_does_not_matter(tmp_path: Path) -> None:
 
 
 def test_folders_without_rights_are_opened(tmp_path: Path) -> None:
-    """Also for a user whom rights apply to, as nearly every user."""
+    """This is tried as a user to whom permissions apply, and not as root."""
     inner = tmp_path / "home" / "locked" / "inner"
     inner.mkdir(parents=True)
     (inner / "file").touch()
@@ -74,7 +74,7 @@ def test_folders_without_rights_are_opened(tmp_path: Path) -> None:
 
 
 def test_what_links_point_at_stays_as_it_is(tmp_path: Path) -> None:
-    """Neither emptied, nor opened, nor closed."""
+    """A link's target is neither emptied nor changed in its permissions."""
     outside, inside = tmp_path / "outside", tmp_path / "inside"
     for folder in (outside, inside / "home"):
         folder.mkdir(parents=True)
@@ -94,7 +94,7 @@ def test_what_links_point_at_stays_as_it_is(tmp_path: Path) -> None:
 def test_a_folder_that_is_moved_away_leads_nowhere_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who moves the folder that is being emptied does not make us go on above it."""
+    """A process that moves the folder meanwhile doesn't lead the deletion to the folders above."""
     outside, inside = tmp_path / "outside", tmp_path / "inside"
     (inside / "a" / "b").mkdir(parents=True)
     outside.mkdir()
@@ -114,7 +114,7 @@ def test_a_folder_that_is_moved_away_leads_nowhere_else(
 
 
 def test_a_link_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
-    """Nothing behind it is touched."""
+    """Nothing behind the link is touched."""
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "kept").touch()
     (tmp_path / "link").symlink_to("outside")

@@ -10,7 +10,7 @@ from moat.runs.states import ENDED, TRANSITIONS, Happened, IllegalTransitionErro
 
 
 def test_every_state_has_a_row() -> None:
-    """A state that was forgotten would be a dead end by accident."""
+    """A forgotten state would be a dead end by accident."""
     assert set(TRANSITIONS) == set(State)
 
 
@@ -21,7 +21,7 @@ def test_the_ends_are_final() -> None:
 
 @given(happenings=st.lists(st.sampled_from(Happened), max_size=12))
 def test_every_path_follows_the_table(happenings: list[Happened]) -> None:
-    """From `created`, each step is the table's, or refused without an effect."""
+    """Each step from `created` is in the table, or is refused without effect."""
     state = State.CREATED
     for happened in happenings:
         allowed = TRANSITIONS[state]
@@ -34,7 +34,7 @@ def test_every_path_follows_the_table(happenings: list[Happened]) -> None:
 
 
 def test_every_state_can_be_reached() -> None:
-    """No row is dead."""
+    """No row is unreachable."""
     reached, frontier = {State.CREATED}, [State.CREATED]
     while frontier:
         for state in TRANSITIONS[frontier.pop()].values():
@@ -45,6 +45,6 @@ def test_every_state_can_be_reached() -> None:
 
 
 def test_an_illegal_step_names_both_sides() -> None:
-    """The message alone tells which state met which event."""
+    """The message names the state and the event."""
     with pytest.raises(IllegalTransitionError, match="run is lost: command_exited"):
         after(State.LOST, Happened.COMMAND_EXITED)

@@ -41,7 +41,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def test_a_created_run_is_found_in_every_way(store: Store) -> None:
-    """By id, by name, by the beginning of its id, and as the newest."""
+    """The run is found by id, by name, by a prefix of its id and as the newest run."""
     made = store.create(spec())
     assert made.state is State.CREATED
     for reference in (made.id, made.name, made.id[:11], None):
@@ -50,7 +50,7 @@ def test_a_created_run_is_found_in_every_way(store: Store) -> None:
 
 
 def test_an_ambiguous_beginning_lists_the_candidates(store: Store) -> None:
-    """The user sees among what to choose."""
+    """The user sees the runs to choose from."""
     store.create(spec(1))
     store.create(spec(2))
     with pytest.raises(RunNotFoundError, match=r"fits 2 runs: .*run-2.*run-1"):
@@ -58,15 +58,15 @@ def test_an_ambiguous_beginning_lists_the_candidates(store: Store) -> None:
 
 
 @pytest.mark.parametrize("reference", ["nope", "%", "_", "", "0000000000010", "'; --"])
-def test_an_unknown_run_is_said(store: Store, reference: str) -> None:
-    """No wildcard of SQL's means anything in a reference."""
+def test_an_unknown_run_is_reported(store: Store, reference: str) -> None:
+    """SQL's wildcards mean nothing in a reference."""
     store.create(spec())
     with pytest.raises(RunNotFoundError):
         store.find(reference)
 
 
 def test_a_taken_name_leaves_nothing_behind(store: Store) -> None:
-    """Neither a folder nor a row."""
+    """Neither a folder nor a row is left."""
     store.create(spec(1, "same"))
     with pytest.raises(NameTakenError, match="same"):
         store.create(spec(2, "same"))
@@ -75,7 +75,7 @@ def test_a_taken_name_leaves_nothing_behind(store: Store) -> None:
 
 
 def test_only_the_owner_can_read(store: Store) -> None:
-    """0700 and 0600, whatever the umask."""
+    """Folders have mode 0700 and files 0600, whatever the umask."""
     folder = store.folder(store.create(spec()).id)
     assert stat.S_IMODE(store.home.stat().st_mode) == 0o700
     assert stat.S_IMODE(folder.root.stat().st_mode) == 0o700
@@ -84,7 +84,7 @@ def test_only_the_owner_can_read(store: Store) -> None:
 
 
 def test_a_home_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What somebody else made may be watched, or a trap."""
+    """Another user may watch it, or have prepared it as a trap."""
     (tmp_path / "home").mkdir()
     monkeypatch.setattr(os, "geteuid", lambda: 4321)
     with pytest.raises(StoreError, match="another user"):
@@ -92,14 +92,14 @@ def test_a_home_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_home_that_is_open_to_others_is_closed(tmp_path: Path) -> None:
-    """A folder made with a lax umask holds no secret yet, and none of ours leaks."""
+    """The folder may have been made with a lax umask; it holds no secret yet."""
     (tmp_path / "home").mkdir(mode=0o755)
     Store(tmp_path / "home").__exit__()
     assert stat.S_IMODE((tmp_path / "home").stat().st_mode) == 0o700
 
 
-def test_a_home_that_is_a_file_is_said(tmp_path: Path) -> None:
-    """One line, and what to set."""
+def test_a_home_that_is_a_file_is_reported(tmp_path: Path) -> None:
+    """The error is one line, and its hint names the variable to set."""
     (tmp_path / "home").write_text("")
     with pytest.raises(StoreError, match="can't be made") as caught:
         Store(tmp_path / "home")
@@ -107,7 +107,7 @@ def test_a_home_that_is_a_file_is_said(tmp_path: Path) -> None:
 
 
 def test_a_damaged_index_names_the_repair_and_is_repaired(tmp_path: Path) -> None:
-    """The runs come back from their folders; one that has an exit status is stopped."""
+    """The runs are restored from their folders; a run with an exit status is stopped."""
     with Store(tmp_path) as store:
         ended, unknown = store.create(spec(1)), store.create(spec(2))
         (store.folder(ended.id).exits / "main.json").write_text('{"exit_code": 7, "time": 0}')
@@ -122,8 +122,8 @@ def test_a_damaged_index_names_the_repair_and_is_repaired(tmp_path: Path) -> Non
         assert store.get(unknown.id).state is State.RUNNING
 
 
-def test_a_damaged_spec_is_said(store: Store) -> None:
-    """Such a run can still be named and removed."""
+def test_a_damaged_spec_is_reported(store: Store) -> None:
+    """The run can still be named and removed."""
     run = store.create(spec())
     store.folder(run.id).spec.write_text('{"version": 99}')
     with pytest.raises(StoreError, match="version 99") as caught:
@@ -132,7 +132,7 @@ def test_a_damaged_spec_is_said(store: Store) -> None:
 
 
 def test_words_that_are_no_utf8_survive(store: Store) -> None:
-    """The specification keeps every byte of them; the index has something that can be printed."""
+    """The specification keeps every byte of them, and the index a printable form."""
     odd = replace(
         spec(), command=("printf", os.fsdecode(b"\xff")), workspace=os.fsdecode(b"/w\xfe")
     )
@@ -145,8 +145,8 @@ def test_words_that_are_no_utf8_survive(store: Store) -> None:
         store.find(os.fsdecode(b"\xff"))
 
 
-def test_a_damaged_row_is_said(store: Store) -> None:
-    """What no moat writes is a damage of the file, not an internal error."""
+def test_a_damaged_row_is_reported(store: Store) -> None:
+    """A value that Moat never writes is damage to the file, not an internal error."""
     store.create(spec())
     store.update(spec().id, state="dancing")
     with pytest.raises(StoreError, match="damaged") as caught:
@@ -154,8 +154,8 @@ def test_a_damaged_row_is_said(store: Store) -> None:
     assert "--rebuild-index" in (caught.value.hint or "")
 
 
-def test_an_index_that_is_damaged_in_the_middle_is_said(tmp_path: Path) -> None:
-    """The first page is whole, so it opens."""
+def test_an_index_that_is_damaged_in_the_middle_is_reported(tmp_path: Path) -> None:
+    """The file opens, because its first page is intact."""
     with Store(tmp_path) as store:
         store.create(spec())
     index = tmp_path / "moat.db"
@@ -165,8 +165,8 @@ def test_an_index_that_is_damaged_in_the_middle_is_said(tmp_path: Path) -> None:
         store.all()
 
 
-def test_what_can_t_be_written_is_said(tmp_path: Path) -> None:
-    """A home, an index, a folder of runs without the right to write: what, where and why."""
+def test_what_can_t_be_written_is_reported(tmp_path: Path) -> None:
+    """The error says what can't be written, where and why: a home, an index, a folder of runs."""
     closed = tmp_path / "closed"
     closed.mkdir()
     Store(closed / "home").__exit__()
@@ -196,7 +196,7 @@ def test_what_can_t_be_written_is_said(tmp_path: Path) -> None:
 def test_an_interrupted_creation_leaves_nothing(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk, or Ctrl-C, between the folder and the row."""
+    """A full disk or Ctrl-C may come between the folder and the row."""
 
     def interrupted(_fd: int) -> None:
         raise KeyboardInterrupt
@@ -209,7 +209,7 @@ def test_an_interrupted_creation_leaves_nothing(
 
 
 def test_a_folder_that_is_gone_is_removed_like_any(store: Store) -> None:
-    """Somebody cleaned up by hand, all or a part; the row goes without a word."""
+    """A user may have deleted all of it or a part; the row is removed without an error."""
     for number, part in ((1, "private"), (2, "")):
         run = store.create(spec(number))
         shutil.rmtree(store.folder(run.id).root / part)
@@ -219,7 +219,7 @@ def test_a_folder_that_is_gone_is_removed_like_any(store: Store) -> None:
 
 
 def test_a_run_whose_folder_resists_can_still_be_named(store: Store) -> None:
-    """Its row goes when the sandbox's files are gone, so that the removal can be tried again."""
+    """The row is deleted after the sandbox's files, so the removal can be tried again."""
     run = store.create(spec())
     private = store.folder(run.id).private
     (private / "home").mkdir()
@@ -255,7 +255,7 @@ def test_a_follower_sees_every_commit(store: Store) -> None:
 
 
 def unprivileged(act: Callable[[], None]) -> None:
-    """Runs it in a process that rights on files apply to, also where the tests are root's."""
+    """Run a function in a process to which file permissions apply, even if root runs the tests."""
     child = os.fork()
     if child == 0:
         code = 1
@@ -272,7 +272,7 @@ def unprivileged(act: Callable[[], None]) -> None:
 
 
 def test_removal_follows_no_link_of_the_sandboxs(store: Store, tmp_path: Path) -> None:
-    """And opens what was left without rights."""
+    """Folders without permissions are deleted all the same."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "kept").touch()
@@ -293,7 +293,7 @@ def test_removal_follows_no_link_of_the_sandboxs(store: Store, tmp_path: Path) -
 
 
 def test_many_processes_make_the_store_at_once(tmp_path: Path) -> None:
-    """Every one of them finds it usable, and every run is there."""
+    """Each of them can use it, and every run is in it."""
     children: list[int] = []
     go_read, go_write = os.pipe()
     for number in range(1, 9):

@@ -1,4 +1,4 @@
-"""Runs that come, live by the table and go, beside a model that can't be wrong."""
+"""Runs that are created, live by the table and are removed, compared with a simple model."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Runs(RuleBasedStateMachine):
 
     @invariant()
     def the_index_is_the_model(self) -> None:
-        """Newest first, each with its folder, and no folder beside them."""
+        """The runs are listed newest first, each has a folder, and there is no other folder."""
         listed = [(row.id, row.name, row.state) for row in self.store.all()]
         assert listed == [(run, *self.known[run]) for run in sorted(self.known, reverse=True)]
         assert {row.id for row in self.store.all(ended=False)} == self.known.keys() - self.ended

@@ -1,4 +1,4 @@
-"""A specification on disk."""
+"""The specification as JSON."""
 
 from __future__ import annotations
 
@@ -74,12 +74,12 @@ json_values = st.recursive(
 
 @given(spec=specs)
 def test_a_specification_survives_the_disk(spec: RunSpec) -> None:
-    """loads is the inverse of dumps."""
+    """`loads` is the inverse of `dumps`."""
     assert codec.loads(codec.dumps(spec)) == spec
 
 
 def test_an_older_specification_goes_through_one_proxy_for_all() -> None:
-    """It does not know that plain HTTP may have its own; its run goes on as it began."""
+    """It has no field for plain HTTP's own proxy, and its run goes on with the one proxy."""
     spec = RunSpec(
         id=RunId("a"),
         name="a",
@@ -96,7 +96,7 @@ def test_an_older_specification_goes_through_one_proxy_for_all() -> None:
 
 @given(value=json_values)
 def test_any_json_is_a_specification_or_a_value_error(value: object) -> None:
-    """A damaged file never raises anything else."""
+    """A damaged file raises nothing else."""
     with pytest.raises(ValueError):
         codec.loads(json.dumps(value))
 
@@ -109,7 +109,7 @@ def test_any_json_is_a_specification_or_a_value_error(value: object) -> None:
 def test_a_damaged_field_is_a_value_error_or_harmless(
     spec: RunSpec, name: str, value: object
 ) -> None:
-    """No field of the wrong kind makes a run start from half a specification."""
+    """A field of the wrong kind never starts a run from half a specification."""
     damaged = json.loads(codec.dumps(spec)) | {name: value}
     try:
         loaded = codec.loads(json.dumps(damaged))
@@ -119,7 +119,7 @@ def test_a_damaged_field_is_a_value_error_or_harmless(
 
 
 def _holds(whole: object, part: object) -> bool:
-    """Whether all of `part` is in `whole`, which may have further fields at every depth."""
+    """Tell whether all of `part` is in `whole`, which may have more fields at every depth."""
     if isinstance(whole, dict) and isinstance(part, dict):
         return all(name in whole and _holds(whole[name], part[name]) for name in part)
     if isinstance(whole, list) and isinstance(part, list):
@@ -129,13 +129,13 @@ def _holds(whole: object, part: object) -> bool:
 
 @given(damage=st.text(max_size=30))
 def test_any_text_is_a_specification_or_a_value_error(damage: str) -> None:
-    """Also what is no JSON."""
+    """This holds for text that isn't JSON, too."""
     with pytest.raises(ValueError):
         codec.loads(damage)
 
 
 def test_a_text_that_is_nested_too_deep_is_a_value_error() -> None:
-    """The parser's recursion is no error of its own."""
+    """The parser's `RecursionError` doesn't escape."""
     with pytest.raises(ValueError, match="deep"):
         codec.loads("[" * 100_000)
 
@@ -158,7 +158,7 @@ def test_a_text_that_is_nested_too_deep_is_a_value_error() -> None:
     ],
 )
 def test_what_is_wrong_is_named(change: dict[str, object], named: str) -> None:
-    """Whoever finds the file knows what to look at."""
+    """The error names the field to look at."""
     spec = RunSpec(id=RunId("a"), name="a", command=("a",), workspace="a", created_at="a")
     damaged = json.loads(codec.dumps(spec)) | change
     with pytest.raises(ValueError, match=named):
@@ -182,7 +182,7 @@ def test_what_is_wrong_is_named(change: dict[str, object], named: str) -> None:
     ],
 )
 def test_what_is_wrong_with_a_network_is_named(change: dict[str, object], named: str) -> None:
-    """A policy is read whole or not at all."""
+    """A wrong value makes the whole policy an error."""
     spec = RunSpec(id=RunId("a"), name="a", command=("a",), workspace="a", created_at="a")
     damaged = json.loads(codec.dumps(spec))
     damaged["network"] |= change
@@ -196,7 +196,7 @@ SPEC = RunSpec(id=RunId("a"), name="a", command=("a",), workspace="a", created_a
 
 @pytest.mark.parametrize("name", sorted(REQUIRED))
 def test_a_field_that_is_missing_is_named(name: str) -> None:
-    """These were in the first version, and nothing can stand in for them."""
+    """These fields were in the first version, and have no default."""
     damaged = json.loads(codec.dumps(SPEC))
     del damaged[name]
     with pytest.raises(ValueError, match=f"RunSpec lacks {name}"):
@@ -213,14 +213,14 @@ def test_a_field_that_is_missing_is_named(name: str) -> None:
     ],
 )
 def test_a_run_of_before_there_was_such_a_field_is_still_read(part: str | None, name: str) -> None:
-    """Runs outlive an update of Moat; those live by the default, at whatever depth it is missing."""
+    """Runs outlive an update of Moat; at every depth, a missing field has its default."""
     earlier = json.loads(codec.dumps(SPEC))
     del (earlier if part is None else earlier[part])[name]
     assert codec.loads(json.dumps(earlier)) == SPEC
 
 
 def test_a_field_of_the_future_is_named() -> None:
-    """An old supervisor does not ignore what it was asked for."""
+    """An old supervisor doesn't ignore a part of the specification."""
     later = json.loads(codec.dumps(SPEC)) | {"teleport": True}
     with pytest.raises(ValueError, match="teleport"):
         codec.loads(json.dumps(later))

@@ -99,7 +99,7 @@ def text_of(name: str) -> str:
 
 
 def kinds(annotation: object) -> list[type]:
-    """The dataclasses that an annotation leads to, the outer ones first."""
+    """Return the dataclasses in an annotation, the outer ones first."""
     found = [each for part in get_args(annotation) for each in kinds(part)]
     if isinstance(annotation, type) and is_dataclass(annotation):
         found = [annotation, *found]
@@ -109,13 +109,13 @@ def kinds(annotation: object) -> list[type]:
 
 
 def test_every_file_of_the_corpus_is_known() -> None:
-    """A stage that is added or lost is noticed."""
+    """A file that is added or lost is noticed."""
     assert sorted(path.name for path in CORPUS.iterdir()) == sorted(EXPECTED)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_an_earlier_specification_is_read_as_it_was_meant(name: str) -> None:
-    """A run that an earlier Moat began is taken over by this one, with all that was asked for."""
+    """This Moat takes over a run of an earlier one with everything that was asked for."""
     assert codec.loads(text_of(name)) == EXPECTED[name]
 
 
@@ -126,7 +126,7 @@ def test_the_newest_stage_is_what_is_written_today(size: str, spec: RunSpec) -> 
 
 
 def test_the_fullest_specification_leaves_nothing_at_its_default() -> None:
-    """Otherwise the corpus would not show that a field is read at all."""
+    """Otherwise the corpus wouldn't show that a field is read at all."""
     parts = (FULL, FULL.mounts[0], FULL.limits, FULL.size, FULL.network, FULL.network.timeouts)
     assert {type(part) for part in parts} == set(kinds(RunSpec))
     for part in parts:
@@ -137,9 +137,9 @@ def test_the_fullest_specification_leaves_nothing_at_its_default() -> None:
 
 @pytest.mark.parametrize("kind", kinds(RunSpec))
 def test_every_field_that_came_later_has_a_default(kind: type) -> None:
-    """Without one, no run that is alive could be taken over after the update.
+    """Without it, no run that is alive could be taken over after an update.
 
-    Hint: give the field a default. Only a class that is itself new may have fields without.
+    Hint: give the field a default. Only a new class may have fields without one.
     """
     without = {
         each.name
@@ -151,7 +151,7 @@ def test_every_field_that_came_later_has_a_default(kind: type) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A part of many, with fields that can't be left out."""
+    """A part with fields that can't be left out."""
 
     name: str
     port: int
@@ -159,7 +159,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What one engine alone has to know."""
+    """A section for one engine."""
 
     image: str = ""
     user: str | None = None
@@ -168,14 +168,14 @@ class Container:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaterRunSpec(RunSpec):
-    """A specification that has grown by a section with a section of its own."""
+    """A specification to which a section with nested parts was added."""
 
     container: Container = Container()
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_section_is_added_without_harm_to_earlier_runs(name: str) -> None:
-    """A nested class with a default is all that it takes: no table, no list of exceptions."""
+    """It takes a nested class with a default, and neither a table nor a list of exceptions."""
     later = typed_json.read(LaterRunSpec, codec.current_fields(text_of(name)))
     assert later.container == Container()
     known = {each.name: getattr(later, each.name) for each in fields(RunSpec)}
@@ -183,7 +183,7 @@ def test_a_section_is_added_without_harm_to_earlier_runs(name: str) -> None:
 
 
 def test_an_added_section_is_read_in_full_and_in_part() -> None:
-    """A section may itself grow, and is as strict as the rest."""
+    """A section may grow as well, and is as strict as the rest."""
     given = codec.current_fields(codec.dumps(MINIMAL))
     section = {"image": "debian", "endpoints": [{"name": "web", "port": 8000}]}
     later = typed_json.read(LaterRunSpec, given | {"container": section})

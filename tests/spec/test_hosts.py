@@ -1,4 +1,4 @@
-"""Names of servers: one form for each, whoever writes it, and nothing that is none."""
+"""The canonical form of host names and addresses."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from moat.spec.hosts import MAX_NAME, canonical_host, is_address
     ],
 )
 def test_each_spelling_has_one_form(text: str, host: str) -> None:
-    """Case, dots, encodings, and all that the C library takes for an address."""
+    """Case, dots, encodings and the C library's forms of an address make no difference."""
     assert canonical_host(text) == host
     assert canonical_host(host) == host
 
@@ -56,7 +56,7 @@ def test_each_spelling_has_one_form(text: str, host: str) -> None:
     ],
 )
 def test_what_is_no_server_is_refused(text: str) -> None:
-    """No canonical form, so no rule it could slip by."""
+    """Without a canonical form, it can't evade a rule."""
     with pytest.raises(ValueError):
         canonical_host(text)
 
@@ -66,7 +66,7 @@ def test_what_is_no_server_is_refused(text: str) -> None:
     ["s3cret@a b", "u:s3cret@a", "a_b c?s3cret", "a /s3cret", "x@s3cret@a b", "1.x.1/s3cret"],
 )
 def test_what_is_no_server_is_not_quoted_with_its_secrets(text: str) -> None:
-    """The error is recorded: no user name, password, path or query in it."""
+    """The error is recorded, so it has no user name, password, path or query."""
     with pytest.raises(ValueError) as caught:
         canonical_host(text)
     assert "s3cret" not in str(caught.value)
@@ -74,7 +74,7 @@ def test_what_is_no_server_is_not_quoted_with_its_secrets(text: str) -> None:
 
 @given(text=st.text(max_size=40) | st.from_regex(r"[0-9a-fx.:]{1,30}", fullmatch=True))
 def test_the_form_is_its_own_form(text: str) -> None:
-    """Whatever is written: an ASCII name that stays as it is, or a `ValueError`."""
+    """Any text is a `ValueError` or has an ASCII form that stays the same."""
     try:
         host = canonical_host(text)
     except ValueError:

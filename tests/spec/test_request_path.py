@@ -1,4 +1,4 @@
-"""Paths as servers understand them: every spelling of one, and which are not clear."""
+"""The interpretations of a path, and the paths that are ambiguous."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from moat.spec.request_path import interpretations
     ],
 )
 def test_all_spellings_have_the_same_forms(target: str, paths: list[str]) -> None:
-    """What one server and another make of it, the usual form first."""
+    """The paths are those that different servers see, the usual one first."""
     found = interpretations(target)
     assert list(found.paths) == paths
     assert found.unambiguous
@@ -51,13 +51,13 @@ def test_all_spellings_have_the_same_forms(target: str, paths: list[str]) -> Non
     ],
 )
 def test_what_servers_may_see_in_another_way_is_not_clear(target: str) -> None:
-    """Empty segments before dots, hidden separators, parameters, encodings of encodings, no UTF-8."""
+    """Empty segments before dots, hidden separators, parameters, double encodings, and not UTF-8."""
     assert not interpretations(target).unambiguous
 
 
 @given(st.text("ab./%2eEfF;5cC0\\ ", max_size=40) | st.text(max_size=20))
 def test_every_form_is_a_path_without_dots_and_is_its_own_form(text: str) -> None:
-    """Whatever is written."""
+    """This holds for any text."""
     for path in interpretations(f"/{text}").paths:
         assert path.startswith("/")
         assert not {".", ".."} & set(path.split("/"))
@@ -66,5 +66,5 @@ def test_every_form_is_a_path_without_dots_and_is_its_own_form(text: str) -> Non
 @pytest.mark.timeout(5)
 @pytest.mark.parametrize("piece", ["/", ".", "%20", "/..", "%c3", "%ef%bc%8f", ";", "%", "/.%20"])
 def test_no_path_takes_long(piece: str) -> None:
-    """A hostile program writes it; while it is read, the supervisor does nothing else."""
+    """A hostile program writes the path, and the supervisor does nothing else meanwhile."""
     interpretations("/" + piece * (60_000 // len(piece)) + "x")

@@ -1,4 +1,4 @@
-"""Rules about paths: the language, and that no path takes long to compare with one."""
+"""The language of rules, and the time that it takes to compare a path with one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from moat.spec.rules import Rule, host_rule
 
 
 def _plainly(pattern: str, path: str) -> bool:
-    """The same as it is described, without a thought for time."""
+    """Match a path in the obvious way, which may take very long."""
     parts = [
         "(?:/[^/]*)*" if segment == "**" else "/" + "[^/]*".join(map(re.escape, segment.split("*")))
         for segment in pattern.split("/")[1:]
@@ -29,7 +29,7 @@ _PATHS = st.lists(st.text("ab", min_size=1, max_size=4), max_size=6)
 
 @given(pattern=_SEGMENTS, path=_PATHS)
 def test_stars_match_what_they_say(pattern: list[str], path: list[str]) -> None:
-    """`*` within a segment, `**` any number of them, wherever they stand."""
+    """`*` matches within a segment, `**` any number of segments, wherever they stand."""
     written = "/" + "/".join(pattern)
     known = "/" + "/".join(path)
 
@@ -47,13 +47,13 @@ def test_stars_match_what_they_say(pattern: list[str], path: list[str]) -> None:
     ],
 )
 def test_no_path_takes_long(pattern: str, path: str) -> None:
-    """A hostile program writes the path; while it is compared, the supervisor does nothing else."""
+    """A hostile program writes the path, and the supervisor does nothing else meanwhile."""
     assert not Rule.parse(f"deny a{pattern}").matches_path(path)
 
 
 @pytest.mark.parametrize("method", ["DELETE", "delete", "Delete"])
 def test_methods_match_in_any_case(method: str) -> None:
-    """Some servers do not distinguish them."""
+    """Some servers don't distinguish them."""
     assert Rule.parse("deny DELETE a").matches_method(method)
 
 
@@ -62,7 +62,7 @@ def test_methods_match_in_any_case(method: str) -> None:
     [("/admin", "/admin/"), ("/admin/", "/admin"), ("/admin/*", "/admin/x/"), ("/a", "/a/.")],
 )
 def test_a_slash_at_the_end_evades_no_rule(pattern: str, path: str) -> None:
-    """To most servers both are one resource."""
+    """To most servers both paths are one resource."""
     rule = Rule.parse(f"deny a.test{pattern}")
     assert rule.matches_path(interpretations(path).paths[0])
 
@@ -80,8 +80,8 @@ def test_a_slash_at_the_end_evades_no_rule(pattern: str, path: str) -> None:
         ("allow https://\x1b[2Jx.com", "Write: allow|deny [METHOD] host[:port][/path]"),
     ],
 )
-def test_a_rule_that_is_none_is_told_what_was_meant(text: str, hint: str) -> None:
-    """As far as that can be guessed; nothing of a file's reaches the terminal as it is."""
+def test_a_malformed_rule_is_answered_with_what_was_probably_meant(text: str, hint: str) -> None:
+    """The hint is a guess, and control characters from a file don't reach the terminal."""
     with pytest.raises(UsageError, match="is not a rule") as raised:
         Rule.parse(text)
     assert raised.value.hint is not None
@@ -89,7 +89,7 @@ def test_a_rule_that_is_none_is_told_what_was_meant(text: str, hint: str) -> Non
 
 
 def test_what_the_user_did_not_write_is_not_quoted() -> None:
-    """A host is made a rule of before it is read."""
+    """A bare host is parsed as a rule, but the error quotes only the host."""
     with pytest.raises(UsageError) as raised:
         host_rule("x.com:0")
     assert raised.value.summary == "'x.com:0': 0 is not a port"
@@ -111,7 +111,7 @@ def test_what_the_user_did_not_write_is_not_quoted() -> None:
     ],
 )
 def test_an_address_is_denied_in_whichever_form(rule: str, host: str, matches: bool) -> None:
-    """As IPv4 within IPv6, too: mapped it is that, by a translator it is reached as that."""
+    """An IPv4 address may be mapped into IPv6, or be reached through a translator."""
     assert Rule.parse(rule).matches_host(canonical_host(host), 80) is matches
 
 
@@ -130,13 +130,13 @@ def test_an_address_is_denied_in_whichever_form(rule: str, host: str, matches: b
 def test_an_ipv6_address_needs_no_brackets(
     text: str, host: str, port: int | None, path: str | None
 ) -> None:
-    """Where no port follows it: it is given as programs print it."""
+    """Without a port it may be written as programs print it."""
     rule = Rule.parse(f"allow {text}")
     assert (rule.host, rule.port, rule.path) == (host, port, path)
 
 
 @pytest.mark.parametrize("text", ["2001:db8::1:443", "::1:80", "1:2:3", "a:b:c", "::1::2"])
 def test_what_may_be_a_port_is_not_guessed(text: str) -> None:
-    """An address that ends in digits, or one with a port: the user says which."""
+    """The last digits may belong to the address or be a port, so the user has to say."""
     with pytest.raises(UsageError):
         Rule.parse(f"allow {text}")

@@ -31,7 +31,7 @@ def test_memory(text: str, expected: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "0", "-1m", "m", "1x", "12 m", "1ib", "bb", "nan", "inf"])
 def test_what_is_no_amount_of_memory(text: str) -> None:
-    """A typing error is told, never taken for another amount."""
+    """A typing error is an error and never another amount."""
     with pytest.raises(UsageError, match="not an amount of memory"):
         parse_memory(text)
 
@@ -41,13 +41,13 @@ def test_what_is_no_amount_of_memory(text: str) -> None:
     [("10s", 10.0), ("2m", 120.0), ("1h30m", 5400.0), ("500ms", 0.5), ("3", 3.0), ("0", 0.0)],
 )
 def test_durations(text: str, expected: float) -> None:
-    """Units add up; a bare number is seconds."""
+    """Units add up, and a number without a unit is seconds."""
     assert parse_duration(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "s", "-1s", "1h30", "1x", "1 s", "nan", "inf", "9" * 400])
 def test_what_is_no_duration(text: str) -> None:
-    """A typing error is told, never taken for another length."""
+    """A typing error is an error and never another length."""
     with pytest.raises(UsageError, match="not a length of time"):
         parse_duration(text)
 
@@ -63,5 +63,5 @@ def test_any_text_is_an_amount_or_a_usage_error(text: str) -> None:
 
 @given(st.integers(1, 2**50))
 def test_plain_bytes_are_kept(amount: int) -> None:
-    """A number without a unit is that many bytes, exactly."""
+    """A number without a unit is exactly that many bytes."""
     assert parse_memory(str(amount)) == amount

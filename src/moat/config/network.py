@@ -28,7 +28,7 @@ from moat.config.certificates import read_certificates, to_pem
 from moat.config.network_fields import CAPTURES, MODES, bracketed, check_host
 from moat.errors import UsageError
 from moat.spec.hosts import canonical_host
-from moat.spec.network import Network
+from moat.spec.network import Network, Timeouts
 from moat.spec.units import parse_duration
 
 if TYPE_CHECKING:
@@ -52,12 +52,6 @@ def join_network(
     """
     ours: Section = user or {}
     theirs: Section = file.get("network", {})
-    seconds = {
-        name: parse_duration(value)
-        for name, value in (ours.get("timeouts", {}) | theirs.get("timeouts", {})).items()
-    }
-    default = Network()
-    ask_timeout: str | None = theirs.get("ask_timeout", ours.get("ask_timeout"))
     return Network(
         policy=_strictest(MODES, ours.get("policy"), theirs.get("policy")),
         rules=(*saved, *_rules_of(ours), *theirs.get("rules", ())),
@@ -68,8 +62,8 @@ def join_network(
         private=tuple(bracketed(each) for each in _both(ours, theirs, "private")),
         upstream_ca=_certificates(ours) + _certificates(theirs),
         capture=_strictest(CAPTURES, ours.get("capture"), theirs.get("capture")),
-        ask_timeout=default.ask_timeout if ask_timeout is None else parse_duration(ask_timeout),
-        timeouts=replace(default.timeouts, **seconds),
+        ask_timeout=_ask_timeout(ours, theirs),
+        timeouts=_timeouts(ours, theirs),
     )
 
 
@@ -152,6 +146,16 @@ def _both(ours: Section, theirs: Section, name: str) -> tuple[str, ...]:
 def _canonical(hosts: Mapping[str, str]) -> dict[str, str]:
     """Return addresses by canonical name, so that another spelling of a name isn't another name."""
     return {canonical_host(name): address for name, address in hosts.items()}
+
+
+def _ask_timeout(ours: Section, theirs: Section) -> float:
+    value: str | None = theirs.get("ask_timeout", ours.get("ask_timeout"))
+    return Network().ask_timeout if value is None else parse_duration(value)
+
+
+def _timeouts(ours: Section, theirs: Section) -> Timeouts:
+    values: dict[str, str] = ours.get("timeouts", {}) | theirs.get("timeouts", {})
+    return Timeouts(**{name: parse_duration(value) for name, value in values.items()})
 
 
 def _certificates(section: Section) -> str:
