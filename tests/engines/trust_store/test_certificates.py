@@ -1,94 +1,21 @@
-"""Real programs in a real sandbox trust a server that the run's authority vouches for."""
+"""The certificate of a run's authority in a real sandbox, and what finds it there."""
 
 from __future__ import annotations
 
 import base64
-import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-from tests.engines.trust_store.authorities import der, make_authority, make_leaf
+from tests.engines.trust_store.authorities import der, make_authority
 
 from moat.engines.bubblewrap.layout import environment
 from moat.engines.trust_store import certificates, java_truststore
 from moat.engines.trust_store.certificates import SUBJECT_HASH
 
 if TYPE_CHECKING:
+    import pytest
     from tests.sandbox import Sandbox
-
-SERVER = Path(__file__).with_name("tls_server.py")
-
-CLIENTS = {
-    "curl": "curl -sS $URL",
-    "wget": "wget -qO- $URL",
-    "openssl": "openssl s_client -quiet -verify_return_error -connect $ADDRESS <<< $'GET /\\n'",
-    "git": "git ls-remote $URL",
-    "apt": "/usr/lib/apt/apt-helper download-file $URL /tmp/file",
-    "python3": "python3 -c 'import os, urllib.request as r; r.urlopen(os.environ[\"URL\"])'",
-    "go": "GOPROXY=$URL GONOSUMDB=* go list -m -versions example.com/moat",
-    "java": "java Get.java $URL",
-    # These bring certificates of their own, so that for them there are the variables alone.
-    "node": "node -e 'fetch(process.env.URL)'",
-    "npm": "npm view moat --registry $URL --fetch-retries 0",
-    "pip": "python3 -m pip download --retries 0 --no-deps --index-url $URL moat",
-}
-FIND_IT_THEMSELVES = list(CLIENTS)[:8]
-
-GET_BY_JAVA = """
-class Get {
-    public static void main(String[] arguments) throws Exception {
-        new java.net.URL(arguments[0]).openStream().close();
-    }
-}
-"""
-
-
-@pytest.fixture
-def trusting(sandbox: Sandbox, tmp_path: Path) -> Sandbox:
-    """A sandbox with an authority, and a server in its workspace that the authority vouches for."""
-    sandbox.authority = make_authority(tmp_path / "authority")
-    (sandbox.workspace / "leaf.pem").write_bytes(make_leaf(tmp_path / "authority"))
-    (sandbox.workspace / "Get.java").write_text(GET_BY_JAVA)
-    shutil.copy(SERVER, sandbox.workspace)
-    return sandbox
-
-
-def reach(sandbox: Sandbox, name: str, *before: str) -> tuple[int, str]:
-    """Return how many of the client's requests came to the server, and what was printed."""
-    program = shutil.which(name)
-    if program is None:
-        pytest.skip(f"no {name} here")
-    path = f"{sandbox.spec_fields['host_path']}:{Path(program).parent}"
-    command = (*before, "bash", "-c", CLIENTS[name])
-    done = sandbox.run("python3", SERVER.name, *command, host_path=path)
-    return int(done.stdout.splitlines()[-1]), done.stdout + done.stderr
-
-
-@pytest.mark.parametrize("name", CLIENTS)
-def test_clients_trust_the_authority(trusting: Sandbox, name: str) -> None:
-    """With the sandbox's variables, every client reaches the server."""
-    count, said = reach(trusting, name)
-    assert count > 0, said
-
-
-@pytest.mark.parametrize("name", FIND_IT_THEMSELVES)
-def test_no_variable_is_needed(trusting: Sandbox, name: str) -> None:
-    """Where the program looks for the system's certificates, it finds the authority."""
-    unset = [word for variable in certificates.variables() for word in ("-u", variable)]
-    count, said = reach(trusting, name, "env", *unset)
-    assert count > 0, said
-
-
-def test_another_authority_is_not_trusted(trusting: Sandbox, tmp_path: Path) -> None:
-    """The clients of the other tests do verify certificates."""
-    make_authority(tmp_path / "other")
-    (trusting.workspace / "leaf.pem").write_bytes(make_leaf(tmp_path / "other"))
-    for name in ("curl", "python3"):
-        count, said = reach(trusting, name)
-        assert count == 0
-        assert "unable to get local issuer certificate" in said
 
 
 def test_the_subjects_hash_is_openssls(tmp_path: Path) -> None:
