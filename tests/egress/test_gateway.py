@@ -197,13 +197,14 @@ async def test_another_protocol_follows_an_upgrade(run: Path, origin: Origin) ->
         head = await reader.readuntil(b"\r\n\r\n")
         writer.write(b"ping")
         pong = await reader.readexactly(4)
+        writer.write_eof()
+        goodbye = await reader.read()
         writer.close()
-        await writer.wait_closed()
 
     assert status_of(head) == 101
-    assert pong == b"ping"
+    assert (pong, goodbye) == (b"ping", b"goodbye")
     [row] = gateway.rows("request")
-    assert (row.status, row.protocol, row.sent, row.received) == (101, "websocket", 4, 4)
+    assert (row.status, row.protocol, row.sent, row.received) == (101, "websocket", 4, 11)
 
 
 @pytest.mark.parametrize("early", [b"", b"hello"])

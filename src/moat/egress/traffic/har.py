@@ -85,19 +85,19 @@ def _request(row: Row, captured: Captured) -> dict[str, Any]:
         "headersSize": -1,
         "bodySize": row.sent,
     }
-    if captured.request_body:
-        made["postData"] = {
-            "mimeType": _value(captured.request_fields, "content-type"),
-            "params": [],
-            "text": captured.request_body.decode(errors="replace"),
-        }
-    elif captured.request_body is not None:
-        made["postData"] = {
-            "mimeType": _value(captured.request_fields, "content-type"),
-            "params": [],
-            "text": "",
-            "comment": _unreadable(captured.request_fields),
-        }
+    if captured.request_body is not None:
+        made["postData"] = _post_data(captured.request_body, captured.request_fields)
+    return made
+
+
+def _post_data(body: bytes, fields: list[tuple[str, str]]) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "mimeType": _value(fields, "content-type"),
+        "params": [],
+        "text": body.decode(errors="replace"),
+    }
+    if not body:
+        made["comment"] = _unreadable(fields)
     return made
 
 

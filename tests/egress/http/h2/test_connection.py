@@ -39,7 +39,7 @@ class Taker(Stream):
 class Server(HTTP2Connection):
     """Takes the bodies of all requests."""
 
-    def happened(self, event: object) -> None:
+    def event_received(self, event: object) -> None:
         if isinstance(event, RequestReceived):
             number = event.stream_id or 0
             self.streams[number] = Taker(self, number)

@@ -1,6 +1,6 @@
-"""Reading bodies of HTTP/1.1 messages (RFC 9112 6 and 7). Pure.
+"""Readers of HTTP/1.1 bodies, one for each kind of framing (RFC 9112 6 and 7). Pure.
 
-A reader takes what arrived and gives the payload in it, without copying it: slices of the very buffer.
+A reader is fed data as it arrives and returns the payload without copying it, as slices of that data.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ if TYPE_CHECKING:
 
 class BodyReader(Protocol):
     done: bool
-    """The body's last byte was seen."""
+    """The body is complete."""
     trailers: Fields
     rest: bytes | memoryview
-    """What followed it, once `done`."""
+    """The data behind the body, once it is `done`."""
 
     def feed(self, data: bytes | memoryview) -> Payload:
-        """The payload in `data`. Raises `BadMessageError`."""
+        """Return the payload in `data`. Raises `BadMessageError`."""
         ...
 
 
 def body_reader(framing: int) -> BodyReader:
+    """Return a reader for a body with this framing; see `messages`."""
     if framing == CHUNKED:
         return ChunkedReader()
     if framing == UNTIL_CLOSE:
@@ -40,7 +41,7 @@ def body_reader(framing: int) -> BodyReader:
 
 
 def chunks(payload: Payload) -> Payload:
-    """The payload as chunks, of which none is empty: that would be the last (RFC 9112 7.1)."""
+    """Frame the payload in chunks, but for empty pieces: an empty chunk is the last (RFC 9112 7.1)."""
     made: Payload = []
     for piece in payload:
         if piece:
@@ -49,7 +50,7 @@ def chunks(payload: Payload) -> Payload:
 
 
 class SizedReader:
-    """A body of known length."""
+    """A reader of a body with a known length."""
 
     __slots__ = ("_left", "done", "rest", "trailers")
 
@@ -73,7 +74,7 @@ class SizedReader:
 
 
 class EndlessReader:
-    """A body that ends with its connection."""
+    """A reader of a body that ends with its connection."""
 
     __slots__ = ("done", "rest", "trailers")
 
@@ -87,14 +88,14 @@ class EndlessReader:
 
 
 _SIZE_LINE: Final = re.compile(
-    # A size, and extensions, which we drop: nobody uses them, and parsers differ about them.
+    # A size, and extensions, which are dropped: nobody uses them, and parsers differ about them.
     rb"([0-9A-Fa-f]{1,15}+)(?:[ \t]*+;[\t\x20-\x7e\x80-\xff]*+)?\r\n"
 )
 _MAX_LINE: Final = 1024
 
 
 class ChunkedReader:
-    """A chunked body. Between chunks it keeps the bytes of an unfinished line, never payload."""
+    """A reader of a chunked body, which buffers incomplete lines between chunks, but never payload."""
 
     __slots__ = ("_left", "_line", "_state", "done", "rest", "trailers")
 
@@ -128,7 +129,7 @@ class ChunkedReader:
         end = line.find(b"\n") + 1
         if not end:
             if len(line) == _MAX_LINE:
-                raise BadMessageError("a chunk's size has a long line")
+                raise BadMessageError("the line with a chunk's size is too long")
             return -1
         match = _SIZE_LINE.fullmatch(line, 0, end)
         if match is None:
@@ -148,7 +149,7 @@ class ChunkedReader:
     def _data_end(self, view: memoryview, at: int, _payload: Payload) -> int:
         end = bytes(view[at : at + 2])
         if end != b"\r\n"[: len(end)]:
-            raise BadMessageError("a chunk is longer than it said")
+            raise BadMessageError("a chunk is longer than its size says")
         if len(end) < 2:
             return -1
         self._state = self._size_line
@@ -172,7 +173,7 @@ class ChunkedReader:
 
 
 class MaskingReader:
-    """A reader that masks secrets in the payload of another one, however it was cut."""
+    """A reader that masks secrets in the payload of another one, even if they arrive in pieces."""
 
     __slots__ = ("_secrets", "done", "inner", "rest", "trailers", "withheld")
 

@@ -51,7 +51,7 @@ class ParentProxy(Protocol):
 
 
 class HTTP1Client(HTTP1Connection):
-    """Serves one exchange at a time; between them it waits in its pool."""
+    """A connection that serves one exchange at a time, and waits in its pool in between."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class HTTP1Client(HTTP1Connection):
         address: str,
         proxy: ParentProxy | None = None,
     ) -> None:
-        """`proxy`: who is at the other end, and takes requests for the destination."""
+        """`proxy`: the other end, if it isn't the destination itself."""
         super().__init__()
         self._pool = pool
         self.destination = destination
@@ -70,13 +70,12 @@ class HTTP1Client(HTTP1Connection):
         self._exchange: ResponseReceiver | None = None
         self._method = ""
         self._body: BodyReader | None = None
-        """Of the response; `None` while its head is awaited."""
-        self._head = b""
-        """An unfinished one."""
+        """The reader of the response's body; `None` while a head is awaited."""
+        self._partial_head = b""
         self._informational = 0
-        self._keeps = True
+        self._reusable = True
         self._switched = False
-        """It speaks another protocol, of which we only see bytes."""
+        """The connection carries another protocol, as bytes."""
         self._paused = False
         self.reused = False
         self.idle_since = 0.0
@@ -86,12 +85,12 @@ class HTTP1Client(HTTP1Connection):
     def data_received(self, data: bytes) -> None:
         exchange = self._exchange
         if exchange is None:
-            self._transport.abort()  # nobody has asked
+            self._transport.abort()  # an answer to no request
             return
         try:
             self._read(exchange, data)
         except BadMessageError as exc:
-            self._keeps = False
+            self._reusable = False
             exchange.failed(502, f"{self.destination.host} sent a malformed response: {exc}")
         exchange.response_flush()
 
@@ -103,12 +102,12 @@ class HTTP1Client(HTTP1Connection):
             return
         body = self._body
         if isinstance(body, MaskingReader) and isinstance(body.inner, EndlessReader):
-            exchange.response_data([body.withheld])  # it has become nothing
+            exchange.response_data([body.withheld])  # it was no secret after all
             body = body.inner
         if isinstance(body, EndlessReader) and exc is None:
             exchange.response_end([])
             return
-        unused = self._body is None and not self._head and not self._informational
+        unused = self._body is None and not self._partial_head and not self._informational
         exchange.upstream_lost(f"{self.destination.host} {ending(exc)}", unused=unused)
 
     def pause_writing(self) -> None:
@@ -121,7 +120,8 @@ class HTTP1Client(HTTP1Connection):
 
     @property
     def usable(self) -> bool:
-        return self._keeps and not self._transport.is_closing()
+        """Another request may be sent."""
+        return self._reusable and not self._transport.is_closing()
 
     def close(self) -> None:
         self._transport.abort()
@@ -131,7 +131,7 @@ class HTTP1Client(HTTP1Connection):
     def _read(self, exchange: ResponseReceiver, data: bytes | memoryview) -> None:
         while data and self._exchange is exchange:
             if self._body is None:
-                data = self._read_head(exchange, self._head + data)
+                data = self._read_head(exchange, self._partial_head + data)
                 continue
             payload = self._body.feed(data)
             if payload:
@@ -142,41 +142,48 @@ class HTTP1Client(HTTP1Connection):
             self._complete(exchange, self._body.trailers, data)
 
     def _read_head(self, exchange: ResponseReceiver, data: bytes) -> bytes:
+        """Handle the head that `data` begins with, and return the rest."""
         end = parser.head_end(data)
         if end < 0:
-            self._head = data
+            self._partial_head = data
             return b""
-        self._head = b""
+        self._partial_head = b""
         lines = self._secrets.masked(data[:end]) if self._secrets else data[:end]
         head = parser.parse_response_head(lines, self._method)
-        rest = data[end:]
-        if self._proxy is not None and head.status == 407:  # for us, as in CONNECT
-            what = f"the proxy {self._proxy.name} {self._proxy.explain(head)}"
-            exchange.failed(502, f"{self.destination.host}: {what}")
+        if self._proxy is not None and head.status == 407:  # as CONNECT would be refused
+            why = f"the proxy {self._proxy.name} {self._proxy.explain(head)}"
+            exchange.failed(502, f"{self.destination.host}: {why}")
             return b""
+        rest = data[end:]
         if head.status < 200:
-            self._informational += 1
-            if self._informational > MAX_INFORMATIONAL:
-                raise BadMessageError("too many informational responses")
-            exchange.response_head(head)
-            return rest
-        self._keeps = self._keeps and head.keep_alive
+            self._take_informational(exchange, head)
+        else:
+            self._take_final(exchange, head, rest)
+        return rest
+
+    def _take_informational(self, exchange: ResponseReceiver, head: ResponseHead) -> None:
+        self._informational += 1
+        if self._informational > MAX_INFORMATIONAL:
+            raise BadMessageError("too many informational responses")
+        exchange.response_head(head)
+
+    def _take_final(self, exchange: ResponseReceiver, head: ResponseHead, rest: bytes) -> None:
+        self._reusable = self._reusable and head.keep_alive
         if head.framing == NO_BODY:
             exchange.response_head(head)
             self._complete(exchange, [], rest)
-        else:
-            body = body_reader(head.framing)
-            self._body = MaskingReader(body, self._secrets) if self._secrets else body
-            exchange.response_head(head)
-        return rest
+            return
+        body = body_reader(head.framing)
+        self._body = MaskingReader(body, self._secrets) if self._secrets else body
+        exchange.response_head(head)
 
     def _complete(
         self, exchange: ResponseReceiver, trailers: Fields, rest: bytes | memoryview
     ) -> None:
         self._body = None
         self._exchange = None
-        if rest:  # more than was asked for
-            self._keeps = False
+        if rest:  # an answer to no request
+            self._reusable = False
         exchange.response_end(trailers)
 
     # --- Upstream ---
@@ -186,19 +193,19 @@ class HTTP1Client(HTTP1Connection):
         self._method = request.method
         self._informational = 0
         self._chunked = request.framing == CHUNKED
-        own: Fields = []
+        extra: Fields = []
         if self._proxy is not None:
-            target, own = self._proxy.absolute(self.destination, target)
-        self._out.append(writer.request_bytes(request, target, self.destination.authority, own))
+            target, extra = self._proxy.absolute(self.destination, target)
+        self._out.append(writer.request_bytes(request, target, self.destination.authority, extra))
 
     def end(self, trailers: Fields) -> None:
         if self._switched:
-            self._finish_sending()
+            self._end_sending()
         elif self._chunked:
             self._out.append(writer.trailer_bytes(trailers))
             self._chunked = False
 
-    def _finish_sending(self) -> None:
+    def _end_sending(self) -> None:
         self.write_out()
         if not self._transport.can_write_eof():  # TLS can't be half closed
             self._transport.close()
@@ -217,7 +224,7 @@ class HTTP1Client(HTTP1Connection):
 
     def switch(self) -> None:
         self._chunked = False
-        self._keeps = False
+        self._reusable = False
         self._switched = True
         self._body = EndlessReader()
 
@@ -227,8 +234,8 @@ class HTTP1Client(HTTP1Connection):
 
     def abort(self, *, at_once: bool) -> None:
         self._exchange = None
-        self._keeps = False
+        self._reusable = False
         if isinstance(self._body, EndlessReader) and not at_once:
-            self.finish()  # what was sent still goes out
+            self.finish()  # what is waiting is still sent
         else:
             self._transport.abort()

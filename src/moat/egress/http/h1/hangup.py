@@ -1,7 +1,8 @@
-"""Hearing that a client has left while nothing of it is read.
+"""Noticing that a client has hung up while nothing is read from it.
 
-What it has sent may wait in the kernel for as long as a user thinks, and its end waits behind that.
-(Where it has sent more than the kernel takes, the end is still on its side: then nobody can know.)
+Data that the client has sent may wait in the kernel for as long as a user thinks, and its end of file
+waits behind that data. (If the client has sent more than the kernel buffers, the end of file is still
+on its own side, and nobody can notice.)
 """
 
 from __future__ import annotations
@@ -14,20 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Departure:
-    """Of one connection, until it is closed. Takes a descriptor, and epoll(7) for its EPOLLRDHUP."""
+class HangupWatch:
+    """A watch on one connection by EPOLLRDHUP (epoll_ctl(2)), which takes a descriptor of its own."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         transport: asyncio.Transport,
-        left: Callable[[], None],
+        hung_up: Callable[[], None],
     ) -> None:
-        """`left` is called when the client sends no more, again and again until this is closed."""
+        """Call `hung_up` when the client has closed its side, again and again until `close`."""
         self._loop = loop
         self._epoll = select.epoll()
         self._epoll.register(transport.get_extra_info("socket").fileno(), select.EPOLLRDHUP)
-        loop.add_reader(self._epoll.fileno(), left)
+        loop.add_reader(self._epoll.fileno(), hung_up)
 
     def close(self) -> None:
         if not self._epoll.closed:

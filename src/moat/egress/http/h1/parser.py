@@ -139,12 +139,7 @@ def parse_trailers(block: bytes) -> Fields:
 
     Raises `BadMessageError`.
     """
-    if not _FIELD_LINES.fullmatch(block):
-        raise BadMessageError("malformed trailers")
-    found = _FIELD.findall(block)
-    if len(found) > MAX_FIELDS:
-        raise BadMessageError(f"more than {MAX_FIELDS} trailers", 431)
-    return fit_for_trailers([(name, value.rstrip(b" \t")) for name, value in found])
+    return fit_for_trailers(_field_list(block, "trailers"))
 
 
 def _parse_fields(lines: bytes) -> tuple[dict[bytes, bytes], Fields]:
@@ -152,16 +147,9 @@ def _parse_fields(lines: bytes) -> tuple[dict[bytes, bytes], Fields]:
 
     `lines` ends with the empty line. Fields that may override method or path are in both.
     """
-    if not _FIELD_LINES.fullmatch(lines):
-        raise BadMessageError("malformed header field")
-    found: Fields = _FIELD.findall(lines)
-    if len(found) > MAX_FIELDS:
-        raise BadMessageError(f"more than {MAX_FIELDS} fields", 431)
-    if b" \r\n" in lines or b"\t\r\n" in lines:
-        found = [(name, value.rstrip(b" \t")) for name, value in found]
     heeded: dict[bytes, bytes] = {}
     forwarded: Fields = []
-    for field in found:
+    for field in _field_list(lines, "header fields"):
         lower = field[0].lower()
         if lower not in NOT_FORWARDED:
             forwarded.append(field)
@@ -177,6 +165,17 @@ def _parse_fields(lines: bytes) -> tuple[dict[bytes, bytes], Fields]:
         else:
             heeded[lower] += b"," + field[1]
     return heeded, forwarded
+
+
+def _field_list(lines: bytes, kind: str) -> Fields:
+    if not _FIELD_LINES.fullmatch(lines):
+        raise BadMessageError(f"malformed {kind}")
+    fields: Fields = _FIELD.findall(lines)
+    if len(fields) > MAX_FIELDS:
+        raise BadMessageError(f"more than {MAX_FIELDS} {kind}", 431)
+    if b" \r\n" in lines or b"\t\r\n" in lines:
+        fields = [(name, value.rstrip(b" \t")) for name, value in fields]
+    return fields
 
 
 _cached_fields = lru_cache(maxsize=256)(_parse_fields)

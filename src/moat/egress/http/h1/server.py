@@ -1,4 +1,4 @@
-"""The side that asked, in HTTP/1.x: a connection from the sandbox."""
+"""The side that asked, in HTTP/1.x: a client's connection."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from moat.egress.http.exchange import Exchange
 from moat.egress.http.h1 import parser, writer
 from moat.egress.http.h1.bodies import BodyReader, EndlessReader, body_reader
 from moat.egress.http.h1.connection import HTTP1Connection
-from moat.egress.http.h1.hangup import Departure
+from moat.egress.http.h1.hangup import HangupWatch
 from moat.egress.http.interfaces import KEEP_ALIVE
 from moat.egress.http.messages import CHUNKED, NO_BODY, UNTIL_CLOSE, BadMessageError, ResponseHead
 from moat.egress.http.origin_check import LEFT, LEFT_HALFWAY
@@ -19,13 +19,17 @@ if TYPE_CHECKING:
     import asyncio
 
     from moat.egress.http.interfaces import Gateway
+    from moat.egress.http.messages import RequestHead
     from moat.egress.http.origin_check import Arrival
     from moat.egress.traffic.entry import Fields
     from moat.spec.network import Timeouts
 
 
 class HTTP1Server(HTTP1Connection):
-    """One request after the other, in order; what a client sends ahead waits in the kernel."""
+    """A connection from the sandbox that serves one request after the other, in their order.
+
+    Pipelined requests wait in the kernel until their turn.
+    """
 
     protocol = "HTTP/1.1"
 
@@ -35,29 +39,29 @@ class HTTP1Server(HTTP1Connection):
         self._arrival = arrival
         self._exchange: Exchange | None = None
         self._body: BodyReader | None = None
-        """Of the request; `None` when it is complete."""
-        self._rest = b""
-        """An unfinished head, or what came after the present request."""
-        self._seen = 0
-        """How much of an unfinished head is known not to hold its end."""
-        self._closes = False
-        """After the present response."""
-        self._endless = False
-        """The client takes the end of the connection for the end of the present response."""
-        self._finished = False
-        """The client sends no more."""
-        self._stopped = False
-        """The exchange wants no more of the body for now."""
-        self._paused = False
-        self._ahead = False
-        """`_rest` begins with a request whose turn has not come, or with another protocol."""
-        self._full = False
-        """The client does not read its answers: until it does, no request of its own is read."""
+        """The reader of the request's body; `None` when that is complete."""
+        self._pending = b""
+        """Data that was read, but not handled: an incomplete head, or what follows the request."""
+        self._scanned = 0
+        """Bytes of an incomplete head that are known not to contain its end."""
+        self._closing = False
+        """The connection ends after the present response."""
+        self._ends_by_close = False
+        """To the client, the end of the connection is the end of the present response."""
+        self._input_ended = False
+        """The client has closed its side."""
+        self._body_paused = False
+        """The exchange takes no more of the body for now."""
+        self._reading_paused = False
+        self._pipelined = False
+        """`_pending` begins with a request whose turn has not come, or with another protocol."""
+        self._output_full = False
+        """The client does not read its responses; until it does, no further request is read."""
         self._plain = True
-        self._departure: Departure | None = None
-        """While the exchange is held."""
-        self._asked = False
-        """There has been a request, or what was taken for one."""
+        """There is no TLS."""
+        self._hangup: HangupWatch | None = None
+        self._requested = False
+        """There has been a request, well-formed or not."""
         self.waits_since: float = gateway.clock()
         """When it began to wait for a request, or for the rest of a head."""
         self.moved = self.waits_since
@@ -72,18 +76,21 @@ class HTTP1Server(HTTP1Connection):
 
     def data_received(self, data: bytes) -> None:
         self.moved = self._gateway.clock()
-        if self._rest:
-            data = self._rest + data
-            self._rest = b""
-            self._ahead = False
+        if self._pending:
+            data = self._pending + data
+            self._pending = b""
+            self._pipelined = False
         try:
             self._read(data)
         except BadMessageError as exc:
             self._refuse(exc)
 
     def eof_received(self) -> bool:
-        """A client that has only stopped sending still gets its answer; TLS can't be half closed."""
-        self._closes = self._finished = True
+        """Keep the connection for a client that has closed only its side and waits for a response.
+
+        TLS can't be half closed.
+        """
+        self._closing = self._input_ended = True
         self.write_out()
         if not self._plain or self._exchange is None:
             return False
@@ -94,53 +101,56 @@ class HTTP1Server(HTTP1Connection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._end_hold()
+        self._unwatch()
         self._arrival.closed(self)
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.downstream_lost()
-        elif self._rest:
+        elif self._pending:
             self._arrival.left(LEFT_HALFWAY)
-        elif not self._asked:
+        elif not self._requested:
             self._arrival.left(LEFT)
 
     def pause_writing(self) -> None:
-        self._full = True
+        self._output_full = True
         if self._exchange is not None:
             self._exchange.downstream_full()
 
     def resume_writing(self) -> None:
-        self._full = False
+        self._output_full = False
         if self._exchange is not None:
             self._exchange.downstream_drained()
         else:
-            self._take_turn()
+            self._continue()
 
     @property
     def _switched(self) -> bool:
-        return isinstance(self._body, EndlessReader)  # no request has such a body
+        return isinstance(self._body, EndlessReader)  # the body of a request always has an end
+
+    # --- Connection ---
 
     @property
     def idle(self) -> bool:
-        """It waits for a request, and nothing waits in it."""
-        return self._exchange is None and self._body is None and not (self._rest or self._out)
+        return self._exchange is None and self._body is None and not (self._pending or self._out)
 
     def check(self, now: float, timeouts: Timeouts) -> None:
-        """Ends what has taken too long."""
         if self._exchange is not None:
-            if self._exchange.asking:
-                self.moved = now  # the user's time is not the client's
-            elif now - self.moved > timeouts.idle:
-                self._closes = True
-                self._exchange.failed(504, f"no byte has passed for {timeouts.idle:g} s")
-                self.finish()  # whatever of the request is still to come
-        elif self._rest and self._body is None:
+            self._check_exchange(self._exchange, now, timeouts.idle)
+        elif self._pending and self._body is None:
             if now - self.waits_since > timeouts.header:
                 problem = BadMessageError("the head did not come to an end", 408)
-                problem.line = request_line(self._rest)
+                problem.line = request_line(self._pending)
                 self._refuse(problem)
         elif now - max(self.waits_since, self.moved) > KEEP_ALIVE:
             self.close()
+
+    def _check_exchange(self, exchange: Exchange, now: float, limit: float) -> None:
+        if exchange.asking:
+            self.moved = now  # the user's time is not the client's
+        elif now - self.moved > limit:
+            self._closing = True
+            exchange.failed(504, f"no byte has passed for {limit:g} s")
+            self.finish()  # whatever is still to come of the request
 
     def reconsider(self) -> None:
         if self._exchange is not None:
@@ -152,16 +162,16 @@ class HTTP1Server(HTTP1Connection):
     # --- reading ---
 
     def _read(self, data: bytes | memoryview) -> None:
-        """One request, at most: what follows it has its turn after other connections."""
+        """Handle at most one request, so that other connections have their turn before the next."""
         begun = False
         while data:
             if self._body is not None:
                 data = self._read_body(self._body, data)
-            elif begun or self._exchange is not None or self._full:
-                self._rest = bytes(data)
-                self._ahead = True
-                self._hold()
-                self._take_turn()
+            elif begun or self._exchange is not None or self._output_full:
+                self._pending = bytes(data)
+                self._pipelined = True
+                self._pause_reading()
+                self._continue()
                 return
             else:
                 head = bytes(data)
@@ -176,20 +186,23 @@ class HTTP1Server(HTTP1Connection):
                 begun = True
 
     def _read_head(self, data: bytes) -> bytes | None:
+        """Begin the request that `data` starts with and return the rest; `None` if it is incomplete."""
         if data.startswith(b"\r\n"):  # RFC 9112 2.2: left over by careless clients
             data = data[2:]
-        end = parser.head_end(data, self._seen)
+        end = parser.head_end(data, self._scanned)
         if end < 0:
-            if not self._seen:
+            if not self._scanned:
                 self.waits_since = self.moved
-            self._rest = data
-            self._seen = len(data)
+            self._pending = data
+            self._scanned = len(data)
             return None
-        self._seen = 0
-        self._asked = True
-        request = parser.parse_request_head(data[:end])
-        rest = data[end:]
-        self._closes = not request.keep_alive
+        self._scanned = 0
+        self._requested = True
+        self._begin(parser.parse_request_head(data[:end]))
+        return data[end:]
+
+    def _begin(self, request: RequestHead) -> None:
+        self._closing = not request.keep_alive
         if request.framing != NO_BODY:
             self._body = body_reader(request.framing)
         found = self._arrival.destination_of(request)
@@ -199,9 +212,9 @@ class HTTP1Server(HTTP1Connection):
             exchange.begin()
         else:
             exchange.deny(found.refusal, found.status)
-        return rest
 
     def _read_body(self, body: BodyReader, data: bytes | memoryview) -> bytes | memoryview:
+        """Pass on the part of the body that `data` holds, and return the rest."""
         payload = body.feed(data)
         exchange = self._exchange
         if exchange is not None and payload:
@@ -211,8 +224,8 @@ class HTTP1Server(HTTP1Connection):
                 exchange.request_flush()
             return b""
         self._body = None
-        if exchange is None:  # it was answered before it had all come
-            self._next()
+        if exchange is None:  # the response came before the end of the body
+            self._request_done()
         else:
             exchange.request_end(body.trailers)
             exchange.request_flush()
@@ -231,9 +244,9 @@ class HTTP1Server(HTTP1Connection):
                 framing = CHUNKED
             else:
                 framing = UNTIL_CLOSE
-                self._closes = self._endless = True
+                self._closing = self._ends_by_close = True
         self._chunked = framing == CHUNKED
-        self._out.append(writer.response_bytes(head, framing, close=self._closes))
+        self._out.append(writer.response_bytes(head, framing, close=self._closing))
 
     def end(self, trailers: Fields) -> None:
         if self._chunked:
@@ -243,114 +256,111 @@ class HTTP1Server(HTTP1Connection):
         self._chunked = False
         if self._body is None or self._switched:
             self._body = None
-            self._next()
+            self._request_done()
         else:
-            self.resume()  # the rest of the body goes nowhere, but the client may insist on sending
+            self.resume()  # to discard the rest of the body, which the client may insist on sending
 
     def write_out(self) -> None:
         self.moved = self._gateway.clock()
         super().write_out()
 
     def abort(self) -> None:
-        """Without the end of the body: a chunked one lacks its last chunk, a sized one its bytes."""
+        """Close the connection without the last chunk, or before as many bytes as were announced."""
         self._exchange = None
-        if self._endless:
+        if self._ends_by_close:
             self.write_out()
             break_off(self._transport)
         else:
             self.finish()
 
     def pause(self) -> None:
-        self._stopped = True
-        self._hold()
+        self._body_paused = True
+        self._pause_reading()
 
     def hold(self) -> None:
         self.pause()
-        if self._departure is None and not self._transport.is_closing():
-            self._departure = Departure(self._loop, self._transport, self._left)
+        if self._hangup is None and not self._transport.is_closing():
+            self._hangup = HangupWatch(self._loop, self._transport, self._hung_up)
 
-    def _left(self) -> None:
-        """It has closed the connection, or half of it: the two look alike.
+    def _hung_up(self) -> None:
+        """Give up the exchange of a client that has closed its connection, or half of it.
 
-        As to nginx and to Go's server, both are a client that gave up: else the user would be asked for
-        nobody. Who does still listen is told so.
+        The two look alike. As in nginx and Go's server, both mean that the client has given up: else
+        the user would be asked on behalf of nobody. A client that still listens gets an answer.
         """
-        self._end_hold()
-        self._closes = True
+        self._unwatch()
+        self._closing = True
         if self._exchange is not None:
             self._exchange.failed(400, "the client stopped sending before it had its answer")
 
-    def _end_hold(self) -> None:
-        departure, self._departure = self._departure, None
-        if departure is not None:
-            departure.close()
+    def _unwatch(self) -> None:
+        hangup, self._hangup = self._hangup, None
+        if hangup is not None:
+            hangup.close()
 
     def resume(self) -> None:
-        self._end_hold()
-        self._stopped = False
-        self._go_on()
+        self._unwatch()
+        self._body_paused = False
+        self._resume_reading()
 
     def switch(self) -> None:
         self._chunked = False
-        self._closes = self._endless = True
+        self._closing = self._ends_by_close = True
         self._body = EndlessReader()
-        if self._ahead:
-            self._loop.call_soon(self._read_ahead)
-        elif self._finished and self._exchange is not None:
+        if self._pipelined:
+            self._loop.call_soon(self._read_pipelined)
+        elif self._input_ended and self._exchange is not None:
             self._exchange.request_end([])
-        self._go_on()
+        self._resume_reading()
 
-    # --- ---
+    # --- from one request to the next ---
 
-    def _next(self) -> None:
-        """The present request and its response are complete."""
-        if self._closes:
-            self._rest = b""  # sent behind a request that said it is the last (RFC 9112 9.6)
+    def _request_done(self) -> None:
+        """Go on to the next request: this one and its response are complete."""
+        if self._closing:
+            self._pending = b""  # sent behind a request that announced the end (RFC 9112 9.6)
             self.finish()
             return
         self.waits_since = self.moved
-        self._stopped = False
-        self._take_turn()
+        self._body_paused = False
+        self._continue()
 
-    def _take_turn(self) -> None:
-        """Reads on, if there is nothing to wait for."""
-        if not self._ahead:
-            self._go_on()
-        elif self._exchange is None and not self._full:
+    def _continue(self) -> None:
+        """Read on, unless something has to come first."""
+        if not self._pipelined:
+            self._resume_reading()
+        elif self._exchange is None and not self._output_full:
             # Not from here: the exchange that has just ended is still on the stack.
-            self._loop.call_soon(self._read_ahead)
+            self._loop.call_soon(self._read_pipelined)
 
-    def _read_ahead(self) -> None:
+    def _read_pipelined(self) -> None:
         its_turn = self._exchange is None or self._switched
-        if self._ahead and its_turn and not self._transport.is_closing():
+        if self._pipelined and its_turn and not self._transport.is_closing():
             self.data_received(b"")
-            self._go_on()
+            self._resume_reading()
 
-    def _hold(self) -> None:
-        if not self._paused and not self._transport.is_closing():
-            self._paused = True
+    def _pause_reading(self) -> None:
+        if not self._reading_paused and not self._transport.is_closing():
+            self._reading_paused = True
             self._transport.pause_reading()
 
-    def _go_on(self) -> None:
-        if self._paused and not self._stopped and not self._ahead:
-            self._paused = False
+    def _resume_reading(self) -> None:
+        if self._reading_paused and not self._body_paused and not self._pipelined:
+            self._reading_paused = False
             if not self._transport.is_closing():
                 self._transport.resume_reading()
 
     def _refuse(self, problem: BadMessageError) -> None:
-        """What can't be understood is answered and nothing after it is read."""
+        """Answer a malformed request or body, and read nothing after it."""
         self._body = None
-        self._rest = b""
-        self._closes = self._asked = True
+        self._pending = b""
+        self._closing = self._requested = True
         exchange = self._exchange
         if exchange is None:
-            self._out.append(_refusal(problem))
+            line = f"moat: malformed request: {problem}"
+            fields = [(b"Content-Type", b"text/plain")]
+            self._out.append(writer.last_answer(problem.status, line, fields))
             self.finish()
         else:
             exchange.failed(problem.status, f"malformed request: {problem}")
         self._arrival.malformed(problem)
-
-
-def _refusal(problem: BadMessageError) -> bytes:
-    line = f"moat: malformed request: {problem}"
-    return writer.last_answer(problem.status, line, [(b"Content-Type", b"text/plain")])

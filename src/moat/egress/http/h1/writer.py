@@ -1,4 +1,4 @@
-"""Heads of HTTP/1.1 messages as we write them: from what `http1` has read, never as it came. Pure."""
+"""A writer of HTTP/1.1 heads and trailers: always from parsed messages, never as received. Pure."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _REASONS: Final = {
 
 
 def request_bytes(
-    request: RequestHead, target: str, host: bytes, own: Iterable[tuple[bytes, bytes]] = ()
+    request: RequestHead, target: str, host: bytes, extra: Iterable[tuple[bytes, bytes]] = ()
 ) -> bytes:
-    """The head as it goes to a server: always HTTP/1.1, always with our own framing.
+    """Write a head for a server: always HTTP/1.1, always with framing of the proxy's own.
 
-    `own`: fields that are between us and the next one alone.
+    `extra`: fields that are for the next hop alone.
     """
     parts = [f"{request.method} {target} HTTP/1.1\r\nHost: ".encode("ascii"), host, b"\r\n"]
-    for name, value in (*request.fields, *own):
+    for name, value in (*request.fields, *extra):
         parts += (name, b": ", value, b"\r\n")
     framing = request.framing
     if framing > 0:
@@ -46,7 +46,7 @@ def request_bytes(
 
 
 def response_bytes(response: ResponseHead, framing: int, *, close: bool) -> bytes:
-    """The head as it goes to the one who asked; `framing` is how its body will be sent."""
+    """Write a head for a client; `framing`: that of the body that the client gets."""
     status = response.status
     reason = response.reason or _REASONS.get(status, b"")
     parts = [b"HTTP/1.1 %d %b\r\n" % (status, reason)]
@@ -65,14 +65,14 @@ def response_bytes(response: ResponseHead, framing: int, *, close: bool) -> byte
 
 
 def last_answer(status: int, line: str, fields: Fields) -> bytes:
-    """A whole response of our own, with a line of text, after which the connection ends."""
+    """Write a response of the proxy's own with one line of text, which ends the connection."""
     body = f"{line}\n".encode()
     head = ResponseHead(status, fields, len(body))
     return response_bytes(head, len(body), close=True) + body
 
 
 def trailer_bytes(trailers: Fields) -> bytes:
-    """The end of a chunked body."""
+    """Write the end of a chunked body."""
     if not trailers:
         return b"0\r\n\r\n"
     lines = [b"%b: %b\r\n" % field for field in trailers]

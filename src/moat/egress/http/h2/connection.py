@@ -1,12 +1,11 @@
-"""HTTP/2 (RFC 9113), as both sides of the proxy speak it: connections of many streams.
+"""A connection of many streams (RFC 9113), which either side of the proxy may speak.
 
-The state machine is h2's. Here is what it leaves to its user: what waits for the peer's window, what
-the peer may send before it is taken, and how much of either.
+The state machine is h2's. This module does what h2 leaves to its user: it keeps what waits for the
+peer's flow-control window, and bounds that as well as what the peer may send ahead.
 """
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
@@ -24,7 +23,7 @@ from h2.events import (
 from h2.exceptions import ProtocolError, StreamClosedError
 from h2.settings import SettingCodes, Settings
 
-from moat.egress.http.fields import fit_for_trailers
+from moat.egress.http.h2 import heads
 from moat.egress.http.h2.frames import FrameReader, RefusedFrameError
 from moat.egress.http.messages import BadMessageError
 from moat.egress.streams import StreamProtocol, ending
@@ -36,44 +35,42 @@ if TYPE_CHECKING:
     from moat.egress.traffic.entry import Fields
 
 MAX_STREAMS: Final = 100
-"""At once, on one connection."""
+"""Streams that may be open at once on one connection."""
 WINDOW: Final = 256 * 1024
-"""Bytes that a peer may send on a stream before they are taken."""
-_WAITING: Final = 128 * 1024
-"""Bytes of a stream that wait for the peer's window before the other side is told to stop."""
+"""Bytes that a peer may send on a stream before they are consumed."""
+_QUEUE_LIMIT: Final = 128 * 1024
+"""Bytes of a stream that may wait for the peer's window before the other side has to pause."""
 _HEADER_LIST: Final = 64 * 1024
-"""RFC 9113 6.5.2: what a peer's header list may come to, uncompressed."""
+"""The size of a peer's header list, uncompressed, at most (RFC 9113 6.5.2)."""
 _SETTINGS: Final = {
     SettingCodes.MAX_CONCURRENT_STREAMS: MAX_STREAMS,
     SettingCodes.INITIAL_WINDOW_SIZE: WINDOW,
     SettingCodes.MAX_HEADER_LIST_SIZE: _HEADER_LIST,
     SettingCodes.ENABLE_PUSH: 0,
 }
-
 _PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-
-_NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
-_VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
 
 class Stream:
-    """One exchange on a connection: what goes out waits here for the peer's window."""
+    """One exchange on a connection, with a queue of what waits for the peer's window."""
 
     def __init__(self, connection: HTTP2Connection, number: int) -> None:
         self.connection = connection
         self.number = number
         self._queue: deque[memoryview] = deque()
         self._queued = 0
+        """Bytes in the queue."""
         self._ends = False
+        """The end of the stream follows the queue."""
         self._trailers: Fields = []
         self._full = False
-        self._stopped = False
-        self._taken = 0
-        """Bytes for which the peer has not got new room yet."""
-        self.closed = connection.has_lost(number)
+        self._paused = False
+        self._unacknowledged = 0
+        """Bytes that were consumed, but that the peer may not replace yet."""
+        self.closed = connection.is_reset(number)
         """Nothing is sent any more."""
 
-    # --- what the connection hears ---
+    # --- what its side makes of the stream ---
 
     def data_received(self, data: bytes) -> None:
         raise NotImplementedError
@@ -82,10 +79,11 @@ class Stream:
         raise NotImplementedError
 
     def lost(self, why: str) -> None:
+        """The peer reset the stream, or the connection broke."""
         raise NotImplementedError
 
     def full(self) -> None:
-        """Too much waits to be sent."""
+        """Too much is waiting to be sent."""
         raise NotImplementedError
 
     def drained(self) -> None:
@@ -111,42 +109,46 @@ class Stream:
         self.connection.flush()
 
     def pump(self) -> None:
-        """Sends what the peer has room for."""
+        """Send as much of the queue as the peer's window allows."""
         if self.closed:
             return
-        h2 = self.connection.h2
         try:
-            while self._queue:
-                room = min(h2.local_flow_control_window(self.number), h2.max_outbound_frame_size)
-                if room <= 0:
-                    break
-                piece = self._queue.popleft()
-                if len(piece) > room:
-                    self._queue.appendleft(piece[room:])
-                    piece = piece[:room]
-                h2.send_data(self.number, bytes(piece))
-                self._queued -= len(piece)
+            while self._queue and (room := self._room()) > 0:
+                self._send_piece(room)
             if self._ends and not self._queue:
-                self._send_end(h2)
+                self._send_end()
         except StreamClosedError:
-            self._sent_all()
-        self._tell_level()
+            self._close_sending()
+        self._report_pressure()
 
-    def _send_end(self, h2: H2Connection) -> None:
+    def _room(self) -> int:
+        h2 = self.connection.h2
+        return min(h2.local_flow_control_window(self.number), h2.max_outbound_frame_size)
+
+    def _send_piece(self, room: int) -> None:
+        piece = self._queue.popleft()
+        if len(piece) > room:
+            self._queue.appendleft(piece[room:])
+            piece = piece[:room]
+        self.connection.h2.send_data(self.number, bytes(piece))
+        self._queued -= len(piece)
+
+    def _send_end(self) -> None:
+        h2 = self.connection.h2
         if self._trailers:
-            lowered = [(name.lower(), value) for name, value in self._trailers]
-            h2.send_headers(self.number, lowered, end_stream=True)
+            h2.send_headers(self.number, heads.lowered(self._trailers), end_stream=True)
         else:
             h2.end_stream(self.number)
-        self._sent_all()
+        self._close_sending()
 
-    def _sent_all(self) -> None:
+    def _close_sending(self) -> None:
         self.closed = True
         self._queue.clear()
         self._queued = 0
 
-    def _tell_level(self) -> None:
-        full = self._queued > _WAITING or (self._full and self._queued > _WAITING // 2)
+    def _report_pressure(self) -> None:
+        """Let the other side pause or resume, with hysteresis."""
+        full = self._queued > _QUEUE_LIMIT or (self._full and self._queued > _QUEUE_LIMIT // 2)
         full = full or self.connection.full
         if full and not self._full:
             self._full = True
@@ -162,44 +164,43 @@ class Stream:
 
     # --- receiving ---
 
-    def took(self, size: int) -> None:
-        """Gives the peer new room, at once or when this side can take more."""
-        self._taken += size
-        if not self._stopped:
-            self._make_room()
+    def consumed(self, size: int) -> None:
+        """Let the peer send as many bytes again, now or when the other side resumes."""
+        self._unacknowledged += size
+        if not self._paused:
+            self._acknowledge()
 
     def pause(self) -> None:
-        self._stopped = True
+        self._paused = True
 
     def resume(self) -> None:
-        if self._stopped:
-            self._stopped = False
-            self._make_room()
+        if self._paused:
+            self._paused = False
+            self._acknowledge()
             self.connection.flush()
 
-    def _make_room(self) -> None:
-        taken, self._taken = self._taken, 0
-        if taken:
-            self.connection.acknowledge(taken, self.number)
+    def _acknowledge(self) -> None:
+        size, self._unacknowledged = self._unacknowledged, 0
+        self.connection.acknowledge(size, self.number)
 
 
 class HTTP2Connection(StreamProtocol):
-    """Many streams; what one of them holds back holds back no other."""
+    """A connection whose streams do not hold back one another."""
 
     def __init__(self, *, client: bool) -> None:
         self.h2 = H2Connection(H2Configuration(client_side=client, header_encoding=None))
-        # From the first frame on: h2 does not announce values that are given to it one by one, but
-        # counts on them as soon as the peer has acknowledged the others.
+        # Set at once: h2 does not announce values that are assigned one by one, but relies on them as
+        # soon as the peer has acknowledged the others.
         self.h2.local_settings = Settings(client=client, initial_values=_SETTINGS)
         self.h2.decoder.max_header_list_size = _HEADER_LIST
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.streams: dict[int, Stream] = {}
         self.full = False
-        """The transport takes no more for now."""
+        """The transport's buffer is full."""
         self.terminated = False
-        """It takes no further streams; those that there are go on."""
+        """No further streams are taken; the present ones go on."""
         self._reset: frozenset[int] = frozenset()
-        """Streams that the peer has given up in what is being read."""
+        """Streams that the peer has reset in the data that is being handled."""
         self._frames = FrameReader(skip=0 if client else len(_PREFACE))
 
     # --- asyncio ---
@@ -217,26 +218,25 @@ class HTTP2Connection(StreamProtocol):
             return
         try:
             data, goaways = self._frames.feed(data)
-            self._take(self.h2.receive_data(data))
-        except RefusedFrameError as exc:
-            self.h2.close_connection(exc.code)
-            self.terminate(f"malformed HTTP/2: {exc}")
+            self._handle(self.h2.receive_data(data))
+        except (RefusedFrameError, ProtocolError, BadMessageError) as exc:
+            self._refuse(exc)
             return
-        except ProtocolError as exc:
-            self.terminate(f"malformed HTTP/2: {exc}")
-            return
-        except BadMessageError as exc:  # what h2 lets pass, but HTTP/1.1 could not say
-            self.h2.close_connection(ErrorCodes.PROTOCOL_ERROR)
-            self.terminate(f"malformed HTTP/2: {exc}")
-            return
-        for each in goaways:
+        for goaway in goaways:
             self.terminated = True
-            self.went_away(each.last_stream)
+            self.goaway_received(goaway.last_stream)
         self.flush()
         for stream in tuple(self.streams.values()):
-            self.settled(stream)
+            self.read_done(stream)
         if goaways:
             self.close_when_done()
+
+    def _refuse(self, exc: Exception) -> None:
+        if isinstance(exc, RefusedFrameError):
+            self.h2.close_connection(exc.code)
+        elif isinstance(exc, BadMessageError):  # valid to h2, but HTTP/1.1 could not express it
+            self.h2.close_connection(ErrorCodes.PROTOCOL_ERROR)
+        self.terminate(f"malformed HTTP/2: {exc}")
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -245,7 +245,7 @@ class HTTP2Connection(StreamProtocol):
             stream.lost(ending(exc))
 
     def pause_writing(self) -> None:
-        # A peer that asks without reading the answers (pings, settings) gets no more of our time.
+        # A peer that sends pings or settings without reading the answers is not read any more.
         self.full = True
         self._transport.pause_reading()
         self._pump_all()
@@ -258,23 +258,23 @@ class HTTP2Connection(StreamProtocol):
 
     # --- events ---
 
-    def _take(self, events: list[Event]) -> None:
-        # h2 has read to the end: a stream that is reset there is closed to it already, and whatever
-        # is said on it before we come to that would be an error.
+    def _handle(self, events: list[Event]) -> None:
+        # h2 has read to the end: a stream that is reset there is closed to it already, and sending
+        # anything on it before we come to that event would be an error.
         resets = [event.stream_id or 0 for event in events if isinstance(event, StreamReset)]
         self._reset = frozenset(resets)
         for number in resets:
             if number in self.streams:
                 self.streams[number].closed = True
         for event in events:
-            self._happened(event)
+            self._handle_event(event)
         self._reset = frozenset()
 
-    def has_lost(self, number: int) -> bool:
-        """The peer has given up this stream, and we are about to hear of it."""
+    def is_reset(self, number: int) -> bool:
+        """Tell whether the peer has reset a stream in the data that is being handled."""
         return number in self._reset
 
-    def _happened(self, event: Event) -> None:
+    def _handle_event(self, event: Event) -> None:
         match event:
             case DataReceived():
                 self._data(event)
@@ -287,21 +287,21 @@ class HTTP2Connection(StreamProtocol):
                 if stream is not None:
                     stream.closed = True
                     stream.lost(f"reset the stream ({event.error_code!s})")
-                self.was_reset()
+                self.stream_reset()
             case _:
-                self.happened(event)
+                self.event_received(event)
 
-    def happened(self, event: Event) -> None:
+    def event_received(self, event: Event) -> None:
         """An event that only one of the two sides meets."""
 
-    def went_away(self, last_stream: int) -> None:
-        """The peer takes no stream after this one any more."""
+    def goaway_received(self, last_stream: int) -> None:
+        """The peer ignores all streams after this one."""
 
-    def was_reset(self) -> None:
-        """The peer has given up a stream."""
+    def stream_reset(self) -> None:
+        """The peer has reset a stream."""
 
-    def settled(self, stream: Stream) -> None:
-        """After each read: forgets streams that are over."""
+    def read_done(self, stream: Stream) -> None:
+        """Everything that one read brought for the stream has been handled."""
 
     def close_when_done(self) -> None:
         if not self.streams:
@@ -310,10 +310,10 @@ class HTTP2Connection(StreamProtocol):
     def _data(self, event: DataReceived) -> None:
         size = event.flow_controlled_length or 0
         stream = self.streams.get(event.stream_id or 0)
-        if stream is None:  # answered already: its window is given back all the same
+        if stream is None:  # it has been answered, but its bytes count in the connection's window
             self.acknowledge(size, event.stream_id or 0)
             return
-        stream.took(size)
+        stream.consumed(size)
         if event.data:
             stream.data_received(event.data)
         if event.stream_ended is not None:
@@ -322,15 +322,15 @@ class HTTP2Connection(StreamProtocol):
     def _trailers(self, event: TrailersReceived) -> None:
         stream = self.streams.get(event.stream_id or 0)
         if stream is not None:
-            fields = checked_fields(cast("Fields", event.headers))
-            stream.ended(fit_for_trailers(fields))
+            stream.ended(heads.trailers(cast("Fields", event.headers)))
 
     # --- for streams ---
 
-    def count_here(self, number: int) -> None:
-        """A body of another length than was said is its stream's error alone (RFC 9113 8.1.1).
+    def leave_length_unchecked(self, number: int) -> None:
+        """Make h2 accept a body of another length than its head says.
 
-        The exchange finds it; h2 would end the connection, with all that others do on it.
+        That is an error of the stream alone (RFC 9113 8.1.1), and the exchange finds it. h2 would end
+        the connection with all its streams.
         """
         stream = self.h2.streams.get(number)
         if stream is not None:
@@ -343,12 +343,13 @@ class HTTP2Connection(StreamProtocol):
             self._transport.write(data)
 
     def acknowledge(self, size: int, number: int) -> None:
+        """Let the peer send as many bytes again (WINDOW_UPDATE)."""
         if not size:
             return
         try:
             self.h2.acknowledge_received_data(size, number)
         except StreamClosedError:
-            return  # h2 gives the connection's window back itself
+            return  # h2 has restored the connection's window itself
 
     def reset(self, number: int, code: int) -> None:
         self.streams.pop(number, None)
@@ -359,7 +360,7 @@ class HTTP2Connection(StreamProtocol):
         self.flush()
 
     def terminate(self, why: str) -> None:
-        """The peer does not keep to the protocol: GOAWAY, which h2 has prepared, and the end."""
+        """Send the GOAWAY that h2 has queued, and close the connection: the peer broke the protocol."""
         self.flush()
         self._transport.close()
         streams, self.streams = self.streams, {}
@@ -371,11 +372,3 @@ class HTTP2Connection(StreamProtocol):
         for stream in tuple(self.streams.values()):
             stream.pump()
         self.flush()
-
-
-def checked_fields(fields: Fields) -> Fields:
-    """Raises `BadMessageError` for what could not stand in a head of HTTP/1.1."""
-    for name, value in fields:
-        if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
-            raise BadMessageError("malformed header field")
-    return fields

@@ -1,12 +1,12 @@
-"""Frames of HTTP/2 (RFC 9113 4.1), looked at before h2 sees them. Pure.
+"""Frames of HTTP/2 (RFC 9113 4.1), checked before h2 sees them. Pure.
 
-Three things h2 leaves open:
+h2 leaves three things open:
 
-- What a frame's length is worth: h2 keeps all of a frame before it finds it too long.
-- How much of a header block may come before its end: h2 counts frames, not bytes.
-- GOAWAY (6.8). With it a peer says that it takes no further streams; those that it has taken go on. To
-  h2 it is the end of the connection at once, and whatever follows an error, so it is cut out of what
-  h2 reads.
+- The length of a frame: h2 buffers the whole frame before it finds it too long.
+- The length of an unfinished header block: h2 counts its frames, not its bytes.
+- GOAWAY (6.8): the sender takes no further streams, but finishes those that it has taken. h2 regards
+  the connection as closed at once, and everything that follows as an error. So a `FrameReader` cuts
+  GOAWAY out of what h2 reads.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from moat.egress.http.messages import MAX_HEAD
 
 _DATA: Final = 0x0
 _GOAWAY: Final = 0x7
-_OF_HEADS: Final = frozenset((0x1, 0x5, 0x9))
+_HEADER_BLOCK: Final = frozenset((0x1, 0x5, 0x9))
 """HEADERS, PUSH_PROMISE, CONTINUATION."""
 _END_HEADERS: Final = 0x4
-_HEADER: Final = 9
-_FIXED: Final = 8
-"""Bytes of a GOAWAY's payload that have a meaning; what follows them is for logs."""
-_LONGEST: Final = 16 * 1024
-"""Bytes of a frame's payload (RFC 9113 4.2): we announce no other bound."""
+_HEADER_SIZE: Final = 9
+_GOAWAY_SIZE: Final = 8
+"""Bytes of a GOAWAY's payload that have a meaning; the rest is for logs."""
+_MAX_PAYLOAD: Final = 16 * 1024
+"""The default of SETTINGS_MAX_FRAME_SIZE (RFC 9113 4.2), which the proxy doesn't change."""
 
 
 class RefusedFrameError(Exception):
-    """The peer sends what is not worth keeping; the connection ends with this code."""
+    """A frame that is not worth buffering; the connection ends with this error code."""
 
     def __init__(self, code: ErrorCodes, text: str) -> None:
         super().__init__(text)
@@ -39,88 +39,101 @@ class RefusedFrameError(Exception):
 
 class GoAway(NamedTuple):
     last_stream: int
-    """Streams with a higher number were not looked at."""
+    """The sender ignores streams with a higher number."""
     code: int
 
 
+class _Header(NamedTuple):
+    length: int
+    kind: int
+    flags: int
+    stream: int
+
+
 class FrameReader:
+    """Follows the frames in what a peer sends."""
+
     def __init__(self, skip: int = 0) -> None:
         """`skip`: bytes before the first frame."""
         self._left = skip
-        """How much of the present frame is still to come."""
+        """Bytes of the present frame that are still to come."""
         self._held = b""
         """The beginning of a frame that may be a GOAWAY."""
-        self._seen = 1
-        """Frames whose header was read; the preface is the first."""
+        self._count = 1
+        """Frames whose header was read, with the preface as the first."""
         self._is_data = False
         """The present frame is DATA."""
         self._unit = 1
-        """The present frame, or the first of its header block."""
+        """The number of the present frame, or of the first frame of its header block."""
         self._in_block = False
-        """Frames of a header block are to follow."""
-        self._block = 0
-        """Bytes of the last header block."""
+        """Further frames of a header block must follow."""
+        self._block_size = 0
+        """Bytes of the present header block."""
         self.unfinished = 0
-        """Which frame, or header block, has begun and not ended; 0: none. DATA does not count."""
+        """The number of the frame or header block that is incomplete, but for DATA; 0: none."""
 
     def feed(self, data: bytes) -> tuple[bytes, list[GoAway]]:
-        """What is for h2, and what was found. Raises `RefusedFrameError`."""
-        if self._held:
-            data = self._held + data
-        found: list[GoAway] = []
+        """Return the data for h2, and the GOAWAY frames in it. Raises `RefusedFrameError`."""
+        data = self._held + data if self._held else data
+        goaways: list[GoAway] = []
         pieces: list[bytes] = []
-        passed, at, size = 0, self._left, len(data)
-        while at + _HEADER <= size:
-            length = int.from_bytes(data[at : at + 3], "big")
-            if length > _LONGEST:
-                raise RefusedFrameError(
-                    ErrorCodes.FRAME_SIZE_ERROR, f"a frame of {length} bytes, {_LONGEST} at most"
-                )
-            end = at + _HEADER + length
-            if self._is_goaway(data, at, length):
-                if end > size:
+        passed, at = 0, self._left
+        while at + _HEADER_SIZE <= len(data):
+            header = _header(data, at)
+            end = at + _HEADER_SIZE + header.length
+            if self._is_goaway(header):
+                if end > len(data):
                     break
                 pieces.append(data[passed:at])
-                found.append(_parse(data, at + _HEADER))
+                goaways.append(_goaway(data, at + _HEADER_SIZE))
                 passed = end
-            self._begins(data[at + 3], data[at + 4], length)
+            self._begin(header)
             at = end
         self._held = data[at:]
-        self._left = max(at - size, 0)
-        self.unfinished = self._open()
+        self._left = max(at - len(data), 0)
+        self.unfinished = self._incomplete()
         pieces.append(data[passed:at])
-        return b"".join(pieces), found
+        return b"".join(pieces), goaways
 
-    def _is_goaway(self, data: bytes, at: int, length: int) -> bool:
-        """What is none, a malformed one, or one within a header block is for h2."""
+    def _is_goaway(self, header: _Header) -> bool:
+        """Tell whether it is one to cut out; h2 reports a malformed or misplaced one as an error."""
         return (
-            data[at + 3] == _GOAWAY
-            and not any(data[at + 5 : at + _HEADER])
-            and length >= _FIXED
+            header.kind == _GOAWAY
+            and header.stream == 0
+            and header.length >= _GOAWAY_SIZE
             and not self._in_block
         )
 
-    def _begins(self, kind: int, flags: int, length: int) -> None:
-        self._seen += 1
-        self._is_data = kind == _DATA
+    def _begin(self, header: _Header) -> None:
+        self._count += 1
+        self._is_data = header.kind == _DATA
         if not self._in_block:
-            self._unit = self._seen
-            self._block = 0
-        if kind not in _OF_HEADS:
+            self._unit = self._count
+            self._block_size = 0
+        if header.kind not in _HEADER_BLOCK:
             return
-        self._block += length
-        if self._block > MAX_HEAD:
+        self._block_size += header.length
+        if self._block_size > MAX_HEAD:
             raise RefusedFrameError(
                 ErrorCodes.ENHANCE_YOUR_CALM, f"a head of more than {MAX_HEAD} bytes"
             )
-        self._in_block = not flags & _END_HEADERS
+        self._in_block = not header.flags & _END_HEADERS
 
-    def _open(self) -> int:
+    def _incomplete(self) -> int:
         if self._in_block or (self._left and not self._is_data):
             return self._unit
-        return self._seen + 1 if self._held else 0
+        return self._count + 1 if self._held else 0
 
 
-def _parse(data: bytes, at: int) -> GoAway:
+def _header(data: bytes, at: int) -> _Header:
+    length = int.from_bytes(data[at : at + 3], "big")
+    if length > _MAX_PAYLOAD:
+        raise RefusedFrameError(
+            ErrorCodes.FRAME_SIZE_ERROR, f"a frame of {length} bytes, {_MAX_PAYLOAD} at most"
+        )
+    return _Header(length, data[at + 3], data[at + 4], int.from_bytes(data[at + 5 : at + 9], "big"))
+
+
+def _goaway(data: bytes, at: int) -> GoAway:
     last = int.from_bytes(data[at : at + 4], "big") & 0x7FFF_FFFF
     return GoAway(last, int.from_bytes(data[at + 4 : at + 8], "big"))
