@@ -19,7 +19,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 _GROUP: Final = "moat_egress"
 
 COMPILED: Final = (
-    "gateway",
+    "exchange_services",
     "http/exchange",
     "http/fields",
     "http/h1/bodies",
@@ -34,6 +34,7 @@ COMPILED: Final = (
     "http/origin_check",
     "policy/engine",
     "policy/live_policy",
+    "reporter",
     "traffic/entry",
     "traffic/llm_usage",
     "traffic/redact",

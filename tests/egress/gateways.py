@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 import ssl
+import time
 from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -81,9 +82,7 @@ class Gateway:
 
     def let_time_pass(self, seconds: float) -> None:
         """As its connections see it."""
-        gateway = self.gateway
-        for each in tuple(gateway._connections):
-            each.check(gateway.clock() + seconds, gateway.network.timeouts)
+        self.gateway.connections.check(time.monotonic() + seconds)
 
     def rows(self, kind: str | None = None) -> list[Row]:
         """The record, after the gateway has been closed."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from moat.egress.gateway import RunGateway
+    from moat.egress.exchange_services import ExchangeServices
 
 BOTH = pytest.mark.parametrize("protocol", ["HTTP/1.1", "HTTP/2"])
 
@@ -34,23 +34,23 @@ TOKEN = b"Bearer t0ken-of-the-run"
 
 
 class Authorizer:
-    """A run's gateway that leaves it to the test to authorize requests."""
+    """A run's services that leave it to the test to authorize requests."""
 
-    def __init__(self, gateway: RunGateway) -> None:
-        self._gateway = gateway
+    def __init__(self, services: ExchangeServices) -> None:
+        self._services = services
         self._waiting = asyncio.Queue[PendingExchange]()
         self.asked = 0
         self.client_left = asyncio.Event()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._gateway, name)
+        return getattr(self._services, name)
 
     def authorize(self, exchange: PendingExchange) -> None:
         self.asked += 1
         self._waiting.put_nowait(exchange)
 
     def closed(self, connection: Any) -> None:
-        self._gateway.closed(connection)
+        self._services.closed(connection)
         self.client_left.set()
 
     async def next(self) -> PendingExchange:
@@ -120,7 +120,7 @@ class Setting(NamedTuple):
 async def authorizing(run: Path, protocol: str, port: int, ca: str) -> AsyncIterator[Setting]:
     """A client that is connected to the origin at this port, through its own server side."""
     async with opened(run, upstream_ca=ca, capture="headers") as gateway:
-        authorizer = Authorizer(gateway.gateway)
+        authorizer = Authorizer(gateway.gateway.services)
         arrival = Arrival(authorizer, Destination("https", "origin.test", port))
         side = HTTP2Server if protocol == "HTTP/2" else HTTP1Server
         loop = asyncio.get_running_loop()

@@ -352,7 +352,7 @@ async def test_a_client_that_leaves_is_noticed(run: Path, tmp_path: Path) -> Non
 async def test_who_asks_first_waits_for_an_answer(run: Path, origin: Origin) -> None:
     """Under `ask`: an answer lets the request go on, and holds for all later ones."""
     async with opened(run, policy="ask", rules=(f"allow opened.test:{origin.port}",)) as gateway:
-        decisions = gateway.gateway.decisions
+        decisions = gateway.gateway.live_policy
         waits = asyncio.Event()
         decisions.on_pending = waits.set
         asked = asyncio.create_task(gateway.ask("origin.test", origin.port, get("/held", origin)))
@@ -372,7 +372,7 @@ async def test_the_users_time_is_not_the_clients(run: Path, origin: Origin) -> N
     """Silence ends no request that waits for an answer, however long that takes."""
     async with opened(run, policy="ask") as gateway:
         asked = asyncio.Event()
-        gateway.gateway.decisions.on_pending = asked.set
+        gateway.gateway.live_policy.on_pending = asked.set
         answer = asyncio.create_task(gateway.ask("origin.test", origin.port, get("/a", origin)))
         await asked.wait()
         gateway.let_time_pass(10_000)
@@ -386,7 +386,7 @@ async def test_nobody_is_asked_for_a_client_that_gave_up(
 ) -> None:
     """It is noticed at once, also behind a body that is not read yet."""
     async with opened(run, policy="ask") as gateway:
-        decisions = gateway.gateway.decisions
+        decisions = gateway.gateway.live_policy
         changed = asyncio.Queue[int]()
         decisions.on_pending = lambda: changed.put_nowait(len(decisions.pending))
         _, writer = await gateway.tunnel("origin.test", origin.port, tls=tls)
@@ -420,7 +420,7 @@ async def test_who_sends_no_more_is_not_asked_for(run: Path, origin: Origin) -> 
 async def test_what_was_asked_about_may_become_a_websocket(run: Path, origin: Origin) -> None:
     """The client is read again once it may go on."""
     async with opened(run, policy="ask") as gateway:
-        decisions = gateway.gateway.decisions
+        decisions = gateway.gateway.live_policy
         waits = asyncio.Event()
         decisions.on_pending = waits.set
         reader, writer = await gateway.tunnel("origin.test", origin.port)
@@ -454,7 +454,7 @@ async def test_rules_that_were_given_hold_for_the_next_supervisor(
 ) -> None:
     """As do names and their addresses."""
     async with opened(run, policy="strict") as gateway:
-        gateway.gateway.decisions.amend(Verdict.ALLOW, "origin.test")
+        gateway.gateway.live_policy.amend(Verdict.ALLOW, "origin.test")
     async with opened(run, policy="strict") as gateway:
         answer = await gateway.ask("origin.test", origin.port, get("/", origin))
 
@@ -587,7 +587,7 @@ async def test_raw_tcp_passes_unread(run: Path, origin: Origin) -> None:
 async def test_connections_to_servers_are_bounded(run: Path, origin: Origin) -> None:
     """What waits makes room; when nothing waits, the client is told."""
     async with opened(run) as gateway:
-        gateway.gateway._upstreams._limit = 1
+        gateway.gateway._pool._limit = 1
         await gateway.ask("origin.test", origin.port, get("/kept", origin))
         with Origin() as other:
             assert status_of(await gateway.ask("origin.test", other.port, get("/", other))) == 200
@@ -633,13 +633,13 @@ async def test_the_record_says_why_a_question_got_no_address(
 ) -> None:
     """What is refused is denied; what can't be done is failed, whatever the policy is."""
     async with opened(run) as gateway:
-        gateway.gateway.answer_dns(question("version.bind", 16, klass=3), "udp")
+        gateway.gateway.name_server.answer(question("version.bind", 16, klass=3), "udp")
 
         def full(_name: str) -> str:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(gateway.gateway._names, "address", full)
-        gateway.gateway.answer_dns(question("new.test"), "udp")
+        monkeypatch.setattr(gateway.gateway._addresses, "address", full)
+        gateway.gateway.name_server.answer(question("new.test"), "udp")
 
     chaos, full_disk = gateway.rows("dns")
     assert (chaos.verdict, chaos.error[:7]) == ("denied", "REFUSED")

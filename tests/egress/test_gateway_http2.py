@@ -170,7 +170,7 @@ async def test_requests_that_share_a_connection_are_bounded(
 
     ca = authority.certificate_pem.decode()
     async with serving(authority, serves) as port, opened(run, upstream_ca=ca) as gateway:
-        gateway.gateway._upstreams._limit = 3
+        gateway.gateway._pool._limit = 3
         client = await connected(gateway, port)
         for _ in range(3):
             client.ask("/", port)
@@ -539,7 +539,7 @@ async def test_the_users_time_is_not_the_clients(
     ca = authority.certificate_pem.decode()
     async with opened(run, policy="ask", upstream_ca=ca) as gateway:
         asked = asyncio.Event()
-        gateway.gateway.decisions.on_pending = asked.set
+        gateway.gateway.live_policy.on_pending = asked.set
         client = await connected(gateway, origin.port)
         number = client.ask("/a", origin.port)
         client.flush()

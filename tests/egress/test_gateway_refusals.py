@@ -115,7 +115,7 @@ async def test_a_denied_name_exists_and_is_told_which_rule_denies_it(
     """Inside the tunnel, too, where the program shows what it is told; its server is not sought."""
     rules = ("deny s3.test",)
     async with opened(run, policy=policy, rules=rules) as gateway:
-        reply = gateway.gateway.answer_dns(question("s3.test"), "udp")
+        reply = gateway.gateway.name_server.answer(question("s3.test"), "udp")
         request = b"GET /x HTTP/1.1\r\nHost: s3.test%b\r\nConnection: close\r\n\r\n"
         port = 443 if tls else 80
         answer = await gateway.ask("s3.test", port, request % b"", tls=tls)
@@ -144,7 +144,7 @@ async def test_under_strict_the_record_names_what_hides_a_name(
 ) -> None:
     """The rule that denies it, else the policy; a resolver with EDNS is told the same."""
     async with opened(run, policy="strict", rules=("deny s3.test",)) as gateway:
-        reply = gateway.gateway.answer_dns(question(name, more=EDNS), "udp")
+        reply = gateway.gateway.name_server.answer(question(name, more=EDNS), "udp")
 
     assert reply is not None
     assert read(reply).flags & 0xF == 3

@@ -302,7 +302,7 @@ class API:
 
     async def _policy(self, _call: Call) -> Answer:
         await self._ready_to_act()
-        return self._supervisor.egress.gateway.decisions.as_json()
+        return self._supervisor.egress.gateway.live_policy.as_json()
 
     async def _amend_policy(self, call: Call) -> Answer:
         gateway = self._supervisor.egress.gateway

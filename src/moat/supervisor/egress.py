@@ -64,7 +64,7 @@ class RunEgress:
 
         try:
             await gateway.open(listen)
-            gateway.watch_refusals(await engine.blocked())
+            gateway.watch_blocked(await engine.blocked())
         except OSError as exc:
             gateway.close()
             raise EngineError(
@@ -87,7 +87,7 @@ class RunEgress:
             self._spec.name,
         )
         # Before the gateway is open: requests come at once.
-        self._questions.follow(gateway.decisions)
+        self._questions.follow(gateway.live_policy)
         return gateway
 
     async def reopen(self, engine: Engine) -> None:

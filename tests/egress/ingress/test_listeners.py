@@ -41,65 +41,60 @@ class Shim:
             return sock.detach()
 
 
-class Reception:
-    """Takes what arrives."""
+class Room:
+    """There is always some."""
 
-    def __init__(self) -> None:
-        self.arrival = asyncio.get_running_loop().create_future()
-
-    def room(self) -> bool:
+    def has_room(self) -> bool:
         return True
 
-    def arrived(self, sock: socket.socket) -> None:
+
+@pytest.fixture
+async def accepted() -> asyncio.Future[None]:
+    """Done when a connection has been accepted, which is closed."""
+    return asyncio.get_running_loop().create_future()
+
+
+@pytest.fixture
+async def listeners(accepted: asyncio.Future[None]) -> AsyncIterator[Listeners]:
+    def accept(sock: socket.socket) -> None:
         sock.close()
-        self.arrival.set_result(None)
+        accepted.set_result(None)
 
-    def answer_dns(self, query: bytes, transport: str) -> bytes | None:
-        del query, transport
-        return None
-
-
-@pytest.fixture
-async def reception() -> Reception:
-    return Reception()
-
-
-@pytest.fixture
-async def capture(reception: Reception) -> AsyncIterator[Listeners]:
-    with closing(Listeners(asyncio.get_running_loop(), reception)) as made:
+    loop = asyncio.get_running_loop()
+    with closing(Listeners(loop, Room(), accept, lambda _query, _transport: None)) as made:
         yield made
 
 
 async def test_a_port_that_a_program_has_taken_stops_no_other(
-    capture: Listeners, reception: Reception
+    listeners: Listeners, accepted: asyncio.Future[None]
 ) -> None:
     """The next supervisor would have no network at all: it finds the program there already."""
     shim = Shim(5000)
-    await capture.open(shim.listen, frozenset((5000, 8443)))
+    await listeners.open(shim.listen, frozenset((5000, 8443)))
 
-    assert capture.missed == {5000: "a program of the sandbox listens there"}
+    assert listeners.missed == {5000: "a program of the sandbox listens there"}
     with socket.create_connection(shim.places[8443]):
-        await reception.arrival
+        await accepted
 
 
 async def test_a_port_that_is_free_again_is_captured_with_the_next_change(
-    capture: Listeners,
+    listeners: Listeners,
 ) -> None:
     """And those that are captured already are not asked for again."""
     shim = Shim(5000)
-    await capture.open(shim.listen, frozenset((5000,)))
+    await listeners.open(shim.listen, frozenset((5000,)))
     shim.taken.clear()
     shim.asked.clear()
-    await capture.open_ports(shim.listen, frozenset((5000, 8443)))
+    await listeners.open_ports(shim.listen, frozenset((5000, 8443)))
 
-    assert capture.missed == {}
+    assert listeners.missed == {}
     assert sorted(shim.asked) == [5000, 8443]
 
 
 @pytest.mark.parametrize("port", [53, 80, 443, 3128])
 async def test_without_what_is_always_captured_there_is_no_network(
-    capture: Listeners, port: int
+    listeners: Listeners, port: int
 ) -> None:
     """Nothing in the sandbox has begun yet: whoever has these is nobody's business to guess."""
     with pytest.raises(OSError, match="in use"):
-        await capture.open(Shim(port).listen, frozenset())
+        await listeners.open(Shim(port).listen, frozenset())

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from moat.egress.dns import message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from moat.egress.http.origin_check import Connection
     from moat.spec.network import Timeouts
 
 # <linux/in.h>, <linux/in6.h>: Python 3.11 has no names for them.
@@ -25,28 +24,26 @@ _TCP_IDLE: Final = 30.0
 """Seconds after which a silent connection is closed (RFC 7766 6.2.3)."""
 
 
-class Run(Protocol):
-    """Whose questions these are."""
+Answer = Callable[[bytes, str], bytes | None]
+"""Return the reply to a message that came over "udp" or "tcp"; `None` where there is none."""
 
-    clock: Callable[[], float]
 
-    def answer_dns(self, query: bytes, transport: str) -> bytes | None: ...
-    def opened(self, connection: Connection) -> None: ...
-    def closed(self, connection: Connection) -> None: ...
+class Connections(Protocol):
+    """Keeps track of connections."""
+
+    def opened(self, connection: TCPResponder) -> None: ...
+    def closed(self, connection: TCPResponder) -> None: ...
 
 
 class UDPResponder:
     """Answers from the very address that was asked: a resolver takes no answer from another."""
 
     def __init__(
-        self,
-        sock: socket.socket,
-        loop: asyncio.AbstractEventLoop,
-        respond: Callable[[bytes, str], bytes | None],
+        self, sock: socket.socket, loop: asyncio.AbstractEventLoop, answer: Answer
     ) -> None:
         self._sock = sock
         self._loop = loop
-        self._respond = respond
+        self._answer = answer
         sock.setblocking(False)
         if sock.family == socket.AF_INET:
             sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
@@ -68,7 +65,7 @@ class UDPResponder:
                 return
             except OSError:  # an ICMP error that an earlier answer met
                 continue
-            reply = self._respond(query, "udp")
+            reply = self._answer(query, "udp")
             if reply is None:
                 continue
             try:
@@ -94,24 +91,25 @@ class TCPResponder(asyncio.Protocol):
     idle = True
     """A client whose connection is closed asks again on another."""
 
-    def __init__(self, run: Run, left: Callable[[], None]) -> None:
+    def __init__(self, answer: Answer, connections: Connections, left: Callable[[], None]) -> None:
         """`left` is called where the client leaves without a question."""
-        self._run = run
+        self._answer = answer
+        self._connections = connections
         self._left = left
         self._asked = False
         self._framer = message.TCPFramer()
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
-        self.waits_since = run.clock()
+        self.waits_since = time.monotonic()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._run.opened(self)
+        self._connections.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        self.waits_since = self._run.clock()
+        self.waits_since = time.monotonic()
         for query in self._framer.feed(data):
             self._asked = True
-            reply = self._run.answer_dns(query, "tcp")
+            reply = self._answer(query, "tcp")
             if reply is None:
                 self.close()
                 return
@@ -125,7 +123,7 @@ class TCPResponder(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
-        self._run.closed(self)
+        self._connections.closed(self)
         if not self._asked:
             self._left()
 

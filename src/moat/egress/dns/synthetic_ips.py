@@ -11,6 +11,8 @@ from collections import OrderedDict
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Final
 
+from moat.egress.names import canonical_host
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -49,6 +51,13 @@ class SyntheticAddresses:
             return None
         self._by_use.move_to_end(number)
         return self._names[number]
+
+    def host_of(self, address: str) -> str:
+        """The name behind an address of ours; any other host in its canonical form.
+
+        Raises `ValueError` for what is neither a name nor an address.
+        """
+        return self.name(address) or canonical_host(address)
 
     def _give(self, number: int, name: str) -> None:
         if number == len(self._names):

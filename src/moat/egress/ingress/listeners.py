@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable
 
+    from moat.egress.dns.server import Answer
+
     Listen = Callable[[str, str, str, int], Awaitable[int]]
     """(family, kind, address, port) to a descriptor; raises `OSError`."""
 
@@ -31,21 +33,25 @@ _AT_ONCE: Final = 64
 _NO_SUCH_FAMILY: Final = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
 
 
-class Reception(Protocol):
-    """Who takes what arrives."""
-
-    def room(self) -> bool:
-        """Whether another connection can be served now."""
+class Room(Protocol):
+    def has_room(self) -> bool:
+        """Tell whether one more connection can be served now."""
         ...
-
-    def arrived(self, sock: socket.socket) -> None: ...
-    def answer_dns(self, query: bytes, transport: str) -> bytes | None: ...
 
 
 class Listeners:
-    def __init__(self, loop: asyncio.AbstractEventLoop, reception: Reception) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        room: Room,
+        accepted: Callable[[socket.socket], None],
+        answer_dns: Answer,
+    ) -> None:
+        """`accepted` takes each new connection; `answer_dns` returns the reply to a datagram."""
         self._loop = loop
-        self._reception = reception
+        self._room = room
+        self._accepted = accepted
+        self._answer_dns = answer_dns
         self._listeners: dict[tuple[str, int], socket.socket] = {}
         self._responders: list[UDPResponder] = []
         self.missed: dict[int, str] = {}
@@ -64,10 +70,8 @@ class Listeners:
                 if exc.errno in _NO_SUCH_FAMILY:
                     continue
                 raise
-            responder = UDPResponder(
-                socket.socket(fileno=datagrams), self._loop, self._reception.answer_dns
-            )
-            self._responders.append(responder)
+            sock = socket.socket(fileno=datagrams)
+            self._responders.append(UDPResponder(sock, self._loop, self._answer_dns))
             for port in (DNS_PORT, *WEB_PORTS):
                 await self._listen(listen, family, _EVERY[family], port)
         await self._listen(listen, "inet", "127.0.0.1", PROXY_PORT)
@@ -103,7 +107,7 @@ class Listeners:
         if not self._full:
             self._loop.add_reader(sock, self._accept, sock)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """There is room again."""
         if self._full:
             self._full = False
@@ -119,7 +123,7 @@ class Listeners:
 
     def _accept(self, listener: socket.socket) -> None:
         for _ in range(_AT_ONCE):
-            if not self._reception.room():
+            if not self._room.has_room():
                 self._wait()
                 return
             try:
@@ -132,7 +136,7 @@ class Listeners:
                 return
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._reception.arrived(sock)
+            self._accepted(sock)
 
     def _wait(self) -> None:
         self._full = True

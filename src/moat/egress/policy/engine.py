@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 PLACEHOLDER: Final = "RUN"
 """Where a policy is no run's."""
+ONE_WAY_OUT: Final = "one way out"
+"""The rule by which a port that nothing opens is denied: it can't be changed."""
 WEB_PORTS: Final = (80, 443)
 """Captured in every run, whatever its policy."""
 CACHE_LIMIT: Final = 4096
@@ -161,7 +163,7 @@ class Policy:
         where = _where(host, port)
         return Decision(
             Verdict.DENY,
-            "one way out",
+            ONE_WAY_OUT,
             f"moat: {where} denied: only DNS, ports 80 and 443 and what the policy opens lead out, and"
             f" nothing opens port {port}. To open: {self._advice(host, port)}, or allow"
             f" {where}, in network.rules of agent.yaml (network.tcp, for neither HTTP nor TLS)",

@@ -147,27 +147,19 @@ class ConnectionPool:
             idle.remove(client)
             self.waiting -= 1
 
-    def sweep(self) -> None:
-        """Closes what has waited too long."""
+    def sweep(self) -> bool:
+        """Close what has waited too long, and return whether connections are left."""
         oldest = self._loop.time() - IDLE_TIME
-        for idle in tuple(self._idle.values()):
-            for client in tuple(idle):
-                if client.idle_since < oldest:
-                    client.close()
-        for shared in tuple(self._shared.values()):
-            for client in tuple(shared):
-                if not client.streams and client.idle_since < oldest:
-                    client.close()
-        for known in (self._idle, self._shared):
-            for key in [key for key, clients in known.items() if not clients]:
-                del known[key]
+        waiting = [each for clients in self._idle.values() for each in clients]
+        unused = [each for clients in self._shared.values() for each in clients if not each.streams]
+        for client in (*waiting, *unused):
+            if client.idle_since < oldest:
+                client.close()
+        self._idle = {key: clients for key, clients in self._idle.items() if clients}
+        self._shared = {key: clients for key, clients in self._shared.items() if clients}
+        self._first = {key: lock for key, lock in self._first.items() if lock.locked()}
         self._old &= self._idle.keys()
-        for key in [key for key, first in self._first.items() if not first.locked()]:
-            del self._first[key]
-
-    @property
-    def empty(self) -> bool:
-        return not self._idle and not self._shared
+        return bool(self._idle or self._shared)
 
     def close(self) -> None:
         for clients in (*self._idle.values(), *self._shared.values()):

@@ -1,0 +1,101 @@
+"""The services of one run for its exchanges: policy, record, and connections to servers.
+
+On the path of every request, so it does little itself: `http.interfaces.Gateway` says what an exchange
+may ask for, and each part of the run answers its own question.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from moat.egress.http.observer import Observer
+from moat.egress.traffic import llm_usage
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from moat.egress.connections import ConnectionTable
+    from moat.egress.http.interfaces import PendingExchange
+    from moat.egress.http.messages import BadMessageError
+    from moat.egress.http.origin_check import Arrival, Connection
+    from moat.egress.policy.engine import Decision
+    from moat.egress.policy.live_policy import LivePolicy, Question
+    from moat.egress.reporter import TrafficReporter
+    from moat.egress.traffic.entry import Entry
+    from moat.egress.upstream.pool import ConnectionPool
+    from moat.spec.network import Capture
+
+
+class ExchangeServices:
+    def __init__(
+        self,
+        capture: Capture,
+        policy: LivePolicy,
+        reporter: TrafficReporter,
+        pool: ConnectionPool,
+        connections: ConnectionTable,
+    ) -> None:
+        self.clock: Callable[[], float] = time.monotonic
+        self.now: Callable[[], float] = time.time
+        self._capture: Capture = capture
+        self._policy = policy
+        self._reporter = reporter
+        self._pool = pool
+        self._connections = connections
+
+    # --- for an exchange ---
+
+    def problem(self) -> str:
+        return self._reporter.problem()
+
+    def decide(self, method: str, host: str, port: int, path: str) -> Decision:
+        return self._policy.policy.decide(method, host, port, path)
+
+    def ask(self, exchange: PendingExchange, method: str, target: str) -> Question:
+        _, host, port = exchange.destination.key
+        question = self._policy.ask(method, host, port, target)
+
+        def answered(answer: asyncio.Future[Decision]) -> None:
+            if not answer.cancelled():
+                exchange.answered_by_user(answer.result())
+
+        question.answer.add_done_callback(answered)
+        return question
+
+    def authorize(self, exchange: PendingExchange) -> None:
+        exchange.authorized(exchange.request)
+
+    def connect(self, exchange: PendingExchange, *, fresh: bool) -> None:
+        self._pool.connect(exchange, fresh=fresh)
+
+    def observer(self, exchange: PendingExchange) -> Observer | None:
+        capture = self._capture
+        request = exchange.request
+        asks_model = llm_usage.asks_model(request.method, exchange.target)
+        if capture == "none" and not asks_model:
+            return None
+        if capture == "bodies" or asks_model:
+            request.fields[:] = [
+                (name, llm_usage.readable(value) if name.lower() == b"accept-encoding" else value)
+                for name, value in request.fields
+            ]
+        return Observer(exchange.entry, request, capture)
+
+    def put(self, entry: Entry) -> None:
+        self._reporter.put(entry)
+
+    # --- for the connection that it came by ---
+
+    def opened(self, connection: Connection) -> None:
+        self._connections.opened(connection)
+
+    def closed(self, connection: Connection) -> None:
+        self._connections.closed(connection)
+
+    def left(self, arrival: Arrival, why: str) -> None:
+        self._reporter.left(arrival, why)
+
+    def malformed(self, arrival: Arrival, problem: BadMessageError) -> None:
+        self._reporter.malformed(arrival, problem)

@@ -1,0 +1,60 @@
+"""What a new connection needs of its run.
+
+The acceptor and the proxy port know their surroundings by these protocols alone; the gateway puts
+them together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from moat.egress.http.interfaces import Gateway
+from moat.egress.http.origin_check import Connections
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from moat.egress.ingress.new_connection import NewConnection
+    from moat.egress.policy.engine import Decision
+    from moat.egress.policy.routing_decision import Asker, OpenTunnel, Route
+
+
+class Certificates(Protocol):
+    def get(self, host: str) -> ssl.SSLContext | None:
+        """Return the context for a canonical host if there is one already."""
+        ...
+
+    async def context(self, host: str) -> ssl.SSLContext: ...
+
+
+class Reporter(Protocol):
+    def denied(
+        self, scheme: str, host: str, port: int, decision: Decision, status: int = 0
+    ) -> None: ...
+    def failed(self, scheme: str, host: str, port: int, why: str) -> None: ...
+
+
+class Tunnels(Protocol):
+    async def open(self, connection: NewConnection, route: OpenTunnel) -> None:
+        """Join the connection to its server, or close it."""
+        ...
+
+
+class HTTPServices(Gateway, Connections, Protocol):
+    """What the connections of HTTP and their exchanges need."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    host_of: Callable[[str], str]
+    """Return the name behind a synthetic address; any other host in its canonical form."""
+    route: Callable[[Asker, str, int], Route]
+    """Return where a connection to a host and port leads."""
+    answer_dns: Callable[[bytes, str], bytes | None]
+    """Return the reply to a DNS message that came over the given transport."""
+    certificates: Certificates
+    reporter: Reporter
+    tunnels: Tunnels
+    http: HTTPServices

@@ -1,0 +1,86 @@
+"""Opening tunnels: a connection from the sandbox joined to a new one to its server, unread."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moat.egress.ingress.new_connection import close_with
+from moat.egress.ingress.tunnel import Tunnel
+from moat.egress.policy.routing_decision import Asker, Refuse
+from moat.egress.tls.alert import Alert
+from moat.egress.upstream.dialer import DialError
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from moat.egress.connections import ConnectionTable
+    from moat.egress.ingress.new_connection import NewConnection
+    from moat.egress.policy.routing_decision import OpenTunnel, Route
+    from moat.egress.reporter import TrafficReporter
+    from moat.egress.traffic.entry import Entry
+    from moat.egress.upstream.dialer import Dialer, Dialled
+
+_ASKERS: Final = {"tcp": Asker.TCP_TUNNEL, "tls": Asker.TLS_TUNNEL}
+
+
+class TunnelOpener:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        dialer: Dialer,
+        route: Callable[[Asker, str, int], Route],
+        reporter: TrafficReporter,
+        connections: ConnectionTable,
+    ) -> None:
+        self._loop = loop
+        self._dialer = dialer
+        self._route = route
+        self._reporter = reporter
+        self._connections = connections
+
+    async def open(self, connection: NewConnection, route: OpenTunnel) -> None:
+        """Dial the server and join the two; close the connection where that fails."""
+        host, port = connection.host, connection.port
+        entry = self._reporter.begin_tunnel(route, host, port)
+        begun = self._loop.time()
+        try:
+            dialled = await self._dial(host, port)
+        except DialError as exc:
+            denied = exc.kind == "private"
+            entry.verdict = "denied" if denied else "failed"
+            entry.error = str(exc)
+            entry.total = self._loop.time() - begun
+            self._reporter.put(entry)
+            alert = Alert.ACCESS_DENIED if denied else Alert.INTERNAL_ERROR
+            close_with(connection.sock, alert.record() if route.scheme == "tls" else b"")
+            return
+        entry.address, entry.dns, entry.connect = dialled.address, dialled.dns, dialled.connect
+
+        def ended(tunnel: Tunnel, why: str) -> None:
+            entry.sent, entry.received = tunnel.inner.taken, tunnel.outer.taken
+            entry.total = self._loop.time() - begun
+            if why:
+                entry.verdict = "denied" if entry.verdict == "denied" else "failed"
+                entry.error = why
+            self._connections.closed(tunnel)
+            self._reporter.put(entry)
+
+        tunnel = Tunnel(self._loop, ended, lambda: self._denial(route, entry))
+        self._connections.opened(tunnel)
+        await tunnel.join(connection.sock, dialled.sock)
+        tunnel.reconsider()  # the policy may have changed meanwhile
+
+    async def _dial(self, host: str, port: int) -> Dialled:
+        problem = self._reporter.problem()
+        if problem:
+            raise DialError("refused", problem)
+        return await self._dialer.dial(host, port)
+
+    def _denial(self, route: OpenTunnel, entry: Entry) -> str:
+        """Return why the policy, as it is now, does not open a tunnel; empty where it does."""
+        now = self._route(_ASKERS[route.scheme], entry.host, entry.port)
+        if not isinstance(now, Refuse):
+            return ""
+        entry.verdict, entry.rule = "denied", now.decision.rule
+        return now.decision.why
