@@ -2,16 +2,20 @@
 
 # Most end-to-end tests wait for processes, so more of them than processors run at once.
 WORKERS ?= 4
+CORES ?= $(shell nproc)
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
 # The project as its users have it: from a wheel, the path of a request compiled.
 INSTALLED := .venv/installed/bin/python
 TYPED := src scripts
+# Tests that run a sealed run or programs of others, and those that last as long as they are allowed to.
+E2E := tests/e2e tests/engines/trust_store/test_clients.py
+UNIT := $(addprefix --ignore ,$(E2E) tests/fuzz)
 FOR_RUNS := bwrap:bubblewrap git
 FOR_TESTS := $(FOR_RUNS) gcc curl wget node:nodejs npm tmux dtach vim less htop dig:bind9-dnsutils ip:iproute2 tinyproxy:tinyproxy-bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit e2e bench bench-egress lock programs clean
+.PHONY: help demo test check fast unit fuzz e2e bench bench-egress lock programs clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 14
@@ -20,7 +24,7 @@ demo: .venv/ready ## Show a sealed run from its start over detach and attach to 
 	@scripts/programs.sh $(FOR_RUNS)
 	@$(PYTHON) scripts/demo.py
 
-test: check unit e2e ## Run every check and every test
+test: check unit fuzz e2e ## Run every check and every test
 
 check: .venv/ready ## Format, lint, types, arrows between packages
 	@echo "ruff format" && .venv/bin/ruff format --quiet --check .
@@ -28,11 +32,20 @@ check: .venv/ready ## Format, lint, types, arrows between packages
 	@echo "basedpyright" && .venv/bin/basedpyright $(TYPED)
 	@echo "import-linter" && .venv/bin/lint-imports --no-cache >.venv/imports.log || { cat .venv/imports.log; exit 1; }
 
-unit: .venv/ready programs ## Run the tests that start no run
-	@$(PYTEST) -q -n $(WORKERS) --ignore tests/e2e
+fast: .venv/ready ## Run the tests that need no I/O, in seconds
+	@$(PYTEST) -q -n $(CORES) --only pure $(UNIT)
+
+unit: .venv/ready programs ## Run the tests that start no run, and see what they cover
+	@$(PYTHON) -m coverage erase
+	@$(PYTHON) -m coverage run -m pytest -q -n $(CORES) --only measured $(UNIT)
+	@$(PYTHON) scripts/coverage_gate.py
+	@$(PYTEST) -q -n $(CORES) --only unmeasured $(UNIT)
+
+fuzz: .venv/ready ## Fuzz the parsers for some seconds each, guided by coverage (MOAT_FUZZ_SECONDS=5)
+	@$(PYTEST) -q -n $(CORES) tests/fuzz
 
 e2e: .venv/installed/ready programs ## Run those through the installed command and real terminals, and what is compiled
-	@$(INSTALLED) -m pytest -q -n $(WORKERS) --dist worksteal tests/e2e tests/egress tests/fuzz
+	@$(INSTALLED) -m pytest -q -n $(WORKERS) --dist worksteal $(E2E) tests/egress tests/fuzz
 
 bench: .venv/installed/ready programs ## Measure against docker attach, tmux and dtach (those that are installed)
 	@$(INSTALLED) bench
@@ -40,10 +53,12 @@ bench: .venv/installed/ready programs ## Measure against docker attach, tmux and
 bench-egress: .venv/installed/ready ## Measure the egress proxy against squid, mitmproxy and a plain tunnel (those that are installed)
 	@$(INSTALLED) bench/egress
 
-lock: ## Make requirements/lock.txt anew from pyproject.toml (needs uv)
-	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
-	  --no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-	  --group dev pyproject.toml requirements/build.in --output-file requirements/lock.txt
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
+
+lock: ## Pin the newest dependencies that pyproject.toml allows (needs uv)
+	@$(COMPILE) --upgrade --group dev requirements/build.in --output-file requirements/lock.txt
+	@$(COMPILE) --group test --constraint requirements/lock.txt --output-file requirements/test.txt
 
 programs:
 	@scripts/programs.sh $(FOR_TESTS)

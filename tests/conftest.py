@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from tests.purity import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +20,17 @@ if TYPE_CHECKING:
 settings.register_profile("moat", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile("moat")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--only", type=Selection, help="collect these tests alone (tests/purity.py)")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the files that `--only` does not select, before they are imported."""
+    only: Selection | None = config.getoption("only")
+    is_test = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
+    return True if only and is_test and not only.selects(collection_path) else None
 
 
 @pytest.fixture(scope="session", autouse=True)

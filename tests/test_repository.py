@@ -73,18 +73,10 @@ def test_nothing_of_a_machine_is_in_the_repository() -> None:
     assert not found
 
 
-def test_every_dependency_is_locked() -> None:
-    """The lock satisfies pyproject.toml here, and everything in it has a hash; hint: make lock."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    build = (ROOT / "requirements" / "build.in").read_text().splitlines()
-    wanted = [
-        *project["project"]["dependencies"],
-        *project["dependency-groups"]["dev"],
-        *project["build-system"]["requires"],
-        *(line for line in build if not line.startswith("#")),
-    ]
+def _locked(file: str) -> dict[str, Version]:
+    """The packages that a file of pinned requirements installs here."""
     locked: dict[str, Version] = {}
-    for entry in re.split(r"\n(?=\S)", (ROOT / "requirements" / "lock.txt").read_text()):
+    for entry in re.split(r"\n(?=\S)", (ROOT / "requirements" / file).read_text()):
         if entry.startswith("#"):
             continue
         assert "--hash=sha256:" in entry
@@ -93,6 +85,23 @@ def test_every_dependency_is_locked() -> None:
             continue
         name, _, version = requirement.partition("==")
         locked[name] = Version(version)
+    return locked
+
+
+def test_every_dependency_is_locked() -> None:
+    """The lock satisfies pyproject.toml here, and everything in it has a hash; hint: make lock."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    build = (ROOT / "requirements" / "build.in").read_text().splitlines()
+    test, dev = (project["dependency-groups"][name] for name in ("test", "dev"))
+    wanted = [
+        *project["project"]["dependencies"],
+        *test,
+        *(each for each in dev if each != {"include-group": "test"}),
+        *project["build-system"]["requires"],
+        *(line for line in build if not line.startswith("#")),
+    ]
+    locked = _locked("lock.txt")
+    assert _locked("test.txt").items() <= locked.items()
     for requirement in map(Requirement, wanted):
         if requirement.marker is not None and not requirement.marker.evaluate():
             continue

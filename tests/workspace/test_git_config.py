@@ -139,3 +139,21 @@ def test_a_canonical_text_means_the_same_when_rendered(text: str) -> None:
 def test_a_canonical_text_is_what_git_writes(text: str, expected: bool) -> None:
     """Comments, quotes, escapes and other spellings of a section are left to be rendered anew."""
     assert is_canonical(text) is expected
+
+
+def test_what_is_rendered_reads_back_as_the_same_entries() -> None:
+    """Quotes in subsections, newlines and tabs in values: nothing changes on the way."""
+    entries = [
+        *parse(PLAIN)[0],
+        Entry("remote", 'o"r\\igin', "fetch", "a\nb\tc"),
+        Entry("core", None, "bare", ""),
+    ]
+    assert parse(render(entries)) == (entries, True)
+
+
+@pytest.mark.parametrize("line", ["x = a\\q", 'x = "a', "x y", "7x = a", "[a b]"])
+def test_a_line_that_git_refuses_ends_the_reading(tmp_path: Path, line: str) -> None:
+    """An unknown escape, an open quote, a bad name: no entry behind them is believed."""
+    text = f"[core]\n\tbare = false\n\t{line}\n"
+    assert parse(text) == ([Entry("core", None, "bare", "false")], False)
+    assert as_git(text, tmp_path) is None

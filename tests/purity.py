@@ -1,0 +1,89 @@
+"""The tests that need no I/O, and those that coverage is measured with, told by what they import.
+
+Nobody marks a test. A test module is *pure* when the import contract "Pure modules do no I/O" would hold
+for it: it imports nothing that pure modules may not import, and of `moat` only pure modules.
+
+It is *measured* when it is pure, when it is named after a pure module (`tests/x/test_y.py` and
+`tests/x/test_y_*.py` are named after `moat.x.y`), or when it lies beside the tests of a central one
+(`tests/x/` for `moat.x.y`). The others run without coverage.py, which would slow them by half.
+"""
+
+from __future__ import annotations
+
+import ast
+from enum import StrEnum, auto
+from functools import cache
+from typing import TYPE_CHECKING
+
+from scripts.coverage_gate import ROOT, central_modules, io_modules, pure_modules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PURE, IO = pure_modules(), io_modules()
+CENTRAL_PACKAGES = {name.rpartition(".")[0] for name in central_modules().names}
+
+
+class Selection(StrEnum):
+    """A value of pytest's option `--only`."""
+
+    PURE = auto()
+    MEASURED = auto()
+    UNMEASURED = auto()
+
+    def selects(self, file: Path) -> bool:
+        match self:
+            case Selection.PURE:
+                return is_pure(file)
+            case Selection.MEASURED:
+                return is_measured(file)
+            case Selection.UNMEASURED:
+                return not is_measured(file)
+
+
+def is_measured(file: Path) -> bool:
+    return (
+        is_pure(file) or _is_named_after_a_pure_module(file) or _package(file) in CENTRAL_PACKAGES
+    )
+
+
+@cache
+def is_pure(file: Path) -> bool:
+    return all(map(_is_pure_import, _imports(file)))
+
+
+def _is_pure_import(name: str) -> bool:
+    match name.partition(".")[0]:
+        case "moat":
+            return name in PURE
+        case "tests":
+            return is_pure(_test_file(name))
+        case _:
+            return name not in IO
+
+
+def _imports(file: Path) -> Iterator[str]:
+    """Yield the full name of everything that the file imports: `from a import b` is `a.b`."""
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _test_file(name: str) -> Path:
+    """Return the file of the module `tests.x`, or of the module that defines the name `tests.x.y`."""
+    module = ROOT.joinpath(*name.split(".")).with_suffix(".py")
+    return module if module.is_file() else module.parent.with_suffix(".py")
+
+
+def _is_named_after_a_pure_module(file: Path) -> bool:
+    words = file.stem.removeprefix("test_").split("_")
+    stems = ("_".join(words[:end]) for end in range(1, len(words) + 1))
+    return any(f"{_package(file)}.{stem}" in PURE for stem in stems)
+
+
+def _package(file: Path) -> str:
+    """Return the package whose modules are tested in the file's folder."""
+    return ".".join(("moat", *file.parent.relative_to(ROOT / "tests").parts))
