@@ -67,7 +67,7 @@ class RunGateway:
         except BaseException:
             self._addresses.close()
             raise
-        reporter = self._reporter = TrafficReporter(self.record, time.time)
+        reporter = self.reporter = TrafficReporter(self.record, time.time)
         limit = connection_limit()
         dialer = self._dialer = Dialer(network, lambda: self.policy)
         self._pool = ConnectionPool(network, dialer, loop, self._spawn, limit)
@@ -150,11 +150,11 @@ class RunGateway:
     def _report_missed(self, before: dict[int, str]) -> None:
         for port, why in self._listeners.missed.items():
             if port not in before:
-                self._reporter.failed("tcp", "", port, f"the port can't be captured: {why}")
+                self.reporter.failed("tcp", "", port, f"the port can't be captured: {why}")
 
     def _report_blocked(self, attempt: BlockedAttempt) -> None:
         host = self._addresses.host_of(attempt.address)
-        self._reporter.denied(attempt.protocol, host, attempt.port, _BLOCKED)
+        self.reporter.denied(attempt.protocol, host, attempt.port, _BLOCKED)
 
     # --- connections ---
 

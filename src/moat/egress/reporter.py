@@ -21,11 +21,17 @@ if TYPE_CHECKING:
     from moat.egress.traffic.writer import Record
 
 
+def _ignore(_entry: Entry) -> None:
+    """Do nothing: the record keeps what was denied."""
+
+
 class TrafficReporter:
     def __init__(self, record: Record, now: Callable[[], float]) -> None:
         """`now` returns seconds since the epoch."""
         self._record = record
         self._now = now
+        self.on_denied: Callable[[Entry], None] = _ignore
+        """Called with each entry that says what was denied."""
 
     def problem(self) -> str:
         """Return why nothing may pass at all, in one line; empty while all is well."""
@@ -36,6 +42,8 @@ class TrafficReporter:
     def put(self, entry: Entry) -> None:
         """Record an entry as it is now."""
         self._record.put(entry)
+        if entry.verdict == "denied":
+            self.on_denied(entry)
 
     def denied(
         self, scheme: str, host: str, port: int, decision: Decision, status: int = 0

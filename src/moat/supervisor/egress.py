@@ -10,12 +10,14 @@ from moat.egress.gateway import RunGateway
 from moat.engines.engine import CommandRefusedError, SandboxGoneError
 from moat.errors import EngineError, MoatError
 from moat.events import Fault
+from moat.supervisor.denials import Denials
 from moat.supervisor.state import RETRY_S
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from moat.egress.tls.ca import CertificateAuthority
+    from moat.egress.traffic.entry import Entry
     from moat.engines.engine import Engine
     from moat.supervisor.context import RunContext
     from moat.supervisor.questions import Questions
@@ -34,6 +36,7 @@ class RunEgress:
         self._emit = run.emit
         self._loop = run.loop
         self._questions = questions
+        self._denials = Denials(run)
         self._gateway: RunGateway | None = None
         self._preparing: asyncio.Future[CertificateAuthority] | None = None
 
@@ -86,6 +89,7 @@ class RunEgress:
             self._tasks.start,
             self._spec.name,
         )
+        gateway.reporter.on_denied = self._report_denied
         # Before the gateway is open: requests come at once.
         self._questions.follow(gateway.live_policy)
         return gateway
@@ -133,8 +137,12 @@ class RunEgress:
         """The certificate, in PEM, that programs in the sandbox are to trust."""
         return self.gateway.authority.certificate_pem
 
+    def _report_denied(self, entry: Entry) -> None:
+        self._denials.add(entry.scheme, entry.host, entry.port, entry.rule, entry.error)
+
     def close(self) -> None:
         self._questions.close()
+        self._denials.flush()
         if self._gateway is not None:
             self._gateway.close()
 
