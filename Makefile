@@ -15,7 +15,7 @@ FOR_RUNS := bwrap:bubblewrap git
 FOR_TESTS := $(FOR_RUNS) gcc curl wget node:nodejs npm tmux dtach vim less htop dig:bind9-dnsutils ip:iproute2 tinyproxy:tinyproxy-bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fast unit fuzz e2e bench bench-egress lock programs clean
+.PHONY: help demo test check fast unit fuzz e2e bench bench-egress lock release programs clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 14
@@ -59,6 +59,10 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 lock: ## Pin the newest dependencies that pyproject.toml allows (needs uv)
 	@$(COMPILE) --upgrade --group dev requirements/build.in --output-file requirements/lock.txt
 	@$(COMPILE) --group test --constraint requirements/lock.txt --output-file requirements/test.txt
+
+release: .venv/ready programs ## Build sdist and wheels into dist/, install and try each; uploads nothing
+	@scripts/compiler.sh
+	@$(PYTHON) scripts/release.py
 
 programs:
 	@scripts/programs.sh $(FOR_TESTS)

@@ -9,11 +9,7 @@ log=.venv/installed.log
 
 source scripts/logged.sh
 
-# What the compiler needs, which Debian and Ubuntu keep in a package of its own.
-if ! .venv/bin/python -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null; then
-  version=$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-  scripts/programs.sh "Python.h:python$version-dev"
-fi
+scripts/compiler.sh
 
 echo "installing a wheel of this tree into .venv/installed (log: $log)"
 logged .venv/bin/python -m venv .venv/installed

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import os
 import re
 import subprocess
-import sys
 import tomllib
-import zipfile
 from pathlib import Path
 
 import click
@@ -107,50 +104,6 @@ def test_every_dependency_is_locked() -> None:
             continue
         assert requirement.name in locked
         assert locked[requirement.name] in requirement.specifier
-
-
-def wheel(folder: Path, **environment: str) -> tuple[str, set[str], str]:
-    """The name of a wheel of this tree, what it holds, and what was said while it was built."""
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    done = subprocess.run(
-        build,
-        cwd=ROOT,
-        env=os.environ | environment,
-        text=True,
-        check=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    (built,) = folder.glob("*.whl")
-    names = zipfile.ZipFile(built).namelist()
-    return built.name, {name for name in names if ".dist-info/" not in name}, done.stdout
-
-
-OF_OURS = {str(path.relative_to(ROOT / "src")) for path in SOURCES} | {"moat/py.typed"}
-
-
-@pytest.mark.timeout(180)
-def test_the_wheel_holds_the_package_and_what_is_compiled_of_it(tmp_path: Path) -> None:
-    """What is installed is every module, the mark that it is typed, and a request's path once more."""
-    name, held, _ = wheel(tmp_path)
-    assert {name for name in held if name.endswith((".py", ".typed"))} == OF_OURS
-    compiled = {name.partition(".")[0] for name in held - OF_OURS}
-    assert {
-        "moat/egress/http/exchange",
-        "moat/egress/http/h1/parser",
-        "moat_egress__mypyc",
-    } <= compiled
-    assert all(name.startswith("moat_egress") or f"{name}.py" in OF_OURS for name in compiled)
-    assert not name.endswith("none-any.whl")
-
-
-@pytest.mark.timeout(180)
-def test_without_a_compiler_the_wheel_is_made_of_python_alone(tmp_path: Path) -> None:
-    """It can be installed, and says that it is slower."""
-    name, held, said = wheel(tmp_path, CC="no-such-compiler")
-    assert held == OF_OURS
-    assert name.endswith("py3-none-any.whl")
-    assert "not compiled" in said
 
 
 @pytest.mark.parametrize("name", COMMANDS)
