@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 async def supervise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Callable[..., Supervising]]:
-    """Makes a run and its engine; the shim is gone after the test."""
+    """Make a run and its engine; the shim is gone after the test."""
     monkeypatch.setenv("MOAT_HOME", str(tmp_path / "home"))
     # As in a supervisor: an ended shim leaves no zombie.
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)

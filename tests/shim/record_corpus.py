@@ -1,11 +1,11 @@
-"""Records what a supervisor and a shim of this tree say to each other.
+"""Record what a supervisor and a shim of this tree say to each other.
 
     python -m tests.shim.record_corpus
 
-writes `tests/shim/corpus/vN/`, N being the version of the protocol: one file for each connection, one
-JSON object a line, `{"from": ..., "message": ..., "descriptors": ...}`, and `"file"` where a message
-comes with a file in memory. Done once for each version. Afterwards the files stay as they are:
-shims and supervisors that speak like this may be alive on somebody's machine.
+This writes `tests/shim/corpus/vN/` for version N of the protocol, with a file for each connection. Each
+line is a JSON object, `{"from": ..., "message": ..., "descriptors": ...}`, with `"file"` if the message
+comes with a file in memory. Each version is recorded once. Its files never change afterwards, because
+shims and supervisors that speak like this may live on somebody's machine.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ BY_MACHINE = {"seccomp": "<the filter>", "env": {"PATH": "/usr/bin:/bin", "HOME"
 
 
 class Tape:
-    """Everything that is said from `record` on."""
+    """A recording of everything that is said during `record`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -49,7 +49,7 @@ class Tape:
 
     @contextlib.contextmanager
     def record(self, name: str, run: RunFolder) -> Iterator[None]:
-        """Writes what is said meanwhile to a file of that name."""
+        """Write what is said meanwhile to a file of this name."""
         self._lines = []
         self._replaced[str(run.root)] = "/run-folder"
         yield
@@ -62,7 +62,7 @@ class Tape:
         return text + "\n"
 
     def listen_in(self) -> None:
-        """Taps the two functions through which every message goes."""
+        """Tap the two functions that every message passes through."""
         send_fds, receive = socket.send_fds, sockets.receive
 
         def sent(sock: socket.socket, buffers: list[bytes], fds: Sequence[int]) -> int:
@@ -85,7 +85,7 @@ class Tape:
 
 @contextlib.asynccontextmanager
 async def supervised(*command: str, **fields: Any) -> AsyncIterator[Supervising]:
-    """A run without a supervisor's process: only its engine."""
+    """Make a run with an engine alone, without a supervisor's process."""
     with tempfile.TemporaryDirectory() as home, tempfile.TemporaryDirectory() as workspace:
         os.environ["MOAT_HOME"] = home
         spec = RunSpec(
@@ -111,7 +111,7 @@ async def refused(call: Awaitable[object]) -> None:
 
 
 async def network(run: Supervising) -> None:
-    """The sockets that every supervisor asks for."""
+    """Ask for the sockets that every supervisor asks for."""
     for family, kind, address, port in (
         ("inet", "tcp", "0.0.0.0", 443),
         ("inet6", "tcp", "::", 443),
@@ -159,7 +159,7 @@ async def launch_failed(tape: Tape) -> None:
 
 
 async def adopted_pipes(tape: Tape) -> None:
-    """All that a supervisor may ask for that has not started the run."""
+    """Record everything that a supervisor may ask of a run that it has adopted."""
     async with supervised("sh", "-c", "read x; exit 3", interactive=True) as run:
         await run.engine.connect(create=True)
         fds = await start(run)

@@ -1,4 +1,4 @@
-"""What drives a shim in these tests: a real engine, and a record of what it was told."""
+"""A real engine that drives a shim, and a record of its events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class DescriptorsOnly(Bubblewrap):
-    """The engine, with the descriptors of a session as the shim hands them over."""
+    """The engine, which gives the descriptors of a session as the shim passes them."""
 
     def _program_io(self, session: str, fds: dict[str, int]) -> Any:
         return fds
@@ -31,32 +31,32 @@ class DescriptorsOnly(Bubblewrap):
 
 @dataclass
 class Supervising:
-    """An engine and what it has told."""
+    """An engine and the events that it has reported."""
 
     spec: RunSpec
     folder: RunFolder
     engine: DescriptorsOnly = field(init=False)
-    told: asyncio.Queue[tuple[str, object]] = field(init=False)
+    events: asyncio.Queue[tuple[str, object]] = field(init=False)
     heir: Supervising | None = None
 
     def __post_init__(self) -> None:
-        self.told = asyncio.Queue()
+        self.events = asyncio.Queue()
         self.engine = DescriptorsOnly(self.spec, self.folder, asyncio.get_running_loop(), self)
 
     def command_started(self, _session: str, pid: int) -> None:
-        self.told.put_nowait(("started", pid))
+        self.events.put_nowait(("started", pid))
 
     def command_exited(self, _session: str, exit_code: int) -> None:
-        self.told.put_nowait(("exited", exit_code))
+        self.events.put_nowait(("exited", exit_code))
 
     def command_failed(self, _session: str, reason: str) -> None:
-        self.told.put_nowait(("failed", reason))
+        self.events.put_nowait(("failed", reason))
 
     def sandbox_lost(self) -> None:
-        self.told.put_nowait(("lost", None))
+        self.events.put_nowait(("lost", None))
 
     async def successor(self) -> tuple[Supervising, dict[str, SessionState]]:
-        """The next supervisor of the run, and what it has found."""
+        """Connect the next supervisor of the run; return it and the sessions that it found."""
         self.heir = successor = Supervising(self.spec, self.folder)
         found = await successor.engine.connect(create=False)
         assert found is not None
@@ -64,19 +64,19 @@ class Supervising:
 
     async def expect(self, what: str) -> object:
         async with asyncio.timeout(20):
-            happened, value = await self.told.get()
+            happened, value = await self.events.get()
         assert happened == what, (happened, value)
         return value
 
     async def run_to_end(self) -> tuple[bytes, bytes, int]:
-        """(stdout, stderr, exit code) of a command without a TTY."""
+        """Return (stdout, stderr, exit code) of a command without a TTY."""
         fds = await self.engine.start(b"")
         await self.expect("started")
         code = await self.expect("exited")
         return drain(fds["stdout"]), drain(fds["stderr"]), int(str(code))
 
     async def output(self, fd: int, expected: bytes) -> None:
-        """Waits until the command has written just that."""
+        """Wait until the command has written exactly this."""
         loop = asyncio.get_running_loop()
         readable = asyncio.Event()
         got = b""
@@ -98,9 +98,9 @@ def drain(fd: int) -> bytes:
     return data
 
 
-def further(*command: str, **wishes: Any) -> Execution:
-    """What `moat exec` asks for, without a terminal or input where nothing else is said."""
+def further(*command: str, **fields: Any) -> Execution:
+    """Return an execution as `moat exec` asks for it, by default without a terminal or input."""
     nothing = Execution(
         command=command, env={}, workdir="/", tty=False, stdin=False, size=TerminalSize()
     )
-    return replace(nothing, **wishes)
+    return replace(nothing, **fields)

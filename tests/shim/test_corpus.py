@@ -1,4 +1,4 @@
-"""Earlier conversations between supervisors and shims: both of today must still understand them."""
+"""Earlier conversations between supervisors and shims, which today's must still understand."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def lines_of(path: Path) -> list[Line]:
 
 
 def test_every_version_has_its_conversations() -> None:
-    """A new version is recorded, and an old one is never given up before its time."""
+    """Each version that is still spoken has been recorded, today's included."""
     names = {path.name for path in (CORPUS / f"v{protocol.VERSION}").iterdir()}
     assert len(names) >= 6
     for version in range(protocol.OLDEST, protocol.VERSION + 1):
@@ -51,7 +51,7 @@ def test_every_version_has_its_conversations() -> None:
 
 
 class RecordedShim:
-    """Says what a shim said, each answer once it is asked the same."""
+    """A shim that says what was recorded, each answer once it is asked the same."""
 
     def __init__(self, lines: list[Line], listener: socket.socket) -> None:
         self._lines = lines
@@ -83,7 +83,7 @@ class RecordedShim:
 
 
 class Asking:
-    """Has an engine ask again what a supervisor asked then, and hears the answers."""
+    """An engine that asks again what a supervisor asked then, and checks the answers."""
 
     def __init__(self, run: Supervising) -> None:
         self._run = run
@@ -140,7 +140,7 @@ class Asking:
 async def test_an_earlier_shim_is_understood(
     supervise: Callable[..., Supervising], path: Path
 ) -> None:
-    """Its sessions, its answers, its refusals and its events, with all that they say."""
+    """Today's supervisor understands an earlier shim's sessions, answers, refusals and events."""
     lines = lines_of(path)
     run = supervise("true")
     listener = sockets.listen(run.folder.root, shim_client.SOCKET, socket.SOCK_SEQPACKET)
@@ -166,7 +166,7 @@ async def test_an_earlier_shim_is_understood(
 
 
 class Link:
-    """A supervisor's end of the connection, without any idea of what is said."""
+    """A supervisor's end of the connection, which passes on recorded messages."""
 
     def __init__(self, run: Supervising) -> None:
         self.sock = sockets.connect(run.folder.root, shim_client.SOCKET, socket.SOCK_SEQPACKET)
@@ -178,7 +178,7 @@ class Link:
         socket.send_fds(self.sock, [json.dumps(line["message"]).encode()], fds)
 
     def hear(self, kind: str) -> tuple[Line, int]:
-        """The next answer, or event, and how many descriptors came with it."""
+        """Return the next answer or event, and the number of its descriptors."""
         while not (found := [heard for heard in self._heard if kind in heard[0]]):
             data, fds = sockets.receive(self.sock, protocol.MAX_MESSAGE, protocol.MAX_DESCRIPTORS)
             assert data, "the shim has hung up"
@@ -195,7 +195,7 @@ class Link:
 
 @contextlib.contextmanager
 def descriptors_for(line: Line) -> Iterator[list[int]]:
-    """What came with a message of a supervisor's: at most a file."""
+    """Make the descriptors that came with a message of the supervisor: at most a file."""
     if "file" not in line:
         yield []
         return
@@ -208,7 +208,7 @@ def descriptors_for(line: Line) -> Iterator[list[int]]:
 
 
 def same(now: Line, then: Line) -> bool:
-    """Whether today's shim says all that was said then; other process ids, and perhaps more."""
+    """Return whether today's shim says what was said then; process ids may differ."""
     vary = {"pid", "version", "oldest", "sessions"}
     if {name: now.get(name) for name in then.keys() - vary} != {
         name: value for name, value in then.items() if name not in vary
@@ -244,7 +244,7 @@ COMMANDS = {
 async def test_an_earlier_supervisor_is_understood(
     supervise: Callable[..., Supervising], path: Path
 ) -> None:
-    """It gets all that it got then, from the shim of a run that it adopts."""
+    """An earlier supervisor that adopts a run gets from today's shim what it got then."""
     command, fields = COMMANDS[path.stem]
     run = supervise(*command, **fields)
     await run.engine.connect(create=True)
@@ -264,7 +264,7 @@ async def test_an_earlier_supervisor_is_understood(
 async def test_an_earlier_supervisor_could_open_the_network(
     supervise: Callable[..., Supervising], path: Path
 ) -> None:
-    """Everything before the launch is as it was."""
+    """Everything that an earlier supervisor asks for before the launch works."""
     run = supervise("true")
     await run.engine.connect(create=True)
     run.engine.close()

@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def open_process(pid: int) -> Generator[int]:
-    """A descriptor that becomes readable when the process has ended."""
+    """Yield a descriptor that becomes readable when the process has ended."""
     fd = os.pidfd_open(pid)
     yield fd
     os.close(fd)
 
 
 async def test_two_streams_and_an_exit_code(supervise: Callable[..., Supervising]) -> None:
-    """What the command wrote and how it ended, and the same on disk."""
+    """Output, errors and exit code arrive, and the exit code is on disk, too."""
     run = supervise("sh", "-c", "echo out; echo err >&2; exit 19")
     assert await run.engine.connect(create=True) == {}
     assert await run.run_to_end() == (b"out\n", b"err\n", 19)
@@ -56,14 +56,14 @@ async def test_two_streams_and_an_exit_code(supervise: Callable[..., Supervising
 async def test_exit_codes_are_a_shells(
     supervise: Callable[..., Supervising], command: tuple[str, ...], code: int
 ) -> None:
-    """128 + n for a signal, 127 for a command that is not there, 126 for one that can't run."""
+    """The exit code is 128 + n for a signal, 127 for no such command, 126 for one that can't run."""
     run = supervise(*command)
     await run.engine.connect(create=True)
     assert (await run.run_to_end())[2] == code
 
 
 async def test_the_end_of_input_reaches_the_command(supervise: Callable[..., Supervising]) -> None:
-    """Once the shim and its supervisor have both let go; what was written before is read first."""
+    """Once shim and supervisor have let go, the command reads end of file behind all input."""
     run = supervise("cat", interactive=True)
     await run.engine.connect(create=True)
     fds = await run.engine.start(b"")
@@ -83,14 +83,14 @@ async def test_the_end_of_input_reaches_the_command(supervise: Callable[..., Sup
 async def test_without_input_the_command_reads_nothing(
     supervise: Callable[..., Supervising],
 ) -> None:
-    """Its input is empty, not somebody's terminal."""
+    """The command's input is empty, and not somebody's terminal."""
     run = supervise("cat")
     await run.engine.connect(create=True)
     assert await run.run_to_end() == (b"", b"", 0)
 
 
 async def test_a_signal_is_the_commands(supervise: Callable[..., Supervising]) -> None:
-    """It reaches the command itself, which may handle it; when it is over, nobody."""
+    """A signal reaches the command, which may handle it, and is refused once the command has ended."""
     program = (
         "import signal; s = {signal.SIGUSR1}; signal.pthread_sigmask(signal.SIG_BLOCK, s);"
         " print('ready', flush=True); print(signal.sigwait(s).name); raise SystemExit(3)"
@@ -121,7 +121,7 @@ async def test_a_signal_is_the_commands(supervise: Callable[..., Supervising]) -
 async def test_further_commands_have_exit_codes_of_their_own(
     supervise: Callable[..., Supervising], command: tuple[str, ...], code: int
 ) -> None:
-    """A shell's, and the first command goes on."""
+    """Each further command has a shell's exit code, and the first command goes on."""
     run = supervise("sh", "-c", "read x; exit 1", interactive=True)
     await run.engine.connect(create=True)
     main = await run.engine.start(b"")
@@ -146,7 +146,7 @@ def network_of(pid: int) -> str:
 async def test_a_further_command_is_where_it_was_asked_to_be(
     supervise: Callable[..., Supervising],
 ) -> None:
-    """Folder, environment, input, terminal: its own; processes and files: the sandbox's."""
+    """A further command has its own folder, environment, input and terminal, and shares the rest."""
     run = supervise("sh", "-c", "touch /tmp/shared; echo ready; read x", interactive=True)
     await run.engine.connect(create=True)
     main = await run.engine.start(b"")
@@ -193,7 +193,7 @@ async def test_a_further_command_needs_no_python_in_the_sandbox(
 async def test_a_further_command_that_can_t_begin_says_why(
     supervise: Callable[..., Supervising],
 ) -> None:
-    """In its own words, for that session alone; and without a sandbox there is none."""
+    """The failure is of that session alone; without a running sandbox there is none at all."""
     run = supervise("sh", "-c", "read x", interactive=True)
     await run.engine.connect(create=True)
     main = await run.engine.start(b"")
@@ -209,7 +209,7 @@ async def test_a_further_command_that_can_t_begin_says_why(
 
 
 async def test_a_further_command_is_killed_alone(supervise: Callable[..., Supervising]) -> None:
-    """And ends with the sandbox, where that ends first."""
+    """Killing a further command leaves the sandbox alone; the end of the sandbox ends the others."""
     run = supervise("sh", "-c", "echo ready; read x", interactive=True)
     await run.engine.connect(create=True)
     main = await run.engine.start(b"")
@@ -229,7 +229,7 @@ async def test_a_further_command_is_killed_alone(supervise: Callable[..., Superv
 async def test_a_new_supervisor_replaces_one_that_is_still_there(
     supervise: Callable[..., Supervising],
 ) -> None:
-    """A stalled one is cut off; the new one has the very same pipes."""
+    """A stalled supervisor is cut off, and the new one gets the very same pipes."""
     run = supervise("cat", interactive=True)
     await run.engine.connect(create=True)
     first = await run.engine.start(b"")
@@ -251,7 +251,7 @@ async def test_a_new_supervisor_replaces_one_that_is_still_there(
 
 
 async def test_an_end_that_nobody_saw_is_known(supervise: Callable[..., Supervising]) -> None:
-    """While no supervisor lived: from the disk, and from the shim."""
+    """An end without a supervisor is known afterwards, from the disk and from the shim."""
     run = supervise("sh", "-c", "read x; echo last words; exit 9", interactive=True)
     await run.engine.connect(create=True)
     fds = await run.engine.start(b"")
@@ -273,10 +273,10 @@ async def test_an_end_that_nobody_saw_is_known(supervise: Callable[..., Supervis
         os.close(fds[name])
 
 
-async def test_an_exit_that_can_t_be_written_is_told_all_the_same(
+async def test_an_exit_that_can_t_be_written_is_reported_all_the_same(
     supervise: Callable[..., Supervising],
 ) -> None:
-    """A full disk must not take the shim, and the command's status, with it."""
+    """A full disk takes neither the shim nor the exit status."""
     run = supervise("sh", "-c", "exit 4")
     run.folder.exits.rmdir()
     await run.engine.connect(create=True)
@@ -285,7 +285,7 @@ async def test_an_exit_that_can_t_be_written_is_told_all_the_same(
 
 
 async def test_a_shim_outlives_nonsense(supervise: Callable[..., Supervising]) -> None:
-    """Each message is answered, in order, whatever it says; and the command goes on."""
+    """Each message is answered, in order, whatever it says, and the command goes on."""
     run = supervise("cat", interactive=True)
     await run.engine.connect(create=True)
     fds = await run.engine.start(b"")
@@ -315,7 +315,7 @@ async def test_a_shim_outlives_nonsense(supervise: Callable[..., Supervising]) -
 async def test_no_descriptor_of_ours_is_in_the_sandbox(
     supervise: Callable[..., Supervising],
 ) -> None:
-    """Standard input, output and error, for the first command and for further ones."""
+    """Commands inherit standard input, output and error, and nothing else."""
     run = supervise("sh", "-c", "ls /proc/self/fd; read x", interactive=True)
     await run.engine.connect(create=True)
     fds = await run.engine.start(b"")
@@ -333,7 +333,7 @@ async def test_no_descriptor_of_ours_is_in_the_sandbox(
 async def test_a_further_command_has_no_more_rights_than_the_first(
     supervise: Callable[..., Supervising],
 ) -> None:
-    """No capability, no new privileges, the same filter; its own exit code."""
+    """A further command has no capability, no new privileges, and the same system call filter."""
     look = "grep -E '^(Cap|NoNew|Seccomp:)' /proc/self/status; "
     run = supervise("sh", "-c", look + "read x", interactive=True)
     await run.engine.connect(create=True)
@@ -352,7 +352,7 @@ async def test_a_further_command_has_no_more_rights_than_the_first(
 
 
 async def test_the_next_supervisor_gets_everything(supervise: Callable[..., Supervising]) -> None:
-    """The same command, what it has written meanwhile, its terminal, its listening sockets."""
+    """The next supervisor finds the command, its output since then, its pipes and its sockets."""
     run = supervise("sh", "-c", "echo before; read x; echo got $x", interactive=True)
     await run.engine.connect(create=True)
     for fd in (await run.engine.start(b"")).values():
@@ -378,7 +378,7 @@ async def test_the_next_supervisor_gets_everything(supervise: Callable[..., Supe
 async def test_every_address_is_ours_and_nothing_else_is_there(
     supervise: Callable[..., Supervising],
 ) -> None:
-    """A program reaches the supervisor's sockets on any address, and is refused anything else."""
+    """A program reaches the supervisor's sockets on any address, and nothing else."""
     program = """
 import socket
 def tcp(address, port):
@@ -441,8 +441,8 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.close()
 
 
-def told_of(packets: socket.socket) -> list[BlockedAttempt]:
-    """All that was refused so far, each once."""
+def blocked_attempts(packets: socket.socket) -> list[BlockedAttempt]:
+    """Return the refused attempts so far, each once."""
     found: list[BlockedAttempt] = []
     while select.select([packets], [], [], 0)[0]:
         attempt = blocked_attempt(packets.recv(2048))
@@ -452,7 +452,7 @@ def told_of(packets: socket.socket) -> list[BlockedAttempt]:
 
 
 async def test_what_the_kernel_refuses_is_seen(supervise: Callable[..., Supervising]) -> None:
-    """Each attempt to leave that no listener met; not those that were met, nor what stays inside."""
+    """Attempts to leave that no listener met are seen, and no others."""
     program = """
 import socket
 def send(family, address, port, kind=socket.SOCK_DGRAM):
@@ -489,7 +489,7 @@ send(inet, "255.255.255.255", 67)
     ]
     with socket.socket(fileno=await run.engine.blocked()) as packets:
         assert await run.run_to_end() == (b"", b"", 0)
-        assert told_of(packets) == [
+        assert blocked_attempts(packets) == [
             BlockedAttempt("tcp", "203.0.113.7", 22),
             BlockedAttempt("tcp", "2001:db8::7", 22),
             BlockedAttempt("tcp", "203.0.113.8", 22),
@@ -504,10 +504,10 @@ send(inet, "255.255.255.255", 67)
     await run.engine.release()
 
 
-async def test_an_answer_to_one_who_has_gone_is_no_attempt(
+async def test_a_late_answer_is_no_attempt(
     supervise: Callable[..., Supervising],
 ) -> None:
-    """The kernel says that nobody takes it; but nobody has tried anything."""
+    """A late answer that the kernel refuses does not count as an attempt of the program."""
     program = """
 import socket
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -524,14 +524,14 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         assert client[0] == "203.0.113.7"
         dns.sendto(b"answer", client)
         assert select.select([packets], [], [], 5)[0]
-        assert told_of(packets) == []
+        assert blocked_attempts(packets) == []
     await run.engine.release()
 
 
-async def test_what_was_refused_while_nobody_looked_is_told_to_the_next(
+async def test_what_was_refused_meanwhile_is_reported_to_the_next_supervisor(
     supervise: Callable[..., Supervising],
 ) -> None:
-    """The very same socket, with what has come meanwhile; a flood costs what its queue holds."""
+    """The next supervisor gets the same socket, with as much as its buffer holds."""
     program = """
 import socket, sys
 sys.stdin.read(1)
@@ -555,7 +555,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
     with socket.socket(fileno=await successor.engine.blocked()) as packets:
         assert os.fstat(packets.fileno()).st_ino == inode
         assert packets.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) <= 512 * 1024
-        assert told_of(packets) == [
+        assert blocked_attempts(packets) == [
             BlockedAttempt("udp", "203.0.113.7", 443),
             BlockedAttempt("udp", "203.0.113.8", 443),
         ]
@@ -565,7 +565,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
 
 
 async def test_the_way_in(supervise: Callable[..., Supervising]) -> None:
-    """A server in the sandbox can be dialled from outside it."""
+    """A server in the sandbox can be dialled from outside."""
     program = (
         "import socket; s = socket.create_server(('127.0.0.1', 8000)); print('up', flush=True);"
         " c, _ = s.accept(); c.sendall(b'served'); c.close()"
@@ -586,7 +586,7 @@ async def test_the_way_in(supervise: Callable[..., Supervising]) -> None:
 
 
 async def test_who_is_not_there_can_t_be_dialled(supervise: Callable[..., Supervising]) -> None:
-    """The socket says so at once; on the host's own loopback nobody was asked."""
+    """A dialled port without a server is refused at once; the host's own loopback is never asked."""
     run = supervise("true")
     await run.engine.connect(create=True)
     with socket.create_server(("127.0.0.1", 0)) as hosts_own:
@@ -598,10 +598,10 @@ async def test_who_is_not_there_can_t_be_dialled(supervise: Callable[..., Superv
     await run.engine.release()
 
 
-async def test_a_port_that_the_sandbox_has_taken_is_told(
+async def test_a_port_that_the_sandbox_has_taken_is_refused(
     supervise: Callable[..., Supervising],
 ) -> None:
-    """Then the supervisor knows that it does not hear what is sent there."""
+    """The supervisor learns that it can't listen on a port that a program has taken."""
     program = (
         "import socket; s = socket.create_server(('', 8443)); print('up', flush=True); s.accept()"
     )
@@ -620,7 +620,7 @@ async def test_a_port_that_the_sandbox_has_taken_is_told(
 
 
 async def test_the_sandbox_dies_with_its_shim(supervise: Callable[..., Supervising]) -> None:
-    """Nothing runs on unguarded: all that held the command's output is gone."""
+    """Nothing runs on unguarded: every process that held the command's output is gone."""
     run = supervise("sh", "-c", "sleep 1000 & sleep 1000")
     await run.engine.connect(create=True)
     fds = await run.engine.start(b"")
@@ -635,7 +635,7 @@ async def test_the_sandbox_dies_with_its_shim(supervise: Callable[..., Supervisi
 
 
 async def test_kill_ends_all_of_the_sandbox(supervise: Callable[..., Supervising]) -> None:
-    """Also what has left its session and ignores every signal."""
+    """A process that has left its session and ignores every signal is killed, too."""
     run = supervise("sh", "-c", "trap '' TERM INT HUP; setsid sleep 1000 & wait")
     await run.engine.connect(create=True)
     fds = await run.engine.start(b"")
@@ -648,7 +648,7 @@ async def test_kill_ends_all_of_the_sandbox(supervise: Callable[..., Supervising
 async def test_a_sandbox_that_can_t_be_made_says_why(
     supervise: Callable[..., Supervising],
 ) -> None:
-    """In bubblewrap's words; nothing was started, and nothing is known of a session."""
+    """The failure has bubblewrap's words, and leaves no session behind."""
     run = supervise("true", workdir="/no/such/folder")
     await run.engine.connect(create=True)
     for fd in (await run.engine.start(b"")).values():
@@ -660,7 +660,7 @@ async def test_a_sandbox_that_can_t_be_made_says_why(
 
 
 async def test_a_terminal_is_the_commands_own(supervise: Callable[..., Supervising]) -> None:
-    """It has the size it was asked to have, a name, and is the controlling one."""
+    """The terminal has the size that was asked for and a name, and is the controlling one."""
     run = supervise(
         "sh", "-c", "stty size; tty; echo to-tty >/dev/tty", tty=True, size=TerminalSize(101, 33)
     )
@@ -674,13 +674,13 @@ async def test_a_terminal_is_the_commands_own(supervise: Callable[..., Supervisi
 
 
 @pytest.mark.parametrize("when", ["before its end", "after its end"])
-async def test_a_sandbox_without_a_supervisor_is_looked_after(
+async def test_a_sandbox_without_a_supervisor_is_cleaned_up(
     supervise: Callable[..., Supervising],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     when: str,
 ) -> None:
-    """What it left in the workspace does not wait for the next supervisor."""
+    """The clean-up of the workspace does not wait for the next supervisor."""
     go, done = tmp_path / "project" / "go", tmp_path / "done"
     run = supervise("sh", "-c", "read line < go")
     for fifo in (go, done):

@@ -29,14 +29,14 @@ OURS = f"{protocol.OLDEST} to {protocol.VERSION}"
 
 
 def speak(monkeypatch: pytest.MonkeyPatch, oldest: int, version: int) -> None:
-    """Makes the supervisor one that speaks these versions."""
+    """Make the supervisor one that speaks these versions."""
     monkeypatch.setattr(protocol, "OLDEST", oldest)
     monkeypatch.setattr(protocol, "VERSION", version)
 
 
 @pytest.fixture
 def other_shim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
-    """Makes shims that are started from now on speak these versions: their code is a changed copy."""
+    """Make new shims speak these versions, by starting them from a changed copy of the code."""
 
     def install(oldest: int, version: int) -> None:
         copy = tmp_path / f"moat-{version}" / "moat"
@@ -69,7 +69,7 @@ async def test_a_run_is_left_alone_by_a_supervisor_that_can_t_speak_to_its_shim(
     summary: str,
     hint: str,
 ) -> None:
-    """The supervisor says so; the command goes on, and the next supervisor that can adopts it."""
+    """The supervisor says why, the command goes on, and the next supervisor that can adopts the run."""
     run = supervise("sh", "-c", "read x; exit 3", interactive=True)
     with pytest.MonkeyPatch.context() as able:
         other_shim(*versions)
@@ -104,7 +104,7 @@ async def test_a_shim_of_another_version_is_adopted_where_the_ranges_meet(
     other_shim: Callable[[int, int], None],
     versions: tuple[int, int],
 ) -> None:
-    """After an upgrade that is the normal case; and some go back to an older version."""
+    """A supervisor adopts an older shim (the normal case), and a newer one that speaks its version."""
     run = supervise("sh", "-c", "read x; exit 3", interactive=True)
     with pytest.MonkeyPatch.context() as able:
         other_shim(*versions)
@@ -130,7 +130,7 @@ async def test_a_shim_of_another_version_without_a_session_is_replaced(
     monkeypatch: pytest.MonkeyPatch,
     versions: tuple[int, int],
 ) -> None:
-    """Its supervisor died before the launch, which only a supervisor of its version can do."""
+    """A shim whose supervisor died before the launch is replaced: launches differ by version."""
     run = supervise("sh", "-c", "exit 4")
     ours = shim_client._MAIN_FILE
     other_shim(*versions)
@@ -152,7 +152,7 @@ async def test_a_shim_of_another_version_without_a_session_is_replaced(
 async def test_only_a_version_is_checked_ahead(
     supervise: Callable[..., Supervising], said: list[bytes]
 ) -> None:
-    """Whatever else is wrong with a shim is for the supervisor that connects to it."""
+    """Any other problem of a shim is left to the supervisor that connects to it."""
     run = supervise("true")
     shim_client.check_version(run.folder)
     with sockets.listen(run.folder.root, shim_client.SOCKET, socket.SOCK_SEQPACKET) as listener:
@@ -165,7 +165,7 @@ async def test_only_a_version_is_checked_ahead(
 
 
 def test_a_hello_of_the_future_is_understood() -> None:
-    """Fields that this version does not know are no reason to fail."""
+    """Unknown fields are ignored."""
     state = {"pid": 7, "tty": True, "exit_code": None, "mood": "fine"}
     answer = {"version": 9, "oldest": 2, "pid": 5, "sessions": {"main": state}, "extra": [1]}
     hello = Hello.of(answer)
@@ -174,7 +174,7 @@ def test_a_hello_of_the_future_is_understood() -> None:
 
 
 async def test_messages_of_the_future_are_understood(supervise: Callable[..., Supervising]) -> None:
-    """The shim ignores fields that it does not know, and refuses what it can't do."""
+    """The shim ignores unknown fields, and refuses unknown commands."""
     run = supervise("true")
     await run.engine.connect(create=True)
     assert run.engine._link is not None
@@ -185,10 +185,10 @@ async def test_messages_of_the_future_are_understood(supervise: Callable[..., Su
 
 
 async def test_an_event_of_the_future_is_ignored(supervise: Callable[..., Supervising]) -> None:
-    """What happened to a known session is heard all the same."""
+    """Unknown events are ignored, and unknown fields of known ones."""
     run = supervise("true")
     run.engine._on_event({"event": "danced", "session": "main"})
     run.engine._on_event({"event": "weather"})
     run.engine._on_event({"event": "exited", "session": "main", "exit_code": 3, "mood": "fine"})
     assert await run.expect("exited") == 3
-    assert run.told.empty()
+    assert run.events.empty()

@@ -1,7 +1,7 @@
-"""Bytes on their way to a descriptor that may not take them now.
+"""A queue of bytes in front of a descriptor that may be busy.
 
-The kernel says when it takes more; nothing is copied that need not be. The queue is bounded by those
-who fill it: they look at `queued` before they add, and at `drained` they go on.
+The event loop writes on when the kernel takes more, and bytes are not copied. Whoever fills the queue
+bounds it, by looking at `queued` before writing and by waiting for `drained`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class WriteQueue:
-    """A queue in front of a non-blocking descriptor, which it does not own."""
+    """A queue in front of a non-blocking descriptor, which it doesn't own."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class WriteQueue:
         drained: Callable[[], None],
         broken: Callable[[OSError], None],
     ) -> None:
-        """`drained` is called whenever the queue becomes empty; `broken` once, at a failed write."""
+        """Call `drained` whenever the queue has become empty, and `broken` once, if a write fails."""
         self._loop = loop
         self._fd = fd
         self._drained = drained
@@ -35,10 +35,10 @@ class WriteQueue:
         self._waiting = False
         self._closed = False
         self.queued = 0
-        """Bytes not yet taken by the kernel."""
+        """The number of bytes that the kernel has not taken yet."""
 
     def write(self, data: bytes | memoryview) -> None:
-        """Writes now what goes, and the rest later, in order."""
+        """Write what the kernel takes now, and queue the rest."""
         if self._closed or not data:
             return
         view = memoryview(data)
@@ -53,7 +53,7 @@ class WriteQueue:
             self._loop.add_writer(self._fd, self._writable)
 
     def close(self) -> None:
-        """Stops writing; what is queued is dropped."""
+        """Stop writing, and drop what is queued."""
         if self._waiting:
             self._loop.remove_writer(self._fd)
             self._waiting = False

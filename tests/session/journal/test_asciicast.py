@@ -1,4 +1,4 @@
-"""asciicast v3 on export."""
+"""The export as asciicast v3."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ RECORDING = Recording(size=TerminalSize(80, 24), command="sh -c x", title="fix")
 
 
 def cast(events: list[Event], recording: Recording = RECORDING) -> list[Any]:
-    """The recording's lines, decoded; each must be a line of its own."""
+    """Return the recording's lines, decoded; each must be a line of its own."""
     written = list(lines(recording, events))
     assert all(line.count("\n") == 1 and line.endswith("\n") for line in written)
     return [json.loads(line) for line in written]
 
 
 def test_a_recording_has_header_output_sizes_and_the_exit() -> None:
-    """Intervals count from the event before; the first is the beginning."""
+    """Intervals count from the event before, and the first event is the beginning."""
     recording = Recording(size=TerminalSize(80, 24), command="sh", title="fix", exit_code=3)
     events = [
         Written(100.5, OUT, b"a\x1b[1m"),
@@ -54,7 +54,7 @@ def test_an_empty_recording_is_a_header() -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.data())
 def test_text_survives_any_cutting(text: str, data: st.DataObject) -> None:
-    """A character that two writes have cut is whole again."""
+    """A character that was cut by two writes is whole again."""
     left, events, time = text.encode(), list[Event](), 0.0
     while left:
         size = data.draw(st.integers(1, len(left)))
@@ -66,5 +66,5 @@ def test_text_survives_any_cutting(text: str, data: st.DataObject) -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(Stream), st.binary())))
 def test_any_bytes_make_a_recording(pieces: list[tuple[Stream, bytes]]) -> None:
-    """What is not UTF-8 is replaced, also an unfinished character at the end."""
+    """Bytes that are not UTF-8 are replaced, and so is an incomplete character at the end."""
     cast([Written(float(time), stream, data) for time, (stream, data) in enumerate(pieces)])

@@ -1,4 +1,4 @@
-"""The journal: the output on disk, whoever is killed while it is written."""
+"""The journal: output on disk, whoever is killed while it is written."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ records = st.one_of(
     torn=st.integers(0, RECORD_SIZE - 1),
 )
 def test_an_index_is_read_as_written(header: Header, written: list[Record], torn: int) -> None:
-    """A record that its writer was killed over is as if it had not been written."""
+    """An index reads back as it was written, and a torn last record is ignored."""
     data = encode_header(header) + b"".join(map(encode, written)) + b"\1" * torn
     assert decode_header(data) == header
     got = list(decode(data))
@@ -86,7 +86,7 @@ def test_an_index_is_read_as_written(header: Header, written: list[Record], torn
 
 
 def test_zeros_are_no_records() -> None:
-    """A machine that crashes may leave a file as long as it was, without its last content."""
+    """Zeros, which a crash of the machine leaves at the end of a file, are ignored."""
     header = Header(5, 6, SIZE)
     known = Appended(1.0, ERR, 9)
     data = encode_header(header) + encode(known) + bytes(3 * RECORD_SIZE) + encode(known)
@@ -94,13 +94,13 @@ def test_zeros_are_no_records() -> None:
 
 
 def test_what_is_no_index_is_said() -> None:
-    """A foreign file in the folder is not read as times."""
+    """A foreign file is refused instead of being read as times."""
     with pytest.raises(ValueError, match="not a journal index"):
         decode_header(b"something else, long enough to be a header")
 
 
 def test_output_is_moved_whole(tmp_path: Path, pipe: tuple[int, int]) -> None:
-    """Each stream by itself, byte for byte, any byte."""
+    """Each stream arrives by itself, byte for byte, whatever the bytes."""
     journal = Journal(tmp_path / "j", SIZE, NO_LIMIT)
     everything = bytes(range(256))
     append(journal, pipe, everything)
@@ -112,7 +112,7 @@ def test_output_is_moved_whole(tmp_path: Path, pipe: tuple[int, int]) -> None:
 
 
 def test_an_empty_pipe_and_its_end_are_two_things(tmp_path: Path, pipe: tuple[int, int]) -> None:
-    """Nothing now, and nothing ever again."""
+    """An empty pipe raises, and a closed one gives 0."""
     journal = Journal(tmp_path / "j", SIZE, NO_LIMIT)
     with pytest.raises(BlockingIOError):
         journal.take(OUT, pipe[0])
@@ -126,7 +126,7 @@ def test_an_empty_pipe_and_its_end_are_two_things(tmp_path: Path, pipe: tuple[in
 def test_segments_don_t_show(
     tmp_path_factory: pytest.TempPathFactory, pieces: list[bytes], start: int
 ) -> None:
-    """However many there are, reading from any offset gives what was written from there on."""
+    """Reading from any offset gives what was written from there on, however many segments there are."""
     folder = tmp_path_factory.mktemp("journal") / "j"
     read, write = os.pipe()
     with pytest.MonkeyPatch.context() as patch:
@@ -150,7 +150,7 @@ def test_segments_don_t_show(
 def test_a_second_writer_goes_on_where_the_first_was_killed(
     tmp_path: Path, pipe: tuple[int, int]
 ) -> None:
-    """Offsets, size and bytes; a torn record of the index is written over."""
+    """The second writer finds offsets, size and bytes, and overwrites a torn record of the index."""
     first = Journal(tmp_path / "j", SIZE, NO_LIMIT)
     append(first, pipe, b"one ")
     first.resized(TerminalSize(100, 30))
@@ -173,7 +173,7 @@ def test_a_second_writer_goes_on_where_the_first_was_killed(
 def test_the_limit_takes_the_oldest_segments(
     tmp_path: Path, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """But never what somebody still has to read."""
+    """The oldest segments are deleted, but never one that a reader still needs."""
     monkeypatch.setattr(journal_module, "SEGMENT_BYTES", 10)
     journal = Journal(tmp_path / "j", SIZE, limit=30)
     for number in range(8):
@@ -198,7 +198,7 @@ def test_the_tail_begins_at_a_line(
     lines: int,
     expected: int,
 ) -> None:
-    """Counted from the end, over segments."""
+    """Lines are counted from the end, over segments."""
     monkeypatch.setattr(journal_module, "SEGMENT_BYTES", 4)
     journal = Journal(tmp_path / "j", SIZE, NO_LIMIT)
     for line in (b"line1\n", b"line2\n", b"line3\n"):
@@ -214,7 +214,7 @@ def test_the_tail_begins_at_a_line(
 def test_the_tail_is_that_of_the_whole(
     tmp_path_factory: pytest.TempPathFactory, pieces: list[str], lines: int
 ) -> None:
-    """As splitlines has it: a last line without its newline is one, too."""
+    """The tail holds the lines that splitlines gives, an incomplete last one included."""
     folder = tmp_path_factory.mktemp("journal") / "j"
     read, write = os.pipe()
     with pytest.MonkeyPatch.context() as patch:
@@ -232,7 +232,7 @@ def test_the_tail_is_that_of_the_whole(
 
 
 def test_a_journal_that_is_not_there_is_empty(tmp_path: Path) -> None:
-    """A run that never began has no output; reading makes no folder."""
+    """A run that never began has no output, and reading creates no folder."""
     reader = JournalReader(tmp_path / "j")
     assert (reader.start(OUT), reader.end(OUT), reader.tail(OUT, 5)) == (0, 0, 0)
     assert list(reader.chunks(OUT)) == []
@@ -243,7 +243,7 @@ def test_a_journal_that_is_not_there_is_empty(tmp_path: Path) -> None:
 def test_a_reader_goes_on_behind_what_is_trimmed_under_it(
     tmp_path: Path, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It says where it is, so that a gap is seen as one."""
+    """A reader gets offsets with its bytes, so that it notices a gap."""
     monkeypatch.setattr(journal_module, "SEGMENT_BYTES", 10)
     journal = Journal(tmp_path / "j", SIZE, limit=20)
     for number in range(6):
@@ -258,7 +258,7 @@ def test_a_reader_goes_on_behind_what_is_trimmed_under_it(
 def test_a_stream_that_is_silent_has_no_gaps(
     tmp_path: Path, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Segments fill with the other stream's output, more of them than Python recurses."""
+    """One stream may be silent while the other fills more segments than Python could recurse over."""
     monkeypatch.setattr(journal_module, "SEGMENT_BYTES", 10)
     journal = Journal(tmp_path / "j", SIZE, NO_LIMIT)
     for number in range(1100):
@@ -274,7 +274,7 @@ def test_a_stream_that_is_silent_has_no_gaps(
 
 
 def test_a_full_disk_loses_nothing(tmp_path: Path, pipe: tuple[int, int]) -> None:
-    """The bytes stay in the pipe until there is room."""
+    """The bytes stay in the pipe until the disk has room."""
     journal = Journal(tmp_path / "j", SIZE, NO_LIMIT)
     append(journal, pipe, b"before ")
     os.write(pipe[1], b"after")
@@ -289,7 +289,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, pipe: tuple[int, int]) -> Non
 def test_an_index_without_room_stops_nothing(
     tmp_path: Path, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Output and sizes go on; their times follow as soon as there is room again, whole."""
+    """Output and sizes go on, and their times follow, complete, once the disk has room."""
     monkeypatch.setattr(journal_module, "GRAIN_S", 60)
     journal = Journal(tmp_path / "j", SIZE, NO_LIMIT)
     for number in range(1, 100):
@@ -312,7 +312,7 @@ def test_an_index_without_room_stops_nothing(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of 256 KiB."""
+    """Mount a real file system of 256 KiB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
@@ -323,7 +323,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(folder: Path) -> Path:
-    """Takes all the room there is."""
+    """Take all the room that there is."""
     ballast = folder / "ballast"
     with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while file.write(bytes(4096)):
@@ -334,7 +334,7 @@ def fill(folder: Path) -> Path:
 def test_a_flood_over_a_full_disk_arrives_whole(
     small_disk: Path, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wherever it hits: the stream, the index, the next segment. With room again all goes on."""
+    """Wherever the disk becomes full (stream, index, next segment), all goes on once it has room."""
     monkeypatch.setattr(journal_module, "SEGMENT_BYTES", 10_000)
     monkeypatch.setattr(journal_module, "GRAIN_S", 0)
     journal = Journal(small_disk / "j", SIZE, limit=100_000)
@@ -385,7 +385,7 @@ while True:
 
 
 def test_killed_writers_lose_and_repeat_nothing(tmp_path: Path, pipe: tuple[int, int]) -> None:
-    """Ten writers are killed in the middle of a flood; the next goes on at the very byte."""
+    """Ten writers are killed in the middle of a flood, and the next goes on at the very byte."""
     flood = subprocess.Popen(["seq", "200000"], stdout=pipe[1])
     os.close(pipe[1])
     reached = 0

@@ -23,7 +23,7 @@ OUT, ERR = Stream.STDOUT, Stream.STDERR
 
 
 class Clock:
-    """`time.time` for the journal, moved by hand."""
+    """A replacement for the journal's `time.time` that is moved by hand."""
 
     def __init__(self) -> None:
         self.now = 1_000_000_000.0
@@ -42,7 +42,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def write(
     folder: Path, clock: Clock, pieces: Iterable[tuple[Stream, bytes]], *, flush: bool = True
 ) -> JournalReader:
-    """A journal with these pieces, a second between each two."""
+    """Write a journal with these pieces, a second between each two."""
     writer = Journal(folder, TerminalSize(80, 24), limit=1 << 30)
     read, write = os.pipe()
     for stream, data in pieces:
@@ -60,14 +60,14 @@ def write(
 
 
 def played(reader: JournalReader, start: transcript.Offsets | None = None) -> list[Written]:
-    """The output from `start` on."""
+    """Return the output from `start` on."""
     begin = transcript.starts(reader) if start is None else start
     found = transcript.events(reader, begin, transcript.ends(reader))
     return [event for event in found if isinstance(event, Written)]
 
 
 def test_output_comes_in_the_order_in_which_it_was_written(tmp_path: Path, clock: Clock) -> None:
-    """Both streams, each piece with its time."""
+    """Both streams come in order, each piece with its time."""
     pieces = [(OUT, b"one"), (ERR, b"two"), (ERR, b"three"), (OUT, b"four")]
     begun = clock.now
     reader = write(tmp_path / "j", clock, pieces)
@@ -77,14 +77,14 @@ def test_output_comes_in_the_order_in_which_it_was_written(tmp_path: Path, clock
 
 
 def test_what_the_index_does_not_know_yet_comes_last(tmp_path: Path, clock: Clock) -> None:
-    """The writer holds its last record back for a moment; its bytes are there all the same."""
+    """Output whose record the writer still holds back is there all the same."""
     pieces = [(OUT, b"one"), (ERR, b"two"), (OUT, b"three")]
     reader = write(tmp_path / "j", clock, pieces, flush=False)
     assert [(event.stream, event.data) for event in played(reader)] == pieces
 
 
 def test_nothing_behind_the_given_end_is_read(tmp_path: Path, clock: Clock) -> None:
-    """What follows what was read is read from there: no byte is left out or repeated."""
+    """A reader that goes on from its last end misses no byte and repeats none."""
     reader = write(tmp_path / "j", clock, [(OUT, b"abc"), (OUT, b"defg")])
     begin, middle = transcript.starts(reader), {OUT: 5, ERR: 0}
     first = transcript.events(reader, begin, middle)
@@ -99,7 +99,7 @@ def test_nothing_behind_the_given_end_is_read(tmp_path: Path, clock: Clock) -> N
 def test_only_changes_of_the_size_are_events(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each segment repeats the size; a reader hears of it once, and in its place."""
+    """Each segment repeats the size, but a reader gets one event for a change, in its place."""
     monkeypatch.setattr(journal, "SEGMENT_BYTES", 4)
     write(tmp_path / "j", clock, [(OUT, b"12345"), (OUT, b"67890")])
     writer = Journal(tmp_path / "j", TerminalSize(80, 24), limit=1 << 30)
@@ -112,7 +112,7 @@ def test_only_changes_of_the_size_are_events(
 
 
 def test_since_begins_with_the_first_piece_of_that_time(tmp_path: Path, clock: Clock) -> None:
-    """A stream that was silent since then begins at its end."""
+    """A stream without output since then begins at its end."""
     begun = clock.now
     reader = write(tmp_path / "j", clock, [(OUT, b"1"), (ERR, b"2"), (OUT, b"3"), (OUT, b"4")])
     assert transcript.since(reader, begun + 3) == {OUT: 1, ERR: 1}
@@ -136,7 +136,7 @@ def test_last_lines_are_those_that_ended_last(
     flush: bool,
     segment: int,
 ) -> None:
-    """Of both streams together, however the output is cut into pieces and segments."""
+    """Last lines are those of both streams together, however output is cut into pieces and segments."""
     folder = tmp_path_factory.mktemp("journal") / "j"
     with pytest.MonkeyPatch.context() as patch:
         clock = Clock()
@@ -156,7 +156,7 @@ def _streams(events: list[Written]) -> dict[Stream, bytes]:
 
 
 def _expected(pieces: list[tuple[Stream, bytes]], count: int) -> dict[Stream, bytes]:
-    """By the definition: lines are sorted by when they ended; unfinished ones by their last byte."""
+    """Compute the last lines by definition: sorted by when they ended, or had their last byte."""
     ended: list[tuple[int, Stream, bytes]] = []
     held: dict[Stream, tuple[int, bytes]] = {}
     for number, (stream, data) in enumerate(pieces):
@@ -206,7 +206,7 @@ def _time_of_byte(pieces: list[Written], stream: Stream, offset: int) -> float:
 
 
 def test_a_line_without_end_is_not_kept_for_ever() -> None:
-    """What a program writes without a newline does not fill our memory."""
+    """A program that writes no newline doesn't fill the reader's memory."""
     lines = Lines()
     found = [
         line for _ in range(100) for line in lines.feed(Written(0.0, OUT, b"x" * 10_000))

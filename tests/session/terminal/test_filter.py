@@ -1,4 +1,4 @@
-"""The filter: what passes, what does not, and that no way of cutting or nesting makes a difference."""
+"""The filter: what passes, what is dropped, and that cutting and nesting make no difference."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PASSES = [
 
 @pytest.mark.parametrize("output", PASSES)
 def test_what_is_shown_passes_unchanged(output: bytes) -> None:
-    """Ordinary output, and the harmless extras."""
+    """Ordinary output and the harmless extras pass unchanged."""
     assert filtered(output) == output
 
 
@@ -118,7 +118,7 @@ DROPPED = {
 
 @pytest.mark.parametrize("output", DROPPED.values(), ids=DROPPED.keys())
 def test_what_terminals_act_on_or_answer_is_left_out(output: bytes) -> None:
-    """And nothing of the text around it."""
+    """Whatever terminals act on or answer is dropped, and nothing of the text around it."""
     assert filtered(b"before" + output + b"after") == b"beforeafter"
 
 
@@ -160,12 +160,12 @@ def test_what_terminals_act_on_or_answer_is_left_out(output: bytes) -> None:
     ],
 )
 def test_what_passes_is_well_formed(output: bytes, expected: bytes) -> None:
-    """Terminals disagree on the rest, so it is made clear, or left out."""
+    """Malformed sequences, on which terminals disagree, are repaired or dropped."""
     assert filtered(output) == expected
 
 
 def test_a_reset_keeps_the_scrollback() -> None:
-    """ESC c becomes the same without what only a terminal's owner should do."""
+    """ESC c becomes a reset that leaves the user's scrollback alone."""
     screen = Screen(TerminalSize(20, 6), 50)
     screen.feed(b"shell\r\n" * 10)
     screen.feed(filtered(b"\x1b[?1049h\x1b[2;3r\x1b[31m\x1b[?2004h\x1b[>1u\x1b(0\x1bcnew"))
@@ -177,7 +177,7 @@ def test_a_reset_keeps_the_scrollback() -> None:
 
 
 def test_settings() -> None:
-    """Reading the clipboard is never granted."""
+    """Each setting of the policy has its effect, and reading the clipboard is never allowed."""
     write, read = b"\x1b]52;c;aGk=\x07", b"\x1b]52;c;?\x07"
     assert filtered(write + read, policy=OutputPolicy(clipboard=True)) == write
     title, link = b"\x1b]0;x\x07", b"\x1b]8;;http://x\x07"
@@ -225,7 +225,7 @@ def cut(draw: st.DrawFn, outputs: st.SearchStrategy[bytes]) -> list[bytes]:
 @example([b"\xc2", b"\x9b6n"])
 @example([b"\x1b", b"\xc2\x9b", b"[c"])
 def test_chunks_make_no_difference(chunks: list[bytes]) -> None:
-    """Cut anywhere, or into single bytes, the output is the same, and the rest is held back."""
+    """Output that is cut anywhere gives the same bytes; an incomplete rest is held back."""
     whole = b"".join(chunks)
     one, other, single = OutputFilter(), OutputFilter(), OutputFilter()
     expected = one.feed(whole)
@@ -237,7 +237,7 @@ def test_chunks_make_no_difference(chunks: list[bytes]) -> None:
 @settings(max_examples=300, deadline=None)
 @given(fragments)
 def test_what_has_passed_passes_again_unchanged(output: bytes) -> None:
-    """So leaving something out never makes a sequence of what stood on both sides of it."""
+    """Dropping something never makes a sequence of what stood on both sides of it."""
     passed = filtered(output)
     again = OutputFilter()
     assert again.feed(passed) == passed
@@ -247,7 +247,7 @@ def test_what_has_passed_passes_again_unchanged(output: bytes) -> None:
 @settings(max_examples=300, deadline=None)
 @given(fragments)
 def test_nothing_that_has_passed_is_answered(output: bytes) -> None:
-    """The emulator, as a viewer's terminal, has no reply to it, and finds each sequence finished."""
+    """The emulator, as a viewer's terminal, has no reply, and finds each sequence complete."""
     screen = Screen(TerminalSize(20, 6), 10)
     screen.feed(filtered(output))
     assert screen.take_replies() == b""
@@ -258,7 +258,7 @@ def test_nothing_that_has_passed_is_answered(output: bytes) -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.one_of(fragments.filter(bytes.isascii), well_formed))
 def test_the_display_is_the_same_with_and_without_the_filter(output: bytes) -> None:
-    """What is left out is nothing that is to be seen."""
+    """Nothing that would be seen is dropped."""
     assume(b"\x1bc" not in output)
     screens = [Screen(TerminalSize(20, 6), 10) for _ in range(2)]
     for screen, bytes_of in zip(screens, (output, filtered(output + b"\x18")), strict=True):
@@ -271,7 +271,7 @@ def test_the_display_is_the_same_with_and_without_the_filter(output: bytes) -> N
 
 
 def test_plain_output_is_not_copied() -> None:
-    """The same object comes out, ASCII or not, when there is nothing to do."""
+    """Output without anything to drop comes out as the same object, ASCII or not."""
     for data in (
         b"hello\r\n" * 1000,
         "héllo 你\r\n".encode() * 1000,
@@ -296,7 +296,7 @@ def test_plain_output_is_not_copied() -> None:
 )
 @pytest.mark.parametrize("size", [1, 4096, 65536, 3 * MAX_STRING])
 def test_a_sequence_without_end_is_bounded(beginning: bytes, end: bytes, size: int) -> None:
-    """Little is held back of it; it is left out up to its end, and then output goes on."""
+    """Little is held back of an endless sequence; output goes on behind its end."""
     filler = b"1" if beginning == b"\x1b[" else b" " if beginning == b"\x1b(" else b"A"
     total = 3 * MAX_STRING if size > 1 else 3 * MAX_CONTROL
     output = OutputFilter()
@@ -312,7 +312,7 @@ def test_a_sequence_without_end_is_bounded(beginning: bytes, end: bytes, size: i
 
 
 def test_a_new_sequence_ends_an_overlong_one() -> None:
-    """Cut short by ESC just as a short one is, wherever the chunks end."""
+    """ESC cuts an overlong sequence short just as it does a short one, wherever chunks end."""
     for rest in ([b"\x1b[31mred"], [b"\x1b", b"[31mred"], [b"\x1b[", b"31mred"]):
         output = OutputFilter()
         output.feed(b"\x1b]2;" + b"x" * (MAX_STRING + 1))

@@ -1,4 +1,4 @@
-"""The binding of libghostty-vt: what is loaded, what each call gives, and how failures speak."""
+"""The binding of libghostty-vt: loading, calls, and failures."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def terminal_of(output: bytes, columns: int = 20, rows: int = 4) -> ghostty.Term
 
 
 def test_neither_cffi_nor_the_package_is_imported() -> None:
-    """They are what this binding is there to avoid."""
+    """The binding exists to avoid both."""
     program = (
         "import sys, moat.session.terminal.screen as s, moat.spec as m; s.Screen(m.TerminalSize(), 9);"
         "print([name for name in ('cffi', 'pyghostty', 'asyncio') if name in sys.modules])"
@@ -45,7 +45,7 @@ def test_neither_cffi_nor_the_package_is_imported() -> None:
 
 
 def test_structs_have_the_sizes_of_the_headers() -> None:
-    """As a C compiler lays them out on a 64-bit machine; a wrong one is a crash, not an error."""
+    """Structs are laid out as by a C compiler for 64 bits: a wrong one would crash the process."""
     sizes = {
         ghostty_abi.Rgb: 3,
         ghostty_abi.String: 16,
@@ -64,7 +64,7 @@ def test_structs_have_the_sizes_of_the_headers() -> None:
 
 
 def test_a_missing_library_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It says what is missing and what to do."""
+    """The error says what is missing and what to do."""
     monkeypatch.setattr(ghostty_abi, "find_spec", lambda _name: None)
     ghostty_abi.library.cache_clear()
     with pytest.raises(GhosttyError, match="emulator is missing") as caught:
@@ -77,7 +77,7 @@ def test_a_missing_library_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_library_that_is_none_is_a_clear_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """So is one of another release, without a function that is needed."""
+    """A file that is no library is a clear error, and so is one that lacks a function."""
     wrong = tmp_path / "libghostty-vt.so"
     wrong.write_bytes(b"no library")
     monkeypatch.setattr(ghostty_abi, "_library_path", lambda: wrong)
@@ -90,7 +90,7 @@ def test_a_library_that_is_none_is_a_clear_error(
 
 @pytest.mark.parametrize(("columns", "rows"), [(0, 5), (5, 0)])
 def test_an_impossible_size_is_refused(columns: int, rows: int) -> None:
-    """At the start and later."""
+    """A size of zero is an error, at the start and later."""
     with pytest.raises(GhosttyError):
         ghostty.start(columns, rows)
     with pytest.raises(GhosttyError):
@@ -98,7 +98,7 @@ def test_an_impossible_size_is_refused(columns: int, rows: int) -> None:
 
 
 def test_numbers_modes_and_title() -> None:
-    """Each by its own call."""
+    """Each part of the state can be read."""
     terminal = terminal_of(b"\x1b]2;a title\x07ab\x1b[?2004h\x1b[4h\x1b[?1049h\x1b[>5u")
     assert terminal.get(Data.COLUMNS) == 20
     assert terminal.get(Data.CURSOR_X) == 2
@@ -114,7 +114,7 @@ def test_numbers_modes_and_title() -> None:
 
 
 def test_cells_and_rows() -> None:
-    """Text, width, links and backgrounds; wraps."""
+    """Cells report text, width, links and backgrounds, and rows report wraps."""
     terminal = terminal_of("你\x1b]8;;http://x\x07a\x1b]8;;\x07\x1b[44m\x1b[K".encode())
     row = terminal.rows(0, 1)[0]
     first = row.cells
@@ -135,7 +135,7 @@ def test_cells_and_rows() -> None:
 
 @pytest.mark.parametrize(("first", "count"), [(0, 30), (0, 4), (11, 7), (25, 5), (29, 1)])
 def test_cells_of_the_scrollback(first: int, count: int) -> None:
-    """Any rows of it, and the terminal still shows its end."""
+    """Any rows of the scrollback can be read, and the terminal is still at its end afterwards."""
     terminal = ghostty.start(10, 4)
     terminal.set_limit(Option.SCROLLBACK_MAX_LINES, 1000)
     terminal.write(b"\r\n".join(b"x" * (n % 7 + 1) for n in range(30)))
@@ -146,13 +146,13 @@ def test_cells_of_the_scrollback(first: int, count: int) -> None:
 
 
 def test_a_cell_outside_is_refused() -> None:
-    """A bug of ours is an error, not a crash."""
+    """A position outside of the screen is an error, not a crash."""
     with pytest.raises(GhosttyError, match="find the cell 0,99"):
         terminal_of(b"").link(0, 99, Space.ACTIVE)
 
 
 def test_formats() -> None:
-    """Of the same region, with and without state around it."""
+    """The same region can be formatted as text, VT or HTML, with and without state around it."""
     terminal = terminal_of(b"\x1b[31mred\x1b[2;3r")
     region = Region(0, 0, 19, 0)
     assert terminal.format(Emit.PLAIN, region) == b"red"
@@ -163,7 +163,7 @@ def test_formats() -> None:
 
 
 def test_replies_come_while_output_is_written() -> None:
-    """To whoever asked last."""
+    """Replies go to the callback that was set last."""
     terminal = terminal_of(b"")
     replies: list[bytes] = []
     terminal.on_reply(lambda _data: replies.append(b"never"))
@@ -173,7 +173,7 @@ def test_replies_come_while_output_is_written() -> None:
 
 
 def test_encoded_and_decoded_it_is_in_the_same_state() -> None:
-    """And can be encoded again in the middle of the same sequence."""
+    """A decoded terminal goes on where the encoded one was, even in the middle of a sequence."""
     terminal = ghostty.start(20, 4)
     terminal.set_limit(Option.CONTINUATION_MAX_BYTES, ghostty.MAX_CONTINUATION)
     terminal.write(b"one\x1b[3")

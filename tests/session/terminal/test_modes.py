@@ -1,4 +1,4 @@
-"""The table of modes."""
+"""The table of terminal modes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def knows(terminal: ghostty.Terminal, number: int, *, ansi: bool) -> bool:
 
 
 def test_the_table_is_what_the_emulator_knows() -> None:
-    """A mode that a release of it adds is to be put in here, or viewers would not have it."""
+    """A mode that a release of the emulator adds has to be added here, or viewers would lack it."""
     terminal = ghostty.start(20, 4)
     # 2033 is answered but means nothing that is documented.
     assert {n for n in range(1, 9999) if knows(terminal, n, ansi=False)} - {2033} == set(modes.DEC)
@@ -24,32 +24,32 @@ def test_the_table_is_what_the_emulator_knows() -> None:
 
 
 def test_defaults_are_the_emulators() -> None:
-    """Nothing is told as changed of a fresh terminal."""
+    """No mode of a fresh terminal counts as changed."""
     terminal = ghostty.start(20, 4)
-    told = modes.restore_sequence(terminal)
+    sequence = modes.restore_sequence(terminal)
     for number, (_, restoring) in modes.DEC.items():
-        told_of = b"\x1b[?%d%b" % (number, b"h" if terminal.mode(number) else b"l") in told
-        assert told_of is (restoring is Restoring.ALWAYS)
+        written = b"\x1b[?%d%b" % (number, b"h" if terminal.mode(number) else b"l") in sequence
+        assert written is (restoring is Restoring.ALWAYS)
 
 
 def test_names_are_unique() -> None:
-    """They are keys of the screen's JSON."""
+    """Each mode has a name of its own, since names are keys of the screen's JSON."""
     names = [name for name, _ in (*modes.DEC.values(), *modes.ANSI.values())]
     assert len(names) == len(set(names))
 
 
 def test_resets_come_before_sets() -> None:
-    """In most terminals resetting one mouse mode ends them all."""
+    """Resets come first, since in most terminals resetting one mouse mode ends them all."""
     terminal = ghostty.start(20, 4)
     terminal.write(b"\x1b[?1000h\x1b[?4h\x1b[?1007l")
-    told = modes.restore_sequence(terminal)
-    assert told.index(b"\x1b[?1003l") < told.index(b"\x1b[?1000h")
-    assert b"\x1b[?4h" in told
-    assert b"\x1b[?1007l" in told
+    sequence = modes.restore_sequence(terminal)
+    assert sequence.index(b"\x1b[?1003l") < sequence.index(b"\x1b[?1000h")
+    assert b"\x1b[?4h" in sequence
+    assert b"\x1b[?1007l" in sequence
 
 
-def test_what_was_told_as_changed_is_taken_back() -> None:
-    """A terminal that got both is as it was; of a program that changed nothing, nothing is."""
+def test_changed_modes_are_undone() -> None:
+    """Restoring and undoing leaves a terminal as it was; without changes there is nothing to undo."""
     terminal, viewers = ghostty.start(20, 4), ghostty.start(20, 4)
     assert modes.undo_sequence(terminal) == b""
     before = modes.states(viewers)

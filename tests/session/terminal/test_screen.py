@@ -1,4 +1,4 @@
-"""Screens against other screens: what restore writes must show, and be, the same."""
+"""Screens against other screens: a restored one must look and behave the same."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def screen_of(*chunks: bytes, size: TerminalSize = SIZE, scrollback: int = SCROL
 
 
 def viewer_of(screen: Screen, *, shown_before: bytes = b"", scrollback: bool = True) -> Screen:
-    """A terminal of the same size that is attached to the screen."""
+    """Return a terminal of the same size that has been attached to the screen."""
     return screen_of(shown_before, screen.restore(scrollback=scrollback), size=screen.size)
 
 
 def cells_of(row: bytes) -> list[tuple[str, bytes]]:
-    """Characters with those attributes that are to be seen on them, without the empty end."""
+    """Return the characters with their visible attributes, without the empty end."""
     cells: list[tuple[str, bytes]] = []
     style = b""
     for sgr, text in re.findall(rb"((?:\x1b\[[0-9;:]*m)*)([^\x1b]*)", row):
@@ -61,7 +61,7 @@ def cells_of(row: bytes) -> list[tuple[str, bytes]]:
 
 
 def look(screen: Screen) -> dict[str, Any]:
-    """All that there is to see of a screen, and all that decides what further output does to it."""
+    """Return all that is to be seen of a screen, and all that decides what output does to it."""
     state: dict[str, Any] = dict(screen.as_json())
     # Which of the three ways into the alternate screen were taken, and whether twice, is not kept.
     state["modes"] = {k: v for k, v in state["modes"].items() if not k.startswith("alternate_s")}
@@ -92,7 +92,7 @@ def look(screen: Screen) -> dict[str, Any]:
 
 
 def after(screen: Screen, output: bytes, without: tuple[str, ...] = ()) -> dict[str, Any]:
-    """How the screen looks when the program has gone on; the screen itself is left as it is."""
+    """Return how the screen looks after more output; the screen itself stays as it is."""
     copy = copy_of(screen)
     copy.feed(output)
     looks = look(copy)
@@ -107,7 +107,7 @@ def copy_of(screen: Screen) -> Screen:
 
 
 def assert_same(one: Screen, other: Screen, *, scrollback: bool = True) -> None:
-    """Both now and after output that shows what is not visible now."""
+    """Compare two screens now, and after output that shows what is not visible now."""
     unlike = () if scrollback else ("contents",)
     reveal = [b"", b"\x1b8.", b"x\r\ny", b"\x0eq\x0fq", b"\x1b[<u"]
     if one.alternate:
@@ -162,7 +162,7 @@ CASES = {
 @pytest.mark.parametrize("output", CASES.values(), ids=CASES.keys())
 @pytest.mark.parametrize("scrollback", [True, False])
 def test_a_restored_screen_is_the_same(output: bytes, scrollback: bool) -> None:
-    """What a viewer's terminal shows, and does next, is what the program's would (attach 13 to 16)."""
+    """A viewer's terminal shows, and does next, what the program's would (attach 13 to 16)."""
     one = screen_of(output)
     other = viewer_of(one, scrollback=scrollback)
     # A viewer gets the rest of what was unfinished whole: here it is cut short for both.
@@ -242,7 +242,7 @@ def pieces(alternate_by: int) -> st.SearchStrategy[bytes]:
     ["aaaaaa你你".encode(), b"\x1b[5S", b"\x1b[48;2;1;2;3m", "aaaaa你你你".encode()]
 )
 def test_whatever_was_written_is_restored(output: list[bytes]) -> None:
-    """Text, moves, edits, margins, modes and both screens in any order."""
+    """Text, moves, edits, margins, modes and both screens are restored, whatever their order."""
     one = screen_of(*output)
     other = viewer_of(one)
     try:
@@ -253,7 +253,7 @@ def test_whatever_was_written_is_restored(output: list[bytes]) -> None:
 
 
 def test_a_viewer_in_whatever_state_is_brought_to_this_one() -> None:
-    """A repaint relies on nothing: stale modes, margins, attributes, screen of the viewer are gone."""
+    """A repaint relies on nothing: a viewer's stale modes, margins, attributes, screens are gone."""
     one = screen_of(b"hello\r\n\x1b[31mworld")
     junk = (
         b"\x1b[?1049h\x1b[2;4r\x1b[?6h\x1b[7m\x1b(0\x1b[4hqq\x1b[?7l\x1b[?1003h\x1b[?2004h\x1b[?25l"
@@ -266,7 +266,7 @@ def test_a_viewer_in_whatever_state_is_brought_to_this_one() -> None:
 
 @pytest.mark.parametrize("rows_used", [0, 1, 3, 5, 6, 20])
 def test_what_the_viewer_showed_before_is_kept_above(rows_used: int) -> None:
-    """The shell's text goes into the viewer's scrollback, then ours, without empty lines (case 17)."""
+    """The shell's text goes into the scrollback, and the run's follows without a gap (case 17)."""
     shell = b"".join(b"$ %d\r\n" % n for n in range(rows_used))
     one = screen_of(b"\r\n".join(b"line %d" % n for n in range(10)))
     other = viewer_of(one, shown_before=shell)
@@ -277,7 +277,7 @@ def test_what_the_viewer_showed_before_is_kept_above(rows_used: int) -> None:
 
 
 def test_only_the_scrollback_that_was_asked_for_is_shown() -> None:
-    """The emulator keeps more lines than that, in pages."""
+    """The emulator keeps more lines, in pages, but viewers get as many as were asked for."""
     one = screen_of(b"\r\n".join(b"%d" % n for n in range(1000)), scrollback=10)
     expected = [str(n) for n in range(1000 - 10 - SIZE.rows, 1000)]
     assert one.contents().split("\n") == expected
@@ -286,14 +286,14 @@ def test_only_the_scrollback_that_was_asked_for_is_shown() -> None:
 
 @pytest.mark.parametrize("columns", [2, 20, 80, 200])
 def test_as_much_scrollback_is_kept_as_was_asked_for(columns: int) -> None:
-    """However wide the screen is, and however much more was written."""
+    """All lines are kept, however wide the screen is and however much more was written."""
     size = TerminalSize(columns, 6)
     one = screen_of(b"\r\nx" * 5000, size=size, scrollback=700)
     assert len(one.contents().split("\n")) == 706
 
 
 def test_lines_with_many_attributes_are_kept_as_well() -> None:
-    """They take several times the memory of plain ones, and the limit follows."""
+    """Lines that take far more memory than plain ones are kept, too: the limit grows with them."""
     size = TerminalSize(120, 40)
     screen = screen_of(size=size, scrollback=2000)
     for n in range(12_000):
@@ -307,7 +307,7 @@ def test_lines_with_many_attributes_are_kept_as_well() -> None:
 
 
 def test_a_wrapped_line_stays_one_line_in_the_viewer() -> None:
-    """Made wider, the viewer's terminal shows it on one row, as it would the program's output."""
+    """A viewer's terminal that is made wider shows a wrapped line on one row."""
     line = "".join(chr(ord("a") + n % 26) for n in range(50))
     other = viewer_of(screen_of(line.encode() + b"\r\nnext"))
     other.resize(TerminalSize(60, 6))
@@ -315,7 +315,7 @@ def test_a_wrapped_line_stays_one_line_in_the_viewer() -> None:
 
 
 def test_narrow_and_wide_again_loses_nothing() -> None:
-    """Case 18: the scrollback of a wide screen survives a narrow viewer's turn."""
+    """The scrollback of a wide screen survives the turn of a narrow viewer (case 18)."""
     lines = [f"line {n} {'x' * 50}" for n in range(40)]
     one = screen_of("\r\n".join(lines).encode(), size=TerminalSize(70, 10), scrollback=100)
     one.resize(TerminalSize(25, 10))
@@ -367,7 +367,7 @@ PROGRAMS: dict[str, tuple[list[str], str, bytes, str]] = {
 def test_a_program_looks_the_same_after_detach_and_attach(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Case 13: a viewer attached in the middle and one that saw it all show the same to the end."""
+    """A viewer that comes late and one that saw everything show the same to the end (case 13)."""
     command, ready, keys, then = PROGRAMS[name]
     if shutil.which(command[0]) is None:
         pytest.skip(f"{command[0]} is not installed")
@@ -437,20 +437,20 @@ ANSWERS = {
 
 @pytest.mark.parametrize(("query", "answer"), ANSWERS.items())
 def test_queries_are_answered(query: bytes, answer: bytes) -> None:
-    """Once, and the answer is taken once."""
+    """A query has one answer, which can be taken once."""
     screen = screen_of(query)
     assert screen.take_replies() == answer
     assert screen.take_replies() == b""
 
 
 def test_a_program_that_asks_and_never_reads_is_bounded() -> None:
-    """Answers that nobody takes don't add up without end."""
+    """Answers that the program doesn't read don't add up without end."""
     screen = screen_of(b"\x1b[c" * 100_000)
     assert len(screen.take_replies()) < 100_000
 
 
 def test_a_resize_is_reported_in_band_to_a_program_that_asked_for_it() -> None:
-    """Mode 2048 is the emulator's to answer, so it is kept from viewers."""
+    """The emulator answers to mode 2048, so viewers never get it."""
     screen = screen_of(b"\x1b[?2048h")
     screen.take_replies()
     screen.resize(TerminalSize(30, 7))
@@ -462,7 +462,7 @@ def test_a_resize_is_reported_in_band_to_a_program_that_asked_for_it() -> None:
 
 
 def test_text_json_and_html() -> None:
-    """The same screen as each of them."""
+    """The same screen can be had as text, JSON and HTML."""
     screen = screen_of(b"\x1b]2;ti\x9btle\x07one\r\n  \x1b[31mtwo <&\x1b[0m  \x1b[?2004h")
     assert screen.text() == "one\n  two <&\n\n\n\n"
     state = screen.as_json()
@@ -476,13 +476,13 @@ def test_text_json_and_html() -> None:
 
 
 def test_a_title_has_no_control_characters() -> None:
-    """It is shown in lists and written to other terminals."""
+    """Titles are shown in lists and on other terminals, so they hold printable characters only."""
     screen = screen_of("\x1b]2;a\x01b\u202ec\u0085é\x07".encode())
     assert screen.title == "abcé"
 
 
 def test_contents_have_the_scrollback_and_whole_lines() -> None:
-    """What `moat wait --text` looks through."""
+    """The text that `moat wait --text` searches has the scrollback, and wrapped lines in one piece."""
     screen = screen_of(b"first\r\n" + b"x" * 30 + b"\r\n" * 10 + b"last")
     assert screen.contents().split("\n") == ["first", "x" * 30, *[""] * 9, "last"]
 
@@ -499,14 +499,14 @@ def test_contents_have_the_scrollback_and_whole_lines() -> None:
     ],
 )
 def test_rows_for_a_smaller_or_larger_viewer(columns: int, rows: int, expected: list[str]) -> None:
-    """Cut at the viewer's edge, but never in the middle of a wide character."""
+    """Rows are cut at the viewer's edge, but never in the middle of a wide character."""
     screen = screen_of("abcdef\r\n  \x1b[31mred\x1b[0m\r\n你x好".encode())
     shown = [cells_of(row) for row in screen.rows_vt(0, columns, rows)]
     assert ["".join(character for character, _ in row) for row in shown] == expected
 
 
 def test_each_row_is_independent() -> None:
-    """Drawn in any order onto another screen they give the same picture."""
+    """Rows that are drawn in any order onto another screen give the same picture."""
     one = screen_of("\x1b[44mab\x1b[1mcd\r\n你好\x1b[7m \x1b[K\r\n\x1b[0mplain\x1b[3X".encode())
     other = screen_of()
     for y, row in reversed(list(enumerate(one.rows_vt(0, SIZE.columns, SIZE.rows)))):
@@ -520,7 +520,7 @@ def test_each_row_is_independent() -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.lists(pieces(1049), max_size=15).map(b"".join), st.data())
 def test_a_snapshot_goes_on_where_the_screen_was(output: bytes, data: st.DataObject) -> None:
-    """At any byte: in the middle of a sequence or a character, too."""
+    """A snapshot can be taken at any byte, in the middle of a sequence or a character, too."""
     cut = data.draw(st.integers(0, len(output)))
     whole = screen_of(output)
     resumed = copy_of(screen_of(output[:cut]))
@@ -529,7 +529,7 @@ def test_a_snapshot_goes_on_where_the_screen_was(output: bytes, data: st.DataObj
 
 
 def test_a_snapshot_answers_and_keeps_scrollback_like_the_screen() -> None:
-    """Settings that are not in the snapshot are made again."""
+    """Settings that a snapshot lacks are made again."""
     screen = copy_of(screen_of(b"\r\n".join(b"%d" % n for n in range(40))))
     screen.feed(b"\x1b[>q\x1b[18t\x1b]11;?\x07")
     replies = screen.take_replies()
@@ -543,7 +543,7 @@ def test_a_snapshot_answers_and_keeps_scrollback_like_the_screen() -> None:
     "start", [b"\x1b[3", b"\x1b]2;tit", b"\x1b", b"\x1bPq", "你".encode()[:2], b""]
 )
 def test_a_new_filter_goes_on_where_the_screen_is(start: bytes) -> None:
-    """A supervisor that takes over in the middle of a sequence shows no half of it."""
+    """A supervisor that adopts the run in the middle of a sequence shows no half of it."""
     screen = screen_of(b"text\x1b[m" + start)
     assert screen.incomplete_output() == start
     output = OutputFilter()
@@ -552,7 +552,7 @@ def test_a_new_filter_goes_on_where_the_screen_is(start: bytes) -> None:
 
 
 def test_there_is_no_snapshot_in_an_endless_sequence() -> None:
-    """Its beginning would be missing from it; after its end there is one again."""
+    """A snapshot would lack the beginning of the sequence; after its end there is one again."""
     screen = screen_of(b"\x1b]2;" + b"x" * 2_000_000)
     assert screen.snapshot() is None
     screen.feed(b"\x07")
@@ -560,7 +560,7 @@ def test_there_is_no_snapshot_in_an_endless_sequence() -> None:
 
 
 def test_an_endless_sequence_is_no_obstacle_to_attaching() -> None:
-    """What the screen shows is restored all the same; the program could never end it."""
+    """The screen is restored all the same: a hostile program might never end its sequence."""
     screen = screen_of(b"primary\x1b[?1049h\x1b[3;3Halternate\x1b[?2004h")
     screen.feed(b"\x1b]2;" + b"x" * 2_000_000)
     viewer = viewer_of(screen)
@@ -572,13 +572,13 @@ def test_an_endless_sequence_is_no_obstacle_to_attaching() -> None:
 
 @pytest.mark.parametrize("broken", [b"", b"\0", b"\0garbage", b"\x03ab"])
 def test_a_broken_snapshot_is_refused(broken: bytes) -> None:
-    """The caller then rebuilds the screen from the journal."""
+    """A damaged snapshot is an error, after which the caller rebuilds the screen from the journal."""
     with pytest.raises(GhosttyError):
         Screen.from_snapshot(broken, SCROLLBACK)
 
 
 def test_a_closed_screen_says_so() -> None:
-    """And can be closed twice."""
+    """A closed screen raises a clear error, and can be closed twice."""
     screen = screen_of()
     screen.close()
     screen.close()
@@ -595,7 +595,7 @@ def resident() -> int:
     "beginning", [b"\x1b]2;", b"\x1b]52;c;", b"\x1b_Gf=24;", b"\x1bPq", b"\x1b["]
 )
 def test_memory_of_an_endless_sequence_is_bounded(beginning: bytes) -> None:
-    """Whatever it says it is."""
+    """An endless sequence of any kind takes a bounded amount of memory."""
     screen = screen_of(beginning)
     before = resident()
     for _ in range(40):
@@ -615,7 +615,7 @@ def test_memory_of_a_screen_is_bounded() -> None:
 
 
 def test_basic_colours_stay_basic() -> None:
-    """Where a terminal gives indexed colours a fixed value, the viewer sees the program's own."""
+    """Some terminals show the first sixteen colours differently when they are indexed."""
     drawn = screen_of(b"\x1b[36;101mx\x1b[97;44my\x1b[0;38;5;200mz").rows_vt(0, 80, 1)[0]
     for basic in (b"\x1b[36m", b"\x1b[101m", b"\x1b[97m", b"\x1b[44m", b"\x1b[38;5;200m"):
         assert basic in drawn

@@ -1,7 +1,7 @@
-"""A journal's output as an asciicast v3 recording, for asciinema's players.
+"""A journal's events as an asciicast v3 recording, for asciinema's players.
 
-Pure. https://docs.asciinema.org/manual/asciicast/v3/: a line for the header, then a line
-`[interval, code, data]` for each event; an interval is the seconds since the event before.
+Pure. The format (https://docs.asciinema.org/manual/asciicast/v3/) is a line for the header, then a line
+`[interval, code, data]` for each event. An interval is the number of seconds since the event before.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """What is said of it as a whole."""
+    """The facts about a recording as a whole."""
 
     size: TerminalSize
-    """At the beginning."""
+    """The terminal's size at the beginning."""
     command: str
     title: str
     exit_code: int | None = None
-    """Ends the recording, where it is known."""
+    """The last event of the recording, if it is known."""
 
 
 def lines(recording: Recording, events: Iterable[Event]) -> Iterator[str]:
-    """The file, line by line. It begins with the first event.
+    """Yield the lines of the file. The recording begins with the first event.
 
-    It holds text: what is not UTF-8 becomes U+FFFD, and a character that was written in two pieces is
-    put together. Both streams are one there, as on a terminal.
+    It holds text: bytes that aren't UTF-8 become U+FFFD, and a character that was written in two
+    pieces is put together. Both streams become one, as on a terminal.
     """
     decoders = {stream: codecs.getincrementaldecoder("utf-8")("replace") for stream in Stream}
     before: float | None = None

@@ -1,6 +1,6 @@
-"""What a journal says happened, in order: output, and changes of the terminal's size.
+"""A journal's events in their order: output, and changes of the terminal's size.
 
-Pure. `transcript` reads these off the disk; `moat logs`, `moat replay` and `asciicast` use them.
+Pure. `transcript` reads events off the disk; `moat logs`, `moat replay` and `asciicast` use them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from moat.session.journal.index import Resized, Stream
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# A line may be as long as the program likes; one longer than this is dealt with in parts.
+# A line may have any length. One that is longer than this is handed on in parts.
 _LINE_BYTES: Final = 64 * 1024
 
 
@@ -22,7 +22,7 @@ class Written:
     """A piece of output."""
 
     time: float
-    """Seconds since the epoch; of its first byte, to the hundredth."""
+    """The time of its first byte, in seconds since the epoch, to the hundredth."""
     stream: Stream
     data: bytes
 
@@ -31,30 +31,30 @@ Event = Written | Resized
 
 
 class Lines:
-    """Puts pieces of output together into lines, each with the time of its beginning."""
+    """Joins pieces of output to lines, each with the time of its beginning."""
 
     def __init__(self) -> None:
-        self._begun: dict[Stream, Written] = {}
+        self._incomplete: dict[Stream, Written] = {}
 
     def feed(self, piece: Written) -> Iterator[Written]:
-        """The lines that end in it.
+        """Yield the lines that end in `piece`.
 
-        One longer than 64 KiB comes in parts, of which all but the last lack the newline.
+        A line longer than 64 KiB comes in parts, of which all but the last lack the newline.
         """
-        begun = self._begun.pop(piece.stream, None)
-        time, held = (piece.time, b"") if begun is None else (begun.time, begun.data)
-        *whole, rest = (held + piece.data).split(b"\n")
-        for line in whole:
+        begun = self._incomplete.pop(piece.stream, None)
+        time, beginning = (piece.time, b"") if begun is None else (begun.time, begun.data)
+        *lines, rest = (beginning + piece.data).split(b"\n")
+        for line in lines:
             yield Written(time, piece.stream, line + b"\n")
             time = piece.time
-        unfinished = Written(time, piece.stream, rest)
+        incomplete = Written(time, piece.stream, rest)
         if len(rest) > _LINE_BYTES:
-            yield unfinished
+            yield incomplete
         elif rest:
-            self._begun[piece.stream] = unfinished
+            self._incomplete[piece.stream] = incomplete
 
     def rest(self) -> list[Written]:
-        """The lines that have no end."""
-        unfinished = list(self._begun.values())
-        self._begun.clear()
-        return unfinished
+        """Return the lines that have not ended, and forget them."""
+        incomplete = list(self._incomplete.values())
+        self._incomplete.clear()
+        return incomplete

@@ -1,8 +1,8 @@
-"""The time index of a journal segment: what was appended when, and the terminal's sizes.
+"""The time index of a journal segment: when output was appended, and the terminal's sizes.
 
-Pure. A header, then records of a fixed size. A torn last record (the writer was killed) is ignored,
-and so are zeros (the machine crashed between a file's growth and its content).
-Offsets count from the start of the session, over all segments.
+Pure. An index is a header and records of a fixed size. A torn last record, whose writer was killed, is
+ignored, and so are zeros, which a crash of the machine can leave between a file's growth and its
+content. Offsets count from the start of the session, over all segments.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ RECORD_SIZE: Final = _RECORD.size
 
 
 class Stream(IntEnum):
+    """An output of the program. A program with a TTY has one, `STDOUT`."""
+
     STDOUT = 1
-    """Of a TTY session, all of its output."""
     STDERR = 2
 
 
@@ -36,17 +37,17 @@ _STREAMS: Final = {int(stream): stream for stream in Stream}
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What held when the segment began."""
+    """The state when the segment began."""
 
     stdout: int
-    """Offset of the segment's first byte of stdout."""
+    """The offset of the segment's first byte of stdout."""
     stderr: int
     size: TerminalSize
 
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """Output of a stream, up to (not including) offset `end`, was there at `time`."""
+    """At `time`, a stream had output up to (not including) offset `end`."""
 
     time: float
     """Seconds since the epoch."""
@@ -56,7 +57,7 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class Resized:
-    """The terminal had `size` from stdout offset `at` on."""
+    """From stdout offset `at` on, the terminal had `size`."""
 
     time: float
     size: TerminalSize
@@ -80,7 +81,7 @@ def encode(record: Record) -> bytes:
 
 
 def decode_header(data: bytes) -> Header:
-    """Raises `ValueError` when this is no index."""
+    """Decode the header at the beginning of an index. Raises `ValueError` for anything else."""
     if len(data) < HEADER_SIZE or not data.startswith(MAGIC):
         raise ValueError("not a journal index")
     _, stdout, stderr, columns, rows = _HEADER.unpack_from(data)
@@ -88,7 +89,7 @@ def decode_header(data: bytes) -> Header:
 
 
 def decode(data: bytes) -> Iterator[Record]:
-    """The records behind the header, oldest first."""
+    """Yield the records behind the header, oldest first."""
     whole = (len(data) - HEADER_SIZE) // RECORD_SIZE * RECORD_SIZE
     for kind, columns, rows, nanoseconds, offset in _RECORD.iter_unpack(
         memoryview(data)[HEADER_SIZE : HEADER_SIZE + max(whole, 0)]

@@ -1,9 +1,9 @@
-"""A session's output on disk: the stream itself, before anybody has looked at it.
+"""A session's output on disk: the raw stream, and all other views of it are readers with an offset.
 
-A folder of numbered segments, each with `N.stdout`, `N.stderr` (sessions without a TTY) and `N.index`.
-Only the supervisor writes; it moves bytes from the program's pipe into the file with `splice`, so
-that there is no moment at which a SIGKILL could lose one: they are in the pipe, which the shim holds
-too, or in the file. Screen, viewers, logs and replay are readers with an offset.
+A journal is a folder of numbered segments, each with `N.stdout`, `N.stderr` (sessions without a TTY)
+and `N.index`. Only the supervisor writes. It moves bytes from the program's pipe into the file with
+`splice`, so a SIGKILL can't lose any: at every moment a byte is in the pipe, which the shim holds too,
+or in the file.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
     from moat.spec import TerminalSize
 
-# Trimming goes by whole segments, so this is the grain in which old output disappears.
+# Whole segments are trimmed, so old output disappears in pieces of this size.
 SEGMENT_BYTES: Final = 8 * 1024 * 1024
 INDEX_BYTES: Final = 1024 * 1024
-# Output within this time is one record of the index: 100 a second are enough to replay from.
+# Output within this time shares a record of the index: a replay needs no more than 100 a second.
 GRAIN_S: Final = 0.01
 
 DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -58,29 +58,29 @@ class Segment:
 
 
 class JournalReader:
-    """Reads a journal that another process may be writing. Never writes."""
+    """Reads a journal that another process may be writing, and never writes it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def segments(self) -> list[Segment]:
-        """Those that are there now, oldest first."""
-        found: list[Segment] = []
+        """Return the segments that there are now, oldest first."""
+        segments: list[Segment] = []
         if not self.folder.is_dir():
-            return found
+            return segments
         for path in sorted(self.folder.glob("*.index")):
             try:
                 with path.open("rb") as file:
-                    found.append(Segment(int(path.stem), decode_header(file.read(HEADER_SIZE))))
+                    segments.append(Segment(int(path.stem), decode_header(file.read(HEADER_SIZE))))
             except (FileNotFoundError, ValueError):
-                continue  # trimmed since we listed it, or just being made
-        return found
+                continue  # it was trimmed since it was listed, or is just being made
+        return segments
 
     def path(self, segment: Segment, stream: Stream) -> Path:
         return self.folder / f"{segment.number:08}.{_SUFFIX[stream]}"
 
     def start(self, stream: Stream) -> int:
-        """The offset of the oldest byte kept."""
+        """Return the offset of the oldest byte that the journal still has."""
         segments = self.segments()
         return segments[0].base(stream) if segments else 0
 
@@ -92,7 +92,7 @@ class JournalReader:
         return segments[-1].base(stream) + (path.stat().st_size if path.exists() else 0)
 
     def tail(self, stream: Stream, lines: int) -> int:
-        """The offset at which the last `lines` lines begin; -1 lines are all, 0 are none."""
+        """Return the offset at which the last `lines` lines begin; -1 stands for all of them."""
         if lines < 0:
             return self.start(stream)
         if not lines:
@@ -109,7 +109,7 @@ class JournalReader:
         return self.start(stream)
 
     def _chunks_backwards(self, stream: Stream, size: int = 1 << 16) -> Iterator[tuple[int, bytes]]:
-        """(offset, bytes) from the end there is now to the oldest byte kept."""
+        """Yield (offset, bytes) from the present end back to the oldest byte."""
         for segment in reversed(self.segments()):
             try:
                 with self.path(segment, stream).open("rb") as file:
@@ -123,7 +123,7 @@ class JournalReader:
                 continue
 
     def records(self) -> Iterator[Record]:
-        """All that is kept of the index; each segment opens with the terminal's size then."""
+        """Yield the records of all segments, each behind the terminal's size at its beginning."""
         for segment in self.segments():
             yield Resized(0.0, segment.header.size, segment.header.stdout)
             path = self.folder / f"{segment.number:08}.index"
@@ -132,7 +132,7 @@ class JournalReader:
     def chunks(
         self, stream: Stream, start: int = 0, size: int = 1 << 16
     ) -> Iterator[tuple[int, bytes]]:
-        """(offset, bytes) from `start`, or from the oldest byte kept, to the end there is now."""
+        """Yield (offset, bytes) from `start`, or from the oldest byte, to the present end."""
         for segment in self.segments():
             path = self.path(segment, stream)
             try:
@@ -147,20 +147,20 @@ class JournalReader:
 
 
 class Journal:
-    """The writer, and the reader beside it that knows how far it wrote."""
+    """The one writer of a journal, which also reads what it has written."""
 
     def __init__(self, folder: Path, size: TerminalSize, limit: int) -> None:
-        """Opens the journal where its last writer left it, or begins it."""
+        """Open the journal where its last writer left it, or begin it; `limit` is in bytes."""
         self.reader = JournalReader(folder)
         self.limit = limit
         self._size = size
         self._latest: Appended | None = None
-        """The last record, while output of its grain may still come: it is written anew then."""
+        """The last record, which is written again while more output within `GRAIN_S` comes."""
         self._files: dict[Stream, int] = {}
         self._index = -1
         self._index_end = 0
         self._unwritten = bytearray()
-        """Records that the disk had no room for; they go with the next one."""
+        """Records that the disk had no room for, to be written with the next one."""
         self._old: tuple[str, int] | None = None
         folder.mkdir(mode=0o700, exist_ok=True)
         self._segments = self.reader.segments()
@@ -176,7 +176,7 @@ class Journal:
     # --- writing ---
 
     def take(self, stream: Stream, pipe: int, at_most: int = 1 << 20) -> int:
-        """Moves what is in the pipe into the journal; the number of bytes, 0 at end of file.
+        """Move what is in the pipe into the journal; return the number of bytes, 0 at end of file.
 
         Raises `BlockingIOError` when the pipe is empty, and `OSError` (`DISK_FULL`) when the disk is
         full: then the bytes are still in the pipe.
@@ -197,14 +197,15 @@ class Journal:
         return count
 
     def resized(self, size: TerminalSize) -> None:
+        """Record the terminal's new size."""
         self._size = size
         self._add(Resized(time.time(), size, self.ends[Stream.STDOUT]))
         self._latest = None
 
     def trim(self, needed: dict[Stream, int]) -> bool:
-        """Deletes oldest segments until the size limit holds; keeps what lies from `needed` on.
+        """Delete the oldest segments until the limit holds, but nothing from the offsets `needed` on.
 
-        False when the limit can't be kept because somebody still reads the oldest.
+        Return False if the limit can't be kept because the oldest segment is still needed.
         """
         while len(self._segments) > 1 and self._bytes_kept() > self.limit:
             following = self._segments[1]
@@ -220,8 +221,11 @@ class Journal:
         return self._segments[0].base(stream)
 
     def read(self, stream: Stream, offset: int, size: int = 1 << 16) -> bytes:
-        """Up to `size` bytes from `offset`, which is at or behind the oldest kept; b"" at the end."""
-        # A key's echo is one byte: a buffer of `size` for it would be mapped and unmapped each time.
+        """Read up to `size` bytes from `offset`; nothing at the end.
+
+        Raises `ValueError` for an offset before the oldest byte.
+        """
+        # A key's echo is one byte, and a buffer of `size` would be mapped and unmapped for each.
         size = max(0, min(size, self.ends[stream] - offset))
         for segment in reversed(self._segments):
             if segment.base(stream) <= offset:
@@ -261,14 +265,14 @@ class Journal:
         except OSError as exc:
             if exc.errno not in DISK_FULL:
                 raise
-            return  # the bytes it speaks of are in the journal already, or go there
+            return  # the output itself is in the journal all the same
         count -= count % RECORD_SIZE
         del self._unwritten[:count]
         self._index_end += count
 
     def _segment_is_full(self) -> bool:
         if self._unwritten:
-            return False  # they belong to this one
+            return False  # those records belong into this segment
         segment = self._segments[-1]
         written = sum(self.ends[stream] - segment.base(stream) for stream in Stream)
         return written >= SEGMENT_BYTES or self._index_end >= INDEX_BYTES
@@ -288,7 +292,7 @@ class Journal:
         self.close()
         path = self.reader.folder / f"{segment.number:08}.index"
         self._index = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        # A record that its writer was killed over is written over.
+        # A record whose writer was killed over it is overwritten.
         whole = (os.fstat(self._index).st_size - HEADER_SIZE) // RECORD_SIZE
         self._index_end = HEADER_SIZE + whole * RECORD_SIZE
         self._latest = None
@@ -302,7 +306,7 @@ class Journal:
         return self._files[stream]
 
     def _old_file(self, segment: Segment, stream: Stream) -> int:
-        """One descriptor is kept for a reader that is behind; it moves through a segment in order."""
+        """Return a descriptor of an older segment; one is kept, since readers move on in order."""
         path = str(self.reader.path(segment, stream))
         if self._old is None or self._old[0] != path:
             if self._old is not None:

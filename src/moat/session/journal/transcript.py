@@ -1,7 +1,7 @@
-"""What a journal's readers after the fact want: output with its times, both streams in their order.
+"""Reading a journal after the fact: its output with times, both streams in their order.
 
-Reads files that a supervisor may be writing, and never more of them than a piece at a time. What was
-written in the last moment may not be in the index yet; it counts as written when its file was.
+The journal may be written meanwhile, and no more than a piece of it is in memory at a time. Output of
+the last moment may not be in the index yet. It gets the time at which its file was last written.
 """
 
 from __future__ import annotations
@@ -25,23 +25,25 @@ _CHUNK_BYTES: Final = 64 * 1024
 
 
 def ends(reader: JournalReader) -> Offsets:
+    """Return the offsets behind the newest output."""
     return {stream: reader.end(stream) for stream in Stream}
 
 
 def starts(reader: JournalReader) -> Offsets:
+    """Return the offsets of the oldest output that the journal still has."""
     return {stream: reader.start(stream) for stream in Stream}
 
 
 def events(reader: JournalReader, start: Mapping[Stream, int], end: Offsets) -> Iterator[Event]:
-    """Output from `start` to `end` and changes of the terminal's size, in their order.
+    """Yield output from `start` to `end`, and changes of the terminal's size, in their order.
 
-    The size that the journal begins with is no change.
+    The size that the journal begins with counts as no change.
     """
     sources = {stream: _Source(reader, stream, start[stream]) for stream in Stream}
     size: TerminalSize | None = None
     now = 0.0
     for record in reader.records():
-        # The size that opens a segment has no time of its own; and clocks are set back at times.
+        # The size at a segment's beginning has no time of its own, and a clock may have been set back.
         now = max(now, record.time)
         match record:
             case Resized():
@@ -59,7 +61,7 @@ def events(reader: JournalReader, start: Mapping[Stream, int], end: Offsets) -> 
 
 
 def since(reader: JournalReader, time: float) -> Offsets:
-    """Where the output begins that was written at `time` (seconds since the epoch) or later."""
+    """Return where the output begins that was written at `time` (s since the epoch) or later."""
     found: Offsets = {}
     before = starts(reader)
     for record in reader.records():
@@ -75,19 +77,22 @@ def since(reader: JournalReader, time: float) -> Offsets:
 
 
 def last_lines(reader: JournalReader, lines: int) -> Offsets:
-    """Where the last `lines` lines begin, of both streams together. An unfinished line is one."""
+    """Return where the last `lines` lines of both streams together begin.
+
+    A last line without a newline counts.
+    """
     counts = dict.fromkeys(Stream, 0)
-    ended: set[Stream] = set()
+    begun: set[Stream] = set()
     left = lines
     for stream, data in _backwards(reader):
         if left <= 0:
             break
-        found = data.count(b"\n")
-        if stream not in ended and data:
-            ended.add(stream)
-            found += not data.endswith(b"\n")
-        counts[stream] += min(found, left)
-        left -= found
+        count = data.count(b"\n")
+        if stream not in begun and data:
+            begun.add(stream)
+            count += not data.endswith(b"\n")
+        counts[stream] += min(count, left)
+        left -= count
     return {stream: reader.tail(stream, counts[stream]) for stream in Stream}
 
 
@@ -97,12 +102,12 @@ def _last_written(reader: JournalReader, stream: Stream) -> float:
         try:
             return path.stat().st_mtime
         except FileNotFoundError:
-            continue  # nothing of this stream in this segment, or trimmed since we listed it
+            continue  # the segment has nothing of this stream, or was trimmed since it was listed
     return 0.0
 
 
 def _backwards(reader: JournalReader) -> Iterator[tuple[Stream, bytes]]:
-    """The pieces of output, the newest first; of a large one its chunks."""
+    """Yield the pieces of output, the newest first, and large ones in chunks."""
     following = ends(reader)
     for segment in reversed(reader.segments()):
         files = {stream: _open(reader, segment, stream) for stream in Stream}
@@ -121,13 +126,13 @@ def _backwards(reader: JournalReader) -> Iterator[tuple[Stream, bytes]]:
 
 
 def _pieces(reader: JournalReader, segment: Segment, end: Offsets) -> list[tuple[Stream, int, int]]:
-    """(stream, start, end) of what each record of a segment tells, and of what none does yet."""
+    """Return (stream, start, end) for each record of a segment, and for output without a record."""
     at = {stream: segment.base(stream) for stream in Stream}
     pieces: list[tuple[Stream, int, int]] = []
     try:
         index = (reader.folder / f"{segment.number:08}.index").read_bytes()
     except FileNotFoundError:
-        return pieces  # trimmed since we listed it
+        return pieces  # the segment was trimmed since it was listed
     for record in decode(index):
         if isinstance(record, Appended):
             pieces.append((record.stream, at[record.stream], record.end))
@@ -144,7 +149,7 @@ def _open(reader: JournalReader, segment: Segment, stream: Stream) -> int | None
 
 
 class _Source:
-    """One stream's bytes in order, as far as they are asked for."""
+    """One stream's bytes in order, read as they are needed."""
 
     def __init__(self, reader: JournalReader, stream: Stream, start: int) -> None:
         self.at = start
@@ -157,7 +162,7 @@ class _Source:
             if self._used == len(self._chunk):
                 offset, self._chunk = next(self._chunks, (end, b""))
                 self._used = 0
-                # What was trimmed since we looked is left out.
+                # Output that was trimmed meanwhile is skipped.
                 self.at = max(self.at, offset)
                 if not self._chunk:
                     return
