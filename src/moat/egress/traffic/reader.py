@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Self
 
-from moat.egress.traffic.schema import GOES_ON, NO_CAPTURE, SCHEMA_VERSION, Captured, Row
+from moat.egress.traffic import versions
+from moat.egress.traffic.schema import GOES_ON, NO_CAPTURE, Captured, Row
 from moat.errors import StoreError
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from moat.egress.traffic.entry import Kind
 
 _PIECE = 1000
-_COLUMNS = ", ".join(Row._fields)
 # Of what goes on. An ordinary request has none: it is over before anybody has read its line.
 _STAGE = (
     "CASE WHEN verdict = 'asking' THEN 'asking'"
@@ -88,12 +88,13 @@ class RecordReader:
     def is_made(self) -> bool:
         """Whether there are tables, which are the first thing that is written."""
         with self._reported():
-            return _version(self._db) > 0
+            return versions.version_of(self._db, self._path) > 0
 
     def rows(self, wanted: Filter, now: float, *, after: int = 0) -> Iterator[Row]:
         """Those behind the id `after`, oldest first."""
         condition, values = wanted.sql(now)
-        sql = f"SELECT {_COLUMNS} FROM entries WHERE id > ? AND {condition} ORDER BY id LIMIT ?"  # noqa: S608
+        columns = self._columns("entries", Row._fields)
+        sql = f"SELECT {columns} FROM entries WHERE id > ? AND {condition} ORDER BY id LIMIT ?"  # noqa: S608
         while True:
             piece = [Row(*row) for row in self._select(sql, after, *values, _PIECE)]
             yield from piece
@@ -104,8 +105,9 @@ class RecordReader:
     def of(self, ids: Iterable[int], wanted: Filter, now: float) -> Iterator[Row]:
         """Those with one of these ids."""
         condition, values = wanted.sql(now)
+        columns = self._columns("entries", Row._fields)
         sql = (
-            f"SELECT {_COLUMNS} FROM entries WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
+            f"SELECT {columns} FROM entries WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
             f" AND {condition} ORDER BY id"
         )
         for row in self._select(sql, json.dumps(list(ids)), *values):
@@ -118,7 +120,8 @@ class RecordReader:
 
     def capture(self, number: int) -> Captured:
         """Headers and bodies of the row with that id, where they were kept."""
-        found = self._select("SELECT * FROM captures WHERE id = ?", number)
+        columns = self._columns("captures", Captured._fields)
+        found = self._select(f"SELECT {columns} FROM captures WHERE id = ?", number)  # noqa: S608
         return Captured.of(found[0]) if found else NO_CAPTURE
 
     def counts(self) -> dict[str, int]:
@@ -131,6 +134,10 @@ class RecordReader:
         inner = f"SELECT id FROM entries WHERE {condition} ORDER BY id DESC LIMIT ?"  # noqa: S608
         ((before,),) = self._select(f"SELECT min(id) - 1 FROM ({inner})", *values, count)  # noqa: S608
         return before if before is not None else self.going_on()[0]
+
+    def _columns(self, table: str, names: tuple[str, ...]) -> str:
+        with self._reported():
+            return versions.selection(self._db, table, names)
 
     def _select(self, sql: str, *values: object) -> list[Any]:
         with self._reported():
@@ -215,13 +222,8 @@ def _open(path: Path) -> sqlite3.Connection:
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     db = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, isolation_level=None)
     try:
-        if _version(db) > SCHEMA_VERSION:
-            raise StoreError(f"the record {path} was written by a newer moat", "Update moat")
+        versions.version_of(db, path)
     except BaseException:
         db.close()
         raise
     return db
-
-
-def _version(db: sqlite3.Connection) -> int:
-    return db.execute("PRAGMA user_version").fetchone()[0]

@@ -18,7 +18,7 @@ BODY_LIMIT: Final = 64 * 1024
 _PATH_LIMIT: Final = 8192
 """Characters of a path: what is longer is data."""
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 2  # see `versions`
 # No index but for the few rows that go on: one more would cost each request what it costs to write.
 SCHEMA: Final = """
 CREATE TABLE entries (
@@ -58,7 +58,6 @@ CREATE TABLE captures (
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO meta VALUES ('dropped', 0), ('lost', 0);
 """
-FROM_VERSION_1: Final = "ALTER TABLE captures ADD COLUMN response_size INTEGER;"
 GOES_ON: Final = "total < 0 AND error = ''"
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}

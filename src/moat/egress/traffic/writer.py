@@ -17,12 +17,11 @@ from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
+from moat.egress.traffic import versions
 from moat.egress.traffic.schema import (
     BODY_LIMIT,
-    FROM_VERSION_1,
     GOES_ON,
-    SCHEMA,
-    SCHEMA_VERSION,
+    Captured,
     Row,
     capture_of,
     row_of,
@@ -67,8 +66,13 @@ class Bounds:
     """Entries that wait to be written: more, and nothing may pass. With bodies, take fewer."""
 
 
-_COLUMNS: Final = f"({', '.join('?' * len(Row._fields))})"
-_INSERT_CAPTURE: Final = "INSERT OR REPLACE INTO captures VALUES (?, ?, ?, ?, ?, ?)"
+def _insertion(table: str, columns: tuple[str, ...], rows: int = 1) -> str:
+    # By name: in a file that was begun by an earlier version they have another order.
+    values = ", ".join([f"({', '.join('?' * len(columns))})"] * rows)
+    return f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES {values}"  # noqa: S608  ours
+
+
+_INSERT_CAPTURE: Final = _insertion("captures", Captured._fields)
 
 
 class Record:
@@ -242,7 +246,7 @@ class Record:
 
 @cache
 def _insert(rows: int) -> str:
-    return f"INSERT OR REPLACE INTO entries VALUES {', '.join([_COLUMNS] * rows)}"  # noqa: S608  ours
+    return _insertion("entries", Row._fields, rows)
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -265,17 +269,12 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version > SCHEMA_VERSION:
-        raise StoreError(f"the record {path} was written by a newer moat", "Update moat")
+    version = versions.version_of(db, path)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")
     db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
-    if version == 0:
-        db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-    elif version < SCHEMA_VERSION:
-        db.executescript(f"BEGIN; {FROM_VERSION_1} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+    versions.bring_up_to_date(db, version)
 
 
 def _ends(db: sqlite3.Connection) -> tuple[int, int]:
