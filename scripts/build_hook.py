@@ -32,6 +32,8 @@ COMPILED: Final = (
     "http/messages",
     "http/method_override",
     "http/origin_check",
+    "policy/decision",
+    "policy/denials",
     "policy/engine",
     "policy/live_policy",
     "reporter",

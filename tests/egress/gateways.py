@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tests.origin import Origin
 
 from moat.egress.gateway import RunGateway
-from moat.egress.policy.engine import Verdict
+from moat.egress.policy.decision import Verdict
 from moat.egress.tls.ca import CertificateAuthority
 from moat.egress.traffic.reader import Filter, RecordReader
 from moat.paths import RunFolder

@@ -15,7 +15,7 @@ from moat.egress.http.h1.server import HTTP1Server
 from moat.egress.http.h2.server import HTTP2Server
 from moat.egress.http.interfaces import Destination, PendingExchange
 from moat.egress.http.origin_check import Arrival
-from moat.egress.policy.engine import Decision, Verdict
+from moat.egress.policy.decision import Decision, Verdict
 from moat.egress.streams import break_off
 from moat.egress.tls.ca import CertificateAuthority
 from moat.egress.traffic.reader import RecordReader

@@ -16,7 +16,7 @@ from tests.egress.dns_messages import question
 from tests.egress.gateways import TIMEOUT_S, files, get, opened, secure, status_of
 from tests.origin import SSE_EVENTS, Origin
 
-from moat.egress.policy.engine import Verdict
+from moat.egress.policy.decision import Verdict
 from moat.egress.traffic.entry import Entry
 from moat.spec.network import Timeouts
 

@@ -12,7 +12,7 @@ from tests.egress.gateways import TIMEOUT_S, opened
 from tests.egress.http2_peers import Peer, connected, serving
 from tests.origin import Origin
 
-from moat.egress.policy.engine import Verdict
+from moat.egress.policy.decision import Verdict
 from moat.egress.tls.ca import CertificateAuthority
 
 if TYPE_CHECKING:

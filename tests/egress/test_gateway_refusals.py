@@ -11,7 +11,7 @@ from tests.egress.dns_messages import question, read
 from tests.egress.gateways import TIMEOUT_S, files, get, opened, secure, status_of
 
 from moat.egress.ingress.socks import NOT_ALLOWED, reply
-from moat.egress.policy.engine import Verdict
+from moat.egress.policy.decision import Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path

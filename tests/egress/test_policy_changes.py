@@ -9,7 +9,7 @@ import pytest
 from tests.egress.gateways import TIMEOUT_S, opened
 from tests.origin import Origin
 
-from moat.egress.policy.engine import Verdict
+from moat.egress.policy.decision import Verdict
 from moat.egress.tls.ca import CertificateAuthority
 
 if TYPE_CHECKING:

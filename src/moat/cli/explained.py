@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from moat.config import agent_file, network, settings
 from moat.egress.http.messages import RequestHead
 from moat.egress.http.method_override import other_readings
-from moat.egress.policy.engine import Decision, Policy, Verdict
+from moat.egress.policy.decision import Decision, Verdict
+from moat.egress.policy.engine import Policy
 from moat.egress.policy.routing_decision import Asker, OpenTunnel, Refuse, decide_route
 from moat.egress.upstream.dialer import Dialer
 from moat.errors import UsageError

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from moat.egress.http.interfaces import PendingExchange
     from moat.egress.http.messages import BadMessageError
     from moat.egress.http.origin_check import Arrival, Connection
-    from moat.egress.policy.engine import Decision
+    from moat.egress.policy.decision import Decision
     from moat.egress.policy.live_policy import LivePolicy, Question
     from moat.egress.reporter import TrafficReporter
     from moat.egress.traffic.entry import Entry

@@ -15,7 +15,9 @@ from moat.egress.ingress.blocked import WHY, BlockedAttempts
 from moat.egress.ingress.interfaces import Services
 from moat.egress.ingress.listeners import Listeners
 from moat.egress.persistence import PersistentAddresses, read_rules, write_rules
-from moat.egress.policy.engine import ONE_WAY_OUT, PLACEHOLDER, Decision, Policy, Verdict
+from moat.egress.policy.decision import Decision, Verdict
+from moat.egress.policy.denials import ONE_WAY_OUT
+from moat.egress.policy.engine import PLACEHOLDER, Policy
 from moat.egress.policy.live_policy import LivePolicy
 from moat.egress.policy.routing_decision import decide_route
 from moat.egress.reporter import TrafficReporter

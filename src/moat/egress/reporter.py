@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from moat.egress.http.messages import BadMessageError
     from moat.egress.http.origin_check import Arrival
-    from moat.egress.policy.engine import Decision
+    from moat.egress.policy.decision import Decision
     from moat.egress.policy.routing_decision import OpenTunnel
     from moat.egress.traffic.writer import Record
 

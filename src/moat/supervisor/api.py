@@ -25,7 +25,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from moat.egress.policy.engine import Verdict
+from moat.egress.policy.decision import Verdict
 from moat.engines.engine import Execution
 from moat.errors import MoatError, RunNotActiveError, UsageError
 from moat.events import ExecStarted, InputSent, Peer, PolicyAmended, SignalSent

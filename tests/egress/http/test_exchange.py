@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from moat.egress.http.exchange import Exchange
 from moat.egress.http.interfaces import Destination
 from moat.egress.http.messages import CHUNKED, NO_BODY, RequestHead, ResponseHead
-from moat.egress.policy.engine import Decision, Policy, Verdict
+from moat.egress.policy.decision import Decision, Verdict
+from moat.egress.policy.engine import Policy
 from moat.spec.network import Network
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from moat.egress.policy.engine import CACHE_LIMIT, Decision, Policy, Verdict, denial_header
+from moat.egress.policy.decision import Decision, Verdict, denial_header
+from moat.egress.policy.engine import CACHE_LIMIT, Policy
 from moat.errors import UsageError
 from moat.spec.network import Network
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moat.egress.policy.engine import Verdict
+from moat.egress.policy.decision import Verdict
 from moat.egress.policy.live_policy import MAX_HOSTS, MAX_REQUESTS, MAX_SHOWN, LivePolicy
 from moat.errors import UsageError
 from moat.spec.network import Network

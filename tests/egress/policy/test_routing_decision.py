@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moat.egress.policy.engine import Policy, Verdict
+from moat.egress.policy.decision import Verdict
+from moat.egress.policy.engine import Policy
 from moat.egress.policy.routing_decision import (
     Asker,
     Intercept,

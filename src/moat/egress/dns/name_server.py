@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from moat.egress.dns import message
 from moat.egress.names import canonical_host, is_address
-from moat.egress.policy.engine import Decision, Verdict
+from moat.egress.policy.decision import Decision, Verdict
 from moat.egress.traffic.entry import Entry
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from moat.egress.http.fields import accepts_upgrade
 from moat.egress.http.messages import NO_BODY, UNTIL_CLOSE, ResponseHead
 from moat.egress.http.method_override import other_readings
-from moat.egress.policy.engine import Decision, Verdict, denial_header
+from moat.egress.policy.decision import Decision, Verdict, denial_header
 from moat.egress.traffic.entry import Entry
 
 if TYPE_CHECKING:

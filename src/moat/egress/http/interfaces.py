@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from moat.egress.http.messages import Payload, RequestHead, ResponseHead
     from moat.egress.http.observer import Observer
-    from moat.egress.policy.engine import Decision
+    from moat.egress.policy.decision import Decision
     from moat.egress.traffic.entry import Entry, Fields
 
 KEEP_ALIVE: Final = 75.0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from moat.egress.http.interfaces import Destination
 from moat.egress.http.messages import BadMessageError
 from moat.egress.names import canonical_host
-from moat.egress.policy.engine import Decision, Verdict
+from moat.egress.policy.decision import Decision, Verdict
 
 if TYPE_CHECKING:
     from moat.egress.http.messages import RequestHead

@@ -17,7 +17,7 @@ from moat.egress.ingress.new_connection import NewConnection, close_with
 from moat.egress.ingress.proxy_port import ProxyPort
 from moat.egress.names import canonical_host
 from moat.egress.peek import ClosedEarlyError, peek
-from moat.egress.policy.engine import Decision, Verdict
+from moat.egress.policy.decision import Decision, Verdict
 from moat.egress.policy.routing_decision import Asker, OpenTunnel, Refuse
 from moat.egress.streams import ByALPN, break_off, reason
 from moat.egress.tls import client_hello

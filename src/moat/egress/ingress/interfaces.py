@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moat.egress.ingress.new_connection import NewConnection
-    from moat.egress.policy.engine import Decision
+    from moat.egress.policy.decision import Decision
     from moat.egress.policy.routing_decision import Asker, OpenTunnel, Route
 
 

@@ -17,7 +17,7 @@ from moat.egress.ingress import socks
 from moat.egress.ingress.new_connection import close_with
 from moat.egress.names import canonical_host
 from moat.egress.peek import peek, take
-from moat.egress.policy.engine import Decision, Verdict, denial_header
+from moat.egress.policy.decision import Decision, Verdict, denial_header
 from moat.egress.policy.routing_decision import Asker, Refuse
 from moat.spec.network import PROXY_PORT
 

@@ -7,7 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from moat.egress.policy.engine import PLACEHOLDER, Decision, Policy, Verdict
+from moat.egress.policy.decision import Decision, Verdict
+from moat.egress.policy.engine import PLACEHOLDER, Policy
 from moat.egress.traffic import redact
 
 if TYPE_CHECKING:
@@ -134,9 +135,7 @@ class LivePolicy:
         self.on_pending()
 
     def _unanswered(self, question: Question, why: str) -> Decision:
-        default = f"policy: ask, {why}"
-        reason = self.policy.unlisted(question.method, question.host, question.port, default)
-        return Decision(Verdict.DENY, default, reason)
+        return self.policy.unanswered(question.method, question.host, question.port, why)
 
 
 def _different(questions: Iterable[Question]) -> list[dict[str, Any]]:

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-from moat.egress.policy.engine import WEB_PORTS, Decision, Verdict
+from moat.egress.policy.decision import Decision, Verdict
+from moat.egress.policy.engine import WEB_PORTS
 
 if TYPE_CHECKING:
     from moat.egress.policy.engine import Policy
