@@ -15,7 +15,7 @@ import pytest
 from moat.engines.bubblewrap.layout import Layout
 from moat.engines.bubblewrap.seccomp import program
 from moat.paths import RunFolder
-from moat.spec import RunId, RunSpec
+from moat.spec import Bubblewrap, RunId, RunSpec
 from moat.workspace import snapshot
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ class Sandbox:
             "workspace": str(self.workspace),
             "created_at": "2026-01-01T00:00:00Z",
         }
-        return RunSpec(**{**common, **self.spec_fields, **fields})
+        given = {**common, **self.spec_fields, **fields}
+        bubblewrap = Bubblewrap(host_path=given.pop("host_path"))
+        return RunSpec(**given, bubblewrap=bubblewrap)
 
     def run(
         self, *command: str, before: list[str] | None = None, **fields: Any

@@ -11,7 +11,7 @@ import pytest
 from tests.shim.supervising import Supervising
 
 from moat.runs.store import Store
-from moat.spec import RunId, RunSpec
+from moat.spec import Bubblewrap, RunId, RunSpec
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -36,7 +36,7 @@ async def supervise(
             command=command,
             workspace=str(tmp_path / "project"),
             created_at="2026-01-01T00:00:00Z",
-            **{"host_path": os.environ["PATH"], **fields},
+            **{"bubblewrap": Bubblewrap(host_path=os.environ["PATH"]), **fields},
         )
         with Store() as store:
             store.create(spec)

@@ -26,7 +26,7 @@ from moat.engines.engine import CommandRefusedError
 from moat.platform import sockets
 from moat.runs.store import Store
 from moat.shim.protocol import VERSION
-from moat.spec import RunId, RunSpec
+from moat.spec import Bubblewrap, RunId, RunSpec
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -94,7 +94,7 @@ async def supervised(*command: str, **fields: Any) -> AsyncIterator[Supervising]
             command=command,
             workspace=workspace,
             created_at="2026-01-01T00:00:00Z",
-            host_path=os.environ["PATH"],
+            bubblewrap=Bubblewrap(host_path=os.environ["PATH"]),
             **fields,
         )
         with Store() as store:

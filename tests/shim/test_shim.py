@@ -19,7 +19,7 @@ from moat.egress.ingress.packets import BlockedAttempt, blocked_attempt
 from moat.engines.bubblewrap import shim_client
 from moat.engines.engine import CommandRefusedError, SandboxGoneError
 from moat.platform import sockets
-from moat.spec import TerminalSize
+from moat.spec import Bubblewrap, TerminalSize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -179,7 +179,9 @@ async def test_a_further_command_needs_no_python_in_the_sandbox(
     supervise: Callable[..., Supervising],
 ) -> None:
     """The shim's own interpreter may lie where the sandbox shows nothing."""
-    run = supervise("sh", "-c", "read x", interactive=True, host_path="/usr/bin:/bin")
+    run = supervise(
+        "sh", "-c", "read x", interactive=True, bubblewrap=Bubblewrap(host_path="/usr/bin:/bin")
+    )
     await run.engine.connect(create=True)
     main = await run.engine.start(b"")
     await run.expect("started")

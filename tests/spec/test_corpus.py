@@ -16,7 +16,17 @@ from typing import get_args, get_type_hints
 import pytest
 
 from moat import typed_json
-from moat.spec import Limits, Mount, Network, RunId, RunSpec, TerminalSize, Timeouts, codec
+from moat.spec import (
+    Bubblewrap,
+    Limits,
+    Mount,
+    Network,
+    RunId,
+    RunSpec,
+    TerminalSize,
+    Timeouts,
+    codec,
+)
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -28,7 +38,6 @@ FULL = RunSpec(
     workdir="/workspace/sub",
     created_at="2026-11-23T08:09:10.123Z",
     env={"LANG": "C.UTF-8", "GREETING": "grüß dich"},
-    host_path="/usr/bin:/opt/tools/bin",
     mounts=(Mount("/data", "/data", "ro"), Mount("/srv/cache", "/cache", "rw")),
     exclude=("secrets", "build/out"),
     writable_git=True,
@@ -54,6 +63,7 @@ FULL = RunSpec(
         timeouts=Timeouts(connect=1.5, tls=2.5, header=3.5, idle=4.5),
     ),
     engine="another",
+    bubblewrap=Bubblewrap(host_path="/usr/bin:/opt/tools/bin"),
     keep=True,
     timeout=5400.0,
     stop_timeout=2.5,
@@ -81,6 +91,7 @@ STAGES = {
     "3-network": _NETWORK,
     "4-plain-proxy": _PLAIN_PROXY,
     "5-trusted-files": FULL,
+    "6-engine-sections": FULL,
 }
 EXPECTED = {f"{stage}-full.json": spec for stage, spec in STAGES.items()} | {
     f"{stage}-minimal.json": MINIMAL for stage in STAGES
@@ -127,7 +138,15 @@ def test_the_newest_stage_is_what_is_written_today(size: str, spec: RunSpec) -> 
 
 def test_the_fullest_specification_leaves_nothing_at_its_default() -> None:
     """Otherwise the corpus wouldn't show that a field is read at all."""
-    parts = (FULL, FULL.mounts[0], FULL.limits, FULL.size, FULL.network, FULL.network.timeouts)
+    parts = (
+        FULL,
+        FULL.mounts[0],
+        FULL.limits,
+        FULL.size,
+        FULL.bubblewrap,
+        FULL.network,
+        FULL.network.timeouts,
+    )
     assert {type(part) for part in parts} == set(kinds(RunSpec))
     for part in parts:
         for each in fields(part):

@@ -16,7 +16,7 @@ from moat.config import agent_file, names, network
 from moat.config.mounts import split_mount
 from moat.errors import NameTakenError, UsageError
 from moat.runs.saved_rules import saved_rules
-from moat.spec import Limits, Mount, Network, RunId, RunSpec, TerminalSize
+from moat.spec import Bubblewrap, Limits, Mount, Network, RunId, RunSpec, TerminalSize
 from moat.spec.units import parse_duration, parse_memory
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def compile_spec(options: RunOptions, settings: Settings, host: HostContext) -> 
         workdir=_workdir(options.workdir),
         created_at=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         env=file.get("env", {}) | parse_env(options.env),
-        host_path=os.environ.get("PATH", os.defpath),
+        bubblewrap=Bubblewrap(host_path=os.environ.get("PATH", os.defpath)),
         mounts=_mounts(options, file, workspace),
         exclude=tuple(file.get("exclude", ())),
         writable_git=options.writable_git,

@@ -111,7 +111,8 @@ class Store:
         """
         folder = self.folder(spec.id)
         with reported(f"run {spec.name} can't be written"):
-            folder.root.mkdir(mode=0o700, parents=True)
+            folder.root.parent.mkdir(mode=0o700, exist_ok=True)
+            folder.root.mkdir(mode=0o700)
             try:
                 for each in (folder.journal, folder.private, folder.exits):
                     each.mkdir(mode=0o700)

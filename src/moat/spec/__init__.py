@@ -6,6 +6,15 @@ user's configuration.
 """
 
 from moat.spec.network import Network, Timeouts
-from moat.spec.run import Limits, Mount, RunId, RunSpec, TerminalSize
+from moat.spec.run import Bubblewrap, Limits, Mount, RunId, RunSpec, TerminalSize
 
-__all__ = ["Limits", "Mount", "Network", "RunId", "RunSpec", "TerminalSize", "Timeouts"]
+__all__ = [
+    "Bubblewrap",
+    "Limits",
+    "Mount",
+    "Network",
+    "RunId",
+    "RunSpec",
+    "TerminalSize",
+    "Timeouts",
+]

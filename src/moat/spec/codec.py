@@ -40,6 +40,9 @@ def current_fields(text: str) -> dict[str, Any]:
     version = given.pop("version", None)
     if version != VERSION:
         raise ValueError(f"version {version!r} is not {VERSION}")
+    if "host_path" in given:
+        # Before there were sections for engines, there was one engine.
+        given["bubblewrap"] = {"host_path": given.pop("host_path")}
     if "network" in given:
         network = typed_json.object_of(given["network"], "RunSpec.network")
         if "upstream_proxy" in network:

@@ -44,6 +44,14 @@ class TerminalSize:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bubblewrap:
+    """The section of the engine of that name."""
+
+    host_path: str = ""
+    """The user's PATH, where the engine looks for the toolchains that the sandbox sees."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
     """Everything that a supervisor needs to start a run, or to take it over."""
 
@@ -58,8 +66,6 @@ class RunSpec:
     """RFC 3339, UTC."""
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     """Variables that the user asked for, in addition to those that the engine sets itself."""
-    host_path: str = ""
-    """The user's PATH, where the engine looks for the toolchains that the sandbox sees."""
     mounts: tuple[Mount, ...] = ()
     exclude: tuple[str, ...] = ()
     """Paths below the workspace that are hidden from the sandbox; relative, without wildcards."""
@@ -75,6 +81,8 @@ class RunSpec:
     limits: Limits = Limits()
     network: Network = field(default_factory=Network)
     engine: str = "bubblewrap"
+    bubblewrap: Bubblewrap = Bubblewrap()
+    """What this engine needs to know, and no other."""
     keep: bool = False
     """The sandbox's home and /tmp are kept after the end."""
     timeout: float | None = None

@@ -68,7 +68,7 @@ class Layout:
         mounts = Mounts(private)
         with ExitStack() as on_failure:
             on_failure.callback(mounts.close)
-            toolchains = find_toolchains(spec.host_path, host)
+            toolchains = find_toolchains(spec.bubblewrap.host_path, host)
             java_home = spec.env.get("JAVA_HOME")
             trust = certificates.trust_store(authority, toolchains, java_home)
             _mount_software(mounts, spec, private, toolchains, trust)
@@ -103,7 +103,7 @@ class Layout:
 
 def environment(spec: RunSpec, *, tty: bool) -> dict[str, str]:
     """Return all environment variables of a command in the run's sandbox."""
-    toolchains = find_toolchains(spec.host_path, _host_folders(spec))
+    toolchains = find_toolchains(spec.bubblewrap.host_path, _host_folders(spec))
     return _environment(spec, toolchains, tty=tty)
 
 
