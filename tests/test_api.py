@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moat.api import Moat
-from moat.egress.traffic.entry import Entry
-from moat.egress.traffic.writer import Record
+from moat.egress.traffic.entry import TrafficEntry
+from moat.egress.traffic.writer import TrafficWriter
 from moat.runs.store import Store
 from moat.spec import RunId, RunSpec
 
@@ -28,8 +28,8 @@ async def test_a_record_is_iterated_in_pieces(tmp_path: Path) -> None:
         path = store.folder(spec.id).database
     run = await Moat(tmp_path).run("fix")
     assert [row async for row in run.trace()] == []
-    record = Record(path)
+    record = TrafficWriter(path)
     for _ in range(2_500):
-        record.put(Entry("dns", 0.0))
+        record.put(TrafficEntry("dns", 0.0))
     record.close()
     assert [row["id"] async for row in run.trace()] == list(range(1, 2_501))

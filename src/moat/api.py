@@ -29,7 +29,7 @@ from moat.client.watch import wait as waiting
 from moat.client.watch.wait import Happened
 from moat.config import settings
 from moat.config.compile import HostContext, RunOptions, compile_spec
-from moat.egress.traffic import reader as record_reader
+from moat.egress.traffic import reader as traffic
 from moat.errors import MoatError
 from moat.runs.store import Run as Row
 from moat.runs.store import Store
@@ -169,10 +169,10 @@ class Run:
 
         def read(store: Store, after: int) -> list[dict[str, Any]]:
             path = store.folder(self.id).database
-            if not record_reader.is_there(path):
+            if not traffic.is_readable(path):
                 return []
-            with record_reader.RecordReader(path) as reader:
-                rows = reader.rows(record_reader.Filter(), time.time(), after=after)
+            with traffic.TrafficReader(path) as reader:
+                rows = reader.rows(traffic.Filter(), time.time(), after=after)
                 return [row.as_json() for row in islice(rows, 1000)]
 
         after = 0

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 
 from moat.cli import traced
 from moat.cli.main import run
-from moat.egress.traffic.entry import Entry
-from moat.egress.traffic.writer import Bounds, Record
+from moat.egress.traffic.entry import TrafficEntry
+from moat.egress.traffic.writer import Bounds, TrafficWriter
 from moat.paths import RunFolder
 from moat.platform import sockets
 from moat.runs.states import State
@@ -71,8 +71,8 @@ def moat(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> Moat:
     return call
 
 
-def entry(host: str = "api.example.com", **fields: object) -> Entry:
-    made = Entry("request", NOW)
+def entry(host: str = "api.example.com", **fields: object) -> TrafficEntry:
+    made = TrafficEntry("request", NOW)
     made.scheme, made.method, made.host, made.port, made.path = "https", "GET", host, 443, "/v1?a=1"
     made.protocol, made.status, made.total, made.first_byte = "HTTP/1.1", 200, 0.125, 0.1
     made.sent, made.received = 12, 5 << 20
@@ -81,15 +81,17 @@ def entry(host: str = "api.example.com", **fields: object) -> Entry:
     return made
 
 
-def denied() -> Entry:
+def denied() -> TrafficEntry:
     return entry(
         "evil.example", status=403, verdict="denied", rule="policy: strict",
         error="no rule allows evil.example: add it to network.allow", total=0.0, sent=0, received=0,
     )  # fmt: skip
 
 
-def record(folder: RunFolder, entries: Iterable[Entry], bounds: Bounds | None = None) -> None:
-    made = Record(folder.database, bounds or Bounds())
+def record(
+    folder: RunFolder, entries: Iterable[TrafficEntry], bounds: Bounds | None = None
+) -> None:
+    made = TrafficWriter(folder.database, bounds or Bounds())
     for each in entries:
         made.put(each)
     made.close()
@@ -382,7 +384,7 @@ def test_rows_that_cannot_be_written_are_no_bug(folder: RunFolder, rows: int) ->
 
 def test_a_hundred_thousand_rows_are_printed(folder: RunFolder) -> None:
     """Each of them."""
-    made = Record(folder.database, Bounds(queued=200_000))
+    made = TrafficWriter(folder.database, Bounds(queued=200_000))
     for number in range(100_000):
         made.put(entry(path=f"/{number}"))
     made.close()
@@ -455,7 +457,7 @@ def test_a_follower_shows_what_comes_until_the_run_ends(folder: RunFolder) -> No
     """From before there was a record; each row once, when it is complete."""
     running = Running(folder)
     following = Following()
-    made = Record(folder.database)
+    made = TrafficWriter(folder.database)
     going = entry("slow", total=-1.0)
     for each in (entry("first"), going):
         made.put(each)

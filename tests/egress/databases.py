@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moat.egress.traffic.writer import Record
+    from moat.egress.traffic.writer import TrafficWriter
 
 
 class _Database:
@@ -23,6 +23,6 @@ class _Database:
         return getattr(self._database, name)
 
 
-def interpose(record: Record, before: Callable[[], object]) -> None:
+def interpose(record: TrafficWriter, before: Callable[[], object]) -> None:
     """`before` is called before each statement of the record's writer."""
     record._db = _Database(record._db, before)

@@ -17,7 +17,7 @@ from tests.origin import Origin
 from moat.egress.gateway import RunGateway
 from moat.egress.policy.decision import Verdict
 from moat.egress.tls.ca import CertificateAuthority
-from moat.egress.traffic.reader import Filter, RecordReader
+from moat.egress.traffic.reader import Filter, TrafficReader
 from moat.paths import RunFolder
 from moat.spec.network import Network
 
@@ -86,7 +86,7 @@ class Gateway:
 
     def rows(self, kind: str | None = None) -> list[Row]:
         """The record, after the gateway has been closed."""
-        with RecordReader(self._folder.database) as reader:
+        with TrafficReader(self._folder.database) as reader:
             rows = list(reader.rows(Filter(), 0.0))
         return [row for row in rows if kind in {None, row.kind}]
 

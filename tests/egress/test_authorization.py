@@ -14,11 +14,11 @@ from tests.egress.http2_peers import Peer, serving
 from moat.egress.http.h1.server import HTTP1Server
 from moat.egress.http.h2.server import HTTP2Server
 from moat.egress.http.interfaces import Destination, PendingExchange
-from moat.egress.http.origin_check import Arrival
+from moat.egress.http.origin_check import OriginCheck
 from moat.egress.policy.decision import Decision, Verdict
 from moat.egress.streams import break_off
 from moat.egress.tls.ca import CertificateAuthority
-from moat.egress.traffic.reader import RecordReader
+from moat.egress.traffic.reader import TrafficReader
 from moat.paths import RunFolder
 
 if TYPE_CHECKING:
@@ -121,11 +121,11 @@ async def authorizing(run: Path, protocol: str, port: int, ca: str) -> AsyncIter
     """A client that is connected to the origin at this port, through its own server side."""
     async with opened(run, upstream_ca=ca, capture="headers") as gateway:
         authorizer = Authorizer(gateway.gateway.services)
-        arrival = Arrival(authorizer, Destination("https", "origin.test", port))
+        check = OriginCheck(Destination("https", "origin.test", port))
         side = HTTP2Server if protocol == "HTTP/2" else HTTP1Server
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
-            functools.partial(side, authorizer, arrival), "127.0.0.1", 0
+            functools.partial(side, authorizer, check), "127.0.0.1", 0
         )
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         try:
@@ -153,7 +153,7 @@ async def test_the_server_gets_the_credential_and_the_record_the_clients_request
     assert TOKEN in head
     [row] = gateway.rows("request")
     assert (row.verdict, row.status) == ("allowed", 200)
-    with RecordReader(RunFolder(run).database) as reader:
+    with TrafficReader(RunFolder(run).database) as reader:
         names = [name.lower() for name, _ in reader.capture(row.id).request_fields]
     assert names.count("authorization") == 1
     assert b"t0ken" not in files(run)

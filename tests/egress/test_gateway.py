@@ -17,7 +17,7 @@ from tests.egress.gateways import TIMEOUT_S, files, get, opened, secure, status_
 from tests.origin import SSE_EVENTS, Origin
 
 from moat.egress.policy.decision import Verdict
-from moat.egress.traffic.entry import Entry
+from moat.egress.traffic.entry import TrafficEntry
 from moat.spec.network import Timeouts
 
 if TYPE_CHECKING:
@@ -547,7 +547,7 @@ async def test_what_can_not_be_recorded_does_not_pass(run: Path, origin: Origin)
     known = threading.Event()
 
     async with opened(run) as gateway:
-        record = gateway.gateway.record
+        record = gateway.gateway.traffic
 
         def fail() -> None:
             if not record.healthy:  # it tries again
@@ -555,7 +555,7 @@ async def test_what_can_not_be_recorded_does_not_pass(run: Path, origin: Origin)
             raise sqlite3.OperationalError("the disk is full")
 
         interpose(record, fail)
-        record.put(Entry("dns", 0.0))
+        record.put(TrafficEntry("dns", 0.0))
         await asyncio.to_thread(known.wait)
         answer = await gateway.ask("origin.test", origin.port, get("/", origin))
 

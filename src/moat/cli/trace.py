@@ -13,7 +13,7 @@ import click
 
 from moat.cli.arguments import HostGlob, find, run_argument
 from moat.egress.traffic.entry import Kind
-from moat.egress.traffic.reader import Filter, Follower, RecordReader, is_there
+from moat.egress.traffic.reader import Filter, Follower, TrafficReader, is_readable
 from moat.errors import MoatError, UsageError
 from moat.runs.store import Store
 from moat.spec.units import parse_duration
@@ -103,9 +103,9 @@ def command(  # noqa: PLR0913  an option each
         if follows:
             _follow(store, found, wanted, last, form)
             return
-        if not is_there(store.folder(found.id).database):
+        if not is_readable(store.folder(found.id).database):
             raise MoatError(f"run {found.name} has no record of its network")
-        with RecordReader(store.folder(found.id).database) as reader:
+        with TrafficReader(store.folder(found.id).database) as reader:
             _say_what_is_missing(reader)
             rows = reader.rows(wanted, time.time(), after=_start(reader, wanted, last))
             _write(_pieces(form, reader, rows, as_json="json" in forms))
@@ -134,7 +134,7 @@ def _moment(since: str) -> float:
     return moment_of(since, time.time())
 
 
-def _start(reader: RecordReader, wanted: Filter, last: int | None) -> int:
+def _start(reader: TrafficReader, wanted: Filter, last: int | None) -> int:
     return 0 if last is None else reader.before_the_last(last, wanted, time.time())
 
 
@@ -142,7 +142,7 @@ def _start(reader: RecordReader, wanted: Filter, last: int | None) -> int:
 
 
 def _pieces(
-    form: str | None, reader: RecordReader, rows: Iterable[Row], *, as_json: bool
+    form: str | None, reader: TrafficReader, rows: Iterable[Row], *, as_json: bool
 ) -> Iterable[str]:
     if form == "har":
         from moat.egress.traffic import har  # noqa: PLC0415  for --har alone
@@ -197,7 +197,7 @@ def _write(pieces: Iterable[str]) -> None:
     sys.stdout.flush()
 
 
-def _say_what_is_missing(reader: RecordReader) -> None:
+def _say_what_is_missing(reader: TrafficReader) -> None:
     counts = reader.counts()
     if counts["dropped"]:
         sys.stderr.write(f"moat: the oldest {counts['dropped']:,} entries made room for others\n")
@@ -216,8 +216,8 @@ def _follow(store: Store, run: Run, wanted: Filter, last: int | None, form: str 
     with ExitStack() as held:
         follower = None
         for _ in moments(store, run):
-            if follower is None and is_there(store.folder(run.id).database):
-                reader = held.enter_context(RecordReader(store.folder(run.id).database))
+            if follower is None and is_readable(store.folder(run.id).database):
+                reader = held.enter_context(TrafficReader(store.folder(run.id).database))
                 _say_what_is_missing(reader)
                 follower = Follower(reader, wanted, after=_start(reader, wanted, last))
             if follower is not None:

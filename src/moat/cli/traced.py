@@ -53,7 +53,7 @@ class Lines:
         result = _result(row)
         start = f"{self._moment(row.time)}  {result:6}  {shown(row.method):7.16}  "
         if not self._narrow:
-            took = "..." if row.goes_on else duration(row.total)
+            took = "..." if row.in_progress else duration(row.total)
             start += f"{took:>7}  {size(row.sent):>6}  {size(row.received):>6}  "
         text = start + shown(row.url)
         why = shown(row.why)
@@ -180,7 +180,7 @@ def duration(seconds: float | None) -> str:
 
 def _result(row: Row) -> str:
     """The status of who answered; the verdict where that was not the server."""
-    if row.goes_on and row.verdict == "allowed":
+    if row.in_progress and row.verdict == "allowed":
         return str(row.status or "...")
     if row.verdict != "allowed":
         return row.verdict

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from moat.egress.http.origin_check import Connection
+    from moat.egress.http.interfaces import Connection
     from moat.spec.network import Timeouts
 
 MAX_CONNECTIONS: Final = 2000
@@ -91,7 +91,7 @@ class ConnectionTable:
         idle = [each for each in self._open if each.idle]
         if not idle:
             return False
-        oldest = min(idle, key=lambda each: each.waits_since)
+        oldest = min(idle, key=lambda each: each.waiting_since)
         # Its own report that it is closed comes only after others have been accepted.
         del self._open[oldest]
         oldest.close()

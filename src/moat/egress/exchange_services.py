@@ -17,13 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moat.egress.connections import ConnectionTable
-    from moat.egress.http.interfaces import PendingExchange
+    from moat.egress.http.interfaces import Connection, Destination, PendingExchange
     from moat.egress.http.messages import BadMessageError
-    from moat.egress.http.origin_check import Arrival, Connection
     from moat.egress.policy.decision import Decision
     from moat.egress.policy.live_policy import LivePolicy, Question
     from moat.egress.reporter import TrafficReporter
-    from moat.egress.traffic.entry import Entry
+    from moat.egress.traffic.entry import TrafficEntry
     from moat.egress.upstream.pool import ConnectionPool
     from moat.spec.network import Capture
 
@@ -83,7 +82,7 @@ class ExchangeServices:
             ]
         return Observer(exchange.entry, request, capture)
 
-    def put(self, entry: Entry) -> None:
+    def put(self, entry: TrafficEntry) -> None:
         self._reporter.put(entry)
 
     # --- for the connection that it came by ---
@@ -94,8 +93,8 @@ class ExchangeServices:
     def closed(self, connection: Connection) -> None:
         self._connections.closed(connection)
 
-    def left(self, arrival: Arrival, why: str) -> None:
-        self._reporter.left(arrival, why)
+    def abandoned(self, destination: Destination | None, why: str) -> None:
+        self._reporter.abandoned(destination, why)
 
-    def malformed(self, arrival: Arrival, problem: BadMessageError) -> None:
-        self._reporter.malformed(arrival, problem)
+    def malformed(self, destination: Destination | None, problem: BadMessageError) -> None:
+        self._reporter.malformed(destination, problem)

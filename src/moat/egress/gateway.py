@@ -22,7 +22,7 @@ from moat.egress.policy.live_policy import LivePolicy
 from moat.egress.policy.routing_decision import decide_route
 from moat.egress.reporter import TrafficReporter
 from moat.egress.tls.leaf_certs import LeafCertificates
-from moat.egress.traffic.writer import Record
+from moat.egress.traffic.writer import TrafficWriter
 from moat.egress.tunnels import TunnelOpener
 from moat.egress.upstream.connector import Connector
 from moat.egress.upstream.dialer import Dialer
@@ -66,11 +66,11 @@ class RunGateway:
         self.live_policy = LivePolicy(network, read_rules(folder.additions), self._save_rules, run)
         self._addresses = PersistentAddresses(folder.names)
         try:
-            self.record = Record(folder.database)
+            self.traffic = TrafficWriter(folder.database)
         except BaseException:
             self._addresses.close()
             raise
-        reporter = self.reporter = TrafficReporter(self.record, time.time)
+        reporter = self.reporter = TrafficReporter(self.traffic, time.time)
         limit = connection_limit()
         dialer = self._dialer = Dialer(network, lambda: self.policy)
         connector = Connector(network, dialer, loop)
@@ -114,7 +114,7 @@ class RunGateway:
         self.connections.close()
         self._pool.close()
         self._addresses.close()
-        self.record.close()
+        self.traffic.close()
 
     # --- policy ---
 

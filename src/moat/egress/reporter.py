@@ -8,40 +8,40 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moat.egress.http import bad_request
-from moat.egress.traffic.entry import Entry
+from moat.egress.traffic.entry import TrafficEntry
 from moat.spec.network import PROXY_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from moat.egress.http.interfaces import Destination
     from moat.egress.http.messages import BadMessageError
-    from moat.egress.http.origin_check import Arrival
     from moat.egress.policy.decision import Decision
     from moat.egress.policy.routing_decision import OpenTunnel
-    from moat.egress.traffic.writer import Record
+    from moat.egress.traffic.writer import TrafficWriter
 
 
-def _ignore(_entry: Entry) -> None:
+def _ignore(_entry: TrafficEntry) -> None:
     """Do nothing: the record keeps what was denied."""
 
 
 class TrafficReporter:
-    def __init__(self, record: Record, now: Callable[[], float]) -> None:
+    def __init__(self, writer: TrafficWriter, now: Callable[[], float]) -> None:
         """`now` returns seconds since the epoch."""
-        self._record = record
+        self._writer = writer
         self._now = now
-        self.on_denied: Callable[[Entry], None] = _ignore
+        self.on_denied: Callable[[TrafficEntry], None] = _ignore
         """Called with each entry that says what was denied."""
 
     def problem(self) -> str:
         """Return why nothing may pass at all, in one line; empty while all is well."""
-        if self._record.healthy:
+        if self._writer.healthy:
             return ""
-        return f"nothing passes while it can't be recorded: {self._record.problem}"
+        return f"nothing passes while it can't be recorded: {self._writer.problem}"
 
-    def put(self, entry: Entry) -> None:
+    def put(self, entry: TrafficEntry) -> None:
         """Record an entry as it is now."""
-        self._record.put(entry)
+        self._writer.put(entry)
         if entry.verdict == "denied":
             self.on_denied(entry)
 
@@ -59,26 +59,24 @@ class TrafficReporter:
         entry.verdict = "failed"
         self.put(entry)
 
-    def left(self, arrival: Arrival, why: str) -> None:
-        """Record a connection that ended before there was a request on it."""
-        destination = arrival.destination
+    def abandoned(self, destination: Destination | None, why: str) -> None:
+        """Record a connection without a complete request; `None`: to the proxy port."""
         key = ("http", "", PROXY_PORT) if destination is None else destination.key
-        also = arrival.disagreement
-        self.failed(*key, f"{why}; {also}" if also else why)
+        self.failed(*key, why)
 
-    def malformed(self, arrival: Arrival, problem: BadMessageError) -> None:
+    def malformed(self, destination: Destination | None, problem: BadMessageError) -> None:
         """Record a request that can't be understood."""
-        self.put(bad_request.refusal(self._now(), arrival.destination, problem))
+        self.put(bad_request.refusal(self._now(), destination, problem))
 
-    def begin_tunnel(self, route: OpenTunnel, host: str, port: int) -> Entry:
+    def begin_tunnel(self, route: OpenTunnel, host: str, port: int) -> TrafficEntry:
         """Record a tunnel that is being opened. Whoever ends it puts the entry once more."""
-        entry = Entry("tunnel", self._now())
+        entry = TrafficEntry("tunnel", self._now())
         entry.scheme, entry.host, entry.port, entry.rule = route.scheme, host, port, route.rule
         self.put(entry)
         return entry
 
-    def _refusal(self, scheme: str, host: str, port: int, why: str) -> Entry:
-        entry = Entry("refusal", self._now())
+    def _refusal(self, scheme: str, host: str, port: int, why: str) -> TrafficEntry:
+        entry = TrafficEntry("refusal", self._now())
         entry.scheme, entry.host, entry.port, entry.error = scheme, host, port, why
         entry.total = 0.0
         return entry

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from moat.egress.ingress.new_connection import NewConnection
     from moat.egress.policy.routing_decision import OpenTunnel, Route
     from moat.egress.reporter import TrafficReporter
-    from moat.egress.traffic.entry import Entry
+    from moat.egress.traffic.entry import TrafficEntry
     from moat.egress.upstream.dialer import Dialer, Dialled
 
 _ASKERS: Final = {"tcp": Asker.TCP_TUNNEL, "tls": Asker.TLS_TUNNEL}
@@ -77,7 +77,7 @@ class TunnelOpener:
             raise DialError("refused", problem)
         return await self._dialer.dial(host, port)
 
-    def _denial(self, route: OpenTunnel, entry: Entry) -> str:
+    def _denial(self, route: OpenTunnel, entry: TrafficEntry) -> str:
         """Return why the policy, as it is now, does not open a tunnel; empty where it does."""
         now = self._route(_ASKERS[route.scheme], entry.host, entry.port)
         if not isinstance(now, Refuse):

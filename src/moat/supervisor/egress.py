@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from moat.egress.tls.ca import CertificateAuthority
-    from moat.egress.traffic.entry import Entry
+    from moat.egress.traffic.entry import TrafficEntry
     from moat.engines.engine import Engine
     from moat.supervisor.context import RunContext
     from moat.supervisor.questions import Questions
@@ -137,7 +137,7 @@ class RunEgress:
         """The certificate, in PEM, that programs in the sandbox are to trust."""
         return self.gateway.authority.certificate_pem
 
-    def _report_denied(self, entry: Entry) -> None:
+    def _report_denied(self, entry: TrafficEntry) -> None:
         self._denials.add(entry.scheme, entry.host, entry.port, entry.rule, entry.error)
 
     def close(self) -> None:

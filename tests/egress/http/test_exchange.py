@@ -18,7 +18,7 @@ from moat.spec.network import Network
 if TYPE_CHECKING:
     from moat.egress.http.interfaces import PendingExchange, ResponseReceiver
     from moat.egress.http.messages import Payload
-    from moat.egress.traffic.entry import Entry, Fields
+    from moat.egress.traffic.entry import Fields, TrafficEntry
     from moat.egress.traffic.entry import Verdict as Result
 
 DESTINATION = Destination("https", "a.test", 443)
@@ -144,7 +144,7 @@ class Gateway:
     def observer(self, exchange: PendingExchange) -> None:
         """Nobody looks on."""
 
-    def put(self, entry: Entry) -> None:
+    def put(self, entry: TrafficEntry) -> None:
         self.entries.append((entry.verdict, entry.total))
 
 
@@ -177,7 +177,7 @@ class Play:
         return heard
 
     @property
-    def entry(self) -> Entry:
+    def entry(self) -> TrafficEntry:
         return self.exchange.entry
 
     def connected(self, *, reused: bool = False) -> None:

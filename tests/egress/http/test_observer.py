@@ -8,20 +8,20 @@ import pytest
 
 from moat.egress.http.h1.parser import RequestHead, ResponseHead
 from moat.egress.http.observer import Observer
-from moat.egress.traffic.entry import Entry
+from moat.egress.traffic.entry import TrafficEntry
 from moat.egress.traffic.schema import BODY_LIMIT
 
 ASKED = [(b"X-Asked", b"1")]
 ANSWERED = [(b"Content-Type", b"application/json")]
 
 
-def _entry(method: str = "POST", path: str = "/") -> Entry:
-    entry = Entry("request", 0.0)
+def _entry(method: str = "POST", path: str = "/") -> TrafficEntry:
+    entry = TrafficEntry("request", 0.0)
     entry.method, entry.path = method, path
     return entry
 
 
-def _observe(entry: Entry, capture: str, asked: list[bytes], answered: list[bytes]) -> None:
+def _observe(entry: TrafficEntry, capture: str, asked: list[bytes], answered: list[bytes]) -> None:
     observer = Observer(entry, RequestHead(entry.method, entry.path, ASKED), capture)
     observer.request(asked)
     observer.response_head(ResponseHead(200, ANSWERED))

@@ -8,28 +8,20 @@ from hypothesis import strategies as st
 
 from moat.egress.http.interfaces import Destination
 from moat.egress.http.messages import BadMessageError, RequestHead
-from moat.egress.http.origin_check import Arrival, Found, parse_authority
+from moat.egress.http.origin_check import CheckedTarget, OriginCheck, parse_authority
 
 
-class Nobody:
-    """Wants to know nothing of connections."""
-
-    def opened(self, connection: object) -> None: ...
-    def closed(self, connection: object) -> None: ...
-    def malformed(self, arrival: object, problem: BadMessageError) -> None: ...
-
-
-def _found(
+def _checked(
     target: str,
     host: bytes | None,
     *,
     method: str = "GET",
     reached: Destination | None = None,
-    disagreement: str = "",
-) -> Found:
+    mismatch: str = "",
+) -> CheckedTarget:
     request = RequestHead(method, target, [])
     request.host = host
-    return Arrival(Nobody(), reached, disagreement).destination_of(request)
+    return OriginCheck(reached, mismatch).check(request)
 
 
 SECURE = Destination("https", "a.test", 443)
@@ -57,8 +49,8 @@ def test_who_names_its_own_server_reaches_it(
 ) -> None:
     """In whichever form; the server is told the usual one."""
     method = "OPTIONS" if target == "*" else "GET"
-    found = _found(target, host, method=method, reached=reached)
-    assert (found.destination, found.target, found.refusal) == (reached, sent, None)
+    checked = _checked(target, host, method=method, reached=reached)
+    assert (checked.destination, checked.target, checked.refusal) == (reached, sent, None)
 
 
 @pytest.mark.parametrize(
@@ -78,17 +70,17 @@ def test_who_names_another_server_is_misdirected(
     reached: Destination, target: str, host: bytes
 ) -> None:
     """421, and nothing is sent (RFC 9110 15.5.20)."""
-    found = _found(target, host, reached=reached)
-    assert found.destination is reached
-    assert found.status == 421
-    assert found.refusal is not None
+    checked = _checked(target, host, reached=reached)
+    assert checked.destination is reached
+    assert checked.status == 421
+    assert checked.refusal is not None
 
 
 def test_a_handshake_for_another_server_spoils_all_that_comes_in_it() -> None:
     """Also a request whose Host is right."""
-    found = _found("/", b"a.test", reached=SECURE, disagreement="the handshake names b.test")
-    assert found.refusal is not None
-    assert found.refusal.reason == "moat: denied: the handshake names b.test"
+    checked = _checked("/", b"a.test", reached=SECURE, mismatch="the handshake names b.test")
+    assert checked.refusal is not None
+    assert checked.refusal.reason == "moat: denied: the handshake names b.test"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +96,7 @@ def test_on_the_proxys_own_port_each_request_says_where_to(
     target: str, host: bytes | None, key: tuple[str, str, int]
 ) -> None:
     """In absolute-form (RFC 9112 3.2.2)."""
-    assert _found(target, host).destination.key == key
+    assert _checked(target, host).destination.key == key
 
 
 @pytest.mark.parametrize(
@@ -135,7 +127,7 @@ def test_what_names_no_server_is_malformed(
 ) -> None:
     """It is refused, not guessed."""
     with pytest.raises(BadMessageError):
-        _found(target, host, method=method, reached=reached)
+        _checked(target, host, method=method, reached=reached)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +137,7 @@ def test_what_names_no_server_is_malformed(
 def test_a_secret_is_not_in_the_error(target: str, host: bytes) -> None:
     """Which is recorded."""
     with pytest.raises(BadMessageError) as caught:
-        _found(target, host)
+        _checked(target, host)
     assert "s3cret" not in str(caught.value)
 
 
@@ -153,11 +145,11 @@ def test_a_secret_is_not_in_the_error(target: str, host: bytes) -> None:
 def test_no_request_leads_elsewhere(target: str, host: bytes) -> None:
     """Whatever it says: to its connection's server, or nowhere."""
     try:
-        found = _found(target or "/", host, reached=SECURE)
+        checked = _checked(target or "/", host, reached=SECURE)
     except BadMessageError:
         return
-    assert found.destination is SECURE
-    assert found.refusal is not None or parse_authority(host.decode("latin-1"), 443) == (
+    assert checked.destination is SECURE
+    assert checked.refusal is not None or parse_authority(host.decode("latin-1"), 443) == (
         "a.test",
         443,
     )

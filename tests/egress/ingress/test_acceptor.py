@@ -10,7 +10,7 @@ from tests.egress.databases import interpose
 from tests.egress.gateways import TIMEOUT_S, Gateway, files, opened
 from tests.origin import Origin
 
-from moat.egress.http.origin_check import LEFT, LEFT_HALFWAY
+from moat.egress.http.interfaces import INCOMPLETE, UNUSED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,22 +24,22 @@ CONNECT = b"CONNECT one.test:80 HTTP/1.1\r\nHost: x\r\n\r\n"
 def _next_row(gateway: Gateway) -> asyncio.Event:
     """Set when something is recorded."""
     loop, recorded = asyncio.get_running_loop(), asyncio.Event()
-    interpose(gateway.gateway.record, lambda: loop.call_soon_threadsafe(recorded.set))
+    interpose(gateway.gateway.traffic, lambda: loop.call_soon_threadsafe(recorded.set))
     return recorded
 
 
 @pytest.mark.parametrize(
     ("said", "where", "error"),
     [
-        (b"", (3128, "tcp"), LEFT),
-        (b"CONNECT one.test:4", (3128, "tcp"), LEFT),
-        (b"\x05\x01\x00", (3128, "tcp"), LEFT),
-        (b"GET http://one.te", (3128, "http"), LEFT_HALFWAY),
-        (CONNECT, (80, "tcp"), LEFT),
-        (CONNECT + b"GET /steal HTTP/1.1\r\nHost: 8", (80, "http"), LEFT_HALFWAY),
-        (CONNECT + b"P", (80, "tcp"), LEFT),
-        (CONNECT + PREFACE, (80, "http"), LEFT),
-        (CONNECT + HELLO, (80, "https"), LEFT),
+        (b"", (3128, "tcp"), UNUSED),
+        (b"CONNECT one.test:4", (3128, "tcp"), UNUSED),
+        (b"\x05\x01\x00", (3128, "tcp"), UNUSED),
+        (b"GET http://one.te", (3128, "http"), INCOMPLETE),
+        (CONNECT, (80, "tcp"), UNUSED),
+        (CONNECT + b"GET /steal HTTP/1.1\r\nHost: 8", (80, "http"), INCOMPLETE),
+        (CONNECT + b"P", (80, "tcp"), UNUSED),
+        (CONNECT + PREFACE, (80, "http"), UNUSED),
+        (CONNECT + HELLO, (80, "https"), UNUSED),
     ],
 )
 async def test_who_leaves_before_asking_is_written_down(
@@ -72,7 +72,7 @@ async def test_the_name_in_a_handshake_is_written_down(run: Path) -> None:
 
     [row] = gateway.rows()
     assert (row.scheme, row.host, row.verdict) == ("https", "one.test", "failed")
-    assert row.error.startswith(LEFT)
+    assert row.error.startswith(UNUSED)
     assert "stolen.evil.test" in row.error
 
 

@@ -6,7 +6,7 @@ import gzip
 
 import pytest
 
-from moat.egress.traffic.entry import Entry, Fields
+from moat.egress.traffic.entry import Fields, TrafficEntry
 from moat.egress.traffic.schema import (
     BODY_LIMIT,
     Captured,
@@ -18,8 +18,8 @@ from moat.egress.traffic.schema import (
 )
 
 
-def _entry(**values: object) -> Entry:
-    entry = Entry("request", 1_767_225_600.25)
+def _entry(**values: object) -> TrafficEntry:
+    entry = TrafficEntry("request", 1_767_225_600.25)
     entry.scheme, entry.host, entry.port, entry.method, entry.path = (
         "https",
         "a.example",
@@ -88,9 +88,9 @@ def test_json_has_null_for_what_did_not_take_place() -> None:
 
 def test_an_entry_goes_on_until_it_ends_or_fails() -> None:
     """A row is in progress while it has neither a total nor an error."""
-    assert _row().goes_on
-    assert not _row(total=0.1).goes_on
-    assert not _row(error="timeout").goes_on
+    assert _row().in_progress
+    assert not _row(total=0.1).in_progress
+    assert not _row(error="timeout").in_progress
 
 
 def test_only_requests_are_http() -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from moat.egress.traffic.entry import Entry
-from moat.egress.traffic.reader import Filter, RecordReader
+from moat.egress.traffic.entry import TrafficEntry
+from moat.egress.traffic.reader import Filter, TrafficReader
 from moat.egress.traffic.schema import SCHEMA, SCHEMA_VERSION, Captured, Row
-from moat.egress.traffic.writer import INTERRUPTED, Record
+from moat.egress.traffic.writer import INTERRUPTED, TrafficWriter
 from moat.errors import StoreError
 
 CORPUS = sorted(Path(__file__).with_name("corpus").glob("*.db"))
@@ -32,7 +32,7 @@ def path(frozen: Path, tmp_path: Path) -> Path:
 
 
 def _rows(path: Path) -> list[Row]:
-    with RecordReader(path) as reader:
+    with TrafficReader(path) as reader:
         return list(reader.rows(Filter(), NOW))
 
 
@@ -70,13 +70,13 @@ def test_every_version_can_be_read(frozen: Path, path: Path) -> None:
     assert (denied.verdict, denied.status, denied.path) == ("denied", 403, "/\u202e")
     assert denied.why == "policy: strict: GET denied: no rule allows it"
     assert (tunnel.sent, tunnel.received) == (1 << 33, 3)
-    assert going_on.goes_on
+    assert going_on.in_progress
     assert path.read_bytes() == before
 
 
 def test_headers_and_bodies_of_every_version_can_be_read(frozen: Path, path: Path) -> None:
     """The length of a decoded body is not known from files that did not keep it."""
-    with RecordReader(path) as reader:
+    with TrafficReader(path) as reader:
         captured = reader.capture(2)
         assert reader.counts() == {"dropped": 0, "lost": 0}
     assert captured.request_fields == [
@@ -90,8 +90,8 @@ def test_headers_and_bodies_of_every_version_can_be_read(frozen: Path, path: Pat
 def test_every_version_is_continued(path: Path) -> None:
     """By the supervisor that adopts the run after an update: old rows stay, new ones follow."""
     old = _rows(path)
-    record = Record(path)
-    entry = Entry("request", NOW + 10)
+    record = TrafficWriter(path)
+    entry = TrafficEntry("request", NOW + 10)
     entry.scheme, entry.host, entry.address, entry.total = "https", "b.test", "192.0.2.7", 0.5
     entry.response_fields, entry.received = [(b"A", b"1")], 3
     record.put(entry)
@@ -101,15 +101,15 @@ def test_every_version_is_continued(path: Path) -> None:
     assert rows[:-1] == old[:-1]
     assert (rows[-1].error, rows[-1].verdict) == (INTERRUPTED, "failed")
     assert (new.id, new.host, new.address, new.total) == (7, "b.test", "192.0.2.7", 0.5)
-    with RecordReader(path) as reader:
+    with TrafficReader(path) as reader:
         assert reader.capture(2).response_body == b"hello world"
         assert reader.capture(7) == Captured(7, [], [["A", "1"]], None, None, 3)
 
 
 def test_a_continued_file_has_the_layout_of_a_new_one(path: Path, tmp_path: Path) -> None:
     """So every later version can start from the same."""
-    Record(path).close()
-    Record(tmp_path / "new.db").close()
+    TrafficWriter(path).close()
+    TrafficWriter(tmp_path / "new.db").close()
     assert _layout(path) == _layout(tmp_path / "new.db")
     with sqlite3.connect(path) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
@@ -132,7 +132,7 @@ def _statements(db: sqlite3.Connection) -> list[str]:
     return [" ".join(re.sub("--.*", "", sql).split()) for (sql,) in rows]
 
 
-@pytest.mark.parametrize("opened", [Record, RecordReader])
+@pytest.mark.parametrize("opened", [TrafficWriter, TrafficReader])
 def test_a_later_version_is_left_alone(tmp_path: Path, opened: type) -> None:
     """One line says what to do; not a byte is changed."""
     path = shutil.copy(max(CORPUS), tmp_path / "run.db")

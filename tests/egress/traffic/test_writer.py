@@ -13,10 +13,10 @@ from tests.egress.databases import interpose
 from tests.followers import commits_seen
 
 from moat.egress.traffic import writer as module
-from moat.egress.traffic.entry import Entry
-from moat.egress.traffic.reader import Filter, Follower, RecordReader, is_there
+from moat.egress.traffic.entry import TrafficEntry
+from moat.egress.traffic.reader import Filter, Follower, TrafficReader, is_readable
 from moat.egress.traffic.schema import SCHEMA_VERSION, Row
-from moat.egress.traffic.writer import BODY_LIMIT, INTERRUPTED, Bounds, Record
+from moat.egress.traffic.writer import BODY_LIMIT, INTERRUPTED, Bounds, TrafficWriter
 from moat.errors import StoreError
 
 if TYPE_CHECKING:
@@ -33,15 +33,15 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def record(path: Path) -> Iterator[Record]:
-    record = Record(path)
+def record(path: Path) -> Iterator[TrafficWriter]:
+    record = TrafficWriter(path)
     yield record
     record.close()
 
 
-def entry(host: str = "example.com", *, total: float = 0.5, **fields: object) -> Entry:
+def entry(host: str = "example.com", *, total: float = 0.5, **fields: object) -> TrafficEntry:
     """A request that has ended well, but for what is said otherwise."""
-    made = Entry("request", NOW)
+    made = TrafficEntry("request", NOW)
     made.scheme, made.method, made.host, made.port, made.path = "https", "GET", host, 443, "/"
     made.protocol, made.status, made.total = "HTTP/1.1", 200, total
     for name, value in fields.items():
@@ -50,7 +50,7 @@ def entry(host: str = "example.com", *, total: float = 0.5, **fields: object) ->
 
 
 def rows(path: Path, wanted: Filter = ALL) -> list[Row]:
-    with RecordReader(path) as reader:
+    with TrafficReader(path) as reader:
         return list(reader.rows(wanted, NOW))
 
 
@@ -61,7 +61,7 @@ def until(holds: Callable[[], bool]) -> None:
         pause.wait(0.005)
 
 
-def test_an_entry_becomes_a_row(path: Path, record: Record) -> None:
+def test_an_entry_becomes_a_row(path: Path, record: TrafficWriter) -> None:
     """With all its fields, at once, while the record stays open."""
     done = entry(rule="allow example.com", dns=0.1, tls=0.25, sent=3, received=1 << 40)
     done.usage = {"model": "m", "input_tokens": 5}
@@ -75,7 +75,7 @@ def test_an_entry_becomes_a_row(path: Path, record: Record) -> None:
     assert record.healthy
 
 
-def test_the_files_are_the_users_alone(path: Path, record: Record) -> None:
+def test_the_files_are_the_users_alone(path: Path, record: TrafficWriter) -> None:
     """Also those that SQLite puts beside it."""
     record.put(entry())
     until(lambda: len(rows(path)) == 1)
@@ -84,21 +84,23 @@ def test_the_files_are_the_users_alone(path: Path, record: Record) -> None:
     assert {stat.S_IMODE(name.stat().st_mode) for name in names} == {0o600}
 
 
-def test_an_entry_that_changes_is_put_again(path: Path, record: Record) -> None:
+def test_an_entry_that_changes_is_put_again(path: Path, record: TrafficWriter) -> None:
     """It keeps its row, which says while it goes on that it does."""
     ongoing = entry(total=-1.0)
     record.put(ongoing)
     until(lambda: len(rows(path)) == 1)
-    assert rows(path)[0].goes_on
+    assert rows(path)[0].in_progress
     ongoing.total, ongoing.received = 7.0, 99
     record.put(ongoing)
     record.put(ongoing)
     record.close()
     (row,) = rows(path)
-    assert (row.goes_on, row.total, row.received) == (False, 7.0, 99)
+    assert (row.in_progress, row.total, row.received) == (False, 7.0, 99)
 
 
-def test_ten_thousand_entries_are_all_there_in_their_order(path: Path, record: Record) -> None:
+def test_ten_thousand_entries_are_all_there_in_their_order(
+    path: Path, record: TrafficWriter
+) -> None:
     """Whole batches, the rest of one, and what waits when it is closed."""
     for number in range(10_007):
         record.put(entry(f"h{number}.example"))
@@ -110,17 +112,17 @@ def test_ten_thousand_entries_are_all_there_in_their_order(path: Path, record: R
 
 def test_a_later_supervisor_goes_on(path: Path) -> None:
     """Its ids follow; what the one before left open is marked, and what it refused is not."""
-    record = Record(path)
+    record = TrafficWriter(path)
     record.put(entry("done.example"))
     record.put(entry("open.example", total=-1.0))
     record.put(entry("refused.example", total=-1.0, verdict="denied", error="not in the policy"))
     record.close()
-    record = Record(path)
+    record = TrafficWriter(path)
     record.put(entry("next.example", total=-1.0))
     record.close()
     found = {row.host: row for row in rows(path)}
     assert found["next.example"].id == 4
-    assert found["next.example"].goes_on
+    assert found["next.example"].in_progress
     assert found["done.example"].error == ""
     assert (found["open.example"].error, found["open.example"].verdict) == (INTERRUPTED, "failed")
     assert found["refused.example"].error == "not in the policy"
@@ -128,16 +130,16 @@ def test_a_later_supervisor_goes_on(path: Path) -> None:
 
 def test_a_supervisor_that_does_nothing_marks_what_was_left_open(path: Path) -> None:
     """Nothing needs to be recorded for that."""
-    record = Record(path)
+    record = TrafficWriter(path)
     record.put(entry(total=-1.0))
     record.close()
-    again = Record(path)
+    again = TrafficWriter(path)
     until(lambda: rows(path)[0].error == INTERRUPTED)
     again.close()
 
 
 def test_headers_and_bodies_are_kept_beside_bounded_and_redacted(
-    path: Path, record: Record
+    path: Path, record: TrafficWriter
 ) -> None:
     """Those of an entry alone for which they were captured."""
     plain, captured = entry(), entry()
@@ -147,7 +149,7 @@ def test_headers_and_bodies_are_kept_beside_bounded_and_redacted(
     record.put(plain)
     record.put(captured)
     record.close()
-    with RecordReader(path) as reader:
+    with TrafficReader(path) as reader:
         kept = reader.capture(captured.id)
         assert kept.request_fields == [["Authorization", "***"], ["Accept", "*/*"]]
         assert (kept.request_body, kept.response_body) == (None, b"x" * BODY_LIMIT)
@@ -155,7 +157,7 @@ def test_headers_and_bodies_are_kept_beside_bounded_and_redacted(
     assert b"s3cr3t" not in path.read_bytes()
 
 
-def test_secrets_of_a_query_are_never_on_disk(path: Path, record: Record) -> None:
+def test_secrets_of_a_query_are_never_on_disk(path: Path, record: TrafficWriter) -> None:
     """The entry keeps them, for it is still to be sent."""
     asked = entry(path="/x?access_token=s3cr3t&a=1")
     record.put(asked)
@@ -165,7 +167,7 @@ def test_secrets_of_a_query_are_never_on_disk(path: Path, record: Record) -> Non
     assert b"s3cr3t" not in path.read_bytes()
 
 
-def test_what_is_no_text_is_recorded_all_the_same(path: Path, record: Record) -> None:
+def test_what_is_no_text_is_recorded_all_the_same(path: Path, record: TrafficWriter) -> None:
     """A hostile program chooses the names, and none of them may stop the record."""
     strange = ["\udcff\ud800", "a\x00b", "\x1b[2J", "\u202e", "x" * 100_000]
     for name in strange:
@@ -180,7 +182,7 @@ def test_what_is_no_text_is_recorded_all_the_same(path: Path, record: Record) ->
 @pytest.mark.parametrize("bounds", [Bounds(rows=500), Bounds(bytes=200_000)], ids=repr)
 def test_the_oldest_go_when_there_are_too_many(path: Path, bounds: Bounds) -> None:
     """With their headers; how many is said. The newest always stay."""
-    record = Record(path, bounds)
+    record = TrafficWriter(path, bounds)
     for number in range(5_000):
         each = entry(f"h{number}", path="/" + "x" * 100)
         each.request_fields = [(b"A", b"b")]
@@ -190,7 +192,7 @@ def test_the_oldest_go_when_there_are_too_many(path: Path, bounds: Bounds) -> No
     assert 0 < len(found) <= 1_500
     assert found[-1].host == "h4999"
     assert found[0].id == found[-1].id - len(found) + 1
-    with RecordReader(path) as reader:
+    with TrafficReader(path) as reader:
         assert reader.counts() == {"dropped": 5_000 - len(found), "lost": 0}
         assert reader.capture(found[0].id).request_fields
         assert not reader.capture(found[0].id - 1).request_fields
@@ -198,21 +200,21 @@ def test_the_oldest_go_when_there_are_too_many(path: Path, bounds: Bounds) -> No
 
 def test_a_bound_smaller_than_an_empty_file_keeps_the_newest(path: Path) -> None:
     """And ends."""
-    record = Record(path, Bounds(bytes=1))
+    record = TrafficWriter(path, Bounds(bytes=1))
     for number in range(50):
         record.put(entry(f"h{number}"))
     record.close()
     assert [row.host for row in rows(path)] == ["h49"]
 
 
-def fill_disk(record: Record, *, free_pages: int) -> None:
+def fill_disk(record: TrafficWriter, *, free_pages: int) -> None:
     """SQLite's own limit on its file: to SQLite, a full disk."""
     (pages,) = record._db.execute("PRAGMA page_count").fetchone()
     record._db.execute(f"PRAGMA max_page_count = {pages + free_pages}")
 
 
 def test_a_full_disk_loses_nothing_and_is_said(
-    path: Path, record: Record, monkeypatch: pytest.MonkeyPatch
+    path: Path, record: TrafficWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing may pass meanwhile; when there is room, all is written and it may again."""
     monkeypatch.setattr(module, "RETRY_S", 0.01)
@@ -229,7 +231,10 @@ def test_a_full_disk_loses_nothing_and_is_said(
 
 
 def test_closing_on_a_full_disk_ends(
-    path: Path, record: Record, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    path: Path,
+    record: TrafficWriter,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """After one more attempt; what was written before stays."""
     monkeypatch.setattr(module, "RETRY_S", 0.01)
@@ -243,7 +248,9 @@ def test_closing_on_a_full_disk_ends(
     assert [row.host for row in rows(path)] == ["before"]
 
 
-def test_a_disk_that_stalls_stops_traffic_before_memory_is_full(path: Path, record: Record) -> None:
+def test_a_disk_that_stalls_stops_traffic_before_memory_is_full(
+    path: Path, record: TrafficWriter
+) -> None:
     """What still comes of connections that were there waits, up to a bound; the rest is counted."""
     record._bounds = Bounds(queued=100)
     stalled, going = threading.Event(), threading.Event()
@@ -263,12 +270,12 @@ def test_a_disk_that_stalls_stops_traffic_before_memory_is_full(path: Path, reco
     until(lambda: record.healthy)
     record.close()
     assert len(rows(path)) == 201
-    with RecordReader(path) as reader:
+    with TrafficReader(path) as reader:
         assert reader.counts()["lost"] == 50
 
 
 def test_a_bug_of_the_writers_stops_traffic(
-    record: Record, caplog: pytest.LogCaptureFixture
+    record: TrafficWriter, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing passes unrecorded, whatever the reason."""
 
@@ -285,36 +292,36 @@ def test_a_bug_of_the_writers_stops_traffic(
 def test_a_record_that_can_not_be_opened_is_an_error_before_anything_runs(tmp_path: Path) -> None:
     """No folder, no database, or one of the future."""
     with pytest.raises(StoreError, match="can't be opened"):
-        Record(tmp_path / "missing" / "run.db")
+        TrafficWriter(tmp_path / "missing" / "run.db")
     damaged = tmp_path / "damaged.db"
     damaged.write_bytes(b"no database" * 1000)
     with pytest.raises(StoreError, match="not a database"):
-        Record(damaged)
+        TrafficWriter(damaged)
     newer = tmp_path / "newer.db"
     with sqlite3.connect(newer) as db:
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     db.close()
-    for opened in (Record, RecordReader):
+    for opened in (TrafficWriter, TrafficReader):
         with pytest.raises(StoreError, match="newer"):
             opened(newer)
 
 
 def test_a_record_of_an_older_moat_is_taken_on(path: Path) -> None:
     """By the supervisor that adopts its run after an update."""
-    Record(path).close()
+    TrafficWriter(path).close()
     with sqlite3.connect(path) as db:
         db.execute("ALTER TABLE captures DROP COLUMN response_size")
         db.execute("INSERT INTO captures VALUES (1, '[]', '[]', NULL, x'61')")
         db.execute("PRAGMA user_version = 1")
     db.close()
-    with RecordReader(path) as reader:
+    with TrafficReader(path) as reader:
         assert reader.capture(1).response_size is None
-    record = Record(path)
+    record = TrafficWriter(path)
     captured = entry(response_fields=[], received=3)
     captured.id = 2
     record.put(captured)
     record.close()
-    with RecordReader(path) as reader:
+    with TrafficReader(path) as reader:
         assert reader.capture(1).response_body == b"a"
         assert reader.capture(2).response_size == 3
 
@@ -339,12 +346,12 @@ def test_a_body_is_kept_as_it_was_meant(
     path: Path, coding: bytes, sent: bytes, begins: bytes | None, size: int | None
 ) -> None:
     """Decoded, with the length that it has then; an empty one stands for what can't be read."""
-    record = Record(path)
+    record = TrafficWriter(path)
     captured = entry(response_fields=[(b"Content-Encoding", coding)], received=len(sent))
     captured.response_body = sent[:BODY_LIMIT]
     record.put(captured)
     record.close()
-    with RecordReader(path) as reader:
+    with TrafficReader(path) as reader:
         kept = reader.capture(captured.id)
     assert (kept.response_body, kept.response_size) == (begins, size)
 
@@ -352,7 +359,7 @@ def test_a_body_is_kept_as_it_was_meant(
 # --- reading ---
 
 
-def test_filters_choose_rows(path: Path, record: Record) -> None:
+def test_filters_choose_rows(path: Path, record: TrafficWriter) -> None:
     """Each alone, and together."""
     record.put(entry("api.example.com"))
     record.put(entry("example.com", verdict="denied", kind="refusal"))
@@ -375,12 +382,14 @@ def test_filters_choose_rows(path: Path, record: Record) -> None:
     assert hosts(models=True) == []
 
 
-def test_the_last_rows_are_found_among_those_that_are_wanted(path: Path, record: Record) -> None:
+def test_the_last_rows_are_found_among_those_that_are_wanted(
+    path: Path, record: TrafficWriter
+) -> None:
     """Not among all; none where none is wanted."""
     for number in range(3_000):
         record.put(entry("even" if number % 2 == 0 else "odd"))
     record.close()
-    with RecordReader(path) as reader:
+    with TrafficReader(path) as reader:
         for count, wanted, ids in (
             (2, Filter(host="even"), [2997, 2999]),
             (0, ALL, []),
@@ -391,13 +400,15 @@ def test_the_last_rows_are_found_among_those_that_are_wanted(path: Path, record:
             assert [row.id for row in reader.rows(wanted, NOW, after=after)] == ids
 
 
-def test_a_follower_gets_every_row_once_when_it_is_complete(path: Path, record: Record) -> None:
+def test_a_follower_gets_every_row_once_when_it_is_complete(
+    path: Path, record: TrafficWriter
+) -> None:
     """In whatever order they end; those that never do come at the end."""
     slow, never = entry("slow", total=-1.0), entry("never", total=-1.0)
     for each in (entry("first"), slow, never):
         record.put(each)
     until(lambda: len(rows(path)) == 3)
-    with RecordReader(path) as reader:
+    with TrafficReader(path) as reader:
         follower = Follower(reader, ALL)
         assert [row.host for row in follower.news(NOW)] == ["first"]
         assert list(follower.news(NOW)) == []
@@ -409,22 +420,22 @@ def test_a_follower_gets_every_row_once_when_it_is_complete(path: Path, record: 
         assert [row.host for row in follower.rest(NOW)] == ["never"]
 
 
-def test_a_follower_hears_at_once_of_what_may_take_long(path: Path, record: Record) -> None:
+def test_a_follower_hears_at_once_of_what_may_take_long(path: Path, record: TrafficWriter) -> None:
     """A waiting request, a tunnel, a WebSocket: once when it becomes one, and when it is over."""
     asked = entry("asked", total=-1.0, verdict="asking")
     tunnel = entry("tunnel", total=-1.0, kind="tunnel")
     plain = entry("plain", total=-1.0)
-    with RecordReader(path) as reader:
+    with TrafficReader(path) as reader:
         follower = Follower(reader, ALL)
 
-        def news(*changed: Entry) -> list[tuple[str, str, bool]]:
+        def news(*changed: TrafficEntry) -> list[tuple[str, str, bool]]:
             for each in changed:
                 record.put(each)
             until(lambda: not any(each.queued for each in changed))
             mark = entry("mark")  # which is written behind them
             record.put(mark)
             until(lambda: any(row.id == mark.id for row in rows(path)))
-            heard = [(row.host, row.verdict, row.goes_on) for row in follower.news(NOW)]
+            heard = [(row.host, row.verdict, row.in_progress) for row in follower.news(NOW)]
             return [each for each in heard if each[0] != "mark"]
 
         assert news(asked, plain, tunnel) == [
@@ -446,11 +457,11 @@ ENTRIES = """
 import os, sys
 from pathlib import Path
 from moat.egress.traffic import writer
-from moat.egress.traffic.entry import Entry
+from moat.egress.traffic.entry import TrafficEntry
 writer.PAUSE_S = 0
-record = writer.Record(Path(sys.argv[1]) / "run.db")
+record = writer.TrafficWriter(Path(sys.argv[1]) / "run.db")
 for _ in range(int(sys.argv[2])):
-    record.put(Entry("dns", 0.0))
+    record.put(TrafficEntry("dns", 0.0))
     os.read(0, 1)
 record.close()
 """
@@ -458,17 +469,17 @@ record.close()
 
 def test_a_follower_sees_every_commit(path: Path) -> None:
     """SQLite writes its log before a commit is visible: to be woken by that alone is too early."""
-    Record(path).close()
-    with RecordReader(path) as reader:
-        assert commits_seen(path.parent, ENTRIES, lambda: reader.going_on()[0], 1000) == 1000
+    TrafficWriter(path).close()
+    with TrafficReader(path) as reader:
+        assert commits_seen(path.parent, ENTRIES, lambda: reader.in_progress()[0], 1000) == 1000
 
 
-def test_a_follower_from_now_on_hears_of_what_goes_on(path: Path, record: Record) -> None:
+def test_a_follower_from_now_on_hears_of_what_goes_on(path: Path, record: TrafficWriter) -> None:
     """Whatever lies behind: it may be what the user has come for."""
     record.put(entry("asked", total=-1.0, verdict="asking"))
     record.put(entry("over"))
     record.close()
-    with RecordReader(path) as reader:
+    with TrafficReader(path) as reader:
         follower = Follower(reader, ALL, after=2)
         assert [row.host for row in follower.news(NOW)] == ["asked"]
         assert list(follower.news(NOW)) == []
@@ -476,12 +487,14 @@ def test_a_follower_from_now_on_hears_of_what_goes_on(path: Path, record: Record
         assert list(denied.news(NOW)) == [], "filters hold for these, too"
 
 
-def test_reading_does_not_keep_the_log_from_being_emptied(path: Path, record: Record) -> None:
+def test_reading_does_not_keep_the_log_from_being_emptied(
+    path: Path, record: TrafficWriter
+) -> None:
     """A reader that stands still in the middle holds no transaction."""
     for number in range(3_000):
         record.put(entry(f"h{number}"))
     until(lambda: len(rows(path)) == 3_000)
-    with RecordReader(path) as reader:
+    with TrafficReader(path) as reader:
         found = reader.rows(ALL, NOW)
         next(found)
         with sqlite3.connect(path) as db:
@@ -493,10 +506,10 @@ def test_reading_does_not_keep_the_log_from_being_emptied(path: Path, record: Re
 
 def test_a_record_that_is_not_there_yet_is_not_made_by_looking(path: Path) -> None:
     """Nor is one that has no tables yet mistaken for one."""
-    assert not is_there(path)
+    assert not is_readable(path)
     assert not path.exists()
     path.touch()
-    assert not is_there(path)
-    Record(path).close()
-    assert is_there(path)
+    assert not is_readable(path)
+    TrafficWriter(path).close()
+    assert is_readable(path)
     assert rows(path) == []

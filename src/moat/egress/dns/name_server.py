@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from moat.egress.dns import message
 from moat.egress.names import canonical_host, is_address
 from moat.egress.policy.decision import Decision, Verdict
-from moat.egress.traffic.entry import Entry
+from moat.egress.traffic.entry import TrafficEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ class NameServer:
         self,
         addresses: SyntheticAddresses,
         policy: Callable[[], Policy],
-        put: Callable[[Entry], None],
+        put: Callable[[TrafficEntry], None],
         now: Callable[[], float],
     ) -> None:
         """`policy` returns the policy as it is now, `now` seconds since the epoch; `put` records."""
@@ -45,7 +45,7 @@ class NameServer:
 
     def answer(self, query: bytes, transport: str) -> bytes | None:
         """Return the reply to a message, or `None` where there is nobody to reply to."""
-        entry = Entry("dns", self._now())
+        entry = TrafficEntry("dns", self._now())
         answer = message.answer(query, self._address_of, lambda name: self._absence(name).reason)
         entry.scheme = transport
         entry.method = answer.type

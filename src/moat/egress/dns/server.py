@@ -99,14 +99,14 @@ class TCPResponder(asyncio.Protocol):
         self._asked = False
         self._framer = message.TCPFramer()
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
-        self.waits_since = time.monotonic()
+        self.waiting_since = time.monotonic()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._connections.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        self.waits_since = time.monotonic()
+        self.waiting_since = time.monotonic()
         for query in self._framer.feed(data):
             self._asked = True
             reply = self._answer(query, "tcp")
@@ -129,7 +129,7 @@ class TCPResponder(asyncio.Protocol):
 
     def check(self, now: float, timeouts: Timeouts) -> None:
         del timeouts  # DNS has its own
-        if now - self.waits_since > _TCP_IDLE:
+        if now - self.waiting_since > _TCP_IDLE:
             self.close()
 
     def reconsider(self) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from moat.egress.http.messages import RequestLine
 from moat.egress.traffic import redact
-from moat.egress.traffic.entry import Entry
+from moat.egress.traffic.entry import TrafficEntry
 
 if TYPE_CHECKING:
     from moat.egress.http.interfaces import Destination
@@ -39,9 +39,9 @@ def described(method: bytes, target: bytes) -> RequestLine:
     return RequestLine(_shown(method[:32]), _shown(target[:_LIMIT]) + cut)
 
 
-def refusal(now: float, destination: Destination | None, problem: BadMessageError) -> Entry:
+def refusal(now: float, destination: Destination | None, problem: BadMessageError) -> TrafficEntry:
     """`destination`: of the connection; on the proxy's own port the request would have named it."""
-    entry = Entry("refusal", now)
+    entry = TrafficEntry("refusal", now)
     entry.scheme, entry.host, entry.port = (
         ("http", "", 0) if destination is None else destination.key
     )

@@ -19,7 +19,7 @@ from moat.egress.http.fields import accepts_upgrade
 from moat.egress.http.messages import NO_BODY, UNTIL_CLOSE, ResponseHead
 from moat.egress.http.method_override import other_readings
 from moat.egress.policy.decision import Decision, Verdict, denial_header
-from moat.egress.traffic.entry import Entry
+from moat.egress.traffic.entry import TrafficEntry
 
 if TYPE_CHECKING:
     from moat.egress.http.interfaces import (
@@ -92,7 +92,7 @@ class Exchange:
         self._responded = False
         """The final head has been sent to the client."""
         self._over = False
-        entry = self.entry = Entry("request", gateway.now())
+        entry = self.entry = TrafficEntry("request", gateway.now())
         entry.method = request.method
         entry.scheme, entry.host, entry.port = destination.key
         entry.path = target

@@ -2,7 +2,7 @@
 
 An `Exchange` stands between a `Downstream` and an `Upstream` and belongs to a `Gateway`. It implements
 `PendingExchange`, which is what its gateway needs of it, and `ResponseReceiver`, which is what its
-upstream needs.
+upstream needs. A client's `Connection` makes the exchanges, and belongs to a `ServerGateway`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moat.egress.http.messages import Payload, RequestHead, ResponseHead
+    from moat.egress.http.messages import BadMessageError, Payload, RequestHead, ResponseHead
     from moat.egress.http.observer import Observer
     from moat.egress.policy.decision import Decision
-    from moat.egress.traffic.entry import Entry, Fields
+    from moat.egress.traffic.entry import Fields, TrafficEntry
+    from moat.spec.network import Timeouts
 
 KEEP_ALIVE: Final = 75.0
 """Seconds that a client's connection may wait for its next request."""
+UNUSED: Final = "closed without a request"
+INCOMPLETE: Final = "closed before the request was complete"
+"""How a client abandoned its connection."""
 
 
 class Destination:
@@ -137,7 +141,7 @@ class PendingExchange(Protocol):
     @property
     def downstream(self) -> Downstream: ...
     @property
-    def entry(self) -> Entry: ...
+    def entry(self) -> TrafficEntry: ...
     def answered_by_user(self, decision: Decision) -> None: ...
     def authorized(self, request: RequestHead) -> None:
         """Send this request upstream."""
@@ -196,6 +200,45 @@ class Gateway(Protocol):
         """Return an observer for the few exchanges of which more is recorded than their entry."""
         ...
 
-    def put(self, entry: Entry) -> None:
+    def put(self, entry: TrafficEntry) -> None:
         """Record an entry as it is now."""
+        ...
+
+
+class Connection(Protocol):
+    """A connection from a client, while it is served."""
+
+    waiting_since: float
+    """When it began to wait for a request, in monotonic seconds."""
+
+    @property
+    def idle(self) -> bool:
+        """It waits for a request."""
+        ...
+
+    def check(self, now: float, timeouts: Timeouts) -> None:
+        """End what has taken too long; `now`: in monotonic seconds."""
+        ...
+
+    def reconsider(self) -> None:
+        """Break off what the present policy denies."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class ServerGateway(Gateway, Protocol):
+    """The services of a run that a client's connection and its exchanges depend on."""
+
+    def opened(self, connection: Connection) -> None: ...
+    def closed(self, connection: Connection) -> None: ...
+    def abandoned(self, destination: Destination | None, why: str) -> None:
+        """Record a connection without a complete request, since no entry tells of it.
+
+        `destination`: `None` for the proxy's own port.
+        """
+        ...
+
+    def malformed(self, destination: Destination | None, problem: BadMessageError) -> None:
+        """Record a request that can't be understood."""
         ...

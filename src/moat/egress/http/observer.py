@@ -9,14 +9,14 @@ from moat.egress.traffic.schema import BODY_LIMIT
 
 if TYPE_CHECKING:
     from moat.egress.http.messages import Payload, RequestHead, ResponseHead
-    from moat.egress.traffic.entry import Entry
+    from moat.egress.traffic.entry import TrafficEntry
     from moat.spec.network import Capture
 
 
 class Observer:
     """Follows one exchange without holding it up; what it keeps is bounded."""
 
-    def __init__(self, entry: Entry, request: RequestHead, capture: Capture) -> None:
+    def __init__(self, entry: TrafficEntry, request: RequestHead, capture: Capture) -> None:
         self._entry = entry
         self._request = request
         self._bodies = capture == "bodies"

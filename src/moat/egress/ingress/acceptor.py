@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from moat.egress.dns.server import TCPResponder
 from moat.egress.http.h1.server import HTTP1Server
-from moat.egress.http.interfaces import Destination
-from moat.egress.http.origin_check import LEFT, Arrival
+from moat.egress.http.interfaces import UNUSED, Destination
+from moat.egress.http.origin_check import OriginCheck
 from moat.egress.ingress.new_connection import NewConnection, close_with
 from moat.egress.ingress.proxy_port import ProxyPort
 from moat.egress.names import canonical_host
@@ -60,7 +60,7 @@ class Acceptor:
             else:
                 await self._serve_captured(connection)
         except ClosedEarlyError:
-            self._left(connection, LEFT)
+            self._left(connection, UNUSED)
             sock.close()
         except TimeoutError:
             self._left(connection, _SILENT)
@@ -77,7 +77,7 @@ class Acceptor:
         services = self._services
         await self._loop.connect_accepted_socket(
             lambda: TCPResponder(
-                services.answer_dns, services.http, lambda: self._left(connection, LEFT)
+                services.answer_dns, services.http, lambda: self._left(connection, UNUSED)
             ),
             connection.sock,
         )
@@ -106,8 +106,8 @@ class Acceptor:
         else:
             async with asyncio.timeout(self._timeouts.header):
                 protocol = await peek(self._loop, sock, _version)
-            arrival = Arrival(self._services.http, Destination("http", host, port))
-            await self._loop.connect_accepted_socket(lambda: self._http(arrival, protocol), sock)
+            origin = OriginCheck(Destination("http", host, port))
+            await self._loop.connect_accepted_socket(lambda: self._http(origin, protocol), sock)
 
     async def _serve_tls(self, connection: NewConnection) -> None:
         sock, host, port = connection.sock, connection.host, connection.port
@@ -125,15 +125,13 @@ class Acceptor:
                 await self._services.tunnels.open(connection, route)
             return
         if named != host:
-            connection.disagreement = (
-                f"the TLS handshake names {named}, the connection is for {host}"
-            )
+            connection.mismatch = f"the TLS handshake names {named}, the connection is for {host}"
         certificates = self._services.certificates
         context = certificates.get(named) or await certificates.context(named)
         destination = Destination("https", host, port)
-        arrival = Arrival(self._services.http, destination, connection.disagreement)
+        origin = OriginCheck(destination, connection.mismatch)
         await self._loop.connect_accepted_socket(
-            lambda: ByALPN(lambda protocol: self._http(arrival, protocol)),
+            lambda: ByALPN(lambda protocol: self._http(origin, protocol)),
             sock,
             ssl=context,
             ssl_handshake_timeout=self._timeouts.tls,
@@ -150,14 +148,14 @@ class Acceptor:
             return True
         return False
 
-    def _http(self, arrival: Arrival, protocol: str | None) -> HTTP1Server | HTTP2Server:
+    def _http(self, origin: OriginCheck, protocol: str | None) -> HTTP1Server | HTTP2Server:
         """Make the server for a protocol by its ALPN name; `None`: the client offered none."""
         if protocol != "h2":
-            return HTTP1Server(self._services.http, arrival)
+            return HTTP1Server(self._services.http, origin)
         # Not at the start: most runs never speak it, and it costs time and memory.
         from moat.egress.http.h2.server import HTTP2Server  # noqa: PLC0415
 
-        return HTTP2Server(self._services.http, arrival)
+        return HTTP2Server(self._services.http, origin)
 
     def _reject(self, connection: NewConnection, why: str, alert: Alert | None = None) -> None:
         """Close a connection that can't be understood, with an alert to a client that speaks TLS."""
@@ -166,8 +164,8 @@ class Acceptor:
         close_with(connection.sock, b"" if alert is None else alert.record())
 
     def _left(self, connection: NewConnection, why: str) -> None:
-        if connection.disagreement:
-            why = f"{why}; {connection.disagreement}"
+        if connection.mismatch:
+            why = f"{why}; {connection.mismatch}"
         self._services.reporter.failed(connection.scheme, connection.host, connection.port, why)
 
 

@@ -9,13 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from moat.egress.http.interfaces import Gateway
-from moat.egress.http.origin_check import Connections
-
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
+    from moat.egress.http.interfaces import ServerGateway
     from moat.egress.ingress.new_connection import NewConnection
     from moat.egress.policy.decision import Decision
     from moat.egress.policy.routing_decision import Asker, OpenTunnel, Route
@@ -42,10 +40,6 @@ class Tunnels(Protocol):
         ...
 
 
-class HTTPServices(Gateway, Connections, Protocol):
-    """What the connections of HTTP and their exchanges need."""
-
-
 @dataclass(frozen=True, slots=True)
 class Services:
     host_of: Callable[[str], str]
@@ -57,4 +51,4 @@ class Services:
     certificates: Certificates
     reporter: Reporter
     tunnels: Tunnels
-    http: HTTPServices
+    http: ServerGateway

@@ -22,7 +22,7 @@ class NewConnection:
     host: str
     """The server that it is for; an address until the name behind it is known."""
     port: int
-    disagreement: str = ""
+    mismatch: str = ""
     """What its TLS handshake names instead of the server."""
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from moat.egress.http.h1 import parser, writer
 from moat.egress.http.h1.server import HTTP1Server
 from moat.egress.http.messages import NO_BODY, BadMessageError
-from moat.egress.http.origin_check import Arrival, parse_authority
+from moat.egress.http.origin_check import OriginCheck, parse_authority
 from moat.egress.ingress import socks
 from moat.egress.ingress.new_connection import close_with
 from moat.egress.names import canonical_host
@@ -60,8 +60,8 @@ class ProxyPort:
 
     async def _serve_http(self, sock: socket.socket) -> None:
         http = self._services.http
-        arrival = Arrival(http, None)
-        await self._loop.connect_accepted_socket(lambda: HTTP1Server(http, arrival), sock)
+        origin = OriginCheck(None)
+        await self._loop.connect_accepted_socket(lambda: HTTP1Server(http, origin), sock)
 
     async def _connect(self, sock: socket.socket) -> Target | None:
         """Answer a CONNECT (RFC 9110 9.3.6)."""

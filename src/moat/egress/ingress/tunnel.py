@@ -33,7 +33,7 @@ class Tunnel:
         self.inner.other, self.outer.other = self.outer, self.inner
         self._over = False
         self.idle = False
-        self.waits_since = 0.0
+        self.waiting_since = 0.0
 
     async def join(self, inner: socket.socket, outer: socket.socket) -> None:
         await self._loop.connect_accepted_socket(lambda: self.inner, inner)

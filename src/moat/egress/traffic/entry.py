@@ -12,8 +12,8 @@ Fields = list[tuple[bytes, bytes]]
 """Header fields as they were sent, in their order."""
 
 
-class Entry:
-    """Filled in while it happens; `Record.put` may be called again whenever something has changed.
+class TrafficEntry:
+    """Filled in while it happens; `TrafficWriter.put` may be called again when something has changed.
 
     What it does not say stands in the class, because one is made for every request. Times are
     seconds: `time` since the epoch, the rest durations, negative where the step did not take place

@@ -14,7 +14,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Self
 
 from moat.egress.traffic import versions
-from moat.egress.traffic.schema import GOES_ON, NO_CAPTURE, Captured, Row
+from moat.egress.traffic.schema import IN_PROGRESS, NO_CAPTURE, Captured, Row
 from moat.errors import StoreError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _STAGE = (
     "CASE WHEN verdict = 'asking' THEN 'asking'"
     " WHEN kind = 'tunnel' OR protocol = 'websocket' THEN 'lasting' ELSE '' END"
 )
-_OPEN = f"SELECT id, {_STAGE} FROM entries WHERE {GOES_ON}"  # noqa: S608  ours, as all below
+_OPEN = f"SELECT id, {_STAGE} FROM entries WHERE {IN_PROGRESS}"  # noqa: S608  ours, as all below
 _LAST_AND_OPEN = f"SELECT ifnull(max(id), 0), '' FROM entries UNION ALL {_OPEN}"  # noqa: S608
 
 
@@ -57,7 +57,7 @@ class Filter:
         if self.denied:
             conditions.append("verdict = 'denied'")
         if self.slow is not None:
-            conditions.append(f"(total >= ? OR ({GOES_ON} AND time <= ?))")
+            conditions.append(f"(total >= ? OR ({IN_PROGRESS} AND time <= ?))")
             values += self.slow, now - self.slow
         if self.kinds:
             conditions.append(f"kind IN ({', '.join('?' * len(self.kinds))})")
@@ -70,7 +70,7 @@ class Filter:
         return " AND ".join(conditions), values
 
 
-class RecordReader:
+class TrafficReader:
     """A context manager: it owns a database connection. Raises `StoreError`."""
 
     def __init__(self, path: Path) -> None:
@@ -113,7 +113,7 @@ class RecordReader:
         for row in self._select(sql, json.dumps(list(ids)), *values):
             yield Row(*row)
 
-    def going_on(self) -> tuple[int, dict[int, str]]:
+    def in_progress(self) -> tuple[int, dict[int, str]]:
         """The last id, and those of what goes on with its stage, at one moment."""
         (last, _), *others = self._select(_LAST_AND_OPEN)
         return last, dict(others)
@@ -133,7 +133,7 @@ class RecordReader:
         condition, values = wanted.sql(now)
         inner = f"SELECT id FROM entries WHERE {condition} ORDER BY id DESC LIMIT ?"  # noqa: S608
         ((before,),) = self._select(f"SELECT min(id) - 1 FROM ({inner})", *values, count)  # noqa: S608
-        return before if before is not None else self.going_on()[0]
+        return before if before is not None else self.in_progress()[0]
 
     def _columns(self, table: str, names: tuple[str, ...]) -> str:
         with self._reported():
@@ -159,7 +159,7 @@ class Follower:
     That is a request from when it waits for the user, and a tunnel or a WebSocket from when it is one.
     """
 
-    def __init__(self, reader: RecordReader, wanted: Filter, *, after: int = 0) -> None:
+    def __init__(self, reader: TrafficReader, wanted: Filter, *, after: int = 0) -> None:
         self._reader = reader
         self._wanted = wanted
         self._after = after
@@ -168,7 +168,7 @@ class Follower:
 
     def news(self, now: float) -> Iterator[Row]:
         """What has begun, or been completed, since it was asked for last."""
-        last, stages = self._reader.going_on()
+        last, stages = self._reader.in_progress()
         done = self._shown.keys() - stages.keys()
         begun = {each: stage for each, stage in stages.items() if self._is_new(each, stage)}
         self._shown = {each: self._shown.get(each, "") for each in stages}
@@ -198,14 +198,14 @@ class Follower:
 
 def _is_still(row: Row, stage: str) -> bool:
     """It is read after its stage was: what it is by now is for the next time."""
-    return row.goes_on and (row.verdict == "asking") == (stage == "asking")
+    return row.in_progress and (row.verdict == "asking") == (stage == "asking")
 
 
-def is_there(path: Path) -> bool:
+def is_readable(path: Path) -> bool:
     """Whether a record can be read there: one that is just being made is not yet."""
     if not path.exists():
         return False
-    with RecordReader(path) as reader:
+    with TrafficReader(path) as reader:
         return reader.is_made
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from moat.egress.traffic import redact
 
 if TYPE_CHECKING:
-    from moat.egress.traffic.entry import Entry, Fields, Kind, Verdict
+    from moat.egress.traffic.entry import Fields, Kind, TrafficEntry, Verdict
 
 BODY_LIMIT: Final = 64 * 1024
 """Bytes that are kept of a captured body."""
@@ -58,7 +58,7 @@ CREATE TABLE captures (
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO meta VALUES ('dropped', 0), ('lost', 0);
 """
-GOES_ON: Final = "total < 0 AND error = ''"
+IN_PROGRESS: Final = "total < 0 AND error = ''"
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -91,7 +91,7 @@ class Row(NamedTuple):
     usage: str | None
 
     @property
-    def goes_on(self) -> bool:
+    def in_progress(self) -> bool:
         return self.total < 0 and not self.error
 
     @property
@@ -138,7 +138,7 @@ class Row(NamedTuple):
             "rule": self.rule,
             "error": self.error,
             "credential": self.credential,
-            "in_progress": self.goes_on,
+            "in_progress": self.in_progress,
             "durations": {
                 "dns": _duration(self.dns),
                 "connect": _duration(self.connect),
@@ -173,7 +173,7 @@ NO_CAPTURE: Final = Captured(0, [], [], None, None)
 _plain = attrgetter(*Row._fields[:-2])
 
 
-def row_of(entry: Entry) -> tuple[object, ...]:
+def row_of(entry: TrafficEntry) -> tuple[object, ...]:
     """The columns of `entry` as it is now."""
     path = entry.path
     if len(path) > _PATH_LIMIT:
@@ -182,7 +182,7 @@ def row_of(entry: Entry) -> tuple[object, ...]:
     return (*_plain(entry), redact.target(path), usage)
 
 
-def capture_of(entry: Entry) -> tuple[object, ...] | None:
+def capture_of(entry: TrafficEntry) -> tuple[object, ...] | None:
     """What else is kept of it, if anything."""
     asked, answered = entry.request_fields, entry.response_fields
     if asked is None and answered is None:
@@ -230,7 +230,7 @@ def _body(sent: Fields | None, data: bytes | None) -> bytes | None:
     return b"" if kept is None else kept or None
 
 
-def _size(entry: Entry, answered: Fields) -> int | None:
+def _size(entry: TrafficEntry, answered: Fields) -> int | None:
     if not (entry.received and redact.coding(answered)):
         return entry.received
     body = entry.response_body

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from moat.egress.traffic import versions
 from moat.egress.traffic.schema import (
     BODY_LIMIT,
-    GOES_ON,
+    IN_PROGRESS,
     Captured,
     Row,
     capture_of,
@@ -33,9 +33,9 @@ from moat.platform import commits
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from moat.egress.traffic.entry import Entry
+    from moat.egress.traffic.entry import TrafficEntry
 
-__all__ = ["BODY_LIMIT", "Bounds", "Record"]
+__all__ = ["BODY_LIMIT", "Bounds", "TrafficWriter"]
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def _insertion(table: str, columns: tuple[str, ...], rows: int = 1) -> str:
 _INSERT_CAPTURE: Final = _insertion("captures", Captured._fields)
 
 
-class Record:
+class TrafficWriter:
     """`put` and `problem` belong to the event loop's thread, all SQL to the writer's."""
 
     def __init__(self, path: Path, bounds: Bounds = Bounds()) -> None:
@@ -85,7 +85,7 @@ class Record:
         self._db = _open(path)
         self._first, self._last = _ends(self._db)
         self._next = self._last + 1
-        self._queue: deque[Entry] = deque()
+        self._queue: deque[TrafficEntry] = deque()
         self._problem = ""
         self._unmarked = self._last > 0
         """What an earlier supervisor left open still looks as if it went on."""
@@ -99,7 +99,7 @@ class Record:
         self._writer = threading.Thread(target=self._live, name="record", daemon=True)
         self._writer.start()
 
-    def put(self, entry: Entry) -> None:
+    def put(self, entry: TrafficEntry) -> None:
         """Has the entry written as it will be in a moment; again, where it was changed since."""
         if entry.queued:
             return
@@ -152,7 +152,7 @@ class Record:
                 return
         log.error("the last entries are lost: %s", self._problem)
 
-    def _persisted(self, batch: list[Entry]) -> bool:
+    def _persisted(self, batch: list[TrafficEntry]) -> bool:
         """Tries until it is done; once it is closed, once more."""
         while not self._written(batch):
             if self._closing.wait(RETRY_S):
@@ -167,7 +167,7 @@ class Record:
             self._bell.wait()
         self._asleep = False
 
-    def _take(self) -> list[Entry]:
+    def _take(self) -> list[TrafficEntry]:
         queue = self._queue
         batch = [queue.popleft() for _ in range(min(len(queue), BATCH))]
         for entry in batch:
@@ -175,7 +175,7 @@ class Record:
             entry.queued = False
         return batch
 
-    def _written(self, batch: list[Entry]) -> bool:
+    def _written(self, batch: list[TrafficEntry]) -> bool:
         try:
             if self._db.in_transaction:
                 self._db.rollback()  # of the attempt that failed
@@ -190,7 +190,7 @@ class Record:
         self._problem = ""
         return True
 
-    def _write(self, batch: list[Entry]) -> None:
+    def _write(self, batch: list[TrafficEntry]) -> None:
         db, lost = self._db, self._lost
         db.execute("BEGIN IMMEDIATE")
         if self._unmarked:
@@ -213,7 +213,7 @@ class Record:
         self._lost_told, self._unmarked = lost, False
         commits.announce(self._path)
 
-    def _insert(self, entries: list[Entry]) -> None:
+    def _insert(self, entries: list[TrafficEntry]) -> None:
         rows = [row_of(entry) for entry in entries]
         try:
             self._insert_rows(rows)
@@ -286,7 +286,7 @@ def _ends(db: sqlite3.Connection) -> tuple[int, int]:
 
 def _mark_interrupted(db: sqlite3.Connection) -> None:
     db.execute(
-        f"UPDATE entries SET error = ?, verdict = 'failed' WHERE {GOES_ON}",  # noqa: S608  ours
+        f"UPDATE entries SET error = ?, verdict = 'failed' WHERE {IN_PROGRESS}",  # noqa: S608  ours
         (INTERRUPTED,),
     )
 

@@ -10,13 +10,12 @@ from tests.egress.wires import Wire
 
 from moat.egress.http.h2.server import HTTP2Server
 from moat.egress.http.interfaces import Destination
-from moat.egress.http.origin_check import Arrival
+from moat.egress.http.origin_check import OriginCheck
 from moat.spec.network import Timeouts
 
 if TYPE_CHECKING:
-    from moat.egress.http.interfaces import Gateway
+    from moat.egress.http.interfaces import Connection, ServerGateway
     from moat.egress.http.messages import BadMessageError
-    from moat.egress.http.origin_check import Connection
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 TIMEOUTS = Timeouts(header=30.0)
@@ -38,8 +37,8 @@ class Run:
     def closed(self, connection: Connection) -> None:
         """The test sees it at the wire."""
 
-    def malformed(self, arrival: Arrival, problem: BadMessageError) -> None:
-        del arrival
+    def malformed(self, destination: Destination | None, problem: BadMessageError) -> None:
+        del destination
         self.problems.append((str(problem), problem.status))
 
 
@@ -47,8 +46,8 @@ class Play:
     def __init__(self) -> None:
         self.run = Run()
         self.wire = Wire()
-        arrival = Arrival(self.run, Destination("https", "a.test", 443))
-        self.server = HTTP2Server(cast("Gateway", self.run), arrival)
+        origin = OriginCheck(Destination("https", "a.test", 443))
+        self.server = HTTP2Server(cast("ServerGateway", self.run), origin)
         self.server.connection_made(self.wire)
 
     def says(self, data: bytes, at: float) -> None:

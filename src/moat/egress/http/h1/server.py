@@ -10,17 +10,16 @@ from moat.egress.http.h1 import parser, writer
 from moat.egress.http.h1.bodies import BodyReader, EndlessReader, body_reader
 from moat.egress.http.h1.connection import HTTP1Connection
 from moat.egress.http.h1.hangup import HangupWatch
-from moat.egress.http.interfaces import KEEP_ALIVE
+from moat.egress.http.interfaces import INCOMPLETE, KEEP_ALIVE, UNUSED
 from moat.egress.http.messages import CHUNKED, NO_BODY, UNTIL_CLOSE, BadMessageError, ResponseHead
-from moat.egress.http.origin_check import LEFT, LEFT_HALFWAY
 from moat.egress.streams import break_off
 
 if TYPE_CHECKING:
     import asyncio
 
-    from moat.egress.http.interfaces import Gateway
+    from moat.egress.http.interfaces import ServerGateway
     from moat.egress.http.messages import RequestHead
-    from moat.egress.http.origin_check import Arrival
+    from moat.egress.http.origin_check import OriginCheck
     from moat.egress.traffic.entry import Fields
     from moat.spec.network import Timeouts
 
@@ -33,10 +32,10 @@ class HTTP1Server(HTTP1Connection):
 
     protocol = "HTTP/1.1"
 
-    def __init__(self, gateway: Gateway, arrival: Arrival) -> None:
+    def __init__(self, gateway: ServerGateway, origin: OriginCheck) -> None:
         super().__init__()
         self._gateway = gateway
-        self._arrival = arrival
+        self._origin = origin
         self._exchange: Exchange | None = None
         self._body: BodyReader | None = None
         """The reader of the request's body; `None` when that is complete."""
@@ -62,9 +61,9 @@ class HTTP1Server(HTTP1Connection):
         self._hangup: HangupWatch | None = None
         self._requested = False
         """There has been a request, well-formed or not."""
-        self.waits_since: float = gateway.clock()
+        self.waiting_since: float = gateway.clock()
         """When it began to wait for a request, or for the rest of a head."""
-        self.moved = self.waits_since
+        self.moved = self.waiting_since
         """When a byte last passed, in either direction."""
 
     # --- asyncio ---
@@ -72,7 +71,7 @@ class HTTP1Server(HTTP1Connection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._plain = transport.get_extra_info("sslcontext") is None
-        self._arrival.opened(self)
+        self._gateway.opened(self)
 
     def data_received(self, data: bytes) -> None:
         self.moved = self._gateway.clock()
@@ -102,14 +101,17 @@ class HTTP1Server(HTTP1Connection):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._unwatch()
-        self._arrival.closed(self)
+        self._gateway.closed(self)
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.downstream_lost()
         elif self._pending:
-            self._arrival.left(LEFT_HALFWAY)
+            self._abandon(INCOMPLETE)
         elif not self._requested:
-            self._arrival.left(LEFT)
+            self._abandon(UNUSED)
+
+    def _abandon(self, why: str) -> None:
+        self._gateway.abandoned(self._origin.destination, self._origin.described(why))
 
     def pause_writing(self) -> None:
         self._output_full = True
@@ -137,11 +139,11 @@ class HTTP1Server(HTTP1Connection):
         if self._exchange is not None:
             self._check_exchange(self._exchange, now, timeouts.idle)
         elif self._pending and self._body is None:
-            if now - self.waits_since > timeouts.header:
+            if now - self.waiting_since > timeouts.header:
                 problem = BadMessageError("the head did not come to an end", 408)
                 problem.line = request_line(self._pending)
                 self._refuse(problem)
-        elif now - max(self.waits_since, self.moved) > KEEP_ALIVE:
+        elif now - max(self.waiting_since, self.moved) > KEEP_ALIVE:
             self.close()
 
     def _check_exchange(self, exchange: Exchange, now: float, limit: float) -> None:
@@ -192,7 +194,7 @@ class HTTP1Server(HTTP1Connection):
         end = parser.head_end(data, self._scanned)
         if end < 0:
             if not self._scanned:
-                self.waits_since = self.moved
+                self.waiting_since = self.moved
             self._pending = data
             self._scanned = len(data)
             return None
@@ -205,13 +207,13 @@ class HTTP1Server(HTTP1Connection):
         self._closing = not request.keep_alive
         if request.framing != NO_BODY:
             self._body = body_reader(request.framing)
-        found = self._arrival.destination_of(request)
-        exchange = Exchange(self._gateway, self, request, found.destination, found.target)
+        checked = self._origin.check(request)
+        exchange = Exchange(self._gateway, self, request, checked.destination, checked.target)
         self._exchange = exchange
-        if found.refusal is None:
+        if checked.refusal is None:
             exchange.begin()
         else:
-            exchange.deny(found.refusal, found.status)
+            exchange.deny(checked.refusal, checked.status)
 
     def _read_body(self, body: BodyReader, data: bytes | memoryview) -> bytes | memoryview:
         """Pass on the part of the body that `data` holds, and return the rest."""
@@ -321,7 +323,7 @@ class HTTP1Server(HTTP1Connection):
             self._pending = b""  # sent behind a request that announced the end (RFC 9112 9.6)
             self.finish()
             return
-        self.waits_since = self.moved
+        self.waiting_since = self.moved
         self._body_paused = False
         self._continue()
 
@@ -363,4 +365,4 @@ class HTTP1Server(HTTP1Connection):
             self.finish()
         else:
             exchange.failed(problem.status, f"malformed request: {problem}")
-        self._arrival.malformed(problem)
+        self._gateway.malformed(self._origin.destination, problem)

@@ -11,17 +11,16 @@ from moat.egress.http.bad_request import described
 from moat.egress.http.exchange import Exchange
 from moat.egress.http.h2 import heads
 from moat.egress.http.h2.connection import HTTP2Connection, Stream
-from moat.egress.http.interfaces import KEEP_ALIVE
+from moat.egress.http.interfaces import KEEP_ALIVE, UNUSED
 from moat.egress.http.messages import BadMessageError, ResponseHead
-from moat.egress.http.origin_check import LEFT
 
 if TYPE_CHECKING:
     import asyncio
 
     from h2.events import Event
 
-    from moat.egress.http.interfaces import Gateway
-    from moat.egress.http.origin_check import Arrival
+    from moat.egress.http.interfaces import ServerGateway
+    from moat.egress.http.origin_check import OriginCheck
     from moat.egress.traffic.entry import Fields
     from moat.spec.network import Timeouts
 
@@ -32,18 +31,18 @@ _RESETS: Final = 200
 class HTTP2Server(HTTP2Connection):
     """A connection from the sandbox."""
 
-    def __init__(self, gateway: Gateway, arrival: Arrival) -> None:
+    def __init__(self, gateway: ServerGateway, origin: OriginCheck) -> None:
         super().__init__(client=False)
         self.gateway = gateway
-        self._arrival = arrival
+        self._origin = origin
         self._finished = 0
         """Streams that the client did not reset."""
         self._resets = 0
         self._requested = False
         """There has been a request, well-formed or not."""
-        self.waits_since = gateway.clock()
+        self.waiting_since = gateway.clock()
         """When it began to wait for a request."""
-        self.moved = self.waits_since
+        self.moved = self.waiting_since
         """When a byte last passed, in either direction."""
         self._unfinished = 0
         """The number of the frame or head that is incomplete; 0: none."""
@@ -53,12 +52,12 @@ class HTTP2Server(HTTP2Connection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._arrival.opened(self)
+        self.gateway.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._arrival.closed(self)
+        self.gateway.closed(self)
         if not self._requested:
-            self._arrival.left(LEFT)
+            self.gateway.abandoned(self._origin.destination, self._origin.described(UNUSED))
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -83,7 +82,7 @@ class HTTP2Server(HTTP2Connection):
             self.h2.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
             self.terminate("the head did not come to an end", 408)
         elif self.idle:
-            if now - max(self.waits_since, self.moved) > KEEP_ALIVE:
+            if now - max(self.waiting_since, self.moved) > KEEP_ALIVE:
                 self.close()
         elif any(stream.asking for stream in self._server_streams()):
             self.moved = now  # the user's time is not the client's
@@ -119,16 +118,16 @@ class HTTP2Server(HTTP2Connection):
         self.leave_length_unchecked(number)
         try:
             request = heads.request_head(section, ends=ends)
-            found = self._arrival.destination_of(request)
+            checked = self._origin.check(request)
         except BadMessageError as exc:
             self._refuse_request(stream, section, exc)
             return
-        exchange = Exchange(self.gateway, stream, request, found.destination, found.target)
+        exchange = Exchange(self.gateway, stream, request, checked.destination, checked.target)
         stream.exchange = exchange
-        if found.refusal is None:
+        if checked.refusal is None:
             exchange.begin()
         else:
-            exchange.deny(found.refusal, found.status)
+            exchange.deny(checked.refusal, checked.status)
 
     def _refuse_request(
         self, stream: _ServerStream, section: Fields, problem: BadMessageError
@@ -136,7 +135,7 @@ class HTTP2Server(HTTP2Connection):
         fields = dict(section)
         problem.line = described(fields.get(b":method", b""), fields.get(b":path", b""))
         stream.refuse(problem)
-        self._arrival.malformed(problem)
+        self.gateway.malformed(self._origin.destination, problem)
 
     def stream_reset(self) -> None:
         self._resets += 1
@@ -147,13 +146,13 @@ class HTTP2Server(HTTP2Connection):
     def terminate(self, why: str, status: int = 400) -> None:
         self._requested = True
         super().terminate(why)
-        self._arrival.malformed(BadMessageError(why, status))
+        self.gateway.malformed(self._origin.destination, BadMessageError(why, status))
 
     def finished(self, stream: _ServerStream) -> None:
         """Forget a stream that is over."""
         self.streams.pop(stream.number, None)
         self._finished += not self.is_reset(stream.number)
-        self.waits_since = self.moved = self.gateway.clock()
+        self.waiting_since = self.moved = self.gateway.clock()
         if self.terminated:
             self.close_when_done()
 
