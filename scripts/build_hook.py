@@ -1,9 +1,10 @@
 # ruff: noqa: INP001  a script of its own, no part of a package
-"""What the build of a wheel adds: the path of a request as machine code, made by mypyc.
+"""The build of a wheel, in which the path of a request is machine code, made by mypyc.
 
-The same files are compiled that an editable installation interprets, so nothing is written twice; a
-request takes a fifth to a quarter less of the processor. Where there is no C compiler the wheel is
-made without, and says so; so does `moat doctor`.
+`[tool.moat] compiled` in pyproject.toml lists the modules. The same files are compiled that an
+editable installation interprets, so nothing is written twice; a request takes a fifth to a quarter
+less of the processor. Where there is no C compiler the wheel is built without, and says so; so does
+`moat doctor`.
 """
 
 from __future__ import annotations
@@ -11,39 +12,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import tomllib
 from pathlib import Path
 from typing import Any, Final
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 _GROUP: Final = "moat_egress"
-
-COMPILED: Final = (
-    "exchange_services",
-    "http/exchange",
-    "http/fields",
-    "http/h1/bodies",
-    "http/h1/client",
-    "http/h1/connection",
-    "http/h1/parser",
-    "http/h1/server",
-    "http/h1/writer",
-    "http/interfaces",
-    "http/messages",
-    "http/method_override",
-    "http/origin_check",
-    "policy/decision",
-    "policy/denials",
-    "policy/engine",
-    "policy/live_policy",
-    "reporter",
-    "traffic/entry",
-    "traffic/llm_usage",
-    "traffic/redact",
-    "traffic/schema",
-    "traffic/writer",
-)
-"""Of `moat.egress`: what each request passes through, and nothing that others inherit from."""
 
 
 class CompiledRequestPath(BuildHookInterface[Any]):
@@ -55,7 +30,7 @@ class CompiledRequestPath(BuildHookInterface[Any]):
 
         self._made = Path(tempfile.mkdtemp(prefix="moat-build-"))
         try:
-            extensions = _compile(Path(self.root), self._made)
+            extensions = _compile(Path(self.root), compiled_modules(self.root), self._made)
         except (CCompilerError, ExecError) as exc:
             self.app.display_warning(f"moat's proxy is not compiled, so it is slower: {exc}")
             return
@@ -69,15 +44,21 @@ class CompiledRequestPath(BuildHookInterface[Any]):
             shutil.rmtree(self._made)
 
 
-def _compile(root: Path, made: Path) -> dict[str, str]:
-    """The extension modules, and where in the wheel each belongs."""
+def compiled_modules(root: str | Path) -> list[str]:
+    """Return the names of the modules to compile."""
+    project = tomllib.loads(Path(root, "pyproject.toml").read_text())
+    return project["tool"]["moat"]["compiled"]
+
+
+def _compile(root: Path, modules: list[str], made: Path) -> dict[str, str]:
+    """Return the extension modules, and where in the wheel each belongs."""
     from mypyc.build import mypycify  # noqa: PLC0415
     from setuptools import Distribution  # noqa: PLC0415
     from setuptools.command.build_ext import build_ext  # noqa: PLC0415
 
     os.environ["MYPYPATH"] = str(root / "src")
     options = ["--follow-imports=silent", "--ignore-missing-imports", f"--cache-dir={made}/cache"]
-    sources = [f"src/moat/egress/{name}.py" for name in COMPILED]
+    sources = [f"src/{name.replace('.', '/')}.py" for name in modules]
     extensions = mypycify(
         [*options, *sources], target_dir=str(made / "c"), group_name=_GROUP, debug_level="0"
     )

@@ -24,6 +24,7 @@ from moat.egress.reporter import TrafficReporter
 from moat.egress.tls.leaf_certs import LeafCertificates
 from moat.egress.traffic.writer import TrafficWriter
 from moat.egress.tunnels import TunnelOpener
+from moat.egress.upstream.connector import Connector
 from moat.egress.upstream.dialer import Dialer
 from moat.egress.upstream.pool import ConnectionPool
 
@@ -72,7 +73,8 @@ class RunGateway:
         reporter = self.reporter = TrafficReporter(self.traffic, time.time)
         limit = connection_limit()
         dialer = self._dialer = Dialer(network, lambda: self.policy)
-        self._pool = ConnectionPool(network, dialer, loop, self._spawn, limit)
+        connector = Connector(network, dialer, loop)
+        self._pool = ConnectionPool(connector, loop, self._spawn, limit)
         self.connections = ConnectionTable(
             limit, network.timeouts, loop, sweep_upstream=self._pool.sweep, on_room=self._resume
         )
