@@ -2,12 +2,12 @@
 
 The order never changes: program, pipe, journal, screen, viewers. Whatever is shown is on disk already.
 
-- `session`: one session, which moves the output along and sets the program's size.
-- `viewers`: who watches it, each at a pace of their own; `write_queue` is in front of their sockets.
-- `input`: what is typed, on its way to a program that may not read it.
-- `journal`: the output on disk, and everything that is read from there.
-- `terminal`: the emulated screen of a program with a TTY, and the filter between it and viewers.
-- `rebuild`: a screen from a journal, the one place where those two meet.
+- `session` is one session, which moves output along and sets the program's size.
+- `io` is the program's terminal or pipes, and `input` a queue of keys for a program that may not read.
+- `viewers` watch the session, each at its own pace, through a `write_queue` each.
+- `journal` is the output on disk, and everything that is read from there.
+- `terminal` is the emulated screen of a program with a TTY, and the filter between it and viewers.
+- `rebuild` makes a screen from a journal: the one place, beside `session`, where those two meet.
 
-A session knows neither the supervisor that holds it nor the shim behind its descriptors.
+A session knows neither the supervisor that holds it nor the engine behind its descriptors.
 """

@@ -121,6 +121,17 @@ def test_an_empty_pipe_and_its_end_are_two_things(tmp_path: Path, pipe: tuple[in
     journal.close()
 
 
+def test_an_index_that_is_none_is_no_segment(tmp_path: Path, pipe: tuple[int, int]) -> None:
+    """A file that is just being made, or somebody else's, is left out."""
+    journal = Journal(tmp_path / "j", SIZE, NO_LIMIT)
+    append(journal, pipe, b"output")
+    (tmp_path / "j" / "00000007.index").write_bytes(b"")
+    (tmp_path / "j" / "notes.index").write_text("shopping list")
+    assert [segment.number for segment in JournalReader(tmp_path / "j").segments()] == [0]
+    assert content(tmp_path / "j") == b"output"
+    journal.close()
+
+
 @given(pieces=st.lists(st.binary(min_size=1, max_size=60), max_size=25), start=st.integers(0, 600))
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_segments_don_t_show(

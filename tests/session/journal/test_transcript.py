@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from moat.session.journal import journal, transcript
 from moat.session.journal.events import Lines, Written
 from moat.session.journal.index import HEADER_SIZE, RECORD_SIZE, Resized, Stream
-from moat.session.journal.journal import Journal, JournalReader
+from moat.session.journal.journal import Journal, JournalReader, Segment
 from moat.spec import TerminalSize
 
 if TYPE_CHECKING:
@@ -94,6 +94,35 @@ def test_nothing_behind_the_given_end_is_read(tmp_path: Path, clock: Clock) -> N
         for part in (first, then)
     ]
     assert parts == [b"abcde", b"fg"]
+
+
+class StaleReader(JournalReader):
+    """A reader that has listed the segments before the oldest of them were deleted."""
+
+    def __init__(self, reader: JournalReader) -> None:
+        super().__init__(reader.folder)
+        self._listed = reader.segments()
+
+    def segments(self) -> list[Segment]:
+        return self._listed
+
+
+@pytest.mark.parametrize("deleted", [1, 2])
+def test_segments_that_are_deleted_meanwhile_are_skipped(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, deleted: int
+) -> None:
+    """Reading a run's output while the run trims it is no error."""
+    monkeypatch.setattr(journal, "SEGMENT_BYTES", 4)
+    pieces = [(OUT, b"one\n"), (ERR, b"two\n"), (OUT, b"three\n")]
+    reader = StaleReader(write(tmp_path / "j", clock, pieces))
+    for number in range(deleted):
+        for path in reader.folder.glob(f"{number:08}.*"):
+            path.unlink()
+    assert [(event.stream, event.data) for event in played(reader)] == pieces[deleted:]
+    for start in (transcript.last_lines(reader, 1), transcript.since(reader, clock.now)):
+        assert [event.data for event in played(reader, start)] == [b"three\n"]
+    everything = played(reader, transcript.last_lines(reader, 9))
+    assert [event.data for event in everything] == [data for _, data in pieces[deleted:]]
 
 
 def test_only_changes_of_the_size_are_events(

@@ -125,9 +125,12 @@ class JournalReader:
     def records(self) -> Iterator[Record]:
         """Yield the records of all segments, each behind the terminal's size at its beginning."""
         for segment in self.segments():
+            try:
+                index = (self.folder / f"{segment.number:08}.index").read_bytes()
+            except FileNotFoundError:
+                continue  # it was trimmed since it was listed
             yield Resized(0.0, segment.header.size, segment.header.stdout)
-            path = self.folder / f"{segment.number:08}.index"
-            yield from decode(path.read_bytes())
+            yield from decode(index)
 
     def chunks(
         self, stream: Stream, start: int = 0, size: int = 1 << 16
