@@ -1,5 +1,6 @@
-"""A sandbox to look from."""
+"""Fixtures of a sandbox and of the host around it."""
 
 from tests.sandbox import descriptors, repository, sandbox
+from tests.workspace.host import host
 
-__all__ = ["descriptors", "repository", "sandbox"]
+__all__ = ["descriptors", "host", "repository", "sandbox"]

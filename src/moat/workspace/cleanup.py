@@ -22,21 +22,24 @@ from typing import TYPE_CHECKING, Final
 
 from moat.paths import RunFolder
 from moat.runs import lock
-from moat.workspace import git_discovery, snapshot
+from moat.workspace import discovery, snapshot
 from moat.workspace.beneath import PathHandle, SymbolicLinkError, open_beneath, open_folder
-from moat.workspace.entries import LINK, exists, make_writable, read_text, set_aside
+from moat.workspace.discovery import FIRST_NAMES
+from moat.workspace.entries import LINK, exists, is_folder, make_writable, read_text, set_aside
 from moat.workspace.quarantine import GitQuarantine
+from moat.workspace.watched_paths import changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from moat.workspace.git_discovery import Listing, Repositories
+    from moat.workspace.discovery import Discovery, Listing
     from moat.workspace.snapshot import FolderSnapshot
 
 log = logging.getLogger(__name__)
 
 # A hostile run can cause any number of lines, and a person is to read them.
 _MAX_LINES: Final = 100
+_MAX_NAMES: Final = 10
 
 
 def clean_up(run: RunFolder) -> list[str]:
@@ -52,11 +55,12 @@ def clean_up(run: RunFolder) -> list[str]:
         except FileNotFoundError:
             return []  # another process has just cleaned up
         lines = [_printable(line) for line in _clean(folders)]
+        if len(lines) > _MAX_LINES:
+            lines[_MAX_LINES:] = [f"and {len(lines) - _MAX_LINES} more"]
         for line in lines:
             log.warning("after the run: %s", line)
         if lines:
-            report = "".join(f"{line}\n" for line in lines[:_MAX_LINES])
-            run.quarantine_report.write_text(report)
+            run.quarantine_report.write_text("".join(f"{line}\n" for line in lines))
         run.workspace_snapshot.unlink()
     return lines
 
@@ -101,23 +105,24 @@ def _clean(folders: list[FolderSnapshot]) -> Iterator[str]:
         yield from _FolderCleanup(before, checked, roots).run(found[before.root])
 
 
-def _discover(before: FolderSnapshot) -> Repositories:
+def _discover(before: FolderSnapshot) -> Discovery:
     unwritable = set(before.unwritable)
     with open_folder(Path(before.root)) as root:
 
         def read(path: str) -> Listing:
             try:
-                return git_discovery.list_folder(path)
+                return discovery.list_folder(path)
             except PermissionError:
                 # Git finds what it knows by name without the permission to list the folder.
                 with open_beneath(root, Path(path).relative_to(root.path)) as folder:
                     make_writable(folder)
-                return git_discovery.list_folder(path)
+                return discovery.list_folder(path)
 
-        return git_discovery.discover(
+        return discovery.discover(
             root.path,
-            git_discovery.MAX_FOLDERS_AFTER,
-            enters=lambda path: path not in unwritable,
+            discovery.MAX_FOLDERS_AFTER,
+            skipped=unwritable,
+            enters_git=True,
             read=read,
         )
 
@@ -135,17 +140,19 @@ class _FolderCleanup:
         self._checked = checked
         self._roots = roots
 
-    def run(self, found: Repositories) -> Iterator[str]:
+    def run(self, found: Discovery) -> Iterator[str]:
         before = self._before
         git_folders = dict.fromkeys([*found.git_folders, *map(PurePosixPath, before.git_folders)])
         with open_folder(self._root) as root:
             for check, paths in (
                 (self._check_absent, map(PurePosixPath, before.absent)),
+                (self._check_absent_program, map(PurePosixPath, before.absent_programs)),
                 (self._check_git_folder, git_folders),
                 (self._check_gitfile, found.gitfiles),
             ):
                 for path in paths:
                     yield from self._attempt(check, root, path)
+            yield from self._report_changes(root, found)
         for path in found.unreadable:
             yield f"{self._root / path} can't be read: look what is in it before you use git"
         if not found.complete:
@@ -163,6 +170,11 @@ class _FolderCleanup:
     def _check_absent(self, root: PathHandle, path: PurePosixPath) -> Iterator[str]:
         with open_beneath(root, path.parent) as parent:
             if exists(parent, path.name):
+                yield f"{self._root / path}: renamed to {set_aside(parent, path.name)}"
+
+    def _check_absent_program(self, root: PathHandle, path: PurePosixPath) -> Iterator[str]:
+        with open_beneath(root, path.parent) as parent:
+            if exists(parent, path.name) and not is_folder(parent, path.name):
                 yield f"{self._root / path}: renamed to {set_aside(parent, path.name)}"
 
     def _check_git_folder(self, root: PathHandle, path: PurePosixPath) -> Iterator[str]:
@@ -187,6 +199,27 @@ class _FolderCleanup:
             folder = _real_path(self._root / path.parent, target.rstrip("\r\n"))
             if folder not in self._checked and (os.path.exists(folder) or "\0" in target):  # noqa: PTH110
                 yield f"{self._root / path}: renamed to {set_aside(parent, path.name)}"
+
+    def _report_changes(self, root: PathHandle, found: Discovery) -> Iterator[str]:
+        """Name what other programs than git would obey, in one line."""
+        before = self._before
+        if before.watched is None:
+            return
+        named: list[str] = []
+        for path, program in changes(self._root, before.watched, found, before.searched_at):
+            if str(path) not in before.watched and self._stops_runs(path):
+                yield from self._attempt(self._check_absent, root, path)
+            else:
+                named.append(f"{path} ({program})")
+        if named:
+            listed, more = ", ".join(named[:_MAX_NAMES]), len(named) - _MAX_NAMES
+            rest = f" and {more} more" if more > 0 else ""
+            yield f"{self._root}: new or changed, and obeyed unasked: {listed}{rest}"
+
+    def _stops_runs(self, path: PurePosixPath) -> bool:
+        """Whether the next run would be refused because of a symbolic link at this path."""
+        is_refused = any(rule.refuses_links for rule in FIRST_NAMES.rules(str(path)))
+        return is_refused and (self._root / path).is_symlink()
 
     def _is_writable(self, path: str) -> bool:
         return any(map(Path(path).is_relative_to, self._roots))

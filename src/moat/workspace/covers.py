@@ -10,6 +10,7 @@ on itself.
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from enum import IntEnum
@@ -19,12 +20,15 @@ from typing import TYPE_CHECKING, Final, Protocol
 from moat.errors import UsageError
 from moat.workspace.beneath import PathHandle, SymbolicLinkError, open_beneath, open_folder
 from moat.workspace.git_layout import repository_of_worktree
+from moat.workspace.links import break_hard_links
 from moat.workspace.protected_paths import ProtectedPaths, find_protected_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from moat.spec import RunSpec
+
+log = logging.getLogger(__name__)
 
 WORKSPACE: Final = PurePosixPath("/workspace")
 _GIT: Final = PurePosixPath(".git")
@@ -135,6 +139,7 @@ def _mount(mounts: Mounts, root: Path, target: PurePosixPath, covers: Covers) ->
     """Mount the folder `root` writable, and over it every cover whose path exists."""
     present = {path: cover for path, cover in covers.items() if os.path.lexists(root / path)}
     with open_folder(root) as top:
+        _break_hard_links(top, present)
         mounts.bind_handle(top, target, writable=True)
         for path, cover in _with_pins(present):
             with _open(top, path) as opened:
@@ -142,6 +147,24 @@ def _mount(mounts: Mounts, root: Path, target: PurePosixPath, covers: Covers) ->
                     mounts.hide(target / path, is_folder=opened.is_folder)
                 else:
                     mounts.bind_handle(opened, target / path, writable=cover is Cover.PINNED)
+
+
+def _break_hard_links(top: PathHandle, covers: Covers) -> None:
+    for path, cover in covers.items():
+        if cover is not Cover.READ_ONLY:
+            continue
+        try:
+            copied = break_hard_links(top, path)
+        except (FileNotFoundError, SymbolicLinkError):
+            continue  # `_open` says so
+        except OSError as exc:
+            raise UsageError(
+                f"{top.path / path} can't be protected: it has another name (hard link), and a copy "
+                f"can't take its place: {exc.strerror}",
+                "copy it yourself, or run with --writable-git to let the sandbox change it",
+            ) from exc
+        for file in copied:
+            log.warning("%s had another name (hard link), and is a copy now", top.path / file)
 
 
 def _with_pins(covers: Covers) -> list[tuple[PurePosixPath, Cover]]:

@@ -71,6 +71,11 @@ def exists(folder: PathHandle, name: str) -> bool:
     return True
 
 
+def is_folder(folder: PathHandle, name: str) -> bool:
+    status = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
+    return stat.S_ISDIR(status.st_mode)
+
+
 def set_aside(folder: PathHandle, name: str) -> str:
     """Rename an entry so that no program obeys it; return the new name."""
     make_writable(folder)

@@ -20,8 +20,9 @@ _MAX_CONFIG_SIZE: Final = 1024 * 1024
 
 
 def is_repository(folder: Path) -> bool:
-    """Whether a folder is a git folder, as `git_discovery.is_git_folder` has it but without `refs`."""
-    return (folder / "HEAD").is_file() and (folder / "objects").is_dir()
+    """Whether a folder is a git folder, as `discovery.is_git_folder` has it but without `refs`."""
+    # `Path` would raise where we may not look, as in another user's folder around the workspace.
+    return os.path.isfile(folder / "HEAD") and os.path.isdir(folder / "objects")  # noqa: PTH112, PTH113
 
 
 def linked_git_folders(git: Path) -> Iterator[Path]:
@@ -49,11 +50,32 @@ def _folders_in(folder: Path) -> list[Path]:
 
 
 def worktree_of(git: Path) -> Path:
-    """Return the folder that a git folder's configuration speaks of."""
+    """Return the folder in which git starts what a git folder's configuration names."""
     for entry in git_config.parse(read_config(git / "config") or "")[0]:
         if entry.name == "core.worktree":  # of a submodule
             return Path(os.path.normpath(git / entry.value))
+    gitfile = first_line(git / "gitdir")  # of a linked worktree
+    if gitfile is not None:
+        return Path(os.path.normpath(git / gitfile)).parent
     return git.parent if git.name == GIT else git
+
+
+def common_folder(git: Path) -> Path:
+    """Return the git folder whose configuration and hooks hold in this one: often itself."""
+    line = first_line(git / "commondir")
+    return git if line is None else Path(os.path.normpath(git / line))
+
+
+def enclosing_repositories(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield the git folder and the worktree of every repository that `folder` lies in, nearest first."""
+    for parent in folder.parents:
+        git = parent / GIT
+        if os.path.isfile(git):  # noqa: PTH113  as in `is_repository`
+            git = gitfile_target(git) or git
+        if is_repository(common_folder(git)):
+            yield git, parent
+        elif is_repository(parent):
+            yield parent, parent
 
 
 def gitfile_target(gitfile: Path) -> Path | None:
@@ -71,7 +93,7 @@ def first_line(path: Path) -> str | None:
 
 def read_config(path: Path) -> str | None:
     """Return the beginning of a file; `None` where there is none or git can't read it either."""
-    if path.is_symlink() or not path.is_file():
+    if os.path.islink(path) or not os.path.isfile(path):  # noqa: PTH113, PTH114  as in `is_repository`
         return None
     try:
         with path.open(errors="surrogateescape", newline="") as file:

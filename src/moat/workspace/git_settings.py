@@ -99,6 +99,11 @@ def possible_paths(entry: Entry) -> list[str]:
     return [text for text in texts if "\0" not in text]
 
 
+def looks_like_path(word: str) -> bool:
+    """Whether a word of a command line looks like a file: `tools/x`, `x.sh`, but not `build`."""
+    return "/" in word or "." in word.strip(".")
+
+
 def words(value: str) -> list[str]:
     """Return the words of a command line, whatever its quoting; the whole value comes first."""
     return [value, *re.findall(r"[^\s\"'`;|&()<>=$!]+", value)]

@@ -1,37 +1,49 @@
 """The paths of a writable folder that programs of the host run or obey unasked.
 
-Editors, direnv and Moat obey files of known names. Git obeys more: the configuration of every
-repository that it comes by, including those within others, the programs and files that a configuration
-names, and hooks. Whatever of this exists is to be read-only in the sandbox. What doesn't exist can't
-be; `moat.workspace.cleanup` looks for it after the run.
+Many programs obey files of known names (`moat.workspace.path_rules`). Git obeys more: the
+configuration of every repository that it comes by, including those within others, the programs and
+files that a configuration names, and hooks. Whatever of this exists is to be read-only in the sandbox.
+What doesn't exist can't be; `moat.workspace.cleanup` looks for it after the run.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from moat.workspace import git_discovery, path_rules
+from moat.workspace import discovery, path_rules
 from moat.workspace.git_layout import (
     GIT,
+    common_folder,
+    enclosing_repositories,
     gitfile_target,
     is_repository,
     linked_git_folders,
     worktree_of,
 )
-from moat.workspace.git_references import linked_hooks, paths_named_by, user_configs
+from moat.workspace.git_references import missing_programs, paths_named_by, user_configs
 from moat.workspace.git_state import CONFIGS, HOOKS
+from moat.workspace.links import linked_paths
+from moat.workspace.named_paths import named_paths
+from moat.workspace.path_rules import PathRule, Protection
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
-_OBEYED_BY_GIT: Final = tuple(rule.path for rule in path_rules.GIT)
+    from moat.workspace.discovery import Discovery
 
-# Each repository takes up to six mounts, and bubblewrap's work grows with the square of their number:
-# so many take a third of a second. Those beyond are checked after the run only.
+# Bubblewrap's work grows with the square of the number of mounts: 200 take some 50 ms, 600 a third of
+# a second. A repository takes up to six, a path of the table one and one for each folder above it.
+# Whatever goes beyond these bounds is checked after the run only.
 _MAX_REPOSITORIES: Final = 100
+_MAX_GIT_FOLDERS: Final = 200
+_MAX_INFO_FOLDERS: Final = 20
+_MAX_NAMED_COVERS: Final = 60
+# A hostile run can leave any number of files for the next run to look at.
+_MAX_NAMED: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +60,12 @@ class ProtectedPaths:
     """Files and symbolic links called `.git`, which lead to a git folder."""
     absent: tuple[PurePosixPath, ...] = ()
     """Paths that the host would obey and that don't exist. A run may not leave them behind."""
+    absent_programs: tuple[PurePosixPath, ...] = ()
+    """The same, but for files only: a word of a command line may be a folder by another meaning."""
+    watched: Mapping[PurePosixPath, str] = field(default_factory=dict[PurePosixPath, str])
+    """Paths that exist, and the program that obeys each. What a run changes in them is reported."""
+    complete: bool = True
+    """Whether all of the folder was searched."""
 
 
 def find_protected_paths(
@@ -65,21 +83,20 @@ def find_protected_paths(
     """
     collector = _Collector(root)
     _make_hooks(root)
-    skipped = {str(path) for path in hidden}
-    found = git_discovery.discover(
+    found = discovery.discover(
         root,
-        git_discovery.MAX_FOLDERS_BEFORE,
-        enters=lambda path: not (path == GIT or path.endswith(f"/{GIT}") or path in skipped),
+        discovery.MAX_FOLDERS_BEFORE,
+        skipped=frozenset(map(str, hidden)),
+        enters_git=False,
     )
-    collector.add_root()
-    for path in [*found.unentered, *found.git_folders][:_MAX_REPOSITORIES]:
-        collector.add_git_folder(path)
-    for path in found.gitfiles[:_MAX_REPOSITORIES]:
-        collector.add_gitfile(path)
+    collector.add_repositories(found)
+    for git, worktree in enclosing_repositories(root):
+        collector.add_outer_repository(git, worktree)
     for config in (*configs, *user_configs()):
-        collector.add_named(paths_named_by(root, config, root))
-    collector.add_named(map(PurePosixPath, named))
-    return collector.result()
+        collector.add_config(config, root)
+    collector.add_obeyed(map(PurePosixPath, named), "Moat")
+    collector.add_named(found)
+    return collector.result(complete=found.complete)
 
 
 class _Collector:
@@ -87,59 +104,128 @@ class _Collector:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._read_only = dict.fromkeys(PurePosixPath(rule.path) for rule in path_rules.PROJECT)
+        self._read_only: dict[PurePosixPath, None] = {}
         self._git_folders: dict[PurePosixPath, None] = {}
         self._sealed: dict[PurePosixPath, None] = {}
         self._gitfiles: dict[PurePosixPath, None] = {}
-        self._named: dict[PurePosixPath, None] = {}
+        self._obeyed: dict[PurePosixPath, str] = {}
+        self._missing: dict[PurePosixPath, None] = {}
+        self._named: dict[PurePosixPath, str] = {}
 
-    def result(self) -> ProtectedPaths:
+    def result(self, *, complete: bool) -> ProtectedPaths:
         root = self._root
-        obeyed = [*self._named, *_twins(root)]
+        read_only = dict.fromkeys([*self._read_only, *self._obeyed])
+        for path in list(read_only):
+            read_only |= dict.fromkeys(linked_paths(root, root / path))
+        wanted = [*self._obeyed, *_twins(root)]
+        watched = {path: self._obeyed[path] for path in self._obeyed if self._exists(path)}
         return ProtectedPaths(
-            read_only=(*self._read_only, *self._named),
+            read_only=tuple(read_only),
             git_folders=tuple(self._git_folders),
             sealed=tuple(self._sealed),
             gitfiles=tuple(self._gitfiles),
-            absent=tuple(path for path in obeyed if not os.path.lexists(root / path)),
+            absent=tuple(path for path in wanted if not self._exists(path)),
+            absent_programs=tuple(self._missing),
+            watched=watched | self._named,
+            complete=complete,
         )
 
-    def add_root(self) -> None:
+    def _exists(self, path: PurePosixPath) -> bool:
+        return os.path.lexists(self._root / path)
+
+    # --- git ---
+
+    def add_repositories(self, found: Discovery) -> None:
+        self._add_root()
+        for path in [*found.unentered, *found.git_folders][:_MAX_REPOSITORIES]:
+            self._add_git_folder(path)
+        for path in found.gitfiles[:_MAX_REPOSITORIES]:
+            self._add_gitfile(path)
+
+    def _add_root(self) -> None:
         git = self._root / GIT
         if git.is_symlink():
             self._read_only[PurePosixPath(GIT)] = None  # a link can't be covered: the start fails
         elif git.is_dir():
-            self.add_git_folder(PurePosixPath(GIT), may_seal=False)
+            self._add_git_folder(PurePosixPath(GIT), may_seal=False)
         elif is_repository(self._root):
-            self.add_git_folder(PurePosixPath(), may_seal=False)
+            self._add_git_folder(PurePosixPath(), may_seal=False)
 
-    def add_git_folder(self, path: PurePosixPath, *, may_seal: bool = True) -> None:
+    def _add_git_folder(self, path: PurePosixPath, *, may_seal: bool = True) -> None:
+        git = self._root / path
         if path in self._git_folders:
             return
-        git = self._root / path
-        if may_seal and any((git / name).is_symlink() for name in _OBEYED_BY_GIT):
+        if may_seal and any((git / rule.path).is_symlink() for rule in path_rules.GIT):
             self._sealed[path] = self._read_only[path] = None
             return
         for folder in (git, *linked_git_folders(git)):
-            relative = PurePosixPath(folder.relative_to(self._root))
-            self._git_folders[relative] = None
-            self._read_only |= dict.fromkeys(relative / name for name in _OBEYED_BY_GIT)
-            worktree = worktree_of(folder)
-            for name in CONFIGS:
-                self.add_named(paths_named_by(self._root, folder / name, worktree))
-            self.add_named(linked_hooks(self._root, folder / HOOKS))
+            if len(self._git_folders) == _MAX_GIT_FOLDERS:
+                return
+            self._add_one_git_folder(folder)
 
-    def add_gitfile(self, path: PurePosixPath) -> None:
+    def _add_one_git_folder(self, git: Path) -> None:
+        path = PurePosixPath(git.relative_to(self._root))
+        self._git_folders[path] = None
+        for rule in path_rules.GIT:
+            is_info = "/" in rule.path
+            if is_info and len(self._git_folders) > _MAX_INFO_FOLDERS:
+                continue
+            if not is_info or os.path.realpath(git / rule.path) == str(git / rule.path):
+                self._read_only[path / rule.path] = None
+        self._add_configs(git, worktree_of(git))
+
+    def _add_gitfile(self, path: PurePosixPath) -> None:
         self._gitfiles[path] = None
-        if (self._root / path).is_symlink():
+        gitfile = self._root / path
+        if gitfile.is_symlink():
             return  # can't be covered: `cleanup` sees whether it has changed
         self._read_only[path] = None
-        folder = gitfile_target(self._root / path)
-        if folder is not None and folder != self._root and folder.is_relative_to(self._root):
-            self.add_git_folder(PurePosixPath(folder.relative_to(self._root)))
+        git = gitfile_target(gitfile)
+        if git is None or git == self._root:
+            return
+        if git.is_relative_to(self._root):
+            self._add_git_folder(PurePosixPath(git.relative_to(self._root)))
+        self._add_configs(git, gitfile.parent)
 
-    def add_named(self, paths: Iterable[PurePosixPath]) -> None:
-        self._named |= dict.fromkeys(paths)
+    def add_outer_repository(self, git: Path, worktree: Path) -> None:
+        """Add what a repository names in the folder whose git folder lies outside of it."""
+        self._add_configs(git, worktree)
+        for folder in islice(linked_git_folders(git), _MAX_GIT_FOLDERS):
+            self._add_configs(folder, worktree_of(folder))
+
+    def _add_configs(self, git: Path, worktree: Path) -> None:
+        """Add what the configurations and hooks that hold in a worktree name."""
+        folders = dict.fromkeys((git, common_folder(git)))
+        for config in (*(folder / name for folder in folders for name in CONFIGS), *user_configs()):
+            self.add_config(config, worktree)
+        for folder in folders:
+            self.add_obeyed(linked_paths(self._root, folder / HOOKS), "git")
+
+    def add_config(self, config: Path, worktree: Path) -> None:
+        self.add_obeyed(paths_named_by(self._root, config, worktree), "git")
+        self._missing |= dict.fromkeys(missing_programs(self._root, config, worktree))
+
+    def add_obeyed(self, paths: Iterable[PurePosixPath], program: str) -> None:
+        self._obeyed |= dict.fromkeys(paths, program)
+
+    # --- the table ---
+
+    def add_named(self, found: Discovery) -> None:
+        """Add the paths of the table, nearest first."""
+        covers = 0
+        for path, rule in islice(named_paths(self._root, found.named), _MAX_NAMED):
+            self._named[path] = rule.program
+            if rule.protection is Protection.READ_ONLY and covers < _MAX_NAMED_COVERS:
+                self._add_cover(path, rule)
+                covers += 1
+
+    def _add_cover(self, path: PurePosixPath, rule: PathRule) -> None:
+        """Make a path of the table read-only, or what it leads to if it has a symbolic link."""
+        real = Path(os.path.realpath(self._root / path))
+        if real == self._root / path or (rule.refuses_links and len(path.parts) == 1):
+            self._read_only[path] = None  # where it is a link after all, the start fails
+        elif real.exists() and real != self._root and real.is_relative_to(self._root):
+            self._read_only[PurePosixPath(real.relative_to(self._root))] = None
 
 
 def _twins(root: Path) -> Iterator[PurePosixPath]:

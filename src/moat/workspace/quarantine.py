@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from moat.workspace import entries, git_config, git_settings
 from moat.workspace.beneath import open_beneath
-from moat.workspace.git_state import CONFIGS, HOOKS, POINTERS, hook_digests
+from moat.workspace.git_state import CONFIGS, HOOKS, POINTERS, hook_digests, info_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,6 +50,7 @@ class GitQuarantine:
             yield from self._check_config(name)
         for name in POINTERS:
             yield from self._check_pointer(name)
+        yield from self._check_info()
         yield from self._check_hooks()
 
     def _changed(self, name: str) -> str | None:
@@ -100,6 +101,18 @@ class GitQuarantine:
         if not entries.is_regular(text):
             return False
         return name != "commondir" or self._is_checked(text.rstrip("\r\n"))
+
+    def _check_info(self) -> Iterator[str]:
+        """Restore excludes and attributes; a repository that the run made may keep its own."""
+        before = self._before or {}
+        for path, text in info_texts(self._git).items():
+            if path not in before or text in (None, before[path]):
+                continue
+            with open_beneath(self._git, PurePosixPath(path).parent) as info:
+                name = PurePosixPath(path).name
+                yield _renamed(path, entries.set_aside(info, name))
+                if (old := before[path]) is not None:
+                    entries.write_new(info, name, old)
 
     def _check_hooks(self) -> Iterator[str]:
         name = HOOKS.name

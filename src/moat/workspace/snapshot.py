@@ -6,6 +6,7 @@ After the end it tells what the run changed from what was the user's own (`moat.
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +16,7 @@ from moat.atomic import replace_file
 from moat.workspace.beneath import PathHandle, open_beneath, open_folder
 from moat.workspace.entries import read_text
 from moat.workspace.git_state import GitState, git_state
+from moat.workspace.watched_paths import Watched, watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,6 +39,12 @@ class FolderSnapshot:
     """Folders that the run couldn't write: hidden ones, and those protected as a whole."""
     absent: list[str] = field(default_factory=list[str])
     """Paths that the host would obey and that didn't exist."""
+    absent_programs: list[str] = field(default_factory=list[str])
+    """Files that the host would obey, but not folders, and that didn't exist."""
+    watched: Watched | None = None
+    """Paths that the host obeys; earlier versions of Moat didn't record them."""
+    searched_at: int | None = None
+    """The time (ns) of a search that ended before it had seen all of the folder."""
 
     @classmethod
     def of(cls, folder: WritableFolder) -> FolderSnapshot:
@@ -48,6 +56,9 @@ class FolderSnapshot:
                 {str(path): _text(root, path) for path in protected.gitfiles},
                 [str(path) for path in (*folder.hidden, *protected.sealed)],
                 [str(path) for path in protected.absent],
+                [str(path) for path in protected.absent_programs],
+                watch(folder.root, protected.watched),
+                None if protected.complete else time.time_ns(),
             )
 
 

@@ -1,4 +1,4 @@
-"""Repositories in a folder: everything that git would take for one when it comes by.
+"""The search of a folder for repositories and for other paths that programs obey unasked.
 
 The search looks at names alone. It opens nothing but folders and follows no symbolic link. It goes
 level by level, so that a bounded search finds what lies near first.
@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from moat.workspace.git_layout import GIT
+from moat.workspace.path_rules import PROJECT, FirstNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -23,13 +24,18 @@ MAX_FOLDERS_BEFORE: Final = 10_000
 # More than any project has, and a bound on what a hostile run can make us look at.
 MAX_FOLDERS_AFTER: Final = 1_000_000
 
+# Package managers own these folders, remove and fill them. Nobody opens a package as a project.
+_PACKAGES: Final = "/node_modules/"
+
+FIRST_NAMES: Final = FirstNames(PROJECT)
+
 Listing = tuple[list[str], list[str]]
 """The names of a folder's folders, and of everything else in it."""
 
 
 @dataclass(slots=True)
-class Repositories:
-    """The repositories in a folder; all paths are relative to it."""
+class Discovery:
+    """What the search has found in a folder; all paths are relative to it."""
 
     git_folders: list[PurePosixPath] = field(default_factory=list[PurePosixPath])
     """Every `.git` folder and bare repository, and those below `modules` and `worktrees`."""
@@ -37,9 +43,22 @@ class Repositories:
     """Folders called `.git` that the search was told not to enter."""
     gitfiles: list[PurePosixPath] = field(default_factory=list[PurePosixPath])
     """Files and symbolic links called `.git` (gitrepository-layout(5)): they lead to a git folder."""
+    named: list[PurePosixPath] = field(default_factory=list[PurePosixPath])
+    """Files and folders with whose name the path of a rule begins."""
     unreadable: list[PurePosixPath] = field(default_factory=list[PurePosixPath])
     complete: bool = True
     """False if the search reached its limit."""
+
+    def add_folder(self, folder: str, folders: list[str], others: list[str]) -> None:
+        """Note what there is in a folder, given the names in it."""
+        # Git wants a file or link of that name, and few folders have one.
+        if "HEAD" in others and is_git_folder({*folders, *others}):
+            self.git_folders.append(PurePosixPath(folder))
+        if GIT in others:
+            self.gitfiles.append(PurePosixPath(folder, GIT))
+        named = FIRST_NAMES.among(folders + others)
+        if named and _PACKAGES not in f"/{folder}/":
+            self.named.extend(PurePosixPath(folder, name) for name in named)
 
 
 def list_folder(path: str) -> Listing:
@@ -55,14 +74,16 @@ def discover(
     root: Path,
     limit: int,
     *,
-    enters: Callable[[str], bool],
+    skipped: Collection[str] = (),
+    enters_git: bool,
     read: Callable[[str], Listing] = list_folder,
-) -> Repositories:
-    """Search `root` and those folders below it that `enters` accepts, at most `limit` in all.
+) -> Discovery:
+    """Search `root` and the folders below it, at most `limit` in all.
 
+    `skipped` are folders not to enter; those called `.git` are entered if `enters_git` says so.
     A folder that `read` can't list is noted as unreadable; no `OSError` is raised.
     """
-    found = Repositories()
+    found = Discovery()
     top = str(root)
     ahead = deque([""])  # strings: a `Path` for each of thousands of folders takes twice as long
     while ahead and limit:
@@ -75,18 +96,13 @@ def discover(
         except OSError:
             found.unreadable.append(PurePosixPath(folder))
             continue
-        # Git wants a file or link of that name, and few folders have one.
-        if "HEAD" in others and is_git_folder({*folders, *others}):
-            found.git_folders.append(PurePosixPath(folder))
-        prefix = f"{folder}/" if folder else ""
-        if GIT in others:
-            found.gitfiles.append(PurePosixPath(prefix + GIT))
+        found.add_folder(folder, folders, others)
         for name in folders:
-            path = prefix + name
-            if enters(path):
-                ahead.append(path)
-            elif name == GIT:
+            path = f"{folder}/{name}" if folder else name
+            if name == GIT and not enters_git:
                 found.unentered.append(PurePosixPath(path))
+            elif path not in skipped:
+                ahead.append(path)
     found.complete = not ahead
     return found
 

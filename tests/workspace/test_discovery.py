@@ -6,7 +6,7 @@ import subprocess
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from moat.workspace.git_discovery import discover, is_git_folder
+from moat.workspace.discovery import discover, is_git_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ def test_what_git_obeys_is_found(tmp_path: Path) -> None:
         subprocess.run(["git", "init", "-q", *arguments], cwd=tmp_path, check=True)
     (tmp_path / "link").symlink_to("a")
     (tmp_path / "c" / ".git").symlink_to("../a/.git")
-    found = discover(tmp_path, 1000, enters=lambda path: path != "a/.git")
+    found = discover(tmp_path, 1000, enters_git=False)
     assert sorted(found.git_folders) == paths("b.git", "c.git")
     assert found.unentered == paths("a/.git")
     assert sorted(found.gitfiles) == paths("c/.git", "c/d/.git")
@@ -33,7 +33,7 @@ def test_the_work_is_bounded(tmp_path: Path) -> None:
     """What lies near is found first, and the result says that there is more."""
     (tmp_path / "x" / "y" / ".git").mkdir(parents=True)
     (tmp_path / "z" / ".git").mkdir(parents=True)
-    found = discover(tmp_path, 3, enters=lambda path: not path.endswith(".git"))
+    found = discover(tmp_path, 3, enters_git=False)
     assert found.unentered == paths("z/.git")
     assert not found.complete
 
@@ -48,9 +48,33 @@ def test_an_unreadable_folder_is_named(tmp_path: Path) -> None:
             raise PermissionError
         return (["a", "b"], []) if folder == f"{tmp_path}/" else ([".git"], [])
 
-    found = discover(tmp_path, 10, enters=lambda path: path in {"a", "b"}, read=listing)
+    found = discover(tmp_path, 10, enters_git=False, read=listing)
     assert found.unreadable == paths("a")
     assert found.unentered == paths("b/.git")
+
+
+def test_a_search_enters_git_folders_if_told_to(tmp_path: Path) -> None:
+    """After a run the folders in them are searched too, except those that were told to skip."""
+    subprocess.run(["git", "init", "-q", "--bare", ".git/modules/x"], cwd=tmp_path, check=True)
+    (tmp_path / "hidden" / ".git").mkdir(parents=True)
+    found = discover(tmp_path, 100, enters_git=True, skipped={"hidden"})
+    assert found.git_folders == paths(".git/modules/x")
+    assert found.unentered == []
+
+
+def test_names_of_the_table_are_found_at_any_depth(tmp_path: Path) -> None:
+    """Files, folders and links; a suffix finds several; packages in `node_modules` are left out."""
+    for folder in ("a/b", "node_modules/x", "my_node_modules"):
+        (tmp_path / folder).mkdir(parents=True)
+    for file in (".envrc", "a/b/one.code-workspace", "a/b/two.code-workspace", "a/b/other"):
+        (tmp_path / file).touch()
+    (tmp_path / "a" / ".vscode").symlink_to("b")
+    for folder in ("a/b/.idea", "node_modules/x/.vscode", "my_node_modules/.vscode"):
+        (tmp_path / folder).mkdir()
+    assert discover(tmp_path, 100, enters_git=False).named == paths(
+        *(".envrc", "a/.vscode", "my_node_modules/.vscode", "a/b/.idea"),
+        *("a/b/one.code-workspace", "a/b/two.code-workspace"),
+    )
 
 
 def test_the_names_in_a_git_folder() -> None:
