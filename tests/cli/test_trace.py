@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moat.cli import traced
+from moat.cli import trace_text
 from moat.cli.main import run
 from moat.egress.traffic.entry import TrafficEntry
 from moat.egress.traffic.writer import Bounds, TrafficWriter
@@ -208,7 +208,7 @@ def test_nothing_that_was_asked_for_acts_on_a_terminal(
 @given(st.text())
 def test_shown_text_is_harmless_and_unambiguous(text: str) -> None:
     """Ordinary text is shown as it is, and no two texts alike."""
-    shown = traced.shown(text)
+    shown = trace_text.printable(text)
     assert shown.isascii()
     assert not shown or shown.isprintable()
     if shown != text:
@@ -338,7 +338,7 @@ def test_what_is_no_longer_kept_is_said(folder: RunFolder, moat: Moat) -> None:
     record(folder, (entry() for _ in range(1_000)), Bounds(rows=100))
     _, out, err = moat("trace", "fix")
     assert len(out.splitlines()) <= 101
-    assert "entries made room for others" in err
+    assert "entries were dropped to make room" in err
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ async def test_a_connect_that_is_not_the_first_is_told_so(run: Path, origin: Ori
         writer.close()
 
     assert b"HTTP/1.1 400 " in answer
-    assert b"CONNECT comes first on its connection" in answer
+    assert b"CONNECT must be the first request on its connection" in answer
 
 
 async def test_a_malformed_connect_is_recorded_with_its_answer(run: Path) -> None:

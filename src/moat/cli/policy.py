@@ -151,8 +151,8 @@ def _drawn(policy: dict[str, Any]) -> str:
 
 def _question(waiting: dict[str, Any]) -> str:
     """As a rule about it would be written. The path is the sandbox's, and may be anything."""
-    from moat.cli.traced import shown  # noqa: PLC0415  nearly always nobody waits
+    from moat.cli.trace_text import printable  # noqa: PLC0415  nearly always nobody waits
 
     request = f"{waiting['method']} {waiting['host']}:{waiting['port']}{waiting['path']}"
     times = f"    ({waiting['count']} times)" if waiting["count"] > 1 else ""
-    return f"waits for an answer: {shown(request)}{times}"
+    return f"waits for an answer: {printable(request)}{times}"

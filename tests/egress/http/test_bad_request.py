@@ -16,7 +16,7 @@ HERE = Destination("https", "a.test", 443)
 
 def kept(data: bytes, destination: Destination | None = HERE) -> Row:
     """The row of what began with `data`."""
-    problem = BadMessageError("not a request of HTTP/1.1")
+    problem = BadMessageError("not an HTTP/1.1 request")
     problem.line = request_line(data)
     return Row(*row_of(refusal(0.0, destination, problem)))  # type: ignore[arg-type]
 
@@ -41,7 +41,7 @@ def test_a_first_line_is_kept_as_it_can_be_shown(data: bytes, method: str, url: 
     """Bounded, in ASCII, without secrets; of what is no first line, nothing."""
     row = kept(data)
     assert (row.method, row.url) == (method, url)
-    assert (row.verdict, row.error) == ("denied", "malformed request: not a request of HTTP/1.1")
+    assert (row.verdict, row.error) == ("denied", "malformed request: not an HTTP/1.1 request")
 
 
 def test_on_the_proxys_own_port_it_names_the_server() -> None:

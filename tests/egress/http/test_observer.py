@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from moat.egress.http.h1.parser import RequestHead, ResponseHead
+from moat.egress.http.messages import RequestHead, ResponseHead
 from moat.egress.http.observer import Observer
 from moat.egress.traffic.entry import TrafficEntry
 from moat.egress.traffic.schema import BODY_LIMIT

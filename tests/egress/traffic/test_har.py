@@ -180,7 +180,7 @@ def test_what_was_captured_is_shown(body: bytes | None, content: dict[str, str])
             None,
             {
                 "size": -1,
-                "comment": "not kept: it could not be decoded (Content-Encoding: gzip)",
+                "comment": "not recorded: it can't be decoded (Content-Encoding: gzip)",
             },
         ),
     ],

@@ -238,7 +238,7 @@ ASKED = json.dumps(
 @given(cuts=st.lists(st.integers(0, len(ASKED)), max_size=6))
 def test_the_model_that_is_asked_stands_in_the_request(cuts: list[int]) -> None:
     """Anywhere in it, and however it comes; not in what somebody says."""
-    asked = llm_usage.AskedModel()
+    asked = llm_usage.RequestedModel()
     for start, stop in pairwise(sorted({0, *cuts, len(ASKED)})):
         asked.feed(ASKED[start:stop])
     assert asked.name == "yes-1"
@@ -247,7 +247,7 @@ def test_the_model_that_is_asked_stands_in_the_request(cuts: list[int]) -> None:
 @given(st.binary(max_size=300))
 def test_any_bytes_may_be_asked(data: bytes) -> None:
     """They name a model that can be printed, or none."""
-    asked = llm_usage.AskedModel()
+    asked = llm_usage.RequestedModel()
     asked.feed(b'{"model": "' + data)
     assert asked.name.isascii()
     assert asked.name.isprintable()

@@ -1,7 +1,7 @@
-"""What the record keeps of a request that can't be understood: enough to find it by. Pure.
+"""Entries for requests that can't be understood: enough to find them by. Pure.
 
-Anything may come where a request is awaited, the end of another one's body with a password in it,
-too. So only what looks like a request's first line is kept, as ASCII, and without secrets.
+Anything may come where a request is expected, even the end of another one's body with a password in
+it. So only what looks like a request line is recorded, as ASCII and redacted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from moat.egress.http.messages import BadMessageError
 
 _LIMIT: Final = 2048
-"""Bytes of a target."""
+"""Bytes of a target that are recorded."""
 _LINE: Final = re.compile(
     rb"[\r\n]{0,2}([A-Za-z]{1,32}) +((?:/|\*|https?://)[^\r\n]*)", re.IGNORECASE
 )
@@ -29,18 +29,22 @@ _ABSOLUTE: Final = re.compile(
 
 
 def request_line(data: bytes) -> RequestLine | None:
-    """Of what begins with one."""
+    """Return the request line that data begins with, if it looks like one."""
     match = _LINE.match(data[: _LIMIT + 64])
-    return None if match is None else described(match[1], _VERSION.sub(b"", match[2]))
+    return None if match is None else printable(match[1], _VERSION.sub(b"", match[2]))
 
 
-def described(method: bytes, target: bytes) -> RequestLine:
+def printable(method: bytes, target: bytes) -> RequestLine:
     cut = "..." if len(target) > _LIMIT else ""
-    return RequestLine(_shown(method[:32]), _shown(target[:_LIMIT]) + cut)
+    return RequestLine(_escaped(method[:32]), _escaped(target[:_LIMIT]) + cut)
 
 
 def refusal(now: float, destination: Destination | None, problem: BadMessageError) -> TrafficEntry:
-    """`destination`: of the connection; on the proxy's own port the request would have named it."""
+    """Return the entry for a bad request.
+
+    `destination`: the server that its connection is for; `None` on the proxy's own port, where the
+    request names its server.
+    """
     entry = TrafficEntry("refusal", now)
     entry.scheme, entry.host, entry.port = (
         ("http", "", 0) if destination is None else destination.key
@@ -50,14 +54,14 @@ def refusal(now: float, destination: Destination | None, problem: BadMessageErro
     entry.total = 0.0
     if problem.line is not None:
         entry.method, target = problem.line
-        named = _ABSOLUTE.match(target)
-        if named is not None:
-            target = target[named.end() :] or "/"
+        url = _ABSOLUTE.match(target)
+        if url is not None:
+            target = target[url.end() :] or "/"
             if destination is None:
-                entry.scheme, entry.host = named[1].lower(), named[2].lower()
+                entry.scheme, entry.host = url[1].lower(), url[2].lower()
         entry.path = redact.url(target)
     return entry
 
 
-def _shown(text: bytes) -> str:
+def _escaped(text: bytes) -> str:
     return "".join(chr(byte) if 0x20 <= byte < 0x7F else f"\\x{byte:02x}" for byte in text)

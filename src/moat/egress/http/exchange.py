@@ -361,7 +361,7 @@ class Exchange:
         offered, chosen = self.request.upgrade, head.upgrade
         agreed = offered is not None and chosen is not None and accepts_upgrade(offered, chosen)
         if self._upstream is None or not agreed:
-            self.failed(502, "the server changed to a protocol that nobody asked for")
+            self.failed(502, "the server switched to a protocol that was not offered")
             return
         self.entry.status = 101
         self.entry.protocol = "websocket"

@@ -65,7 +65,7 @@ def overriding_methods(fields: Iterable[tuple[bytes, bytes]]) -> tuple[str, ...]
     """Return the methods that fields override the request's with. Raises `BadMessageError`."""
     methods = _values(fields, _OVERRIDING)
     if not all(map(_METHOD.fullmatch, methods)):
-        raise BadMessageError("a field that overrides the method names none")
+        raise BadMessageError("a field that overrides the method has an invalid value")
     return tuple(method.decode("ascii").upper() for method in methods)
 
 

@@ -1,8 +1,8 @@
-"""What a server may take a request for, besides what it says: another method, another path. Pure.
+"""Other methods and targets that a server may understand a request by. Pure.
 
-Frameworks let clients that can only GET and POST say another method, in a field or a parameter of the
-query; and servers behind a rewriting proxy believe its fields about the path. What a body says
-(`_method` of a form) is not looked at.
+Frameworks let clients that can only GET and POST name another method, in a field or in a parameter of
+the query; servers behind a rewriting proxy believe its fields about the path. A method in a body
+(`_method` of a form) is not considered.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ _SEPARATORS: Final = re.compile(r"[?&;]")
 
 
 def other_readings(request: RequestHead, target: str) -> Iterator[tuple[str, str]]:
-    """Methods with their targets; none, of most requests. `target`: the request's, in origin-form."""
+    """Yield further methods with their targets, which most requests have none of.
+
+    `target`: the request's own, in origin-form.
+    """
     if not request.overriding and not request.rerouted and "?" not in target:
         return
     for path in (target, *request.rerouted):
@@ -34,11 +37,11 @@ def other_readings(request: RequestHead, target: str) -> Iterator[tuple[str, str
 
 def methods_in_query(target: str) -> list[str]:
     query = target.partition("?")[2]
-    found: list[str] = []
+    methods: list[str] = []
     for parameter in _SEPARATORS.split(query):
         name, _, value = parameter.partition("=")
         if unquote_plus(name).strip().lower() in _PARAMETERS:
             method = unquote_plus(value).strip()
             if _METHOD.fullmatch(method):
-                found.append(method.upper())
-    return found
+                methods.append(method.upper())
+    return methods

@@ -1,4 +1,4 @@
-"""What is kept of an exchange besides its line: headers, the beginning of bodies, tokens. Pure."""
+"""Recording more of an exchange than its entry: headers, the beginning of bodies, tokens. Pure."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ if TYPE_CHECKING:
 
 
 class Observer:
-    """Follows one exchange without holding it up; what it keeps is bounded."""
+    """Follows one exchange without holding it up, and adds to its entry; what it buffers is bounded."""
 
     def __init__(self, entry: TrafficEntry, request: RequestHead, capture: Capture) -> None:
         self._entry = entry
-        self._request = request
         self._bodies = capture == "bodies"
         self._headers = capture != "none"
-        self._asked = bytearray()
-        self._answered = bytearray()
+        self._request_body = bytearray()
+        self._response_body = bytearray()
         self._model = (
-            llm_usage.AskedModel() if llm_usage.asks_model(request.method, entry.path) else None
+            llm_usage.RequestedModel() if llm_usage.asks_model(request.method, entry.path) else None
         )
         self._meter: llm_usage.Meter | None = None
         if self._headers:
@@ -32,7 +31,7 @@ class Observer:
 
     def request(self, payload: Payload) -> None:
         if self._bodies:
-            _keep(self._asked, payload)
+            _append(self._request_body, payload)
         if self._model is not None:
             for piece in payload:
                 self._model.feed(bytes(piece))
@@ -47,7 +46,7 @@ class Observer:
 
     def response(self, payload: Payload) -> None:
         if self._bodies:
-            _keep(self._answered, payload)
+            _append(self._response_body, payload)
         if self._meter is not None:
             for piece in payload:
                 self._meter.feed(bytes(piece))
@@ -56,13 +55,13 @@ class Observer:
         if self._meter is not None:
             self._entry.usage = self._meter.finish()
         if self._bodies:
-            self._entry.request_body = bytes(self._asked)
-            self._entry.response_body = bytes(self._answered)
+            self._entry.request_body = bytes(self._request_body)
+            self._entry.response_body = bytes(self._response_body)
 
 
-def _keep(kept: bytearray, payload: Payload) -> None:
+def _append(body: bytearray, payload: Payload) -> None:
     for piece in payload:
-        kept += piece[: BODY_LIMIT - len(kept)]
+        body += piece[: BODY_LIMIT - len(body)]
 
 
 def _field(head: ResponseHead, name: bytes) -> bytes:

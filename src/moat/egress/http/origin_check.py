@@ -64,7 +64,7 @@ class OriginCheck:
     def _check_closely(self, request: RequestHead) -> CheckedTarget:
         if request.method == "CONNECT":
             if self.destination is None:
-                raise BadMessageError("CONNECT comes first on its connection")
+                raise BadMessageError("CONNECT must be the first request on its connection")
             raise BadMessageError("CONNECT is for the proxy's own port", 405)
         named, target = _split(request)
         if self.destination is None:
@@ -85,7 +85,7 @@ class OriginCheck:
 def _named_twice(named: Destination | None, host: bytes | None) -> Destination:
     """Return the server of a request to the proxy's own port, which URL and Host name alike."""
     if named is None:
-        raise BadMessageError("a proxy's request names the whole URL")
+        raise BadMessageError("a request to the proxy must name the whole URL")
     if host is not None and _authority(named.scheme, host) != named.key[1:]:
         raise BadMessageError("Host and URL name different servers")
     return named

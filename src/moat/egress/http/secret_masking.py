@@ -1,7 +1,7 @@
-"""What nobody in the sandbox may read, taken out of what a proxy says. Pure.
+"""Masking the credentials of the host's proxy in what that proxy answers. Pure.
 
-The page with which a proxy tells of an error may repeat the request that it was given, our password
-included (CVE-2025-62168 is Squid's), and a hostile program can ask for such a page.
+The error page of a proxy may repeat the request that it got, with our password (as Squid's did:
+CVE-2025-62168), and a hostile program can ask for such a page.
 """
 
 from __future__ import annotations
@@ -9,27 +9,27 @@ from __future__ import annotations
 import re
 from typing import Final
 
-LEAST: Final = 8
-"""Bytes of a secret: a shorter one is guessed as soon as read, and stands in any text."""
+MIN_LENGTH: Final = 8
+"""Bytes of a secret. A shorter one is easily guessed, and part of any text."""
 
 
 class Secrets:
-    """Several, to be found as they are."""
+    """Several secrets, to be found byte for byte."""
 
     def __init__(self, *secrets: bytes) -> None:
-        self._secrets = sorted({each for each in secrets if len(each) >= LEAST}, key=len)
-        # The longer first: one may begin with another.
+        self._secrets = sorted({each for each in secrets if len(each) >= MIN_LENGTH}, key=len)
+        # The longest first, because one may begin with another.
         self._any = re.compile(b"|".join(re.escape(each) for each in self._secrets[::-1]))
 
     def __bool__(self) -> bool:
         return bool(self._secrets)
 
     def masked(self, text: bytes) -> bytes:
-        """As long as it was, so that no length that was said before becomes wrong."""
+        """Replace every secret by as many bytes, so that an announced length stays right."""
         return self._any.sub(lambda found: b"*" * len(found[0]), text)
 
-    def begun(self, text: bytes) -> int:
-        """How many bytes at the end may be the beginning of one."""
+    def partial_end(self, text: bytes) -> int:
+        """Return how many bytes at the end of the text may be the beginning of a secret."""
         most = len(self._secrets[-1]) - 1
         for size in range(min(most, len(text)), 0, -1):
             if any(each.startswith(text[-size:]) for each in self._secrets):

@@ -1,4 +1,4 @@
-"""One line of a run's record: a request, a DNS question, a tunnel or a refusal."""
+"""One entry of a run's traffic: a request, a DNS question, a tunnel or a refusal."""
 
 from __future__ import annotations
 
@@ -6,56 +6,56 @@ from typing import Literal
 
 Kind = Literal["request", "dns", "tunnel", "refusal"]
 Verdict = Literal["allowed", "denied", "failed", "asking"]
-"""The last of a request that waits for the user's answer."""
+"""`asking`: the request waits for the user's answer."""
 
 Fields = list[tuple[bytes, bytes]]
-"""Header fields as they were sent, in their order."""
+"""Header fields, in the order in which they were received."""
 
 
 class TrafficEntry:
-    """Filled in while it happens; `TrafficWriter.put` may be called again when something has changed.
+    """An entry that is filled in while something happens, and put to the writer on each change.
 
-    What it does not say stands in the class, because one is made for every request. Times are
-    seconds: `time` since the epoch, the rest durations, negative where the step did not take place
-    (a connection that was reused needed no DNS).
+    One is made for every request, so defaults are attributes of the class. `time` is in seconds since
+    the epoch. Durations are in seconds, and negative for a step that did not take place: a connection
+    that was reused needed no DNS.
     """
 
     id = 0
-    """Given by the record."""
+    """Assigned by the writer."""
     queued = False
-    """The record's own: it waits to be written."""
+    """For the writer alone: the entry is waiting to be written."""
     scheme = ""
     """http, https, tcp, tls, udp, ..."""
     method = ""
-    """Of a DNS question, its type: A, TXT, ..."""
+    """The type of a DNS question: A, TXT, ..."""
     host = ""
     port = 0
     address = ""
-    """That was dialled: of the server, or of the host's own proxy where that leads to it."""
+    """The address that was dialled: the server's, or that of the host's own proxy."""
     path = ""
-    """With the query, as it was asked for; redacted when it is written."""
+    """With the query, as requested; it is redacted when it is written."""
     protocol = ""
     """HTTP/1.1, HTTP/2, websocket."""
     status = 0
-    """HTTP's; 0 where there was no answer."""
+    """The status of HTTP; 0: there was no response."""
     verdict: Verdict = "allowed"
     rule = ""
-    """What decided: a rule as it was written, or the policy's default."""
+    """The rule that decided, as it was written, or the policy's default."""
     error = ""
-    """Why it failed or was denied, in one line."""
+    """The reason why it failed or was denied, in one line."""
     credential = ""
-    """Name of the credential that was injected."""
+    """The name of the credential that was injected."""
     dns = -1.0
     connect = -1.0
     tls = -1.0
     first_byte = -1.0
     total = -1.0
-    """Negative while it goes on."""
+    """Negative while the entry is in progress."""
     sent = 0
-    """Bytes of bodies from the sandbox; of a tunnel, all."""
+    """Bytes of bodies from the sandbox; of a tunnel, all bytes."""
     received = 0
     usage: dict[str, object] | None = None
-    """Of a language model: see `usage`."""
+    """What a language model's response consumed: see `llm_usage`."""
     request_fields: Fields | None = None
     response_fields: Fields | None = None
     request_body: bytes | None = None

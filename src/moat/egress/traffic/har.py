@@ -1,6 +1,6 @@
-"""A record as an HTTP archive (HAR 1.2), which browsers' developer tools open. Pure.
+"""Traffic as an HTTP archive (HAR 1.2), which browsers' developer tools open. Pure.
 
-http://www.softwareishard.com/blog/har-12-spec/. What is not known is -1, or empty, as it says there.
+The format is http://www.softwareishard.com/blog/har-12-spec/, in which an unknown number is -1.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def document(entries: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """The archive, piece by piece."""
+    """Yield the archive, piece by piece."""
     creator = json.dumps({"name": "moat", "version": __version__})
     yield f'{{"log": {{"version": "1.2", "creator": {creator}, "entries": ['
     separator = "\n"
@@ -35,7 +35,7 @@ def entry(row: Row, captured: Captured) -> dict[str, Any]:
     timings = _timings(row)
     made: dict[str, Any] = {
         "startedDateTime": timestamp(row.time),
-        # Whoever reads it adds up the same: a TLS handshake is part of `connect`.
+        # The sum of all timings but `ssl`, which is part of `connect`.
         "time": sum(ms for name, ms in timings.items() if ms >= 0 and name != "ssl"),
         "request": _request(row, captured),
         "response": _response(row, captured),
@@ -50,7 +50,7 @@ def entry(row: Row, captured: Captured) -> dict[str, Any]:
 
 
 def _timings(row: Row) -> dict[str, float]:
-    """Milliseconds. The record counts first byte and total from the beginning."""
+    """Return the duration of each step in milliseconds; a row counts them from the beginning."""
     preparing = sum(max(0.0, each) for each in (row.dns, row.connect, row.tls))
     total = max(row.total, row.first_byte, preparing)
     first_byte = row.first_byte if row.first_byte >= 0 else total
@@ -121,7 +121,7 @@ def _response(row: Row, captured: Captured) -> dict[str, Any]:
 
 
 def _sizes(row: Row, captured: Captured) -> dict[str, int]:
-    """Of what was sent, decoded; and how much shorter it was on its way."""
+    """Return the decoded size of a body, and by how much compression made it shorter."""
     coded = _value(captured.response_fields, "content-encoding") not in {"", "identity"}
     if not coded:
         return {"size": row.received}
@@ -135,7 +135,7 @@ def _sizes(row: Row, captured: Captured) -> dict[str, int]:
 
 def _unreadable(sent: list[tuple[str, str]]) -> str:
     coding = _value(sent, "content-encoding")
-    return f"not kept: it could not be decoded (Content-Encoding: {coding})"
+    return f"not recorded: it can't be decoded (Content-Encoding: {coding})"
 
 
 def _content(body: bytes | None, sent: list[tuple[str, str]]) -> dict[str, str]:

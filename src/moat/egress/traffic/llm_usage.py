@@ -1,14 +1,14 @@
-"""How many tokens a language model's response says it took. Pure.
+"""Counting the tokens that a language model's response says it consumed. Pure.
 
-Anthropic's, OpenAI's (and compatible) and Gemini's APIs are known by their paths, because gateways
-serve them under other names. A response is followed while it passes, whether it comes at once or as a
-stream of events; what can't be understood counts nothing and holds nothing up. Servers are not
-trusted: what is kept of a body is bounded, and numbers and names are checked.
+The APIs of Anthropic, OpenAI (and compatible ones) and Gemini are recognised by their paths, because
+gateways serve them under other names. A response is followed while it passes, whether it comes at once
+or as a stream of events; what can't be understood counts nothing and holds nothing up. Servers are not
+trusted: what is buffered of a body is bounded, and numbers and names are checked.
 
-Vendors count differently; here all are counted alike, so that the sum of the first four is all that
-was taken: `input_tokens` came from no cache, `cache_read_tokens` did, `cache_write_tokens` were put
-into one; `output_tokens` are all that was generated, and `reasoning_tokens` those of them that were
-thought.
+Vendors count differently. Here all counts are made comparable, so that the sum of the first four is
+everything that was consumed: `input_tokens` came from no cache, `cache_read_tokens` did,
+`cache_write_tokens` were put into one, `output_tokens` were generated. `reasoning_tokens` are those of
+the output that were spent on thinking.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LIMIT: Final = 1 << 20
-"""Bytes kept of a body, or of one line of a stream; beyond, its tokens are unknown."""
+"""Bytes of a body, or of a line of a stream, that are buffered; of a longer one nothing is counted."""
 _MOST_PACKED: Final = 64
-"""Bytes that one may stand for; models' answers come to a tenth of it, and bombs to a thousand."""
+"""Bytes that one byte may decompress to; models' responses reach a tenth of that, bombs a thousand."""
 
 _PATHS: Final = re.compile(
     r"(?P<anthropic>/v1/messages$)"
@@ -33,13 +33,13 @@ _PATHS: Final = re.compile(
 )
 _PATH_MODEL: Final = re.compile(r"/models/([^/:?]+):")
 _NAME: Final = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,127}")
-# Within a string of JSON the quotes would have backslashes.
+# Inside a JSON string, the quotes would be escaped.
 _ASKED: Final = re.compile(rb'"model"\s{0,8}:\s{0,8}"([\x21-\x7e]{1,128}?)"')
 _ASKED_LENGTH: Final = 192
-"""Bytes that it comes to at most."""
+"""Bytes that match, at most."""
 _MOST_TOKENS: Final = 1 << 40
 
-# Where the counts stand, under whichever of these names: (ours, theirs).
+# The names of counts: ours, and those of the vendors.
 _COUNTS: Final = (
     ("input_tokens", ("input_tokens", "prompt_tokens", "promptTokenCount")),
     ("tool_tokens", ("toolUsePromptTokenCount",)),
@@ -48,42 +48,49 @@ _COUNTS: Final = (
     ("cache_write_tokens", ("cache_creation_input_tokens",)),
     ("reasoning_tokens", ("thoughtsTokenCount",)),
 )
+# OpenAI has some of them in an object of their own: its name, theirs in it, ours.
+_DETAILS: Final = (
+    ("prompt_tokens_details", "cached_tokens", "cache_read_tokens"),
+    ("input_tokens_details", "cached_tokens", "cache_read_tokens"),
+    ("completion_tokens_details", "reasoning_tokens", "reasoning_tokens"),
+    ("output_tokens_details", "reasoning_tokens", "reasoning_tokens"),
+)
 
 
 def asks_model(method: str, target: str) -> bool:
-    """Whether this request is one to a language model's API."""
+    """Tell whether a request is one to a language model's API."""
     return method == "POST" and _provider(target) is not None
 
 
 def readable(accepted: bytes) -> bytes:
-    """Of the codings that a client accepts (Accept-Encoding), those that can be read here."""
+    """Return those codings of an Accept-Encoding field that can be decoded here."""
     codings = {each.partition(b";")[0].strip().lower() for each in accepted.split(b",")}
     return b", ".join(each for each in (b"gzip", b"deflate") if each in codings) or b"identity"
 
 
-class AskedModel:
-    """The model that a request's body names: for responses that can't be read."""
+class RequestedModel:
+    """The model that a request's body names, for responses that can't be read."""
 
     def __init__(self) -> None:
         self.name = ""
-        self._kept = b""
+        self._buffer = b""
 
     def feed(self, data: bytes) -> None:
         if self.name:
             return
-        text = self._kept + data
+        text = self._buffer + data
         found = _ASKED.search(text)
         if found is not None:
             self.name = found[1].decode("ascii")
-        self._kept = text[-_ASKED_LENGTH:]
+        self._buffer = text[-_ASKED_LENGTH:]
 
 
 def meter(
     method: str, target: str, content_type: bytes, content_encoding: bytes, asked: str = ""
 ) -> Meter | None:
-    """For a response of this kind; `None` where there is nothing to count.
+    """Return a meter for a response; `None` if there is nothing to count.
 
-    `asked`: the model, as far as the request's body has named one.
+    `asked`: the model that the request's body named, if any.
     """
     provider = _provider(target) if method == "POST" else None
     kind = content_type.partition(b";")[0].strip().lower()
@@ -102,15 +109,18 @@ def _provider(target: str) -> str | None:
 
 
 class Meter:
+    """A counter of the tokens of one response, which is fed its body."""
+
     def __init__(self, provider: str, coding: bytes, asked: str, *, stream: bool) -> None:
+        """`asked`: the model that was asked for, until the response names one."""
         self._provider = provider
         self._model = asked
         self._counts: dict[str, int] = {}
-        """As the vendor counts."""
+        """In the vendor's way of counting."""
         self._stream = stream
-        self._kept = b""
+        self._buffer = b""
         self._room = LIMIT
-        """What may still be unpacked of what has come."""
+        """Bytes that may still be decompressed from what has been received."""
         self._given_up = coding not in {b"", b"identity", b"gzip", b"deflate"}
         self._decoder = (
             zlib.decompressobj(zlib.MAX_WBITS | 32) if coding in {b"gzip", b"deflate"} else None
@@ -120,42 +130,42 @@ class Meter:
         if self._given_up:
             return
         for piece in self._decoded(data):
-            self._kept += piece
+            self._buffer += piece
             if self._stream:
-                self._take_lines()
-            if len(self._kept) > LIMIT:
+                self._read_lines()
+            if len(self._buffer) > LIMIT:
                 self._give_up()
                 return
 
     def finish(self) -> dict[str, object]:
-        """What is known when nothing more comes, also when it was cut off.
+        """Return the counts at the end of a response, even of one that was cut off.
 
-        At least the provider: that a model was asked is known, whatever came of it.
+        The result has at least the provider: that a model was asked is known in any case.
         """
         if not self._given_up:
             if self._stream:
-                self._take_line(self._kept)
+                self._read_line(self._buffer)
             else:
-                self._understand(self._kept)
+                self._read_json(self._buffer)
         self._give_up()
         named: dict[str, object] = {"model": self._model} if self._model else {}
-        return {"provider": self._provider} | named | self._alike()
+        return {"provider": self._provider} | named | self._comparable()
 
-    def _alike(self) -> dict[str, int]:
-        """The counts as all providers' are."""
+    def _comparable(self) -> dict[str, int]:
+        """Return the counts in the way that is common to all providers."""
         counts = dict(self._counts)
-        taken = counts.get("input_tokens", 0) + counts.pop("tool_tokens", 0)
+        consumed = counts.get("input_tokens", 0) + counts.pop("tool_tokens", 0)
         if self._provider != "anthropic":
-            taken = max(0, taken - counts.get("cache_read_tokens", 0))
+            consumed = max(0, consumed - counts.get("cache_read_tokens", 0))
         if "input_tokens" in counts:
-            counts["input_tokens"] = taken
+            counts["input_tokens"] = consumed
         if self._provider == "gemini" and "reasoning_tokens" in counts:
             counts["output_tokens"] = counts.get("output_tokens", 0) + counts["reasoning_tokens"]
         return counts
 
     def _give_up(self) -> None:
         self._given_up = True
-        self._kept = b""
+        self._buffer = b""
 
     def _decoded(self, data: bytes) -> Iterator[bytes]:
         if self._decoder is None:
@@ -163,7 +173,7 @@ class Meter:
             return
         self._room += _MOST_PACKED * len(data)
         try:
-            while data and self._room > 0:  # in pieces: a few bytes may stand for gigabytes
+            while data and self._room > 0:  # in pieces: a few bytes may decompress to gigabytes
                 piece = self._decoder.decompress(data, LIMIT)
                 self._room -= len(piece)
                 yield piece
@@ -173,29 +183,29 @@ class Meter:
         if self._room <= 0:
             self._give_up()
 
-    def _take_lines(self) -> None:
-        *lines, self._kept = self._kept.split(b"\n")
+    def _read_lines(self) -> None:
+        *lines, self._buffer = self._buffer.split(b"\n")
         for line in lines:
-            self._take_line(line)
+            self._read_line(line)
 
-    def _take_line(self, line: bytes) -> None:
-        """Of a stream: only few of its events say something of tokens."""
+    def _read_line(self, line: bytes) -> None:
+        """Read a line of a stream; only few events mention tokens."""
         if line.startswith(b"data:") and (b"sage" in line or b'"model' in line):
-            self._understand(line[5:])
+            self._read_json(line[5:])
 
-    def _understand(self, text: bytes) -> None:
+    def _read_json(self, text: bytes) -> None:
         try:
             value: object = json.loads(text)
         except (ValueError, RecursionError):
             return
         # Gemini streams without alt=sse are an array.
         for each in cast("list[object]", value) if isinstance(value, list) else [value]:
-            self._take(each)
+            self._read_object(each)
             for inner in ("message", "response"):  # Anthropic's message_start, OpenAI's responses
                 if isinstance(each, dict):
-                    self._take(cast("dict[str, object]", each).get(inner))
+                    self._read_object(cast("dict[str, object]", each).get(inner))
 
-    def _take(self, value: object) -> None:
+    def _read_object(self, value: object) -> None:
         if not isinstance(value, dict):
             return
         value = cast("dict[str, Any]", value)
@@ -209,17 +219,12 @@ class Meter:
         for ours, names in _COUNTS:
             for name in names:
                 self._count(ours, counts.get(name))
-        for detail, name, ours in (
-            ("prompt_tokens_details", "cached_tokens", "cache_read_tokens"),
-            ("input_tokens_details", "cached_tokens", "cache_read_tokens"),
-            ("completion_tokens_details", "reasoning_tokens", "reasoning_tokens"),
-            ("output_tokens_details", "reasoning_tokens", "reasoning_tokens"),
-        ):
+        for detail, name, ours in _DETAILS:
             details = counts.get(detail)
             if isinstance(details, dict):
                 self._count(ours, cast("dict[str, Any]", details).get(name))
 
     def _count(self, name: str, value: object) -> None:
-        """Counts in a stream are totals so far: the last one holds."""
+        """Set a count; those in a stream are totals so far, so the last one holds."""
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_TOKENS:
             self._counts[name] = value

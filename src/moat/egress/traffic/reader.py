@@ -1,7 +1,7 @@
-"""Reading a run's record while it is written, and afterwards. Nothing here writes.
+"""Reading a run's traffic while it is written, and afterwards. Nothing here writes.
 
-Rows come in pieces, each a transaction of its own: a reader that takes its time (a pager) does not
-keep SQLite from emptying its log.
+Rows are read in pieces, each in a transaction of its own: a slow reader (a pager) does not keep SQLite
+from emptying its write-ahead log.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from moat.egress.traffic.entry import Kind
 
 _PIECE = 1000
-# Of what goes on. An ordinary request has none: it is over before anybody has read its line.
+# Stages of a row in progress. An ordinary request has none: it is over before anybody reads its row.
 _STAGE = (
     "CASE WHEN verdict = 'asking' THEN 'asking'"
     " WHEN kind = 'tunnel' OR protocol = 'websocket' THEN 'lasting' ELSE '' END"
@@ -35,21 +35,21 @@ _LAST_AND_OPEN = f"SELECT ifnull(max(id), 0), '' FROM entries UNION ALL {_OPEN}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which rows are wanted: those for which all holds."""
+    """A condition on rows: all that is given must hold."""
 
     host: str | None = None
-    """A glob: `*` and `?` stand for dots, too."""
+    """A glob, in which `*` and `?` match dots, too."""
     denied: bool = False
     slow: float | None = None
-    """Seconds that it took at least, or has taken already."""
+    """Seconds that a row took at least, or has taken so far."""
     kinds: Sequence[Kind] = ()
     since: float | None = None
     """Seconds since the epoch."""
     models: bool = False
-    """A language model's tokens were counted."""
+    """Only requests to language models."""
 
     def sql(self, now: float) -> tuple[str, list[Any]]:
-        """A condition with its parameters."""
+        """Return an SQL condition with its parameters."""
         conditions, values = ["1"], list[Any]()
         if self.host is not None:
             conditions.append("host GLOB ?")
@@ -71,7 +71,7 @@ class Filter:
 
 
 class TrafficReader:
-    """A context manager: it owns a database connection. Raises `StoreError`."""
+    """A reader of one database, as a context manager that closes it. Raises `StoreError`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -86,12 +86,12 @@ class TrafficReader:
 
     @property
     def is_made(self) -> bool:
-        """Whether there are tables, which are the first thing that is written."""
+        """The database has its tables, which are written first."""
         with self._reported():
             return versions.version_of(self._db, self._path) > 0
 
     def rows(self, wanted: Filter, now: float, *, after: int = 0) -> Iterator[Row]:
-        """Those behind the id `after`, oldest first."""
+        """Yield the rows with an id above `after`, oldest first."""
         condition, values = wanted.sql(now)
         columns = self._columns("entries", Row._fields)
         sql = f"SELECT {columns} FROM entries WHERE id > ? AND {condition} ORDER BY id LIMIT ?"  # noqa: S608
@@ -102,8 +102,8 @@ class TrafficReader:
                 return
             after = piece[-1].id
 
-    def of(self, ids: Iterable[int], wanted: Filter, now: float) -> Iterator[Row]:
-        """Those with one of these ids."""
+    def rows_with(self, ids: Iterable[int], wanted: Filter, now: float) -> Iterator[Row]:
+        """Yield the rows with these ids."""
         condition, values = wanted.sql(now)
         columns = self._columns("entries", Row._fields)
         sql = (
@@ -114,22 +114,25 @@ class TrafficReader:
             yield Row(*row)
 
     def in_progress(self) -> tuple[int, dict[int, str]]:
-        """The last id, and those of what goes on with its stage, at one moment."""
+        """Return the last id, and the stages of the rows in progress by id, at one moment."""
         (last, _), *others = self._select(_LAST_AND_OPEN)
         return last, dict(others)
 
     def capture(self, number: int) -> Captured:
-        """Headers and bodies of the row with that id, where they were kept."""
+        """Return the headers and bodies of the row with that id, as far as they were recorded."""
         columns = self._columns("captures", Captured._fields)
         found = self._select(f"SELECT {columns} FROM captures WHERE id = ?", number)  # noqa: S608
         return Captured.of(found[0]) if found else NO_CAPTURE
 
     def counts(self) -> dict[str, int]:
-        """`dropped`: rows that went to make room; `lost`: for which there was none to wait in."""
+        """Return how many rows were `dropped` to make room, and how many entries were `lost`.
+
+        An entry is lost where the queue of the writer is full.
+        """
         return dict(self._select("SELECT name, value FROM meta"))
 
     def before_the_last(self, count: int, wanted: Filter, now: float) -> int:
-        """The id behind which there are `count` rows."""
+        """Return the id after which there are `count` rows."""
         condition, values = wanted.sql(now)
         inner = f"SELECT id FROM entries WHERE {condition} ORDER BY id DESC LIMIT ?"  # noqa: S608
         ((before,),) = self._select(f"SELECT min(id) - 1 FROM ({inner})", *values, count)  # noqa: S608
@@ -149,33 +152,33 @@ class TrafficReader:
             yield
         except sqlite3.Error as exc:
             raise StoreError(
-                f"the record {self._path} can't be read: {exc}", "Check the rights there"
+                f"the record {self._path} can't be read: {exc}", "Check the permissions there"
             ) from exc
 
 
 class Follower:
-    """Hands on every row when it is complete, and before that what may take long.
+    """An iteration over rows as they are completed, and earlier over those that may take long.
 
-    That is a request from when it waits for the user, and a tunnel or a WebSocket from when it is one.
+    A request that waits for the user is yielded at once, and so is a tunnel or a WebSocket.
     """
 
     def __init__(self, reader: TrafficReader, wanted: Filter, *, after: int = 0) -> None:
         self._reader = reader
         self._wanted = wanted
         self._after = after
-        self._shown: dict[int, str] = {}
-        """What goes on, and the stage in which it was handed on; empty where it was not yet."""
+        self._yielded: dict[int, str] = {}
+        """The rows in progress, with the stage in which each was yielded; empty: in none yet."""
 
     def news(self, now: float) -> Iterator[Row]:
-        """What has begun, or been completed, since it was asked for last."""
+        """Yield what has begun or been completed since the last call."""
         last, stages = self._reader.in_progress()
-        done = self._shown.keys() - stages.keys()
+        done = self._yielded.keys() - stages.keys()
         begun = {each: stage for each, stage in stages.items() if self._is_new(each, stage)}
-        self._shown = {each: self._shown.get(each, "") for each in stages}
-        known = (each for each in begun if each <= self._after)
-        yield from self._reader.of(done, self._wanted, now)
+        self._yielded = {each: self._yielded.get(each, "") for each in stages}
+        earlier = (each for each in begun if each <= self._after)
+        yield from self._reader.rows_with(done, self._wanted, now)
         for row in chain(
-            self._reader.of(known, self._wanted, now),
+            self._reader.rows_with(earlier, self._wanted, now),
             self._reader.rows(self._wanted, now, after=self._after),
         ):
             if row.id > last:
@@ -183,26 +186,26 @@ class Follower:
             if row.id not in stages:
                 yield row
             elif row.id in begun and _is_still(row, begun[row.id]):
-                self._shown[row.id] = begun[row.id]
+                self._yielded[row.id] = begun[row.id]
                 yield row
         self._after = last
 
     def _is_new(self, number: int, stage: str) -> bool:
-        return stage not in {"", self._shown.get(number)}
+        return stage not in {"", self._yielded.get(number)}
 
     def rest(self, now: float) -> Iterator[Row]:
-        """What was not completed, and has not been handed on."""
-        untold = (each for each, stage in self._shown.items() if not stage)
-        yield from self._reader.of(untold, self._wanted, now)
+        """Yield what was not completed, and has not been yielded."""
+        ids = (each for each, stage in self._yielded.items() if not stage)
+        yield from self._reader.rows_with(ids, self._wanted, now)
 
 
 def _is_still(row: Row, stage: str) -> bool:
-    """It is read after its stage was: what it is by now is for the next time."""
+    """Tell whether the row is still in a stage, which was read first; else it is for the next call."""
     return row.in_progress and (row.verdict == "asking") == (stage == "asking")
 
 
 def is_readable(path: Path) -> bool:
-    """Whether a record can be read there: one that is just being made is not yet."""
+    """Tell whether there is a database with tables; one that is just being made has none yet."""
     if not path.exists():
         return False
     with TrafficReader(path) as reader:
@@ -215,7 +218,7 @@ def _open(path: Path) -> sqlite3.Connection:
     except sqlite3.OperationalError as exc:
         if exc.sqlite_errorcode != sqlite3.SQLITE_CANTOPEN:
             raise
-    # A file system that is read-only: SQLite can't make its lock files there, and needs none.
+    # On a read-only file system SQLite can't make its lock files, and needs none.
     return _connect(path, "immutable=1")
 
 

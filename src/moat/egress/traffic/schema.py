@@ -1,4 +1,4 @@
-"""A row of the record: its table, how an entry becomes one, what is shown of it. Pure."""
+"""The tables of the traffic database, rows made of entries, and what is shown of a row. Pure."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ if TYPE_CHECKING:
     from moat.egress.traffic.entry import Fields, Kind, TrafficEntry, Verdict
 
 BODY_LIMIT: Final = 64 * 1024
-"""Bytes that are kept of a captured body."""
+"""Bytes of a body that are recorded."""
 _PATH_LIMIT: Final = 8192
-"""Characters of a path: what is longer is data."""
+"""Characters of a path that are recorded; more is data."""
 
 SCHEMA_VERSION: Final = 2  # see `versions`
-# No index but for the few rows that go on: one more would cost each request what it costs to write.
+# The only index is of the few rows in progress: another one would double the cost of each request.
 SCHEMA: Final = """
 CREATE TABLE entries (
   id INTEGER PRIMARY KEY,    -- in the order in which they began
   kind TEXT NOT NULL,        -- request, dns, tunnel, refusal
   time REAL NOT NULL,        -- seconds since the epoch
   verdict TEXT NOT NULL,     -- allowed, denied, failed, asking
-  status INTEGER NOT NULL,   -- of HTTP; 0: no answer
+  status INTEGER NOT NULL,   -- of HTTP; 0: no response
   method TEXT NOT NULL,
   scheme TEXT NOT NULL,
   host TEXT NOT NULL,
   port INTEGER NOT NULL,
-  address TEXT NOT NULL,     -- that was dialled; empty: none was
+  address TEXT NOT NULL,     -- the one that was dialled; empty: none was
   protocol TEXT NOT NULL,
   rule TEXT NOT NULL,
   error TEXT NOT NULL,
   credential TEXT NOT NULL,
-  dns REAL NOT NULL,         -- seconds, as the next four; negative: did not take place
+  dns REAL NOT NULL,         -- seconds, as the next four; negative: the step was not taken
   connect REAL NOT NULL,
   tls REAL NOT NULL,
   first_byte REAL NOT NULL,
-  total REAL NOT NULL,       -- negative without an error: goes on
+  total REAL NOT NULL,       -- negative without an error: in progress
   sent INTEGER NOT NULL,     -- bytes
   received INTEGER NOT NULL,
-  path TEXT NOT NULL,        -- with the query, without its secrets
-  usage TEXT                 -- JSON: a language model's tokens
+  path TEXT NOT NULL,        -- with the query, redacted
+  usage TEXT                 -- JSON: tokens of a language model
 );
 CREATE INDEX going_on ON entries (id) WHERE total < 0 AND error = '';
 CREATE TABLE captures (
-  id INTEGER PRIMARY KEY,    -- of the entry
-  request_fields TEXT,       -- JSON: [[name, value], ...], without secrets, as the next
+  id INTEGER PRIMARY KEY,    -- that of the entry
+  request_fields TEXT,       -- JSON: [[name, value], ...], redacted, as the next
   response_fields TEXT,
-  request_body BLOB,         -- the beginning, decoded; empty: it could not be
+  request_body BLOB,         -- the beginning, decoded; empty: it can't be decoded
   response_body BLOB,
-  response_size INTEGER      -- bytes that the whole one is decoded; NULL: not known
+  response_size INTEGER      -- bytes of the whole body, decoded; NULL: unknown
 );
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO meta VALUES ('dropped', 0), ('lost', 0);
@@ -64,7 +64,7 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 class Row(NamedTuple):
-    """The columns of the table, in its order."""
+    """A row of `entries`, with its columns in the order of the table."""
 
     id: int
     kind: Kind
@@ -100,19 +100,19 @@ class Row(NamedTuple):
 
     @property
     def url(self) -> str:
-        """Of a DNS question, the name alone. What it holds, the sandbox has chosen."""
+        """The URL as a user would write it, untrusted text; of a DNS question, the name alone."""
         if self.kind == "dns" or not self.scheme:
             return self.host
         host = f"[{self.host}]" if ":" in self.host else self.host
         if self.port and self.port != _DEFAULT_PORTS.get(self.scheme):
             host = f"{host}:{self.port}"
-        # OPTIONS of a server as a whole has none (RFC 9112 3.3).
+        # A request for OPTIONS of the server as a whole has no path (RFC 9112 3.3).
         path = "" if self.path == "*" else self.path
         return f"{self.scheme}://{host}{path}"
 
     @property
     def why(self) -> str:
-        """Why it was not allowed, or failed, in one line that says nothing twice."""
+        """The reason why it was denied or failed, in one line without repetition."""
         if self.verdict == "allowed":
             return ""
         if not self.rule or (self.error and (self.verdict == "failed" or self.rule in self.error)):
@@ -120,7 +120,7 @@ class Row(NamedTuple):
         return f"{self.rule}: {self.error}" if self.error else self.rule
 
     def as_json(self) -> dict[str, Any]:
-        """The public shape of a row: `moat trace --json`. Durations are seconds or null."""
+        """Return the public form of a row (`moat trace --json`); durations are seconds or null."""
         return {
             "id": self.id,
             "time": timestamp(self.time),
@@ -153,7 +153,7 @@ class Row(NamedTuple):
 
 
 class Captured(NamedTuple):
-    """The columns of the second table."""
+    """A row of `captures`: headers and bodies of an entry."""
 
     id: int
     request_fields: list[tuple[str, str]]
@@ -174,7 +174,7 @@ _plain = attrgetter(*Row._fields[:-2])
 
 
 def row_of(entry: TrafficEntry) -> tuple[object, ...]:
-    """The columns of `entry` as it is now."""
+    """Return the columns of an entry as it is now, for `entries`."""
     path = entry.path
     if len(path) > _PATH_LIMIT:
         path = path[:_PATH_LIMIT] + "…"
@@ -183,29 +183,29 @@ def row_of(entry: TrafficEntry) -> tuple[object, ...]:
 
 
 def capture_of(entry: TrafficEntry) -> tuple[object, ...] | None:
-    """What else is kept of it, if anything."""
-    asked, answered = entry.request_fields, entry.response_fields
-    if asked is None and answered is None:
+    """Return the columns of an entry for `captures`; `None` where nothing else is recorded."""
+    request, response = entry.request_fields, entry.response_fields
+    if request is None and response is None:
         return None
     return (
         entry.id,
-        _fields(asked),
-        _fields(answered),
-        _body(asked, entry.request_body),
-        _body(answered, entry.response_body),
-        _size(entry, answered or []),
+        _fields(request),
+        _fields(response),
+        _body(request, entry.request_body),
+        _body(response, entry.response_body),
+        _size(entry, response or []),
     )
 
 
 def storable(value: object) -> object:
-    """Text that is no Unicode (a lone surrogate) in a form that a database takes."""
+    """Escape what isn't valid Unicode (lone surrogates), which a database would refuse."""
     if isinstance(value, str):
         return value.encode(errors="backslashreplace").decode()
     return value
 
 
 def timestamp(seconds: float) -> str:
-    """RFC 3339 in UTC, with milliseconds."""
+    """Format seconds since the epoch as RFC 3339, in UTC with milliseconds."""
     whole = int(seconds)
     return f"{_second(whole)}.{int((seconds - whole) * 1000):03}Z"
 
@@ -219,21 +219,22 @@ def _duration(seconds: float) -> float | None:
     return None if seconds < 0 else round(seconds, 6)
 
 
-def _fields(sent: Fields | None) -> str | None:
-    return None if sent is None else json.dumps(redact.fields(sent))
+def _fields(fields: Fields | None) -> str | None:
+    return None if fields is None else json.dumps(redact.fields(fields))
 
 
-def _body(sent: Fields | None, data: bytes | None) -> bytes | None:
+def _body(fields: Fields | None, data: bytes | None) -> bytes | None:
     if not data:
         return None
-    kept = redact.body(sent or [], data[:BODY_LIMIT])
-    return b"" if kept is None else kept or None
+    readable = redact.body(fields or [], data[:BODY_LIMIT])
+    return b"" if readable is None else readable or None
 
 
-def _size(entry: TrafficEntry, answered: Fields) -> int | None:
-    if not (entry.received and redact.coding(answered)):
+def _size(entry: TrafficEntry, fields: Fields) -> int | None:
+    """Return the decoded size of the response's body, if it was recorded as a whole."""
+    if not (entry.received and redact.coding(fields)):
         return entry.received
     body = entry.response_body
     if body is None or len(body) < entry.received:
         return None
-    return redact.decoded_length(answered, body)
+    return redact.decoded_length(fields, body)

@@ -1,4 +1,4 @@
-"""Sums over a record: by host, and by language model. Pure."""
+"""Sums of traffic by host and by language model. Pure."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ if TYPE_CHECKING:
     from moat.egress.traffic.schema import Row
 
 TOKENS: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
-"""What `usage` counts alike for all providers; together they are all that was taken."""
+"""The counts that `llm_usage` makes comparable; their sum is everything that was consumed."""
 SHARES: Final = {"p50": 0.5, "p95": 0.95}
-"""Of the times that are told."""
+"""The percentiles of times that are shown."""
 
 
 @dataclass(slots=True)
 class HostTotal:
     host: str
     requests: int = 0
-    """And tunnels: what has gone there, or was to go."""
+    """Requests and tunnels."""
     dns: int = 0
-    """Questions for its name. A program asks several for one request."""
+    """Questions for the name. A program asks several for one request."""
     denied: int = 0
-    """Of everything: requests, tunnels, questions, and what no socket was there for."""
+    """Denied entries of all kinds."""
     failed: int = 0
     sent: int = 0
     received: int = 0
     times: array[float] = field(default_factory=lambda: array("d"), repr=False)
-    """Seconds that the exchanges and tunnels took that were allowed and have ended; sorted."""
+    """Seconds that completed requests and tunnels took, sorted."""
 
     def as_json(self) -> dict[str, Any]:
-        """The public shape: `moat trace --summary --json`."""
+        """Return the public form (`moat trace --summary --json`)."""
         return {
             "host": self.host,
             "requests": self.requests,
@@ -51,14 +51,14 @@ class HostTotal:
 class ModelTotal:
     provider: str
     model: str
-    """Empty where neither the request nor the response has told it."""
+    """Empty if neither the request nor the response names it."""
     requests: int = 0
     uncounted: int = 0
-    """Of which no tokens are known: the response could not be read."""
+    """Requests without counts, because the response could not be read."""
     tokens: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TOKENS, 0))
 
     def as_json(self) -> dict[str, Any]:
-        """The public shape: `moat trace --llm --json`."""
+        """Return the public form (`moat trace --llm --json`)."""
         return {
             "provider": self.provider,
             "model": self.model or None,
@@ -69,7 +69,7 @@ class ModelTotal:
 
 
 def by_host(rows: Iterable[Row]) -> list[HostTotal]:
-    """The busiest first."""
+    """Sum up rows by host, in descending order of requests."""
     totals: dict[str, HostTotal] = {}
     for row in rows:
         total = totals.setdefault(row.host, HostTotal(row.host))
@@ -87,7 +87,7 @@ def by_host(rows: Iterable[Row]) -> list[HostTotal]:
 
 
 def by_model(rows: Iterable[Row]) -> list[ModelTotal]:
-    """Those with the most tokens first."""
+    """Sum up rows by model, in descending order of tokens."""
     totals: dict[tuple[str, str], ModelTotal] = {}
     for row in rows:
         usage: dict[str, object] = json.loads(row.usage or "{}")
@@ -102,5 +102,5 @@ def by_model(rows: Iterable[Row]) -> list[ModelTotal]:
 
 
 def percentile(times: Sequence[float], share: float) -> float | None:
-    """The nearest rank of sorted times; `None` of none."""
+    """Return a percentile of sorted times by nearest rank; `None` if there are no times."""
     return times[min(len(times) - 1, int(len(times) * share))] if times else None

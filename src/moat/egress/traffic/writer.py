@@ -1,8 +1,8 @@
-"""The record of a run's traffic (`run.db`), written while it happens.
+"""Writing a run's traffic into its database (`run.db`) while it happens.
 
 The event loop hands entries over in well under a microsecond; a thread writes them, many in one
-transaction. Where the disk fails, nothing is lost but time: `problem` says so, whoever lets traffic
-through asks for it and stops, and the batch is written when there is room again.
+transaction. Where the disk fails, nothing is lost but time: `problem` says why, its caller lets no
+traffic through, and the batch is written as soon as there is room again.
 """
 
 from __future__ import annotations
@@ -40,34 +40,33 @@ __all__ = ["BODY_LIMIT", "Bounds", "TrafficWriter"]
 log = logging.getLogger(__name__)
 
 PAUSE_S: Final = 0.02
-"""Between two transactions under load. What was quiet before is written at once."""
+"""Between two transactions under load; the first entry after a pause is written at once."""
 RETRY_S: Final = 0.5
-"""Until a failed transaction is tried again."""
+"""Before a failed transaction is retried."""
 BATCH: Final = 4096
-"""Entries of one transaction: a twentieth of a second's work."""
+"""Entries in one transaction: the work of a twentieth of a second."""
 AT_ONCE: Final = 32
-"""Rows of one statement, at most. SQLite runs without the GIL, which changes hands each time."""
+"""Rows in one statement, at most. SQLite runs without the GIL, which each statement hands over."""
 WAL_BYTES: Final = 16 << 20
-"""What the write-ahead log is cut to when it has grown beyond that."""
-
+"""The size to which the write-ahead log is truncated."""
 CACHE_KIB: Final = 256
-"""Of pages: what is only ever appended to is not read again."""
+"""The page cache: a table that is only appended to is not read again."""
 
 INTERRUPTED: Final = "interrupted: the supervisor ended"
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What is kept; the oldest goes first. `meta.dropped` counts what went."""
+    """Limits of the database; the oldest rows are dropped, and counted in `meta.dropped`."""
 
     rows: int = 1_000_000
     bytes: int = 1 << 30
     queued: int = 20_000
-    """Entries that wait to be written: more, and nothing may pass. With bodies, take fewer."""
+    """Entries that may wait to be written before nothing passes; take fewer with bodies."""
 
 
 def _insertion(table: str, columns: tuple[str, ...], rows: int = 1) -> str:
-    # By name: in a file that was begun by an earlier version they have another order.
+    # By name, because the columns have another order in a file that an earlier version began.
     values = ", ".join([f"({', '.join('?' * len(columns))})"] * rows)
     return f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES {values}"  # noqa: S608  ours
 
@@ -76,10 +75,10 @@ _INSERT_CAPTURE: Final = _insertion("captures", Captured._fields)
 
 
 class TrafficWriter:
-    """`put` and `problem` belong to the event loop's thread, all SQL to the writer's."""
+    """The only writer of a database. Only the event loop calls it; all SQL is the thread's."""
 
     def __init__(self, path: Path, bounds: Bounds = Bounds()) -> None:
-        """Opens the record, or makes it. Raises `StoreError`."""
+        """Open a database, or make it. Raises `StoreError`."""
         self._bounds = bounds
         self._path = path
         self._db = _open(path)
@@ -88,19 +87,19 @@ class TrafficWriter:
         self._queue: deque[TrafficEntry] = deque()
         self._problem = ""
         self._unmarked = self._last > 0
-        """What an earlier supervisor left open still looks as if it went on."""
+        """Entries that an earlier supervisor left in progress have to be marked as interrupted."""
         self._lost: int = 0
-        """Entries for which there was no room in the queue. Counted by `put` ..."""
-        self._lost_told: int = 0
-        """... and this many of them are in the database."""
-        self._asleep = False
-        self._bell = threading.Event()
+        """Entries for which the queue had no room."""
+        self._lost_written: int = 0
+        """The number of lost entries that the database has."""
+        self._sleeping = False
+        self._wake = threading.Event()
         self._closing = threading.Event()
-        self._writer = threading.Thread(target=self._live, name="record", daemon=True)
+        self._writer = threading.Thread(target=self._run, name="traffic writer", daemon=True)
         self._writer.start()
 
     def put(self, entry: TrafficEntry) -> None:
-        """Has the entry written as it will be in a moment; again, where it was changed since."""
+        """Have the entry written soon, as it is then; call it again whenever the entry has changed."""
         if entry.queued:
             return
         if len(self._queue) >= 2 * self._bounds.queued:
@@ -111,13 +110,13 @@ class TrafficWriter:
             self._next += 1
         entry.queued = True
         self._queue.append(entry)
-        if self._asleep:
-            self._asleep = False
-            self._bell.set()
+        if self._sleeping:
+            self._sleeping = False
+            self._wake.set()
 
     @property
     def problem(self) -> str:
-        """Why nothing can be recorded now, in one line; empty where all is well."""
+        """The reason why nothing can be recorded now, in one line; empty while all is well."""
         if len(self._queue) >= self._bounds.queued:
             return self._problem or "the record is written too slowly: the disk is overloaded"
         return self._problem
@@ -127,58 +126,58 @@ class TrafficWriter:
         return not self.problem
 
     def close(self) -> None:
-        """Writes what waits, and lets go of the file."""
+        """Write what is queued, and close the file."""
         self._closing.set()
-        self._bell.set()
+        self._wake.set()
         self._writer.join()
 
     # --- the writer's thread ---
 
-    def _live(self) -> None:
+    def _run(self) -> None:
         try:
             self._write_all()
-        except Exception as exc:  # the root of the thread: recorded, and nothing passes any more
+        except Exception as exc:  # the root of the thread: logged, and nothing passes any more
             log.exception("the record's writer failed")
             self._problem = f"the record's writer failed: {exc!r}"
         finally:
             self._db.close()
 
     def _write_all(self) -> None:
-        """Until the record is closed and all is written, or can't be."""
-        while self._persisted(self._take()):
+        """Write until `close`, and then until the queue is empty or can't be written."""
+        while self._persist(self._take()):
             if not self._closing.wait(PAUSE_S):
                 self._sleep()
             elif not self._queue:
                 return
         log.error("the last entries are lost: %s", self._problem)
 
-    def _persisted(self, batch: list[TrafficEntry]) -> bool:
-        """Tries until it is done; once it is closed, once more."""
-        while not self._written(batch):
+    def _persist(self, batch: list[TrafficEntry]) -> bool:
+        """Try until the batch is written; after `close`, only once more."""
+        while not self._try(batch):
             if self._closing.wait(RETRY_S):
-                return self._written(batch)
+                return self._try(batch)
         return True
 
     def _sleep(self) -> None:
-        """Until something waits. `put` rings only who sleeps."""
-        self._bell.clear()
-        self._asleep = True
+        """Wait for an entry. `put` sets the event only for a thread that sleeps."""
+        self._wake.clear()
+        self._sleeping = True
         if not self._queue and not self._closing.is_set():
-            self._bell.wait()
-        self._asleep = False
+            self._wake.wait()
+        self._sleeping = False
 
     def _take(self) -> list[TrafficEntry]:
         queue = self._queue
         batch = [queue.popleft() for _ in range(min(len(queue), BATCH))]
         for entry in batch:
-            # Before it is read: what changes from now on is put again.
+            # Before the entry is read: whoever changes it from now on puts it again.
             entry.queued = False
         return batch
 
-    def _written(self, batch: list[TrafficEntry]) -> bool:
+    def _try(self, batch: list[TrafficEntry]) -> bool:
         try:
             if self._db.in_transaction:
-                self._db.rollback()  # of the attempt that failed
+                self._db.rollback()  # the last attempt failed
             self._write(batch)
         except (sqlite3.Error, OSError) as exc:
             if not self._problem:
@@ -197,20 +196,20 @@ class TrafficWriter:
             _mark_interrupted(db)
         done = 0
         while done < len(batch):
-            # Of few lengths, so that SQLite has seen the statement before.
+            # Few different lengths, so that the statement is already prepared.
             count = min(AT_ONCE, 1 << ((len(batch) - done).bit_length() - 1))
             self._insert(batch[done : done + count])
             done += count
         captures = [row for row in map(capture_of, batch) if row is not None]
         if captures:
             db.executemany(_INSERT_CAPTURE, captures)
-        if lost != self._lost_told:
-            _count(db, "lost", lost - self._lost_told)
+        if lost != self._lost_written:
+            _count(db, "lost", lost - self._lost_written)
         last = max(self._last, max((entry.id for entry in batch), default=0))
         first = self._make_room(last)
         db.execute("COMMIT")
         self._first, self._last = first, last
-        self._lost_told, self._unmarked = lost, False
+        self._lost_written, self._unmarked = lost, False
         commits.announce(self._path)
 
     def _insert(self, entries: list[TrafficEntry]) -> None:
@@ -224,7 +223,7 @@ class TrafficWriter:
         self._db.execute(_insert(len(rows)), list(chain.from_iterable(rows)))
 
     def _make_room(self, last: int) -> int:
-        """Drops the oldest, a twentieth at a time; the first id that is left."""
+        """Drop the oldest rows, a twentieth at a time, and return the first id that is left."""
         first = self._first
         while first < last and self._is_too_much(last - first + 1):
             through = min(last - 1, first + (last - first) // 20)
@@ -251,9 +250,9 @@ def _insert(rows: int) -> str:
 
 def _open(path: Path) -> sqlite3.Connection:
     try:
-        # SQLite gives its files beside it the same mode.
+        # SQLite gives the files that it puts beside this one the same mode.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        # Autocommit: transactions are ours to begin. Opened here, used by the writer alone.
+        # Autocommit: `_write` begins transactions. Opened here, used by the writer's thread alone.
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             _prepare(db, path)
@@ -263,7 +262,7 @@ def _open(path: Path) -> sqlite3.Connection:
     except (sqlite3.Error, OSError) as exc:
         raise StoreError(
             f"the record {path} can't be opened: {exc}",
-            "Without it nothing may pass. Check the space and the rights there",
+            "Nothing may pass without it: check the free space and the permissions there",
         ) from exc
     return db
 
@@ -278,7 +277,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
 
 
 def _ends(db: sqlite3.Connection) -> tuple[int, int]:
-    """The first and the last id; 1 and 0 where there is none."""
+    """Return the first and the last id; 1 and 0 where there is none."""
     return db.execute(
         "SELECT ifnull((SELECT min(id) FROM entries), 1), ifnull((SELECT max(id) FROM entries), 0)"
     ).fetchone()

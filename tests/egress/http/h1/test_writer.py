@@ -6,7 +6,7 @@ import h11
 import pytest
 
 from moat.egress.http.h1 import writer
-from moat.egress.http.h1.parser import CHUNKED, NO_BODY, RequestHead, ResponseHead
+from moat.egress.http.messages import CHUNKED, NO_BODY, RequestHead, ResponseHead
 
 
 def _request(method: str, framing: int) -> RequestHead:

@@ -85,7 +85,7 @@ def test_what_comes_in_drops_is_ended(opening: bytes, slow: bytes) -> None:
     assert play.drips(slow, 100.0, 200.0) == 135.0
     assert play.wire.take().endswith(GoAwayFrame(0, 0, 11).serialize())
     play.server.check(150.0, TIMEOUTS)
-    assert play.run.problems == [("the head did not come to an end", 408)]
+    assert play.run.problems == [("the head was not completed in time", 408)]
 
 
 def test_half_a_head_is_ended() -> None:

@@ -191,8 +191,10 @@ class MaskingReader:
         end = len(text)
         if self.inner.done:
             self.done, self.rest = True, self.inner.rest
-            self.trailers = [(name, self._secrets.masked(it)) for name, it in self.inner.trailers]
+            self.trailers = [
+                (name, self._secrets.masked(value)) for name, value in self.inner.trailers
+            ]
         else:
-            end -= self._secrets.begun(text)
+            end -= self._secrets.partial_end(text)
         self.withheld = text[end:]
         return [text[:end]] if end else []

@@ -74,7 +74,7 @@ def parse_request_head(head: bytes) -> RequestHead:
     """Parse a head that ends with its empty line. Raises `BadMessageError`."""
     match = _REQUEST_LINE.match(head)
     if match is None:
-        raise BadMessageError("not a request of HTTP/1.1")
+        raise BadMessageError("not an HTTP/1.1 request")
     method, target, minor = match.groups()
     lines = head[match.end() :]
     # Most clients send the same fields with each of their requests.
@@ -86,7 +86,7 @@ def parse_request_head(head: bytes) -> RequestHead:
     if heeded:
         _apply_to_request(request, heeded)
     if request.host is None and request.minor:
-        raise BadMessageError("there is no Host")
+        raise BadMessageError("the request has no Host")
     return request
 
 
@@ -113,7 +113,7 @@ def parse_response_head(head: bytes, method: str) -> ResponseHead:
     """Parse the head of a response to a request with this method. Raises `BadMessageError`."""
     match = _STATUS_LINE.match(head)
     if match is None:
-        raise BadMessageError("not a response of HTTP/1.1")
+        raise BadMessageError("not an HTTP/1.1 response")
     minor, status, reason = match.groups()
     heeded, fields = _parse_fields(head[match.end() :])
     response = ResponseHead(int(status), fields)

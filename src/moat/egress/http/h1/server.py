@@ -140,7 +140,7 @@ class HTTP1Server(HTTP1Connection):
             self._check_exchange(self._exchange, now, timeouts.idle)
         elif self._pending and self._body is None:
             if now - self.waiting_since > timeouts.header:
-                problem = BadMessageError("the head did not come to an end", 408)
+                problem = BadMessageError("the head was not completed in time", 408)
                 problem.line = request_line(self._pending)
                 self._refuse(problem)
         elif now - max(self.waiting_since, self.moved) > KEEP_ALIVE:
@@ -293,7 +293,7 @@ class HTTP1Server(HTTP1Connection):
         self._unwatch()
         self._closing = True
         if self._exchange is not None:
-            self._exchange.failed(400, "the client stopped sending before it had its answer")
+            self._exchange.failed(400, "the client stopped sending before it got its response")
 
     def _unwatch(self) -> None:
         hangup, self._hangup = self._hangup, None

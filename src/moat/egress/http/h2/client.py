@@ -164,7 +164,7 @@ class ClientStream(Stream):
             self.number = self._client.h2.get_next_available_stream_id()
         except NoAvailableStreamIDError:
             self._client.terminated = True
-            exchange.failed(502, f"{destination.host}: the connection is used up")
+            exchange.failed(502, f"{destination.host}: the connection has no streams left")
             return
         self._client.streams[self.number] = self
         section = heads.request_section(request, destination, target)

@@ -150,7 +150,7 @@ def _framing(length: bytes | None) -> int:
 
 
 def _missing_body() -> BadMessageError:
-    return BadMessageError("there is a Content-Length and no body")  # RFC 9113 8.1.1
+    return BadMessageError("there is a Content-Length, but no body")  # RFC 9113 8.1.1
 
 
 def _checked(fields: Fields) -> Fields:

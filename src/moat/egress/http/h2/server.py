@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 from h2.errors import ErrorCodes
 from h2.events import RequestReceived
 
-from moat.egress.http.bad_request import described
+from moat.egress.http.bad_request import printable
 from moat.egress.http.exchange import Exchange
 from moat.egress.http.h2 import heads
 from moat.egress.http.h2.connection import HTTP2Connection, Stream
@@ -80,7 +80,7 @@ class HTTP2Server(HTTP2Connection):
     def check(self, now: float, timeouts: Timeouts) -> None:
         if self._is_slow(now, timeouts.header):
             self.h2.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
-            self.terminate("the head did not come to an end", 408)
+            self.terminate("the head was not completed in time", 408)
         elif self.idle:
             if now - max(self.waiting_since, self.moved) > KEEP_ALIVE:
                 self.close()
@@ -133,7 +133,7 @@ class HTTP2Server(HTTP2Connection):
         self, stream: _ServerStream, section: Fields, problem: BadMessageError
     ) -> None:
         fields = dict(section)
-        problem.line = described(fields.get(b":method", b""), fields.get(b":path", b""))
+        problem.line = printable(fields.get(b":method", b""), fields.get(b":path", b""))
         stream.refuse(problem)
         self.gateway.malformed(self._origin.destination, problem)
 

@@ -1,6 +1,6 @@
-"""A run's record as text for people: a line for each row, a table for each sum.
+"""The output of `moat trace` for people: a line for each row, a table of sums.
 
-What a hostile program has asked for is shown as ASCII that can be printed, whatever it was.
+Text that a hostile program may have chosen is shown in printable ASCII.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 _RED, _YELLOW, _DIM, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[m"
 _COLOURS: Final = {"denied": _RED, "failed": _YELLOW, "asking": _YELLOW}
 
-# A narrow terminal has better use for the room that a date takes.
 _LONG, _SHORT = "%m-%d %H:%M:%S", "%H:%M:%S"
 _WIDE: Final = 120
-# Below, there would be no room for the URL beside what it took.
+"""Columns of a terminal that has room for the date."""
 _ROOMY: Final = 80
+"""Columns of a terminal that has room for durations and sizes beside the URL."""
 
 
 class Lines:
-    """Rows as lines: of a terminal's width, with colours, and reasons below; else all in one line."""
+    """Rows as lines: cut to a terminal's width, in colours, with reasons below them; or uncut."""
 
     def __init__(self, *, width: int | None, colours: bool) -> None:
         self._width = width
         self._colours = colours
         self._short = width is not None and width < _WIDE
         self._narrow = width is not None and width < _ROOMY
-        time = "TIME".ljust(len(self._moment(0)))
+        time = "TIME".ljust(len(self._time(0)))
         self._result_at = len(time) + 2
         amounts = "" if self._narrow else f"{'TOOK':>7}  {'UP':>6}  {'DOWN':>6}  "
         self.header = f"{time}  {'RESULT':6}  {'METHOD':7}  {amounts}URL\n"
@@ -51,12 +51,12 @@ class Lines:
 
     def line(self, row: Row) -> str:
         result = _result(row)
-        start = f"{self._moment(row.time)}  {result:6}  {shown(row.method):7.16}  "
+        start = f"{self._time(row.time)}  {result:6}  {printable(row.method):7.16}  "
         if not self._narrow:
             took = "..." if row.in_progress else duration(row.total)
             start += f"{took:>7}  {size(row.sent):>6}  {size(row.received):>6}  "
-        text = start + shown(row.url)
-        why = shown(row.why)
+        text = start + printable(row.url)
+        why = printable(row.why)
         if self._width is None:
             return f"{text}  {why}\n" if why else f"{text}\n"
         lines = [_cut(text, self._width)]
@@ -64,14 +64,14 @@ class Lines:
             coloured = f"{_COLOURS[row.verdict]}{result}{_PLAIN}"
             at = self._result_at
             lines[0] = lines[0][:at] + lines[0][at:].replace(result, coloured, 1)
-        # In full: it says what to do about it.
+        # A reason is never cut: it says what to do.
         dim, plain = (_DIM, _PLAIN) if self._colours else ("", "")
         reasons = _filled(why, self._result_at, self._width)
         lines += [f"{dim}{reason}{plain}" for reason in reasons]
         return "\n".join(lines) + "\n"
 
-    def _moment(self, seconds: float) -> str:
-        """Local time."""
+    def _time(self, seconds: float) -> str:
+        """Format seconds since the epoch as local time."""
         whole = int(seconds)
         if self._short:
             return _second(whole, _SHORT)
@@ -79,7 +79,7 @@ class Lines:
 
 
 def terminal_width() -> int | None:
-    """Of standard output, where it is a terminal that has one."""
+    """Return the width of standard output, or `None` if it's no terminal or has none."""
     if not sys.stdout.isatty():
         return None
     return os.get_terminal_size(sys.stdout.fileno()).columns or None
@@ -89,7 +89,7 @@ def hosts(totals: Sequence[HostTotal], width: int | None = None) -> str:
     header = ("HOST", "REQUESTS", "DNS", "DENIED", "FAILED", "UP", "DOWN", "P50", "P95")
     rows = [
         (
-            shown(each.host) or "-",
+            printable(each.host) or "-",
             str(each.requests),
             str(each.dns or ""),
             str(each.denied or ""),
@@ -107,8 +107,8 @@ def models(totals: Sequence[ModelTotal], width: int | None = None) -> str:
     header = ("PROVIDER", "MODEL", "REQUESTS", "INPUT", "CACHE READ", "CACHE WRITE", "OUTPUT")
     rows = [
         (
-            shown(each.provider),
-            shown(each.model) or "unknown",
+            printable(each.provider),
+            printable(each.model) or "unknown",
             str(each.requests),
             *(str(each.tokens[kind]) for kind in TOKENS),
         )
@@ -120,40 +120,40 @@ def models(totals: Sequence[ModelTotal], width: int | None = None) -> str:
 def _fitted(
     header: Sequence[str], rows: Sequence[Sequence[str]], names: int, width: int | None
 ) -> str:
-    """A table; where that is wider than the terminal, each row's names with what they sum below."""
-    drawn = table(header, rows)
-    if not rows or width is None or all(len(line) <= width for line in drawn.splitlines()):
-        return drawn
+    """Return a table, or, if the terminal is narrower, each row's names with its sums below."""
+    text = table(header, rows)
+    if not rows or width is None or all(len(line) <= width for line in text.splitlines()):
+        return text
     lines: list[str] = []
     for row in rows:
         lines.append(_cut(" ".join(row[:names]), width))
-        found = zip(header[names:], row[names:], strict=True)
-        sums = [f"{what.lower()} {value}" for what, value in found if value not in {"", "0", "-"}]
-        lines += _filled("  ".join(each.replace(" ", _HELD) for each in sums), 2, width)
-    return "\n".join(lines).replace(_HELD, " ") + "\n"
+        columns = zip(header[names:], row[names:], strict=True)
+        sums = [f"{name.lower()} {value}" for name, value in columns if value not in {"", "0", "-"}]
+        lines += _filled("  ".join(each.replace(" ", _NO_BREAK) for each in sums), 2, width)
+    return "\n".join(lines).replace(_NO_BREAK, " ") + "\n"
 
 
-_HELD: Final = "\xa0"
-"""A space at which no line is broken."""
+_NO_BREAK: Final = "\xa0"
+"""A space at which `textwrap` breaks no line."""
 
 
 def _filled(text: str, indent: int, width: int) -> list[str]:
-    """Lines of at most `width` characters that begin with so many spaces, or fewer on a narrow one."""
+    """Wrap text, indented by so many spaces, or by fewer on a narrow terminal."""
     margin = " " * min(indent, width // 4)
     return textwrap.wrap(
         text, width, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False
     )
 
 
-def shown(text: str) -> str:
-    """ASCII that acts on no terminal, and in which no letter looks like another's."""
+def printable(text: str) -> str:
+    """Escape all but printable ASCII: it can't act on a terminal, and no letters look alike."""
     if text.isascii() and text.isprintable():
         return text
     return text.encode("unicode_escape").decode()
 
 
 def size(count: int) -> str:
-    """Bytes in at most six characters."""
+    """Format a number of bytes in at most six characters."""
     if count < 1024:
         return str(count)
     amount = float(count)
@@ -165,7 +165,7 @@ def size(count: int) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """In at most seven characters; `-` where it is not known."""
+    """Format seconds in at most seven characters; `-` if they are unknown."""
     if seconds is None or seconds < 0:
         return "-"
     if seconds < 0.9995:
@@ -179,7 +179,7 @@ def duration(seconds: float | None) -> str:
 
 
 def _result(row: Row) -> str:
-    """The status of who answered; the verdict where that was not the server."""
+    """Return the status of the server's response; else the verdict."""
     if row.in_progress and row.verdict == "allowed":
         return str(row.status or "...")
     if row.verdict != "allowed":
