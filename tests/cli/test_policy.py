@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moat.cli.main import run as moat
-from moat.cli.policy import _drawn
+from moat.cli.policy import _render
 from moat.config.compile import HostContext, RunOptions, create_run
 from moat.config.settings import Settings
 from moat.runs.saved_rules import save_rule, saved_rules
@@ -192,7 +192,7 @@ def test_each_request_that_waits_is_shown() -> None:
     ]
     sections = dict.fromkeys(("additions", "rules", "tcp", "passthrough", "private"), ())
     known = sections | {"hosts": {}, "policy": "ask", "waiting": waiting, "waiting_count": 9}
-    assert _drawn(known).splitlines()[1:] == [
+    assert _render(known).splitlines()[1:] == [
         "waits for an answer: GET a.test:443/x",
         "waits for an answer: PUT a.test:80/\\x1b[2J    (3 times)",
         "waits for an answer: 5 more",

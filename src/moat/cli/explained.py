@@ -1,4 +1,4 @@
-"""`moat policy test`: what a run would say to a request, found in the order in which a run finds it."""
+"""`moat policy test`: the decision of a run about a request, asked of the parts that a run asks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _METHOD: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}")
 _WORDS: Final = {Verdict.ALLOW: "allowed", Verdict.DENY: "denied", Verdict.ASK: "asks the user"}
 
 
-class _Asked(NamedTuple):
+class _Request(NamedTuple):
     method: str
     scheme: str
     host: str
@@ -34,26 +34,26 @@ class _Asked(NamedTuple):
 
 
 def decision_on(file: Path, method: str, url: str) -> tuple[str, bool]:
-    """What to tell the user, and whether it is allowed. Raises `UsageError`."""
-    asked = _asked(method, url)
+    """Return what to tell the user, and whether the request is allowed. Raises `UsageError`."""
+    request = _parse(method, url)
     home = moat_home()
     user = settings.load(home)
-    found = network.join_network(
+    joined = network.join_network(
         agent_file.load(file, narrowing=not user.trust_project),
         user.network,
         saved_rules(home, str(file.parent.resolve())),
     )
-    policy = Policy(found)
-    decision = _decided(policy, Dialer(found, lambda: policy), asked)
+    policy = Policy(joined)
+    decision = _decide(policy, Dialer(joined, lambda: policy), request)
     words = f"{_WORDS[decision.verdict]}: {decision.rule}"
     if decision.reason:
         words += f"\n{decision.reason}"
     return words, decision.verdict is Verdict.ALLOW
 
 
-def _asked(method: str, url: str) -> _Asked:
+def _parse(method: str, url: str) -> _Request:
     if not _METHOD.fullmatch(method):
-        raise UsageError(f"{method!r} is not a method", "Write one like GET or POST")
+        raise UsageError(f"{method!r} is not a method", "Write a method like GET or POST")
     try:
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}[parts.scheme]
@@ -61,24 +61,25 @@ def _asked(method: str, url: str) -> _Asked:
     except (KeyError, ValueError):
         raise UsageError(f"{url!r} is not a URL", "Write https://host/path") from None
     query = f"?{parts.query}" if parts.query else ""
-    return _Asked(method.upper(), parts.scheme, host, port, (parts.path or "/") + query)
+    return _Request(method.upper(), parts.scheme, host, port, (parts.path or "/") + query)
 
 
-def _decided(policy: Policy, dialer: Dialer, asked: _Asked) -> Decision:
-    asker = Asker.HTTPS_TEST if asked.scheme == "https" else Asker.HTTP_TEST
-    route = decide_route(policy, dialer, asker, asked.host, asked.port)
+def _decide(policy: Policy, dialer: Dialer, request: _Request) -> Decision:
+    asker = Asker.HTTPS_TEST if request.scheme == "https" else Asker.HTTP_TEST
+    route = decide_route(policy, dialer, asker, request.host, request.port)
     if isinstance(route, OpenTunnel):
         return Decision(
             Verdict.ALLOW,
             route.rule,
             "The bytes pass unread: no rule about methods or paths applies.",
         )
-    return route.decision if isinstance(route, Refuse) else _of_request(policy, asked)
+    return route.decision if isinstance(route, Refuse) else _decide_request(policy, request)
 
 
-def _of_request(policy: Policy, asked: _Asked) -> Decision:
-    """The strictest of what is decided about all that a server may take it for."""
-    request = RequestHead(asked.method, asked.path, [])
-    readings = [(asked.method, asked.path), *other_readings(request, asked.path)]
-    decisions = [policy.decide(method, asked.host, asked.port, path) for method, path in readings]
+def _decide_request(policy: Policy, request: _Request) -> Decision:
+    """Return the strictest decision about all that a server may take the request for."""
+    method, _, host, port, path = request
+    head = RequestHead(method, path, [])
+    readings = [(method, path), *other_readings(head, path)]
+    decisions = [policy.decide(each, host, port, target) for each, target in readings]
     return max(decisions, key=lambda decision: decision.strictness)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class _RunOrTest(click.Group):
-    """`moat policy RUN`, and what else is asked or said of policies."""
+    """A group whose command `show` needs no name: `moat policy RUN`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or args[0] not in {*self.commands, "-h", "--help"}:
@@ -33,21 +33,21 @@ class _RunOrTest(click.Group):
     subcommand_metavar="[RUN [--json] | test | remembered | forget]",
 )
 def command() -> None:
-    """Show what a run may reach, explain a decision, or show and forget what holds --always."""
+    """Show what a run may reach, explain a decision, or list and forget the rules given --always."""
 
 
 @command.command("show", hidden=True)
 @run_argument()
-@click.option("--json", "as_json", is_flag=True, help="One object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(run: str | None, *, as_json: bool) -> None:
-    """Show the policy in force, and who waits for an answer."""
+    """Show the policy in force, and the requests that wait for an answer."""
     with Store() as store:
         found = find(store, run)
         policy = _in_force(store, found)
     if as_json:
         print_json(policy)
     else:
-        sys.stdout.write(_drawn(policy))
+        sys.stdout.write(_render(policy))
 
 
 @command.command("test")
@@ -55,12 +55,12 @@ def show(run: str | None, *, as_json: bool) -> None:
 @click.argument("method")
 @click.argument("url")
 def test(file: Path, method: str, url: str) -> None:
-    """Say what a run under this agent.yaml would decide about a request, and why.
+    """Say what a run with this agent.yaml would decide about a request, and why.
 
-    With the user's own settings, and what is remembered for the file's folder. Exit code 0: allowed.
-    1: denied, or the user would be asked.
+    Your own settings count, and the rules that are remembered for the file's folder. The exit code is
+    0 if the request is allowed, 1 if it is denied or you would be asked.
     """
-    from moat.cli.explained import decision_on  # noqa: PLC0415  YAML, for this alone
+    from moat.cli.explained import decision_on  # noqa: PLC0415  it loads YAML, which nothing else here needs
 
     words, allowed = decision_on(file, method, url)
     click.echo(words)
@@ -70,13 +70,13 @@ def test(file: Path, method: str, url: str) -> None:
 
 @command.command("remembered")
 @click.argument("path", type=click.Path(path_type=Path), default=".")
-@click.option("--all", "everywhere", is_flag=True, help="Of every folder.")
+@click.option("--all", "everywhere", is_flag=True, help="Show the rules of every folder.")
 def remembered(path: Path, *, everywhere: bool) -> None:
     """Show the rules that were given --always to runs of the folder PATH (default: here).
 
-    The first that matches decides, before all that agent.yaml and settings say.
+    The first one that matches decides, before all rules of agent.yaml and your settings.
     """
-    from moat.runs.saved_rules import all_saved_rules  # noqa: PLC0415  for these two alone
+    from moat.runs.saved_rules import all_saved_rules  # noqa: PLC0415  only two commands need it
 
     known = all_saved_rules(moat_home())
     here = str(path.resolve())
@@ -90,15 +90,15 @@ def remembered(path: Path, *, everywhere: bool) -> None:
 @command.command("forget")
 @click.argument("rule", nargs=-1, metavar="[RULE]")
 @click.option(
-    "--path", type=click.Path(path_type=Path), default=".", help="The folder; default: here."
+    "--path", type=click.Path(path_type=Path), default=".", help="The folder (default: here)."
 )
-@click.option("--all", "everything", is_flag=True, help="All that is remembered for the folder.")
+@click.option("--all", "everything", is_flag=True, help="Forget all rules of the folder.")
 def forget(rule: tuple[str, ...], *, path: Path, everything: bool) -> None:
-    """Forget a rule that was given --always. Runs that have begun with it keep it."""
+    """Forget a rule that was given --always. Runs that have started with it keep it."""
     from moat.runs.saved_rules import forget_rules  # noqa: PLC0415  as above
 
     if bool(rule) is everything:
-        raise UsageError("a rule is expected, or --all", "See: moat policy remembered")
+        raise UsageError("give a rule, or --all", "See: moat policy remembered")
     folder = str(path.resolve())
     wanted = " ".join(" ".join(rule).split())
     with Store() as store:
@@ -117,7 +117,7 @@ def _in_force(store: Store, run: Run) -> dict[str, Any]:
             return ask(store, run).get("/v1/policy")
         except RunNotActiveError:  # it has just ended
             pass
-    from moat.egress.persistence import read_rules  # noqa: PLC0415  a live run is asked itself
+    from moat.egress.persistence import read_rules  # noqa: PLC0415  only for a run that has ended
     from moat.egress.policy.engine import Policy  # noqa: PLC0415
 
     network = store.spec(run.id).network
@@ -134,7 +134,7 @@ _MODES = {
 }
 
 
-def _drawn(policy: dict[str, Any]) -> str:
+def _render(policy: dict[str, Any]) -> str:
     lines = [f"{rule}    (given while it ran)" for rule in policy["additions"]]
     lines += policy["rules"]
     lines += [f"tcp {each}" for each in policy["tcp"]]
@@ -150,8 +150,8 @@ def _drawn(policy: dict[str, Any]) -> str:
 
 
 def _question(waiting: dict[str, Any]) -> str:
-    """As a rule about it would be written. The path is the sandbox's, and may be anything."""
-    from moat.cli.trace_text import printable  # noqa: PLC0415  nearly always nobody waits
+    """Show a question in the form of a rule. The path comes from the sandbox, and may be anything."""
+    from moat.cli.trace_text import printable  # noqa: PLC0415  most often no request waits
 
     request = f"{waiting['method']} {waiting['host']}:{waiting['port']}{waiting['path']}"
     times = f"    ({waiting['count']} times)" if waiting["count"] > 1 else ""

@@ -1,12 +1,16 @@
-"""The sandbox's only way out: capture, policy, interception, record.
+"""Egress: the only way out of a sandbox. Capture, policy, interception, record.
 
-    arrivals ─▶ server | http2_server ─▶ exchange ─▶ upstreams ─▶ client | http2_client
-                                          │  ▲
-                                 decisions ┘  └ record
+    sandbox ──▶ ingress ──▶ http ──▶ upstream ──▶ server
+                   │         │ ▲
+                  dns   policy ┘ └ traffic
 
-Pure: `policy`, `overriding`, `addresses`, `dns`, `names_table`, `client_hello`, `socks`, `http1`,
-`http1_written`, `http2_frames`, `bodies`, `arrival`, `exchange`, `redact`, `usage`. Shells: `capture`
-and `arrivals` (what comes from the sandbox), `server` and `http2_server` (the side that asked),
-`upstreams`, `client` and `http2_client` (the side that answers), `dial` (which address), `authority`
-and `leaves` (certificates), `record` (what is kept). `gateway` holds them together for one run.
+- `ingress` takes what the sandbox sends and finds out what it is; `dns` answers its questions.
+- `http` reads requests, and relays those that may pass.
+- `policy` decides, `traffic` records what was decided and what came of it.
+- `upstream` makes connections to servers, at addresses that it has checked.
+- `tls` has the certificates for both sides.
+
+`gateway` puts them together for one run, and nothing here imports it. A room imports only rooms below
+it, as the contract in pyproject.toml orders them. Nothing reaches a server but by `policy`, and nothing
+passes while it can't be recorded.
 """

@@ -1,4 +1,4 @@
-"""Names of servers, as the proxy compares them."""
+"""Names of servers in the form in which the proxy compares them."""
 
 from moat.spec.hosts import canonical_host, is_address
 

@@ -1,4 +1,7 @@
-"""Looking at what a client sends first, without taking it: who serves the connection depends on it."""
+"""Peek at the first bytes of a connection and leave them in the socket.
+
+Which protocol serves a connection depends on what comes first, and that protocol must find it there.
+"""
 
 from __future__ import annotations
 
@@ -11,24 +14,24 @@ if TYPE_CHECKING:
 
 LIMIT: Final = 128 * 1024
 
-# What is looked at stays in the socket, so one buffer serves all.
+# The bytes stay in the socket, so one buffer serves all connections.
 _BUFFER: Final = memoryview(bytearray(LIMIT))
 
 T = TypeVar("T")
 
 
 class ClosedEarlyError(ConnectionError):
-    """The client left before it had said what it wants."""
+    """The peer closed the connection before it had sent enough."""
 
 
 async def peek(
     loop: asyncio.AbstractEventLoop, sock: socket.socket, parse: Callable[[bytes], T | None]
 ) -> T:
-    """Waits until `parse` makes something of what has arrived, and leaves it there.
+    """Wait until `parse` returns something for the bytes that have arrived, and return it.
 
-    Raises what `parse` raises, and `ClosedEarlyError`.
+    Raises what `parse` raises, `ClosedEarlyError` and `OSError`.
     """
-    seen = 0
+    parsed = 0
     try:
         while True:
             try:
@@ -36,22 +39,22 @@ async def peek(
             except BlockingIOError:
                 await _readable(loop, sock)
                 continue
-            if size <= seen:
+            if size <= parsed:
                 raise ClosedEarlyError
-            found = parse(_BUFFER[:size].tobytes())
-            if found is not None:
-                return found
-            seen = size
-            # What is there stays there, so only more of it may wake us (socket(7)).
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, seen + 1)
+            result = parse(_BUFFER[:size].tobytes())
+            if result is not None:
+                return result
+            parsed = size
+            # The bytes that are there stay there, so only more of them may wake us (socket(7)).
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, parsed + 1)
             await _readable(loop, sock)
     finally:
-        if seen and sock.fileno() != -1:
+        if parsed and sock.fileno() != -1:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
 
 def take(sock: socket.socket, size: int) -> bytes:
-    """Takes what was seen by `peek`, and nothing after it."""
+    """Take bytes that `peek` has seen out of the socket."""
     return sock.recv(size)
 
 

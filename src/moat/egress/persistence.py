@@ -1,4 +1,7 @@
-"""What outlives a supervisor besides the record: names with addresses, and rules given meanwhile."""
+"""State of the network that the next supervisor takes over: synthetic addresses, and added rules.
+
+The record of traffic has its own file (`traffic.writer`), the certificate authority another (`tls.ca`).
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,14 @@ if TYPE_CHECKING:
 
 
 class PersistentAddresses(SyntheticAddresses):
-    """On disk a line for each name, in the order of their addresses.
+    """Synthetic addresses that are on disk before anybody is told of them.
 
-    Behind these, `number name` where an address was given to another name.
+    The file has a line for each name, in the order of their addresses. A line `number name` gives an
+    address to another name.
     """
 
     def __init__(self, path: Path) -> None:
+        """Read the file, or create it. Raises `OSError`."""
         try:
             *lines, _ = path.read_text().split("\n")
         except FileNotFoundError:
@@ -30,20 +35,20 @@ class PersistentAddresses(SyntheticAddresses):
         self._size = sum(len(line) + 1 for line in lines)
         self._lines = len(lines)
         try:
-            # The last supervisor was killed while it wrote: nobody has that name's address.
+            # A last line without an end: that supervisor was killed before it could tell the address.
             os.truncate(self._fd, self._size)
         except BaseException:
             self.close()
             raise
-        super().__init__(_names(lines), self._append)
+        super().__init__(_parse_names(lines), self._append)
 
     def close(self) -> None:
         os.close(self._fd)
 
     def _append(self, number: int, name: str) -> None:
-        """All of the line or, where that fails, nothing: `OSError`."""
+        """Append a whole line, or none: then `OSError` is raised."""
         if self._lines >= 2 * LIMIT:
-            self._write_anew()
+            self._rewrite()
         line = (f"{name}\n" if number == self._lines else f"{number} {name}\n").encode("ascii")
         try:
             if os.write(self._fd, line) < len(line):
@@ -54,8 +59,8 @@ class PersistentAddresses(SyntheticAddresses):
         self._size += len(line)
         self._lines += 1
 
-    def _write_anew(self) -> None:
-        """Without the names whose addresses others have: a hostile program asks without end."""
+    def _rewrite(self) -> None:
+        """Drop the names that have lost their addresses: a hostile program asks without end."""
         text = "".join(f"{name}\n" for name in self._names)
         replace_file(self._path, text.encode("ascii"), durable=False)
         fd = _open(self._path)
@@ -67,11 +72,11 @@ def _open(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
-def _names(lines: list[str]) -> list[str]:
+def _parse_names(lines: list[str]) -> list[str]:
     names: list[str] = []
     for line in lines:
-        number, again, name = line.partition(" ")
-        if again:
+        number, is_reused, name = line.partition(" ")
+        if is_reused:
             names[int(number)] = name
         else:
             names.append(line)
@@ -79,7 +84,7 @@ def _names(lines: list[str]) -> list[str]:
 
 
 def read_rules(path: Path) -> list[str]:
-    """Newest first. Raises `OSError`, for a damaged file, too."""
+    """Return the rules that were added to a run, newest first. Raises `OSError`, also for damage."""
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
@@ -89,5 +94,8 @@ def read_rules(path: Path) -> list[str]:
 
 
 def write_rules(path: Path, rules: list[str]) -> None:
-    """All of them or, where that fails, none: `OSError`. When it returns, they are on disk."""
+    """Replace the rules that were added to a run, all or none. When it returns, they are on disk.
+
+    Raises `OSError`.
+    """
     replace_file(path, json.dumps(rules).encode(), durable=True)

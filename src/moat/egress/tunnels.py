@@ -1,4 +1,7 @@
-"""Opening tunnels: a connection from the sandbox joined to a new one to its server, unread."""
+"""Tunnels of one run: dialled, recorded, and joined to the connection that asked for them.
+
+Between `ingress`, which knows the client, and `upstream`, which knows the way to the server.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ class TunnelOpener:
         self._connections = connections
 
     async def open(self, connection: NewConnection, route: OpenTunnel) -> None:
-        """Dial the server and join the two; close the connection where that fails."""
+        """Dial the server and join the connection to it; close the connection if that fails."""
         host, port = connection.host, connection.port
         entry = self._reporter.begin_tunnel(route, host, port)
         begun = self._loop.time()
@@ -58,7 +61,7 @@ class TunnelOpener:
         entry.address, entry.dns, entry.connect = dialled.address, dialled.dns, dialled.connect
 
         def ended(tunnel: Tunnel, why: str) -> None:
-            entry.sent, entry.received = tunnel.inner.taken, tunnel.outer.taken
+            entry.sent, entry.received = tunnel.client.received, tunnel.server.received
             entry.total = self._loop.time() - begun
             if why:
                 entry.verdict = "denied" if entry.verdict == "denied" else "failed"
@@ -78,7 +81,7 @@ class TunnelOpener:
         return await self._dialer.dial(host, port)
 
     def _denial(self, route: OpenTunnel, entry: TrafficEntry) -> str:
-        """Return why the policy, as it is now, does not open a tunnel; empty where it does."""
+        """Return why the policy, as it is now, does not open a tunnel; empty while it does."""
         now = self._route(_ASKERS[route.scheme], entry.host, entry.port)
         if not isinstance(now, Refuse):
             return ""

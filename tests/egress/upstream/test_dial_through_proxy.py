@@ -283,7 +283,7 @@ class TestTLS:
         async with proxy(answering(CONSENT, heads), context) as port:
             error = await refused(through(f"https://me:secret@127.0.0.1:{port}"), "api.test")
         assert error.kind == "proxy"
-        assert "speaks no TLS with us" in str(error)
+        assert "can't be reached over TLS" in str(error)
         assert not heads
 
     async def test_a_proxy_without_tls_is_told(self, names: Names) -> None:
@@ -297,4 +297,4 @@ class TestTLS:
         async with proxy(plain) as port:
             error = await refused(through(f"https://127.0.0.1:{port}"), "api.test")
         assert error.kind == "proxy"
-        assert "speaks no TLS with us" in str(error)
+        assert "can't be reached over TLS" in str(error)

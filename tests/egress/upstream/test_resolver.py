@@ -12,7 +12,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from moat.egress.upstream.resolver import AT_ONCE, Resolver, UnresolvedError
+from moat.egress.upstream.resolver import MAX_RUNNING, Resolver, UnresolvedError
 
 
 class SlowNames:
@@ -89,10 +89,10 @@ async def test_the_next_asker_has_a_lookup_of_its_own(slow: SlowNames) -> None:
 async def test_few_are_looked_up_at_once_and_the_rest_in_their_order(slow: SlowNames) -> None:
     """Threads are the machine's, and the host's name server is everybody's."""
     resolver = Resolver()
-    names = [f"{number}.test" for number in range(3 * AT_ONCE)]
+    names = [f"{number}.test" for number in range(3 * MAX_RUNNING)]
     asking = [asyncio.create_task(resolver.resolve(name)) for name in names]
-    await slow.until_asked(AT_ONCE)
-    assert sorted(slow.asked) == sorted(names[:AT_ONCE])
+    await slow.until_asked(MAX_RUNNING)
+    assert sorted(slow.asked) == sorted(names[:MAX_RUNNING])
     slow.go_on.set()
     await asyncio.gather(*asking)
     assert sorted(slow.asked) == sorted(names)
@@ -101,15 +101,15 @@ async def test_few_are_looked_up_at_once_and_the_rest_in_their_order(slow: SlowN
 async def test_what_nobody_waits_for_is_not_begun(slow: SlowNames) -> None:
     """Whoever floods with names and leaves holds up nobody who comes after."""
     resolver = Resolver()
-    flood = [asyncio.create_task(resolver.resolve(f"{n}.test")) for n in range(10 * AT_ONCE)]
-    await slow.until_asked(AT_ONCE)
+    flood = [asyncio.create_task(resolver.resolve(f"{n}.test")) for n in range(10 * MAX_RUNNING)]
+    await slow.until_asked(MAX_RUNNING)
     for task in flood:
         task.cancel()
     await asyncio.gather(*flood, return_exceptions=True)
     honest = asyncio.create_task(resolver.resolve("honest.test"))
     slow.go_on.set()
     await honest
-    assert len(slow.asked) == AT_ONCE + 1
+    assert len(slow.asked) == MAX_RUNNING + 1
 
 
 async def test_a_lookup_that_was_left_alone_serves_the_next_asker(slow: SlowNames) -> None:

@@ -1,9 +1,8 @@
-"""Answering DNS questions without asking anybody (RFC 1035). Pure.
+"""DNS messages (RFC 1035), answered without asking anybody. Pure.
 
-The sandbox's names lead to addresses of our own. Nothing else about a name is ever told: a question for
-anything but an IPv4 address gets an answer without records (RFC 2308), so that no client waits for
-one, and none learns or tells anything by it. Why a name does not exist here is told to those who speak
-EDNS (RFC 8914).
+A name that exists leads to a synthetic IPv4 address. A question for anything else about it gets an
+answer without records (RFC 2308): no client waits for one, and nothing is learned or carried out by
+asking. A client that speaks EDNS is told why a name does not exist (RFC 8914).
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TTL: Final = 60
-"""Seconds. A name keeps its address for as long as somebody uses it."""
+"""Seconds. A name keeps its address for as long as programs use it."""
 
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = 0, 1, 2, 3, 4, 5
 _CODES: Final = {
@@ -33,22 +32,22 @@ _HEADER: Final = struct.Struct("!6H")
 _QR, _AA, _RD, _RA = 0x8000, 0x0400, 0x0100, 0x0080
 _OPCODE: Final = 0x7800
 _MAX_NAME: Final = 255
-"""Bytes of a name, its lengths and the last zero included (RFC 1035 2.3.4)."""
+"""Bytes of a name with its lengths and its last zero (RFC 1035 2.3.4)."""
 _NAME_OF_QUESTION: Final = b"\xc0\x0c"
 _SOA_DATA: Final = b"\x00\x00" + struct.pack("!5I", 1, 3600, 600, 86400, TTL)
-"""No primary server, no mailbox; its last number says how long "there is none" holds."""
+"""No primary server and no mailbox; the last number is the TTL of a negative answer."""
 _EXTENDED_ERROR, _BLOCKED = 15, 15
-"""The option's code (RFC 8914 2); what it says: "an internal security policy" (4.16)."""
+"""The code of the option (RFC 8914 2), and "blocked by an internal security policy" (4.16)."""
 _MAX_UDP: Final = 511
-"""Bytes of a reply: more than 512 is not taken by everybody who asks."""
+"""Bytes of a reply: not every client accepts more than 512."""
 _LOCALHOST: Final = "localhost"
 
 
 class Answer(NamedTuple):
     reply: bytes | None
-    """`None` where there is nobody to answer."""
+    """`None` where there is nobody to reply to."""
     name: str
-    """What was asked for, in lower case; bytes that no name of a server has as `\\ddd`."""
+    """The name in lower case; bytes that no server's name contains are written as `\\ddd`."""
     type: str
     code: str
     """NOERROR, NXDOMAIN, FORMERR, SERVFAIL, NOTIMP or REFUSED."""
@@ -59,9 +58,10 @@ def answer(
     address_of: Callable[[str], str | None],
     why_not: Callable[[str], str] = lambda _: "",
 ) -> Answer:
-    """`address_of` gives a name's IPv4 address, or `None` for a name that does not exist here.
+    """Answer a message.
 
-    Where it raises `OSError`, there may be one, but not now. `why_not`: in one line, why there is none.
+    `address_of` returns the IPv4 address of a name, `None` if the name does not exist, and raises
+    `OSError` if it can't tell now. `why_not` returns in one line why a name does not exist.
     """
     if len(query) < _HEADER.size:
         return Answer(None, "", "", _CODES[FORMERR])
@@ -98,14 +98,14 @@ def answer(
 def _decide(
     name: str, kind: int, klass: int, address_of: Callable[[str], str | None]
 ) -> tuple[int, bytes, bytes]:
-    """The code, the answer's record, the authority's record."""
+    """Return the code, the record of the answer section and that of the authority section."""
     if klass != _IN:
         return REFUSED, b"", b""
     none = _record(b"\x00", _SOA, _SOA_DATA)
     if not name:  # the root: without it no name could exist (RFC 8020)
         return NOERROR, b"", none
-    found = _localhost(kind) if name.rpartition(".")[2] == _LOCALHOST else None
-    if found is None:
+    record = _localhost(kind) if name.rpartition(".")[2] == _LOCALHOST else None
+    if record is None:
         try:
             address = address_of(name)
         except OSError:
@@ -113,12 +113,12 @@ def _decide(
         if address is None:
             return NXDOMAIN, b"", none
         if kind in {_A, _ANY}:
-            found = _record(_NAME_OF_QUESTION, _A, bytes(int(part) for part in address.split(".")))
-    return (NOERROR, found, b"") if found else (NOERROR, b"", none)
+            record = _record(_NAME_OF_QUESTION, _A, bytes(int(part) for part in address.split(".")))
+    return (NOERROR, record, b"") if record else (NOERROR, b"", none)
 
 
 def _localhost(kind: int) -> bytes:
-    """RFC 6761 6.3."""
+    """Return the record of a name below `localhost` (RFC 6761 6.3), if there is one."""
     if kind == _A:
         return _record(_NAME_OF_QUESTION, _A, bytes((127, 0, 0, 1)))
     return _record(_NAME_OF_QUESTION, _AAAA, bytes(15) + b"\x01") if kind == _AAAA else b""
@@ -129,7 +129,7 @@ def _record(name: bytes, kind: int, data: bytes) -> bytes:
 
 
 def _options(why: str, room: int) -> bytes:
-    """The OPT record (RFC 6891), with as much of the reason as there is room for."""
+    """Return an OPT record (RFC 6891) with as much of the reason as there is room for."""
     text = why.encode()[: max(0, room - 17)].decode(errors="ignore").encode()
     error = struct.pack("!HHH", _EXTENDED_ERROR, 2 + len(text), _BLOCKED) + text if text else b""
     return b"\x00" + struct.pack("!HHIH", _OPT, 1232, 0, len(error)) + error
@@ -141,7 +141,7 @@ def _without_question(number: int, flags: int, code: int) -> Answer:
 
 
 def _read_name(message: bytes, at: int) -> tuple[str, int]:
-    """The name at `at`, and where it ends. A question has no reason to point elsewhere."""
+    """Return the name at `at`, and where it ends. In a question there is nothing yet to point to."""
     labels: list[str] = []
     start = at
     while True:
@@ -151,12 +151,12 @@ def _read_name(message: bytes, at: int) -> tuple[str, int]:
             return ".".join(labels), at
         if length > 63 or at + length > len(message) or at + length - start >= _MAX_NAME:
             raise ValueError("malformed name")
-        labels.append(_shown(message[at : at + length]))
+        labels.append(_text(message[at : at + length]))
         at += length
 
 
-def _shown(label: bytes) -> str:
-    """In the form of RFC 4343 2.1."""
+def _text(label: bytes) -> str:
+    """Return a label in the text form of RFC 4343 2.1."""
     return "".join(
         chr(byte) if 0x20 < byte < 0x7F and byte not in b".\\" else f"\\{byte:03d}"
         for byte in label.lower()
@@ -164,7 +164,7 @@ def _shown(label: bytes) -> str:
 
 
 def _has_options(query: bytes, at: int) -> bool:
-    """Whether the additional section begins with an OPT record (RFC 6891)."""
+    """Tell whether the additional section begins with an OPT record (RFC 6891)."""
     *_, answers, authorities, additional = _HEADER.unpack_from(query)
     return bool(
         additional and not answers and not authorities and query[at : at + 3] == b"\x00\x00\x29"
@@ -172,13 +172,13 @@ def _has_options(query: bytes, at: int) -> bool:
 
 
 class TCPFramer:
-    """Messages with their lengths before them (RFC 1035 4.2.2)."""
+    """Splits a stream into messages, each preceded by its length (RFC 1035 4.2.2)."""
 
     def __init__(self) -> None:
         self._data = b""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Complete messages. What is kept of an unfinished one is less than 64 KiB."""
+        """Return the complete messages. Less than 64 KiB of an incomplete one are kept."""
         self._data += data
         messages: list[bytes] = []
         at = 0

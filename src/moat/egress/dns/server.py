@@ -1,4 +1,7 @@
-"""Port 53 of every address on earth, as the sandbox sees it: UDP and TCP."""
+"""The sockets of the sandbox's name server: port 53 of every address, over UDP and TCP.
+
+`name_server` has the answers.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,8 @@ if TYPE_CHECKING:
 # <linux/in.h>, <linux/in6.h>: Python 3.11 has no names for them.
 _IP_PKTINFO: Final = 8
 _IPV6_FREEBIND: Final = 78
-_AT_ONCE: Final = 64
-"""Datagrams answered before others have their turn."""
+_BATCH: Final = 64
+"""Datagrams that are answered before other work has its turn."""
 _MAX_QUERY: Final = 4096
 _ANCILLARY: Final = 256
 _TCP_IDLE: Final = 30.0
@@ -25,18 +28,16 @@ _TCP_IDLE: Final = 30.0
 
 
 Answer = Callable[[bytes, str], bytes | None]
-"""Return the reply to a message that came over "udp" or "tcp"; `None` where there is none."""
+"""Return the reply to a message that came over "udp" or "tcp"; `None` if it gets none."""
 
 
 class Connections(Protocol):
-    """Keeps track of connections."""
-
     def opened(self, connection: TCPResponder) -> None: ...
     def closed(self, connection: TCPResponder) -> None: ...
 
 
 class UDPResponder:
-    """Answers from the very address that was asked: a resolver takes no answer from another."""
+    """Answers each datagram from the address that it was sent to: a resolver accepts no other."""
 
     def __init__(
         self, sock: socket.socket, loop: asyncio.AbstractEventLoop, answer: Answer
@@ -49,7 +50,7 @@ class UDPResponder:
             sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         else:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-            # IPv6 would answer only from addresses of an interface; all are ours by a route.
+            # IPv6 sends only from addresses of an interface; these are local by a route.
             sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
         loop.add_reader(sock, self._readable)
 
@@ -58,27 +59,28 @@ class UDPResponder:
         self._sock.close()
 
     def _readable(self) -> None:
-        for _ in range(_AT_ONCE):
+        for _ in range(_BATCH):
             try:
                 query, ancillary, _, peer = self._sock.recvmsg(_MAX_QUERY, _ANCILLARY)
             except BlockingIOError:
                 return
-            except OSError:  # an ICMP error that an earlier answer met
+            except OSError:  # an ICMP error about an earlier answer
                 continue
             reply = self._answer(query, "udp")
             if reply is None:
                 continue
             try:
-                self._sock.sendmsg([reply], self._asked_address(ancillary), 0, peer)
-            except OSError:  # the one who asked has gone, or does not read
+                self._sock.sendmsg([reply], self._source_address(ancillary), 0, peer)
+            except OSError:  # the program has left, or does not read
                 continue
 
-    def _asked_address(
+    def _source_address(
         self, ancillary: list[tuple[int, int, bytes]]
     ) -> list[tuple[int, int, bytes]]:
+        """Return the control message that makes the address that was asked the source of the reply."""
         for level, kind, data in ancillary:
             if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
-                # struct in_pktinfo: index, ipi_spec_dst (where to send from), ipi_addr (asked)
+                # struct in_pktinfo: index, ipi_spec_dst (the source), ipi_addr (the one that was asked)
                 return [(level, kind, bytes(4) + data[8:12] + bytes(4))]
             if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
                 return [(level, kind, data[:16] + bytes(4))]
@@ -86,13 +88,13 @@ class UDPResponder:
 
 
 class TCPResponder(asyncio.Protocol):
-    """RFC 7766: messages with their lengths, as many as the client likes."""
+    """A connection with any number of questions, each preceded by its length (RFC 7766)."""
 
     idle = True
-    """A client whose connection is closed asks again on another."""
+    """It may always be closed: a client asks again on another connection."""
 
     def __init__(self, answer: Answer, connections: Connections, left: Callable[[], None]) -> None:
-        """`left` is called where the client leaves without a question."""
+        """`left` is called if the client leaves without a question."""
         self._answer = answer
         self._connections = connections
         self._left = left
@@ -128,12 +130,12 @@ class TCPResponder(asyncio.Protocol):
             self._left()
 
     def check(self, now: float, timeouts: Timeouts) -> None:
-        del timeouts  # DNS has its own
+        del timeouts  # DNS has a timeout of its own
         if now - self.waiting_since > _TCP_IDLE:
             self.close()
 
     def reconsider(self) -> None:
-        """Each question is decided by itself."""
+        """Do nothing: each question is decided by itself."""
 
     def close(self) -> None:
         self._transport.abort()

@@ -19,7 +19,7 @@ from moat.egress.names import canonical_host
 from moat.egress.peek import ClosedEarlyError, peek
 from moat.egress.policy.decision import Decision, Verdict
 from moat.egress.policy.routing_decision import Asker, OpenTunnel, Refuse
-from moat.egress.streams import ByALPN, break_off, reason
+from moat.egress.streams import NegotiatedProtocol, break_off, reason
 from moat.egress.tls import client_hello
 from moat.egress.tls.alert import Alert
 from moat.spec.network import DNS_PORT, PROXY_PORT
@@ -39,6 +39,8 @@ _SILENT: Final = "it sent nothing that could be understood in time"
 
 
 class Acceptor:
+    """Serves new connections until a protocol has taken them over."""
+
     def __init__(
         self, services: Services, timeouts: Timeouts, loop: asyncio.AbstractEventLoop
     ) -> None:
@@ -68,9 +70,9 @@ class Acceptor:
         except ConnectionError as exc:
             self._left(connection, f"broken: {reason(exc)}")
             break_off(sock)
-        except ValueError as exc:  # a name that is none, in SOCKS
+        except ValueError as exc:  # an invalid name in SOCKS
             self._reject(connection, str(exc))
-        except OSError as exc:  # a TLS handshake that failed, most of all
+        except OSError as exc:  # most of all a TLS handshake that failed
             self._reject(connection, f"{exc.strerror or exc}")
 
     async def _serve_dns(self, connection: NewConnection) -> None:
@@ -126,12 +128,11 @@ class Acceptor:
             return
         if named != host:
             connection.mismatch = f"the TLS handshake names {named}, the connection is for {host}"
-        certificates = self._services.certificates
-        context = certificates.get(named) or await certificates.context(named)
+        context = await self._services.certificates.context(named)
         destination = Destination("https", host, port)
         origin = OriginCheck(destination, connection.mismatch)
         await self._loop.connect_accepted_socket(
-            lambda: ByALPN(lambda protocol: self._http(origin, protocol)),
+            lambda: NegotiatedProtocol(lambda protocol: self._http(origin, protocol)),
             sock,
             ssl=context,
             ssl_handshake_timeout=self._timeouts.tls,
@@ -149,10 +150,10 @@ class Acceptor:
         return False
 
     def _http(self, origin: OriginCheck, protocol: str | None) -> HTTP1Server | HTTP2Server:
-        """Make the server for a protocol by its ALPN name; `None`: the client offered none."""
+        """Make the server side for a protocol by its ALPN name; `None`: the client named none."""
         if protocol != "h2":
             return HTTP1Server(self._services.http, origin)
-        # Not at the start: most runs never speak it, and it costs time and memory.
+        # Loaded here because most runs never speak it, and it costs time and memory.
         from moat.egress.http.h2.server import HTTP2Server  # noqa: PLC0415
 
         return HTTP2Server(self._services.http, origin)

@@ -1,4 +1,4 @@
-"""Attempts that no listener met: the kernel refuses them, and a packet socket tells us."""
+"""Attempts that no listener met: the kernel refuses them, and a packet socket shows them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-_AT_ONCE: Final = 64
-"""Packets read before others have their turn."""
+_BATCH: Final = 64
+"""Packets that are read before other work has its turn."""
 _PACKET: Final = 2048
-_COALESCED_S: Final = 1.0
-"""A target is told once in this time, however often it is tried."""
-_REMEMBERED: Final = 1024
-"""Targets; a port scan has more, and each of them is told."""
+_QUIET_S: Final = 1.0
+"""A target is reported once in this time, however often it is tried."""
+_MAX_TARGETS: Final = 1024
+"""Targets; a port scan has more, and each of them is reported."""
 
 WHY: Final = "refused: only DNS, ports 80 and 443 and what the policy opens lead out"
 
@@ -27,14 +27,14 @@ class BlockedAttempts:
         self,
         descriptor: int,
         loop: asyncio.AbstractEventLoop,
-        tell: Callable[[BlockedAttempt], None],
+        report: Callable[[BlockedAttempt], None],
     ) -> None:
-        """Takes the descriptor of a packet socket that is filtered already."""
+        """Take over the descriptor of a packet socket that has its filter already."""
         self._sock = socket.socket(fileno=descriptor)
         self._sock.setblocking(False)
         self._loop = loop
-        self._tell = tell
-        self._told: dict[BlockedAttempt, float] = {}
+        self._report = report
+        self._reported: dict[BlockedAttempt, float] = {}
         loop.add_reader(self._sock, self._readable)
 
     def close(self) -> None:
@@ -43,7 +43,7 @@ class BlockedAttempts:
 
     def _readable(self) -> None:
         now = self._loop.time()
-        for _ in range(_AT_ONCE):
+        for _ in range(_BATCH):
             try:
                 packet = self._sock.recv(_PACKET)
             except (BlockingIOError, ConnectionError):
@@ -51,10 +51,10 @@ class BlockedAttempts:
             except OSError:  # the interface has gone, and the sandbox with it
                 self._loop.remove_reader(self._sock)
                 return
-            found = blocked_attempt(packet)
-            if found is None or now - self._told.get(found, -_COALESCED_S) < _COALESCED_S:
+            attempt = blocked_attempt(packet)
+            if attempt is None or now - self._reported.get(attempt, -_QUIET_S) < _QUIET_S:
                 continue
-            if len(self._told) >= _REMEMBERED:
-                self._told.clear()
-            self._told[found] = now
-            self._tell(found)
+            if len(self._reported) >= _MAX_TARGETS:
+                self._reported.clear()
+            self._reported[attempt] = now
+            self._report(attempt)

@@ -20,11 +20,9 @@ if TYPE_CHECKING:
 
 
 class Certificates(Protocol):
-    def get(self, host: str) -> ssl.SSLContext | None:
-        """Return the context for a canonical host if there is one already."""
+    async def context(self, host: str) -> ssl.SSLContext:
+        """Return the context of a server with this canonical host, for one connection."""
         ...
-
-    async def context(self, host: str) -> ssl.SSLContext: ...
 
 
 class Reporter(Protocol):
@@ -42,6 +40,8 @@ class Tunnels(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
+    """The services of a run for its new connections."""
+
     host_of: Callable[[str], str]
     """Return the name behind a synthetic address; any other host in its canonical form."""
     route: Callable[[Asker, str, int], Route]

@@ -1,7 +1,7 @@
-"""Everything the sandbox sends arrives here: listening sockets made inside its network.
+"""Listeners inside the sandbox's network, on every address: everything that the sandbox sends ends here.
 
-The sockets belong to the shim, which keeps them open across supervisors: what arrives while there is
-none waits in their backlogs.
+The sockets belong to the shim, which keeps them open from one supervisor to the next. In between,
+connections wait in their backlogs.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from moat.egress.dns.server import Answer
 
     Listen = Callable[[str, str, str, int], Awaitable[int]]
-    """(family, kind, address, port) to a descriptor; raises `OSError`."""
+    """Make a socket for a family, kind, address and port; return its descriptor or raise `OSError`."""
 
 log = logging.getLogger(__name__)
 
-_EVERY: Final = {"inet": "0.0.0.0", "inet6": "::"}  # noqa: S104  in the sandbox's own network
-_AT_ONCE: Final = 64
-"""Connections accepted before others have their turn."""
-# This kernel has no IPv6: nothing can come that way.
+_ANY_ADDRESS: Final = {"inet": "0.0.0.0", "inet6": "::"}  # noqa: S104  in the sandbox's own network
+_BATCH: Final = 64
+"""Connections that are accepted before other work has its turn."""
 _NO_SUCH_FAMILY: Final = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
+"""Errors of a kernel without IPv6, over which nothing can come then."""
 
 
 class Room(Protocol):
@@ -55,17 +55,18 @@ class Listeners:
         self._listeners: dict[tuple[str, int], socket.socket] = {}
         self._responders: list[UDPResponder] = []
         self.missed: dict[int, str] = {}
-        """Ports that should be captured and are not, and why: a program of the sandbox has them."""
-        self._full = False
+        """Ports that the policy opens but that aren't captured, with the reason."""
+        self._paused = False
 
     async def open(self, listen: Listen, ports: frozenset[int]) -> None:
-        """Listens on all that is captured from the beginning, and on these ports.
+        """Listen on the ports that are always captured, and on those that the policy opens.
 
-        Without the former, which no program can have taken before, there is no network: `OSError`.
+        Raises `OSError` for the former: no program can have taken them before, and there is no network
+        without them.
         """
-        for family in _EVERY:
+        for family in _ANY_ADDRESS:
             try:
-                datagrams = await listen(family, "udp", _EVERY[family], DNS_PORT)
+                datagrams = await listen(family, "udp", _ANY_ADDRESS[family], DNS_PORT)
             except OSError as exc:
                 if exc.errno in _NO_SUCH_FAMILY:
                     continue
@@ -73,17 +74,17 @@ class Listeners:
             sock = socket.socket(fileno=datagrams)
             self._responders.append(UDPResponder(sock, self._loop, self._answer_dns))
             for port in (DNS_PORT, *WEB_PORTS):
-                await self._listen(listen, family, _EVERY[family], port)
+                await self._listen(listen, family, _ANY_ADDRESS[family], port)
         await self._listen(listen, "inet", "127.0.0.1", PROXY_PORT)
         await self.open_ports(listen, ports)
 
     async def open_ports(self, listen: Listen, ports: frozenset[int]) -> None:
-        """Listens on the ports that the policy opens, and tries those again that were `missed`."""
+        """Listen on the ports that the policy opens now; try those again that were `missed`."""
         families = {family for family, port in self._listeners if port == DNS_PORT}
         for port in ports:
             try:
                 for family in families:
-                    await self._listen(listen, family, _EVERY[family], port)
+                    await self._listen(listen, family, _ANY_ADDRESS[family], port)
             except OSError as exc:
                 taken = exc.errno == errno.EADDRINUSE
                 why = "a program of the sandbox listens there" if taken else str(exc.strerror)
@@ -92,25 +93,19 @@ class Listeners:
             else:
                 self.missed.pop(port, None)
 
-    async def _listen(
-        self,
-        listen: Listen,
-        family: str,
-        address: str,
-        port: int,
-    ) -> None:
+    async def _listen(self, listen: Listen, family: str, address: str, port: int) -> None:
         if (family, port) in self._listeners:
             return
         sock = socket.socket(fileno=await listen(family, "tcp", address, port))
         sock.setblocking(False)
         self._listeners[family, port] = sock
-        if not self._full:
+        if not self._paused:
             self._loop.add_reader(sock, self._accept, sock)
 
     def resume(self) -> None:
-        """There is room again."""
-        if self._full:
-            self._full = False
+        """Accept again, now that there is room."""
+        if self._paused:
+            self._paused = False
             for sock in self._listeners.values():
                 self._loop.add_reader(sock, self._accept, sock)
 
@@ -122,23 +117,23 @@ class Listeners:
             sock.close()
 
     def _accept(self, listener: socket.socket) -> None:
-        for _ in range(_AT_ONCE):
+        for _ in range(_BATCH):
             if not self._room.has_room():
-                self._wait()
+                self._pause()
                 return
             try:
                 sock, _ = listener.accept()
             except (BlockingIOError, ConnectionAbortedError):
                 return
-            except OSError as exc:  # descriptors, memory: what is there must end first
-                log.warning("connections wait: %s", exc)
-                self._wait()
+            except OSError as exc:  # no descriptors or memory: some connections must end first
+                log.warning("new connections wait: %s", exc)
+                self._pause()
                 return
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._accepted(sock)
 
-    def _wait(self) -> None:
-        self._full = True
+    def _pause(self) -> None:
+        self._paused = True
         for sock in self._listeners.values():
             self._loop.remove_reader(sock)

@@ -1,4 +1,4 @@
-"""What a packet says of an attempt that the kernel has refused. Pure."""
+"""Packets of attempts that the kernel has refused, read for where they were going. Pure."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _EXTENSIONS: Final = frozenset((_HOP_BY_HOP, _ROUTING, _FRAGMENT, _FOR_TARGET))
 
 class BlockedAttempt(NamedTuple):
     protocol: str
-    """tcp, udp, icmp, ..."""
+    """The protocol by name: tcp, udp, icmp, ..."""
     address: str
-    """Where it was to go."""
+    """The address that the attempt was for."""
     port: int
-    """0 where the protocol has none."""
+    """The port, or 0 if the protocol has none."""
 
 
 class _Packet(NamedTuple):
@@ -49,20 +49,24 @@ class _Packet(NamedTuple):
 
 
 def blocked_attempt(packet: bytes) -> BlockedAttempt | None:
-    """Of a packet as `engines.packet_filter` lets through, from its IP header; `None` for others."""
-    found = _read(packet)
-    if found is None:
+    """Return the attempt that a packet belongs to, if the kernel has refused it.
+
+    `packet` begins with its IP header; the packet filter of the sandbox lets only such packets through
+    as tell of an attempt.
+    """
+    read = _read(packet)
+    if read is None:
         return None
-    if found.protocol == _TCP and len(found.content) > 13 and found.content[13] & _RST:
-        # The answer: it comes from where the connection was to go.
-        return BlockedAttempt("tcp", found.source, found.source_port)
-    if (found.protocol, found.content[:2]) in _PORT_UNREACHABLE:
-        original = _read(found.content[8:])
-        # Our own answer to a program that has stopped waiting for it. No program has that port.
+    if read.protocol == _TCP and len(read.content) > 13 and read.content[13] & _RST:
+        # A reset is the answer: it comes from where the connection was to go.
+        return BlockedAttempt("tcp", read.source, read.source_port)
+    if (read.protocol, read.content[:2]) in _PORT_UNREACHABLE:
+        original = _read(read.content[8:])
+        # A DNS reply to a program that has stopped waiting. No program has that source port.
         if original is None or (original.protocol == _UDP and original.source_port == _DNS):
             return None
         return original.attempt
-    return found.attempt
+    return read.attempt
 
 
 def _read(packet: bytes) -> _Packet | None:
@@ -77,7 +81,7 @@ def _read(packet: bytes) -> _Packet | None:
 
 
 def _behind_extensions(protocol: int, content: bytes) -> tuple[int, bytes]:
-    """RFC 8200 4."""
+    """Skip the extension headers of IPv6 (RFC 8200 4)."""
     while protocol in _EXTENSIONS and len(content) >= 8:
         size = 8 if protocol == _FRAGMENT else (content[1] + 1) * 8
         protocol, content = content[0], content[size:]

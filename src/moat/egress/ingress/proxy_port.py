@@ -7,7 +7,7 @@ absolute-form, each its own, so the connection goes to HTTP/1.1 as it is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from moat.egress.http.h1 import parser, writer
 from moat.egress.http.h1.server import HTTP1Server
@@ -26,17 +26,11 @@ if TYPE_CHECKING:
     import socket
 
     from moat.egress.ingress.interfaces import Services
+    from moat.egress.ingress.socks import Target
 
 _SOCKS: Final = (0x04, 0x05)
 """First bytes of SOCKS 4, which is refused in words, and of SOCKS 5."""
 _ESTABLISHED: Final = b"HTTP/1.1 200 Connection established\r\n\r\n"
-
-
-class Target(NamedTuple):
-    """The server that a client asked for; its connection awaits the client's first byte."""
-
-    host: str
-    port: int
 
 
 class ProxyPort:
@@ -45,9 +39,10 @@ class ProxyPort:
         self._loop = loop
 
     async def negotiate(self, sock: socket.socket) -> Target | None:
-        """Find out what a client wants; `None` where the connection is served or closed already.
+        """Return the server that a client asks for; its connection waits for the client's first byte.
 
-        Raises `ValueError` for a name in SOCKS that is none, and what `peek` raises.
+        `None`: the connection is served or closed already. Raises `ValueError` for an invalid name in
+        SOCKS, and what `peek` raises.
         """
         skipped, first = await peek(self._loop, sock, _first)
         take(sock, skipped)
@@ -87,7 +82,7 @@ class ProxyPort:
             close_with(sock, _answer(403, decision.reason, denial_header(decision)))
             return None
         sock.send(_ESTABLISHED)
-        return Target(host, port)
+        return socks.Target(host, port)
 
     async def _socks(self, sock: socket.socket) -> Target | None:
         server = socks.Server()
@@ -111,7 +106,7 @@ class ProxyPort:
                 self._reject(sock, step.failed)
                 return None
 
-    def _answer_socks(self, sock: socket.socket, asked: socks.Target) -> Target | None:
+    def _answer_socks(self, sock: socket.socket, asked: Target) -> Target | None:
         host, port = self._services.host_of(canonical_host(asked.host)), asked.port
         route = self._services.route(Asker.SOCKS, host, port)
         if isinstance(route, Refuse):
@@ -120,7 +115,7 @@ class ProxyPort:
             sock.close()
             return None
         sock.send(socks.reply(socks.SUCCEEDED))
-        return Target(host, port)
+        return socks.Target(host, port)
 
     def _reject(self, sock: socket.socket, why: str, status: int = 0, answer: bytes = b"") -> None:
         """Close a connection on which nothing could be understood."""

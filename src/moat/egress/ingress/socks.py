@@ -1,7 +1,7 @@
-"""SOCKS 5 (RFC 1928), the server's side. Pure.
+"""The server's side of SOCKS 5 (RFC 1928). Pure.
 
-Whatever a client offers as a password (RFC 1929) is taken and forgotten: who may speak to this port is
-in the sandbox, and all in it are one.
+Any user and password (RFC 1929) is accepted and forgotten: only programs of the sandbox reach this
+port, and they all have the same rights.
 """
 
 from __future__ import annotations
@@ -18,33 +18,41 @@ _V4, _NAME, _V6 = 1, 3, 4
 
 
 class Target(NamedTuple):
+    """The server that a client asks for."""
+
     host: str
+    """A name or an address, as it was sent."""
     port: int
 
 
 class Step(NamedTuple):
-    """What the bytes so far lead to."""
+    """The next step of the conversation."""
 
     consumed: int = 0
-    """Of them; 0 while more must come."""
+    """Bytes that belong to the step; 0 while more must come."""
     reply: bytes = b""
     target: Target | None = None
-    """Where it wants to go: `reply(SUCCEEDED)` is what it waits for."""
+    """The server that the client asks for. It waits for a `reply`."""
     failed: str = ""
-    """Why it is over."""
+    """Why the conversation is over."""
 
 
 class Server:
+    """The state of one conversation."""
+
     def __init__(self) -> None:
         self._next = self._greeting
 
     def feed(self, data: bytes) -> Step:
-        """`data` begins with what no step has consumed yet. Raises `ValueError` for no SOCKS 5."""
+        """Take the next step. `data` begins with the first byte that no step has consumed.
+
+        Raises `ValueError` for what is not SOCKS 5.
+        """
         return self._next(data) if data else Step()
 
     def _greeting(self, data: bytes) -> Step:
         if data[0] != _VERSION:
-            raise ValueError(f"SOCKS {data[0]}, but only SOCKS 5 is spoken here")
+            raise ValueError(f"SOCKS {data[0]}, but only SOCKS 5 is supported")
         if len(data) < 2 or len(data) < 2 + data[1]:
             return Step()
         end = 2 + data[1]
@@ -55,9 +63,7 @@ class Server:
         if _PASSWORD in offered:
             self._next = self._password
             return Step(end, bytes((_VERSION, _PASSWORD)))
-        return Step(
-            end, bytes((_VERSION, _NONE)), failed="no way to authenticate that is known here"
-        )
+        return Step(end, bytes((_VERSION, _NONE)), failed="no supported way to authenticate")
 
     def _password(self, data: bytes) -> Step:
         if data[0] != 1:
@@ -84,7 +90,7 @@ class Server:
             return Step()
         if command != _CONNECT:
             return Step(
-                end, reply(NO_COMMAND), failed=f"command {command}: only CONNECT is known here"
+                end, reply(NO_COMMAND), failed=f"command {command}: only CONNECT is supported"
             )
         address = data[4 : 4 + size]
         if kind == _V4:
@@ -97,12 +103,12 @@ class Server:
 
 
 def _server_name(data: bytes) -> str:
-    """RFC 1928 has no encoding for names: clients would mean different servers."""
+    """Decode a name. RFC 1928 has no encoding for names, so other bytes could mean any server."""
     if not data or not data.isascii():
-        raise ValueError("a name that is empty or not in ASCII")
+        raise ValueError("a name is empty or not ASCII")
     return data.decode("ascii")
 
 
 def reply(code: int) -> bytes:
-    """To a request; the address bound (which nobody needs) is 0.0.0.0:0."""
+    """Return the reply to a request. The bound address, which no client needs, is 0.0.0.0:0."""
     return bytes((_VERSION, code, 0, _V4)) + bytes(6)

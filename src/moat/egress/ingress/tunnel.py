@@ -1,4 +1,4 @@
-"""Bytes both ways, unread: raw TCP that the policy opens, and TLS that it lets through."""
+"""A tunnel: bytes both ways, unread. Raw TCP that the policy opens, and TLS that it lets through."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Tunnel:
-    """Two connections that end together; what one has left unsaid, the other still gets."""
+    """Two connections that end together, once each has got what the other still had to say."""
 
     def __init__(
         self,
@@ -23,53 +23,61 @@ class Tunnel:
         ended: Callable[[Tunnel, str], None],
         denial: Callable[[], str],
     ) -> None:
-        """`denial`: why the policy, as it is now, does not open it; empty where it does."""
+        """`ended` is called once, with the reason if the tunnel was broken.
+
+        `denial` returns why the policy, as it is now, does not open the tunnel; empty while it does.
+        """
+        self._loop = loop
         self._ended = ended
         self._denial = denial
-        self._loop = loop
-        self.inner = _End(self)
-        """In the sandbox."""
-        self.outer = _End(self)
-        self.inner.other, self.outer.other = self.outer, self.inner
+        self.client = _Side(self)
+        self.server = _Side(self)
+        self.client.other, self.server.other = self.server, self.client
         self._over = False
         self.idle = False
         self.waiting_since = 0.0
 
-    async def join(self, inner: socket.socket, outer: socket.socket) -> None:
-        await self._loop.connect_accepted_socket(lambda: self.inner, inner)
-        await self._loop.create_connection(lambda: self.outer, sock=outer)
+    async def join(self, client: socket.socket, server: socket.socket) -> None:
+        """Pass bytes between two connected sockets from now on."""
+        await self._loop.connect_accepted_socket(lambda: self.client, client)
+        await self._loop.create_connection(lambda: self.server, sock=server)
 
     def check(self, now: float, timeouts: Timeouts) -> None:
-        """Ends it when nothing has passed for too long."""
-        if now - max(self.inner.moved, self.outer.moved) > timeouts.idle:
+        """Break the tunnel off if no byte has passed for too long."""
+        if now - max(self.client.last_read, self.server.last_read) > timeouts.idle:
             self.close(f"no byte has passed for {timeouts.idle:g} s")
 
     def reconsider(self) -> None:
-        """Ends it where the policy does not open it any more."""
+        """Break the tunnel off if the policy does not open it any more."""
         why = self._denial()
         if why:
             self.close(why)
 
     def close(self, why: str = "") -> None:
+        """Close both connections; with a reason, by resets."""
         if not self._over:
             self._over = True
-            self.inner.close(abruptly=bool(why))
-            self.outer.close(abruptly=bool(why))
+            self.client.close(abruptly=bool(why))
+            self.server.close(abruptly=bool(why))
             self._ended(self, why)
 
 
-class _End(StreamProtocol):
-    other: _End
+class _Side(StreamProtocol):
+    """One connection of a tunnel, which passes what it reads to the other."""
+
+    other: _Side
 
     def __init__(self, tunnel: Tunnel) -> None:
         self._tunnel = tunnel
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._early: list[bytes] = []
+        """What came for this side before it was connected."""
         self._finished = False
-        self._loop = asyncio.get_running_loop()
-        self.moved = self._loop.time()
-        self.taken = 0
-        """Bytes that came in here."""
+        """Its peer sends no more."""
+        self.last_read = self._loop.time()
+        self.received = 0
+        """Bytes read on this side."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -77,57 +85,63 @@ class _End(StreamProtocol):
         for data in self._early:
             self._transport.write(data)
         self._early.clear()
-        if self.other.open:
-            self.other.go_on()
+        if self.other.connected:
+            self.other.resume()
         else:
             self._transport.pause_reading()  # there is nowhere for it to go yet
 
     @property
-    def open(self) -> bool:
+    def connected(self) -> bool:
         return self._transport is not None
 
-    def go_on(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+    @property
+    def finished(self) -> bool:
+        return self._finished
 
     def data_received(self, data: bytes) -> None:
-        self.moved = self._loop.time()
-        self.taken += len(data)
+        self.last_read = self._loop.time()
+        self.received += len(data)
         self.other.write(data)
-
-    def write(self, data: bytes) -> None:
-        if self._transport is None:
-            self._early.append(data)  # a read or two, before the other end was paused
-        else:
-            self._transport.write(data)
 
     def eof_received(self) -> bool:
         self._finished = True
         self.other.finish()
         return not self.other.finished
 
-    @property
-    def finished(self) -> bool:
-        return self._finished
-
-    def finish(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write_eof()
-
     def pause_writing(self) -> None:
-        if self.other._transport is not None:  # noqa: SLF001  two ends of one thing
-            self.other._transport.pause_reading()  # noqa: SLF001
+        self.other.pause()
 
     def resume_writing(self) -> None:
-        self.other.go_on()
+        self.other.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        # Who has closed its socket answers what still comes, a TLS goodbye say, with a reset.
+        # A peer that has closed answers what still comes, such as a close_notify, with a reset.
         if exc is None or self._finished:
             self._tunnel.close()
         else:
             self._tunnel.close(f"broken: {reason(exc)}")
+
+    # --- what the other side asks for ---
+
+    def write(self, data: bytes) -> None:
+        if self._transport is None:
+            self._early.append(data)  # a read or two, before the other side was paused
+        else:
+            self._transport.write(data)
+
+    def finish(self) -> None:
+        """Send no more: what is still to be written is written first."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write_eof()
+
+    def pause(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def close(self, *, abruptly: bool) -> None:
         if self._transport is None:

@@ -1,4 +1,4 @@
-"""The living policy of a run: rules that are added while it runs, and requests that wait for one."""
+"""The live policy of a run: rules that are added while it runs, and requests that wait for one."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from moat.spec.network import Network
 
 MAX_HOSTS: Final = 64
-"""That may wait for an answer at once; nobody answers more, and a hostile program can ask for many."""
+"""Hosts that may wait at once. Nobody answers more, and a hostile program can ask for many."""
 MAX_REQUESTS: Final = 2000
-"""The same of requests, whatever their hosts: each rule that is given decides all of them anew."""
+"""Requests that may wait, whatever their hosts: each added rule decides all of them anew."""
 MAX_SHOWN: Final = 10
-"""Different requests to one host that are shown; the others are counted."""
+"""Different requests to one host that are shown; the rest are counted."""
 _PATH_SHOWN: Final = 200
-"""Characters of a path."""
+"""Characters of a path that are shown."""
 
 
 @dataclass(slots=True, eq=False)
 class Question:
-    """A request that waits for the user."""
+    """A request that waits for the user's answer."""
 
     method: str
     host: str
@@ -40,11 +40,13 @@ class Question:
     _settle: Callable[[Question, Decision | None], None]
 
     def withdraw(self) -> None:
-        """Nobody wants the answer any more: its future is cancelled."""
+        """Cancel `answer`: nobody waits for it any more."""
         self._settle(self, None)
 
 
 class LivePolicy:
+    """The policy in force, its additions, and the questions that it leaves open."""
+
     def __init__(
         self,
         network: Network,
@@ -52,17 +54,20 @@ class LivePolicy:
         on_change: Callable[[list[str]], None],
         run: str = PLACEHOLDER,
     ) -> None:
-        """`additions`: newest first, as `on_change` gave them to be kept."""
+        """`additions`: newest first. `on_change` stores them before they come into force.
+
+        Raises `UsageError` for a bad rule.
+        """
         self._network = network
         self._run = run
         self._additions = additions
         self._on_change = on_change
         self._pending: dict[tuple[str, int], dict[Question, asyncio.TimerHandle]] = {}
-        """What waits, by host and port, with the timer that ends it; all in the order of asking."""
+        """Questions with their timeouts by host and port, all in the order in which they were asked."""
         self._count = 0
-        """Of all these questions."""
+        """The number of all these questions."""
         self.on_pending: Callable[[], None] = lambda: None
-        """Told whenever a request begins or ceases to wait."""
+        """Called whenever a request begins or ceases to wait."""
         self.policy = Policy(network, additions, run)
 
     @property
@@ -71,13 +76,14 @@ class LivePolicy:
 
     @property
     def hosts(self) -> list[tuple[str, int]]:
-        """Of what waits, host and port, in the order in which they were asked about."""
+        """Host and port of what waits, in the order in which they were first asked about."""
         return list(self._pending)
 
     def amend(self, verdict: Verdict, rule: str) -> int:
-        """Puts `allow RULE` or `deny RULE` before all other rules; how many requests that decides.
+        """Put `allow RULE` or `deny RULE` before all other rules.
 
-        Raises `UsageError`. When it returns, the rule is on disk.
+        Returns how many waiting requests that decides. When it returns, the rule is stored. Raises
+        `UsageError` for a bad rule, and what `on_change` raises.
         """
         text = f"{verdict} {rule}"
         additions = [text, *(each for each in self._additions if each != text)]
@@ -94,7 +100,7 @@ class LivePolicy:
         return answered
 
     def ask(self, method: str, host: str, port: int, path: str) -> Question:
-        """Waits until a rule decides; no answer is a no."""
+        """Ask the user about a request. Without an answer in time, it is denied."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Decision] = loop.create_future()
         question = Question(method, host, port, path, time.time(), answer, self._settle)
@@ -110,8 +116,11 @@ class LivePolicy:
         return question
 
     def as_json(self) -> dict[str, Any]:
-        """`waiting`: each different request once, of a host not too many; `waiting_count`: of all."""
-        waiting = [each for questions in self._pending.values() for each in _different(questions)]
+        """Return the policy with what waits.
+
+        `waiting` has each different request once, of a host not too many; `waiting_count` counts all.
+        """
+        waiting = [each for questions in self._pending.values() for each in _group_alike(questions)]
         return self.policy.as_json() | {"waiting": waiting, "waiting_count": self._count}
 
     def _expired(self, question: Question) -> None:
@@ -119,7 +128,7 @@ class LivePolicy:
         self._settle(question, self._unanswered(question, why))
 
     def _settle(self, question: Question, decision: Decision | None) -> None:
-        """Ends the waiting, once. `None`: without an answer."""
+        """End a question, once; with `None`, without an answer."""
         key = question.host, question.port
         timer = self._pending.get(key, {}).pop(question, None)
         if timer is None:
@@ -138,15 +147,15 @@ class LivePolicy:
         return self.policy.unanswered(question.method, question.host, question.port, why)
 
 
-def _different(questions: Iterable[Question]) -> list[dict[str, Any]]:
-    """Of one host's, those that differ, with how many there are of each."""
-    different: dict[tuple[str, str], dict[str, Any]] = {}
+def _group_alike(questions: Iterable[Question]) -> list[dict[str, Any]]:
+    """Return the different questions about one host, with the number of each."""
+    groups: dict[tuple[str, str], dict[str, Any]] = {}
     for each in questions:
         key = each.method, _shown(each.path)
-        if key in different:
-            different[key]["count"] += 1
-        elif len(different) < MAX_SHOWN:
-            different[key] = {
+        if key in groups:
+            groups[key]["count"] += 1
+        elif len(groups) < MAX_SHOWN:
+            groups[key] = {
                 "host": each.host,
                 "port": each.port,
                 "method": each.method,
@@ -154,11 +163,11 @@ def _different(questions: Iterable[Question]) -> list[dict[str, Any]]:
                 "since": each.since,
                 "count": 1,
             }
-    return list(different.values())
+    return list(groups.values())
 
 
 def _shown(path: str) -> str:
-    """Without the secrets in its query: it goes to terminals and other programs."""
-    # Cut first, for it may be very long. That uncovers no value: one is behind its whole name.
+    """Shorten a path and leave out secrets: it goes to terminals and other programs."""
+    # Cut first, because it may be very long. Nothing is uncovered by that: a value follows its name.
     cut = "…" if len(path) > _PATH_SHOWN else ""
     return redact.target(path[:_PATH_SHOWN]) + cut

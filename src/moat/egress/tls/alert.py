@@ -1,4 +1,4 @@
-"""What a TLS client is told by who will not open its connection (RFC 8446 6). Pure."""
+"""TLS alerts that refuse a client before its handshake has begun (RFC 8446 6). Pure."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ class Alert(IntEnum):
     UNRECOGNIZED_NAME = 112
 
     def record(self) -> bytes:
-        """In clear, as it may be before there are keys. Each of them is fatal."""
+        """Return the alert as a record in clear, as it is sent before there are keys. All are fatal."""
         return bytes((21, 3, 3, 0, 2, 2, self))

@@ -1,7 +1,7 @@
-"""The run's own certificate authority: the sandbox trusts it, and nobody else does.
+"""The certificate authority of one run, which its sandbox trusts and nobody else.
 
-The key stays in the run's folder and in this process. The subject is the same for every run, because
-its hash names a file in the sandbox's certificate folder (`engines.certificates`).
+The key stays in the run's folder on the host and in this process. The subject is the same for every
+run, because its hash names a file in the sandbox's certificate folder (`engines.trust_store`).
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ SUBJECT: Final = x509.Name(
     ]
 )
 FILE: Final = "authority.pem"
-"""The key and the certificate, 0600, in the run's folder."""
+"""The key and the certificate, mode 0600, in the run's folder."""
 _AUTHORITY: Final = timedelta(days=3650)
-"""Longer than a run lives."""
+"""Longer than any run lives."""
 _LEAF: Final = timedelta(days=90)
 _SLACK: Final = timedelta(days=1)
-"""Clocks differ, and a virtual machine's may be behind."""
+"""Certificates are valid from a day ago: a sandbox's clock may be behind."""
 _COMMON_NAME_LIMIT: Final = 64  # ub-common-name, RFC 5280
 
 
@@ -45,12 +45,12 @@ class CertificateAuthority:
         self._key = key
         self._certificate = certificate
         self.certificate_pem = certificate.public_bytes(serialization.Encoding.PEM)
-        # One key for all leaves: whoever could take one from this process could take them all.
+        # One key for all leaf certificates: an attacker who could take one could take all.
         self._leaf_key = ec.generate_private_key(ec.SECP256R1())
 
     @classmethod
     def load_or_create(cls, folder: Path) -> Self:
-        """The authority of the run with this folder. Raises `OSError`, for a damaged file, too."""
+        """Return the authority of the run with this folder. Raises `OSError`, also for damage."""
         path = folder / FILE
         try:
             pem = path.read_bytes()
@@ -62,21 +62,21 @@ class CertificateAuthority:
         try:
             key = serialization.load_pem_private_key(pem, None)
             certificate = x509.load_pem_x509_certificate(pem)
-        except ValueError as exc:  # a machine that lost its power may leave an empty one
+        except ValueError as exc:  # a machine that lost power may leave an empty file
             raise OSError(errno.EILSEQ, "damaged", str(path)) from exc
         assert isinstance(key, ec.EllipticCurvePrivateKey)  # noqa: S101  we wrote it
         return cls(key, certificate)
 
     def context(self, host: str, alpn: tuple[str, ...] = ("h2", "http/1.1")) -> ssl.SSLContext:
-        """For a server of this name (canonical): a new certificate for exactly it."""
+        """Return a context with a new certificate for exactly this canonical host."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
         context.set_alpn_protocols(list(alpn))
-        # One ticket is enough to resume by; each costs the handshake another record.
+        # One ticket is enough to resume a session; each costs the handshake another record.
         context.num_tickets = 1
         leaf = self._leaf(host).public_bytes(serialization.Encoding.PEM)
-        # The library reads files only, so it reads one that is on no disk.
+        # `ssl` reads certificates from files only, so this one is in memory.
         memory = os.memfd_create("leaf", os.MFD_CLOEXEC)
         try:
             os.write(memory, _key_pem(self._leaf_key) + leaf)
@@ -87,7 +87,7 @@ class CertificateAuthority:
 
     def _leaf(self, host: str) -> x509.Certificate:
         name = x509.IPAddress(ip_address(host)) if is_address(host) else x509.DNSName(host)
-        # RFC 5280 4.2.1.6: without a subject, the alternative name is critical.
+        # Without a subject, the alternative name is critical (RFC 5280 4.2.1.6).
         short = len(host) <= _COMMON_NAME_LIMIT
         subject = [x509.NameAttribute(NameOID.COMMON_NAME, host)] if short else []
         usage = _usage(digital_signature=True)

@@ -1,4 +1,4 @@
-"""The first message of a TLS client (RFC 8446 4.1.2): which server it wants. Pure."""
+"""The first message of a TLS client (RFC 8446 4.1.2), which names the server. Pure."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import struct
 from typing import Final, NamedTuple
 
 LIMIT: Final = 64 * 1024
-"""Bytes of a ClientHello; those of today have up to two thousand."""
+"""Bytes of a ClientHello; today's have up to two thousand."""
 
 _HANDSHAKE, _CLIENT_HELLO = 22, 1
 _SERVER_NAME, _ALPN = 0, 16
 _ENCRYPTED: Final = frozenset((0xFE0D, 0xFFCE))
-"""ECH (RFC 9849), and ESNI of its drafts."""
+"""The extensions of ECH (RFC 9849) and of ESNI, its earlier draft."""
 _EXTENSION: Final = struct.Struct("!HH")
-"""Its kind and its length."""
+"""Type and length."""
 _MAX_RECORD: Final = 1 << 14
 _MAX_RECORDS: Final = 64
-"""Over which a ClientHello is spread; usual is one. A byte in each would keep us busy for long."""
+"""Records that a ClientHello may be spread over; usual is one. With a byte in each, reading is slow."""
 
 
 class ClientHello(NamedTuple):
     sni: str | None
-    """As it was sent (RFC 6066 3)."""
+    """The server's name as it was sent (RFC 6066 3)."""
     alpn: tuple[bytes, ...]
     encrypted: bool
-    """It carries another one, encrypted (ECH), or pretends to; or another name (ESNI)."""
+    """It carries another ClientHello (ECH) or another name (ESNI), encrypted, or pretends to."""
 
 
 class _Reader:
-    """Raises `ValueError` where something ends too early."""
+    """Takes fields off a message. Raises `ValueError` where it ends too early."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -45,7 +45,7 @@ class _Reader:
         return int.from_bytes(self.take(size), "big")
 
     def vector(self, size: int) -> _Reader:
-        """What is preceded by its length, of `size` bytes."""
+        """Take a vector; its length is a number of `size` bytes."""
         return _Reader(self.take(self.number(size)))
 
     def rest(self) -> bytes:
@@ -56,7 +56,10 @@ class _Reader:
 
 
 def parse(data: bytes) -> ClientHello | None:
-    """`None` while it is incomplete. Raises `ValueError` for what is none."""
+    """Parse the first bytes of a connection; `None` while the ClientHello is incomplete.
+
+    Raises `ValueError` for anything else.
+    """
     message = _message(data)
     if message is None:
         return None
@@ -77,8 +80,8 @@ def parse(data: bytes) -> ClientHello | None:
 
 
 def _extensions(data: bytes) -> dict[int, bytes]:
-    """By their kinds."""
-    found: dict[int, bytes] = {}
+    """Return the extensions by their types."""
+    extensions: dict[int, bytes] = {}
     at = 0
     while at < len(data):
         if at + _EXTENSION.size > len(data):
@@ -87,14 +90,14 @@ def _extensions(data: bytes) -> dict[int, bytes]:
         at += _EXTENSION.size + size
         if at > len(data):
             raise ValueError("it ends too early")
-        if kind in found:
+        if kind in extensions:
             raise ValueError("an extension comes twice")
-        found[kind] = data[at - size : at]
-    return found
+        extensions[kind] = data[at - size : at]
+    return extensions
 
 
 def _message(data: bytes) -> bytes | None:
-    """The handshake message, which may be spread over records, without its header."""
+    """Return the body of the handshake message, which may be spread over records."""
     message = b""
     at = 0
     for _ in range(_MAX_RECORDS):
@@ -115,7 +118,7 @@ def _message(data: bytes) -> bytes | None:
 
 
 def _announced(message: bytes) -> int | None:
-    """The size of the handshake message with its header, once that is known."""
+    """Return the size of the handshake message with its header, once it is known."""
     if message and message[0] != _CLIENT_HELLO:
         raise ValueError("it is another message")
     if len(message) < 4:
@@ -127,7 +130,7 @@ def _announced(message: bytes) -> int | None:
 
 
 def _record_length(header: bytes) -> int | None:
-    """What a record's header says; `None` while it is incomplete."""
+    """Return the length in a record's header; `None` while the header is incomplete."""
     if header and header[0] != _HANDSHAKE:
         raise ValueError("it is not a handshake")
     if len(header) > 1 and header[1] != 3:
@@ -152,9 +155,9 @@ def _server_name(content: _Reader) -> str:
 
 def _protocols(content: _Reader) -> tuple[bytes, ...]:
     names = content.vector(2)
-    found: list[bytes] = []
+    protocols: list[bytes] = []
     while names:
-        found.append(names.vector(1).rest())
-    if content or not all(found) or not found:
+        protocols.append(names.vector(1).rest())
+    if content or not all(protocols) or not protocols:
         raise ValueError("malformed list of protocols")
-    return tuple(found)
+    return tuple(protocols)

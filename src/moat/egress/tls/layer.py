@@ -1,8 +1,8 @@
-"""A plain socket whose bytes travel inside TLS: for a proxy that is itself spoken to with TLS.
+"""A plain socket whose bytes travel inside TLS, for a parent proxy that is itself reached over TLS.
 
-Whoever gets the socket may peek into it, wrap it in TLS once more or hand it to a tunnel, as any other;
-a second pair of sockets and a copy are the price. TLS has no half-close that asyncio knows: once the
-holder has finished sending, the connection ends.
+The socket can be peeked into, wrapped in TLS once more or joined to a tunnel like any other. The price
+is a pair of sockets and a copy. asyncio has no half-close for TLS: once the owner of the socket has
+finished sending, the connection ends.
 """
 
 from __future__ import annotations
@@ -20,31 +20,33 @@ if TYPE_CHECKING:
 async def inside_tls(
     carrier: socket.socket, context: ssl.SSLContext, server_name: str
 ) -> socket.socket:
-    """Takes the connected `carrier`, which is closed with the socket that it gives for it.
+    """Return a socket that is carried by a connected one, inside TLS. Takes over the carrier.
 
-    Raises `OSError`, of which `ssl.SSLError` is one, and closes the carrier then.
+    Raises `OSError`, of which `ssl.SSLError` is one, after closing the carrier.
     """
     loop = asyncio.get_running_loop()
-    far, near = _End(), _End()
-    far.other, near.other = near, far
+    tls, plain = _Side(), _Side()
+    tls.other, plain.other = plain, tls
     ours, theirs = socket.socketpair()
     try:
         ours.setblocking(False)
         await loop.create_connection(
-            lambda: far, sock=carrier, ssl=context, server_hostname=server_name
+            lambda: tls, sock=carrier, ssl=context, server_hostname=server_name
         )
-        await loop.create_connection(lambda: near, sock=theirs)
+        await loop.create_connection(lambda: plain, sock=theirs)
     except BaseException:
-        far.close()
+        tls.close()
         for each in (carrier, ours, theirs):
             each.close()
         raise
-    far.go_on()
+    tls.resume()
     return ours
 
 
-class _End(StreamProtocol):
-    other: _End
+class _Side(StreamProtocol):
+    """One side of the relay: the TLS connection, or the far end of the plain socket."""
+
+    other: _Side
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
@@ -52,36 +54,36 @@ class _End(StreamProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._transport = cast("asyncio.Transport", transport)
-        if self.other._transport is None:  # noqa: SLF001  two ends of one thing
-            self.hold()  # what the proxy says at once has nowhere to go yet
+        if self.other._transport is None:  # noqa: SLF001  two sides of one relay
+            self.pause()  # what comes at once has nowhere to go yet
 
     def data_received(self, data: bytes) -> None:
         self.other.write(data)
 
     def pause_writing(self) -> None:
-        self.other.hold()
+        self.other.pause()
 
     def resume_writing(self) -> None:
-        self.other.go_on()
+        self.other.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        # The holder sees the end; only what TLS carries can tell whether all has come.
+        # The owner of the socket sees its end; only the protocol inside can tell if it is complete.
         self.other.close()
 
     def write(self, data: bytes) -> None:
         if self._transport is not None:
             self._transport.write(data)
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def close(self) -> None:
-        """What is still to be written is written first."""
+        """Close the connection once what is still to be written has been written."""
         if self._transport is not None:
             self._transport.close()

@@ -1,7 +1,7 @@
-"""Certificates for the servers that a run talks to, made when they are first needed.
+"""Leaf certificates for the servers that a sandbox talks to, made when they are first needed.
 
-Programs in the sandbox choose the names, and how often they come. So what waits and what is kept is
-bounded, also what OpenSSL keeps on its own.
+Programs of the sandbox choose the names, and how often they connect. So the certificates that are kept
+and the requests for new ones are bounded, and so is what OpenSSL keeps by itself.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ if TYPE_CHECKING:
     from moat.egress.tls.ca import CertificateAuthority
 
 LIMIT: Final = 512
-"""Certificates kept, 20 KiB each; the one used longest ago goes first."""
+"""Certificates that are kept, 20 KiB each; the one that was used longest ago goes first."""
 MAX_PENDING: Final = 256
-"""Names whose certificate is being made: a third of a second of work."""
+"""Certificates that are being made at once: a third of a second of work."""
 USES: Final = 128
 """Connections that share a context.
 
-OpenSSL remembers each TLS 1.2 session of a client without tickets, 1 KiB, up to 20,480 in a context
+OpenSSL keeps each TLS 1.2 session of a client without tickets, 1 KiB, up to 20,480 in a context
 and for two hours; `ssl` can't turn that off. It forgets them with the context.
 """
 LIFETIME_S: Final = 30 * 24 * 3600.0
-"""A certificate is valid for longer; a run may be, too."""
+"""Certificates are valid for longer than they are used, and a run may last longer."""
 
 
 class TooManyNamesError(OSError):
-    """More new names at once than certificates are made for."""
+    """More certificates are wanted at once than are made at once."""
 
 
 @dataclass(slots=True)
 class _Kept:
     context: ssl.SSLContext
     until: float
-    """By the clock that certificates go by."""
+    """Wall-clock time, by which certificates expire."""
     uses_left: int = USES
 
 
@@ -51,7 +51,7 @@ class LeafCertificates:
         self._making: dict[str, asyncio.Future[None]] = {}
 
     def get(self, host: str) -> ssl.SSLContext | None:
-        """The one that is there, for one connection."""
+        """Return the context for one connection to a host, if there is a certificate."""
         kept = self._kept.get(host)
         if kept is None:
             return None
@@ -63,19 +63,19 @@ class LeafCertificates:
         return kept.context
 
     async def context(self, host: str) -> ssl.SSLContext:
-        """For one connection to a canonical host; made in a thread, once for all who wait for it.
+        """Return the context for one connection to a canonical host, with a new certificate if needed.
 
-        Raises `TooManyNamesError`.
+        The certificate is made in a thread, once for all that wait for it. Raises `TooManyNamesError`.
         """
-        # More may have waited than share a context. This ends, because what is in `_making` is never
-        # done: each round waits for a new certificate.
+        # More connections may have waited than share a context. The loop ends, because a future in
+        # `_making` is never done: each round waits for a new certificate.
         while (context := self.get(host)) is None:
-            # Whoever gives up waiting takes it from nobody else.
+            # A caller that is cancelled takes the certificate from nobody else.
             await asyncio.shield(self._making.get(host) or self._make(host))
         return context
 
     def _make(self, host: str) -> asyncio.Future[None]:
-        """Done when it is kept, or could not be made; then it is in `_making` no more."""
+        """Begin to make a certificate; the future is done, and not in `_making` any more, at the end."""
         if len(self._making) >= MAX_PENDING:
             raise TooManyNamesError(f"certificates for {MAX_PENDING} other names are being made")
         minted = self._loop.run_in_executor(None, self._authority.context, host)
@@ -91,7 +91,7 @@ class LeafCertificates:
         error = minted.exception()
         if error is not None:
             making.set_exception(error)
-            making.exception()  # looked at, for those who waited may be gone
+            making.exception()  # marks it as retrieved: nobody may be waiting any more
             return
         self._kept[host] = _Kept(minted.result(), time.time() + LIFETIME_S)
         if len(self._kept) > LIMIT:

@@ -1,7 +1,7 @@
-"""Whom the proxy believes: the host's trust store, and what `network.upstream_ca` adds to it.
+"""Trust in servers: the host's trust store and the authorities of `network.upstream_ca`.
 
-Connections are made by the loop, which takes no session: each is a full handshake. Those that are
-kept and used again make up for it.
+asyncio can't resume TLS sessions, so each connection is a full handshake. Connections that are kept and
+used again make up for it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _BUNDLES: Final = (
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",  # Fedora, RHEL
     "/etc/ssl/ca-bundle.pem",  # openSUSE
 )
-"""For a Python that brings its own OpenSSL, built for another system than this."""
+"""Trust stores for a Python whose own OpenSSL was built for another system."""
 
 # X509_V_ERR_*, OpenSSL's x509_vfy.h: self-signed, alone (18) or at the end of the chain; no issuer.
 _NOT_TRUSTED: Final = {2, 18, 19, 20, 21}
@@ -25,11 +25,12 @@ _loading = Lock()
 
 
 def upstream_context(extra_ca: str, alpn: tuple[str, ...]) -> ssl.SSLContext:
-    """For connections to servers: the certificate is verified, and the name. `extra_ca`: PEM text.
+    """Return a context that verifies the certificate and the name of a server. `extra_ca`: PEM text.
 
-    The first call for each `alpn` reads the system's certificates, some 25 ms: not for the loop.
+    The first call for each `alpn` reads the system's certificates, in some 25 ms: too long for the
+    event loop.
     """
-    with _loading:  # several threads ask at first, and one should read
+    with _loading:  # several threads may call at first, and one should read
         return _upstream_context(extra_ca, alpn)
 
 
@@ -43,8 +44,8 @@ def _upstream_context(extra_ca: str, alpn: tuple[str, ...]) -> ssl.SSLContext:
                 break
     if extra_ca:
         context.load_verify_locations(cadata=extra_ca)
-    # As curl has it, and the same under every Python (3.13 changed the defaults): a company may
-    # give the authority that signs instead of the one above it, and not all keep to the letter.
+    # As in curl, and the same under every Python (3.13 changed the defaults): a company may list the
+    # intermediate authority instead of the root, and some certificates break RFC 5280.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -53,12 +54,12 @@ def _upstream_context(extra_ca: str, alpn: tuple[str, ...]) -> ssl.SSLContext:
 
 
 def explain(error: ssl.SSLError) -> str:
-    """Why there is no TLS with a server: a line for who asked for it."""
+    """Describe in one line why a TLS handshake with a server failed."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        said = f"its certificate is not valid here: {error.verify_message}"
+        why = f"its certificate is not valid here: {error.verify_message}"
         if error.verify_code not in _NOT_TRUSTED:
-            return said
-        return f"{said}; if its authority is to be trusted, add it to network.upstream_ca"
-    if error.reason == "WRONG_VERSION_NUMBER":  # what OpenSSL makes of HTTP, or of SSH
+            return why
+        return f"{why}; if its authority is to be trusted, add it to network.upstream_ca"
+    if error.reason == "WRONG_VERSION_NUMBER":  # OpenSSL reads an answer in HTTP or SSH so
         return "no TLS: the server speaks something else on this port"
     return f"no TLS: {(error.reason or str(error)).lower().replace('_', ' ')}"

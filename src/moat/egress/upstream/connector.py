@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Final
 
-from moat.egress.streams import ByALPN
+from moat.egress.streams import NegotiatedProtocol
 from moat.egress.tls import trust
 from moat.egress.upstream.dialer import DialError
 
@@ -93,7 +93,7 @@ class Connector:
             context = await self._context(alpn)
             begun = self._loop.time()
             await self._loop.create_connection(
-                lambda: ByALPN(lambda protocol: make(protocol, dialled)),
+                lambda: NegotiatedProtocol(lambda protocol: make(protocol, dialled)),
                 sock=dialled.sock,
                 ssl=context,
                 server_hostname=host,

@@ -1,13 +1,13 @@
 """Connections to servers: resolved on the host, checked, and made to the very address that was checked.
 
-The names come from a hostile program, and whoever owns a name chooses its addresses. So a name is
-looked up once per connection, every address it has is checked, one that is not public spoils them all
-unless `network.private` names it, and what is dialled is an address, never the name.
+A hostile program chooses the names, and the owner of a name chooses its addresses. So a name is looked
+up once per connection and each of its addresses is checked. One that is not public spoils them all,
+unless `network.private` names it. An address is dialled, never the name.
 
-Through the host's own proxy it is the proxy that resolves. What the host can resolve itself is
-checked all the same, and refused where it is not public; but a name that only the proxy knows, or that
-resolves differently there, can't be checked here: what such a name may reach is for the proxy to say,
-as it is for every other program of the host.
+Through a parent proxy, the proxy resolves. A name that the host can resolve is checked all the same,
+and refused if an address is not public. A name that only the proxy knows, or that resolves differently
+there, can't be checked here. What it may reach is for the proxy to say, as for every other program of
+the host.
 """
 
 from __future__ import annotations
@@ -39,48 +39,51 @@ Address = IPv4Address | IPv6Address
 Kind = Literal["private", "unresolved", "refused", "unreachable", "timeout", "proxy"]
 
 MAX_ADDRESSES: Final = 32
-"""Of one name; its owner could list thousands, and have each dialled."""
+"""Addresses of one name: its owner could list thousands, and have each dialled."""
 BESIDE_PROXY_S: Final = 2.0
-"""For a lookup that only checks what the proxy will resolve: where there is a proxy, the host's own
-name servers often know nothing of the world, and say so at once, or never."""
+"""Seconds for a lookup that only checks a name which the proxy will resolve.
+
+Behind a proxy, the host's name servers often know nothing of the internet, and say so at once or never.
+"""
 
 
 class Policy(Protocol):
-    """What of the run's policy concerns addresses."""
+    """The part of a run's policy that concerns addresses."""
 
     def override(self, host: str) -> str | None: ...
     def private(self, host: str, address: Address) -> bool: ...
 
 
 class DialError(Exception):
-    """There is no connection; the text says why in one line, for the user and the agent."""
+    """There is no connection; the text says why, in one line."""
 
     def __init__(self, kind: Kind, text: str) -> None:
         super().__init__(text)
         self.kind: Kind = kind
         self.dns = -1.0
-        """Seconds it took, here and below; negative for what did not take place."""
+        """Seconds, here and below; negative for a step that did not take place."""
         self.connect = -1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Dialled:
     sock: socket.socket
-    """Connected, non-blocking, without Nagle's delay. Whoever dialled closes it."""
+    """Connected, non-blocking, without Nagle's delay. It belongs to the caller."""
     address: str
-    """Of the server; of the proxy, where the connection leads through one."""
+    """The server's address; the proxy's, if the connection leads through one."""
     dns: float
-    """Seconds; negative where nothing was looked up."""
+    """Seconds; negative if nothing was looked up."""
     connect: float
-    """Seconds, with the proxy's answer."""
+    """Seconds, with the answer of a proxy."""
     proxy: ParentProxy | None = None
-    """Who is at the other end, where there is no tunnel and it takes the requests themselves."""
+    """The proxy at the other end, if it takes the requests themselves and no tunnel leads through it."""
 
 
 class Dialer:
-    """A run's connections to the world. `policy` is asked anew each time: it may change."""
+    """Dials for one run."""
 
     def __init__(self, network: Network, policy: Callable[[], Policy]) -> None:
+        """`policy` returns the policy as it is now."""
         self.timeout = network.timeouts.connect
         self.resolver = Resolver()
         self.routes = KernelRoutes(time.monotonic)
@@ -96,29 +99,32 @@ class Dialer:
     async def dial(
         self, host: str, port: int, scheme: str = "https", *, forward: bool = False
     ) -> Dialled:
-        """Connects to a canonical host; with `forward`, perhaps no further than to a proxy.
+        """Connect to a canonical host; with `forward`, perhaps no further than to a proxy.
 
         Raises `DialError`.
         """
         proxy = self.proxy_for(host, port, scheme)
-        # Whom a proxy is asked for by name, it looks up itself: not what the user gave an address.
+        # A proxy that forwards a request looks its host up, and would miss the address in `hosts`.
         forward = forward and self._policy().override(host) is None
         return await _Attempt(self, host, port, proxy, forward=forward).make()
 
     def refusal(self, host: str) -> str | None:
-        """Why this host would be refused, as far as that is known without a lookup."""
+        """Return why this host would be refused, as far as that is known without a lookup."""
         address = self.fixed_address(host)
         try:
             return None if address is None else self.why_refused(host, (address,))
         except OSError as exc:
-            return _unknown_address(host, exc)
+            return _undetermined(host, exc)
 
     def fixed_address(self, host: str) -> Address | None:
-        """What the host is without a lookup: a literal, or an address that the user gave it."""
+        """Return the address that a host has without a lookup: a literal, or one from `hosts`."""
         return literal(self._policy().override(host) or host)
 
     def why_refused(self, host: str, addresses: Iterable[Address]) -> str | None:
-        """Names the first address that is not public. Raises `OSError` where the kernel is mute."""
+        """Return why a host is refused, naming its first address that is not public.
+
+        Raises `OSError` if the kernel does not tell its routes.
+        """
         policy = self._policy()
         for each in addresses:
             address = _bare(each)
@@ -135,10 +141,10 @@ class Dialer:
         return proxy
 
     def reachable(self, addresses: Iterable[Address]) -> list[Address]:
-        """Those with a route: a name's IPv6 addresses are no use to a host without IPv6."""
+        """Return the addresses with a route: a host without IPv6 can't use a name's IPv6 addresses."""
         return [each for each in addresses if self.routes.to(_bare(each)) is not KernelRoute.NONE]
 
-    async def trusted_by_proxy(self) -> ssl.SSLContext:
+    async def proxy_context(self) -> ssl.SSLContext:
         loop = asyncio.get_running_loop()
         protocols = ("http/1.1",)
         return await loop.run_in_executor(
@@ -151,7 +157,7 @@ class Dialer:
 
 
 class _Attempt:
-    """One connection on its way, and how long each step has taken."""
+    """One connection on its way, with the time that each step took."""
 
     def __init__(
         self, dialer: Dialer, host: str, port: int, proxy: ParentProxy | None, *, forward: bool
@@ -165,7 +171,7 @@ class _Attempt:
         self._dns = -1.0
         self._connect = -1.0
         self._missing = ""
-        """What did not happen, if the time is up now."""
+        """What did not happen, if the time runs out now."""
 
     async def make(self) -> Dialled:
         limit = self._dialer.timeout
@@ -187,14 +193,14 @@ class _Attempt:
 
     async def _directly(self) -> tuple[socket.socket, str]:
         fixed = self._dialer.fixed_address(self._host)
-        found = await self._look_up() if fixed is None else (fixed,)
-        self._check(found)
+        resolved = await self._look_up() if fixed is None else (fixed,)
+        self._check(resolved)
         self._missing = f"{self._where} did not answer"
         begun = time.monotonic()
         try:
-            addresses = self._dialer.reachable(found)
+            addresses = self._dialer.reachable(resolved)
             if not addresses:
-                raise DialError("unreachable", f"{self._where}: no route to {found[0]}")
+                raise DialError("unreachable", f"{self._where}: no route to {resolved[0]}")
             return await connect([_unmapped(each) for each in addresses], self._port)
         except TimeoutError:
             raise
@@ -212,23 +218,23 @@ class _Attempt:
         self._missing = f"{self._host} did not resolve"
         begun = time.monotonic()
         try:
-            found = await self._dialer.resolver.resolve(self._host)
+            addresses = await self._dialer.resolver.resolve(self._host)
         except UnresolvedError as exc:
             text = f"{self._host} does not resolve: {exc}"
             raise DialError("unresolved", text) from exc
         finally:
             self._dns = time.monotonic() - begun
-        return found[:MAX_ADDRESSES]
+        return addresses[:MAX_ADDRESSES]
 
     def _check(self, addresses: Iterable[Address]) -> None:
         try:
             why = self._dialer.why_refused(self._host, addresses)
         except OSError as exc:
-            raise DialError("unreachable", _unknown_address(self._host, exc)) from exc
+            raise DialError("unreachable", _undetermined(self._host, exc)) from exc
         if why is not None:
             raise DialError("private", why)
 
-    # --- through the host's own proxy ---
+    # --- through a parent proxy ---
 
     async def _through(self, proxy: ParentProxy) -> tuple[socket.socket, str]:
         target = await self._target_beside_proxy()
@@ -249,7 +255,9 @@ class _Attempt:
         except ClosedEarlyError as exc:
             raise self._proxy_error(proxy, "closed the connection") from exc
         except ssl.SSLError as exc:
-            raise self._proxy_error(proxy, f"speaks no TLS with us: {trust.explain(exc)}") from exc
+            raise self._proxy_error(
+                proxy, f"can't be reached over TLS: {trust.explain(exc)}"
+            ) from exc
         except (OSError, UnresolvedError) as exc:
             raise self._proxy_error(proxy, f"can't be reached: {reason(exc)}") from exc
         finally:
@@ -257,18 +265,19 @@ class _Attempt:
         return sock, address
 
     async def _reach(self, proxy: ParentProxy) -> tuple[socket.socket, str]:
-        # The user's own setting says where the proxy is, so it may well be a private address.
+        # The user's own setting names the proxy, so its address may be private.
         fixed = literal(proxy.host)
-        found = (fixed,) if fixed is not None else await self._dialer.resolver.resolve(proxy.host)
-        addresses = self._dialer.reachable(found) or found
+        resolver = self._dialer.resolver
+        resolved = (fixed,) if fixed is not None else await resolver.resolve(proxy.host)
+        addresses = self._dialer.reachable(resolved) or resolved
         if not proxy.secure:
             return await connect(addresses, proxy.port)
-        context = await self._dialer.trusted_by_proxy()
+        context = await self._dialer.proxy_context()
         sock, address = await connect(addresses, proxy.port)
         return await inside_tls(sock, context, proxy.host), address
 
     async def _target_beside_proxy(self) -> str:
-        """What to ask the proxy for: an address where that is known, else the name."""
+        """Return what to ask the proxy for: an address known without a lookup, else the name."""
         fixed = self._dialer.fixed_address(self._host)
         if fixed is not None:
             self._check((fixed,))
@@ -287,17 +296,17 @@ class _Attempt:
         return DialError("proxy", f"{self._where}: the proxy {proxy.name} {what}")
 
 
-def _unknown_address(host: str, exc: OSError) -> str:
+def _undetermined(host: str, exc: OSError) -> str:
     return f"{host}: can't tell whose address it is: {reason(exc)}"
 
 
 def _unmapped(address: Address) -> Address:
-    """As IPv4 where it is that, in whichever form (RFC 4291, section 2.5.5.2)."""
+    """Return an IPv4-mapped address (RFC 4291 2.5.5.2) as IPv4."""
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
 
 
 def _bare(address: Address) -> Address:
-    """What is checked: without a scope (fe80::1%eth0), which comparisons would heed."""
+    """Return the address without its scope (fe80::1%eth0), which comparisons would consider."""
     address = _unmapped(address)
     return IPv6Address(int(address)) if isinstance(address, IPv6Address) else address

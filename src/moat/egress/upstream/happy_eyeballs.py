@@ -1,4 +1,4 @@
-"""TCP connections to addresses, never to names; and the tunnel that a proxy opens in one."""
+"""TCP connections to addresses, raced by RFC 8305, and the tunnel that a parent proxy opens in one."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Address = IPv4Address | IPv6Address
 _Info = tuple[int, int, int, str, tuple[str, int]]
 
 _NEXT_ADDRESS_S: Final = 0.25
-"""Between the starts of two attempts (RFC 8305, section 5)."""
+"""Between the starts of two attempts (RFC 8305 5)."""
 
 
 async def connect(addresses: Sequence[Address], port: int) -> tuple[socket.socket, str]:
-    """A connection to the first that answers, and its address.
+    """Connect to the first address that answers; return the socket and the address.
 
     The socket is non-blocking, without Nagle's delay. Raises `OSError`.
     """
@@ -39,7 +39,7 @@ async def connect(addresses: Sequence[Address], port: int) -> tuple[socket.socke
     )
     try:
         return sock, sock.getpeername()[0]
-    except OSError as exc:  # it is over already, and nobody's
+    except OSError as exc:  # the peer has closed it already
         sock.close()
         raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from exc
 
@@ -47,7 +47,7 @@ async def connect(addresses: Sequence[Address], port: int) -> tuple[socket.socke
 def _address_info(address: Address, port: int) -> _Info:
     if isinstance(address, IPv4Address):
         return (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (str(address), port))
-    # A scope stays in the text (fe80::1%eth0): uvloop takes it from there only.
+    # A scope stays in the text (fe80::1%eth0): uvloop takes it only from there.
     return (socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (str(address), port))
 
 
@@ -58,10 +58,10 @@ def _new_socket(info: _Info) -> socket.socket:
 
 
 async def open_tunnel(sock: socket.socket, request: bytes) -> None:
-    """Sends a proxy the CONNECT and waits for its consent.
+    """Send a CONNECT to a proxy and wait until it agrees.
 
     What follows the answer is the server's already, and stays in the socket. Raises `RefusedError`,
-    `ClosedEarlyError` and `OSError`; the socket is still the caller's then.
+    `ClosedEarlyError` and `OSError`. The socket belongs to the caller all along.
     """
     loop = asyncio.get_running_loop()
     await loop.sock_sendall(sock, request)

@@ -1,8 +1,8 @@
-"""The host's own proxy: which servers are reached through it, and what it is asked.
+"""The parent proxy, which is the host's own: which servers are reached through it, and how it is asked.
 
-Pure. The host's other programs take the same URLs and the same exceptions from `HTTPS_PROXY`,
-`HTTP_PROXY` and `NO_PROXY`; nothing specifies these, so what is done here is what curl does, with the
-CIDRs and ports of Go's httpproxy.
+Pure. The host's other programs take the same URLs and exceptions from `HTTPS_PROXY`, `HTTP_PROXY` and
+`NO_PROXY`. No standard specifies these, so this module does what curl does, with the CIDRs and ports of
+Go's httpproxy.
 """
 
 from __future__ import annotations
@@ -35,30 +35,33 @@ _ADVICE: Final = {
 
 
 class RefusedError(Exception):
-    """The proxy does not do what it is asked; the text says what it answered, in one line."""
+    """The proxy refused; the text says what it answered, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParentProxy:
     secure: bool
-    """TLS to the proxy itself (`https://`)."""
+    """The proxy itself is reached over TLS (`https://`)."""
     host: str
     port: int
     authorization: str
-    """Of the `Proxy-Authorization` field; "" where the URL has no user."""
+    """The value of `Proxy-Authorization`; empty if the URL has no user."""
     exceptions: tuple[_Exception, ...]
 
     @classmethod
     def parse(cls, url: str, exceptions: str) -> ParentProxy:
-        """From a URL and a list as in NO_PROXY. Raises `ValueError`, without the URL's password."""
+        """Parse a URL, and exceptions in the form of NO_PROXY.
+
+        Raises `ValueError`, whose text never has the URL's password.
+        """
         try:
             parts = urlsplit(url)
             port = parts.port
         except ValueError:
-            # The parser's own message quotes what may be the password.
+            # The parser's own message may quote the password.
             raise ValueError("the upstream proxy is not a URL") from None
         if parts.scheme not in _PORTS or not parts.hostname:
-            raise ValueError("the upstream proxy is no http:// or https:// URL with a host")
+            raise ValueError("the upstream proxy is not an http:// or https:// URL with a host")
         login = b"%b:%b" % (
             unquote_to_bytes(parts.username or ""),
             unquote_to_bytes(parts.password or ""),
@@ -74,21 +77,21 @@ class ParentProxy:
 
     @property
     def name(self) -> str:
-        """As it may be shown: without the password."""
+        """The URL without the password, as it may be shown."""
         return f"{'https' if self.secure else 'http'}://{authority(self.host, self.port)}"
 
     def leads_to(self, host: str, port: int, address: IPv4Address | IPv6Address | None) -> bool:
-        """Whether the server is reached through it.
+        """Tell whether a server is reached through the proxy.
 
-        `address`: what the host is without any lookup, being a literal or named in `network.hosts`.
+        `address`: the host's, if it has one without a lookup: a literal, or one of `network.hosts`.
         """
         if host == "localhost" or (address is not None and address.is_loopback):
             return False
         return not any(each.names(host, port, address) for each in self.exceptions)
 
     def absolute(self, destination: Destination, target: str) -> tuple[str, Fields]:
-        """A request's target in absolute-form (RFC 9112 3.2.2), and what the proxy is to be told."""
-        # An empty path is what `*` becomes (RFC 9112 3.2.4).
+        """Return a target in absolute-form (RFC 9112 3.2.2), and the fields for the proxy."""
+        # `*` becomes an empty path (RFC 9112 3.2.4).
         path = "" if target == "*" else target
         login = self.authorization.encode("ascii")
         return (
@@ -97,7 +100,7 @@ class ParentProxy:
         )
 
     def secrets(self) -> Secrets:
-        """What it could repeat of what it was told, as it is or as part of a URL."""
+        """Return the credentials in each form in which the proxy could repeat them."""
         login = self.authorization.rpartition(" ")[2]
         quoted = quote(login, safe="")
         forms = (login, quoted, re.sub("%..", lambda found: found[0].lower(), quoted))
@@ -108,7 +111,7 @@ class ParentProxy:
         return refusal(answer)
 
     def request(self, host: str, port: int) -> bytes:
-        """The head of a CONNECT."""
+        """Return the head of a CONNECT."""
         target = authority(host, port)
         lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
         if self.authorization:
@@ -118,10 +121,10 @@ class ParentProxy:
 
 @dataclass(frozen=True, slots=True)
 class _Exception:
-    """One entry of NO_PROXY: `*`, `[.]name[:port]`, `address[:port]` or a CIDR."""
+    """An entry of NO_PROXY: `*`, `[.]name[:port]`, `address[:port]` or a CIDR."""
 
     name: str = ""
-    """With all names below it; "*" is every host."""
+    """A name, which stands for all names below it, too; "*" is every host."""
     network: IPv4Network | IPv6Network | None = None
     port: int | None = None
 
@@ -151,12 +154,12 @@ def _split_port(text: str) -> tuple[str, int | None]:
 
 
 def authority(host: str, port: int) -> str:
-    """`host:port`, with the brackets of an IPv6 literal."""
+    """Return `host:port`, with the brackets of an IPv6 literal."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def literal(host: str) -> IPv4Address | IPv6Address | None:
-    """The address that the canonical host is, if it is one."""
+    """Return the address that a canonical host is, if it is one."""
     try:
         return ip_address(host)
     except ValueError:
@@ -164,9 +167,9 @@ def literal(host: str) -> IPv4Address | IPv6Address | None:
 
 
 def answer_size(data: bytes) -> int | None:
-    """Bytes of the proxy's answer to CONNECT, which end where the tunnel begins.
+    """Return the size of the proxy's answer to CONNECT, after which the tunnel begins.
 
-    `None` while it is incomplete. Raises `RefusedError` for all that opens no tunnel.
+    `None` while the answer is incomplete. Raises `RefusedError` if it opens no tunnel.
     """
     try:
         end = head_end(data)
@@ -175,14 +178,14 @@ def answer_size(data: bytes) -> int | None:
         answer = parse_response_head(data[:end], "CONNECT")
     except BadMessageError as exc:
         raise RefusedError(f"answered what is not HTTP: {exc}") from exc
-    # Any 2xx opens it (RFC 9110 9.3.6), and whatever the answer says of a body is to be ignored.
+    # Any 2xx opens the tunnel, and fields about a body are ignored (RFC 9110 9.3.6).
     if 200 <= answer.status < 300:
         return end
     raise RefusedError(refusal(answer))
 
 
 def refusal(answer: ResponseHead) -> str:
-    """What a proxy answered, and what to do about it."""
+    """Describe in one line what a proxy answered, and what to do about it."""
     reason = _UNPRINTABLE.sub("?", answer.reason.decode("latin-1"))[:_REASON_LIMIT]
     line = f"answered {answer.status} {reason}".rstrip()
     advice = _ADVICE.get(answer.status)

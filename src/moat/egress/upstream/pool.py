@@ -197,7 +197,7 @@ class ConnectionPool:
     def _client(self, protocol: str | None, destination: Destination, dialled: Dialled) -> Client:
         if protocol != "h2":
             return HTTP1Client(self, destination, dialled.address, dialled.proxy)
-        # Not at the start: most runs never speak it, and it costs time and memory.
+        # Loaded here because most runs never speak it, and it costs time and memory.
         from moat.egress.http.h2.client import HTTP2Client  # noqa: PLC0415
 
         return HTTP2Client(self, destination, dialled.address)

@@ -1,4 +1,4 @@
-"""Which addresses are nobody's business but the host's: what a run may not dial unasked. Pure."""
+"""Addresses that are private to the host and its network, and that a run may not dial unasked. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 from moat.spec.hosts import embedded_ipv4
 
-# More precise than "private", and where the standard library knows nothing of it.
+# More precise than `is_private`, and with addresses that the standard library takes for public.
 _KINDS: Final[tuple[tuple[IPv4Network | IPv6Network, str], ...]] = (
     (IPv4Network("169.254.169.254/32"), "a cloud's metadata address"),
     (IPv4Network("169.254.170.2/32"), "a cloud's metadata address"),
@@ -35,7 +35,7 @@ _KINDS: Final[tuple[tuple[IPv4Network | IPv6Network, str], ...]] = (
 
 
 def why_private(address: IPv4Address | IPv6Address) -> str | None:
-    """What kind of address it is, as in "10.0.0.1 is private"; `None` for one of the internet.
+    """Return why an address is not public, as in "10.0.0.1 is private"; `None` if it is.
 
     An IPv6 address that carries an IPv4 one (mapped, compatible, 6to4, Teredo, NAT64) is also what
     it carries.

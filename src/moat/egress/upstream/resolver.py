@@ -1,10 +1,10 @@
-"""Names to addresses, by the host's own resolver.
+"""Names resolved to addresses by the host's own resolver.
 
-`getaddrinfo` knows all that the host knows (its hosts file, its search list, its VPN's servers), but
-it blocks for as long as a name server likes, and a hostile program chooses the names. So each lookup
-has a thread of its own, no name is looked up twice at a time, few are looked up at once, and what
-nobody waits for any more is not begun. Neither the loop's own executor nor libuv's would do: they are
-shared with other work, and a process waits for their threads before it ends.
+`getaddrinfo` knows all that the host knows (its hosts file, search list, VPN), but it blocks for as
+long as a name server likes, and a hostile program chooses the names. So each lookup has a thread of its
+own, no name is looked up twice at a time, few are looked up at once, and a lookup that nobody waits for
+any more is not begun. The executors of the loop and of libuv would not do: they are shared with other
+work, and a process waits for their threads before it ends.
 """
 
 from __future__ import annotations
@@ -16,35 +16,35 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 Address = IPv4Address | IPv6Address
-Found = tuple[Address, ...]
+Addresses = tuple[Address, ...]
 
-AT_ONCE: Final = 16
-"""Lookups; dnsmasq forwards 150 at once for the whole machine, and a dead name holds one for 10 s."""
+MAX_RUNNING: Final = 16
+"""Lookups at once. dnsmasq forwards 150 for the whole machine, and a dead name holds one for 10 s."""
 
 
 class UnresolvedError(Exception):
-    """The name has no address; the text says why, as far as the resolver tells."""
+    """The name has no address; the text says why, as far as the resolver knows."""
 
 
 class _Lookup:
     __slots__ = ("answer", "askers")
 
-    def __init__(self, answer: asyncio.Future[Found | UnresolvedError]) -> None:
+    def __init__(self, answer: asyncio.Future[Addresses | UnresolvedError]) -> None:
         self.answer = answer
         self.askers = 0
 
 
 class Resolver:
-    """One run's lookups."""
+    """The lookups of one run."""
 
     def __init__(self) -> None:
         self._lookups: dict[str, _Lookup] = {}
         self._waiting: dict[str, _Lookup] = {}
-        """Those of `_lookups` that are not begun, oldest first."""
+        """The lookups that have not begun, oldest first."""
         self._running = 0
 
-    async def resolve(self, name: str) -> Found:
-        """Every address of the name, best first (RFC 6724). Raises `UnresolvedError`."""
+    async def resolve(self, name: str) -> Addresses:
+        """Return every address of a name, best first (RFC 6724). Raises `UnresolvedError`."""
         lookup = self._lookups.get(name) or self._add(name)
         lookup.askers += 1
         try:
@@ -64,7 +64,7 @@ class Resolver:
         return lookup
 
     def _begin(self) -> None:
-        while self._waiting and self._running < AT_ONCE:
+        while self._waiting and self._running < MAX_RUNNING:
             name = next(iter(self._waiting))
             del self._waiting[name]
             self._running += 1
@@ -74,7 +74,7 @@ class Resolver:
             )
             try:
                 thread.start()
-            except RuntimeError as exc:  # the machine's limit of threads
+            except RuntimeError as exc:  # the machine has no more threads
                 self._settle(name, UnresolvedError(str(exc)))
 
     def _run(self, loop: asyncio.AbstractEventLoop, name: str) -> None:
@@ -82,22 +82,22 @@ class Resolver:
         try:
             loop.call_soon_threadsafe(self._end, name, answer)
         except RuntimeError:
-            # The loop has ended meanwhile, and with it all who asked.
+            # The loop has ended meanwhile, and everybody who asked with it.
             return
 
-    def _end(self, name: str, answer: Found | UnresolvedError) -> None:
+    def _end(self, name: str, answer: Addresses | UnresolvedError) -> None:
         self._settle(name, answer)
         self._begin()
 
-    def _settle(self, name: str, answer: Found | UnresolvedError) -> None:
+    def _settle(self, name: str, answer: Addresses | UnresolvedError) -> None:
         self._running -= 1
         self._lookups.pop(name).answer.set_result(answer)
 
 
-def _look_up(name: str) -> Found | UnresolvedError:
+def _look_up(name: str) -> Addresses | UnresolvedError:
     try:
-        # As bytes: Python would load its whole IDNA codec to encode what is ASCII already.
-        # Both families always: what a name resolves to must not depend on today's routes.
+        # As bytes: Python would load its IDNA codec to encode what is ASCII already.
+        # Both families always: the check must not depend on today's routes.
         infos = socket.getaddrinfo(name.encode("ascii"), None, type=socket.SOCK_STREAM)
     except OSError as exc:
         return UnresolvedError((exc.strerror or str(exc)).lower())

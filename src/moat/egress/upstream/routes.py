@@ -1,10 +1,9 @@
-"""Where the kernel would send a packet: away, to this machine itself, or nowhere.
+"""The kernel's routes: whether a packet would go away, to this machine itself, or nowhere.
 
-An address may be public and still be this machine's own, with services that trust whoever reaches
-them from here. Only the routing tables know: an interface's second address, a local route without
-an interface, a rule of policy routing all look like any other address from outside. So the kernel
-is asked, address by address, with the question that `ip route get` asks (rtnetlink(7)); no packet
-leaves and no privilege is needed.
+An address may be public and still be this machine's own, with services that trust every local client.
+Only the routing tables know: a second address of an interface, a local route without an interface or a
+rule of policy routing looks like any other address. So the kernel is asked for each address, with the
+request of `ip route get` (rtnetlink(7)). No packet is sent, and no privilege is needed.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
 Address = IPv4Address | IPv6Address
 
 KEPT_S: Final = 5.0
-"""An answer is used again for so long: interfaces change rarely, connections come in bursts."""
-_MOST_KEPT: Final = 1024
+"""An answer is kept for so long: interfaces change rarely, and connections come in bursts."""
+_MAX_CACHED: Final = 1024
 
 # linux/netlink.h, linux/rtnetlink.h
 _NLMSG_HEADER: Final = struct.Struct("=IHHII")
@@ -42,7 +41,7 @@ _ANSWER_LIMIT: Final = 8192
 
 
 class KernelRoute(StrEnum):
-    """The values read as the end of a sentence: "x is ..."."""
+    """Where a route leads. The values end a sentence: "x is ..."."""
 
     AWAY = "on another machine"
     OURS = "this machine's own"
@@ -61,9 +60,9 @@ _ROUTES: Final = {
 
 
 def route_to(address: Address) -> KernelRoute:
-    """Asks the kernel. Raises `OSError` where it can't be asked.
+    """Ask the kernel for the route to an address. Raises `OSError` if it can't be asked.
 
-    What it has no route for, or refuses one by a rule of its own, is `NONE`.
+    `NONE` if there is no route, or a rule refuses it.
     """
     family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
     packed = address.packed
@@ -74,7 +73,7 @@ def route_to(address: Address) -> KernelRoute:
     )
     size = _NLMSG_HEADER.size + len(body)
     question = _NLMSG_HEADER.pack(size, _RTM_GETROUTE, _NLM_F_REQUEST, 1, 0) + body
-    # The kernel answers within the call that asks, so nothing ever waits here.
+    # The kernel answers within the call that asks, so this never blocks.
     kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
     with socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE) as netlink:
         netlink.sendto(question, (0, 0))
@@ -86,19 +85,19 @@ def route_to(address: Address) -> KernelRoute:
 
 
 class KernelRoutes:
-    """`route_to`, with its answers kept for a few seconds."""
+    """Routes by address, kept for a few seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._known: dict[Address, KernelRoute] = {}
+        self._cached: dict[Address, KernelRoute] = {}
         self._since = clock()
 
     def to(self, address: Address) -> KernelRoute:
         now = self._clock()
-        if now - self._since > KEPT_S or len(self._known) >= _MOST_KEPT:
-            self._known.clear()
+        if now - self._since > KEPT_S or len(self._cached) >= _MAX_CACHED:
+            self._cached.clear()
             self._since = now
-        route = self._known.get(address)
+        route = self._cached.get(address)
         if route is None:
-            route = self._known[address] = route_to(address)
+            route = self._cached[address] = route_to(address)
         return route
