@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.workspace.host import GIT
 
+from moat.paths import RunFolder
+from moat.runs import lock
 from moat.spec import Mount
-from moat.workspace.cleanup import clean_up
+from moat.workspace import discovery
+from moat.workspace.cleanup import clean_up, clean_up_dead_runs
 
 if TYPE_CHECKING:
     from tests.workspace.host import Host
@@ -304,3 +307,47 @@ def test_the_report_is_bounded(host: Host) -> None:
     )
     assert len(lines) == 101
     assert lines[-1] == "and 20 more"
+
+
+def test_a_pointer_that_was_there_is_put_back(host: Host) -> None:
+    """A linked worktree lives by its `commondir`; another one in its place goes aside."""
+    host.prepare("GIT worktree add -q tree; GIT init -q --bare fake")
+    host.sandbox.shell("true")  # takes the snapshot
+    host.prepare("cd .git/worktrees/tree; echo ../../../fake > new; mv new commondir")
+    lines = clean_up(host.sandbox.folder)
+    assert lines == [f"{host.root}/.git/worktrees/tree/commondir: renamed to commondir.disarmed"]
+    host.is_safe("git status", "git log -1", folder="tree")
+
+
+def test_a_broken_configuration_keeps_what_git_could_read(host: Host) -> None:
+    """Git stops at the first bad line, and so do the settings that stay."""
+    lines = host.attacked(f"{MAKE_LIB}; echo '[user' >> lib/.git/config")
+    lost = "took out what git could not read (as it was: config.disarmed)"
+    assert lines == [f"{host.root}/lib/.git/config: {lost}"]
+    host.is_safe("git log -1", folder="lib")
+
+
+def test_more_folders_than_can_be_looked_at(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user is told to look before using git."""
+    monkeypatch.setattr(discovery, "MAX_FOLDERS_AFTER", 2)
+    (line,) = host.attacked("mkdir a b c")
+    assert (
+        line == f"{host.root} has too many folders to look at all of them: look before you use git"
+    )
+
+
+def test_dead_runs_are_cleaned_up(host: Host) -> None:
+    """Of a run without supervisor and sandbox, but not while one of them lives or is starting."""
+    run = host.sandbox.folder
+    host.sandbox.shell("touch .git/commondir")
+    planted = host.root / ".git" / "commondir"
+    other = RunFolder(run.root.parent / "other")
+    for path in (run.supervisor_lock, run.launch_lock):
+        with lock.locked(path):
+            clean_up_dead_runs([other, run], lambda _: False)
+            assert planted.exists()
+    clean_up_dead_runs([other, run], lambda _: True)
+    assert planted.exists()
+    clean_up_dead_runs([other, run], lambda _: False)
+    assert not planted.exists()
+    assert not lock.is_locked(run.launch_lock)

@@ -9,9 +9,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.full_disk import files_of_at_most
 
+from moat.engines.bubblewrap.mounts import Mounts
+from moat.errors import UsageError
 from moat.workspace import discovery
 from moat.workspace.cleanup import clean_up
+from moat.workspace.covers import mount_folder
 from moat.workspace.path_rules import PROJECT, Protection
 
 if TYPE_CHECKING:
@@ -130,6 +134,18 @@ def test_a_second_name_of_a_file_is_no_way_in(host: Host) -> None:
     assert (host.root / ".vscode/tasks.json").read_text() == "ours"
     hook = (host.root / ".git/hooks/post-commit").stat()
     assert (hook.st_nlink, hook.st_mode & 0o777, int(hook.st_mtime)) == (1, 0o751, 1577836800)
+
+
+def test_a_second_name_that_can_not_be_taken_away(host: Host) -> None:
+    """On a full disk the run is refused, and no half of a copy stays behind."""
+    (host.root / ".envrc").write_text("x" * 10_000)
+    host.prepare("ln .envrc a")
+    before = sorted(host.root.iterdir())
+    mounts = Mounts(host.sandbox.private)
+    with files_of_at_most(1000), pytest.raises(UsageError, match=r"another name \(hard link\)"):
+        mount_folder(mounts, host.root, PurePosixPath("/data"))
+    assert sorted(host.root.iterdir()) == before
+    assert (host.root / ".envrc").stat().st_nlink == 2
 
 
 def test_what_a_link_in_a_protected_folder_leads_to_is_read_only(host: Host) -> None:

@@ -7,7 +7,7 @@ import shutil
 import stat
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from moat.workspace.beneath import open_beneath
 
@@ -74,12 +74,21 @@ def _copy_in_place(folder: PathHandle, name: str) -> None:
     new = f"{name}.new-{os.urandom(4).hex()}"
     read = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder.descriptor)
     with os.fdopen(read, "rb") as source:
-        status = os.fstat(read)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         write = os.open(new, flags, 0o600, dir_fd=folder.descriptor)
-        with os.fdopen(write, "wb") as copy:
-            shutil.copyfileobj(source, copy)
-            copy.flush()
-            os.fchmod(write, stat.S_IMODE(status.st_mode))
-            os.utime(write, ns=(status.st_atime_ns, status.st_mtime_ns))
-    os.replace(new, name, src_dir_fd=folder.descriptor, dst_dir_fd=folder.descriptor)
+        try:
+            with os.fdopen(write, "wb") as copy:
+                _copy(source, copy)
+            os.replace(new, name, src_dir_fd=folder.descriptor, dst_dir_fd=folder.descriptor)
+        except OSError:
+            os.unlink(new, dir_fd=folder.descriptor)
+            raise
+
+
+def _copy(source: IO[bytes], copy: IO[bytes]) -> None:
+    """Copy contents, permissions and times."""
+    status = os.fstat(source.fileno())
+    shutil.copyfileobj(source, copy)
+    copy.flush()
+    os.fchmod(copy.fileno(), stat.S_IMODE(status.st_mode))
+    os.utime(copy.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
