@@ -69,6 +69,11 @@ class ScriptedIO:
         """Whether the session takes output at the moment."""
         return self._readable is not None
 
+    @property
+    def watched(self) -> bool:
+        """Whether the session waits for the program to read its input."""
+        return self._writable is not None
+
     def _wake(self, stream: Stream) -> None:
         while self._readable is not None and self._outputs[stream]:
             self._readable(stream)
