@@ -54,10 +54,25 @@ class ScriptedIO:
             self._writable()
         return data
 
+    def turn(self) -> None:
+        """Report the output that is there, as a loop does again and again."""
+        for stream in self.streams:
+            self._wake(stream)
+
+    @property
+    def unread(self) -> int:
+        """Bytes of output that the session has left with the program."""
+        return sum(len(piece) for pieces in self._outputs.values() for piece in pieces)
+
     @property
     def reading(self) -> bool:
         """Whether the session takes output at the moment."""
         return self._readable is not None
+
+    @property
+    def watched(self) -> bool:
+        """Whether the session waits for the program to read its input."""
+        return self._writable is not None
 
     def _wake(self, stream: Stream) -> None:
         while self._readable is not None and self._outputs[stream]:
@@ -87,8 +102,10 @@ class ScriptedIO:
             return Moved.CLOSED if stream in self._ended else Moved.NOTHING_NOW
         read, write = os.pipe2(os.O_NONBLOCK)
         try:
-            count = os.write(write, waiting[0])
-            journal.take(stream, read)  # where that raises, the piece stays the program's
+            os.write(write, waiting[0])
+            # What the journal does not take, because it raises or the disk is nearly full, stays
+            # the program's.
+            count = journal.take(stream, read)
         finally:
             os.close(read)
             os.close(write)

@@ -166,6 +166,13 @@ class Session:
             self._resume_reading()
             for stream in self._io.streams:
                 self._move(stream)
+            self._report_room()
+
+    def _report_room(self) -> None:
+        """Report that the disk has room again, after a pass in which it refused no stream."""
+        if self.disk_full and not self._held_back:
+            self.disk_full = False
+            self._listener.session_disk_full(self, full=False)
 
     def _drain(self) -> None:
         """Move all that is left: after the end nobody writes, so empty now is empty for good."""
@@ -176,6 +183,7 @@ class Session:
                 pass
         if self._held_back:
             return
+        self._report_room()
         self.drained = True
         self._disconnect()
         self._listener.session_drained(self)
@@ -184,9 +192,6 @@ class Session:
 
     def _serve(self) -> None:
         """Bring screen and viewers up to the journal's end."""
-        if self.disk_full and not self._held_back:
-            self.disk_full = False
-            self._listener.session_disk_full(self, full=False)
         if self.screen is None:
             for viewer in tuple(self.viewers):
                 if isinstance(viewer, StreamViewer):
@@ -216,7 +221,7 @@ class Session:
 
     def viewer_moved(self) -> None:
         """Let a program that was held back for a slow viewer go on."""
-        if self._held_back and not self.disk_full:
+        if self._held_back and self._retry is None:
             self._try_again()
 
     # --- viewers ---

@@ -85,6 +85,8 @@ class TerminalViewer:
         self._paused = False
         self._picture: list[bytes] | None = None
         """The rows last painted, where the viewer is painted."""
+        self._resized = False
+        """This terminal, or the program's, has another size: nobody knows what is on it now."""
         self._timer: asyncio.TimerHandle | None = None
         self.size = size
 
@@ -125,6 +127,7 @@ class TerminalViewer:
 
     def refit(self) -> None:
         """The terminal's size or the program's has changed; painted soon, once for many changes."""
+        self._resized = True
         self._later()
 
     def pause(self) -> None:
@@ -158,7 +161,7 @@ class TerminalViewer:
         self._timer = None
         if self._sink.queued > BEHIND_BYTES:
             self._behind = True
-        elif self.mirrors or self._picture is None:
+        elif self.mirrors or self._picture is None or self._resized:
             self._repaint(scrollback=False)
         else:
             self._paint_changes()
@@ -166,6 +169,7 @@ class TerminalViewer:
     def _repaint(self, *, scrollback: bool) -> None:
         """The whole screen, whatever the terminal shows now."""
         self._cancel_timer()
+        self._resized = False
         if self.mirrors:
             leave = b"" if self._picture is None else b"\x1b[?1049l"
             self._picture = None
