@@ -128,6 +128,23 @@ async def test_a_start_that_fails_leaves_nothing(machine: Machine) -> None:
         assert run.supervisor.teardown.removes_run
 
 
+async def test_nothing_is_said_before_hello(machine: Machine) -> None:
+    """A client reads no frame before it has sent one: what comes with the upgrade would be lost."""
+    machine.sandbox.begins = False
+    async with machine.supervised(keep=True) as run:
+        failed, dismissed = run.connect(), run.connect()
+        for each in run.supervisor.viewers.attached[1:]:
+            each.dismiss("enough")
+        run.sandbox.fail("no such program")
+        await run.until(lambda: run.state == "failed")
+        for peer in (failed, dismissed):
+            with pytest.raises(BlockingIOError):
+                peer.sock.recv(1)
+            peer.hello()
+        assert b"no such program" in await failed.frame(FrameType.FAILED)
+        assert await dismissed.frame(FrameType.DETACHED) == b"enough"
+
+
 async def test_a_command_that_never_begins(machine: Machine) -> None:
     """That is a failed start, with the engine's reason."""
     machine.sandbox.begins = False

@@ -82,6 +82,9 @@ class AttachedClient:
         self._terminal: PassedTerminal | None = None
         self._viewer: TerminalViewer | StreamViewer | None = None
         self._hello = Hello()
+        self._greeted = False
+        self._after_hello: Callable[[], None] | None = None
+        """What was to be said before the client's HELLO. It reads no frame before it has sent that."""
         self._early: list[tuple[int, bytes]] = []
         self._consumed = 0
         """Bytes of input that the program has taken and the client has not heard of."""
@@ -128,10 +131,14 @@ class AttachedClient:
 
     def _greet(self, payload: bytes, fds: list[int]) -> None:
         self._hello = messages.unpack(Hello, payload)
+        self._greeted = True
         saved = json.loads(payload).get("termios")
         if fds and self._hello.passed and self._hello.terminal:
             self._open_terminal(fds[0], tty.decode(saved) if saved else [])
-        self._host.when_ready(self._hello.session, self._begin)
+        if self._after_hello is not None:
+            self._after_hello()
+        else:
+            self._host.when_ready(self._hello.session, self._begin)
 
     def _open_terminal(self, passed: int, saved: list[Any]) -> None:
         try:
@@ -281,10 +288,18 @@ class AttachedClient:
         self._finish()
 
     def fail(self, failure: Failure) -> None:
-        self._send_last(FrameType.FAILED, messages.pack(failure), "ended")
+        self._once_greeted(
+            lambda: self._send_last(FrameType.FAILED, messages.pack(failure), "ended")
+        )
 
     def dismiss(self, reason: str) -> None:
-        self._detach("dismissed", reason)
+        self._once_greeted(lambda: self._detach("dismissed", reason))
+
+    def _once_greeted(self, act: Callable[[], None]) -> None:
+        if self._greeted:
+            act()
+        else:
+            self._after_hello = self._after_hello or act
 
     def _detach(self, cause: str, reason: str) -> None:
         self._give_terminal_back(drain=False)
