@@ -1,4 +1,4 @@
-"""What supervisor and shim say to each other, and how that changes from version to version.
+"""The messages between a supervisor and a shim, and how they change from version to version.
 
 One message is one JSON object in one packet (SOCK_SEQPACKET), with descriptors beside it. The
 supervisor sends commands, `{"do": NAME, ...}`. Each is answered once and in order: with

@@ -75,11 +75,11 @@ class Hello:
         if self.version >= protocol.OLDEST and self.oldest <= protocol.VERSION:
             return
         newer = self.oldest > protocol.VERSION
-        theirs = _range(self.oldest, self.version)
-        ours = _range(protocol.OLDEST, protocol.VERSION)
+        spoken_by_shim = _range(self.oldest, self.version)
+        spoken_here = _range(protocol.OLDEST, protocol.VERSION)
         raise UnsupportedSandboxError(
             f"this run was started by {'a newer' if newer else 'an older'} Moat"
-            f" (shim protocol {theirs}; this version speaks {ours})",
+            f" (shim protocol {spoken_by_shim}; this version speaks {spoken_here})",
             f"{'Update Moat' if newer else 'Use that Moat'}, or wait until the run ends",
         )
 
@@ -214,7 +214,7 @@ def lives(folder: RunFolder) -> bool:
 
 
 def check_version(folder: RunFolder) -> None:
-    """Raise `UnsupportedSandboxError` if the run's shim lives and speaks no version that we do."""
+    """Raise `UnsupportedSandboxError` if the run's shim lives and has no version in common with us."""
     sock = find(folder)
     if sock is None:
         return

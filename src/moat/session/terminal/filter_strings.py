@@ -13,7 +13,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class OutputPolicy:
-    """What the user allows a program to do to their terminal."""
+    """The things that the user allows a program to do to their terminal."""
 
     clipboard: bool = False
     """Write the clipboard (OSC 52). Reading it is never allowed."""
