@@ -1,4 +1,4 @@
-"""`moat trace` of runs that have ended, and of one that is being recorded."""
+"""`moat trace` of runs that have ended, and of a live one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ NOW = 1_767_225_600.0
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
-    """Of a run "fix" that has stopped."""
+    """Return the folder of a run "fix" that has stopped."""
     monkeypatch.setenv("MOAT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
@@ -60,7 +60,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
 
 @pytest.fixture
 def moat(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> Moat:
-    """`moat(...)`: (exit code, stdout, stderr)."""
+    """Return a function that runs `moat` and returns its exit code, stdout and stderr."""
     assert folder.root.exists()
 
     def call(*arguments: str) -> tuple[int, str, str]:
@@ -98,7 +98,7 @@ def record(
 
 
 def on_a_terminal(*arguments: str, columns: int = 100) -> str:
-    """What a terminal of that width gets."""
+    """Run `moat` on a terminal of that width, and return its output."""
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (24, columns))
     process = subprocess.Popen([COMMAND, *arguments], stdout=slave, stderr=slave)
@@ -115,7 +115,7 @@ def on_a_terminal(*arguments: str, columns: int = 100) -> str:
 
 
 def test_a_line_for_each_row(folder: RunFolder, moat: Moat) -> None:
-    """In a file or a pipe all in one line, whatever its length."""
+    """Each row is one line in a file or a pipe, however long."""
     record(folder, [entry(), denied(), entry(path="/" + "x" * 300), entry(total=-1.0, status=0)])
     code, out, err = moat("trace", "fix")
     assert (code, err) == (0, "")
@@ -144,7 +144,7 @@ UNANSWERED = (
 def test_a_terminal_shows_reasons_below_and_cuts_what_is_too_long(
     folder: RunFolder, columns: int
 ) -> None:
-    """No line is wider than it is; of a reason, which says what to do, nothing is cut."""
+    """No line is wider than the terminal, and a reason, which says what to do, isn't cut."""
     why = denied()
     why.rule, why.error = ASKED, UNANSWERED
     record(folder, [entry(path="/" + "x" * 300), why])
@@ -160,7 +160,7 @@ def test_a_terminal_shows_reasons_below_and_cuts_what_is_too_long(
 
 
 def test_a_reason_says_nothing_twice(folder: RunFolder, moat: Moat) -> None:
-    """The rule that decided stands in most of them; that which let it pass did not make it fail."""
+    """A reason that contains the rule is shown alone, and a rule that allows isn't a reason."""
     repeated = denied()
     repeated.rule, repeated.error = ASKED, UNANSWERED
     failed = entry(verdict="failed", rule="policy: permissive", error="no route to host")
@@ -190,7 +190,7 @@ HOSTILE = [
 def test_nothing_that_was_asked_for_acts_on_a_terminal(
     folder: RunFolder, moat: Moat, form: list[str]
 ) -> None:
-    """Hosts, paths, methods and rules come from a hostile program."""
+    """Hosts, paths, methods and rules may come from a hostile program."""
     record(
         folder,
         [
@@ -207,7 +207,7 @@ def test_nothing_that_was_asked_for_acts_on_a_terminal(
 
 @given(st.text())
 def test_shown_text_is_harmless_and_unambiguous(text: str) -> None:
-    """Ordinary text is shown as it is, and no two texts alike."""
+    """Ordinary text is unchanged, and no two texts look the same."""
     shown = trace_text.printable(text)
     assert shown.isascii()
     assert not shown or shown.isprintable()
@@ -216,7 +216,7 @@ def test_shown_text_is_harmless_and_unambiguous(text: str) -> None:
 
 
 def test_objects_have_stable_keys(folder: RunFolder, moat: Moat) -> None:
-    """One a line; what did not take place is null."""
+    """There is one object per line, with null for a step that wasn't taken."""
     used = {"provider": "anthropic", "model": "m", "input_tokens": 3}
     record(folder, [entry(credential="github", usage=used, path="/v1?token=x"), denied()])
     _, out, _ = moat("trace", "fix", "--json")
@@ -235,7 +235,7 @@ def test_objects_have_stable_keys(folder: RunFolder, moat: Moat) -> None:
 
 
 def test_filters_choose_what_is_shown(folder: RunFolder, moat: Moat) -> None:
-    """Alone and together, for every form."""
+    """Filters apply alone and together, to every form of output."""
     record(
         folder,
         [
@@ -264,7 +264,7 @@ def test_filters_choose_what_is_shown(folder: RunFolder, moat: Moat) -> None:
 
 
 def test_a_summary_by_host(folder: RunFolder, moat: Moat) -> None:
-    """Counts, bytes and times; a question for a name is no request."""
+    """A summary has counts, bytes and times, and counts DNS questions apart."""
     asked = entry(kind="dns", method="A", total=0.0, sent=0, received=0)
     record(folder, [asked, entry(), entry(total=61.0), denied(), entry("x.org", verdict="failed")])
     _, out, _ = moat("trace", "fix", "--summary")
@@ -276,7 +276,7 @@ def test_a_summary_by_host(folder: RunFolder, moat: Moat) -> None:
 
 
 def test_tokens_by_model(folder: RunFolder, moat: Moat) -> None:
-    """Of those requests alone that asked a model, whether or not it can be told what they took."""
+    """Only requests to models are counted, with or without known tokens."""
     used = {"provider": "openai", "model": "gpt", "input_tokens": 30, "output_tokens": 4}
     unread = {"provider": "openai"}
     record(folder, [entry(), entry(usage=used), entry(usage=used), entry(usage=unread)])
@@ -288,7 +288,7 @@ def test_tokens_by_model(folder: RunFolder, moat: Moat) -> None:
 
 
 def test_sums_are_objects_where_json_is_wanted(folder: RunFolder, moat: Moat) -> None:
-    """One a line, whichever option comes first."""
+    """There is one object per line, whichever option comes first."""
     used = {"provider": "openai", "model": "gpt", "input_tokens": 30}
     record(folder, [entry(usage=used), denied()])
     for options in (["--summary", "--json"], ["--json", "--summary"]):
@@ -306,7 +306,7 @@ def test_sums_are_objects_where_json_is_wanted(folder: RunFolder, moat: Moat) ->
 @pytest.mark.parametrize("columns", [40, 80])
 @pytest.mark.parametrize("form", ["--summary", "--llm"])
 def test_sums_fit_a_narrow_terminal(folder: RunFolder, form: str, columns: int) -> None:
-    """Nothing is cut but a name that is longer than a line."""
+    """Only a name that is longer than a line is cut."""
     host = "a-host-with-a-name-of-some-length.internal.example.com"
     used = {"provider": "anthropic", "model": "claude-with-a-name-of-some-length-20260101"}
     counts = dict.fromkeys(("input_tokens", "cache_read_tokens", "output_tokens"), 12_345_678)
@@ -321,7 +321,7 @@ def test_sums_fit_a_narrow_terminal(folder: RunFolder, form: str, columns: int) 
 
 
 def test_an_archive_holds_requests_with_what_was_captured(folder: RunFolder, moat: Moat) -> None:
-    """And neither names nor tunnels, for which it has no place."""
+    """DNS questions and tunnels have no place in an archive."""
     captured = entry(request_fields=[(b"Cookie", b"s3cr3t")], response_body=b"hello")
     captured.response_fields = [(b"Content-Type", b"text/plain")]
     tunnel = entry(kind="tunnel", scheme="tcp", method="", path="", port=22)
@@ -334,7 +334,7 @@ def test_an_archive_holds_requests_with_what_was_captured(folder: RunFolder, moa
 
 
 def test_what_is_no_longer_kept_is_said(folder: RunFolder, moat: Moat) -> None:
-    """On stderr, so that what is counted is not changed by it."""
+    """Dropped rows are mentioned on stderr, so stdout can be processed."""
     record(folder, (entry() for _ in range(1_000)), Bounds(rows=100))
     _, out, err = moat("trace", "fix")
     assert len(out.splitlines()) <= 101
@@ -355,14 +355,14 @@ def test_what_is_no_longer_kept_is_said(folder: RunFolder, moat: Moat) -> None:
     ids=str,
 )
 def test_senseless_requests_are_usage_errors(moat: Moat, arguments: list[str], says: str) -> None:
-    """With what to write instead."""
+    """A senseless combination is a usage error with a hint."""
     code, out, err = moat("trace", *arguments)
     assert (code, out) == (2, "")
     assert says in err
 
 
 def test_a_run_without_a_record_is_said_so(folder: RunFolder, moat: Moat) -> None:
-    """And none is made."""
+    """A run without a record is an error, and no record is made."""
     code, out, err = moat("trace", "fix")
     assert (code, out) == (125, "")
     assert "fix has no record" in err
@@ -372,7 +372,7 @@ def test_a_run_without_a_record_is_said_so(folder: RunFolder, moat: Moat) -> Non
 
 @pytest.mark.parametrize("rows", [1, 1_000])
 def test_rows_that_cannot_be_written_are_no_bug(folder: RunFolder, rows: int) -> None:
-    """Few, which fail at the end, and many, which fail on the way."""
+    """A failing stdout is an error for few rows, at the end, and for many, on the way."""
     record(folder, (entry() for _ in range(rows)))
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
@@ -383,7 +383,7 @@ def test_rows_that_cannot_be_written_are_no_bug(folder: RunFolder, rows: int) ->
 
 
 def test_a_hundred_thousand_rows_are_printed(folder: RunFolder) -> None:
-    """Each of them."""
+    """A hundred thousand rows are printed, every one."""
     made = TrafficWriter(folder.database, Bounds(queued=200_000))
     for number in range(100_000):
         made.put(entry(path=f"/{number}"))
@@ -396,7 +396,7 @@ def test_a_hundred_thousand_rows_are_printed(folder: RunFolder) -> None:
 
 
 class Following:
-    """A `moat trace -f --json`, and its lines."""
+    """A running `moat trace -f --json` and its lines."""
 
     def __init__(self, *options: str) -> None:
         command = [COMMAND, "trace", "fix", "-f", "--json", *options]
@@ -405,19 +405,19 @@ class Following:
         )
 
     def host(self) -> str:
-        """Of the next line; empty at the end."""
+        """Return the host of the next line; empty at the end."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         return json.loads(line)["host"] if line else ""
 
     def ended(self) -> tuple[int, str, str]:
-        """Its exit code, and what else it wrote."""
+        """Return the exit code and the rest of the output."""
         out, err = self.process.communicate()
         return self.process.returncode, out, err
 
 
 class Running:
-    """Makes the run look as one whose supervisor lives, to those who ask for no more than that."""
+    """A run that looks as if its supervisor were alive."""
 
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
@@ -436,7 +436,7 @@ class Running:
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 
     def end(self) -> None:
-        """As a supervisor does it: the state, the answers, then the socket."""
+        """End the run as a supervisor does: the state, the answers, then the socket."""
         with Store() as store:
             store.update(self._folder.id, state=State.STOPPED, exit_code=0)
         self._ended.set()
@@ -446,7 +446,7 @@ class Running:
 
 
 def test_following_a_run_that_has_ended_ends(folder: RunFolder, moat: Moat) -> None:
-    """With all there is."""
+    """Following a run that has ended prints everything and ends."""
     record(folder, [entry(), denied()])
     code, out, _ = moat("trace", "fix", "-f")
     assert (code, len(out.splitlines())) == (0, 3)
@@ -454,7 +454,7 @@ def test_following_a_run_that_has_ended_ends(folder: RunFolder, moat: Moat) -> N
 
 
 def test_a_follower_shows_what_comes_until_the_run_ends(folder: RunFolder) -> None:
-    """From before there was a record; each row once, when it is complete."""
+    """A follower that starts before the record prints each row once, when it is complete."""
     running = Running(folder)
     following = Following()
     made = TrafficWriter(folder.database)
@@ -476,7 +476,7 @@ def test_a_follower_shows_what_comes_until_the_run_ends(folder: RunFolder) -> No
 
 
 def test_a_follower_is_ended_by_ctrl_c(folder: RunFolder) -> None:
-    """Without a word; click ends the line that shows ^C."""
+    """Ctrl-C ends a follower without a message, after the line that shows ^C."""
     running = Running(folder)
     record(folder, [entry("old"), entry("new")])
     following = Following("-n", "1")

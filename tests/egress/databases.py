@@ -1,4 +1,4 @@
-"""A record's database that does not do what it should."""
+"""A traffic database that misbehaves."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ class _Database:
 
 
 def interpose(record: TrafficWriter, before: Callable[[], object]) -> None:
-    """`before` is called before each statement of the record's writer."""
+    """Call `before` before each statement of the writer."""
     record._db = _Database(record._db, before)

@@ -32,7 +32,7 @@ TIMEOUT_S = 20.0
 
 
 class Gateway:
-    """Clients of it, as they are in a sandbox."""
+    """A gateway with clients, as in a sandbox."""
 
     def __init__(self, gateway: RunGateway, address: str, folder: RunFolder) -> None:
         self.gateway = gateway
@@ -57,7 +57,7 @@ class Gateway:
     async def tunnel(
         self, host: str, port: int, *, tls: bool = False, sni: str | None = None, alpn: str = ""
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection to a server, by CONNECT; to a port that is opened first."""
+        """Return a connection to a server, by CONNECT, after opening its port."""
         await self.open_port(port)
         reader, writer = await self.connect()
         writer.write(b"CONNECT %b:%d HTTP/1.1\r\nHost: x\r\n\r\n" % (host.encode(), port))
@@ -69,7 +69,7 @@ class Gateway:
         return reader, writer
 
     async def ask(self, host: str, port: int, request: bytes, *, tls: bool = False) -> bytes:
-        """All that comes of these bytes until the connection ends."""
+        """Return everything that is received after these bytes until the connection ends."""
         reader, writer = await self.tunnel(host, port, tls=tls)
         writer.write(request)
         try:
@@ -81,11 +81,11 @@ class Gateway:
             writer.close()
 
     def let_time_pass(self, seconds: float) -> None:
-        """As its connections see it."""
+        """Let the connections' timeouts see that so much time has passed."""
         self.gateway.connections.check(time.monotonic() + seconds)
 
     def rows(self, kind: str | None = None) -> list[Row]:
-        """The record, after the gateway has been closed."""
+        """Return the recorded rows, after the gateway has been closed."""
         with TrafficReader(self._folder.database) as reader:
             rows = list(reader.rows(Filter(), 0.0))
         return [row for row in rows if kind in {None, row.kind}]
@@ -93,7 +93,7 @@ class Gateway:
 
 @asynccontextmanager
 async def opened(folder: Path, **network: Any) -> AsyncIterator[Gateway]:
-    """A gateway that is served while the test goes on, and closed after it."""
+    """Run a gateway during a test."""
     # Of this process alone: others run tests at the same time.
     process = os.getpid()
     address = f"127.{64 | (process >> 8) & 63}.{process & 255}.{next(_addresses) % 250 + 1}"
@@ -132,7 +132,7 @@ async def opened(folder: Path, **network: Any) -> AsyncIterator[Gateway]:
 
 @contextmanager
 def secure(folder: Path, name: str = "origin.test") -> Iterator[tuple[Origin, str]]:
-    """An origin with TLS, and the certificate of the authority that vouches for it."""
+    """Run an origin with TLS, and return it with the certificate of its authority."""
     folder.mkdir()
     authority = CertificateAuthority.load_or_create(folder)
     with Origin(authority.context(name, ("http/1.1",))) as started:
@@ -145,7 +145,7 @@ def get(path: str, origin: Origin, *lines: str, method: str = "GET") -> bytes:
 
 
 def files(run: Path) -> bytes:
-    """All that the record has on disk."""
+    """Return all bytes of the traffic database."""
     return b"".join(path.read_bytes() for path in run.glob("run.db*"))
 
 

@@ -50,7 +50,7 @@ class Peer:
         """The code of its GOAWAY."""
 
     def flush(self, *more: bytes) -> None:
-        """In one write."""
+        """Send everything in one write."""
         self.writer.write(self.h2.data_to_send() + b"".join(more))
 
     def ask(
@@ -111,7 +111,7 @@ class Peer:
 async def serving(
     authority: CertificateAuthority, *scripts: Callable[[Peer], Awaitable[None]]
 ) -> AsyncIterator[int]:
-    """A server for which the n-th connection goes as the n-th script says; its port."""
+    """Run a server whose n-th connection follows the n-th script, and return its port."""
     rest = iter(scripts)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

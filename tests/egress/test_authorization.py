@@ -139,7 +139,7 @@ async def authorizing(run: Path, protocol: str, port: int, ca: str) -> AsyncIter
 async def test_the_server_gets_the_credential_and_the_record_the_clients_request(
     run: Path, tmp_path: Path, protocol: str
 ) -> None:
-    """The client's own field goes nowhere, and the run's is not recorded."""
+    """The client's own credential goes nowhere, and the run's is not recorded."""
     with secure(tmp_path / "ca") as (origin, ca):
         async with authorizing(run, protocol, origin.port, ca) as (gateway, authorizer, client):
             answer = asyncio.create_task(client.ask("/a", "Bearer placeholder"))
@@ -164,7 +164,7 @@ async def test_the_server_gets_the_credential_and_the_record_the_clients_request
 async def test_a_request_that_is_not_authorized_is_answered_and_not_sent(
     run: Path, tmp_path: Path, protocol: str, status: int, verdict: str
 ) -> None:
-    """With one line that says why; the client's connection serves its next request."""
+    """The client gets one line that says why, and its connection serves the next request."""
     with secure(tmp_path / "ca") as (origin, ca):
         async with authorizing(run, protocol, origin.port, ca) as (gateway, authorizer, client):
             answer = asyncio.create_task(client.ask("/a"))
@@ -188,7 +188,7 @@ async def test_a_request_that_is_not_authorized_is_answered_and_not_sent(
 async def test_no_request_is_sent_for_a_client_that_left_before_it_was_authorized(
     run: Path, tmp_path: Path, protocol: str
 ) -> None:
-    """No connection is made for it either."""
+    """No connection is made for a client that has left."""
     with secure(tmp_path / "ca") as (origin, ca):
         async with authorizing(run, protocol, origin.port, ca) as (gateway, authorizer, client):
             answer = asyncio.create_task(client.ask("/a"))
@@ -223,7 +223,7 @@ class StaleOrigin:
 async def test_a_retry_sends_the_authorized_request(
     run: Path, tmp_path: Path, protocol: str
 ) -> None:
-    """A pooled connection turned out to be stale; the credential isn't fetched again."""
+    """A retry on another connection has the credential, which isn't fetched again."""
     stale = StaleOrigin()
     (tmp_path / "ca").mkdir()
     authority = CertificateAuthority.load_or_create(tmp_path / "ca")
@@ -249,7 +249,7 @@ async def test_a_retry_sends_the_authorized_request(
 async def test_a_server_that_speaks_http2_gets_the_credential(
     run: Path, tmp_path: Path, protocol: str
 ) -> None:
-    """As a field of its stream."""
+    """A stream of HTTP/2 to the server has the credential in its head."""
     heads: list[dict[str, str]] = []
 
     async def serves(peer: Peer) -> None:

@@ -1,4 +1,4 @@
-"""The gateway between real clients and a real server: what passes, what does not, the record."""
+"""The gateway between real clients and a real server: what passes, and what is recorded."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 async def test_a_request_passes_and_is_written_down(run: Path, origin: Origin) -> None:
-    """Method, URL, status, rule, times and bytes."""
+    """A request is recorded with method, URL, status, rule, times and bytes."""
     async with opened(run) as gateway:
         answer = await gateway.ask("origin.test", origin.port, get("/a?b=c", origin))
 
@@ -41,7 +41,7 @@ async def test_a_request_passes_and_is_written_down(run: Path, origin: Origin) -
 
 
 async def test_tls_is_opened_and_made_anew(run: Path, tmp_path: Path) -> None:
-    """The client trusts the run's authority, the proxy the server's."""
+    """The client trusts the run's authority, and the proxy the server's."""
     with secure(tmp_path / "ca") as (origin, ca):
         async with opened(run, upstream_ca=ca) as gateway:
             request = get("/secret", origin)
@@ -65,7 +65,7 @@ async def test_tls_is_opened_and_made_anew(run: Path, tmp_path: Path) -> None:
 async def test_a_server_that_is_not_who_it_says_is_a_502(
     run: Path, tmp_path: Path, name: str, trusted: bool, why: str
 ) -> None:
-    """Never a pass, and the line says what is wrong."""
+    """A server with a wrong certificate gets nothing, and the client is told what is wrong."""
     with secure(tmp_path / "ca", name) as (origin, ca):
         async with opened(run, upstream_ca=ca if trusted else "") as gateway:
             answer = await gateway.ask("origin.test", origin.port, get("/", origin), tls=True)
@@ -91,7 +91,7 @@ async def test_a_server_that_is_not_who_it_says_is_a_502(
 async def test_each_kind_of_body_passes(
     run: Path, origin: Origin, path: str, status: int, body: bytes | None
 ) -> None:
-    """Chunks and trailers, until the end, none, malformed, large."""
+    """Chunks and trailers, bodies without a length, none, malformed and large ones are relayed."""
     async with opened(run) as gateway:
         answer = await gateway.ask("origin.test", origin.port, get(path, origin))
 
@@ -101,7 +101,7 @@ async def test_each_kind_of_body_passes(
 
 
 async def test_head_has_the_length_and_no_body(run: Path, origin: Origin) -> None:
-    """RFC 9110 9.3.2; the connection goes on after it."""
+    """A response to HEAD has a length and no body, and the connection goes on (RFC 9110 9.3.2)."""
     async with opened(run) as gateway:
         reader, writer = await gateway.tunnel("origin.test", origin.port)
         writer.write(
@@ -117,7 +117,7 @@ async def test_head_has_the_length_and_no_body(run: Path, origin: Origin) -> Non
 
 
 async def test_hints_come_before_the_answer(run: Path, origin: Origin) -> None:
-    """103 (RFC 8297) goes through; a client of HTTP/1.0 would not understand it."""
+    """103 Early Hints (RFC 8297) are relayed, but not to a client of HTTP/1.0."""
     async with opened(run) as gateway:
         answer = await gateway.ask("origin.test", origin.port, get("/hints", origin))
         old = get("/hints", origin).replace(b"HTTP/1.1", b"HTTP/1.0")
@@ -131,7 +131,7 @@ async def test_hints_come_before_the_answer(run: Path, origin: Origin) -> None:
 
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_a_body_is_sent_as_it_came(run: Path, origin: Origin, chunked: bool) -> None:
-    """With a length, or in chunks; after `100 Continue`, which is the server's to say."""
+    """A body keeps its framing, and waits for the server's `100 Continue`."""
     async with opened(run) as gateway:
         reader, writer = await gateway.tunnel("origin.test", origin.port)
         framing = "Transfer-Encoding: chunked" if chunked else "Content-Length: 11"
@@ -149,7 +149,7 @@ async def test_a_body_is_sent_as_it_came(run: Path, origin: Origin, chunked: boo
 
 
 async def test_a_large_body_goes_up_in_bounded_memory(run: Path, origin: Origin) -> None:
-    """Eight megabytes, of which never more than some hundred kilobytes wait."""
+    """Of eight megabytes, never more than some hundred kilobytes are buffered."""
     size = 8 << 20
     async with opened(run) as gateway:
         reader, writer = await gateway.tunnel("origin.test", origin.port)
@@ -164,7 +164,7 @@ async def test_a_large_body_goes_up_in_bounded_memory(run: Path, origin: Origin)
 
 
 async def test_an_early_answer_reaches_a_client_that_still_sends(run: Path, origin: Origin) -> None:
-    """413 before the body is there: the client gets it, and may go on sending into nothing."""
+    """The client gets a 413 that comes before the end of its body, and the rest is discarded."""
     async with opened(run) as gateway:
         reader, writer = await gateway.tunnel("origin.test", origin.port)
         request = get("/early", origin, "Content-Length: 300000", method="POST")
@@ -181,7 +181,7 @@ async def test_an_early_answer_reaches_a_client_that_still_sends(run: Path, orig
 
 
 async def test_events_come_one_by_one(run: Path, origin: Origin) -> None:
-    """A stream of events is relayed as it comes, to its end."""
+    """A stream of events is relayed to its end."""
     async with opened(run) as gateway:
         answer = await gateway.ask("origin.test", origin.port, get("/sse", origin))
 
@@ -189,7 +189,7 @@ async def test_events_come_one_by_one(run: Path, origin: Origin) -> None:
 
 
 async def test_another_protocol_follows_an_upgrade(run: Path, origin: Origin) -> None:
-    """As a WebSocket's: bytes both ways, counted."""
+    """After an upgrade, bytes pass in both directions and are counted."""
     async with opened(run) as gateway:
         reader, writer = await gateway.tunnel("origin.test", origin.port)
         request = get("/upgrade", origin, "Upgrade: echo")
@@ -212,7 +212,7 @@ async def test_another_protocol_follows_an_upgrade(run: Path, origin: Origin) ->
 async def test_an_upgraded_connection_loses_nothing(
     run: Path, origin: Origin, early: bytes, finished: bool
 ) -> None:
-    """Of what is said right behind the request, nor what the server says to who has finished."""
+    """Neither early data of the client nor the server's last words to a half-closed client are lost."""
     async with opened(run) as gateway, asyncio.timeout(TIMEOUT_S):
         reader, writer = await gateway.tunnel("origin.test", origin.port)
         request = get("/upgrade", origin, "Upgrade: echo")
@@ -234,7 +234,7 @@ async def test_an_upgraded_connection_loses_nothing(
 
 
 async def test_requests_sent_ahead_are_answered_in_order(run: Path, origin: Origin) -> None:
-    """Pipelining (RFC 9112 9.3.2), over one connection to the server."""
+    """Pipelined requests are answered in order, over one connection to the server (RFC 9112 9.3.2)."""
     async with opened(run) as gateway:
         ahead = b"".join(
             get(f"/{number}", origin).replace(b"Connection: close\r\n", b"") for number in range(20)
@@ -249,7 +249,7 @@ async def test_requests_sent_ahead_are_answered_in_order(run: Path, origin: Orig
 
 
 async def test_half_a_connection_is_enough_for_an_answer(run: Path, origin: Origin) -> None:
-    """A client that has said all it wants closes its side, as netcat does."""
+    """A client that closes only its side, as netcat does, still gets its response."""
     async with opened(run) as gateway:
         reader, writer = await gateway.tunnel("origin.test", origin.port)
         writer.write(get("/half", origin).replace(b"Connection: close\r\n", b""))
@@ -263,7 +263,7 @@ async def test_half_a_connection_is_enough_for_an_answer(run: Path, origin: Orig
 async def test_a_connection_serves_again_and_a_stale_one_is_replaced(
     run: Path, tmp_path: Path
 ) -> None:
-    """The server may close what waits at any time; a GET is then asked once more."""
+    """Idle connections are reused; if one turns out to be closed, a GET is repeated."""
     async with opened(run, rules=()) as gateway:
         with Origin() as origin:
             port = origin.port
@@ -277,7 +277,7 @@ async def test_a_connection_serves_again_and_a_stale_one_is_replaced(
 
 
 async def test_an_answer_that_is_cut_off_looks_so(run: Path, origin: Origin) -> None:
-    """Fewer bytes than announced, and the record says why."""
+    """A truncated response stays shorter than announced, and the record says why."""
     async with opened(run) as gateway:
         answer = await gateway.ask("origin.test", origin.port, get("/cut", origin))
 
@@ -288,7 +288,7 @@ async def test_an_answer_that_is_cut_off_looks_so(run: Path, origin: Origin) -> 
 
 
 async def test_an_answer_without_a_length_is_cut_off_by_a_reset(run: Path, origin: Origin) -> None:
-    """To a client of HTTP/1.0 a body lasts until the end, so an end would say that it is whole."""
+    """To a client of HTTP/1.0 a normal end of the connection would mean a complete body."""
     async with opened(run) as gateway:
         reader, writer = await gateway.tunnel("origin.test", origin.port)
         writer.write(get("/cut-chunks", origin).replace(b"HTTP/1.1", b"HTTP/1.0"))
@@ -301,7 +301,7 @@ async def test_an_answer_without_a_length_is_cut_off_by_a_reset(run: Path, origi
 
 
 async def test_an_absolute_url_goes_where_it_says(run: Path, origin: Origin) -> None:
-    """What proxies are used for where there is no TLS; Host must agree."""
+    """A request in absolute-form goes where its URL says, if its Host agrees."""
     async with opened(run) as gateway:
         reader, writer = await gateway.connect()
         where = f"origin.test:{origin.port}"
@@ -317,7 +317,7 @@ async def test_an_absolute_url_goes_where_it_says(run: Path, origin: Origin) -> 
 
 
 async def test_a_slow_head_is_given_up(run: Path, origin: Origin) -> None:
-    """408, and the connection ends."""
+    """A slow head gets a 408 and the end of the connection."""
     async with opened(run, timeouts=Timeouts(header=0.2)) as gateway:
         answer = await gateway.ask("origin.test", origin.port, b"GET / HTTP/1.1\r\nHost: ")
 
@@ -325,7 +325,7 @@ async def test_a_slow_head_is_given_up(run: Path, origin: Origin) -> None:
 
 
 async def test_silence_is_given_up(run: Path, origin: Origin) -> None:
-    """504 when no byte passes for too long."""
+    """A request gets a 504 when no byte passes for too long."""
     async with opened(run, timeouts=Timeouts(idle=0.2)) as gateway:
         answer = await gateway.ask("origin.test", origin.port, get("/wait", origin))
         origin.proceed.set()
@@ -334,7 +334,7 @@ async def test_silence_is_given_up(run: Path, origin: Origin) -> None:
 
 
 async def test_a_client_that_leaves_is_noticed(run: Path, tmp_path: Path) -> None:
-    """The request to the server ends with it."""
+    """The request to the server ends when its client leaves."""
     loop = asyncio.get_running_loop()
     with secure(tmp_path / "ca") as (origin, ca):
         async with opened(run, upstream_ca=ca) as gateway:
@@ -350,7 +350,7 @@ async def test_a_client_that_leaves_is_noticed(run: Path, tmp_path: Path) -> Non
 
 
 async def test_who_asks_first_waits_for_an_answer(run: Path, origin: Origin) -> None:
-    """Under `ask`: an answer lets the request go on, and holds for all later ones."""
+    """Under `ask`, the user's answer lets a waiting request go on, and holds for later ones."""
     async with opened(run, policy="ask", rules=(f"allow opened.test:{origin.port}",)) as gateway:
         decisions = gateway.gateway.live_policy
         waits = asyncio.Event()
@@ -369,7 +369,7 @@ async def test_who_asks_first_waits_for_an_answer(run: Path, origin: Origin) -> 
 
 
 async def test_the_users_time_is_not_the_clients(run: Path, origin: Origin) -> None:
-    """Silence ends no request that waits for an answer, however long that takes."""
+    """A request that waits for the user has no timeout of its own."""
     async with opened(run, policy="ask") as gateway:
         asked = asyncio.Event()
         gateway.gateway.live_policy.on_pending = asked.set
@@ -384,7 +384,7 @@ async def test_the_users_time_is_not_the_clients(run: Path, origin: Origin) -> N
 async def test_nobody_is_asked_for_a_client_that_gave_up(
     run: Path, origin: Origin, size: int, tls: bool
 ) -> None:
-    """It is noticed at once, also behind a body that is not read yet."""
+    """A client that leaves is noticed at once, even behind a body that isn't read yet."""
     async with opened(run, policy="ask") as gateway:
         decisions = gateway.gateway.live_policy
         changed = asyncio.Queue[int]()
@@ -404,7 +404,7 @@ async def test_nobody_is_asked_for_a_client_that_gave_up(
 
 
 async def test_who_sends_no_more_is_not_asked_for(run: Path, origin: Origin) -> None:
-    """Half a connection looks like none, so it is answered: with what was wrong."""
+    """A half-closed client looks like one that left, so its request is answered with an error."""
     async with opened(run, policy="ask") as gateway:
         reader, writer = await gateway.tunnel("origin.test", origin.port)
         writer.write(get("/held", origin))
@@ -418,7 +418,7 @@ async def test_who_sends_no_more_is_not_asked_for(run: Path, origin: Origin) -> 
 
 
 async def test_what_was_asked_about_may_become_a_websocket(run: Path, origin: Origin) -> None:
-    """The client is read again once it may go on."""
+    """A client that waited for the user is read again after an upgrade."""
     async with opened(run, policy="ask") as gateway:
         decisions = gateway.gateway.live_policy
         waits = asyncio.Event()
@@ -440,7 +440,7 @@ async def test_what_was_asked_about_may_become_a_websocket(run: Path, origin: Or
 
 
 async def test_no_answer_is_a_no(run: Path, origin: Origin) -> None:
-    """After `ask_timeout`."""
+    """A question without an answer is a denial after `ask_timeout`."""
     async with opened(run, policy="ask", ask_timeout=0.1) as gateway:
         answer = await gateway.ask("origin.test", origin.port, get("/held", origin))
 
@@ -452,7 +452,7 @@ async def test_no_answer_is_a_no(run: Path, origin: Origin) -> None:
 async def test_rules_that_were_given_hold_for_the_next_supervisor(
     run: Path, origin: Origin
 ) -> None:
-    """As do names and their addresses."""
+    """Rules that the user added hold for the next supervisor, and so do addresses of names."""
     async with opened(run, policy="strict") as gateway:
         gateway.gateway.live_policy.amend(Verdict.ALLOW, "origin.test")
     async with opened(run, policy="strict") as gateway:
@@ -462,7 +462,7 @@ async def test_rules_that_were_given_hold_for_the_next_supervisor(
 
 
 async def test_headers_and_bodies_are_kept_without_secrets(run: Path, origin: Origin) -> None:
-    """With `capture: bodies`."""
+    """With `capture: bodies`, headers and bodies are recorded without secrets."""
     async with opened(run, capture="bodies") as gateway:
         lines = ("Authorization: Bearer s3cret", "X-Plain: yes", "Content-Length: 7")
         request = get("/a?token=s3cret&a=b", origin, *lines, method="PUT")
@@ -484,7 +484,7 @@ _CODINGS = b"br, gzip, deflate, zstd"
 async def test_bodies_that_are_kept_are_asked_for_in_a_coding_that_is_known(
     run: Path, origin: Origin, capture: str, asked: bytes
 ) -> None:
-    """What came as Brotli was not kept, without a word; all other requests stay as they are."""
+    """Bodies to be recorded are requested in codings that can be decoded."""
     async with opened(run, capture=capture) as gateway:
         line = f"Accept-Encoding: {_CODINGS.decode()}"
         await gateway.ask("origin.test", origin.port, get("/a", origin, line))
@@ -493,7 +493,7 @@ async def test_bodies_that_are_kept_are_asked_for_in_a_coding_that_is_known(
 
 
 async def test_a_models_tokens_are_counted(run: Path) -> None:
-    """Of a stream of events, compressed, in the shape of Anthropic's API."""
+    """Tokens are counted in a compressed stream of events, in the shape of Anthropic's API."""
     events = (
         b'event: message_start\ndata: {"type":"message_start","message":{"model":"claude-test",'
         b'"usage":{"input_tokens":25,"output_tokens":1}}}\n\n'
@@ -514,7 +514,7 @@ async def test_a_models_tokens_are_counted(run: Path) -> None:
 
 
 async def test_a_models_answer_that_cannot_be_read_is_counted_as_one(run: Path) -> None:
-    """Of the model that was asked: what it took is not known, but that it was asked is."""
+    """A response that can't be decoded still counts as a request of the requested model."""
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: br\r\n"
     answers = {"/v1/messages": head + b"Content-Length: 2\r\n\r\n\x0b\x02"}
     with Origin(answers=answers) as origin:
@@ -527,7 +527,7 @@ async def test_a_models_answer_that_cannot_be_read_is_counted_as_one(run: Path) 
 
 
 async def test_a_denial_is_recorded_without_who_says_so(run: Path, origin: Origin) -> None:
-    """In the answer it stands, for there nobody could know; whichever way it is given."""
+    """A response says that Moat denies, which the record needn't."""
     rules = (f"deny origin.test:{origin.port}/no", "allow origin.test", "deny evil.test")
     async with opened(run, policy="strict", rules=rules) as gateway:
         answer = await gateway.ask("origin.test", origin.port, get("/no", origin))
@@ -543,7 +543,7 @@ async def test_a_denial_is_recorded_without_who_says_so(run: Path, origin: Origi
 
 
 async def test_what_can_not_be_recorded_does_not_pass(run: Path, origin: Origin) -> None:
-    """It fails closed, and says so."""
+    """Nothing passes while nothing can be recorded, and the response says why."""
     known = threading.Event()
 
     async with opened(run) as gateway:
@@ -565,7 +565,7 @@ async def test_what_can_not_be_recorded_does_not_pass(run: Path, origin: Origin)
 
 
 async def test_raw_tcp_passes_unread(run: Path, origin: Origin) -> None:
-    """Where `network.tcp` opens it: both ways, half-closed by either side, counted."""
+    """Raw TCP that `network.tcp` opens passes both ways, half-closed by either side, and is counted."""
     async with opened(run, policy="strict", tcp=(f"origin.test:{origin.port}",)) as gateway:
         reader, writer = await gateway.tunnel("origin.test", origin.port)
         writer.write(b"GET /raw HTTP/1.1\r\nHost: anything\r\n\r\n")
@@ -585,7 +585,7 @@ async def test_raw_tcp_passes_unread(run: Path, origin: Origin) -> None:
 
 
 async def test_connections_to_servers_are_bounded(run: Path, origin: Origin) -> None:
-    """What waits makes room; when nothing waits, the client is told."""
+    """An idle connection makes room for another; if there is none, the client gets a 503."""
     async with opened(run) as gateway:
         gateway.gateway._pool._limit = 1
         await gateway.ask("origin.test", origin.port, get("/kept", origin))
@@ -615,7 +615,7 @@ async def test_connections_to_servers_are_bounded(run: Path, origin: Origin) -> 
 async def test_a_model_answers_in_a_coding_that_the_client_knows_and_we_can_read(
     run: Path, origin: Origin, accepted: str, sent: str
 ) -> None:
-    """Never in one that the client has not offered; other requests keep theirs."""
+    """A model is asked for a coding that the client offers and the proxy can decode."""
     lines = [f"Accept-Encoding: {accepted}"] if accepted else []
     async with opened(run) as gateway:
         for path in ("/v1/messages", "/elsewhere"):
@@ -631,7 +631,7 @@ async def test_a_model_answers_in_a_coding_that_the_client_knows_and_we_can_read
 async def test_the_record_says_why_a_question_got_no_address(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is refused is denied; what can't be done is failed, whatever the policy is."""
+    """A refused question is recorded as denied, and one that can't be answered as failed."""
     async with opened(run) as gateway:
         gateway.gateway.name_server.answer(question("version.bind", 16, klass=3), "udp")
 

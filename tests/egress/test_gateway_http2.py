@@ -1,4 +1,4 @@
-"""The gateway between peers that speak HTTP/2 in their own way: their frames, put together by hand."""
+"""The gateway between peers that speak HTTP/2 frame by frame."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def authority(tmp_path: Path) -> CertificateAuthority:
 
 @pytest.fixture
 def origin(authority: CertificateAuthority) -> Iterator[Origin]:
-    """It speaks HTTP/1.1."""
+    """Return an origin that speaks HTTP/1.1."""
     with Origin(authority.context("origin.test", ("http/1.1",))) as started:
         yield started
 
@@ -41,7 +41,7 @@ def _goaway(last: int) -> bytes:
 async def test_what_a_leaving_server_has_taken_is_still_answered(
     run: Path, authority: CertificateAuthority
 ) -> None:
-    """GOAWAY and the answers come in one piece; what is asked next goes to a new connection."""
+    """Responses that come with a GOAWAY are relayed, and the next request uses a new connection."""
 
     async def leaves(peer: Peer) -> None:
         await peer.until(lambda: len(peer.requests) == 2)
@@ -74,7 +74,7 @@ async def test_what_a_leaving_server_has_taken_is_still_answered(
 async def test_what_a_leaving_server_has_not_looked_at_is_asked_of_another(
     run: Path, authority: CertificateAuthority
 ) -> None:
-    """Its GOAWAY says so (RFC 9113 6.8)."""
+    """Requests that a GOAWAY excludes are repeated on another connection (RFC 9113 6.8)."""
 
     async def leaves(peer: Peer) -> None:
         await peer.until(lambda: len(peer.requests) == 2)
@@ -101,7 +101,7 @@ async def test_what_a_leaving_server_has_not_looked_at_is_asked_of_another(
 async def test_a_leaving_client_still_gets_its_answer(
     run: Path, authority: CertificateAuthority, origin: Origin
 ) -> None:
-    """It asks and says goodbye in one piece."""
+    """A client that sends its request and a GOAWAY together gets its response."""
     ca = authority.certificate_pem.decode()
     async with opened(run, upstream_ca=ca) as gateway:
         client = await connected(gateway, origin.port)
@@ -117,7 +117,7 @@ async def test_a_leaving_client_still_gets_its_answer(
 async def test_a_body_shorter_than_it_says_ends_with_no_trailers(
     run: Path, authority: CertificateAuthority, origin: Origin, said: int, sent: bytes
 ) -> None:
-    """The server would take the next request for its rest, so that connection serves no other."""
+    """A server would take the next request for the rest of the body, so its connection isn't reused."""
     ca = authority.certificate_pem.decode()
     async with opened(run, upstream_ca=ca) as gateway:
         client = await connected(gateway, origin.port)
@@ -141,7 +141,7 @@ async def test_a_body_shorter_than_it_says_ends_with_no_trailers(
 async def test_each_method_that_a_server_might_take_must_be_allowed(
     run: Path, authority: CertificateAuthority, origin: Origin, methods: tuple[str, str]
 ) -> None:
-    """Of two fields that override the method, servers take the one or the other."""
+    """Servers differ in which of two overriding fields they heed, so both methods must be allowed."""
     ca = authority.certificate_pem.decode()
     rules = (f"deny DELETE origin.test:{origin.port}", f"allow origin.test:{origin.port}")
     async with opened(run, upstream_ca=ca, rules=rules) as gateway:
@@ -158,7 +158,7 @@ async def test_each_method_that_a_server_might_take_must_be_allowed(
 async def test_requests_that_share_a_connection_are_bounded(
     run: Path, authority: CertificateAuthority
 ) -> None:
-    """The third finds as many under way as there may be; its client is told."""
+    """A request beyond the limit gets a 503."""
     refused = asyncio.Event()
 
     async def serves(peer: Peer) -> None:
@@ -184,7 +184,7 @@ async def test_requests_that_share_a_connection_are_bounded(
 
 
 async def test_a_server_hints_only_so_often(run: Path, authority: CertificateAuthority) -> None:
-    """Heads are under no window: whoever does not read them would have us keep them all."""
+    """Informational heads are limited, because flow control doesn't apply to heads."""
 
     async def hints(peer: Peer) -> None:
         await peer.until(lambda: len(peer.requests) == 1)
@@ -207,7 +207,7 @@ async def test_a_server_hints_only_so_often(run: Path, authority: CertificateAut
 async def test_a_call_that_fails_at_once_ends_with_its_head(
     run: Path, authority: CertificateAuthority
 ) -> None:
-    """gRPC's "trailers-only": an empty frame behind it would make any error one of the transport."""
+    """A gRPC "trailers-only" response ends with its head, not one frame later."""
 
     async def fails(peer: Peer) -> None:
         await peer.until(lambda: len(peer.over) == 1)
@@ -239,7 +239,7 @@ async def test_a_call_that_fails_at_once_ends_with_its_head(
 async def test_trailers_may_follow_a_length_of_nothing(
     run: Path, authority: CertificateAuthority
 ) -> None:
-    """They are no body: gRPC's status stands in them."""
+    """Trailers, with gRPC's status, may follow a Content-Length of 0."""
 
     async def serves(peer: Peer) -> None:
         await peer.until(lambda: len(peer.requests) == 1)
@@ -271,7 +271,7 @@ async def test_trailers_may_follow_a_length_of_nothing(
 async def test_a_response_without_a_body_ends_with_its_head(
     run: Path, authority: CertificateAuthority, origin: Origin, method: str, path: str, status: str
 ) -> None:
-    """From a server of HTTP/1.1, where nothing can follow; and from us."""
+    """A response without a body ends with its head, the server's and the proxy's own."""
     ca = authority.certificate_pem.decode()
     rules = (f"deny origin.test:{origin.port}/denied",)
     async with opened(run, upstream_ca=ca, rules=rules) as gateway:
@@ -288,7 +288,7 @@ async def test_a_response_without_a_body_ends_with_its_head(
 async def test_a_head_that_promises_a_body_and_ends_is_an_error(
     run: Path, authority: CertificateAuthority
 ) -> None:
-    """Whatever it says it is."""
+    """A head with a length and without a body is an error, whatever its status."""
 
     async def lies(peer: Peer) -> None:
         await peer.until(lambda: len(peer.requests) == 1)
@@ -310,7 +310,7 @@ async def test_a_head_that_promises_a_body_and_ends_is_an_error(
 async def test_a_malformed_request_is_found_by_its_path(
     run: Path, authority: CertificateAuthority, origin: Origin
 ) -> None:
-    """h2 lets it pass; a head of HTTP/1.1 could not say it."""
+    """A request that h2 accepts, but HTTP/1.1 couldn't express, is recorded with its path."""
     ca = authority.certificate_pem.decode()
     async with opened(run, upstream_ca=ca) as gateway:
         client = await connected(gateway, origin.port)
@@ -338,7 +338,7 @@ ABUSES = [(TOO_LONG, ErrorCodes.FRAME_SIZE_ERROR), (ENDLESS, ErrorCodes.ENHANCE_
 async def test_what_a_client_would_have_us_keep_ends_the_connection(
     run: Path, abuse: bytes, code: ErrorCodes
 ) -> None:
-    """Before it is all there; it is told, and recorded."""
+    """A client whose frames would have to be buffered without limit is cut off, told and recorded."""
     async with opened(run) as gateway:
         client = await connected(gateway, 443)
         client.flush(abuse)
@@ -354,7 +354,7 @@ async def test_what_a_client_would_have_us_keep_ends_the_connection(
 async def test_what_a_server_would_have_us_keep_fails_the_request(
     run: Path, authority: CertificateAuthority, abuse: bytes, code: ErrorCodes
 ) -> None:
-    """The same holds for it."""
+    """A server whose frames would have to be buffered without limit fails the request."""
 
     async def abuses(peer: Peer) -> None:
         await peer.until(lambda: len(peer.requests) == 1)
@@ -378,7 +378,7 @@ async def test_what_a_server_would_have_us_keep_fails_the_request(
 async def test_a_request_that_is_given_up_at_once_harms_no_other(
     run: Path, authority: CertificateAuthority, origin: Origin
 ) -> None:
-    """Asked, answered by us, and reset by the client, all in one read: the answer is dropped."""
+    """A request, its own answer and its reset may come in one read: the answer is dropped."""
     ca = authority.certificate_pem.decode()
     rules = (f"deny origin.test:{origin.port}/secret", f"allow origin.test:{origin.port}")
     async with opened(run, upstream_ca=ca, rules=rules) as gateway:
@@ -400,7 +400,7 @@ async def test_a_request_that_is_given_up_at_once_harms_no_other(
 async def test_what_concerns_the_proxy_alone_goes_no_further(
     run: Path, authority: CertificateAuthority, origin: Origin
 ) -> None:
-    """As in HTTP/1.1: its credentials, and the settings of a connection that ends here."""
+    """Proxy credentials and connection settings are not forwarded, as in HTTP/1.1."""
     ca = authority.certificate_pem.decode()
     async with opened(run, upstream_ca=ca) as gateway:
         client = await connected(gateway, origin.port)
@@ -419,7 +419,7 @@ async def test_what_concerns_the_proxy_alone_goes_no_further(
 async def test_a_request_that_promises_a_body_has_one(
     run: Path, authority: CertificateAuthority, origin: Origin
 ) -> None:
-    """Where the head is all there is, a length is a contradiction (RFC 9113 8.1.1)."""
+    """A request with a length and without a body is malformed (RFC 9113 8.1.1)."""
     ca = authority.certificate_pem.decode()
     async with opened(run, upstream_ca=ca) as gateway:
         client = await connected(gateway, origin.port)
@@ -436,7 +436,7 @@ async def test_a_request_that_promises_a_body_has_one(
 async def test_a_response_that_promises_a_body_has_one(
     run: Path, authority: CertificateAuthority, method: str, status: str
 ) -> None:
-    """Unless it was asked for without."""
+    """A response with a length and without a body is malformed, except to HEAD."""
 
     async def promises(peer: Peer) -> None:
         await peer.until(lambda: len(peer.requests) == 1)
@@ -457,7 +457,7 @@ async def test_a_response_that_promises_a_body_has_one(
 async def test_moat_alone_says_what_it_has_denied(
     run: Path, authority: CertificateAuthority
 ) -> None:
-    """A server that says so would be taken for it."""
+    """X-Moat-Denied from a server would look like the proxy's own."""
 
     async def lies(peer: Peer) -> None:
         await peer.until(lambda: len(peer.requests) == 1)
@@ -478,7 +478,7 @@ async def test_moat_alone_says_what_it_has_denied(
 async def test_a_stream_that_is_denied_meanwhile_is_reset_and_no_other(
     run: Path, authority: CertificateAuthority
 ) -> None:
-    """On either side: the policy changes in the midst of two answers."""
+    """When the policy changes during two responses, only the denied stream is reset, on either side."""
     taken: list[Peer] = []
 
     async def serves(peer: Peer) -> None:
@@ -511,7 +511,7 @@ async def test_a_stream_that_is_denied_meanwhile_is_reset_and_no_other(
 async def test_a_body_of_another_length_is_an_error_of_its_stream_alone(
     run: Path, authority: CertificateAuthority, origin: Origin
 ) -> None:
-    """RFC 9113 8.1.1: the connection goes on, with all that others do on it."""
+    """A body of the wrong length fails its stream, not the connection (RFC 9113 8.1.1)."""
     ca = authority.certificate_pem.decode()
     async with opened(run, upstream_ca=ca) as gateway:
         client = await connected(gateway, origin.port)
@@ -535,7 +535,7 @@ async def test_a_body_of_another_length_is_an_error_of_its_stream_alone(
 async def test_the_users_time_is_not_the_clients(
     run: Path, authority: CertificateAuthority, origin: Origin
 ) -> None:
-    """Silence ends no request that waits for an answer, however long that takes."""
+    """A request that waits for the user has no timeout of its own."""
     ca = authority.certificate_pem.decode()
     async with opened(run, policy="ask", upstream_ca=ca) as gateway:
         asked = asyncio.Event()

@@ -1,4 +1,4 @@
-"""What the gateway refuses: for its rule, its address, or what it says of itself; and what is told."""
+"""Requests and connections that the gateway refuses, and what clients are told."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SMUGGLED = (
 
 
 async def test_a_denial_says_what_to_change(run: Path, origin: Origin) -> None:
-    """403, one line of text, and the rule for programs; the server hears nothing."""
+    """A denial is a 403 with one line of text and the rule in a field, and the server gets nothing."""
     rules = ("deny POST origin.test/admin/**", "allow origin.test")
     async with opened(run, policy="strict", rules=rules) as gateway:
         request = get("/x/../admin/users", origin, "Content-Length: 2", method="POST")
@@ -44,7 +44,7 @@ async def test_a_denial_says_what_to_change(run: Path, origin: Origin) -> None:
 
 
 async def test_a_blank_line_may_come_before_a_connect(run: Path, origin: Origin) -> None:
-    """Careless clients leave one over (RFC 9112 2.2)."""
+    """Careless clients send an extra blank line (RFC 9112 2.2)."""
     async with opened(run) as gateway:
         await gateway.open_port(origin.port)
         reader, writer = await gateway.connect()
@@ -59,7 +59,7 @@ async def test_a_blank_line_may_come_before_a_connect(run: Path, origin: Origin)
 
 
 async def test_a_connect_that_is_not_the_first_is_told_so(run: Path, origin: Origin) -> None:
-    """Its client may open another connection."""
+    """A later CONNECT gets an error that tells the client to open another connection."""
     request = get(f"http://origin.test:{origin.port}/a", origin).replace(b"close", b"keep-alive")
     async with opened(run) as gateway:
         reader, writer = await gateway.connect()
@@ -72,7 +72,7 @@ async def test_a_connect_that_is_not_the_first_is_told_so(run: Path, origin: Ori
 
 
 async def test_a_malformed_connect_is_recorded_with_its_answer(run: Path) -> None:
-    """The status that the client saw."""
+    """A malformed CONNECT is recorded with the status that the client got."""
     async with opened(run) as gateway:
         reader, writer = await gateway.connect()
         writer.write(b"CONNECT evil.test HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -94,7 +94,7 @@ async def test_a_malformed_connect_is_recorded_with_its_answer(run: Path) -> Non
 async def test_tls_that_is_not_passed_through_ends_with_an_alert(
     run: Path, origin: Origin, sni: str | None, private: bool, alert: str
 ) -> None:
-    """Nobody can answer in it, but the client can say why it failed."""
+    """TLS that can't be passed through ends with an alert, which the client can show."""
     network = {"passthrough": ("origin.test",), "private": ("127.0.0.0/8",) if private else ()}
     async with opened(run, **network) as gateway:
         context = gateway.trust()
@@ -112,7 +112,7 @@ async def test_tls_that_is_not_passed_through_ends_with_an_alert(
 async def test_a_denied_name_exists_and_is_told_which_rule_denies_it(
     run: Path, policy: str, tls: bool
 ) -> None:
-    """Inside the tunnel, too, where the program shows what it is told; its server is not sought."""
+    """A denied name has an address, and requests to it are told the rule, even inside a tunnel."""
     rules = ("deny s3.test",)
     async with opened(run, policy=policy, rules=rules) as gateway:
         reply = gateway.gateway.name_server.answer(question("s3.test"), "udp")
@@ -142,7 +142,7 @@ async def test_a_denied_name_exists_and_is_told_which_rule_denies_it(
 async def test_under_strict_the_record_names_what_hides_a_name(
     run: Path, name: str, rule: str
 ) -> None:
-    """The rule that denies it, else the policy; a resolver with EDNS is told the same."""
+    """The record and a resolver with EDNS are told which rule hides a name."""
     async with opened(run, policy="strict", rules=("deny s3.test",)) as gateway:
         reply = gateway.gateway.name_server.answer(question(name, more=EDNS), "udp")
 
@@ -155,7 +155,7 @@ async def test_under_strict_the_record_names_what_hides_a_name(
 
 
 async def test_raw_tcp_that_a_rule_denies_is_refused_at_once(run: Path, origin: Origin) -> None:
-    """Nobody waits for the first word of a server that is not asked; CONNECT is told why."""
+    """Raw TCP that a rule denies is refused at once, and CONNECT is told why."""
     endpoint = f"origin.test:{origin.port}"
     async with opened(run, tcp=(endpoint,), rules=("deny origin.test",)) as gateway:
         reader, writer = await gateway.connect()
@@ -170,7 +170,7 @@ async def test_raw_tcp_that_a_rule_denies_is_refused_at_once(run: Path, origin: 
 
 
 async def test_connect_to_a_host_without_a_rule_is_denied_at_once(run: Path) -> None:
-    """Before anything is said inside."""
+    """CONNECT to a host without a rule is denied before anything is sent."""
     async with opened(run, policy="strict") as gateway:
         for target in (b"evil.test:443", b"2130706433:80", b"EVIL.test.:443", b"[::1]:22"):
             reader, writer = await gateway.connect()
@@ -188,7 +188,7 @@ async def test_connect_to_a_host_without_a_rule_is_denied_at_once(run: Path) -> 
 async def test_a_port_that_nothing_opens_is_refused_at_once(
     run: Path, policy: str, way: str
 ) -> None:
-    """Also of an allowed host: nobody waits for a server that is never dialled. The record has it."""
+    """A port that nothing opens is refused at once and recorded, even of an allowed host."""
     async with opened(run, policy=policy, rules=("allow allowed.test",)) as gateway:
         reader, writer = await gateway.connect()
         if way == "CONNECT":
@@ -213,7 +213,7 @@ async def test_a_port_that_nothing_opens_is_refused_at_once(
 
 
 async def test_a_port_is_open_as_soon_as_a_rule_opens_it(run: Path, origin: Origin) -> None:
-    """What the denial advises is enough, in the run that is running."""
+    """The advice of the denial opens the port of a live run."""
     async with opened(run, policy="strict", rules=("allow origin.test",)) as gateway:
         await gateway.gateway.amend(Verdict.ALLOW, f"origin.test:{origin.port}")
         answer = await gateway.ask("origin.test", origin.port, get("/a", origin))
@@ -226,7 +226,7 @@ async def test_a_port_is_open_as_soon_as_a_rule_opens_it(run: Path, origin: Orig
     ["127.0.0.1", "0x7f.1", "169.254.169.254", "10.0.0.1", "[::ffff:10.0.0.1]", "[fd00::1]"],
 )
 async def test_private_addresses_are_refused(run: Path, target: str) -> None:
-    """Also where everything else is allowed."""
+    """Private addresses are refused even where everything else is allowed."""
     async with opened(run, private=()) as gateway:
         reader, writer = await gateway.connect()
         writer.write(f"CONNECT {target}:80 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -257,7 +257,7 @@ async def test_private_addresses_are_refused(run: Path, target: str) -> None:
 async def test_what_does_not_agree_or_is_malformed_goes_nowhere(
     run: Path, origin: Origin, request_: bytes, status: int
 ) -> None:
-    """A status that says so, nothing sent, and a line in the record."""
+    """A mismatched or malformed request gets an error status, isn't sent, and is recorded."""
     async with opened(run) as gateway:
         request = request_.replace(b"%d", str(origin.port).encode())
         reader, writer = await gateway.tunnel("origin.test", origin.port)
@@ -271,7 +271,7 @@ async def test_what_does_not_agree_or_is_malformed_goes_nowhere(
 
 
 async def test_a_malformed_request_is_found_by_its_first_line(run: Path, origin: Origin) -> None:
-    """Through a tunnel and on the proxy's own port; what it hides, the record does not show."""
+    """A malformed request is recorded with its redacted line, whichever way it came."""
     async with opened(run) as gateway:
         await gateway.ask(
             "origin.test", origin.port, b"GET /caf\xc3\xa9?token=s3cr3t HTTP/1.1\r\n\r\n"
@@ -288,7 +288,7 @@ async def test_a_malformed_request_is_found_by_its_first_line(run: Path, origin:
 
 
 async def test_a_malformed_body_ends_the_request(run: Path, origin: Origin) -> None:
-    """What follows a bad chunk is never taken for a request."""
+    """Data behind a malformed chunk is never taken for a request."""
     async with opened(run) as gateway:
         head = get("/echo", origin, "Transfer-Encoding: chunked", method="POST")
         smuggled = b"5\nhello\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: origin.test\r\n\r\n"
@@ -299,7 +299,7 @@ async def test_a_malformed_body_ends_the_request(run: Path, origin: Origin) -> N
 
 
 async def test_the_handshake_must_name_the_same_server(run: Path, tmp_path: Path) -> None:
-    """CONNECT to one name and SNI of another: answered, and not by either."""
+    """A request behind CONNECT to one name and SNI of another gets a 421."""
     with secure(tmp_path / "ca") as (origin, ca):
         async with opened(run, upstream_ca=ca) as gateway:
             reader, writer = await gateway.tunnel(

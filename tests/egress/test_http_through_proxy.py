@@ -1,7 +1,7 @@
-"""Plain HTTP through the host's own proxy: it gets the request itself, as it is used to.
+"""Plain HTTP through the host's own proxy, which gets the request itself.
 
-The proxies are a real one (tinyproxy), which opens tunnels to port 443 alone, and one that writes
-down what it is asked. Only they know where origin.test is.
+One proxy is real (tinyproxy) and opens tunnels to port 443 alone; the other notes what it is asked. Only
+they can resolve origin.test.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ NOWHERE = "http://127.0.0.1:1"
 
 @pytest.fixture
 async def tinyproxy(tmp_path: Path, unused_tcp_port: int, names: Names) -> AsyncIterator[str]:
-    """Its URL, with the password; the host itself resolves nothing."""
+    """Return the URL of a proxy, with the password; the host itself resolves nothing."""
     del names
     async with running(tmp_path, unused_tcp_port, "ConnectPort 443") as port:
         yield f"http://me:secret@127.0.0.1:{port}"
 
 
 class Asked:
-    """A proxy that takes whatever it gets, and answers."""
+    """A proxy that notes what it is asked, and answers."""
 
     def __init__(self) -> None:
         self.heads: list[bytes] = []
@@ -75,7 +75,7 @@ def _get(path: str, port: int, *lines: str, method: str = "GET") -> bytes:
 
 
 def _said(run: Path) -> bytes:
-    """All that the run has on disk."""
+    """Return everything that the run has on disk."""
     return b"".join(path.read_bytes() for path in run.iterdir() if path.is_file())
 
 
@@ -86,7 +86,7 @@ async def _ask(gateway: Gateway, request: bytes, port: int = 80) -> bytes:
 async def test_a_request_passes_a_proxy_that_tunnels_to_443_alone(
     run: Path, origin: Origin, tinyproxy: str
 ) -> None:
-    """With its body; the password is the proxy's, and neither the server's nor the record's."""
+    """A request passes with its body, and the password reaches neither the server nor the record."""
     network = {"hosts": {}, "upstream_http_proxy": tinyproxy, "capture": "bodies"}
     async with opened(run, **network) as gateway:
         body = ("Content-Length: 5", "Proxy-Authorization: Basic mine")
@@ -107,7 +107,7 @@ async def test_a_request_passes_a_proxy_that_tunnels_to_443_alone(
 
 
 async def test_what_the_proxy_is_told(run: Path, names: Names) -> None:
-    """The whole URL, the same Host, its password: with each request of a connection that is kept."""
+    """Each request on a reused connection has the whole URL, the same Host and the password."""
     async with asked() as proxy, opened(run, hosts={}, upstream_http_proxy=proxy.url) as gateway:
         reader, writer = await gateway.tunnel("origin.test", 80)
         for target in (b"GET /a?b=c", b"OPTIONS *"):
@@ -138,7 +138,7 @@ async def test_what_the_proxy_is_told(run: Path, names: Names) -> None:
 async def test_some_requests_need_a_tunnel(
     run: Path, names: Names, request_: bytes, asked_inside: bytes
 ) -> None:
-    """What would end at the proxy, or make it repeat what it was told; never on a kept connection."""
+    """Requests that a proxy would handle itself get a tunnel, and no reused connection."""
     async with asked() as proxy, opened(run, hosts={}, upstream_http_proxy=proxy.url) as gateway:
         first = b"GET / HTTP/1.1\r\nHost: origin.test\r\nConnection: close\r\n\r\n"
         await _ask(gateway, first)
@@ -154,7 +154,7 @@ async def test_some_requests_need_a_tunnel(
 async def test_another_protocol_passes_in_a_tunnel(
     tmp_path: Path, run: Path, origin: Origin, unused_tcp_port: int, names: Names
 ) -> None:
-    """WebSockets without TLS, through a proxy that opens tunnels to their port."""
+    """WebSockets without TLS pass a proxy that opens tunnels to their port."""
     async with (
         running(tmp_path, unused_tcp_port, f"ConnectPort {origin.port}") as port,
         opened(run, hosts={}, upstream_http_proxy=f"http://me:secret@127.0.0.1:{port}") as gateway,
@@ -172,7 +172,7 @@ async def test_another_protocol_passes_in_a_tunnel(
 
 
 async def test_a_name_with_an_address_of_the_users_needs_a_tunnel(run: Path, names: Names) -> None:
-    """A proxy that is given a name looks it up itself (RFC 9112 3.2.2 has it ignore the Host)."""
+    """A proxy would look the name up itself, and ignore Host (RFC 9112 3.2.2)."""
     hosts = {"origin.test": "8.8.4.4"}
     async with asked() as proxy, opened(run, hosts=hosts, upstream_http_proxy=proxy.url) as gateway:
         await _ask(gateway, _get("/", 80))
@@ -191,7 +191,7 @@ async def test_a_name_with_an_address_of_the_users_needs_a_tunnel(run: Path, nam
 async def test_a_server_that_is_not_behind_the_proxy_is_dialled(
     run: Path, origin: Origin, names: Names, network: dict[str, str]
 ) -> None:
-    """The one for HTTPS is not for this, and NO_PROXY holds here, too."""
+    """The proxy for HTTPS isn't used for HTTP, and NO_PROXY holds."""
     names.answers["origin.test"] = [("127.0.0.1",)]
     async with opened(run, hosts={}, **network) as gateway:
         answer = await _ask(gateway, _get("/near", origin.port), origin.port)
@@ -204,7 +204,7 @@ async def test_a_server_that_is_not_behind_the_proxy_is_dialled(
 async def test_a_proxy_that_wants_another_password_is_a_502(
     run: Path, names: Names, login: str
 ) -> None:
-    """Its question is for us: a program in the sandbox has no password to give."""
+    """A 407 is for Moat: a program in the sandbox has no password."""
     async with (
         asked(login) as proxy,
         opened(run, hosts={}, upstream_http_proxy=proxy.url) as gateway,
@@ -227,7 +227,7 @@ async def test_a_proxy_that_wants_another_password_is_a_502(
 async def test_a_proxy_that_repeats_its_password_is_masked(
     run: Path, names: Names, framing: bytes
 ) -> None:
-    """The pages of some tell of an error with all that they were told; the rest of them passes."""
+    """Only the password is masked in an error page that repeats the request."""
     page = b"<a href=mailto:?body=Basic%20bWU6c2VjcmV0%0D%0A>Basic " + LOGIN + b" bW"
     network = {"hosts": {}, "capture": "bodies"}
     async with asked() as proxy, opened(run, **network, upstream_http_proxy=proxy.url) as gateway:
@@ -241,7 +241,7 @@ async def test_a_proxy_that_repeats_its_password_is_masked(
 
 
 async def test_a_proxy_that_is_not_there_is_a_502(run: Path, names: Names) -> None:
-    """As for a tunnel."""
+    """A proxy that can't be reached is a 502, as for a tunnel."""
     async with opened(run, hosts={}, upstream_http_proxy="http://me:secret@127.0.0.1:1") as gateway:
         answer = await _ask(gateway, _get("/", 80))
 
@@ -252,7 +252,7 @@ async def test_a_proxy_that_is_not_there_is_a_502(run: Path, names: Names) -> No
 async def test_what_is_private_is_refused_before_the_proxy_is_asked(
     run: Path, names: Names
 ) -> None:
-    """It would find it, too."""
+    """A private address is refused before the proxy, which could reach it, is asked."""
     names.answers["origin.test"] = [("10.0.0.5",)]
     async with asked() as proxy, opened(run, hosts={}, upstream_http_proxy=proxy.url) as gateway:
         answer = await _ask(gateway, _get("/", 80))

@@ -1,4 +1,4 @@
-"""A transport without a socket: what a protocol writes to it is there to be read."""
+"""A transport without a socket, for tests of protocols."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 
 class Wire(asyncio.Transport):
-    """Keeps what is written for the peer."""
+    """A transport that collects what is written."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -17,13 +17,13 @@ class Wire(asyncio.Transport):
         self.written += data
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """It says itself when it is full, if the test wants it to be."""
+        """The test decides when the buffer is full."""
 
     def pause_reading(self) -> None:
-        """The test knows what it sends."""
+        """The test decides what is received."""
 
     def resume_reading(self) -> None:
-        """The same."""
+        """The test decides what is received."""
 
     def is_closing(self) -> bool:
         return self.closed

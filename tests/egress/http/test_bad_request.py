@@ -1,4 +1,4 @@
-"""What is kept of requests that nobody could carry out."""
+"""Entries for requests that can't be understood."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HERE = Destination("https", "a.test", 443)
 
 
 def kept(data: bytes, destination: Destination | None = HERE) -> Row:
-    """The row of what began with `data`."""
+    """Return the row for a request that began with `data`."""
     problem = BadMessageError("not an HTTP/1.1 request")
     problem.line = request_line(data)
     return Row(*row_of(refusal(0.0, destination, problem)))  # type: ignore[arg-type]
@@ -38,14 +38,14 @@ def kept(data: bytes, destination: Destination | None = HERE) -> Row:
     ],
 )
 def test_a_first_line_is_kept_as_it_can_be_shown(data: bytes, method: str, url: str) -> None:
-    """Bounded, in ASCII, without secrets; of what is no first line, nothing."""
+    """A request line is recorded bounded, in ASCII and redacted; anything else isn't recorded."""
     row = kept(data)
     assert (row.method, row.url) == (method, url)
     assert (row.verdict, row.error) == ("denied", "malformed request: not an HTTP/1.1 request")
 
 
 def test_on_the_proxys_own_port_it_names_the_server() -> None:
-    """Where nothing else does; without the password that may stand before it."""
+    """The URL is the only thing that names the server, and its password is left out."""
     row = kept(b"GET http://u:p@B.test:8/\xff?x HTTP/1.1\r\n", None)
     assert (row.scheme, row.host, row.path) == ("http", "b.test", r"/\xff?x")
     assert kept(b"GET http://b.test?x\xff HTTP/1.1\r\n", None).path == r"?x\xff"
@@ -54,7 +54,7 @@ def test_on_the_proxys_own_port_it_names_the_server() -> None:
 
 @given(st.binary(max_size=100), st.sampled_from([b"", b"GET /", b"POST http://", b"HEAD *"]))
 def test_any_bytes_become_a_row_that_can_be_printed(data: bytes, start: bytes) -> None:
-    """And nothing is raised."""
+    """Any bytes make an entry in printable ASCII, and none make an exception."""
     for destination in (HERE, None):
         row = kept(start + data, destination)
         text = f"{row.method}{row.url}"

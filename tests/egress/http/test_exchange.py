@@ -1,4 +1,4 @@
-"""The one path from the sandbox to the world, as a dialogue: what comes in, what goes out for it."""
+"""The state machine of an exchange, as a dialogue with all that surrounds it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DESTINATION = Destination("https", "a.test", 443)
 
 
 class Downstream:
-    """Says what it is told."""
+    """A client that notes what it is told."""
 
     def __init__(self, told: list[str], protocol: str = "HTTP/1.1") -> None:
         self._told = told
@@ -41,7 +41,7 @@ class Downstream:
         self._told.append("client: end" + (" with trailers" if trailers else ""))
 
     def flush(self) -> None:
-        """Nothing waits here."""
+        """Nothing is queued here."""
 
     def abort(self) -> None:
         self._told.append("client: aborted")
@@ -60,7 +60,7 @@ class Downstream:
 
 
 class Upstream:
-    """One connection, which says what it is told and when it is let go."""
+    """A connection to a server that notes what it is told and when it is given back."""
 
     def __init__(self, told: list[str], *, reused: bool = False) -> None:
         self._told = told
@@ -80,7 +80,7 @@ class Upstream:
         self._told.append("server: end" + (" with trailers" if trailers else ""))
 
     def flush(self) -> None:
-        """Nothing waits here."""
+        """Nothing is queued here."""
 
     def pause(self) -> None:
         self._told.append("server: stop")
@@ -101,7 +101,7 @@ class Upstream:
 
 
 class Gateway:
-    """A run whose connections the test makes."""
+    """A run's services; the test makes its connections."""
 
     def __init__(self, told: list[str], network: Network) -> None:
         self._told = told
@@ -142,14 +142,14 @@ class Gateway:
         self._told.append("connect" + (" anew" if fresh else ""))
 
     def observer(self, exchange: PendingExchange) -> None:
-        """Nobody looks on."""
+        """There is no observer."""
 
     def put(self, entry: TrafficEntry) -> None:
         self.entries.append((entry.verdict, entry.total))
 
 
 class Play:
-    """An exchange with all around it; `heard` is what it did since the last time."""
+    """An exchange with its surroundings; `heard` is what it did since the last look."""
 
     def __init__(
         self,
@@ -186,7 +186,7 @@ class Play:
         self.exchange.connected(self.upstream, None)
 
     def answer(self, verdict: Verdict, *rules: str) -> None:
-        """The user's, by `rules`, which decide from now on."""
+        """Give the user's answer, by `rules` that decide from now on."""
         self.gateway.policy = Policy(Network(policy="ask"), rules or ["allow **"])
         self.exchange.answered_by_user(Decision(verdict, "the user's", "moat: no"))
 
@@ -197,7 +197,7 @@ class Play:
         self.exchange.authorized(outgoing)
 
     def begun(self) -> None:
-        """As far as the request has gone to the server."""
+        """Go on until the request has been sent."""
         self.exchange.begin()
         self.connected()
         self.told.clear()
@@ -209,7 +209,7 @@ class Play:
 
 
 def test_a_request_and_its_response() -> None:
-    """Decided, recorded, sent; answered, recorded, and the connection is free again."""
+    """A request is decided about, recorded and sent; its response frees the connection."""
     play = Play()
     play.exchange.begin()
     assert play.gateway.entries == [("allowed", -1.0)], "recorded before anything is sent"
@@ -228,7 +228,7 @@ def test_a_request_and_its_response() -> None:
 
 
 def test_a_body_waits_for_its_connection() -> None:
-    """What came before there was one is sent first; then both go on."""
+    """The part that came early is sent first, then client and server go on."""
     play = Play("POST", framing=CHUNKED)
     play.exchange.begin()
     play.exchange.request_data([b"early"])
@@ -242,7 +242,7 @@ def test_a_body_waits_for_its_connection() -> None:
 
 
 def test_trailers_wait_for_their_connection_too() -> None:
-    """A request may be complete before there is one."""
+    """A request may be complete before there is a connection."""
     play = Play("POST", framing=CHUNKED)
     play.exchange.begin()
     play.exchange.request_data([b"early"])
@@ -253,7 +253,7 @@ def test_trailers_wait_for_their_connection_too() -> None:
 
 
 def test_a_denial_goes_nowhere() -> None:
-    """An answer of ours, and no connection."""
+    """The proxy answers by itself and makes no connection."""
     play = Play(network=Network(policy="strict"))
     play.exchange.begin()
     said, line, end = play.heard[1:]
@@ -263,7 +263,7 @@ def test_a_denial_goes_nowhere() -> None:
 
 
 def test_nothing_passes_that_can_not_be_recorded() -> None:
-    """Nor is anything decided."""
+    """While nothing can be recorded, nothing is even decided."""
     play = Play()
     play.gateway.trouble = "the disk is full"
     play.exchange.begin()
@@ -273,7 +273,7 @@ def test_nothing_passes_that_can_not_be_recorded() -> None:
 
 @pytest.mark.parametrize("verdict", [Verdict.ALLOW, Verdict.DENY])
 def test_the_user_is_asked_while_the_client_waits(verdict: Verdict) -> None:
-    """The record says so meanwhile."""
+    """The request waits for the answer, and the record says so."""
     play = Play(network=Network(policy="ask"))
     play.exchange.begin()
     assert play.gateway.entries == [("asking", -1.0)]
@@ -289,7 +289,7 @@ def test_the_user_is_asked_while_the_client_waits(verdict: Verdict) -> None:
 
 @pytest.mark.parametrize("end", ["the client left", "it took too long"])
 def test_the_user_is_asked_no_longer_than_somebody_waits(end: str) -> None:
-    """Once it is over, whatever ended it."""
+    """The question is withdrawn once, whatever ended the exchange."""
     play = Play(network=Network(policy="ask"))
     play.exchange.begin()
     if end == "the client left":
@@ -300,7 +300,7 @@ def test_the_user_is_asked_no_longer_than_somebody_waits(end: str) -> None:
 
 
 def test_what_else_a_request_may_be_taken_for_is_asked_as_well() -> None:
-    """One after the other; what is denied of it is never asked."""
+    """Each reading is a question of its own, and a denied one is never asked about."""
     play = Play("POST", overriding=("PUT", "DELETE"), network=Network(policy="ask"))
     play.exchange.begin()
     play.answer(Verdict.ALLOW, "allow POST a.test", "allow DELETE a.test")
@@ -317,7 +317,7 @@ def test_what_else_a_request_may_be_taken_for_is_asked_as_well() -> None:
 
 
 def test_an_answered_question_is_not_withdrawn() -> None:
-    """The request goes on and ends as any other; its body is read only when there is a server."""
+    """The request goes on like any other, and its body is read once there is a server."""
     play = Play("POST", framing=2, network=Network(policy="ask"))
     play.exchange.begin()
     play.answer(Verdict.ALLOW)
@@ -328,7 +328,7 @@ def test_an_answered_question_is_not_withdrawn() -> None:
 
 
 def test_an_answer_that_comes_too_late_is_for_nobody() -> None:
-    """The client has gone while the user was thinking, and the connection is not used."""
+    """The client has left while the user was thinking, so no connection is used."""
     play = Play(network=Network(policy="ask"))
     play.exchange.begin()
     play.exchange.downstream_lost()
@@ -345,7 +345,7 @@ def test_an_answer_that_comes_too_late_is_for_nobody() -> None:
 
 
 def test_a_method_that_a_server_might_take_instead_must_be_allowed() -> None:
-    """Of fields that override the method."""
+    """Every method that a field names must be allowed."""
     network = Network(rules=("deny DELETE a.test",))
     play = Play("POST", framing=0, overriding=("PATCH", "DELETE"), network=network)
     play.exchange.begin()
@@ -354,7 +354,7 @@ def test_a_method_that_a_server_might_take_instead_must_be_allowed() -> None:
 
 
 def test_a_path_that_a_server_might_take_instead_must_be_allowed() -> None:
-    """And where no rule looks at paths, it is nobody's business."""
+    """Every path that a field names must be allowed, where a rule looks at paths."""
     for rule, verdict in (("deny a.test/secret", "denied"), ("deny b.test/secret", "allowed")):
         play = Play(network=Network(rules=(rule,)))
         play.exchange.request.rerouted = ("/secret",)
@@ -363,7 +363,7 @@ def test_a_path_that_a_server_might_take_instead_must_be_allowed() -> None:
 
 
 def test_what_is_denied_before_its_answer_is_answered_so() -> None:
-    """The policy has changed while the server was at work: it is let go, the client hears why."""
+    """If the policy changes while the server works, the client is told why and the server is dropped."""
     play = Play("POST", framing=10)
     play.begun()
     play.gateway.policy = Policy(Network(), ["deny a.test"])
@@ -379,7 +379,7 @@ def test_what_is_denied_before_its_answer_is_answered_so() -> None:
 
 @pytest.mark.parametrize("status", [200, 101])
 def test_what_is_denied_in_its_midst_breaks_off(status: int) -> None:
-    """A stream of events, a WebSocket: neither goes on after `moat deny`."""
+    """Neither a stream of events nor a WebSocket survives `moat deny`."""
     play = Play(upgrade=b"websocket")
     play.begun()
     play.response(status, CHUNKED)
@@ -396,7 +396,7 @@ def test_what_is_denied_in_its_midst_breaks_off(status: int) -> None:
 
 
 def test_what_is_denied_while_it_connects_is_sent_nowhere() -> None:
-    """The connection comes too late; and who waits for the user's answer goes on to wait."""
+    """A connection that comes too late is given back, and a waiting request goes on waiting."""
     play = Play()
     play.exchange.begin()
     play.gateway.policy = Policy(Network(), ["deny a.test"])
@@ -496,7 +496,7 @@ def test_a_retry_sends_the_authorized_request() -> None:
 def test_a_stale_connection_is_replaced_where_that_does_no_harm(
     method: str, framing: int, reused: bool, again: bool
 ) -> None:
-    """Once, for what may be done twice and can be said again (RFC 9110 9.2.2)."""
+    """A request is repeated once, if it is idempotent and has no body (RFC 9110 9.2.2)."""
     play = Play(method, framing=framing)
     play.exchange.begin()
     play.connected(reused=reused)
@@ -512,7 +512,7 @@ def test_a_stale_connection_is_replaced_where_that_does_no_harm(
 
 
 def test_what_breaks_off_looks_so() -> None:
-    """The client has seen the head, so the connection ends without the body's end."""
+    """A client that has seen the head sees the connection end without the end of the body."""
     play = Play()
     play.begun()
     play.response(framing=10)
@@ -523,7 +523,7 @@ def test_what_breaks_off_looks_so() -> None:
 
 
 def test_an_answer_may_come_before_the_request_has_ended() -> None:
-    """Its connection serves no other, and the rest of the body goes nowhere."""
+    """The server's connection is not reused, and the rest of the body is discarded."""
     play = Play("POST", framing=10)
     play.begun()
     play.exchange.request_data([b"hi"])
@@ -534,7 +534,7 @@ def test_an_answer_may_come_before_the_request_has_ended() -> None:
 
 
 def test_each_side_stops_the_other() -> None:
-    """And lets it go on."""
+    """Back-pressure of either side pauses the other, and is released again."""
     play = Play()
     play.begun()
     play.exchange.downstream_full()
@@ -546,7 +546,7 @@ def test_each_side_stops_the_other() -> None:
 
 @pytest.mark.parametrize(("minor", "hints"), [(1, ["client: 103"]), (0, [])])
 def test_hints_are_for_who_knows_them(minor: int, hints: list[str]) -> None:
-    """HTTP/1.0 has no informational responses."""
+    """A client of HTTP/1.0 gets no informational responses."""
     play = Play(minor=minor)
     play.begun()
     play.response(103, NO_BODY)
@@ -555,7 +555,7 @@ def test_hints_are_for_who_knows_them(minor: int, hints: list[str]) -> None:
 
 
 def test_another_protocol_is_bytes_both_ways() -> None:
-    """Recorded when it begins; however it ends, it has not failed."""
+    """A WebSocket is recorded when it begins, and however it ends, it hasn't failed."""
     play = Play(upgrade=b"websocket")
     play.begun()
     play.response(101, NO_BODY)
@@ -573,7 +573,7 @@ def test_another_protocol_is_bytes_both_ways() -> None:
 
 @pytest.mark.parametrize("upgrade", [None, b"other"])
 def test_a_server_changes_to_no_protocol_that_nobody_asked_for(upgrade: bytes | None) -> None:
-    """What would follow is nothing that can be judged."""
+    """A protocol that the client didn't offer could carry anything."""
     play = Play(upgrade=upgrade)
     play.begun()
     play.response(101, NO_BODY)
@@ -582,7 +582,7 @@ def test_a_server_changes_to_no_protocol_that_nobody_asked_for(upgrade: bytes | 
 
 @pytest.mark.parametrize("pieces", [[b"hell"], [b"hello", b"!"]])
 def test_a_body_is_as_long_as_was_said(pieces: list[bytes]) -> None:
-    """HTTP/2 could say otherwise; the server would see another request in the difference."""
+    """In HTTP/2 the length may be wrong; a server of HTTP/1.1 would see a request in the difference."""
     play = Play("POST", framing=5)
     play.begun()
     for piece in pieces:
@@ -596,7 +596,7 @@ def test_a_body_is_as_long_as_was_said(pieces: list[bytes]) -> None:
 
 @pytest.mark.parametrize(("status", "framing", "body"), [(200, 5, b"hell"), (204, 0, b"evil")])
 def test_a_response_is_as_long_as_was_said(status: int, framing: int, body: bytes) -> None:
-    """The client would see another response in the difference."""
+    """A client of HTTP/1.1 would see another response in the difference."""
     play = Play()
     play.begun()
     play.response(status, framing)
@@ -614,7 +614,7 @@ EVENTS = (
 
 
 class World:
-    """What can happen next, as its two sides and the user would have it."""
+    """The events that can happen next to an exchange."""
 
     def __init__(self, play: Play) -> None:
         self.play = play
@@ -683,7 +683,7 @@ class World:
 def test_whatever_happens_there_is_one_answer_and_one_end(
     events: list[str], policy: str, framing: int, upgrade: bool, authorizes_at_once: bool
 ) -> None:
-    """At most one final head, no word after the end, one end in the record, no connection leaks."""
+    """There is at most one final head and one end, one end in the record, and no connection leaks."""
     play = Play(
         framing=framing,
         upgrade=b"websocket" if upgrade else None,

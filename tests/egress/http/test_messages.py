@@ -1,4 +1,4 @@
-"""What both versions of HTTP call a message."""
+"""Messages that both versions of HTTP share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNUSUAL = {
 
 
 def test_a_copy_has_all_of_its_request_and_fields_of_its_own() -> None:
-    """Whoever changes the copy leaves the client's request as it was."""
+    """A change of the copy leaves the client's request as it was."""
     request = RequestHead("POST", "/x", [(b"A", b"1")])
     for name, value in UNUSUAL.items():
         assert getattr(request, name) != value

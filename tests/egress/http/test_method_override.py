@@ -1,4 +1,4 @@
-"""What a server may take a request for: methods and paths that it names besides its own."""
+"""Methods and targets that a server may use instead of a request's own."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _others(*fields: bytes, target: str = "/a") -> list[tuple[str, str]]:
     ],
 )
 def test_a_field_may_name_another_method(field: bytes, method: str) -> None:
-    """With `_` as with `-`: what hands fields on as variables can't tell them apart."""
+    """`_` counts as `-`, because servers that pass fields as variables can't tell them apart."""
     assert _others(field) == [(method, "/a")]
 
 
@@ -43,7 +43,7 @@ def test_a_field_may_name_another_method(field: bytes, method: str) -> None:
     ],
 )
 def test_a_field_may_name_another_path(field: bytes, target: str) -> None:
-    """As proxies tell servers what was asked of them."""
+    """Proxies pass the original path to servers in these fields."""
     assert _others(field) == [("POST", target)]
 
 
@@ -58,12 +58,12 @@ def test_a_field_may_name_another_path(field: bytes, target: str) -> None:
     ],
 )
 def test_a_query_may_name_another_method(query: str, methods: list[str]) -> None:
-    """In whichever spelling; words that are no method are none."""
+    """The parameter's name may have any spelling, and its value must be a method."""
     assert methods_in_query(f"/a?{query}") == methods
 
 
 def test_each_method_may_go_with_each_path() -> None:
-    """Servers heed some of these and not others."""
+    """Servers differ in which of them they heed, so every combination counts."""
     found = _others(b"X-HTTP-Method: PUT", b"X-Original-URL: /b?_method=DELETE", target="/a?x")
     assert found == [
         ("PUT", "/a?x"),
@@ -74,13 +74,13 @@ def test_each_method_may_go_with_each_path() -> None:
 
 
 def test_an_ordinary_request_is_itself_alone() -> None:
-    """And what a neighbour alone was told does not reach a server."""
+    """An ordinary request has no other reading, and hop-by-hop fields make none."""
     assert _others(b"X-Plain: y", target="/a?b=c") == []
     assert _others(b"Connection: x-original-url", b"X-Original-URL: /b") == []
 
 
 def test_so_many_at_once_are_refused() -> None:
-    """Each with each is decided about; nobody but a hostile program has more than one."""
+    """Every combination needs a decision, and only a hostile program sends many."""
     fields = [b"X-Original-URL: /%d" % number for number in range(5)]
     with pytest.raises(BadMessageError):
         _head(*fields)

@@ -1,4 +1,4 @@
-"""What an observer keeps of an exchange: headers, the beginning of bodies, tokens."""
+"""What an observer records of an exchange: headers, the beginning of bodies, tokens."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _observe(entry: TrafficEntry, capture: str, asked: list[bytes], answered: li
 def test_it_keeps_what_was_asked_for(
     capture: str, fields: list[tuple[bytes, bytes]] | None, body: bytes | None
 ) -> None:
-    """Nothing, headers, or headers and bodies, as the run was told to capture."""
+    """An observer records nothing, headers, or headers and bodies, as the run's `capture` says."""
     entry = _entry()
     _observe(entry, capture, [b"one", b"two"], [b"three"])
 
@@ -47,7 +47,7 @@ def test_it_keeps_what_was_asked_for(
 
 
 def test_the_beginning_of_a_long_body_is_kept() -> None:
-    """However much is sent, no more than the limit is held in memory, in one piece or in many."""
+    """No more than the limit is held in memory, however much is sent and in however many pieces."""
     entry = _entry()
     _observe(entry, "bodies", [b"a" * BODY_LIMIT, b"b"], [b"c" * (BODY_LIMIT + 1)])
 
@@ -56,7 +56,7 @@ def test_the_beginning_of_a_long_body_is_kept() -> None:
 
 
 def test_tokens_are_counted_without_a_capture() -> None:
-    """An answer of a language model is counted, under the name that was asked for."""
+    """The response of a language model is counted under the name that was requested."""
     entry = _entry(path="/v1/messages")
     answer = json.dumps({"model": "m-1", "usage": {"input_tokens": 3, "output_tokens": 4}})
     _observe(entry, "none", [b'{"model": "m"}'], [answer[:9].encode(), answer[9:].encode()])
@@ -66,7 +66,7 @@ def test_tokens_are_counted_without_a_capture() -> None:
 
 
 def test_an_error_has_no_tokens() -> None:
-    """What a model answers with another status than 200 is not counted."""
+    """A response with another status than 200 is not counted."""
     entry = _entry(path="/v1/messages")
     observer = Observer(entry, RequestHead("POST", entry.path, []), "none")
     observer.response_head(ResponseHead(500, ANSWERED))

@@ -1,4 +1,4 @@
-"""Where a request may go: where its connection leads, and nowhere else."""
+"""A request goes to the server that its connection leads to, and nowhere else."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SIX = Destination("http", "2001:db8::1", 80)
 def test_who_names_its_own_server_reaches_it(
     reached: Destination, target: str, host: bytes | None, sent: str
 ) -> None:
-    """In whichever form; the server is told the usual one."""
+    """Any form of the name will do, and the server gets the canonical one."""
     method = "OPTIONS" if target == "*" else "GET"
     checked = _checked(target, host, method=method, reached=reached)
     assert (checked.destination, checked.target, checked.refusal) == (reached, sent, None)
@@ -69,7 +69,7 @@ def test_who_names_its_own_server_reaches_it(
 def test_who_names_another_server_is_misdirected(
     reached: Destination, target: str, host: bytes
 ) -> None:
-    """421, and nothing is sent (RFC 9110 15.5.20)."""
+    """A request for another server gets a 421 and is not sent (RFC 9110 15.5.20)."""
     checked = _checked(target, host, reached=reached)
     assert checked.destination is reached
     assert checked.status == 421
@@ -77,7 +77,7 @@ def test_who_names_another_server_is_misdirected(
 
 
 def test_a_handshake_for_another_server_spoils_all_that_comes_in_it() -> None:
-    """Also a request whose Host is right."""
+    """Even a request with the right Host is refused behind a handshake for another server."""
     checked = _checked("/", b"a.test", reached=SECURE, mismatch="the handshake names b.test")
     assert checked.refusal is not None
     assert checked.refusal.reason == "moat: denied: the handshake names b.test"
@@ -95,7 +95,7 @@ def test_a_handshake_for_another_server_spoils_all_that_comes_in_it() -> None:
 def test_on_the_proxys_own_port_each_request_says_where_to(
     target: str, host: bytes | None, key: tuple[str, str, int]
 ) -> None:
-    """In absolute-form (RFC 9112 3.2.2)."""
+    """A request to the proxy's own port names its server in absolute-form (RFC 9112 3.2.2)."""
     assert _checked(target, host).destination.key == key
 
 
@@ -125,7 +125,7 @@ def test_on_the_proxys_own_port_each_request_says_where_to(
 def test_what_names_no_server_is_malformed(
     reached: Destination | None, method: str, target: str, host: bytes
 ) -> None:
-    """It is refused, not guessed."""
+    """A request that doesn't name its server properly is refused, not guessed at."""
     with pytest.raises(BadMessageError):
         _checked(target, host, method=method, reached=reached)
 
@@ -135,7 +135,7 @@ def test_what_names_no_server_is_malformed(
     [("http://s3cret@a.test/", b"a.test"), ("http://a.test/?s3cret", b"s3cret@a.test")],
 )
 def test_a_secret_is_not_in_the_error(target: str, host: bytes) -> None:
-    """Which is recorded."""
+    """Errors are recorded, so they must not contain secrets."""
     with pytest.raises(BadMessageError) as caught:
         _checked(target, host)
     assert "s3cret" not in str(caught.value)
@@ -143,7 +143,7 @@ def test_a_secret_is_not_in_the_error(target: str, host: bytes) -> None:
 
 @given(st.text("ab.:/@#?[]0%\\ht ps\x00é", max_size=30), st.binary(max_size=20))
 def test_no_request_leads_elsewhere(target: str, host: bytes) -> None:
-    """Whatever it says: to its connection's server, or nowhere."""
+    """Whatever a request says, it goes to its connection's server or nowhere."""
     try:
         checked = _checked(target or "/", host, reached=SECURE)
     except BadMessageError:

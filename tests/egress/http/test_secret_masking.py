@@ -1,4 +1,4 @@
-"""A proxy's page that repeats what we have told it."""
+"""Error pages of the host's proxy that repeat its credentials."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECRETS = Secrets(b"abababac", b"abababac%3D", b"short")
 
 @given(st.text("abc%3D ", max_size=60), st.lists(st.integers(0, 60), max_size=6))
 def test_however_it_is_cut_it_is_masked_as_a_whole(text: str, cuts: list[int]) -> None:
-    """Nothing of it has gone on before its end is seen, and nothing else is missing."""
+    """No part of a secret passes before its end is known, and nothing else is lost."""
     body = (f"{text}abababac%3D{text}").encode()
     reader = MaskingReader(SizedReader(len(body)), SECRETS)
     ends = sorted({min(each, len(body)) for each in cuts} | {len(body)})

@@ -1,4 +1,4 @@
-"""HTTP archives, held against the specification (HAR 1.2)."""
+"""HTTP archives, validated against the specification (HAR 1.2)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def check(found: dict[str, Any], shape: dict[str, Any]) -> None:
 
 
 def validate(text: str) -> list[dict[str, Any]]:
-    """The entries of a document that follows the specification."""
+    """Return the entries of a document, which must follow the specification."""
     whole = json.loads(text)
     assert whole.keys() == {"log"}
     check(whole["log"], LOG)
@@ -88,7 +88,7 @@ def one(row: Row, captured: Captured = NO_CAPTURE) -> dict[str, Any]:
 
 
 def test_a_request_is_an_entry() -> None:
-    """With what the record knows of it."""
+    """A request becomes an entry with everything that its row holds."""
     entry = one(ROW)
     assert entry["startedDateTime"] == "2026-01-01T00:00:00.250Z"
     assert entry["request"]["url"] == "https://api.example.com:8443/v1?a=1&b=%20x&c"
@@ -103,13 +103,13 @@ def test_a_request_is_an_entry() -> None:
 
 
 def test_a_request_about_the_whole_server_has_its_url() -> None:
-    """`OPTIONS *` is for no path (RFC 9112 3.3)."""
+    """The URL of `OPTIONS *` has no path (RFC 9112 3.3)."""
     entry = one(ROW._replace(method="OPTIONS", path="*"))
     assert entry["request"]["url"] == "https://api.example.com:8443"
 
 
 def test_timings_add_up_to_the_total() -> None:
-    """A TLS handshake is part of `connect`; what did not take place is -1."""
+    """A TLS handshake is part of `connect`, and a step that wasn't taken is -1."""
     entry = one(ROW)
     assert entry["timings"] == {
         "blocked": -1, "dns": 10, "connect": 50, "ssl": 30, "send": 0, "wait": 40, "receive": 50,
@@ -126,18 +126,18 @@ durations = st.floats(-1, 1e6, allow_nan=False)
 def test_no_combination_of_durations_is_invalid(
     dns: float, connect: float, tls: float, first_byte: float, total: float
 ) -> None:
-    """Steps overlap, fail and are left out."""
+    """Steps may overlap, fail or be left out, and the timings stay valid."""
     one(ROW._replace(dns=dns, connect=connect, tls=tls, first_byte=first_byte, total=total))
 
 
 def test_a_denied_request_says_by_what() -> None:
-    """As a comment, which tools show or leave alone."""
+    """The reason of a denial is a comment, which tools show or ignore."""
     denied = ROW._replace(verdict="denied", rule="policy: strict", error="no rule", status=403)
     assert one(denied)["comment"] == "denied: policy: strict: no rule"
 
 
 def test_a_request_that_goes_on_or_got_no_answer_is_valid() -> None:
-    """Status 0 is how browsers write it, too."""
+    """Status 0 stands for no response, as in the archives of browsers."""
     entry = one(ROW._replace(status=0, total=-1.0, first_byte=-1.0, protocol="websocket"))
     assert (entry["response"]["status"], entry["response"]["statusText"]) == (0, "")
     assert entry["request"]["httpVersion"] == "HTTP/1.1"
@@ -153,7 +153,7 @@ def test_a_request_that_goes_on_or_got_no_answer_is_valid() -> None:
     ],
 )
 def test_what_was_captured_is_shown(body: bytes | None, content: dict[str, str]) -> None:
-    """Text as text, all else in base64."""
+    """Bodies are shown as text, or else in base64."""
     captured = Captured(
         1,
         [("Content-Type", "application/json"), ("Authorization", "***")],
@@ -188,7 +188,7 @@ def test_what_was_captured_is_shown(body: bytes | None, content: dict[str, str])
 def test_a_coded_body_has_the_length_that_it_is_decoded(
     body: bytes, size: int | None, content: dict[str, Any]
 ) -> None:
-    """`bodySize` is the other one; and what can't be read says so, instead of looking empty."""
+    """`size` is that of the decoded body; one that can't be decoded says so instead of looking empty."""
     coded = [("content-type", "text/plain"), ("Content-Encoding", "gzip")]
     entry = one(ROW, Captured(1, coded, coded, body, body, size))
     assert entry["response"]["content"] == {"mimeType": "text/plain"} | content
@@ -197,6 +197,6 @@ def test_a_coded_body_has_the_length_that_it_is_decoded(
 
 
 def test_a_document_of_nothing_and_of_many_is_valid() -> None:
-    """Commas stand between."""
+    """Entries are separated by commas, however many there are."""
     assert validate("".join(har.document([]))) == []
     assert len(validate("".join(har.document(har.entry(ROW, NO_CAPTURE) for _ in range(3))))) == 3

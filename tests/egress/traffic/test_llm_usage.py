@@ -1,4 +1,4 @@
-"""Tokens that a model's response says it took, in the shapes that vendors document."""
+"""Tokens in the responses of language models, in the shapes that vendors document."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _meter(target: str, stream: bool, coding: bytes = b"") -> llm_usage.Meter:
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("coding", [b"", b"gzip", b"deflate"])
 def test_each_shape_is_understood(name: str, coding: bytes) -> None:
-    """Whole and byte by byte, plain and compressed."""
+    """Each shape is understood whole and byte by byte, plain and compressed."""
     target, stream, body, counted = SHAPES[name]
     sent = {b"": lambda x: x, b"gzip": gzip.compress, b"deflate": zlib.compress}[coding](body)
     for size in (len(sent), 1):
@@ -125,7 +125,7 @@ def test_each_shape_is_understood(name: str, coding: bytes) -> None:
 
 @given(cuts=st.lists(st.integers(0, 900), max_size=6), end=st.integers(0, 2000))
 def test_a_stream_that_is_cut_off_keeps_what_had_come(cuts: list[int], end: int) -> None:
-    """However it came; never more than was said."""
+    """A stream that is cut off counts what has been received, and never more."""
     edges = sorted({0, *cuts, end})
     meter = _meter("/v1/messages", stream=True)
     for start, stop in pairwise(edges):
@@ -151,14 +151,14 @@ def test_a_stream_that_is_cut_off_keeps_what_had_come(cuts: list[int], end: int)
     ],
 )
 def test_what_a_hostile_server_says_counts_nothing(body: bytes) -> None:
-    """And raises nothing: it only watches."""
+    """Nonsense from a server counts nothing and raises nothing."""
     meter = _meter("/v1/messages", stream=False)
     meter.feed(body)
     assert meter.finish() == {"provider": "anthropic"}
 
 
 def test_a_few_bytes_that_stand_for_gigabytes_are_given_up() -> None:
-    """Decompressed no further than the bound."""
+    """Decompression stops at the limit."""
     meter = _meter("/v1/messages", stream=False, coding=b"gzip")
     meter.feed(gzip.compress(b" " * (64 << 20)))
     meter.feed(gzip.compress(json.dumps(ANTHROPIC).encode()))
@@ -166,7 +166,7 @@ def test_a_few_bytes_that_stand_for_gigabytes_are_given_up() -> None:
 
 
 def test_a_stream_packed_too_well_is_given_up() -> None:
-    """Its lines are short, so nothing is kept of them, but each takes time."""
+    """Short lines need no buffer, but each takes time, so their total is limited, too."""
     meter = _meter("/v1/messages", stream=True, coding=b"gzip")
     event = b'data: {"usage": {"input_tokens": %d}}\n\n'
     meter.feed(gzip.compress(event % 7 * 100_000 + event % 8))
@@ -183,13 +183,13 @@ def test_a_stream_packed_too_well_is_given_up() -> None:
     ],
 )
 def test_other_responses_are_not_looked_at(method: str, target: str, kind: bytes) -> None:
-    """They cost nothing."""
+    """Other responses are not looked at, and cost nothing."""
     assert llm_usage.meter(method, target, kind, b"") is None
 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_all_providers_are_counted_alike(name: str) -> None:
-    """What is summed for one model is all that it took, as its vendor bills it."""
+    """The sum for a model is everything that its vendor bills."""
     target, stream, body, _ = SHAPES[name]
     meter = _meter(target, stream)
     meter.feed(body)
@@ -200,7 +200,7 @@ def test_all_providers_are_counted_alike(name: str) -> None:
 
 
 def test_a_cache_larger_than_what_was_asked_makes_no_debt() -> None:
-    """Servers say what they like."""
+    """Counts are never negative, whatever a server says."""
     meter = _meter("/v1/responses", stream=False)
     counts = {"input_tokens": 3, "input_tokens_details": {"cached_tokens": 5}}
     meter.feed(json.dumps({"usage": counts}).encode())
@@ -219,7 +219,7 @@ def test_a_cache_larger_than_what_was_asked_makes_no_debt() -> None:
 def test_a_response_that_cannot_be_read_is_one_of_the_model_that_was_asked(
     target: str, asked: str, found: dict[str, str]
 ) -> None:
-    """Brotli, for one: the proxy asks for others, which servers may not heed."""
+    """A response in Brotli, which servers may send unasked, counts for the requested model."""
     meter = llm_usage.meter("POST", target, b"application/json", b"br", asked)
     assert meter is not None
     meter.feed(json.dumps(ANTHROPIC).encode())
@@ -237,7 +237,7 @@ ASKED = json.dumps(
 
 @given(cuts=st.lists(st.integers(0, len(ASKED)), max_size=6))
 def test_the_model_that_is_asked_stands_in_the_request(cuts: list[int]) -> None:
-    """Anywhere in it, and however it comes; not in what somebody says."""
+    """The requested model is found anywhere in the request but in the text of messages."""
     asked = llm_usage.RequestedModel()
     for start, stop in pairwise(sorted({0, *cuts, len(ASKED)})):
         asked.feed(ASKED[start:stop])
@@ -246,7 +246,7 @@ def test_the_model_that_is_asked_stands_in_the_request(cuts: list[int]) -> None:
 
 @given(st.binary(max_size=300))
 def test_any_bytes_may_be_asked(data: bytes) -> None:
-    """They name a model that can be printed, or none."""
+    """Any bytes name a printable model, or none."""
     asked = llm_usage.RequestedModel()
     asked.feed(b'{"model": "' + data)
     assert asked.name.isascii()

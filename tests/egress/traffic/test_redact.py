@@ -1,4 +1,4 @@
-"""What a record may not hold."""
+"""Secrets that must not be recorded."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ from moat.egress.traffic.redact import MASK
     ],
 )
 def test_secrets_of_a_query_are_masked(path: str, shown: str) -> None:
-    """Their names stay: they tell what was asked."""
+    """Values of secret parameters are masked, and their names stay."""
     assert redact.target(path) == shown
 
 
 @given(st.text(), st.sampled_from(["token", "Sig", "api_key", "X-Amz-Security-Token"]))
 def test_no_secret_hides_behind_what_stands_before_it(before: str, name: str) -> None:
-    """Whatever the sandbox puts in front; and nothing else is lost."""
+    """No prefix that the sandbox chooses hides a secret, and nothing else is lost."""
     shown = redact.target(f"/?{before}&{name}=s3cr3t-v4lue&end=1")
     assert "s3cr3t-v4lue" not in shown
     assert shown.endswith("&end=1")
@@ -57,12 +57,12 @@ def test_no_secret_hides_behind_what_stands_before_it(before: str, name: str) ->
 
 @given(st.text(alphabet="ab=&;?#%/", max_size=60))
 def test_what_holds_no_secret_stays_as_it_is(path: str) -> None:
-    """To the last character."""
+    """Text without a secret stays the same to the last character."""
     assert redact.target(path) == path
 
 
 def test_secret_headers_are_masked_by_name() -> None:
-    """In every spelling; those that only sound alike are kept."""
+    """Secret headers are masked in every spelling, and similar names are left alone."""
     secret = """Authorization proxy-authorization COOKIE Set-Cookie X-Api-Key x-goog-api-key api-key
         X-Amz-Security-Token Private-Token X-Vault-Token X-Auth-Key Ocp-Apim-Subscription-Key
         X-Client-Secret X-Password Sec-WebSocket-Protocol X-CSRF-Token X-Auth-Token""".split()
@@ -87,12 +87,12 @@ def test_secret_headers_are_masked_by_name() -> None:
     ],
 )
 def test_urls_in_headers_are_redacted(value: str, shown: str) -> None:
-    """Location and Referer carry what the query may not."""
+    """Location and Referer may contain the same secrets as a query."""
     assert redact.fields([(b"Location", value.encode())]) == [("Location", shown)]
 
 
 def test_credentials_are_known_in_headers_of_any_name() -> None:
-    """A gateway calls them what it likes. What a server asks for is none."""
+    """Credentials are recognised in headers of any name, but a challenge isn't one."""
     for value in (b"Bearer abcdef0123456789", b"basic dXNlcjpwYXNzd29yZA=="):
         assert redact.fields([(b"X-Upstream", value)]) == [("X-Upstream", MASK)]
     challenge = (b"WWW-Authenticate", b'Bearer realm="x", error="invalid_token"')
@@ -100,7 +100,7 @@ def test_credentials_are_known_in_headers_of_any_name() -> None:
 
 
 def test_a_header_may_be_any_bytes() -> None:
-    """What is no text is no error."""
+    """A value that isn't text is no error."""
     assert redact.fields([(b"X-\xff", b"\x00\xfe")]) == [("X-\xff", "\x00\xfe")]
 
 
@@ -138,12 +138,12 @@ JSON = [(b"Content-Type", b"application/json; charset=utf-8")]
 def test_bodies_lose_their_secrets(
     sent: list[tuple[bytes, bytes]], data: bytes, kept: bytes
 ) -> None:
-    """Of forms and JSON objects, as far as they were kept."""
+    """Secrets in forms and JSON objects are masked, even if the body is cut off."""
     assert redact.body(sent, data) == kept
 
 
 def test_a_compressed_body_is_kept_plain_or_not_at_all() -> None:
-    """What can't be read can't be redacted. A cut-off one is read as far as it goes, and no bomb is."""
+    """A body that can't be decoded is not recorded; a truncated one is decoded as far as possible."""
     data = gzip.compress(json.dumps({"id_token": "s3cr3t", "x": "y" * 50}).encode())
     coded = [*JSON, (b"Content-Encoding", b"gzip")]
     assert redact.body(coded, data) == b'{"id_token": "***", "x": "' + b"y" * 50 + b'"}'
@@ -165,7 +165,7 @@ SECRETS = """authorization proxy-authorization cookie set-cookie pwd passwd pass
 
 @pytest.mark.parametrize("name", SECRETS)
 def test_members_are_known_in_every_spelling(name: str) -> None:
-    """With a hyphen, with an underscore or with nothing between words, and in any case."""
+    """Names of members count in any case, and with a hyphen, an underscore or nothing between words."""
     for between in "-", "_", "":
         spelled = name.replace("_", between).replace("-", between) if name[0] != "_" else name
         for each in (spelled, spelled.upper(), spelled.title()):
@@ -177,7 +177,7 @@ def test_members_are_known_in_every_spelling(name: str) -> None:
 
 
 def test_members_that_only_sound_secret_are_kept() -> None:
-    """Counts, what tells of a kind, where to get a secret, and what a model's answer consists of."""
+    """Counts, kinds, endpoints and the pieces of a model's response are no secrets."""
     text = json.dumps(
         {
             "max_tokens": "5", "prompt_tokens": "5", "token_count": "5", "token_type": "bearer",
@@ -216,13 +216,13 @@ def test_members_that_only_sound_secret_are_kept() -> None:
     ],
 )
 def test_secrets_within_other_values_are_masked(data: str, kept: str) -> None:
-    """An echo of a request, a URL that is signed, a request for a token."""
+    """Echoed requests, signed URLs and requests for tokens are masked inside other values."""
     assert redact.body(JSON, data.encode()) == kept.encode()
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_may_call_themselves_json(data: bytes) -> None:
-    """No answer of a server's stops the record."""
+    """No response of a server stops the recording."""
     assert redact.body(JSON, data) is not None
 
 
@@ -234,5 +234,5 @@ def test_any_bytes_may_call_themselves_json(data: bytes) -> None:
     ],
 )
 def test_a_body_made_to_be_slow_is_not(piece: bytes) -> None:
-    """64 KiB of what makes regular expressions go back and forth; hint: the test has a timeout."""
+    """64 KiB that provoke backtracking are redacted in time; hint: the test has a timeout."""
     redact.body(JSON, (piece * 65536)[:65536])

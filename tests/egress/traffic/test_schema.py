@@ -1,4 +1,4 @@
-"""Rows of the traffic record: how an entry becomes one, and what is shown of it."""
+"""Rows of the traffic database: made of entries, and shown."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _captured(**values: object) -> Captured:
     ],
 )
 def test_the_url_is_what_a_user_would_write(values: dict[str, object], url: str) -> None:
-    """No default port, brackets around IPv6, no path of a server as a whole, of DNS the name."""
+    """A URL has no default port, IPv6 has brackets, OPTIONS * has no path, and DNS is a name alone."""
     assert _row(**values).url == url
 
 
@@ -70,7 +70,7 @@ def test_the_url_is_what_a_user_would_write(values: dict[str, object], url: str)
     ],
 )
 def test_the_reason_says_nothing_twice(verdict: str, rule: str, error: str, why: str) -> None:
-    """Of an entry that was not allowed, rule and error in one line, each at most once."""
+    """The reason is the rule and the error in one line, each at most once."""
     assert _row(verdict=verdict, rule=rule, error=error).why == why
 
 

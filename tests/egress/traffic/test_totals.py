@@ -1,4 +1,4 @@
-"""Sums by host and by model."""
+"""Sums of traffic by host and by language model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROW = Row(
 
 
 def test_hosts_are_summed_the_busiest_first() -> None:
-    """Times of what was allowed and has ended; a question for a name is no request."""
+    """Times are those of completed requests, and a DNS question is no request."""
     rows = [
         ROW._replace(host="b"),
         *(ROW._replace(total=float(total)) for total in (9, 1, 5)),
@@ -37,7 +37,7 @@ def test_hosts_are_summed_the_busiest_first() -> None:
 
 
 def test_what_was_refused_is_denied_and_no_request() -> None:
-    """A packet that no socket was there for; a tunnel is what there is of its requests."""
+    """A refused packet is denied without being a request, and a tunnel counts as one."""
     (total,) = by_host(
         [ROW._replace(kind="refusal", verdict="denied"), ROW._replace(kind="tunnel")]
     )
@@ -45,7 +45,7 @@ def test_what_was_refused_is_denied_and_no_request() -> None:
 
 
 def test_tokens_are_summed_by_model() -> None:
-    """What is missing or no number counts nothing."""
+    """A count that is missing or not a number counts nothing."""
 
     def used(**usage: object) -> Row:
         return ROW._replace(usage=json.dumps({"provider": "p"} | usage))
@@ -68,7 +68,7 @@ def test_tokens_are_summed_by_model() -> None:
 
 
 def test_percentiles_are_values_that_occurred() -> None:
-    """The nearest rank."""
+    """A percentile is a value that occurred, by nearest rank."""
     assert percentile([], 0.5) is None
     assert percentile([3.0], 0.95) == 3.0
     times = [float(number) for number in range(100)]

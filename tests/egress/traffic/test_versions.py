@@ -1,4 +1,4 @@
-"""Databases of every version: those in `corpus` were written by the moat of their time."""
+"""Databases of every version: the files in `corpus` were written by the moat of their time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def frozen(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture
 def path(frozen: Path, tmp_path: Path) -> Path:
-    """A copy of a frozen file."""
+    """Return a copy of a frozen file."""
     return shutil.copy(frozen, tmp_path / "run.db")
 
 
@@ -37,7 +37,7 @@ def _rows(path: Path) -> list[Row]:
 
 
 def _layout(path: Path) -> dict[str, set[str]]:
-    """The columns of each table."""
+    """Return the columns of each table."""
     with sqlite3.connect(path) as db:
         tables = db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
         layout = {
@@ -49,13 +49,13 @@ def _layout(path: Path) -> dict[str, set[str]]:
 
 
 def test_there_is_a_file_of_each_version() -> None:
-    """A new version needs one more; the others stay as they are."""
+    """Each version has a frozen file; a new one needs another."""
     versions = {int(path.stem.partition("-")[0]) for path in CORPUS}
     assert versions == set(range(1, SCHEMA_VERSION + 1))
 
 
 def test_every_version_can_be_read(frozen: Path, path: Path) -> None:
-    """All rows with all their columns; those that the version did not have are empty."""
+    """All rows of every version can be read, and a column that the version lacked is empty."""
     before = path.read_bytes()
     rows = _rows(path)
     assert [row.kind for row in rows] == [
@@ -75,7 +75,7 @@ def test_every_version_can_be_read(frozen: Path, path: Path) -> None:
 
 
 def test_headers_and_bodies_of_every_version_can_be_read(frozen: Path, path: Path) -> None:
-    """The length of a decoded body is not known from files that did not keep it."""
+    """Captures of every version can be read, with no decoded length where the version lacked it."""
     with TrafficReader(path) as reader:
         captured = reader.capture(2)
         assert reader.counts() == {"dropped": 0, "lost": 0}
@@ -88,7 +88,7 @@ def test_headers_and_bodies_of_every_version_can_be_read(frozen: Path, path: Pat
 
 
 def test_every_version_is_continued(path: Path) -> None:
-    """By the supervisor that adopts the run after an update: old rows stay, new ones follow."""
+    """A newer supervisor leaves the old rows as they are and adds its own."""
     old = _rows(path)
     record = TrafficWriter(path)
     entry = TrafficEntry("request", NOW + 10)
@@ -107,7 +107,7 @@ def test_every_version_is_continued(path: Path) -> None:
 
 
 def test_a_continued_file_has_the_layout_of_a_new_one(path: Path, tmp_path: Path) -> None:
-    """So every later version can start from the same."""
+    """A continued file has the same layout as a new one."""
     TrafficWriter(path).close()
     TrafficWriter(tmp_path / "new.db").close()
     assert _layout(path) == _layout(tmp_path / "new.db")
@@ -117,7 +117,7 @@ def test_a_continued_file_has_the_layout_of_a_new_one(path: Path, tmp_path: Path
 
 
 def test_the_present_layout_is_that_of_the_newest_file() -> None:
-    """Else the schema was changed without a new version."""
+    """The schema was not changed without a new version."""
     present = sqlite3.connect(":memory:")
     present.executescript(SCHEMA)
     newest = sqlite3.connect(f"{max(CORPUS).as_uri()}?immutable=1", uri=True)
@@ -127,14 +127,14 @@ def test_the_present_layout_is_that_of_the_newest_file() -> None:
 
 
 def _statements(db: sqlite3.Connection) -> list[str]:
-    """What made the tables and indexes, without comments."""
+    """Return the statements that made the tables and indexes, without comments."""
     rows = db.execute("SELECT sql FROM sqlite_schema ORDER BY name").fetchall()
     return [" ".join(re.sub("--.*", "", sql).split()) for (sql,) in rows]
 
 
 @pytest.mark.parametrize("opened", [TrafficWriter, TrafficReader])
 def test_a_later_version_is_left_alone(tmp_path: Path, opened: type) -> None:
-    """One line says what to do; not a byte is changed."""
+    """A file of a later version is refused with one line, and not a byte is changed."""
     path = shutil.copy(max(CORPUS), tmp_path / "run.db")
     with sqlite3.connect(path) as db:
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")

@@ -1,4 +1,4 @@
-"""The record: written as it happens, by a thread, whatever the disk does."""
+"""The traffic database: written by a thread as things happen, whatever the disk does."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def record(path: Path) -> Iterator[TrafficWriter]:
 
 
 def entry(host: str = "example.com", *, total: float = 0.5, **fields: object) -> TrafficEntry:
-    """A request that has ended well, but for what is said otherwise."""
+    """Return the entry of a completed request, with other values where they are given."""
     made = TrafficEntry("request", NOW)
     made.scheme, made.method, made.host, made.port, made.path = "https", "GET", host, 443, "/"
     made.protocol, made.status, made.total = "HTTP/1.1", 200, total
@@ -55,14 +55,14 @@ def rows(path: Path, wanted: Filter = ALL) -> list[Row]:
 
 
 def until(holds: Callable[[], bool]) -> None:
-    """Waits for the writer, which tells nobody; the test's timeout ends it."""
+    """Wait for the writer, which doesn't notify anybody; the test's timeout ends the waiting."""
     pause = threading.Event()
     while not holds():
         pause.wait(0.005)
 
 
 def test_an_entry_becomes_a_row(path: Path, record: TrafficWriter) -> None:
-    """With all its fields, at once, while the record stays open."""
+    """An entry is soon a row with all its fields, while the database stays open."""
     done = entry(rule="allow example.com", dns=0.1, tls=0.25, sent=3, received=1 << 40)
     done.usage = {"model": "m", "input_tokens": 5}
     record.put(done)
@@ -76,7 +76,7 @@ def test_an_entry_becomes_a_row(path: Path, record: TrafficWriter) -> None:
 
 
 def test_the_files_are_the_users_alone(path: Path, record: TrafficWriter) -> None:
-    """Also those that SQLite puts beside it."""
+    """The files are the user's alone, those that SQLite adds included."""
     record.put(entry())
     until(lambda: len(rows(path)) == 1)
     names = sorted(path.parent.glob("run.db*"))
@@ -85,7 +85,7 @@ def test_the_files_are_the_users_alone(path: Path, record: TrafficWriter) -> Non
 
 
 def test_an_entry_that_changes_is_put_again(path: Path, record: TrafficWriter) -> None:
-    """It keeps its row, which says while it goes on that it does."""
+    """A changed entry keeps its row, which is in progress until the entry is complete."""
     ongoing = entry(total=-1.0)
     record.put(ongoing)
     until(lambda: len(rows(path)) == 1)
@@ -101,7 +101,7 @@ def test_an_entry_that_changes_is_put_again(path: Path, record: TrafficWriter) -
 def test_ten_thousand_entries_are_all_there_in_their_order(
     path: Path, record: TrafficWriter
 ) -> None:
-    """Whole batches, the rest of one, and what waits when it is closed."""
+    """Whole batches, a partial one, and what is queued at the end are all written in order."""
     for number in range(10_007):
         record.put(entry(f"h{number}.example"))
     record.close()
@@ -111,7 +111,7 @@ def test_ten_thousand_entries_are_all_there_in_their_order(
 
 
 def test_a_later_supervisor_goes_on(path: Path) -> None:
-    """Its ids follow; what the one before left open is marked, and what it refused is not."""
+    """A later supervisor continues the ids and marks entries in progress as interrupted."""
     record = TrafficWriter(path)
     record.put(entry("done.example"))
     record.put(entry("open.example", total=-1.0))
@@ -129,7 +129,7 @@ def test_a_later_supervisor_goes_on(path: Path) -> None:
 
 
 def test_a_supervisor_that_does_nothing_marks_what_was_left_open(path: Path) -> None:
-    """Nothing needs to be recorded for that."""
+    """Interrupted entries are marked even if nothing new is recorded."""
     record = TrafficWriter(path)
     record.put(entry(total=-1.0))
     record.close()
@@ -141,7 +141,7 @@ def test_a_supervisor_that_does_nothing_marks_what_was_left_open(path: Path) -> 
 def test_headers_and_bodies_are_kept_beside_bounded_and_redacted(
     path: Path, record: TrafficWriter
 ) -> None:
-    """Those of an entry alone for which they were captured."""
+    """Captures are written for captured entries alone, bounded and redacted."""
     plain, captured = entry(), entry()
     captured.request_fields = [(b"Authorization", b"Bearer s3cr3t"), (b"Accept", b"*/*")]
     captured.response_fields = [(b"Content-Type", b"text/plain")]
@@ -158,7 +158,7 @@ def test_headers_and_bodies_are_kept_beside_bounded_and_redacted(
 
 
 def test_secrets_of_a_query_are_never_on_disk(path: Path, record: TrafficWriter) -> None:
-    """The entry keeps them, for it is still to be sent."""
+    """Secrets in a query never reach the disk; the entry keeps them for the request."""
     asked = entry(path="/x?access_token=s3cr3t&a=1")
     record.put(asked)
     record.close()
@@ -168,7 +168,7 @@ def test_secrets_of_a_query_are_never_on_disk(path: Path, record: TrafficWriter)
 
 
 def test_what_is_no_text_is_recorded_all_the_same(path: Path, record: TrafficWriter) -> None:
-    """A hostile program chooses the names, and none of them may stop the record."""
+    """No name that a hostile program chooses stops the recording."""
     strange = ["\udcff\ud800", "a\x00b", "\x1b[2J", "\u202e", "x" * 100_000]
     for name in strange:
         record.put(entry(path=name))
@@ -181,7 +181,7 @@ def test_what_is_no_text_is_recorded_all_the_same(path: Path, record: TrafficWri
 
 @pytest.mark.parametrize("bounds", [Bounds(rows=500), Bounds(bytes=200_000)], ids=repr)
 def test_the_oldest_go_when_there_are_too_many(path: Path, bounds: Bounds) -> None:
-    """With their headers; how many is said. The newest always stay."""
+    """The oldest rows are dropped with their captures and counted, and the newest always stay."""
     record = TrafficWriter(path, bounds)
     for number in range(5_000):
         each = entry(f"h{number}", path="/" + "x" * 100)
@@ -199,7 +199,7 @@ def test_the_oldest_go_when_there_are_too_many(path: Path, bounds: Bounds) -> No
 
 
 def test_a_bound_smaller_than_an_empty_file_keeps_the_newest(path: Path) -> None:
-    """And ends."""
+    """A limit below the size of an empty file keeps the newest row."""
     record = TrafficWriter(path, Bounds(bytes=1))
     for number in range(50):
         record.put(entry(f"h{number}"))
@@ -208,7 +208,7 @@ def test_a_bound_smaller_than_an_empty_file_keeps_the_newest(path: Path) -> None
 
 
 def fill_disk(record: TrafficWriter, *, free_pages: int) -> None:
-    """SQLite's own limit on its file: to SQLite, a full disk."""
+    """Set SQLite's own limit of the file, which to SQLite is a full disk."""
     (pages,) = record._db.execute("PRAGMA page_count").fetchone()
     record._db.execute(f"PRAGMA max_page_count = {pages + free_pages}")
 
@@ -216,7 +216,7 @@ def fill_disk(record: TrafficWriter, *, free_pages: int) -> None:
 def test_a_full_disk_loses_nothing_and_is_said(
     path: Path, record: TrafficWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing may pass meanwhile; when there is room, all is written and it may again."""
+    """While the disk is full nothing may pass; when there is room again, everything is written."""
     monkeypatch.setattr(module, "RETRY_S", 0.01)
     fill_disk(record, free_pages=2)
     for number in range(3_000):
@@ -236,7 +236,7 @@ def test_closing_on_a_full_disk_ends(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """After one more attempt; what was written before stays."""
+    """Closing makes one more attempt, and what was written before stays."""
     monkeypatch.setattr(module, "RETRY_S", 0.01)
     record.put(entry("before"))
     until(lambda: len(rows(path)) == 1)
@@ -251,7 +251,7 @@ def test_closing_on_a_full_disk_ends(
 def test_a_disk_that_stalls_stops_traffic_before_memory_is_full(
     path: Path, record: TrafficWriter
 ) -> None:
-    """What still comes of connections that were there waits, up to a bound; the rest is counted."""
+    """Entries of open connections are queued up to a limit, and counted beyond it."""
     record._bounds = Bounds(queued=100)
     stalled, going = threading.Event(), threading.Event()
 
@@ -277,7 +277,7 @@ def test_a_disk_that_stalls_stops_traffic_before_memory_is_full(
 def test_a_bug_of_the_writers_stops_traffic(
     record: TrafficWriter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nothing passes unrecorded, whatever the reason."""
+    """A bug in the writer stops traffic: nothing passes unrecorded."""
 
     def fail() -> None:
         raise ZeroDivisionError
@@ -290,7 +290,7 @@ def test_a_bug_of_the_writers_stops_traffic(
 
 
 def test_a_record_that_can_not_be_opened_is_an_error_before_anything_runs(tmp_path: Path) -> None:
-    """No folder, no database, or one of the future."""
+    """A missing folder, a file that is no database, and one of a later version are errors."""
     with pytest.raises(StoreError, match="can't be opened"):
         TrafficWriter(tmp_path / "missing" / "run.db")
     damaged = tmp_path / "damaged.db"
@@ -307,7 +307,7 @@ def test_a_record_that_can_not_be_opened_is_an_error_before_anything_runs(tmp_pa
 
 
 def test_a_record_of_an_older_moat_is_taken_on(path: Path) -> None:
-    """By the supervisor that adopts its run after an update."""
+    """The supervisor that adopts a run after an update continues its database."""
     TrafficWriter(path).close()
     with sqlite3.connect(path) as db:
         db.execute("ALTER TABLE captures DROP COLUMN response_size")
@@ -345,7 +345,7 @@ TEXT = b"hello " * 100_000
 def test_a_body_is_kept_as_it_was_meant(
     path: Path, coding: bytes, sent: bytes, begins: bytes | None, size: int | None
 ) -> None:
-    """Decoded, with the length that it has then; an empty one stands for what can't be read."""
+    """A body is recorded decoded, with its decoded length, and empty if it can't be decoded."""
     record = TrafficWriter(path)
     captured = entry(response_fields=[(b"Content-Encoding", coding)], received=len(sent))
     captured.response_body = sent[:BODY_LIMIT]
@@ -360,7 +360,7 @@ def test_a_body_is_kept_as_it_was_meant(
 
 
 def test_filters_choose_rows(path: Path, record: TrafficWriter) -> None:
-    """Each alone, and together."""
+    """Filters select rows, each alone and together."""
     record.put(entry("api.example.com"))
     record.put(entry("example.com", verdict="denied", kind="refusal"))
     record.put(entry("slow.org", total=3.0, time=NOW + 10))
@@ -385,7 +385,7 @@ def test_filters_choose_rows(path: Path, record: TrafficWriter) -> None:
 def test_the_last_rows_are_found_among_those_that_are_wanted(
     path: Path, record: TrafficWriter
 ) -> None:
-    """Not among all; none where none is wanted."""
+    """The last N rows are counted among those that the filter selects."""
     for number in range(3_000):
         record.put(entry("even" if number % 2 == 0 else "odd"))
     record.close()
@@ -403,7 +403,7 @@ def test_the_last_rows_are_found_among_those_that_are_wanted(
 def test_a_follower_gets_every_row_once_when_it_is_complete(
     path: Path, record: TrafficWriter
 ) -> None:
-    """In whatever order they end; those that never do come at the end."""
+    """A follower yields each row once, in the order of completion; incomplete ones come at the end."""
     slow, never = entry("slow", total=-1.0), entry("never", total=-1.0)
     for each in (entry("first"), slow, never):
         record.put(each)
@@ -421,7 +421,7 @@ def test_a_follower_gets_every_row_once_when_it_is_complete(
 
 
 def test_a_follower_hears_at_once_of_what_may_take_long(path: Path, record: TrafficWriter) -> None:
-    """A waiting request, a tunnel, a WebSocket: once when it becomes one, and when it is over."""
+    """A waiting request, a tunnel and a WebSocket are yielded at their beginning and their end."""
     asked = entry("asked", total=-1.0, verdict="asking")
     tunnel = entry("tunnel", total=-1.0, kind="tunnel")
     plain = entry("plain", total=-1.0)
@@ -475,7 +475,7 @@ def test_a_follower_sees_every_commit(path: Path) -> None:
 
 
 def test_a_follower_from_now_on_hears_of_what_goes_on(path: Path, record: TrafficWriter) -> None:
-    """Whatever lies behind: it may be what the user has come for."""
+    """A follower that starts at the end yields older rows that are still in progress."""
     record.put(entry("asked", total=-1.0, verdict="asking"))
     record.put(entry("over"))
     record.close()
@@ -490,7 +490,7 @@ def test_a_follower_from_now_on_hears_of_what_goes_on(path: Path, record: Traffi
 def test_reading_does_not_keep_the_log_from_being_emptied(
     path: Path, record: TrafficWriter
 ) -> None:
-    """A reader that stands still in the middle holds no transaction."""
+    """A reader that pauses between rows holds no transaction."""
     for number in range(3_000):
         record.put(entry(f"h{number}"))
     until(lambda: len(rows(path)) == 3_000)
@@ -505,7 +505,7 @@ def test_reading_does_not_keep_the_log_from_being_emptied(
 
 
 def test_a_record_that_is_not_there_yet_is_not_made_by_looking(path: Path) -> None:
-    """Nor is one that has no tables yet mistaken for one."""
+    """Looking for a database doesn't make it, and a file without tables isn't taken for one."""
     assert not is_readable(path)
     assert not path.exists()
     path.touch()

@@ -1,4 +1,4 @@
-"""Bodies of HTTP/1.1 messages: the same payload however it arrives, and nothing malformed."""
+"""Readers of HTTP/1.1 bodies: the same payload however it arrives, and nothing malformed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from moat.egress.http.messages import UNTIL_CLOSE, BadMessageError
 
 
 def _read(reader: BodyReader, pieces: list[bytes]) -> tuple[bytes, bytes]:
-    """The payload, and what follows the body."""
+    """Return the payload, and the data behind the body."""
     payload, rest = b"", b""
     for piece in pieces:
         if reader.done:
@@ -44,7 +44,7 @@ GRPC = b"Grpc-Status: 0\r\nContent-Length: 9\r\nX-HTTP-Method: DELETE\r\n"
 def test_a_chunked_body_is_the_same_however_it_is_cut(
     chunks: list[bytes], extension: bytes, trailers: bytes, rest: bytes, cuts: list[int]
 ) -> None:
-    """Payload, trailers and rest don't depend on where the network cuts."""
+    """Payload, trailers and rest don't depend on where the data is cut."""
     sent = b"".join(b"%X%b\r\n%b\r\n" % (len(each), extension, each) for each in chunks)
     data = sent + b"0" + extension + b"\r\n" + trailers + b"\r\n" + rest
     reader = ChunkedReader()
@@ -73,7 +73,7 @@ def test_a_chunked_body_is_the_same_however_it_is_cut(
     ],
 )
 def test_a_malformed_chunked_body_is_refused(body: bytes) -> None:
-    """Whole, and byte for byte."""
+    """A malformed body is refused at once and when it comes byte by byte."""
     with pytest.raises(BadMessageError):
         _read(ChunkedReader(), [body])
     with pytest.raises(BadMessageError):
@@ -81,7 +81,7 @@ def test_a_malformed_chunked_body_is_refused(body: bytes) -> None:
 
 
 def test_trailers_are_bounded() -> None:
-    """As heads are."""
+    """Trailers are limited like heads."""
     with pytest.raises(BadMessageError):
         _read(ChunkedReader(), [b"0\r\n", *[b"X-A: " + b"a" * 1000 + b"\r\n"] * 100])
 
@@ -90,7 +90,7 @@ def test_trailers_are_bounded() -> None:
 @example(data=b"5\r\nhello\r\n0\r\n\r\n")
 @example(data=b"1\r\na\r\n1;x\r\nb\r\n0\r\nA: b\r\n\r\nGET")
 def test_a_chunked_body_that_we_accept_h11_reads_the_same(data: bytes) -> None:
-    """Another strict implementation agrees about payload and end."""
+    """h11, another strict implementation, agrees about payload and end."""
     reader = ChunkedReader()
     try:
         payload, rest = _read(reader, [data])
@@ -109,14 +109,14 @@ def test_a_chunked_body_that_we_accept_h11_reads_the_same(data: bytes) -> None:
 
 
 def test_a_sized_body_ends_where_it_said() -> None:
-    """What follows belongs to the next message."""
+    """The data behind a sized body belongs to the next message."""
     reader = SizedReader(5)
     assert _read(reader, [b"hel", b"loGET"]) == (b"hello", b"GET")
     assert reader.done
 
 
 def test_a_body_until_the_end_of_the_connection_takes_everything() -> None:
-    """RFC 9112 6.3, rule 8."""
+    """Without a length, the body ends with the connection (RFC 9112 6.3, rule 8)."""
     reader = body_reader(UNTIL_CLOSE)
     assert _read(reader, [b"a", b"b"]) == (b"ab", b"")
     assert not reader.done

@@ -1,4 +1,4 @@
-"""When what is to be sent is written: together, at the end of a turn of the loop, and never lost."""
+"""The queue of a connection: written together, at the end of a loop iteration, and never lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from moat.egress.http.h1.connection import HTTP1Connection
 
 
 class Wire(asyncio.Transport):
-    """Keeps the writes, in order with the end."""
+    """A transport that notes the writes and the close, in their order."""
 
     def __init__(self, told: list[bytes]) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Wire(asyncio.Transport):
         self._told += list_of_data
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Nothing is ever full here."""
+        """The buffer is never full here."""
 
     def is_closing(self) -> bool:
         return self._closed
@@ -42,12 +42,12 @@ def _connected(told: list[bytes]) -> HTTP1Connection:
 
 
 async def _turn() -> None:
-    """The loop goes round once."""
+    """Let the loop go round once."""
     await asyncio.sleep(0)
 
 
 async def test_connections_write_at_the_end_of_the_turn() -> None:
-    """One after the other, each in one piece."""
+    """Each connection writes its queue in one piece."""
     told: list[bytes] = []
     for name in (b"a", b"b"):
         connection = _connected(told)
@@ -60,7 +60,7 @@ async def test_connections_write_at_the_end_of_the_turn() -> None:
 
 
 async def test_a_large_body_is_written_at_once() -> None:
-    """It would else pile up here, where it stops nobody who sends."""
+    """A large body must not pile up here, where there is no back-pressure."""
     told: list[bytes] = []
     connection = _connected(told)
     connection.send([b"head"])
@@ -74,7 +74,7 @@ async def test_a_large_body_is_written_at_once() -> None:
 
 @pytest.mark.parametrize("flushed", [True, False])
 async def test_the_end_comes_behind_what_was_sent(*, flushed: bool) -> None:
-    """Whether or not it had to be written already."""
+    """Closing writes the queue first, flushed or not."""
     told: list[bytes] = []
     connection = _connected(told)
     connection.send([b"last"])
@@ -89,7 +89,7 @@ async def test_the_end_comes_behind_what_was_sent(*, flushed: bool) -> None:
 
 
 async def test_nothing_is_kept_for_who_has_gone() -> None:
-    """Of a body that goes on coming, until whoever sends it knows."""
+    """A body that keeps coming for a closed connection is dropped, not buffered."""
     connection = _connected([])
     connection.finish()
     piece = memoryview(bytes(20_000))
@@ -101,7 +101,7 @@ async def test_nothing_is_kept_for_who_has_gone() -> None:
 
 
 async def test_pieces_are_joined_as_far_as_that_is_worth_it() -> None:
-    """Up to a record of TLS."""
+    """Pieces are joined up to the size of a TLS record."""
     told: list[bytes] = []
     connection = _connected(told)
     connection.send([bytes(10_000), bytes(10_000)])

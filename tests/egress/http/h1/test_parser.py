@@ -1,4 +1,4 @@
-"""Heads of HTTP/1.1: what is refused, what is understood, and what goes on from us."""
+"""The parser of HTTP/1.1 heads, compared with llhttp and h11."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _request(*lines: bytes) -> bytes:
 
 
 def test_a_request_is_taken_apart() -> None:
-    """Method, target, host, framing, and the fields that go on in their order and spelling."""
+    """A request keeps its method, target, host and framing, and its fields in order and spelling."""
     head = http1.parse_request_head(
         _request(
             b"POST /a?b=c HTTP/1.1",
@@ -81,7 +81,7 @@ SMUGGLED = {
 
 @pytest.mark.parametrize("lines", SMUGGLED.values(), ids=SMUGGLED)
 def test_what_two_parsers_could_understand_differently_is_refused(lines: list[bytes]) -> None:
-    """Every known way to hide a second request: refused, not repaired."""
+    """Every known way to smuggle a second request is refused, not repaired."""
     with pytest.raises(BadMessageError):
         http1.parse_request_head(_request(b"POST / HTTP/1.1", b"Host: example.com", *lines))
 
@@ -96,20 +96,20 @@ def test_what_two_parsers_could_understand_differently_is_refused(lines: list[by
     ],
 )
 def test_a_malformed_request_line_is_refused(line: bytes) -> None:
-    """Exactly: a method, one space, a target without spaces, one space, HTTP/1.0 or HTTP/1.1."""
+    """A request line is a method, a target without spaces and a version, with single spaces between."""
     with pytest.raises(BadMessageError):
         http1.parse_request_head(_request(line, b"Host: example.com"))
 
 
 def test_a_request_without_host_is_refused() -> None:
-    """RFC 9112 3.2; HTTP/1.0 knew none."""
+    """HTTP/1.1 requires a Host (RFC 9112 3.2), HTTP/1.0 doesn't."""
     with pytest.raises(BadMessageError, match="Host"):
         http1.parse_request_head(_request(b"GET / HTTP/1.1"))
     assert http1.parse_request_head(_request(b"GET / HTTP/1.0")).host is None
 
 
 def test_what_concerns_this_connection_alone_does_not_go_on() -> None:
-    """Hop-by-hop fields, and those that Connection lists (RFC 9110 7.6.1)."""
+    """Hop-by-hop fields and those that Connection lists are not forwarded (RFC 9110 7.6.1)."""
     head = http1.parse_request_head(
         _request(
             *(b"GET / HTTP/1.1", b"Host: a", b"Connection: keep-alive, X-Secret", b"Keep-Alive: 5"),
@@ -134,12 +134,12 @@ def test_what_concerns_this_connection_alone_does_not_go_on() -> None:
     ],
 )
 def test_how_long_a_connection_stays(lines: list[bytes], stays: bool) -> None:
-    """RFC 9112 9.3."""
+    """Version and Connection field decide whether a connection persists (RFC 9112 9.3)."""
     assert http1.parse_request_head(_request(*lines)).keep_alive is stays
 
 
 def test_an_upgrade_is_understood_and_written_anew() -> None:
-    """A WebSocket's handshake goes on with our own Connection field."""
+    """A WebSocket's handshake is forwarded with a Connection field of the proxy's own."""
     head = http1.parse_request_head(
         _request(
             *(b"GET /chat HTTP/1.1", b"Host: a", b"Connection: Upgrade", b"Upgrade: websocket"),
@@ -166,7 +166,7 @@ def test_an_upgrade_is_understood_and_written_anew() -> None:
     ],
 )
 def test_how_a_response_ends(method: str, status: bytes, lines: list[bytes], framing: int) -> None:
-    """RFC 9112 6.3."""
+    """Status, method and fields decide where a response ends (RFC 9112 6.3)."""
     head = http1.parse_response_head(_request(b"HTTP/1.1 " + status, *lines), method)
 
     assert head.framing == framing
@@ -185,13 +185,13 @@ def test_how_a_response_ends(method: str, status: bytes, lines: list[bytes], fra
     ],
 )
 def test_a_malformed_response_is_refused(lines: list[bytes]) -> None:
-    """A hostile server is given no more room than a hostile client."""
+    """A response is parsed as strictly as a request."""
     with pytest.raises(BadMessageError):
         http1.parse_response_head(_request(*lines), "GET")
 
 
 def test_an_unfinished_head_is_waited_for_and_a_hopeless_one_is_not() -> None:
-    """Bare line ends and zeros are refused before the head is complete; so is its size."""
+    """Bare line ends, NULs and an excessive size are refused before the head is complete."""
     assert http1.head_end(b"GET / HTTP/1.1\r\nHost: a\r\n") == -1
     assert http1.head_end(b"GET / HTTP/1.1\r") == -1
     assert http1.head_end(b"GET / HTTP/1.1\r\n\r\nrest") == 18
@@ -205,7 +205,7 @@ def test_an_unfinished_head_is_waited_for_and_a_hopeless_one_is_not() -> None:
 
 @given(data=st.binary(max_size=200), cut=st.integers(0, 200))
 def test_a_head_in_two_pieces_ends_where_it_ends_in_one(data: bytes, cut: int) -> None:
-    """What was looked at before need not be looked at again."""
+    """The part that was scanned before isn't scanned again."""
     data = data.replace(b"\x00", b"\r\n\r\n")
     try:
         first = http1.head_end(data[:cut])
@@ -222,7 +222,7 @@ def test_a_head_in_two_pieces_ends_where_it_ends_in_one(data: bytes, cut: int) -
 
 
 def test_too_many_fields_are_refused() -> None:
-    """431 (RFC 6585), as for a head that is too long."""
+    """Too many fields get a 431 (RFC 6585), like a head that is too long."""
     lines = [b"X-%d: a" % number for number in range(http1.MAX_FIELDS + 1)]
     with pytest.raises(BadMessageError) as problem:
         http1.parse_request_head(_request(b"GET / HTTP/1.1", b"Host: a", *lines))
@@ -230,7 +230,7 @@ def test_too_many_fields_are_refused() -> None:
 
 
 def test_a_response_is_written_with_our_framing() -> None:
-    """Length where there is one, also for HEAD; chunked where not; close when it will be."""
+    """A response has its length, even for HEAD, or is chunked, and says whether the connection ends."""
     head = ResponseHead(200, [(b"X-A", b"b")], 5)
     assert writer.response_bytes(head, 5, close=True) == (
         b"HTTP/1.1 200 OK\r\nX-A: b\r\nContent-Length: 5\r\nConnection: close\r\n\r\n"
@@ -276,7 +276,7 @@ def _ours(head: bytes) -> RequestHead | None:
 
 
 class _Heard:
-    """What llhttp says of a head."""
+    """The events of llhttp for one head."""
 
     def __init__(self) -> None:
         self.url = b""
@@ -296,7 +296,7 @@ class _Heard:
 @given(head=_HEADS)
 @example(head=b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n")
 def test_what_we_accept_llhttp_accepts_and_reads_the_same(head: bytes) -> None:
-    """Node's parser: another implementation, and another kind of it."""
+    """llhttp, Node's parser, accepts all that this one accepts and reads the same."""
     request = _ours(head)
     if request is None or request.method == "get" or request.target[0] != "/":
         return  # llhttp takes only methods that it knows; of targets `arrival` says more
@@ -318,7 +318,7 @@ def test_what_we_accept_llhttp_accepts_and_reads_the_same(head: bytes) -> None:
 @given(head=_HEADS)
 @example(head=b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: a\r\n\r\n")
 def test_what_we_write_h11_reads_as_we_do(head: bytes) -> None:
-    """A head that goes to a server means to a strict parser what it meant to us."""
+    """h11 reads a head that was written for a server as it was meant."""
     request = _ours(head)
     if request is None or request.upgrade is not None:
         return
@@ -345,7 +345,7 @@ def test_what_we_write_h11_reads_as_we_do(head: bytes) -> None:
     ],
 )
 def test_no_other_http_is_agreed_on_behind_our_back(upgrade: bytes) -> None:
-    """After it, requests would pass that no rule has seen."""
+    """After an upgrade to another version of HTTP, requests would bypass the policy."""
     upgraded = [b"GET / HTTP/1.1", b"Host: a", b"Connection: upgrade", b"Upgrade: " + upgrade]
     head = http1.parse_request_head(_request(*upgraded))
 
@@ -353,7 +353,7 @@ def test_no_other_http_is_agreed_on_behind_our_back(upgrade: bytes) -> None:
 
 
 def test_methods_in_fields_are_told_and_go_on() -> None:
-    """The rules are asked about them; whether they mean anything is the server's business."""
+    """Methods in fields are reported for the policy, and the fields are forwarded."""
     lines = [
         b"POST / HTTP/1.1",
         b"Host: a",
@@ -367,7 +367,7 @@ def test_methods_in_fields_are_told_and_go_on() -> None:
 
 
 def test_a_method_in_a_field_must_be_one() -> None:
-    """A list could mean anything."""
+    """A list of methods could mean anything, so it is refused."""
     lines = [b"POST / HTTP/1.1", b"Host: a", b"X-HTTP-Method-Override: GET, DELETE"]
     with pytest.raises(BadMessageError, match="overrides"):
         http1.parse_request_head(_request(*lines))
@@ -383,12 +383,12 @@ def test_a_method_in_a_field_must_be_one() -> None:
     ],
 )
 def test_a_server_changes_to_what_was_offered(offered: bytes, chosen: bytes, agreed: bool) -> None:
-    """Or it would agree with the client on another HTTP all the same."""
+    """A server may only change to a protocol that was offered, or it might agree on HTTP after all."""
     assert accepts_upgrade(offered, chosen) is agreed
 
 
 def test_moat_alone_says_what_it_has_denied() -> None:
-    """A server that says so would be taken for it: head and trailers."""
+    """X-Moat-Denied from a server would look like the proxy's own, in head or trailers."""
     lines = b"X-Moat-Denied: rule=none\r\nX-Kept: 1\r\n\r\n"
     head = http1.parse_response_head(b"HTTP/1.1 403 Forbidden\r\n" + lines, "GET")
 

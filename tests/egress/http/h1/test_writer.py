@@ -1,4 +1,4 @@
-"""Heads as Moat writes them."""
+"""The writer of HTTP/1.1 heads."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def _request(method: str, framing: int) -> RequestHead:
     ],
 )
 def test_a_request_has_one_framing(method: str, framing: int, written: bytes) -> None:
-    """A body is announced once; where a body is usual and there is none, that is said."""
+    """A body is announced once, and so is a missing one where a body is usual."""
     head = b"%b / HTTP/1.1\r\nHost: a\r\nX-One: 1\r\n%b\r\n" % (method.encode(), written)
     assert writer.request_bytes(_request(method, framing), "/", b"a") == head
 
 
 def test_what_concerns_one_connection_is_written_anew() -> None:
-    """Fields for the next server alone, an expectation and an upgrade stand behind the others."""
+    """Fields for the next hop, an expectation and an upgrade follow the other fields."""
     head = _request("GET", NO_BODY)
     head.continues, head.upgrade = True, b"websocket"
     own = [(b"Proxy-Authorization", b"Basic eA==")]
@@ -53,7 +53,7 @@ def test_an_upgrade_is_answered() -> None:
 
 
 def test_the_servers_own_reason_is_kept() -> None:
-    """A reason phrase goes on as it came; ours stands in where there is none, if we know one."""
+    """A reason phrase is forwarded; a missing one is replaced if there is a standard one."""
     head = ResponseHead(200, [])
     assert writer.response_bytes(head, NO_BODY, close=False).startswith(b"HTTP/1.1 200 OK\r\n")
     head.reason = b"Fine"
@@ -63,7 +63,7 @@ def test_the_servers_own_reason_is_kept() -> None:
 
 
 def test_a_last_answer_is_a_whole_response() -> None:
-    """Another implementation reads its line, and that the connection ends behind it."""
+    """h11 reads its line of text and the end of the connection."""
     client = h11.Connection(h11.CLIENT)
     client.send(h11.Request(method="GET", target="/", headers=[("Host", "a")]))
     client.send(h11.EndOfMessage())

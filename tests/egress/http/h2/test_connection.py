@@ -1,4 +1,4 @@
-"""HTTP/2 between ours and a peer of the same library: windows and what is announced."""
+"""Settings and flow control of an HTTP/2 connection."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REQUEST = [
 
 
 class Taker(Stream):
-    """Takes all that comes."""
+    """A stream that consumes everything."""
 
     received = 0
     trailers: Fields | None = None
@@ -37,7 +37,7 @@ class Taker(Stream):
 
 
 class Server(HTTP2Connection):
-    """Takes the bodies of all requests."""
+    """A server that consumes the bodies of all requests."""
 
     def event_received(self, event: object) -> None:
         if isinstance(event, RequestReceived):
@@ -52,7 +52,7 @@ def wire() -> Wire:
 
 @pytest.mark.parametrize("client", [True, False])
 def test_what_is_announced_is_what_holds(wire: Wire, *, client: bool) -> None:
-    """The peer learns our bounds from the first frame."""
+    """The first frame announces all limits to the peer."""
     HTTP2Connection(client=client).connection_made(wire)
     peer = H2Connection(H2Configuration(client_side=not client))
     peer.initiate_connection()
@@ -64,7 +64,7 @@ def test_what_is_announced_is_what_holds(wire: Wire, *, client: bool) -> None:
 
 @pytest.mark.parametrize("hasty", [True, False])
 def test_a_body_of_many_windows_gets_through(wire: Wire, *, hasty: bool) -> None:
-    """The peer always gets room again, also one that begins before it knows our windows."""
+    """The peer's window is always refilled, even if it sends before it knows our settings."""
     server = Server(client=False)
     server.connection_made(wire)
     peer = H2Connection(H2Configuration(client_side=True, header_encoding=None))
@@ -90,7 +90,7 @@ def test_a_body_of_many_windows_gets_through(wire: Wire, *, hasty: bool) -> None
 
 
 def test_trailers_are_those_of_any_http(wire: Wire) -> None:
-    """What says something about a message that has gone by is left out, as in HTTP/1.1."""
+    """Fields that would describe the message that has been forwarded are dropped, as in HTTP/1.1."""
     server = Server(client=False)
     server.connection_made(wire)
     peer = H2Connection(H2Configuration(client_side=True, header_encoding=None))

@@ -1,4 +1,4 @@
-"""What is seen of frames before h2 sees them, wherever the reads cut them."""
+"""The check of frames before h2 sees them, wherever they are cut."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ others = st.one_of(
 def test_goaways_are_taken_out_of_any_pieces(
     frames: list[Frame], preface: bool, cuts: list[int]
 ) -> None:
-    """What remains are the other frames, byte by byte."""
+    """All other frames remain, byte for byte."""
     beginning = PREFACE if preface else b""
     data = beginning + b"".join(frame.serialize() for frame in frames)
     reader = FrameReader(skip=len(beginning))
@@ -64,7 +64,7 @@ def test_goaways_are_taken_out_of_any_pieces(
 
 
 def test_a_goaway_of_a_stream_or_too_short_is_not_taken() -> None:
-    """They are errors of the connection, which h2 knows."""
+    """Such a GOAWAY is an error of the connection, which h2 reports."""
     whole = GoAwayFrame(0).serialize()
     for wrong in (whole[:8] + b"\x01" + whole[9:], b"\0\0\x07" + whole[3:-1]):
         assert FrameReader().feed(wrong) == (wrong, [])
@@ -72,7 +72,7 @@ def test_a_goaway_of_a_stream_or_too_short_is_not_taken() -> None:
 
 @pytest.mark.parametrize("kind", [0x0, 0x1, 0x7, 0xEE])
 def test_a_frame_that_is_too_long_is_refused_at_its_header(kind: int) -> None:
-    """Nothing of it is kept, whatever it is (RFC 9113 4.2)."""
+    """Nothing of such a frame is buffered, of whatever type it is (RFC 9113 4.2)."""
     reader = FrameReader()
     header = b"\x00\x40\x01" + bytes((kind, 0)) + bytes(4)
     reader.feed(header[:8])
@@ -90,7 +90,7 @@ def _head(first: int, *more: int, ends: bool = False) -> list[bytes]:
 
 
 def test_a_head_in_pieces_is_no_longer_than_one_in_a_piece() -> None:
-    """HEADERS and all that continue it, together; what follows is counted anew."""
+    """HEADERS and its CONTINUATIONs count together, and the next head is counted anew."""
     reader = FrameReader()
     for _ in range(2):
         reader.feed(b"".join(_head(16_000, 16_000, 16_000, 16_000, ends=True)))
@@ -102,7 +102,7 @@ def test_a_head_in_pieces_is_no_longer_than_one_in_a_piece() -> None:
 
 
 def test_what_has_begun_is_unfinished_until_it_ends() -> None:
-    """A frame, a whole head or the preface, each with a number of its own; DATA is a body's."""
+    """A frame, a head and the preface are unfinished units with numbers of their own, but DATA isn't."""
     reader = FrameReader(skip=len(PREFACE))
     assert reader.unfinished == 0, "nothing has come"
 
@@ -111,7 +111,7 @@ def test_what_has_begun_is_unfinished_until_it_ends() -> None:
         return reader.unfinished
 
     def dripped(data: bytes) -> set[int]:
-        """But for the last byte."""
+        """Feed all bytes but the last, one at a time."""
         found = {after(bytes((each,))) for each in data[:-1]}
         assert after(data[-1:]) == 0
         return found
@@ -132,6 +132,6 @@ def test_what_has_begun_is_unfinished_until_it_ends() -> None:
 
 
 def test_a_goaway_within_a_head_is_for_h2() -> None:
-    """Nothing may come there (RFC 9113 6.10)."""
+    """No other frame may interrupt a header block (RFC 9113 6.10)."""
     wrong = b"".join(_head(5)) + GoAwayFrame(0).serialize()
     assert FrameReader().feed(wrong) == (wrong, [])

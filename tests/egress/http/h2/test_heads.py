@@ -1,4 +1,4 @@
-"""Heads of HTTP/2, read into the messages that both versions share and written from them."""
+"""Heads of HTTP/2, converted to and from the messages that both versions share."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def request(*fields: tuple[bytes, bytes], ends: bool = True) -> RequestHead:
 
 
 def instead(name: bytes, value: bytes | None) -> Fields:
-    """The request with another pseudo-header field, or without it."""
+    """Return the request with another value of a pseudo-header field, or without that field."""
     rest = [field for field in ASKED if field[0] != name]
     return rest if value is None else [*rest, (name, value)]
 
 
 def test_a_request_is_read_as_one_of_http1_would_be() -> None:
-    """What is between two neighbours, or written anew, is not among its fields."""
+    """Hop-by-hop fields, and those that are written anew, are not among its fields."""
     head = request(
         (b"cookie", b"a=1"),
         (b"accept", b"*/*"),
@@ -63,19 +63,19 @@ def test_a_request_is_read_as_one_of_http1_would_be() -> None:
 def test_a_body_is_framed_by_its_length_or_its_end(
     fields: Fields, ends: bool, framing: int
 ) -> None:
-    """A request without a length can still be sent on in chunks."""
+    """A request without a length can be forwarded in chunks."""
     assert request(*fields, ends=ends).framing == framing
 
 
 def test_a_request_may_name_other_methods_and_targets() -> None:
-    """The policy has to know of them."""
+    """The policy has to consider what servers may use instead."""
     head = request((b"x-http-method-override", b"delete"), (b"x-original-url", b"/admin"))
     assert (head.overriding, head.rerouted) == (("DELETE",), ("/admin",))
 
 
 @pytest.mark.parametrize("host", [(b":authority", b"a.test"), (b"host", b"a.test")])
 def test_a_request_names_its_server_in_either_field(host: tuple[bytes, bytes]) -> None:
-    """RFC 9113 8.3.1."""
+    """`:authority` or Host names the server (RFC 9113 8.3.1)."""
     section = [field for field in ASKED if field[0] != b":authority"]
     assert heads.request_head([*section, host], ends=True).host == b"a.test"
 
@@ -99,14 +99,14 @@ def test_a_request_names_its_server_in_either_field(host: tuple[bytes, bytes]) -
     ],
 )
 def test_a_request_that_http1_could_not_say_is_malformed(section: Fields, status: int) -> None:
-    """So is one with a length, but without a body."""
+    """A request is refused if HTTP/1.1 couldn't express it, or if its announced body is missing."""
     with pytest.raises(BadMessageError) as caught:
         heads.request_head(section, ends=True)
     assert caught.value.status == status
 
 
 def test_a_request_is_written_with_the_fields_in_lower_case() -> None:
-    """It may have come in HTTP/1.1."""
+    """Fields of a client that speaks HTTP/1.1 get names in lower case."""
     head = RequestHead("POST", "/ignored", [(b"Accept", b"*/*")])
     head.framing, head.continues = 3, True
     assert heads.request_section(head, SERVER, "/x") == [
@@ -136,7 +136,7 @@ def test_a_request_is_written_with_the_fields_in_lower_case() -> None:
 def test_a_response_is_read_with_its_framing(
     section: Fields, method: str, ends: bool, framing: int, length: int | None, last: bool
 ) -> None:
-    """The length that is said, the one that follows, and whether anything does."""
+    """A head has its announced length, the framing of its body, and whether anything follows."""
     head = heads.response_head(section, method, ends=ends)
     assert (head.framing, head.length, head.ends) == (framing, length, last)
 
@@ -153,13 +153,13 @@ def test_a_response_is_read_with_its_framing(
     ],
 )
 def test_a_malformed_response_is_an_error(section: Fields) -> None:
-    """Also one that ends before its body."""
+    """A response is refused if it is malformed, or ends before its body."""
     with pytest.raises(BadMessageError):
         heads.response_head(section, "GET", ends=True)
 
 
 def test_a_response_is_written_with_its_length() -> None:
-    """An informational one has none."""
+    """A final response has its length, an informational one has none."""
     assert heads.response_section(ResponseHead(200, [(b"A", b"1")], 3)) == [
         (b":status", b"200"),
         (b"a", b"1"),
@@ -173,7 +173,7 @@ _TEXT = st.binary(max_size=12)
 
 @given(st.lists(st.tuples(st.sampled_from([b"a", b"cookie", b"te", b":x"]) | _TEXT, _TEXT)))
 def test_any_fields_are_read_or_malformed(fields: Fields) -> None:
-    """Nothing else is raised; what is read can be written again."""
+    """Any fields are parsed or refused, and a parsed request can be written again."""
     try:
         head = request(*fields, ends=False)
     except BadMessageError:

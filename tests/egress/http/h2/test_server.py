@@ -1,4 +1,4 @@
-"""How long a client of HTTP/2 may take: the same times hold as in HTTP/1.1."""
+"""Timeouts of a client's HTTP/2 connection, which are those of HTTP/1.1."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TIMEOUTS = Timeouts(header=30.0)
 
 
 class Run:
-    """Its clock, which the test sets, and what it hears of its connections."""
+    """A gateway whose clock the test sets, and which notes malformed requests."""
 
     def __init__(self) -> None:
         self.time = 0.0
@@ -32,10 +32,10 @@ class Run:
         return self.time
 
     def opened(self, connection: Connection) -> None:
-        """There is one."""
+        """The connection was opened."""
 
     def closed(self, connection: Connection) -> None:
-        """The test sees it at the wire."""
+        """The test sees that at the wire."""
 
     def malformed(self, destination: Destination | None, problem: BadMessageError) -> None:
         del destination
@@ -56,7 +56,7 @@ class Play:
         self.server.check(at, TIMEOUTS)
 
     def drips(self, data: bytes, start: float, end: float) -> float:
-        """A byte every five seconds; when the connection was closed."""
+        """Send a byte every five seconds, and return the time when the connection was closed."""
         self.run.time = start
         for byte in data:
             self.says(bytes((byte,)), self.run.time)
@@ -78,7 +78,7 @@ GOAWAY = GoAwayFrame(0, additional_data=bytes(1000)).serialize()
     ids=["head", "unknown", "goaway", "preface"],
 )
 def test_what_comes_in_drops_is_ended(opening: bytes, slow: bytes) -> None:
-    """However many they are: once, with a word, and in the record."""
+    """A client that sends a byte at a time gets one GOAWAY, and one entry in the record."""
     play = Play()
     if opening:
         play.says(opening, 0.0)
@@ -89,7 +89,7 @@ def test_what_comes_in_drops_is_ended(opening: bytes, slow: bytes) -> None:
 
 
 def test_half_a_head_is_ended() -> None:
-    """Whole frames of it, and then nothing."""
+    """Whole frames of an unfinished head don't help the client."""
     play = Play()
     play.says(OPENING + HEAD, 0.0)
     play.server.check(30.0, TIMEOUTS)
@@ -99,7 +99,7 @@ def test_half_a_head_is_ended() -> None:
 
 
 def test_what_goes_on_has_all_the_time() -> None:
-    """Frames that end, a body in drops, and whoever is not read from."""
+    """Complete frames, a slow body, and a client that isn't read from have no such timeout."""
     play = Play()
     play.says(OPENING, 0.0)
     ping = PingFrame(0, bytes(8)).serialize()
