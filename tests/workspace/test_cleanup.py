@@ -337,7 +337,7 @@ def test_more_folders_than_can_be_looked_at(host: Host, monkeypatch: pytest.Monk
 
 
 def test_dead_runs_are_cleaned_up(host: Host) -> None:
-    """Of a run without supervisor and sandbox, but not while one of them lives or is starting."""
+    """Neither a supervisor nor a sandbox may be left, and no supervisor may be starting."""
     run = host.sandbox.folder
     host.sandbox.shell("touch .git/commondir")
     planted = host.root / ".git" / "commondir"

@@ -30,7 +30,7 @@ def test_what_git_obeys_is_found(tmp_path: Path) -> None:
 
 
 def test_the_work_is_bounded(tmp_path: Path) -> None:
-    """What lies near is found first, and the result says that there is more."""
+    """The search finds near folders first, and says that there is more."""
     (tmp_path / "x" / "y" / ".git").mkdir(parents=True)
     (tmp_path / "z" / ".git").mkdir(parents=True)
     found = discover(tmp_path, 3, enters_git=False)

@@ -59,7 +59,7 @@ def test_known_names_are_read_only_at_any_depth(sandbox: Sandbox, depth: str, ha
 
 
 def test_new_and_changed_paths_are_reported_in_one_line(host: Host) -> None:
-    """With the program that obeys each; unchanged paths and packages are not."""
+    """The line has the program that obeys each, and neither unchanged paths nor packages."""
     for path in (".zed/tasks.json", "pkg/.claude/commands/x.md", "pkg/.mcp.json"):
         make(host.root, path)
     lines = host.attacked(
@@ -100,10 +100,12 @@ def test_a_large_workspace_is_not_taken_for_new(
     for path in ("a/b/c/old/.envrc", "a/b/c/touched/.vscode/tasks.json"):
         make(host.root, path)
     (line,) = host.attacked(
-        "mkdir a/b/c/new; echo > a/b/c/new/.envrc; echo > a/b/c/touched/.vscode/tasks.json"
+        "mkdir a/b/c/new; echo > a/b/c/new/.envrc; echo > a/b/c/touched/.vscode/tasks.json;"
+        "ln -s old a/b/c/.zed"
     )
-    listed = line.partition(" unasked: ")[2].split(", ")
-    assert sorted(listed) == ["a/b/c/new/.envrc (direnv)", "a/b/c/touched/.vscode (VS Code)"]
+    assert sorted(line.partition(" unasked: ")[2].split(", ")) == [
+        *("a/b/c/.zed (Zed)", "a/b/c/new/.envrc (direnv)", "a/b/c/touched/.vscode (VS Code)"),
+    ]
 
 
 def test_packages_can_be_removed(sandbox: Sandbox) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def overlap(one: Path, other: Path) -> bool:
-    """Whether the paths are equal or one lies in the other."""
+    """Return whether the paths are equal or one lies in the other."""
     return one.is_relative_to(other) or other.is_relative_to(one)
 
 

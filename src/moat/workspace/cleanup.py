@@ -217,7 +217,7 @@ class _FolderCleanup:
             yield f"{self._root}: new or changed, and obeyed unasked: {listed}{rest}"
 
     def _stops_runs(self, path: PurePosixPath) -> bool:
-        """Whether the next run would be refused because of a symbolic link at this path."""
+        """Return whether the next run would be refused because of a symbolic link at this path."""
         is_refused = any(rule.refuses_links for rule in FIRST_NAMES.rules(str(path)))
         return is_refused and (self._root / path).is_symlink()
 

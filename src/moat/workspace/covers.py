@@ -3,7 +3,7 @@
 The folder may have been in the hands of a hostile run before. Whatever is mounted from it is opened
 part by part without following symbolic links, and mounted by descriptor.
 
-What is covered must stay where it is: a folder that is renamed takes the covers below it along and
+A covered path must stay where it is: a folder that is renamed takes the covers below it along and
 leaves its name free. A mount point can't be renamed, so every folder on the way to a cover is mounted
 on itself.
 """

@@ -35,7 +35,7 @@ Listing = tuple[list[str], list[str]]
 
 @dataclass(slots=True)
 class Discovery:
-    """What the search has found in a folder; all paths are relative to it."""
+    """The result of a search; all paths are relative to the folder that was searched."""
 
     git_folders: list[PurePosixPath] = field(default_factory=list[PurePosixPath])
     """Every `.git` folder and bare repository, and those below `modules` and `worktrees`."""
@@ -108,7 +108,7 @@ def discover(
 
 
 def is_git_folder(names: Collection[str]) -> bool:
-    """Whether git takes a folder with these names in it for a git folder.
+    """Return whether git takes a folder with these names in it for a git folder.
 
     Git's own test is is_git_directory in its setup.c.
     """

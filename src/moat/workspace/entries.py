@@ -51,7 +51,7 @@ def read_text(folder: PathHandle, name: str) -> str | None:
 
 
 def is_regular(text: str) -> bool:
-    """Whether a text of `read_text` is that of a regular file."""
+    """Return whether a text of `read_text` is that of a regular file."""
     return not text.startswith(UNREADABLE)
 
 

@@ -80,7 +80,7 @@ _CANONICAL: Final = re.compile(
 
 
 def is_canonical(text: str) -> bool:
-    """Whether every line looks as git itself writes it, so that all readers agree on its meaning."""
+    """Return whether git itself would write every line so: then all readers agree on its meaning."""
     return _CANONICAL.fullmatch(text) is not None
 
 

@@ -1,4 +1,4 @@
-"""Where git keeps things on the host: git folders, linked worktrees, submodules, `.git` files.
+"""The places of git on the host: git folders, linked worktrees, submodules, `.git` files.
 
 The layout is that of gitrepository-layout(5). Everything here is read by path, before a run starts.
 """
@@ -20,7 +20,7 @@ _MAX_CONFIG_SIZE: Final = 1024 * 1024
 
 
 def is_repository(folder: Path) -> bool:
-    """Whether a folder is a git folder, as `discovery.is_git_folder` has it but without `refs`."""
+    """Return whether a folder is a git folder: `discovery.is_git_folder`, but without `refs`."""
     # `Path` would raise where we may not look, as in another user's folder around the workspace.
     return os.path.isfile(folder / "HEAD") and os.path.isdir(folder / "objects")  # noqa: PTH112, PTH113
 

@@ -66,7 +66,7 @@ _REMOTE_HELPER: Final = re.compile(r"\s*[\w+.-]+::")
 
 
 def is_harmless(entry: Entry) -> bool:
-    """Whether git, obeying the setting, runs no program and connects nowhere by itself."""
+    """Return whether git, obeying the setting, runs no program and connects nowhere by itself."""
     if entry.name == "core.fsmonitor":
         return entry.value in {"true", "false"}  # git's own monitor, or none
     return (
@@ -77,7 +77,7 @@ def is_harmless(entry: Entry) -> bool:
 
 
 def names_program(entry: Entry) -> bool:
-    """Whether the value of the setting is a program, or a file or folder that git obeys."""
+    """Return whether the value of the setting is a program, or a file or folder that git obeys."""
     return entry.key in _PROGRAM_KEYS or entry.section in _PROGRAM_SECTIONS
 
 
@@ -86,7 +86,7 @@ def is_include(entry: Entry) -> bool:
 
 
 def names_path(entry: Entry) -> bool:
-    """Whether the value of such a setting is a path as a whole, not a command line."""
+    """Return whether the value of such a setting is a path as a whole, not a command line."""
     return entry.key in _PATH_KEYS
 
 
@@ -100,7 +100,7 @@ def possible_paths(entry: Entry) -> list[str]:
 
 
 def looks_like_path(word: str) -> bool:
-    """Whether a word of a command line looks like a file: `tools/x`, `x.sh`, but not `build`."""
+    """Return whether a word of a command line looks like a file: `tools/x`, `x.sh`, but not `build`."""
     return "/" in word or "." in word.strip(".")
 
 
@@ -116,7 +116,7 @@ class Review:
     kept: list[Entry]
     removed: list[Entry]
     complete: bool
-    """Whether git would read the whole text."""
+    """True if git would read the whole text."""
 
     @property
     def is_clean(self) -> bool:

@@ -1,4 +1,4 @@
-"""What git obeys in one git folder: configurations, pointers to other folders, hooks, `info`."""
+"""The files of one git folder that git obeys: configurations, pointers, hooks, `info`."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Protection(Enum):
-    """What is done about a path."""
+    """The treatment of a path."""
 
     READ_ONLY = auto()
     """Read-only while the run lives, if it exists. What is new or changed afterwards is reported."""
@@ -36,10 +36,10 @@ class PathRule:
     program: str
     """The program that obeys the path."""
     reason: str
-    """What a hostile run could do with the path."""
+    """The use that a hostile run could make of the path."""
     protection: Protection = Protection.READ_ONLY
     refuses_links: bool = False
-    """Whether a run is refused if the path, at the top of the workspace, is a symbolic link."""
+    """True if a run is refused when the path, at the top of the workspace, is a symbolic link."""
     twin: str | None = None
     """Another name for the same file. With one of the two there, a run may not leave the other."""
 

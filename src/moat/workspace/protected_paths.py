@@ -2,8 +2,8 @@
 
 Many programs obey files of known names (`moat.workspace.path_rules`). Git obeys more: the
 configuration of every repository that it comes by, including those within others, the programs and
-files that a configuration names, and hooks. Whatever of this exists is to be read-only in the sandbox.
-What doesn't exist can't be; `moat.workspace.cleanup` looks for it after the run.
+files that a configuration names, and hooks. All of this is to be read-only in the sandbox if it exists.
+A path that doesn't exist can't be; `moat.workspace.cleanup` looks for it after the run.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _MAX_NAMED: Final = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProtectedPaths:
-    """What the host obeys in a folder; all paths are relative to the folder."""
+    """The paths that the host obeys in a folder, relative to the folder."""
 
     read_only: tuple[PurePosixPath, ...] = ()
     """Paths to make read-only; some of them may not exist."""
@@ -65,7 +65,7 @@ class ProtectedPaths:
     watched: Mapping[PurePosixPath, str] = field(default_factory=dict[PurePosixPath, str])
     """Paths that exist, and the program that obeys each. What a run changes in them is reported."""
     complete: bool = True
-    """Whether all of the folder was searched."""
+    """True if all of the folder was searched."""
 
 
 def find_protected_paths(

@@ -62,7 +62,7 @@ class GitQuarantine:
         return None if self._before is None else self._before[name]
 
     def _was_absent(self, name: str) -> bool:
-        """Whether a folder that was protected before didn't have this name then."""
+        """Return whether a folder that was protected before didn't have this name then."""
         return self._before is not None and self._before[name] is None
 
     def _check_config(self, name: str) -> Iterator[str]:
@@ -94,7 +94,7 @@ class GitQuarantine:
             yield self._set_aside(name)
 
     def _may_point(self, name: str, text: str) -> bool:
-        """Whether a new pointer is harmless.
+        """Return whether a new pointer is harmless.
 
         `gitdir` names a worktree, in which git runs nothing; `commondir` names another git folder.
         """

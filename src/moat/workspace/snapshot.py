@@ -1,6 +1,7 @@
-"""What the host obeyed in a run's writable folders before the start, kept in the run's folder.
+"""A snapshot of what the host obeyed in a run's writable folders before the run started.
 
-After the end it tells what the run changed from what was the user's own (`moat.workspace.cleanup`).
+It is kept in the run's folder. After the run it shows what the run changed, and what was the user's
+own (`moat.workspace.cleanup`).
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def take(folders: Iterable[WritableFolder], run: RunFolder) -> None:
         replace_file(run.workspace_snapshot, json.dumps(snapshots).encode(), durable=False)
 
 
-# What earlier versions called the fields; a run may outlive an update of Moat.
+# The names of the fields in earlier versions: a run may outlive an update of Moat.
 _EARLIER_FIELDS: Final = {
     "orders": "git_folders",
     "pointers": "gitfiles",

@@ -1,4 +1,4 @@
-"""Watched paths: what a run changed, or left new, for programs on the host to obey.
+"""Watched paths: those that a run changed, or left new, for programs on the host to obey.
 
 Files are told apart by their metadata and not read. A run can't forge the time of the last change
 (st_ctime, inode(7)), and a file that is replaced is another inode.
@@ -65,7 +65,7 @@ def _fingerprint(root: Path, path: PurePosixPath) -> str:
 
 
 def _last_change(root: Path, path: PurePosixPath) -> int:
-    files = files_at(os.path.realpath(root / path))
+    files = (str(root / path), *files_at(os.path.realpath(root / path)))
     return max((status.st_ctime_ns for file in files for status in _statuses(file)), default=0)
 
 

@@ -8,8 +8,8 @@ copying a dozen files.
 Runs share the copy. It lies in the store under a fingerprint of its sources (modes, sizes, times), and
 every sandbox mounts it read-only, so a start looks at a few hundred files and writes none. A run names
 the copy that it uses in its private folder. A copy that no run names is removed when another is made.
-What differs from run to run is mounted over blank files and folders at the top of the copy, and links
-lead there from deeper places.
+Files that differ from run to run are mounted over blank files and folders at the top of the copy, and
+links lead there from deeper places.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class EtcFiles:
     """Files and links of the run's own, by path relative to /etc."""
 
     files: Mapping[str, str | bytes]
-    """What each file holds. A folder that has one of them has none of the host's files."""
+    """Contents of the files. A folder that has one of them has none of the host's files."""
     links: Mapping[str, str]
     """Symbolic links, also in folders of the host's, and where each leads."""
 
@@ -148,7 +148,7 @@ def _for_everybody(folder_mode: int) -> bool:
 
 
 def _is_public(listing: Iterable[os.DirEntry[str]]) -> bool:
-    """Whether everybody may read all of this and what lies below, and no name suggests a secret."""
+    """Return whether everybody may read all of this and below, and no name suggests a secret."""
     for entry in listing:
         if entry.name in secret_paths.ETC_NAMES:
             return False

@@ -23,7 +23,7 @@ _PERIOD: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How the limits of one run are enforced."""
+    """The mechanisms that enforce the limits of one run."""
 
     cgroup: str | None = None
     """The cgroup's folder. The process that becomes the sandbox joins it (`cgroup.procs`) first."""

@@ -74,8 +74,8 @@ _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _NETLINK_ROUTE: Final = 0
 _NO_FAMILY: Final = Refusal(EAFNOSUPPORT, (_is_not(0, _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK),))
 
-# Those that container engines allow (Linux, UNAME26, PER_LINUX32, and the query 0xFFFFFFFF), and
-# ADDR_NO_RANDOMIZE, which debuggers and `setarch -R` set for their own children.
+# The personalities that container engines allow (Linux, UNAME26, PER_LINUX32, and the query
+# 0xFFFFFFFF), and ADDR_NO_RANDOMIZE, which debuggers and `setarch -R` set for their own children.
 _PERSONALITIES: Final = (0, 0x8, 0x20000, 0x20008, 0x40000, 0xFFFFFFFF)
 
 

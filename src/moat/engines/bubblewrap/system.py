@@ -27,7 +27,7 @@ STANDARD_PATH: Final = (
 UID: Final = 1000
 HOME: Final = "/home/agent"
 
-# What the kernel tells about the whole machine. Container engines hide most of it too. Page maps and
+# The kernel's facts about the whole machine. Container engines hide most of them too. Page maps and
 # slab lists are for root alone, but root may be the one who runs Moat.
 _HIDDEN_IN_PROC: Final = (
     *("acpi", "asound", "driver", "fs", "kcore", "key-users", "keys", "kmsg", "kpagecgroup"),

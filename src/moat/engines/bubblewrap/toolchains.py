@@ -52,7 +52,7 @@ class HostFolders:
     """MOAT_HOME."""
 
     def is_private(self, path: Path) -> bool:
-        """Whether showing `path` would show a secret, the home folder, the store or the workspace."""
+        """Return whether `path` would show a secret, the home folder, the store or the workspace."""
         secrets = (self.store, *(self.home / name for name in secret_paths.HOME))
         return (
             self.home.is_relative_to(path)
@@ -72,7 +72,7 @@ class Toolchains:
     env: dict[str, str] = field(default_factory=dict[str, str])
 
     def shows(self, path: Path) -> bool:
-        """Whether the sandbox sees the host's file at this path."""
+        """Return whether the sandbox sees the host's file at this path."""
         return any(path.is_relative_to(root) for root in (*self.roots, *SYSTEM_FOLDERS))
 
 

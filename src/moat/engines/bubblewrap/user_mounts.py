@@ -38,7 +38,7 @@ def mount_user_mounts(
 ) -> list[WritableFolder]:
     """Add the mounts; return the folders among them to clean up after the run.
 
-    What is protected in the folders that are `writable` already is protected here too. Raises
+    A path that is protected in one of the `writable` folders is protected in a mount too. Raises
     `UsageError`.
     """
     folders: list[WritableFolder] = []

@@ -38,7 +38,7 @@ class VisibleSoftware(Protocol):
         ...
 
     def shows(self, path: Path) -> bool:
-        """Whether the sandbox sees the host's file at this path."""
+        """Return whether the sandbox sees the host's file at this path."""
         ...
 
 
@@ -53,7 +53,7 @@ def find_truststores(software: VisibleSoftware, java_home: str | None) -> list[s
 
 
 def is_file(path: str) -> bool:
-    """Whether a file is there; false also where we may not look, for which `Path.is_file` raises."""
+    """Return whether a file is there; false where we may not look, and `Path.is_file` would raise."""
     return os.path.isfile(path)  # noqa: PTH113  the reason is in the docstring
 
 
