@@ -15,7 +15,7 @@ FOR_RUNS := bwrap:bubblewrap git
 FOR_TESTS := $(FOR_RUNS) gcc curl wget node:nodejs npm tmux dtach vim less htop dig:bind9-dnsutils ip:iproute2 tinyproxy:tinyproxy-bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fast unit fuzz e2e bench bench-egress lock release programs clean
+.PHONY: help demo test check fast unit matrix fuzz e2e bench bench-egress lock release programs clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 14
@@ -40,6 +40,9 @@ unit: .venv/ready programs ## Run the tests that start no run, and see what they
 	@$(PYTHON) -m coverage run -m pytest -q -n $(CORES) --only measured $(UNIT)
 	@$(PYTHON) scripts/coverage_gate.py
 	@$(PYTEST) -q -n $(CORES) --only unmeasured $(UNIT)
+
+matrix: ## Run the pure tests, or with TESTS=unit all of make unit, under each supported Python that is here
+	@scripts/matrix.sh $(TESTS)
 
 fuzz: .venv/ready ## Fuzz the parsers for some seconds each, guided by coverage (MOAT_FUZZ_SECONDS=5)
 	@$(PYTEST) -q -n $(CORES) tests/fuzz

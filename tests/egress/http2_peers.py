@@ -113,8 +113,10 @@ async def serving(
 ) -> AsyncIterator[int]:
     """Run a server whose n-th connection follows the n-th script, and return its port."""
     rest = iter(scripts)
+    writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         peer = Peer(reader, writer, client=False)
         peer.flush()
         await next(rest)(peer)
@@ -125,6 +127,8 @@ async def serving(
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for writer in writers:
+            writer.close()
     assert next(rest, None) is None, "connections that were not made"
 
 

@@ -12,11 +12,25 @@ from moat.platform.process import Process
 
 def test_a_process_is_known_by_its_arguments_and_killed() -> None:
     """The call returns when it has ended; its descriptor says so, too."""
-    with subprocess.Popen(["sleep", "infinity"]) as child, Process(child.pid) as process:
-        assert process.arguments() == [b"sleep", b"infinity", b""]
+    command = ["cat", "-"]
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child,
+        Process(child.pid) as process,
+    ):
+        _converse(child)
+        assert process.arguments() == [b"cat", b"-", b""]
         assert not select.select([process], [], [], 0)[0]
         process.kill()
         assert select.select([process], [], [], 0)[0]
+
+
+def _converse(cat: subprocess.Popen[bytes]) -> None:
+    """Return when `cat` is at work: before, the kernel may not have its arguments yet."""
+    assert cat.stdin is not None
+    assert cat.stdout is not None
+    cat.stdin.write(b"x")
+    cat.stdin.flush()
+    assert cat.stdout.read(1) == b"x"
 
 
 def test_a_process_that_has_ended_is_nobody() -> None:

@@ -167,7 +167,7 @@ class Store:
             if not rows:
                 raise RunNotFoundError("there is no run yet", "Start one: moat run -- COMMAND")
             return rows[0]
-        rows = self._select("WHERE name = ?1 OR id = ?1", reference)
+        rows = self._select("WHERE name = ? OR id = ?", reference, reference)
         if not rows and reference:
             rows = self._with_prefix(reference)
         if not rows:
