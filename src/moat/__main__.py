@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    from moat.cli.streams import prepare  # noqa: PLC0415  for the same reason as cli.main below
+    from moat.cli.stdio import prepare  # noqa: PLC0415  for the same reason as cli.main below
 
     prepare()
     supervisor = None

@@ -14,19 +14,17 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import time
-from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from moat.client import removal
-from moat.client.attach.channel import Channel, ChannelLostError
-from moat.client.connect.request import Supervised
-from moat.client.named_keys import encode_key
-from moat.client.screens import screen_of_run
+from moat.client.connect.channel import Channel, ChannelLostError
+from moat.client.connect.supervisor_client import SupervisorClient
+from moat.client.display.screen import read_screen
+from moat.client.keyboard.key_names import encode_key
 from moat.client.watch import wait as waiting
-from moat.client.watch.wait import Happened
+from moat.client.watch.wait import WaitResult
 from moat.config import settings
 from moat.config.compile import HostContext, RunOptions, compile_spec
 from moat.egress.traffic import reader as traffic
@@ -48,7 +46,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-__all__ = ["Attachment", "Happened", "Moat", "MoatError", "Run"]
+__all__ = ["Attachment", "Moat", "MoatError", "Run", "WaitResult"]
 
 
 class Moat:
@@ -138,20 +136,20 @@ class Run:
 
     async def screen(self) -> str:
         """What its terminal shows now, or showed last, as text."""
-        return await self._with(lambda store: screen_of_run(store, store.get(self.id), "text"))
+        return await self._with(lambda store: read_screen(store, store.get(self.id), "text"))
 
     async def wait(
         self, *, idle: float | None = None, text: str | None = None, timeout: float | None = None
-    ) -> Happened:
+    ) -> WaitResult:
         """For quiet of so many seconds, for text (a regular expression), or for the end."""
 
-        def wait(store: Store) -> Happened:
+        def wait(store: Store) -> WaitResult:
             row = store.get(self.id)
             if text is not None:
-                return waiting.for_text(store, row, text, timeout)
+                return waiting.wait_for_text(store, row, text, timeout)
             if idle is not None:
-                return waiting.for_idle(store, row, idle, timeout)
-            return waiting.for_exit(store, row, timeout)
+                return waiting.wait_for_idle(store, row, idle, timeout)
+            return waiting.wait_for_exit(store, row, timeout)
 
         return await self._with(wait)
 
@@ -214,7 +212,7 @@ class Run:
         channel = await self._with(
             lambda store: Channel(_ask(store, self.id).upgrade("/v1/attach", UPGRADE))
         )
-        channel.greet(json.dumps(asdict(Hello(read_only=read_only, tail=0))).encode(), [])
+        channel.greet(Hello(read_only=read_only, tail=0))
         return Attachment(channel)
 
     async def _with(self, act: Callable[[Store], T]) -> T:
@@ -238,7 +236,7 @@ class Attachment:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._channel.sock.close()
+        self._channel.close()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Ends with the command, or when the viewer was detached. Raises `ChannelLostError`."""
@@ -260,8 +258,8 @@ class Attachment:
                         continue
 
 
-def _ask(store: Store, run_id: str) -> Supervised:
-    return Supervised(store.home, store.folder(run_id))
+def _ask(store: Store, run_id: str) -> SupervisorClient:
+    return SupervisorClient(store.home, store.folder(run_id))
 
 
 async def _in_store(home: Path | None, act: Callable[[Store], T]) -> T:

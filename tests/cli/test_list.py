@@ -10,7 +10,7 @@ import pytest
 
 from moat.cli.list import draw, shortened
 from moat.cli.main import run
-from moat.client.connect.request import Supervised
+from moat.client.connect.supervisor_client import SupervisorClient
 from moat.client.watch.run_list import RunList
 from moat.errors import SupervisorError
 from moat.runs.states import State
@@ -74,7 +74,7 @@ def test_a_supervisor_that_can_not_be_started_is_told_in_its_line(
     def get(*_: object, **__: object) -> None:
         raise SupervisorError("it ended before it could answer")
 
-    monkeypatch.setattr(Supervised, "get", get)
+    monkeypatch.setattr(SupervisorClient, "get", get)
     assert run(["list"]) == 0
     text = capsys.readouterr().out
     assert "run-1  " in text

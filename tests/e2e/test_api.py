@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moat import Moat
-from moat.api import Happened
+from moat.api import WaitResult
 from moat.errors import RunNotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -25,12 +25,12 @@ async def test_an_agent_is_driven(api: Moat, project: Path) -> None:
     run = await api.start(
         ["bash", "--norc"], path=project, tty=True, interactive=True, name="driven"
     )
-    assert await run.wait(text=r"\$", timeout=20) is Happened.TEXT
+    assert await run.wait(text=r"\$", timeout=20) is WaitResult.TEXT
     await run.send("echo the answer is $((6 * 7))")
     await run.press("Enter")
-    assert await run.wait(text="the answer is 42", timeout=20) is Happened.TEXT
+    assert await run.wait(text="the answer is 42", timeout=20) is WaitResult.TEXT
     assert "the answer is 42" in await run.screen()
-    assert await run.wait(idle=0.1, timeout=20) is Happened.IDLE
+    assert await run.wait(idle=0.1, timeout=20) is WaitResult.IDLE
     async with await run.attach() as watched:
         await run.send("exit 3\r")
         output = b"".join([piece async for piece in watched])
@@ -43,7 +43,7 @@ async def test_an_agent_is_driven(api: Moat, project: Path) -> None:
 async def test_output_is_read_by_stream(api: Moat, project: Path) -> None:
     """Both, to the last byte, after the end as well."""
     run = await api.start(["sh", "-c", "echo out; echo err >&2"], path=project)
-    assert await run.wait(timeout=20) is Happened.EXIT
+    assert await run.wait(timeout=20) is WaitResult.EXIT
     assert (await run.logs(), await run.logs("stderr")) == (b"out\n", b"err\n")
 
 
@@ -51,7 +51,7 @@ async def test_a_run_is_stopped_and_removed(api: Moat, project: Path) -> None:
     """And then it is not known any more."""
     run = await api.start(["sleep", "1000"], path=project)
     assert [each.id for each in await api.runs()] == [run.id]
-    assert await run.wait(timeout=0.01) is Happened.TIMEOUT
+    assert await run.wait(timeout=0.01) is WaitResult.TIMEOUT
     assert (await run.stop())["exit_code"] == 143
     await run.destroy()
     with pytest.raises(RunNotFoundError):

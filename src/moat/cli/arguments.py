@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
-    from moat.client.connect.request import Supervised
+    from moat.client.connect.supervisor_client import SupervisorClient
     from moat.runs.store import Run
 
 
@@ -94,10 +94,10 @@ def find(store: Store, reference: str | None) -> Run:
     return store.newest_active() if reference is None else store.find(reference)
 
 
-def ask(store: Store, run: Run) -> Supervised:
-    from moat.client.connect.request import Supervised  # noqa: PLC0415  commands of ended runs need none
+def ask(store: Store, run: Run) -> SupervisorClient:
+    from moat.client.connect.supervisor_client import SupervisorClient  # noqa: PLC0415  commands of ended runs need none
 
-    return Supervised(store.home, store.folder(run.id))
+    return SupervisorClient(store.home, store.folder(run.id))
 
 
 def signal_number(text: str) -> int:

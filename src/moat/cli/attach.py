@@ -8,7 +8,7 @@ import click
 
 from moat.cli.arguments import find, run_argument
 from moat.client.attach.attach import AttachOptions, attach
-from moat.client.attach.keys import parse_escape_keys
+from moat.client.keyboard.keys import parse_escape_keys
 from moat.config import settings as user_settings
 from moat.errors import UsageError
 from moat.runs.store import Store

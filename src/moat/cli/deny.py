@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from moat.cli.amendment import amend
 from moat.cli.arguments import RunReference, always_option
+from moat.cli.rule_change import amend
 
 
 @click.command("deny")

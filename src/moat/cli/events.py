@@ -54,9 +54,9 @@ def command(
         events = [event for event in reader.read() if chosen(event)]
         write(events if last is None else events[max(0, len(events) - last) :])
         if follows:
-            from moat.client.watch.follow import moments  # noqa: PLC0415  for -f alone
+            from moat.client.watch.follow import follow  # noqa: PLC0415  for -f alone
 
-            for _ in moments(store, found):
+            for _ in follow(store, found):
                 write(event for event in reader.read() if chosen(event))
 
 

@@ -9,7 +9,7 @@ import click
 
 from moat.cli.arguments import RunReference, WithCommand, ask, find, words_of
 from moat.client.attach.attach import AttachOptions, attach
-from moat.client.attach.keys import parse_escape_keys
+from moat.client.keyboard.keys import parse_escape_keys
 from moat.config import settings as user_settings
 from moat.config.compile import parse_env
 from moat.errors import RunNotActiveError, UsageError

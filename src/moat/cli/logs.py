@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from moat.cli.arguments import find, run_argument
-from moat.cli.recorded import RecordedOutput
+from moat.client.display.output import STDERR, STDOUT, ProgramOutput
 from moat.errors import UsageError
 from moat.runs.store import Store
 from moat.session.journal import transcript
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from moat.runs.store import Run
 
 STREAMS: Final = {"stdout": Stream.STDOUT, "stderr": Stream.STDERR}
+FDS: Final = {Stream.STDOUT: STDOUT, Stream.STDERR: STDERR}
 
 
 @click.command("logs")
@@ -57,7 +58,7 @@ def command(  # noqa: PLR0913  an option each
         reader = JournalReader(store.folder(found.id).journal / session)
         if session != MAIN_SESSION and not reader.segments():
             raise UsageError(f"run {found.name} has no session {session!r}")
-        with RecordedOutput(tty=found.tty) as output:
+        with ProgramOutput(tty=found.tty) as output:
             printer = Printer(output, timestamps=timestamps, only=STREAMS.get(stream or ""))
             start = _start(reader, count, moment)
             end = transcript.ends(reader)
@@ -97,21 +98,18 @@ def _start(reader: JournalReader, count: int | None, moment: float | None) -> tr
 def _follow(
     store: Store, run: Run, reader: JournalReader, printer: Printer, at: transcript.Offsets
 ) -> None:
-    from moat.client.attach.attach import follow  # noqa: PLC0415  for -f alone
+    from moat.client.watch.output import follow_output  # noqa: PLC0415  for -f alone
 
-    def write(name: str, data: bytes) -> None:
-        at[STREAMS[name]] += len(data)
-        printer.print(Written(time.time(), STREAMS[name], data))
-
-    follow(store, run, {name: at[stream] for name, stream in STREAMS.items()}, write)
-    # What came after we had read, of a run that ended before we could follow it.
+    for stream, data in follow_output(store, run, at):
+        printer.print(Written(time.time(), stream, data))
+    # A run that ended before it could be followed has the rest in its journal.
     printer.print_all(transcript.events(reader, at, transcript.ends(reader)))
 
 
 class Printer:
     """Chooses a stream and stamps lines."""
 
-    def __init__(self, output: RecordedOutput, *, timestamps: bool, only: Stream | None) -> None:
+    def __init__(self, output: ProgramOutput, *, timestamps: bool, only: Stream | None) -> None:
         self._output = output
         self._only = only
         self._lines = Lines() if timestamps else None
@@ -126,7 +124,7 @@ class Printer:
         if self._only not in (None, piece.stream):
             return
         if self._lines is None:
-            self._output.write(piece.stream, piece.data)
+            self._output.write(FDS[piece.stream], piece.data)
         else:
             for line in self._lines.feed(piece):
                 self._print_line(line)
@@ -139,7 +137,7 @@ class Printer:
     def _print_line(self, line: Written) -> None:
         """With its time, unless it is the next part of a long one."""
         stamp = b"" if line.stream in self._within_line else timestamp(line.time)
-        self._output.write(line.stream, stamp + line.data)
+        self._output.write(FDS[line.stream], stamp + line.data)
         if line.data.endswith(b"\n"):
             self._within_line.discard(line.stream)
         else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from moat.cli.streams import discard
+from moat.cli.stdio import discard
 from moat.errors import EXIT_FAILURE, EXIT_USAGE, MoatError, OutputError
 
 if TYPE_CHECKING:

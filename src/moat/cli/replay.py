@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from moat.cli.arguments import RunReference
-from moat.cli.recorded import RecordedOutput
+from moat.cli.logs import FDS
+from moat.client.display.output import ProgramOutput
 from moat.errors import UsageError
 from moat.runs.store import Store
 from moat.session.journal import transcript
@@ -47,11 +48,11 @@ def command(run: str, *, speed: float, cast: bool, session: str) -> None:
         if cast:
             _write_cast(store, found, reader, events)
         else:
-            with _ended_by_signals(), RecordedOutput(tty=found.tty) as output:
+            with _ended_by_signals(), ProgramOutput(tty=found.tty) as output:
                 _play(events, speed, output)
 
 
-def _play(events: Iterable[Event], speed: float, output: RecordedOutput) -> None:
+def _play(events: Iterable[Event], speed: float, output: ProgramOutput) -> None:
     # An event that never comes: waiting for it, unlike sleeping, is ended by Ctrl-C at once.
     never = threading.Event()
     before: float | None = None
@@ -61,7 +62,7 @@ def _play(events: Iterable[Event], speed: float, output: RecordedOutput) -> None
         if speed and before is not None and event.time > before:
             never.wait(min(LONGEST_PAUSE_S, (event.time - before) / speed))
         before = event.time
-        output.write(event.stream, event.data)
+        output.write(FDS[event.stream], event.data)
 
 
 def _write_cast(store: Store, run: Run, reader: JournalReader, events: Iterable[Event]) -> None:

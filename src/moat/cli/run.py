@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from moat.cli.arguments import WithCommand, ask, words_of
-from moat.client.attach.keys import parse_escape_keys
+from moat.client.keyboard.keys import parse_escape_keys
 from moat.config import settings as user_settings
 from moat.config.compile import HostContext, RunOptions, create_run
 from moat.errors import MoatError, RunNotFoundError, UsageError

@@ -8,7 +8,7 @@ import click
 
 from moat.cli.arguments import find, run_argument
 from moat.cli.output import print_json
-from moat.client.screens import screen_of_run
+from moat.client.display.screen import read_screen
 from moat.errors import UsageError
 from moat.runs.store import Store
 
@@ -24,6 +24,6 @@ def command(run: str | None, *, as_json: bool, html: bool) -> None:
     with Store() as store:
         found = find(store, run)
         if as_json:
-            print_json(screen_of_run(store, found, "json"))
+            print_json(read_screen(store, found, "json"))
         else:
-            sys.stdout.write(f"{screen_of_run(store, found, 'html' if html else 'text')}\n")
+            sys.stdout.write(f"{read_screen(store, found, 'html' if html else 'text')}\n")

@@ -8,7 +8,7 @@ import os
 import click
 
 from moat.cli.arguments import RunReference, ask
-from moat.client.named_keys import encode_key
+from moat.client.keyboard.key_names import encode_key
 from moat.errors import RunNotActiveError, UsageError
 from moat.runs.store import Store
 

@@ -8,7 +8,7 @@ import click
 
 from moat.cli.arguments import ask, find, run_argument, signal_number
 from moat.cli.output import progress
-from moat.client.quarantine_notice import show_quarantine_notice
+from moat.client.display.quarantine_notice import show_quarantine_notice
 from moat.errors import RunNotActiveError
 from moat.runs.store import Store
 from moat.spec.units import parse_duration

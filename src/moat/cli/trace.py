@@ -214,13 +214,13 @@ def _warn_of_gaps(reader: TrafficReader) -> None:
 
 
 def _follow(store: Store, run: Run, wanted: Filter, last: int | None, form: str | None) -> None:
-    from moat.client.watch.follow import moments  # noqa: PLC0415  for -f alone
+    from moat.client.watch.follow import follow  # noqa: PLC0415  for -f alone
 
     header, line_of = _lines(form)
     _write([header])
     with ExitStack() as stack:
         follower = None
-        for _ in moments(store, run):
+        for _ in follow(store, run):
             if follower is None and is_readable(store.folder(run.id).database):
                 reader = stack.enter_context(TrafficReader(store.folder(run.id).database))
                 _warn_of_gaps(reader)

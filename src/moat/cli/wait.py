@@ -40,15 +40,15 @@ def command(
     with Store() as store:
         found = find(store, run)
         if text is not None:
-            happened = waiting.for_text(store, found, text, patience)
+            happened = waiting.wait_for_text(store, found, text, patience)
         elif idle is not None:
-            happened = waiting.for_idle(store, found, parse_duration(idle), patience)
+            happened = waiting.wait_for_idle(store, found, parse_duration(idle), patience)
         else:
-            happened = waiting.for_exit(store, found, patience)
-            if happened is waiting.Happened.EXIT:
+            happened = waiting.wait_for_exit(store, found, patience)
+            if happened is waiting.WaitResult.EXIT:
                 sys.stdout.write(f"{_exit_code(store.get(found.id))}\n")
                 return 0
-    return {waiting.Happened.TIMEOUT: TIMED_OUT, waiting.Happened.EXIT: 1}.get(happened, 0)
+    return {waiting.WaitResult.TIMEOUT: TIMED_OUT, waiting.WaitResult.EXIT: 1}.get(happened, 0)
 
 
 def _exit_code(run: Run) -> int:

@@ -1,6 +1,13 @@
-"""The user's side of a run: start its supervisor, talk to it, show it on a terminal.
+"""The user's side of a run: reach its supervisor, show the run on a terminal, wait for it, remove it.
 
-`launch` starts a supervisor where none lives, and `supervised` asks it things; neither keeps
-anything alive. `attach` shows a session: `keys` reads the keyboard's escape keys, `terminal` owns the
-terminal and gives it back. No asyncio here: a client is short-lived and must start at once.
+Rooms, the lower ones first; none imports one that comes after it:
+
+- `keyboard` tells keys from other bytes, and finds the escape keys among them. No I/O.
+- `connect` finds or starts the supervisor of a run, and talks to it.
+- `display` has what a run shows, and writes it to standard output.
+- `attach` connects a session to this terminal: the one path of `run`, `attach` and `exec`.
+- `watch` waits until something has changed. `removal` removes a run for good.
+
+A client is short-lived and holds nothing that matters: killing it does nothing to a run. It must start
+at once, so there is no asyncio here, and what only some commands need is imported where it is used.
 """

@@ -1,11 +1,12 @@
-"""Removing a run, so that nobody writes it meanwhile."""
+"""Removing a run, so that nobody writes to it meanwhile."""
 
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
-from moat.client.connect.request import Supervised
+from moat.client.connect.supervisor_client import SupervisorClient
 from moat.engines import registry
 from moat.engines.engine import UnsupportedSandboxError
 from moat.errors import RunNotActiveError, StoreError, SupervisorError
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def remove(store: Store, run: Run, *, force: bool) -> None:
-    """Raises `RunNotActiveError` for a run that has not ended, unless `force` kills it first."""
+    """Remove a run. Raise `RunNotActiveError` where it has not ended, unless `force` kills it first."""
     folder = store.folder(run.id)
     if not run.ended:
         if not force:
@@ -27,31 +28,31 @@ def remove(store: Store, run: Run, *, force: bool) -> None:
     if not folder.root.exists():
         store.remove(run.id)
         return
-    # A supervisor may still be handing last bytes to a slow viewer; it is told to go, and the lock
-    # is ours when it has.
+    # A supervisor may still be sending the last of the output to a slow viewer. It is asked to leave,
+    # and the lock is ours once it has.
     if lock.is_locked(folder.supervisor_lock):
         _dismiss(store, run)
     try:
         with lock.locked(folder.launch_lock), lock.locked(folder.supervisor_lock):
             store.remove(run.id)
     except FileNotFoundError:
-        return  # somebody else has removed it since we looked
+        return  # another process has removed it meanwhile
 
 
 def _kill(store: Store, run: Run) -> None:
     try:
-        Supervised(store.home, store.folder(run.id)).post("/v1/kill")
+        SupervisorClient(store.home, store.folder(run.id)).post("/v1/kill")
     except RunNotActiveError:
         return  # it has ended by itself
     except UnsupportedSandboxError:
         registry.kill(run, store.folder(run.id))
     except SupervisorError:
-        if _is_understood(store, run):
+        if _has_readable_spec(store, run):
             raise
         registry.kill(run, store.folder(run.id))
 
 
-def _is_understood(store: Store, run: Run) -> bool:
+def _has_readable_spec(store: Store, run: Run) -> bool:
     try:
         store.spec(run.id)
     except StoreError:
@@ -60,10 +61,11 @@ def _is_understood(store: Store, run: Run) -> bool:
 
 
 def _dismiss(store: Store, run: Run) -> None:
+    """Ask the supervisor of a run that has ended to leave."""
     pid = store.get(run.id).supervisor_pid
     if pid is None:
-        raise SupervisorError(f"run {run.name} has a supervisor that nobody knows", "Try again")
+        raise SupervisorError(f"the supervisor of run {run.name} is not in the index", "Try again")
     try:
-        os.kill(pid, 15)
+        os.kill(pid, signal.SIGTERM)
     except ProcessLookupError:
-        return  # gone since we looked
+        return  # it has left meanwhile

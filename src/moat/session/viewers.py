@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from moat.session.journal.index import Stream
+from moat.session.terminal.reset import CANCEL
 from moat.wire import frames
 from moat.wire.frames import FrameType
-from moat.wire.terminal_reset import CANCEL
 
 if TYPE_CHECKING:
     import asyncio

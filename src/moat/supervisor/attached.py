@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from moat.events import ViewerAttached, ViewerDetached
 from moat.session.journal.index import Stream
+from moat.session.terminal.reset import CANCEL, reset_sequence
 from moat.session.viewers import StreamViewer, TerminalViewer
 from moat.spec import TerminalSize
 from moat.supervisor.client_tty import PassedTerminal
@@ -21,7 +22,6 @@ from moat.version import __version__
 from moat.wire import frames, messages, tty
 from moat.wire.frames import FrameType
 from moat.wire.messages import Exited, Failure, Hello, Welcome
-from moat.wire.terminal_reset import CANCEL, reset_sequence
 
 if TYPE_CHECKING:
     import asyncio

@@ -12,9 +12,9 @@ import termios
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from moat.platform import tty
+from moat.session.terminal.reset import CANCEL
 from moat.session.write_queue import WriteQueue
-from moat.wire import tty
-from moat.wire.terminal_reset import CANCEL
 
 if TYPE_CHECKING:
     import asyncio

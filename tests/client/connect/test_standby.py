@@ -19,7 +19,7 @@ def test_it_leaves_nothing_where_no_run_comes(
     """A command line that was wrong: the supervisor ends when its pipe closes."""
     monkeypatch.setenv("MOAT_HOME", str(tmp_path / "home"))
     waiting = standby.begin()
-    os.close(waiting._word)
+    os.close(waiting._go)
     waiting.wait()
     assert not (tmp_path / "home").exists()
 
@@ -30,7 +30,7 @@ def test_a_word_that_nobody_hears_is_no_error(
     """A supervisor that died while it loaded is replaced by whoever connects to the run."""
     monkeypatch.setenv("MOAT_HOME", str(tmp_path))
     waiting = standby.begin()
-    copy = standby.Standby(waiting.home, waiting.run_id, os.dup(waiting._word), waiting._answer)
+    copy = standby.Standby(waiting.home, waiting.run_id, os.dup(waiting._go), waiting._ready)
     waiting.go()  # of a run that does not exist
     copy.wait()
     copy.go()

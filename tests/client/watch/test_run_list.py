@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moat.client.connect.request import Supervised
+from moat.client.connect.supervisor_client import SupervisorClient
 from moat.client.watch.run_list import RunList
 from moat.errors import SupervisorError
 from moat.runs.states import State
@@ -94,7 +94,7 @@ def test_a_supervisor_that_can_not_be_started_is_tried_once(
         tries.append("started")
         raise SupervisorError("it ended before it could answer")
 
-    monkeypatch.setattr(Supervised, "get", get)
+    monkeypatch.setattr(SupervisorClient, "get", get)
     with supervised(store, run) as process, closing(RunList(store, ended=True).watch()) as lists:
         next(lists)
         process.kill()

@@ -1,8 +1,7 @@
-"""Watching a session from a terminal or a pipe: the one path of `run`, `attach` and `exec`.
+"""Attaching to a session from a terminal or a pipe: the one path of `run`, `attach` and `exec`.
 
-`attach` connects, hands the terminal to a `View`, and deals with what ends it. A supervisor that dies
-is replaced and the view goes on where it was; a run that has ended is shown from its journal. The
-terminal is restored on every way out.
+A supervisor that dies is replaced, and the next view goes on where the last one was. A run that has
+ended is shown from its journal. The terminal is restored on every way out.
 """
 
 from __future__ import annotations
@@ -12,40 +11,29 @@ import os
 import signal
 import sys
 import time
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from moat.client.attach.channel import Channel, ChannelLostError
-from moat.client.attach.interrupts import WINDOW_S
+from moat.client.attach.endings import Detached, OutputClosedError, SupervisorSilentError
 from moat.client.attach.terminal import LocalTerminal
-from moat.client.attach.view import (
-    STDERR,
-    STDIN,
-    STDOUT,
-    Detached,
-    Manners,
-    OutputClosedError,
-    SupervisorSilentError,
-    View,
-    raise_failure,
-)
-from moat.client.connect.request import Supervised, SupervisorLeftError
-from moat.client.connect.restart_limit import Deaths
-from moat.client.output import write_all
-from moat.client.quarantine_notice import show_quarantine_notice
+from moat.client.attach.view import View, ViewSettings
+from moat.client.connect.channel import Channel, ChannelLostError
+from moat.client.connect.restart_limit import RestartLimit
+from moat.client.connect.supervisor_client import SupervisorClient, SupervisorLeftError
+from moat.client.display.output import STDERR, STDIN, STDOUT, write_all
+from moat.client.display.quarantine_notice import show_quarantine_notice
+from moat.client.keyboard.interrupts import WINDOW_S
 from moat.errors import EXIT_FAILURE, MoatError, RunNotActiveError
-from moat.wire import messages, tty
-from moat.wire.frames import FrameType
-from moat.wire.messages import MAIN_SESSION, NO_SESSION, UPGRADE, Exited, Failure, Hello
-from moat.wire.terminal_reset import CANCEL, reset_sequence
+from moat.session.terminal.reset import CANCEL, reset_sequence
+from moat.wire import tty
+from moat.wire.messages import MAIN_SESSION, NO_SESSION, UPGRADE, Exited, Hello
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from moat.client.attach.keys import EscapeKeys
-    from moat.client.attach.view import Outcome
+    from moat.client.attach.endings import Ending
+    from moat.client.keyboard.keys import EscapeKeys
     from moat.runs.store import Run, Store
 
 
@@ -64,52 +52,17 @@ class AttachOptions:
 
 
 def attach(store: Store, run: Run, options: AttachOptions) -> int:
-    """Shows the session until it ends or the user detaches; the exit code for our process."""
+    """Show the session until it ends or the user detaches; return the exit code for our process."""
     attachment = _Attachment(store, run, options)
-    with ExitStack() as stack:
-        if attachment.terminal is not None:
-            stack.enter_context(attachment.terminal)
+    with attachment.terminal or nullcontext():
         try:
-            outcome = attachment.follow_through()
+            ending = attachment.view_until_ended()
         except OutputClosedError:
             return attachment.output_closed()
         except SupervisorSilentError:
-            attachment.clear_screen()
-            outcome = Detached("detached from a supervisor that does not answer")
-    return attachment.farewell(outcome)
-
-
-def follow(
-    store: Store, run: Run, offsets: dict[str, int], write: Callable[[str, bytes], None]
-) -> int:
-    """`logs -f`: hands on what is written to the journal, from `offsets` on, until the end."""
-    ask = Supervised(store.home, store.folder(run.id))
-    names = {FrameType.STDOUT: "stdout", FrameType.STDERR: "stderr"}
-    at = {kind: offsets.get(name, 0) for kind, name in names.items()}
-    deaths = Deaths(store, run)
-    while not store.get(run.id).ended:
-        try:
-            channel = Channel(ask.upgrade("/v1/attach", UPGRADE))
-            with channel.sock:
-                channel.sock.setblocking(True)
-                hello = Hello(
-                    read_only=True, stdout=at[FrameType.STDOUT], stderr=at[FrameType.STDERR]
-                )
-                channel.greet(json.dumps(asdict(hello)).encode(), [])
-                while True:
-                    for kind, payload in channel.receive():
-                        if kind in (FrameType.STDOUT, FrameType.STDERR):
-                            write(names[FrameType(kind)], payload)
-                            at[FrameType(kind)] += len(payload)
-                        elif kind == FrameType.EXITED:
-                            return 0
-                        elif kind == FrameType.FAILED:
-                            raise_failure(messages.unpack(Failure, payload))
-        except RunNotActiveError:
-            break
-        except (ChannelLostError, SupervisorLeftError) as exc:
-            deaths.another(exc)  # a new supervisor goes on from `at`
-    return 0
+            attachment.reset_screen()
+            ending = Detached("detached from a supervisor that does not answer")
+    return attachment.finish(ending)
 
 
 class _Attachment:
@@ -119,38 +72,25 @@ class _Attachment:
         self._store = store
         self._run = run
         self._options = options
-        self._ask = Supervised(store.home, store.folder(run.id))
+        self._client = SupervisorClient(store.home, store.folder(run.id))
         has_tty = run.tty if options.tty is None else options.tty
-        wants_input = run.interactive if options.interactive is None else options.interactive
-        stdin_is_terminal, stdout_is_terminal = os.isatty(STDIN), os.isatty(STDOUT)
-        self._manners = Manners(
-            takes_input=wants_input and not options.read_only,
-            on_screen=has_tty and stdout_is_terminal,
-            escape_keys=options.escape_keys,
-            passes_signals=(options.fresh or wants_input)
-            and not options.read_only
-            and not (stdin_is_terminal and stdout_is_terminal),
-            interrupt_window=options.interrupt_window,
-        )
-        self.terminal = (
-            LocalTerminal(STDIN, STDOUT)
-            if stdin_is_terminal and _in_foreground() and (stdout_is_terminal or not has_tty)
-            else None
-        )
-        self._offsets = {FrameType.STDOUT: -1, FrameType.STDERR: -1}
+        self._settings = _settings(run, options, has_tty=has_tty)
+        self.terminal = _terminal(has_tty=has_tty)
+        self._offsets = {STDOUT: -1, STDERR: -1}
+        """How far the output has been written; negative before the first byte."""
         self._painted = False
 
     # --- connections ---
 
-    def follow_through(self) -> Outcome:
-        """One view after the other until one ends as it should."""
-        deaths = Deaths(self._store, self._run)
+    def view_until_ended(self) -> Ending:
+        """Serve one connection after the other until one ends as it should."""
+        limit = RestartLimit(self._store, self._run)
         while True:
             try:
-                return self._watch()
+                return self._view()
             except (ChannelLostError, SupervisorLeftError) as exc:
-                self.clear_screen()
-                deaths.another(exc)
+                self.reset_screen()
+                limit.supervisor_died(exc)
             except RunNotActiveError:
                 return self._show_ended()
             except MoatError as error:
@@ -160,22 +100,19 @@ class _Attachment:
 
     @property
     def _exit_record(self) -> Path:
-        """How a session ended is on disk before anything of it is dropped."""
+        """The file with the session's exit status, which is there before anything of it is dropped."""
         return self._store.folder(self._run.id).exits / f"{self._options.session}.json"
 
-    def _watch(self) -> Outcome:
+    def _view(self) -> Ending:
         if self._store.get(self._run.id).ended and not self._is_supervised():
             return self._show_ended()
-        channel = Channel(self._ask.upgrade("/v1/attach", UPGRADE))
-        with channel.sock:
+        with Channel(self._client.upgrade("/v1/attach", UPGRADE)) as channel:
             if self.terminal is not None:
-                self.terminal.take(raw=self._manners.on_screen)
-            view = View(
-                channel, self._manners, self.terminal, self._offsets, self._stop, self._save_screen
-            )
-            hello, greeting = self._hello()
+                self.terminal.take(raw=self._settings.on_screen)
+            view = View(channel, self._settings, self.terminal, self._offsets, self)
+            termios = [] if self.terminal is None else tty.encode(self.terminal.saved)
             try:
-                return view.run(hello, greeting)
+                return view.run(self._hello(), termios)
             finally:
                 self._painted = view.painted
 
@@ -184,104 +121,81 @@ class _Attachment:
 
         return is_supervised(self._store.folder(self._run.id))
 
-    def _hello(self) -> tuple[Hello, bytes]:
+    def _hello(self) -> Hello:
         size = self.terminal.size() if self.terminal is not None else None
-        on_screen = self._manners.on_screen and size is not None
-        hello = Hello(
+        on_screen = self._settings.on_screen and size is not None
+        return Hello(
             session=self._options.session,
             columns=size.columns if size is not None else 0,
             rows=size.rows if size is not None else 0,
             terminal=on_screen,
             passed=on_screen,
             read_only=self._options.read_only,
-            stdout=self._offsets[FrameType.STDOUT],
-            stderr=self._offsets[FrameType.STDERR],
-            tail=-1 if self._options.fresh else self._store.spec(self._run.id).scrollback,
+            stdout=self._offsets[STDOUT],
+            stderr=self._offsets[STDERR],
+            tail=self._tail,
             scrollback=not self._painted,
         )
-        content = asdict(hello)
-        if self.terminal is not None:
-            content["termios"] = tty.encode(self.terminal.saved)
-        return hello, json.dumps(content).encode()
 
-    # --- what the keys can ask for ---
+    @property
+    def _tail(self) -> int:
+        """How many of the last lines to show of output that was there before; -1 for all of it."""
+        return -1 if self._options.fresh else self._store.spec(self._run.id).scrollback
 
-    def _stop(self) -> None:
-        self._ask.begin("/v1/stop")
+    # --- what the escape keys ask for ---
 
-    def _save_screen(self) -> str:
+    def stop(self) -> None:
+        self._client.begin("/v1/stop")
+
+    def save_screen(self) -> str:
         path = (
             self._store.folder(self._run.id).root / f"screen-{time.strftime('%Y%m%d-%H%M%S')}.txt"
         )
-        path.write_text(self._ask.text("/v1/screen", format="contents"), encoding="utf-8")
+        path.write_text(self._client.text("/v1/screen", format="contents"), encoding="utf-8")
         return str(path)
 
     # --- the end ---
 
-    def clear_screen(self) -> None:
-        """Our supervisor died: nobody but us can turn off what the program has turned on."""
+    def reset_screen(self) -> None:
+        """Turn off the modes that the program has set: its supervisor died and can't."""
         if self._painted:
             write_all(STDOUT, CANCEL + reset_sequence(alternate=True))
 
-    def _show_ended(self) -> Outcome:
-        """The end of a run that is over, from its journal."""
+    def _show_ended(self) -> Ending:
+        """Show the end of a session that is over, from its journal."""
+        from moat.client.display.journal import (  # noqa: PLC0415  most sessions are not over
+            print_last_screen,
+            print_output,
+        )
+
         run = self._store.get(self._run.id)
-        folder = self._store.folder(run.id)
-        session = folder.journal / self._options.session
-        if self._manners.on_screen:
-            self._show_last_screen(session)
+        journal = self._store.folder(run.id).journal / self._options.session
+        if self._settings.on_screen:
+            print_last_screen(journal, self._store.spec(run.id))
         else:
-            self._show_rest(session)
-        if self._options.session != MAIN_SESSION:
-            path = self._exit_record
-            return Exited(json.loads(path.read_text())["exit_code"] if path.exists() else None)
-        return Exited(run.exit_code, str(run.state))
-
-    def _show_last_screen(self, session: Path) -> None:
-        from moat.session.rebuild import rebuild_screen  # noqa: PLC0415  loads the emulator
-
-        spec = self._store.spec(self._run.id)
-        screen = rebuild_screen(session, spec.scrollback, spec.size)
-        try:
-            rows = screen.rows_vt(0, screen.size.columns, screen.size.rows)
-        finally:
-            screen.close()
-        while rows and not rows[-1].strip():
-            rows.pop()
-        write_all(STDOUT, b"".join(row + b"\x1b[m\r\n" for row in rows))
-
-    def _show_rest(self, session: Path) -> None:
-        from moat.session.journal.index import Stream  # noqa: PLC0415
-        from moat.session.journal.journal import JournalReader  # noqa: PLC0415  rarely needed
-
-        reader = JournalReader(session)
-        tail = -1 if self._options.fresh else self._store.spec(self._run.id).scrollback
-        for stream, kind, fd in (
-            (Stream.STDOUT, FrameType.STDOUT, STDOUT),
-            (Stream.STDERR, FrameType.STDERR, STDERR),
-        ):
-            start = self._offsets[kind]
-            for _, data in reader.chunks(
-                stream, start if start >= 0 else reader.tail(stream, tail)
-            ):
-                write_all(fd, data)
+            print_output(journal, self._offsets, self._tail)
+        if self._options.session == MAIN_SESSION:
+            return Exited(run.exit_code, str(run.state))
+        path = self._exit_record
+        return Exited(json.loads(path.read_text())["exit_code"] if path.exists() else None)
 
     def output_closed(self) -> int:
-        """Our reader has gone, or we were told to go while it did not read.
+        """Leave: our reader has gone.
 
-        A command that a script started would be told by SIGPIPE; one that was there before us goes
-        on.
+        SIGPIPE would end a command that a script started, so it is passed on to one that we have
+        started. One that was there before goes on.
         """
         if self._options.fresh:
-            self._ask.begin("/v1/signal", signal=int(signal.SIGPIPE))
-        # What Python would still flush at exit can't be written either.
+            self._client.begin("/v1/signal", signal=int(signal.SIGPIPE))
+        # Python flushes standard output at exit, which would fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
         return 128 + signal.SIGPIPE
 
-    def farewell(self, outcome: Outcome) -> int:
-        if isinstance(outcome, Exited) and self._options.session == MAIN_SESSION:
+    def finish(self, ending: Ending) -> int:
+        """Say how the view ended, and return the exit code."""
+        if isinstance(ending, Exited) and self._options.session == MAIN_SESSION:
             show_quarantine_notice(self._store.folder(self._run.id))
-        match outcome:
+        match ending:
             case Detached(reason):
                 back = f"moat attach {self._run.name}"
                 sys.stderr.write(
@@ -295,6 +209,25 @@ class _Attachment:
                 why = run.error or "its exit status is not known"
                 sys.stderr.write(f"moat: run {run.name} is {state}: {why}\n")
                 return EXIT_FAILURE
+
+
+def _settings(run: Run, options: AttachOptions, *, has_tty: bool) -> ViewSettings:
+    wants_input = run.interactive if options.interactive is None else options.interactive
+    is_watched = os.isatty(STDIN) and os.isatty(STDOUT)
+    return ViewSettings(
+        takes_input=wants_input and not options.read_only,
+        on_screen=has_tty and os.isatty(STDOUT),
+        escape_keys=options.escape_keys,
+        passes_signals=(options.fresh or wants_input) and not options.read_only and not is_watched,
+        interrupt_window=options.interrupt_window,
+    )
+
+
+def _terminal(*, has_tty: bool) -> LocalTerminal | None:
+    """The terminal that keys come from; `None` where they don't, or where we may not change it."""
+    if os.isatty(STDIN) and _in_foreground() and (os.isatty(STDOUT) or not has_tty):
+        return LocalTerminal(STDIN, STDOUT)
+    return None
 
 
 def _in_foreground() -> bool:

@@ -1,7 +1,7 @@
-"""One attached connection, seen from the user's side: keys in, output out, signals between.
+"""One attached connection, from the user's side: keys in, output out, signals between.
 
 No asyncio: a selector over the socket, the keyboard and a pipe that signals write to. The supervisor
-paints the terminal itself where it could open it; what comes in frames is written here.
+paints the terminal itself where it could open it; output that comes in frames is written here.
 """
 
 from __future__ import annotations
@@ -11,26 +11,30 @@ import selectors
 import signal
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NoReturn
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final, Protocol
 
-from moat.client.attach import keys
-from moat.client.attach.interrupts import Interrupts, Verdict
-from moat.client.attach.notice import bar
+from moat.client.attach.endings import Detached, SupervisorSilentError, WriteInterruptedError
+from moat.client.attach.frame_output import FrameOutput
+from moat.client.attach.input import EndOfInput, Input
 from moat.client.attach.signals import Signals
-from moat.client.output import write_all
-from moat.errors import MoatError
+from moat.client.connect.channel import raise_failure
+from moat.client.display.output import STDERR, STDIN, STDOUT
+from moat.client.display.status_line import status_line
+from moat.client.keyboard import keys
+from moat.client.keyboard.interrupts import Interrupts, Verdict
 from moat.wire import frames, messages
 from moat.wire.frames import FrameType
-from moat.wire.messages import Exited, Failure, Hello, Welcome
+from moat.wire.messages import Exited, Hello, Welcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
 
-    from moat.client.attach.channel import Channel
+    from moat.client.attach.endings import Ending
+    from moat.client.attach.input import Action
     from moat.client.attach.terminal import LocalTerminal
-    from moat.session.terminal.filter import OutputFilter
+    from moat.client.connect.channel import Channel
 
-STDIN, STDOUT, STDERR = 0, 1, 2
 READ_BYTES: Final = 1 << 16
 # A supervisor answers DETACH at once; one that is stopped or stuck must not keep the user.
 LEAVE_TIMEOUT_S: Final = 2.0
@@ -38,215 +42,170 @@ LEAVE_TIMEOUT_S: Final = 2.0
 HELP: Final = """
   d  detach: the run goes on          k  stop the run
   s  save the screen to a file        ?  this help
-  the prefix twice sends it to the program.    Any key goes back.
+  Type the prefix twice to send it to the program. Press any key to go back.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Detached:
-    reason: str
-
-
-Outcome = Exited | Detached
-
-
-class SupervisorSilentError(Exception):
-    """The supervisor did not answer DETACH: it hangs, or was stopped. We leave without it."""
-
-
-class LeaveNowError(Exception):
-    """Told to leave while our reader did not read: what it has not taken is lost to it."""
-
-
-class OutputClosedError(Exception):
-    """Whoever read our output has gone (EPIPE)."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manners:
-    """How this viewer behaves; decided before it connects."""
+class ViewSettings:
+    """How a viewer behaves, which is decided before it connects."""
 
     takes_input: bool
     """Standard input goes to the program."""
     on_screen: bool
-    """A TTY session on a terminal."""
+    """The session has a TTY, and our output is a terminal."""
     escape_keys: keys.EscapeKeys | None
     passes_signals: bool
     """SIGINT goes to the command: nobody sits here."""
     interrupt_window: float
+    """See `Interrupts`."""
+
+
+class RunControl(Protocol):
+    """What the escape keys ask for beyond the connection."""
+
+    def stop(self) -> None: ...
+
+    def save_screen(self) -> str:
+        """Return the path of the file."""
+        ...
+
+
+class _Pause(Enum):
+    """Why the supervisor is asked not to paint."""
+
+    HELP = auto()
+    SUSPEND = auto()
 
 
 class View:
-    """Runs one connection to its end."""
+    """One connection, until its end."""
 
     def __init__(
         self,
         channel: Channel,
-        manners: Manners,
+        settings: ViewSettings,
         terminal: LocalTerminal | None,
-        offsets: dict[FrameType, int],
-        stop: Callable[[], None],
-        save_screen: Callable[[], str],
+        offsets: dict[int, int],
+        control: RunControl,
     ) -> None:
+        """`offsets` says how far stdout and stderr have been written, and moves along."""
         self._channel = channel
-        self._manners = manners
+        self._settings = settings
         self._terminal = terminal
-        self.offsets = offsets
-        """How far the output has been written, by frame type: where a next connection goes on."""
+        self._offsets = offsets
+        self._control = control
         self.painted = False
-        """Something of the program's may be on the terminal."""
-        self._stop = stop
-        self._save_screen = save_screen
-        self._interrupts = Interrupts(manners.interrupt_window)
-        reads_keys = terminal is not None and (manners.on_screen or not manners.takes_input)
-        self._keys = (
-            keys.KeyMachine(manners.escape_keys, interrupts=not manners.takes_input)
-            if reads_keys
-            else None
-        )
-        self._key_deadline: float | None = None
+        """Whether some of the program's screen may be on the terminal."""
+        self._interrupts = Interrupts(settings.interrupt_window)
+        self._input = _input(settings, has_terminal=terminal is not None)
+        self._output = FrameOutput(offsets, on_screen=settings.on_screen)
         self._leave_deadline: float | None = None
-        self._stdin_open = manners.takes_input or self._keys is not None
-        self._suspending = False
-        self._helping = False
+        self._pause: _Pause | None = None
         # Not epoll: it refuses regular files, and standard input may be one.
         self._selector = selectors.PollSelector()
-        self._writing = False
-        self._filters: dict[int, OutputFilter] = {}
 
     # --- the loop ---
 
-    def run(self, hello: Hello, greeting: bytes) -> Outcome:
-        """Raises `ChannelLostError`, `MoatError` for a failed start, `OutputClosedError`."""
+    def run(self, hello: Hello, termios: list[object]) -> Ending:
+        """Greet the supervisor, and serve the connection.
+
+        Raise `ChannelLostError` where it breaks, `MoatError` where the run could not start,
+        `OutputClosedError`, and `SupervisorSilentError`.
+        """
         try:
-            return self._run(hello, greeting)
-        except LeaveNowError:
+            with Signals(self._output.interrupt) as signals:
+                passed = [STDOUT] if hello.passed else []
+                self._channel.greet(hello, descriptors=passed, termios=termios)
+                return self._loop(signals)
+        except WriteInterruptedError:
             return Detached("")
 
-    def _run(self, hello: Hello, greeting: bytes) -> Outcome:
-        with Signals(self._interrupt_write) as signals:
-            passed = [STDOUT] if hello.passed else []
-            self._channel.greet(greeting, passed)
-            self._selector.register(self._channel.sock, selectors.EVENT_READ)
-            self._selector.register(signals.fd, selectors.EVENT_READ)
-            self._watch_stdin()
-            while True:
-                outcome = self._turn(signals)
-                if outcome is not None:
-                    return outcome
+    def _loop(self, signals: Signals) -> Ending:
+        sock = self._channel.sock
+        self._selector.register(sock, selectors.EVENT_READ)
+        self._selector.register(signals.fd, selectors.EVENT_READ)
+        while True:
+            self._select_what_is_wanted()
+            for key, events in self._selector.select(self._patience()):
+                if key.fileobj is sock:
+                    ending = self._socket_ready(events)
+                    if ending is not None:
+                        return ending
+                elif key.fd == STDIN:
+                    self._stdin_ready()
+                else:
+                    for number in signals.take():
+                        self._signalled(number)
+            self._expire(time.monotonic())
 
-    def _turn(self, signals: Signals) -> Outcome | None:
-        wanted = selectors.EVENT_READ
-        if self._channel.wants_to_write:
-            wanted |= selectors.EVENT_WRITE
-        self._selector.modify(self._channel.sock, wanted)
-        for key, events in self._selector.select(self._patience()):
-            if key.fd == STDIN:
-                self._stdin_ready()
-            elif key.fd == signals.fd:
-                for number in signals.arrived():
-                    self._signalled(number)
-            else:
-                if events & selectors.EVENT_WRITE:
-                    self._channel.flush()
-                for kind, payload in self._channel.receive():
-                    outcome = self._frame(kind, payload)
-                    if outcome is not None:
-                        return outcome
-        self._timers()
-        self._watch_stdin()
-        if self._leave_deadline is not None and time.monotonic() >= self._leave_deadline:
-            raise SupervisorSilentError
-        return None
+    def _select_what_is_wanted(self) -> None:
+        """Wait for the socket to take more where there is more, and for input where it has a place."""
+        writing = selectors.EVENT_WRITE if self._channel.wants_to_write else 0
+        self._selector.modify(self._channel.sock, selectors.EVENT_READ | writing)
+        wanted = self._input.is_open and (
+            self._channel.window > 0 or self._pause is _Pause.HELP  # any key ends the help
+        )
+        selected = STDIN in self._selector.get_map()
+        if wanted and not selected:
+            self._selector.register(STDIN, selectors.EVENT_READ)
+        elif selected and not wanted:
+            self._selector.unregister(STDIN)
 
     def _patience(self) -> float | None:
-        deadlines = [
-            each
-            for each in (self._key_deadline, self._interrupts.deadline, self._leave_deadline)
-            if each is not None
-        ]
-        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+        deadlines = (self._input.deadline, self._interrupts.deadline, self._leave_deadline)
+        known = [each for each in deadlines if each is not None]
+        return max(0.0, min(known) - time.monotonic()) if known else None
 
-    def _timers(self) -> None:
-        now = time.monotonic()
-        if self._keys is not None and self._key_deadline is not None and now >= self._key_deadline:
-            self._key_deadline = None
-            self._act(self._keys.timeout())
+    def _expire(self, now: float) -> None:
+        self._act(self._input.expire(now))
         if self._interrupts.expired(now) is Verdict.DETACH:
             self._detach()
+        if self._leave_deadline is not None and now >= self._leave_deadline:
+            raise SupervisorSilentError
 
     def _detach(self) -> None:
         self._channel.send(FrameType.DETACH)
         if self._leave_deadline is None:
             self._leave_deadline = time.monotonic() + LEAVE_TIMEOUT_S
 
-    # --- output ---
+    # --- frames from the supervisor ---
 
-    def _frame(self, kind: int, payload: bytes) -> Outcome | None:
+    def _socket_ready(self, events: int) -> Ending | None:
+        if events & selectors.EVENT_WRITE:
+            self._channel.flush()
+        for kind, payload in self._channel.receive():
+            ending = self._frame(kind, payload)
+            if ending is not None:
+                return ending
+        return None
+
+    def _frame(self, kind: int, payload: bytes) -> Ending | None:
         match kind:
-            case FrameType.STDOUT:
-                self._write(STDOUT, payload)
-                self.offsets[FrameType.STDOUT] += len(payload)
-            case FrameType.STDERR:
-                self._write(STDERR, payload)
-                self.offsets[FrameType.STDERR] += len(payload)
+            case FrameType.STDOUT | FrameType.STDERR:
+                self._output.write(kind, payload)
             case FrameType.WELCOME:
                 self._welcomed(messages.unpack(Welcome, payload))
             case FrameType.NOTICE:
-                self._say(payload.decode(errors="replace"))
+                self._notify(payload.decode(errors="replace"))
             case FrameType.PAUSED:
-                self._on_paused()
+                self._paused()
             case FrameType.EXITED:
                 return messages.unpack(Exited, payload)
             case FrameType.DETACHED:
                 return Detached(payload.decode(errors="replace"))
             case FrameType.FAILED:
-                raise_failure(messages.unpack(Failure, payload))
+                raise_failure(payload)
             case _:
-                pass  # a newer supervisor says more than we know
+                pass  # a newer supervisor has more to say than we understand
         return None
 
     def _welcomed(self, welcome: Welcome) -> None:
-        self.painted = self._manners.on_screen
-        if not self._manners.on_screen:
-            self.offsets[FrameType.STDOUT] = welcome.stdout
-            self.offsets[FrameType.STDERR] = welcome.stderr
-
-    def _write(self, fd: int, data: bytes) -> None:
-        harmless = self._harmless(fd, data)
-        self._writing = True
-        try:
-            write_all(fd, harmless)
-        except BrokenPipeError as exc:
-            raise OutputClosedError from exc
-        finally:
-            self._writing = False
-
-    def _harmless(self, fd: int, data: bytes) -> bytes:
-        """What a run without a TTY writes has met no filter yet, and may be here on a terminal."""
-        if self._manners.on_screen or not os.isatty(fd):
-            return data
-        if fd not in self._filters:
-            from moat.session.terminal.filter import OutputFilter  # noqa: PLC0415  not for pipes
-
-            self._filters[fd] = OutputFilter()
-        return self._filters[fd].feed(data)
-
-    def _interrupt_write(self, number: int) -> None:
-        """A reader of ours that has stopped must not keep a SIGTERM from us."""
-        if self._writing and number in (signal.SIGTERM, signal.SIGHUP):
-            raise LeaveNowError
+        self.painted = self._settings.on_screen
+        if not self._settings.on_screen:
+            self._offsets[STDOUT], self._offsets[STDERR] = welcome.stdout, welcome.stderr
 
     # --- input ---
-
-    def _watch_stdin(self) -> None:
-        """Reads standard input while it is open and the program's window has room."""
-        wanted = self._stdin_open and (self._channel.window > 0 or self._helping)
-        watched = STDIN in self._selector.get_map()
-        if wanted and not watched:
-            self._selector.register(STDIN, selectors.EVENT_READ)
-        elif watched and not wanted:
-            self._selector.unregister(STDIN)
 
     def _stdin_ready(self) -> None:
         try:
@@ -255,58 +214,42 @@ class View:
             return
         except OSError:
             data = b""  # EIO: the terminal is gone; a SIGHUP says so, too
-        if self._helping:
-            self._end_help()
-        elif self._keys is None:
-            self._pass_on(data)
-        elif data:
-            self._act(self._keys.feed(data))
-            self._key_deadline = (
-                time.monotonic() + self._keys.patience if self._keys.pending else None
-            )
+        if self._pause is _Pause.HELP:
+            self._resume()
         else:
-            self._act(self._keys.end())
-            self._pass_on(b"")
+            self._act(self._input.feed(data, time.monotonic()))
 
-    def _pass_on(self, data: bytes) -> None:
-        if not data:
-            self._stdin_open = False
-            if self._manners.takes_input:
-                self._channel.send(FrameType.INPUT_END)
-        elif self._manners.takes_input:
-            self._channel.send_input(data)
-
-    def _act(self, actions: list[keys.Action]) -> None:
+    def _act(self, actions: Iterable[Action]) -> None:
         for action in actions:
             match action:
                 case keys.Send(data):
-                    self._pass_on(data)
+                    self._channel.send_input(data)
+                case EndOfInput():
+                    self._channel.send(FrameType.INPUT_END)
                 case keys.Detach():
                     self._detach()
-                    self._stdin_open = False
+                    self._input.is_open = False
                 case keys.Stop():
-                    self._stop()
+                    self._control.stop()
                 case keys.Snapshot():
-                    self._say(f"screen saved: {self._save_screen()}")
+                    self._notify(f"screen saved: {self._control.save_screen()}")
                 case keys.Help():
-                    self._helping = True
-                    self._channel.send(FrameType.PAUSE)
+                    self._ask_to_pause(_Pause.HELP)
                 case keys.Interrupt():
                     self._interrupted()
 
     def _interrupted(self) -> None:
-        if self._manners.passes_signals:
+        """Ctrl-C was typed to a viewer without input, or SIGINT has come."""
+        if self._settings.passes_signals:
             self._channel.send(FrameType.SIGNAL, bytes([signal.SIGINT]))
-            return
-        match self._interrupts.pressed(time.monotonic()):
-            case Verdict.STOP:
-                self._say("stopping the run")
-                self._stop()
-            case _:
-                window = f"{self._manners.interrupt_window:g}"
-                self._say(
-                    f"Ctrl-C again within {window} s stops the run; else it goes on by itself"
-                )
+        elif self._interrupts.pressed(time.monotonic()) is Verdict.STOP:
+            self._notify("stopping the run")
+            self._control.stop()
+        else:
+            window = f"{self._settings.interrupt_window:g}"
+            self._notify(
+                f"press Ctrl-C again within {window} s to stop the run; otherwise it goes on by itself"
+            )
 
     # --- signals ---
 
@@ -315,48 +258,65 @@ class View:
             case signal.SIGINT:
                 self._interrupted()
             case signal.SIGTERM | signal.SIGHUP:
-                if self._keys is not None:
-                    self._act(self._keys.end())  # a prefix that was typed is not lost with us
+                self._act(self._input.finish())
                 self._detach()
-            case signal.SIGWINCH if self._terminal is not None:
-                size = self._terminal.size()
-                self._channel.send(FrameType.RESIZE, frames.SIZE.pack(size.columns, size.rows))
+            case signal.SIGWINCH:
+                self._report_size()
             case signal.SIGTSTP:
-                self._suspending = True
-                self._channel.send(FrameType.PAUSE)
+                self._ask_to_pause(_Pause.SUSPEND)
             case _:
                 pass
 
-    def _on_paused(self) -> None:
-        """The terminal is ours: for the help text, or to be suspended."""
-        if self._helping:
-            os.write(STDERR, HELP.replace("\n", "\r\n").encode())
-        elif self._suspending:
-            self._suspending = False
-            if self._terminal is not None:
-                self._terminal.restore()
-            # Not a SIGTSTP of our own: that one is handled here.
-            os.kill(os.getpid(), signal.SIGSTOP)
-            if self._terminal is not None:
-                self._terminal.take(raw=self._manners.on_screen)
-                self._signalled(signal.SIGWINCH)
-            self._channel.send(FrameType.RESUME)
+    def _report_size(self) -> None:
+        if self._terminal is not None:
+            size = self._terminal.size()
+            self._channel.send(FrameType.RESIZE, frames.SIZE.pack(size.columns, size.rows))
 
-    def _end_help(self) -> None:
-        self._helping = False
+    # --- pauses: the terminal is ours for a while ---
+
+    def _ask_to_pause(self, reason: _Pause) -> None:
+        self._pause = reason
+        self._channel.send(FrameType.PAUSE)
+
+    def _paused(self) -> None:
+        match self._pause:
+            case _Pause.HELP:
+                os.write(STDERR, HELP.replace("\n", "\r\n").encode())
+            case _Pause.SUSPEND:
+                self._suspend()
+            case None:
+                pass
+
+    def _suspend(self) -> None:
+        """Stop this process, with the terminal as it was before, until it is continued."""
+        if self._terminal is not None:
+            self._terminal.restore()
+        # Not SIGTSTP: that is handled here.
+        os.kill(os.getpid(), signal.SIGSTOP)
+        if self._terminal is not None:
+            self._terminal.take(raw=self._settings.on_screen)
+        self._report_size()
+        self._resume()
+
+    def _resume(self) -> None:
+        self._pause = None
         self._channel.send(FrameType.RESUME)
 
-    # --- words of our own ---
+    # --- messages of our own ---
 
-    def _say(self, text: str) -> None:
-        """A line for the user: below the program's output, or on the screen's last row."""
-        if self._manners.on_screen and self._terminal is not None:
-            os.write(STDOUT, bar(text, self._terminal.size()))
+    def _notify(self, text: str) -> None:
+        """Show a line to the user: on the last row of a screen, or below other output."""
+        if self._settings.on_screen and self._terminal is not None:
+            os.write(STDOUT, status_line(text, self._terminal.size()))
         else:
             os.write(STDERR, f"moat: {text}\n".encode())
 
 
-def raise_failure(failure: Failure) -> NoReturn:
-    error = MoatError(failure.summary, failure.hint)
-    error.code = failure.code
-    raise error
+def _input(settings: ViewSettings, *, has_terminal: bool) -> Input:
+    takes_input = settings.takes_input
+    machine = (
+        keys.KeyMachine(settings.escape_keys, interrupts=not takes_input)
+        if has_terminal and (settings.on_screen or not takes_input)
+        else None
+    )
+    return Input(machine, takes_input=takes_input)

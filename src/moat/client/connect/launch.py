@@ -1,8 +1,8 @@
 """Starting a run's supervisor, so that exactly one lives.
 
-Whoever needs a supervisor holds the run's launch lock while he looks for one and starts one. The new
-supervisor inherits the lock and lets go of it when it listens. So a second client waits in `flock`
-until the first one's supervisor answers, also when the first client was killed meanwhile.
+A client holds the run's launch lock while it looks for a supervisor and starts one. The new supervisor
+inherits the lock and releases it when it listens. So a second client waits in `flock` until the first
+one's supervisor answers, even where the first client has been killed meanwhile.
 """
 
 from __future__ import annotations
@@ -24,13 +24,19 @@ if TYPE_CHECKING:
     import socket
     from pathlib import Path
 
+    from moat.errors import MoatError
+
 
 def connect(home: Path, folder: RunFolder) -> socket.socket:
-    """A connection to the run's supervisor, which is started (and re-adopts) where none lives."""
+    """Connect to the run's supervisor, and start one where none lives.
+
+    Raise `RunNotFoundError` where the run's folder is gone, `RunNotActiveError` where the run has ended
+    and has no supervisor any more, and `SupervisorError` where none can be started.
+    """
     try:
         return sockets.connect(folder.root, RunFolder.SUPERVISOR_SOCKET)
     except (FileNotFoundError, ConnectionRefusedError):
-        pass  # the two answers of a run without a supervisor, dealt with below
+        pass  # the run has no supervisor
     try:
         with lock.locked(folder.launch_lock) as launch_lock:
             try:
@@ -43,45 +49,48 @@ def connect(home: Path, folder: RunFolder) -> socket.socket:
 
 
 def is_supervised(folder: RunFolder) -> bool:
+    """Whether a supervisor of the run lives, by the lock that it holds for life."""
     return lock.is_locked(folder.supervisor_lock)
 
 
 def _start(home: Path, folder: RunFolder, launch_lock: int) -> None:
-    """Spawns the supervisor and waits until it listens. Raises `SupervisorError`."""
-    ready, ready_theirs = os.pipe()
-    try:
-        log = os.open(
-            folder.supervisor_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
-        )
+    """Spawn a supervisor, and wait until it listens or says why it can't."""
+    ready, ready_write = os.pipe()
+    with os.fdopen(ready, "rb") as answers:
         try:
-            spawn(home, folder.id, log=log, ready=ready_theirs, held=launch_lock)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            log = os.open(folder.supervisor_log, flags, 0o600)
+            try:
+                spawn(home, folder.id, log=log, ready=ready_write, held=launch_lock)
+            finally:
+                os.close(log)
         finally:
-            os.close(log)
-            os.close(ready_theirs)
-        with os.fdopen(os.dup(ready), "rb") as file:
-            answer = file.read()  # to the end: it says "ready" or why not, and closes
-    finally:
-        os.close(ready)
-    if answer == b"ready":
-        return
+            os.close(ready_write)
+        answer = answers.read()  # until the supervisor closes its end, or dies
+    if answer != b"ready":
+        raise _failure(folder, answer)
+
+
+def _failure(folder: RunFolder, answer: bytes) -> MoatError:
     if not answer:
-        raise SupervisorError(
+        return SupervisorError(
             f"the supervisor of run {folder.id} ended before it could answer",
             f"See why: {folder.supervisor_log}",
         )
     failure = json.loads(answer)
     kinds = {kind.code: kind for kind in (RunNotActiveError, UnsupportedSandboxError)}
     kind = kinds.get(failure["code"], SupervisorError)
-    raise kind(failure["summary"], failure["hint"])
+    return kind(failure["summary"], failure["hint"])
 
 
 def spawn(home: Path, run_id: str, *, log: int, ready: int, held: int) -> int:
-    """A session of its own and no tie to us: it outlives this process and its terminal.
+    """Start a supervisor in a session of its own, so that it outlives this process and its terminal.
 
-    `held` is the launch lock, or the pipe of a supervisor that waits (`client.standby`).
+    It writes to `log`, and its answer to `ready` (`supervisor.__main__`). `held` is the launch lock, or
+    the pipe of a supervisor on standby. Return its pid.
     """
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    # Copies above the numbers that are given out below: a dup2 may not hit one still to be copied.
+    # Copies with numbers above those that dup2 gives out below: it may not hit one still to be copied.
     copies = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 16) for fd in (null, log, ready, held)]
     os.close(null)
     null, log, ready, held = copies

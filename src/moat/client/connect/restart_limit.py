@@ -1,4 +1,4 @@
-"""Supervisors that die one after the other under somebody who goes on with the next."""
+"""When to give up on a run whose supervisors die one after the other."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from moat.errors import SupervisorError
 if TYPE_CHECKING:
     from moat.runs.store import Run, Store
 
-# A supervisor that can't live longer than this, so often in a row, will not do so the next time.
-MAX_RECONNECTS: Final = 5
+# After so many short lives in a row the next supervisor would not live longer.
+MAX_RESTARTS: Final = 5
+# A supervisor that has lived this long did not die of being started.
 STABLE_S: Final = 5.0
 
 
-class Deaths:
-    """Of a run's supervisors, as one client sees them."""
+class RestartLimit:
+    """A count of a run's supervisors that died under one client."""
 
     def __init__(self, store: Store, run: Run) -> None:
         self._store = store
         self._run = run
-        self._failures = 0
-        self._last = time.monotonic()
+        self._restarts = 0
+        self._last_death = time.monotonic()
 
-    def another(self, exc: Exception | None = None) -> None:
-        """One more has died. Raises `SupervisorError` where that happens again and again."""
+    def supervisor_died(self, exc: Exception | None = None) -> None:
+        """Count a death. Raise `SupervisorError`, from `exc`, once they are too many."""
         now = time.monotonic()
-        self._failures = 0 if now - self._last > STABLE_S else self._failures + 1
-        self._last = now
-        if self._failures >= MAX_RECONNECTS:
+        self._restarts = 0 if now - self._last_death > STABLE_S else self._restarts + 1
+        self._last_death = now
+        if self._restarts >= MAX_RESTARTS:
             raise SupervisorError(
-                f"the supervisor of run {self._run.name} keeps dying; the run may still live",
+                f"the supervisor of run {self._run.name} keeps dying; the run may still be alive",
                 f"See why: {self._store.folder(self._run.id).supervisor_log}",
             ) from exc

@@ -1,9 +1,9 @@
 """A supervisor that loads while `moat run` still reads its command line.
 
-Loading is half of what it takes to start a run, and on another processor it takes nobody's time. The
-supervisor is told the run's id, which exists nowhere yet, and waits. When the run has been created it
-gets the word, takes the launch lock and goes on as any other. When this process ends without giving
-the word, for there was nothing to run, it ends too.
+Loading is half of the time that it takes to start a run, and on another processor it costs nobody
+anything. The supervisor is given the id of a run that doesn't exist yet, loads, and waits. Once the run
+has been created it is sent a byte, takes the launch lock and goes on like any other. Where this process
+ends without sending it, since there was nothing to run, the supervisor ends too.
 """
 
 from __future__ import annotations
@@ -21,39 +21,43 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Standby:
-    """A supervisor that waits to be told that its run exists."""
+    """A supervisor that waits for its run to exist."""
 
     home: Path
     run_id: str
-    _word: int
-    """The pipe that the word goes into."""
-    _answer: int
-    """The pipe that closes when it listens, or has failed."""
+    _go: int
+    """The writing end of a pipe: a byte there says that the run exists."""
+    _ready: int
+    """The reading end of a pipe that closes when the supervisor listens, or has failed."""
 
     def go(self) -> None:
-        """Tells it that the run exists now."""
+        """Tell the supervisor that the run exists now."""
         try:
-            os.write(self._word, b"\n")
+            os.write(self._go, b"\n")
         except BrokenPipeError:
             pass  # it died while it loaded: whoever connects to the run starts another
         finally:
-            os.close(self._word)
+            os.close(self._go)
 
     def wait(self) -> None:
-        """Until it listens. Why it does not, if so, is said by the one that is started then."""
-        with os.fdopen(self._answer, "rb") as answer:
-            answer.read()
+        """Wait until the supervisor listens, or has failed.
+
+        The reason of a failure is ignored: whoever connects starts another supervisor, which gives it.
+        """
+        with os.fdopen(self._ready, "rb") as ready:
+            ready.read()
 
 
 def begin() -> Standby:
+    """Start a supervisor for a run with a new id."""
     home, run_id = moat_home(), os.urandom(6).hex()
-    told, word = os.pipe()
-    answer, answer_theirs = os.pipe()
+    go_read, go = os.pipe()
+    ready, ready_write = os.pipe()
     # The run has no folder for a log yet.
     null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     try:
-        launch.spawn(home, run_id, log=null, ready=answer_theirs, held=told)
+        launch.spawn(home, run_id, log=null, ready=ready_write, held=go_read)
     finally:
-        for fd in (told, answer_theirs, null):
+        for fd in (go_read, ready_write, null):
             os.close(fd)
-    return Standby(home, run_id, word, answer)
+    return Standby(home, run_id, go, ready)

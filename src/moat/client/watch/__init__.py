@@ -1,1 +1,5 @@
-"""TODO."""
+"""Waiting for a run to change, without polling.
+
+`follow` wakes whoever reads what a run has recorded, `output` follows its output, `run_list` the list
+of all runs. `wait` waits for an end, for quiet or for text.
+"""

@@ -1,4 +1,4 @@
-"""Following what is written in a run's folder, for as long as something may be."""
+"""Following what is recorded in a run's folder, for as long as something may be."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import select
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from moat.client.connect.request import Supervised, SupervisorLeftError
-from moat.client.connect.restart_limit import Deaths
+from moat.client.connect.restart_limit import RestartLimit
+from moat.client.connect.supervisor_client import SupervisorClient, SupervisorLeftError
 from moat.errors import RunNotActiveError
 from moat.platform.inotify import FolderWatch
 from moat.runs import lock
@@ -18,31 +18,32 @@ if TYPE_CHECKING:
     from moat.runs.store import Run, Store
 
 
-def moments(store: Store, run: Run) -> Iterator[None]:
-    """Whenever something may have been written; the last time when nothing will be any more.
+def follow(store: Store, run: Run) -> Iterator[None]:
+    """Yield whenever something may have been recorded, and a last time when nothing will be any more.
 
-    Meanwhile a supervisor that dies is replaced: without one the run stands still, and so would we.
+    A supervisor that dies meanwhile is replaced: without one the run stands still. Raise
+    `SupervisorError` where supervisors keep dying.
     """
     folder = store.folder(run.id)
-    ask = Supervised(store.home, folder)
-    deaths = Deaths(store, run)
+    client = SupervisorClient(store.home, folder)
+    limit = RestartLimit(store, run)
     with FolderWatch(folder.root) as changes:
         while not store.get(run.id).ended:
             try:
-                with ask.until_ended() as supervisor:
+                with client.until_ended() as ended:
                     readable = [changes]
-                    while supervisor not in readable:
+                    while ended not in readable:
                         yield
-                        readable, _, _ = select.select([changes, supervisor], [], [])
+                        readable, _, _ = select.select([changes, ended], [], [])
                         if changes in readable:
                             changes.drain()
                 if not store.get(run.id).ended:
-                    deaths.another()
+                    limit.supervisor_died()
             except RunNotActiveError:
                 break
             except SupervisorLeftError as exc:
-                deaths.another(exc)
+                limit.supervisor_died(exc)
     with suppress(FileNotFoundError):  # no supervisor has ever been there
-        # It goes when it has written the last, or was killed: then there is no more.
+        # It leaves once it has recorded everything, or was killed: either way nothing follows.
         lock.wait_until_free(folder.supervisor_lock)
     yield

@@ -93,11 +93,11 @@ class RunList:
 
     def _adopt(self, run: Run) -> None:
         """Start a supervisor for the run, and wait until its row is true."""
-        from moat.client.connect.request import Supervised  # noqa: PLC0415  as above
+        from moat.client.connect.supervisor_client import SupervisorClient  # noqa: PLC0415  as above
 
         try:
-            ask = Supervised(self._store.home, self._store.folder(run.id))
-            ask.get("/v1/run", until="started")
+            client = SupervisorClient(self._store.home, self._store.folder(run.id))
+            client.get("/v1/run", until="started")
         except MoatError as error:
             if error.code != RunNotActiveError.code:
                 self._failures[run.id] = error.summary

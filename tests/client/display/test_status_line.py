@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moat.client.attach.notice import bar
+from moat.client.display.status_line import status_line
 from moat.session.terminal.screen import Screen
 from moat.spec import TerminalSize
 
@@ -19,7 +19,7 @@ def _shown(text: str, size: TerminalSize) -> list[str]:
     try:
         rows = [b"%d" % (number % 10) * size.columns for number in range(size.rows)]
         screen.feed(b"\r\n".join(rows) + b"\x1b[1;1H")
-        screen.feed(bar(text, size) + b"@")
+        screen.feed(status_line(text, size) + b"@")
         return screen.text().splitlines()
     finally:
         screen.close()

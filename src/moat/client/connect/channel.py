@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections import deque
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
-from moat.wire import frames
+from moat.errors import MoatError
+from moat.wire import frames, messages
 from moat.wire.frames import FrameType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from moat.wire.messages import Hello
+
+_PIECE_BYTES: Final = 1 << 16
 
 
 class ChannelLostError(ConnectionError):
-    """The supervisor went away without a last frame."""
+    """The connection ended without a last frame: the supervisor died."""
 
 
 class Channel:
-    """Frames over a non-blocking socket; the caller polls it and calls `receive` and `flush`."""
+    """Frames over a socket that never blocks. A context manager, which closes the socket.
+
+    The caller polls the socket and calls `receive` and `flush`.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -26,6 +36,15 @@ class Channel:
         self._reader = frames.FrameReader()
         self._out: deque[memoryview] = deque()
         self._unconsumed = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.sock.close()
 
     @property
     def wants_to_write(self) -> bool:
@@ -36,10 +55,17 @@ class Channel:
         """How many bytes of input may be sent now."""
         return max(0, frames.INPUT_WINDOW - self._unconsumed)
 
-    def greet(self, payload: bytes, descriptors: list[int]) -> None:
-        """HELLO, with the terminal beside it. The first frame: the socket takes it whole."""
+    def greet(
+        self, hello: Hello, *, descriptors: Sequence[int] = (), termios: Sequence[Any] = ()
+    ) -> None:
+        """Send HELLO, and beside it the terminal: its descriptor, and its attributes (`wire.tty`).
+
+        It is the first frame, and the socket's buffer takes it as a whole.
+        """
+        payload = json.dumps(asdict(hello) | {"termios": termios}).encode()
+        frame = frames.encode(FrameType.HELLO, payload)
         try:
-            socket.send_fds(self.sock, [frames.encode(FrameType.HELLO, payload)], descriptors)
+            socket.send_fds(self.sock, [frame], list(descriptors))
         except (BrokenPipeError, ConnectionResetError) as exc:
             raise ChannelLostError from exc
 
@@ -49,11 +75,11 @@ class Channel:
 
     def send_input(self, data: bytes) -> None:
         self._unconsumed += len(data)
-        for start in range(0, len(data), 1 << 16):
-            self.send(FrameType.INPUT, data[start : start + (1 << 16)])
+        for start in range(0, len(data), _PIECE_BYTES):
+            self.send(FrameType.INPUT, data[start : start + _PIECE_BYTES])
 
     def flush(self) -> None:
-        """Writes what the socket takes now."""
+        """Write what the socket takes now."""
         try:
             while self._out:
                 count = self.sock.send(self._out[0])
@@ -64,13 +90,13 @@ class Channel:
         except BlockingIOError:
             return
         except (BrokenPipeError, ConnectionResetError):
-            # What the supervisor said before it went is still to be read; `receive` finds the end.
+            # The supervisor's last frames are still to be read; `receive` finds the end.
             self._out.clear()
 
     def receive(self) -> Iterator[tuple[int, bytes]]:
-        """The frames that have come. Raises `ChannelLostError` at the end of the connection."""
+        """Yield the frames that have come. Raise `ChannelLostError` at the end of the connection."""
         try:
-            data = self.sock.recv(1 << 16)
+            data = self.sock.recv(_PIECE_BYTES)
         except BlockingIOError:
             return
         except ConnectionResetError as exc:
@@ -80,9 +106,17 @@ class Channel:
         yield from self.frames(data)
 
     def frames(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """The frames that `data` completes, but for those that are the channel's own."""
+        """Yield the frames that `data` completes, except those that keep count of the window."""
         for kind, payload in self._reader.feed(data):
             if kind == FrameType.CONSUMED:
                 self._unconsumed -= frames.COUNT.unpack(payload)[0]
             else:
                 yield kind, payload
+
+
+def raise_failure(payload: bytes) -> NoReturn:
+    """Raise the error that a FAILED frame carries."""
+    failure = messages.unpack(messages.Failure, payload)
+    error = MoatError(failure.summary, failure.hint)
+    error.code = failure.code
+    raise error

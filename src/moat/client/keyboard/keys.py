@@ -18,7 +18,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from moat.client.attach.key_forms import (
+from moat.client.keyboard.key_forms import (
     ACTION_KEYS,
     CSI,
     CSI_BEGINNING,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moat.client.named_keys import encode_key
+from moat.client.keyboard.key_names import encode_key
 from moat.errors import UsageError
 
 

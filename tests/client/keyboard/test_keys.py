@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moat.client.attach.keys import (
+from moat.client.keyboard.keys import (
     ESCAPE_TIMEOUT_S,
     PREFIX_TIMEOUT_S,
     Action,

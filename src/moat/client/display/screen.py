@@ -1,54 +1,64 @@
-"""What a run shows: from its supervisor while it lives, from its journal afterwards."""
+"""What a run shows: from its supervisor while that lives, from its journal afterwards."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from moat.client.connect.request import Supervised
+from moat.client.connect.supervisor_client import SupervisorClient
 from moat.errors import RunNotActiveError, UsageError
 from moat.wire.messages import MAIN_SESSION
 
 if TYPE_CHECKING:
     from moat.runs.store import Run, Store
 
+    Format = Literal["text", "html", "contents", "json"]
+
 # Enough for any line that somebody waits for, and little enough to search again and again.
 TAIL_BYTES: Final = 256 * 1024
 
 
-def screen_of_run(store: Store, run: Run, kind: str) -> Any:
-    """`kind`: "text", "html" or "contents" (with the scrollback), as `str`; "json" as a `dict`."""
+def read_screen(store: Store, run: Run, form: Format) -> Any:
+    """Return the screen of a run as text, HTML, text with the scrollback ("contents"), or a `dict`.
+
+    Raise `UsageError` for a run without a TTY.
+    """
     if not run.tty:
         raise UsageError(
             f"run {run.name} has no screen: it was started without a TTY",
-            f"Read what it wrote: moat logs {run.name}",
+            f"See its output: moat logs {run.name}",
         )
     if not run.ended:
+        client = SupervisorClient(store.home, store.folder(run.id))
         try:
-            answer = Supervised(store.home, store.folder(run.id)).text("/v1/screen", format=kind)
-            return json.loads(answer) if kind == "json" else answer
+            answer = client.text("/v1/screen", format=form)
+            return json.loads(answer) if form == "json" else answer
         except RunNotActiveError:
-            pass  # it has ended since; the journal knows the rest
+            pass  # it has ended since; the journal has the rest
+    return _rebuilt(store, run, form)
+
+
+def _rebuilt(store: Store, run: Run, form: Format) -> Any:
     from moat.session.rebuild import rebuild_screen  # noqa: PLC0415  loads the emulator
 
     spec = store.spec(run.id)
     screen = rebuild_screen(store.folder(run.id).journal / MAIN_SESSION, spec.scrollback, spec.size)
     try:
-        shown = {
+        forms = {
             "text": screen.text,
             "html": screen.html,
             "contents": screen.contents,
             "json": screen.as_json,
         }
-        return shown[kind]()
+        return forms[form]()
     finally:
         screen.close()
 
 
-def text_of_run(store: Store, run: Run) -> str:
-    """The screen with its scrollback; of a run without a TTY the end of its output."""
+def read_text(store: Store, run: Run) -> str:
+    """Return the screen with its scrollback; of a run without a TTY, the end of its output."""
     if run.tty:
-        return screen_of_run(store, store.get(run.id), "contents")
+        return read_screen(store, store.get(run.id), "contents")
     from moat.session.journal.index import Stream  # noqa: PLC0415
     from moat.session.journal.journal import JournalReader  # noqa: PLC0415
 

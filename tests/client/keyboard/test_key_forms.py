@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moat.client.attach.key_forms import control, decode, parse_escape_keys, plain_key
-from moat.client.attach.keys import (
+from moat.client.keyboard.key_forms import control, decode, parse_escape_keys, plain_key
+from moat.client.keyboard.keys import (
     ESCAPE_TIMEOUT_S,
     PREFIX_TIMEOUT_S,
     SEQUENCE_TIMEOUT_S,

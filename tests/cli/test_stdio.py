@@ -57,7 +57,7 @@ def test_a_command_that_prints_nothing_needs_no_output(tmp_path: Path) -> None:
 def test_no_file_is_opened_in_the_place_of_a_stream(tmp_path: Path) -> None:
     """It would get what is printed."""
     script = (
-        "import os, sys; from moat.cli.streams import prepare; prepare();"
+        "import os, sys; from moat.cli.stdio import prepare; prepare();"
         "sys.exit(os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY))"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "file")]
@@ -68,7 +68,7 @@ def test_no_file_is_opened_in_the_place_of_a_stream(tmp_path: Path) -> None:
 def test_a_lost_terminal_is_no_bug(tmp_path: Path) -> None:
     """What is said on stderr can be in vain, too, and what is printed is still written."""
     script = (
-        "import sys, click; from moat.cli import main, streams; streams.prepare();"
+        "import sys, click; from moat.cli import main, stdio; stdio.prepare();"
         "tell = lambda *_, **__: (sys.stdout.write('text'), sys.stderr.write('told'));"
         "main.moat.main = lambda *_, **__: (tell(), sys.stderr.flush()); sys.exit(main.run([]))"
     )
@@ -86,7 +86,7 @@ def test_a_lost_terminal_is_no_bug(tmp_path: Path) -> None:
 def test_what_is_said_is_said_at_once(tmp_path: Path, unbuffered: str) -> None:
     """Also where Python is told to buffer nothing: its streams then look different."""
     script = (
-        "import os, sys; from moat.cli import streams; streams.prepare();"
+        "import os, sys; from moat.cli import stdio; stdio.prepare();"
         "sys.stderr.write('said\\n'); os.write(2, b'then')"
     )
     done = subprocess.run(
@@ -100,7 +100,7 @@ def test_what_is_said_is_said_at_once(tmp_path: Path, unbuffered: str) -> None:
 
 def test_text_is_written_as_python_would(tmp_path: Path) -> None:
     """In the encoding of the environment."""
-    script = "from moat.cli.streams import prepare; prepare(); print('grün')"
+    script = "from moat.cli.stdio import prepare; prepare(); print('grün')"
     done = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,

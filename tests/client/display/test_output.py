@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from moat.client.output import write_all
+from moat.client.display.output import write_all
 from moat.errors import OutputError
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import socket
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moat.client.attach.channel import Channel, ChannelLostError
+from moat.client.connect.channel import Channel, ChannelLostError
 from moat.platform import sockets
 from moat.wire import frames
 from moat.wire.frames import FrameReader, FrameType, encode
+from moat.wire.messages import Hello, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,9 +42,12 @@ def test_the_greeting_carries_the_terminal(ends: tuple[Channel, socket.socket]) 
     """Beside the first frame, whole."""
     channel, server = ends
     read, write = os.pipe()
-    channel.greet(b"{}", [write])
-    data, received = sockets.receive(server, 100, 4)
-    assert list(FrameReader().feed(data)) == [(FrameType.HELLO, b"{}")]
+    channel.greet(Hello(columns=80), descriptors=[write], termios=[1, [2]])
+    data, received = sockets.receive(server, 1000, 4)
+    ((kind, payload),) = FrameReader().feed(data)
+    assert kind == FrameType.HELLO
+    assert unpack(Hello, payload) == Hello(columns=80)
+    assert json.loads(payload)["termios"] == [1, [2]]
     os.write(received[0], b"same pipe")
     assert os.read(read, 100) == b"same pipe"
     for fd in (read, write, *received):
@@ -54,7 +59,7 @@ def test_who_has_hung_up_can_t_be_greeted(ends: tuple[Channel, socket.socket]) -
     channel, server = ends
     server.close()
     with pytest.raises(ChannelLostError):
-        channel.greet(b"{}", [])
+        channel.greet(Hello())
 
 
 def test_last_words_are_heard_behind_a_broken_pipe(ends: tuple[Channel, socket.socket]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from moat.session.terminal import ghostty, modes
 from moat.session.terminal.ghostty_abi import Data
-from moat.wire.terminal_reset import CANCEL, reset_sequence
+from moat.session.terminal.reset import CANCEL, reset_sequence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moat.client.attach.interrupts import Interrupts, Verdict
+from moat.client.keyboard.interrupts import Interrupts, Verdict
 
 
 def test_the_first_only_warns() -> None:

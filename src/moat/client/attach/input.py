@@ -1,0 +1,54 @@
+"""What comes from standard input, as actions. No I/O; the caller brings the clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from moat.client.keyboard import keys
+
+if TYPE_CHECKING:
+    from moat.client.keyboard.keys import KeyMachine
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfInput:
+    """No more comes: the program reads end of file."""
+
+
+Action = keys.Action | EndOfInput
+
+
+class Input:
+    """Standard input: through a `KeyMachine` where somebody types, otherwise byte for byte."""
+
+    def __init__(self, machine: KeyMachine | None, *, takes_input: bool) -> None:
+        """`takes_input`: input goes to the program. Otherwise its end means nothing, either."""
+        self._machine = machine
+        self._takes_input = takes_input
+        self.is_open = takes_input or machine is not None
+        """Whether to read on."""
+        self.deadline: float | None = None
+        """When `expire` decides about keys that are held back; `None` while there are none."""
+
+    def feed(self, data: bytes, now: float) -> list[Action]:
+        """Return the actions for what was read; nothing read is the end."""
+        if not data:
+            self.is_open = False
+            return [*self.finish(), *([EndOfInput()] if self._takes_input else [])]
+        if self._machine is None:
+            return [keys.Send(data)]
+        actions = self._machine.feed(data)
+        self.deadline = now + self._machine.patience if self._machine.pending else None
+        return [*actions]
+
+    def expire(self, now: float) -> list[Action]:
+        """Return the actions for keys that nothing has followed in time."""
+        if self.deadline is None or now < self.deadline:
+            return []
+        return self.finish()
+
+    def finish(self) -> list[Action]:
+        """Return the actions for keys that nothing will follow: a prefix that was typed is not lost."""
+        self.deadline = None
+        return [] if self._machine is None else [*self._machine.timeout()]

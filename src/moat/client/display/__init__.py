@@ -1,0 +1,6 @@
+"""What a run shows, and how it gets onto the user's terminal.
+
+`screen` asks the supervisor for it, or the journal of a run that has ended. `output` writes a
+program's output to our standard output and error. `status_line` draws a line of our own over the
+program's screen. `quarantine_notice` says at the end what a run had left in the workspace.
+"""
