@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from moat.platform import tty
 from moat.session.io import Moved, PipeIO, TerminalIO
 from moat.session.journal.index import Stream
 from moat.session.journal.journal import Journal, JournalReader
 from moat.spec import TerminalSize
-from moat.wire import tty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
