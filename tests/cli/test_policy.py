@@ -1,4 +1,4 @@
-"""`moat policy`, `moat allow` and `moat deny`, as far as they need no living run."""
+"""`moat policy`, `moat allow` and `moat deny`, as far as they need no running run."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_decision_is_explained(
     code: int,
     words: str,
 ) -> None:
-    """Which rule decides, and an exit code to test by."""
+    """The answer names the rule, and the exit code tells scripts."""
     file = tmp_path / "agent.yaml"
     file.write_text(AGENT_FILE)
 
@@ -61,7 +61,7 @@ def test_a_decision_is_explained(
 def test_what_is_no_url_is_said(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], url: str
 ) -> None:
-    """In one line, with what to write."""
+    """The error shows how to write a URL."""
     file = tmp_path / "agent.yaml"
     file.write_text(AGENT_FILE)
 
@@ -102,7 +102,7 @@ network:
 def test_what_is_decided_before_a_request_is_read_is_told(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], url: str, code: int, words: str
 ) -> None:
-    """Ports that nobody opened, raw TCP, TLS that passes, addresses of the user's network."""
+    """Closed ports, raw TCP, TLS that passes through and private addresses are considered."""
     file = tmp_path / "agent.yaml"
     file.write_text(OPENED.replace('"', ""))
 
@@ -114,7 +114,7 @@ def test_what_is_decided_before_a_request_is_read_is_told(
 def test_what_is_remembered_decides_here_too(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As in a run of the file's folder."""
+    """Rules that are remembered for the file's folder decide, as in its runs."""
     file = tmp_path / "agent.yaml"
     file.write_text(AGENT_FILE)
     with Store() as store:
@@ -128,7 +128,7 @@ def test_what_is_remembered_decides_here_too(
 def test_a_project_that_may_open_nothing_is_told_so(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A run would not begin either (network.trust_project)."""
+    """A run would not start either (network.trust_project)."""
     home.mkdir()
     (home / "config.yaml").write_text("network: {trust_project: false}\n")
     file = tmp_path / "agent.yaml"
@@ -143,7 +143,7 @@ def test_a_project_that_may_open_nothing_is_told_so(
 def test_what_is_no_method_is_said(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str
 ) -> None:
-    """No request could have it, so no answer about it is right."""
+    """No request can have such a method, so no answer about it would be right."""
     file = tmp_path / "agent.yaml"
     file.write_text(AGENT_FILE)
 
@@ -153,13 +153,13 @@ def test_what_is_no_method_is_said(
 
 
 def test_a_rule_that_is_none_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Before anybody is asked about a run."""
+    """A bad rule is reported before the run is looked for."""
     assert moat(["allow", "any", "bad host"]) != 0
     assert "is not a rule" in capsys.readouterr().err
 
 
 def test_what_is_remembered_comes_first_in_later_runs(home: Path, tmp_path: Path) -> None:
-    """Of the same workspace, newest first; the file is the user's alone."""
+    """Remembered rules apply to the same folder, newest first, and only their user can read them."""
     workspace = tmp_path / "work"
     workspace.mkdir()
     (workspace / "agent.yaml").write_text(AGENT_FILE)
@@ -178,7 +178,7 @@ def test_what_is_remembered_comes_first_in_later_runs(home: Path, tmp_path: Path
 
 
 def test_each_request_that_waits_is_shown() -> None:
-    """By method and path, as a rule would name it, and harmless; those beyond are counted."""
+    """A question is shown as a rule would name it, without control characters; the rest are counted."""
     waiting = [
         {"method": "GET", "host": "a.test", "port": 443, "path": "/x", "since": 0.0, "count": 1},
         {
@@ -202,7 +202,7 @@ def test_each_request_that_waits_is_shown() -> None:
 def test_the_policy_of_a_run_is_shown(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Rules in the order in which they decide; of a run that has ended, too."""
+    """The rules are shown in the order in which they decide, also for a run that has ended."""
     (tmp_path / "agent.yaml").write_text(AGENT_FILE)
     with Store() as store:
         options = RunOptions(path=str(tmp_path), command=("true",), name="shown")
@@ -225,7 +225,7 @@ def test_the_policy_of_a_run_is_shown(
 def test_what_is_remembered_is_shown_and_forgotten(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of the folder one is in, or of another; what is not there is no rule to forget."""
+    """The rules are those of the current folder or of PATH; an unknown rule can't be forgotten."""
 
     def said(*arguments: str, code: int = 0) -> list[str]:
         assert moat(["policy", *arguments]) == code
@@ -259,7 +259,7 @@ def test_what_is_remembered_is_shown_and_forgotten(
 def test_a_rule_for_later_runs_needs_no_run_that_lives(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str
 ) -> None:
-    """`--always` names the folder by a run of it; without it nothing would come of the rule."""
+    """With `--always` the run only names the folder; without it the rule would have no effect."""
     with Store() as store:
         options = RunOptions(path=str(tmp_path), command=("true",), name="over")
         run = create_run(store, options, Settings(), HostContext())

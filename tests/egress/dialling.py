@@ -1,4 +1,4 @@
-"""What tests of dialling share: a policy, a resolver that says what it is told, servers that greet."""
+"""Parts that tests of dialling share: a policy, a scripted resolver, and servers that greet."""
 
 from __future__ import annotations
 

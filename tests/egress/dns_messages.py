@@ -1,4 +1,4 @@
-"""DNS messages, written and read by other means than ours."""
+"""DNS messages, written and read independently of the code under test."""
 
 from __future__ import annotations
 

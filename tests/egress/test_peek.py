@@ -1,4 +1,4 @@
-"""Looking at what arrives on real sockets, which stays there for who serves the connection."""
+"""Peeking into real sockets, whose bytes stay there for the protocol that serves the connection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TIMEOUT_S = 10.0
 
 @pytest.fixture
 def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """The client's end and ours. Of TCP, for which low-water marks are."""
+    """The client's end and ours of a TCP connection: only TCP has low-water marks."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         theirs = socket.create_connection(listener.getsockname())
         ours, _ = listener.accept()
@@ -33,7 +33,7 @@ def _line(data: bytes) -> bytes | None:
 
 
 async def test_what_is_seen_stays(pair: tuple[socket.socket, socket.socket]) -> None:
-    """Until it is taken, and no more than that is taken."""
+    """The bytes stay until they are taken, and no more are taken than asked for."""
     theirs, ours = pair
     theirs.sendall(b"first\nsecond")
     loop = asyncio.get_running_loop()
@@ -44,7 +44,7 @@ async def test_what_is_seen_stays(pair: tuple[socket.socket, socket.socket]) -> 
 
 
 async def test_only_more_wakes_who_looks(pair: tuple[socket.socket, socket.socket]) -> None:
-    """Half a line is looked at once, not all the time."""
+    """An incomplete line is parsed once, not in a busy loop."""
     theirs, ours = pair
     looks: list[bytes] = []
     half = asyncio.Event()
@@ -70,7 +70,7 @@ async def test_only_more_wakes_who_looks(pair: tuple[socket.socket, socket.socke
 async def test_who_leaves_early_is_noticed(
     pair: tuple[socket.socket, socket.socket], said: bytes
 ) -> None:
-    """Before or in the middle of what it had to say."""
+    """A client may leave before its message or in the middle of it."""
     theirs, ours = pair
     theirs.sendall(said)
     theirs.shutdown(socket.SHUT_WR)
@@ -81,7 +81,7 @@ async def test_who_leaves_early_is_noticed(
 async def test_who_gives_up_leaves_the_socket_as_it_was(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
-    """A time limit of the one who looks."""
+    """A caller that is cancelled leaves the socket as it was."""
     theirs, ours = pair
     theirs.sendall(b"fir")
     half = asyncio.Event()

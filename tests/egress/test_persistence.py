@@ -1,4 +1,4 @@
-"""What the next supervisor finds: names with their addresses, and rules."""
+"""What the next supervisor finds: synthetic addresses, and added rules."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FIRST, SECOND, THIRD = "198.18.0.1", "198.18.0.2", "198.18.0.3"
 
 
 def test_names_keep_their_addresses(tmp_path: Path) -> None:
-    """Programs remember what the last supervisor told them."""
+    """Programs remember the addresses that the last supervisor gave them."""
     path = tmp_path / "names"
     with closing(PersistentAddresses(path)) as names:
         assert [names.address("a.test"), names.address("b.test")] == [FIRST, SECOND]
@@ -32,7 +32,7 @@ def test_names_keep_their_addresses(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rest", ["b", "b.tes", "b.test"])
 def test_a_name_that_was_not_written_whole_was_given_to_nobody(tmp_path: Path, rest: str) -> None:
-    """The supervisor was killed before it could answer."""
+    """The supervisor was killed before it could tell the address."""
     path = tmp_path / "names"
     path.write_text(f"a.test\n{rest}")
     with closing(PersistentAddresses(path)) as names:
@@ -43,7 +43,7 @@ def test_a_name_that_was_not_written_whole_was_given_to_nobody(tmp_path: Path, r
 
 @pytest.mark.parametrize("room", [7, 10])
 def test_on_a_full_disk_no_name_is_written_in_part(tmp_path: Path, room: int) -> None:
-    """Else all later names would be their neighbours to the next supervisor."""
+    """A part of a name would shift all later names by one for the next supervisor."""
     path = tmp_path / "names"
     with closing(PersistentAddresses(path)) as names:
         names.address("a.test")
@@ -57,7 +57,7 @@ def test_on_a_full_disk_no_name_is_written_in_part(tmp_path: Path, room: int) ->
 def test_an_address_that_was_given_again_is_known_to_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And however often that happens, the file stays small."""
+    """The file stays small, however often addresses are reused."""
     for module in (persistence, synthetic_ips):
         monkeypatch.setattr(module, "LIMIT", 4)
     path = tmp_path / "names"
@@ -75,7 +75,7 @@ def test_an_address_that_was_given_again_is_known_to_the_next(
 
 
 def test_rules_are_kept_newest_first(tmp_path: Path) -> None:
-    """All of them or none."""
+    """All rules are replaced, or none."""
     path = tmp_path / "additions.json"
     assert read_rules(path) == []
     write_rules(path, ["deny b.test", "allow a.test"])
@@ -86,7 +86,7 @@ def test_rules_are_kept_newest_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "[", "\0\0\0"])
 def test_rules_that_can_not_be_read_are_not_taken_for_none(tmp_path: Path, text: str) -> None:
-    """A denial may have stood there."""
+    """A denial may have been in a damaged file."""
     path = tmp_path / "additions.json"
     path.write_text(text)
     with pytest.raises(OSError, match="damaged"):

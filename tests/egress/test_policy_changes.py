@@ -1,4 +1,4 @@
-"""What is open when the policy changes: decided again, and broken off where it is denied now."""
+"""Whatever is open when the policy changes is decided again, and broken off if it is denied."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _get(path: str, origin: Origin, *lines: str) -> bytes:
 
 
 async def test_a_stream_of_events_ends_and_looks_cut_off(run: Path, origin: Origin) -> None:
-    """Another path's rule leaves it alone; its own ends it without the last chunk."""
+    """A rule about another path changes nothing; one about its own ends it without a last chunk."""
     async with opened(run) as gateway:
         reader, writer = await gateway.tunnel("origin.test", origin.port)
         writer.write(_get("/unfinished", origin))
@@ -49,7 +49,7 @@ async def test_a_stream_of_events_ends_and_looks_cut_off(run: Path, origin: Orig
 
 
 async def test_a_websocket_is_reset(run: Path, origin: Origin) -> None:
-    """No byte of either side passes after it."""
+    """No byte passes in either direction after the change."""
     async with opened(run) as gateway:
         reader, writer = await gateway.tunnel("origin.test", origin.port)
         writer.write(_get("/upgrade", origin, "Connection: Upgrade", "Upgrade: echo"))
@@ -67,7 +67,7 @@ async def test_a_websocket_is_reset(run: Path, origin: Origin) -> None:
 
 
 async def test_a_request_that_waits_for_its_server_is_answered(run: Path, origin: Origin) -> None:
-    """With the denial; the request to the server ends."""
+    """The client gets the denial, and the request to the server ends."""
     loop = asyncio.get_running_loop()
     async with opened(run) as gateway:
         asked = asyncio.create_task(
@@ -83,7 +83,7 @@ async def test_a_request_that_waits_for_its_server_is_answered(run: Path, origin
 
 
 async def test_raw_tcp_is_reset(run: Path, origin: Origin) -> None:
-    """As is TLS that passes through: see below."""
+    """Raw TCP is reset, like TLS that passes through."""
     async with opened(run, policy="strict", tcp=(f"origin.test:{origin.port}",)) as gateway:
         reader, writer = await gateway.tunnel("origin.test", origin.port)
         writer.write(b"GET /unfinished HTTP/1.1\r\n\r\n")
@@ -99,7 +99,7 @@ async def test_raw_tcp_is_reset(run: Path, origin: Origin) -> None:
 
 
 async def test_tls_that_passes_through_is_reset(run: Path) -> None:
-    """What is said inside is not known, but where it leads is."""
+    """Moat doesn't know what passes through, but it knows the server."""
     tls = CertificateAuthority.load_or_create(run).context("origin.test", ("http/1.1",))
     with Origin(tls, answers={"/unfinished": UNFINISHED}) as origin:
         async with opened(run, passthrough=("origin.test",)) as gateway:
@@ -117,7 +117,7 @@ async def test_tls_that_passes_through_is_reset(run: Path) -> None:
 
 
 async def test_what_no_rule_denies_goes_on(run: Path, origin: Origin) -> None:
-    """A rule for another host breaks nothing off."""
+    """A rule about another host or method breaks nothing off."""
     async with opened(run, tcp=(f"origin.test:{origin.port}",)) as gateway:
         reader, writer = await gateway.tunnel("origin.test", origin.port)
         writer.write(_get("/first", origin))

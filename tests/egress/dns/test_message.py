@@ -1,4 +1,4 @@
-"""DNS as resolvers see it, and what a program sends that wants something else from it."""
+"""DNS as resolvers see it, and messages of programs that want something else from it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _ask(query: bytes) -> tuple[Answer, Reply]:
 
 
 def test_a_name_has_its_address() -> None:
-    """For a minute, from an authority, and under the number of the question."""
+    """The answer is authoritative, holds for a minute, and has the question's number."""
     answer, reply = _ask(question("example.com"))
 
     assert answer[1:] == ("example.com", "A", "NOERROR")
@@ -45,7 +45,7 @@ def test_a_name_has_its_address() -> None:
 
 
 def test_the_case_of_a_question_is_kept() -> None:
-    """Resolvers mix it at random, and take no answer that doesn't (draft-vixie-dnsext-dns0x20)."""
+    """Resolvers mix case at random and reject a reply that doesn't (draft-vixie-dnsext-dns0x20)."""
     query = question("eXaMPLe.cOM")
     answer, reply = _ask(query)
 
@@ -63,7 +63,7 @@ def test_the_case_of_a_question_is_kept() -> None:
     ],
 )
 def test_nothing_else_is_told_of_a_name(kind: int, shown: str) -> None:
-    """There is such a name, but no such record: in a form that resolvers remember (RFC 2308)."""
+    """The name exists without such a record, in a form that resolvers cache (RFC 2308)."""
     answer, reply = _ask(question("example.com", kind))
 
     assert answer[1:] == ("example.com", shown, "NOERROR")
@@ -74,13 +74,13 @@ def test_nothing_else_is_told_of_a_name(kind: int, shown: str) -> None:
 
 
 def test_any_is_what_there_is() -> None:
-    """The address (RFC 8482 lets an answer be as small as one likes)."""
+    """A question for anything gets the address (RFC 8482 allows a minimal answer)."""
     assert [each.kind for each in _ask(question("example.com", ANY))[1].answers] == [A]
 
 
 @pytest.mark.parametrize("kind", [A, AAAA, TXT])
 def test_a_name_that_is_not_known_does_not_exist(kind: int) -> None:
-    """Whatever is asked of it; nobody need ask again for a minute."""
+    """The name doesn't exist for any type, and resolvers cache that for a minute."""
     answer, reply = _ask(question("secret.attacker.example", kind))
 
     assert (answer.name, answer.code) == ("secret.attacker.example", "NXDOMAIN")
@@ -91,7 +91,7 @@ def test_a_name_that_is_not_known_does_not_exist(kind: int) -> None:
 
 @pytest.mark.parametrize("name", ["localhost", "LocalHost", "web.localhost"])
 def test_localhost_is_here(name: str) -> None:
-    """And nobody else is asked (RFC 6761 6.3)."""
+    """Names below localhost need no lookup (RFC 6761 6.3)."""
     assert [each.data for each in _ask(question(name))[1].answers] == [
         socket.inet_aton("127.0.0.1")
     ]
@@ -102,7 +102,7 @@ def test_localhost_is_here(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["evil.example", f"{'a' * 60}.{'b' * 60}.{'c' * 60}.evil.example"])
 def test_why_a_name_does_not_exist_is_told_with_edns(name: str) -> None:
-    """As an extended error (RFC 8914), 15 (Blocked), cut where UDP has no room; not without EDNS."""
+    """The extended error 15, Blocked (RFC 8914), is cut to fit into UDP and needs EDNS."""
 
     def why_not(name: str) -> str:
         return f"moat: {name} denied by rule: deny bücher.example. " * 3
@@ -130,7 +130,7 @@ def test_a_reason_is_never_cut_within_a_character() -> None:
 
 
 def test_edns_is_answered_with_edns() -> None:
-    """In version 0 with nothing in it: no subnet, no cookie, no DNSSEC, which nobody here signs."""
+    """The OPT record has version 0 and no options: no subnet, no cookie, no DNSSEC."""
     for name, code in (("example.com", "NOERROR"), ("evil.example", "NXDOMAIN")):
         answer, reply = _ask(question(name, more=OPT_RECORD))
         assert answer.code == code
@@ -141,7 +141,7 @@ def test_edns_is_answered_with_edns() -> None:
     "flags", [RD | CD, RD | TC, 0], ids=["checking disabled", "truncated", "not recursive"]
 )
 def test_flags_change_nothing(flags: int) -> None:
-    """Only the wish for recursion is given back."""
+    """Only the flag RD is copied from the question."""
     _, reply = _ask(question("example.com", flags=flags))
 
     assert reply.flags == QR | 0x0400 | 0x0080 | flags & RD
@@ -149,7 +149,7 @@ def test_flags_change_nothing(flags: int) -> None:
 
 
 def test_where_no_address_can_be_given_now_it_says_so() -> None:
-    """A full disk: the name may have one later, so nobody is told that it does not exist."""
+    """On a full disk the name may get an address later, so it isn't said not to exist."""
 
     def address_of(_name: str) -> str:
         raise OSError(28, "No space left on device")
@@ -162,7 +162,7 @@ def test_where_no_address_can_be_given_now_it_says_so() -> None:
 
 @pytest.mark.parametrize("klass", [0, 3, 4, 254, 255])
 def test_other_classes_are_refused(klass: int) -> None:
-    """CHAOS too: `version.bind` is nobody's business."""
+    """`version.bind` of the class CHAOS is refused, too."""
     answer, reply = _ask(question("example.com", TXT, klass=klass))
 
     assert answer.code == "REFUSED"
@@ -172,7 +172,7 @@ def test_other_classes_are_refused(klass: int) -> None:
 
 @pytest.mark.parametrize("opcode", [1, 2, 4, 5, 15])
 def test_nothing_but_questions_is_understood(opcode: int) -> None:
-    """No update, no notify."""
+    """Updates and notifications are not implemented."""
     answer, reply = _ask(question("example.com", flags=opcode << 11))
 
     assert answer.code == "NOTIMP"
@@ -180,7 +180,7 @@ def test_nothing_but_questions_is_understood(opcode: int) -> None:
 
 
 LONGEST = b"".join(b"\x3f" + bytes((letter,)) * 63 for letter in b"abc") + b"\x3d" + b"d" * 61
-"""With its end: 255 bytes."""
+"""A name of 255 bytes with its end."""
 
 MALFORMED = {
     "no question": struct.pack("!6H", 7, RD, 0, 0, 0, 0),
@@ -199,7 +199,7 @@ MALFORMED = {
 
 @pytest.mark.parametrize("query", MALFORMED.values(), ids=MALFORMED)
 def test_what_is_malformed_is_called_so(query: bytes) -> None:
-    """With the number alone: nothing of what is not understood is repeated."""
+    """The reply has only the number: nothing that wasn't understood is repeated."""
     answer, reply = _ask(query)
 
     assert answer[1:] == ("", "", "FORMERR")
@@ -216,7 +216,7 @@ def test_the_longest_name_is_one() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 11])
 def test_less_than_a_header_is_not_answered(size: int) -> None:
-    """There is no number that an answer could have."""
+    """Without a number there can be no reply."""
     assert dns.answer(question("example.com")[:size], _address_of).reply is None
 
 
@@ -270,7 +270,7 @@ labels = st.binary(min_size=1, max_size=63)
 def test_every_question_has_its_answer(
     *, name: bytes, kind: int, klass: int, number: int, address: str | None, more: bytes
 ) -> None:
-    """It reads back, to the same number and question; a record only where there is an address."""
+    """A reply has the question's number and name, and a record only if there is an address."""
     query = struct.pack("!H", number) + question(name, kind, klass=klass, more=more)[2:]
     answer = dns.answer(query, lambda _name: address)
 
@@ -290,7 +290,7 @@ def test_every_question_has_its_answer(
 
 @given(start=st.sampled_from([b"", question("example.com")[:12], question("a")]), rest=st.binary())
 def test_any_bytes_are_answered_or_dropped(start: bytes, rest: bytes) -> None:
-    """Nothing is raised, and whatever is sent can be read."""
+    """Any bytes raise nothing, and every reply can be parsed."""
     answer = dns.answer(start + rest, _address_of)
     if answer.reply is not None:
         assert read(answer.reply).number == int.from_bytes((start + rest)[:2], "big")
@@ -302,7 +302,7 @@ def test_any_bytes_are_answered_or_dropped(start: bytes, rest: bytes) -> None:
     rest=st.binary(max_size=1),
 )
 def test_messages_over_tcp_are_whole(messages: list[bytes], cuts: list[int], rest: bytes) -> None:
-    """However they are cut or strung together (RFC 7766)."""
+    """Messages may be cut or joined anywhere (RFC 7766)."""
     stream = b"".join(len(each).to_bytes(2, "big") + each for each in messages) + rest
     framer = TCPFramer()
     places = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
@@ -317,7 +317,7 @@ def test_messages_over_tcp_are_whole(messages: list[bytes], cuts: list[int], res
 
 
 def test_the_largest_message_over_tcp() -> None:
-    """65,535 bytes, and not one before the last is there."""
+    """A message of 65,535 bytes is complete only with its last byte."""
     message = bytes(65535)
     framer = TCPFramer()
 

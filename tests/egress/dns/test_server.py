@@ -25,7 +25,7 @@ def _echo(query: bytes, transport: str) -> bytes | None:
 async def test_a_reply_comes_from_the_address_that_was_asked(
     family: socket.AddressFamily, everywhere: str, asked: str
 ) -> None:
-    """A resolver takes no other; what gets no reply is followed by what does."""
+    """A resolver accepts no other source; a question without a reply delays no other."""
     loop = asyncio.get_running_loop()
     sock = socket.socket(family, socket.SOCK_DGRAM)
     sock.bind((everywhere, 0))

@@ -1,4 +1,4 @@
-"""Names and their addresses: one each, for as long as there is room."""
+"""Synthetic addresses: one for each name, for as long as there is room."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OURS = ip_network("198.18.0.0/15")
 
 @given(names=st.lists(st.text(min_size=1, max_size=20), max_size=50))
 def test_a_name_keeps_its_address_across_supervisors(names: list[str]) -> None:
-    """The next one is told the names in the order in which they came."""
+    """The next supervisor loads the names in the order of their addresses."""
     kept: list[str] = []
     table = SyntheticAddresses([], lambda _, name: kept.append(name))
     addresses = {name: table.address(name) for name in names}
@@ -32,7 +32,7 @@ def test_a_name_keeps_its_address_across_supervisors(names: list[str]) -> None:
 
 
 def test_a_new_name_has_a_new_address_after_a_change_of_supervisors() -> None:
-    """Behind those that were given before."""
+    """New names get the addresses after those of the loaded ones."""
     kept = ["a.example", "b.example"]
     table = SyntheticAddresses(tuple(kept), lambda _, name: kept.append(name))
 
@@ -44,7 +44,7 @@ def test_a_new_name_has_a_new_address_after_a_change_of_supervisors() -> None:
     "address", ["198.18.0.0", "198.18.0.2", "198.17.255.255", "255.255.255.255", "::1", "nonsense"]
 )
 def test_an_address_that_was_given_to_nobody_stands_for_nobody(address: str) -> None:
-    """The one before the first, the one after the last, and whatever is no such address."""
+    """Addresses before the first and after the last, and other texts, stand for no name."""
     table = SyntheticAddresses(["a.example"], lambda *_: None)
 
     assert table.name("198.18.0.1") == "a.example"
@@ -52,7 +52,7 @@ def test_an_address_that_was_given_to_nobody_stands_for_nobody(address: str) -> 
 
 
 def test_of_a_full_table_the_name_that_is_longest_out_of_use_makes_room() -> None:
-    """A hostile program asks for many, and the others go on to have theirs."""
+    """A hostile program can ask for many names, and others keep their addresses."""
     kept: list[tuple[int, str]] = []
     table = SyntheticAddresses(
         (f"{number}.example" for number in range(LIMIT - 1)), lambda *given: kept.append(given)

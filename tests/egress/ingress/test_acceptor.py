@@ -1,4 +1,4 @@
-"""Connections that come to nothing: each is a line of the record, with what is known of it."""
+"""Connections without a request: each is recorded with what is known of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01"
-"""The beginning of one."""
+"""The beginning of a ClientHello."""
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
 CONNECT = b"CONNECT one.test:80 HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -45,7 +45,7 @@ def _next_row(gateway: Gateway) -> asyncio.Event:
 async def test_who_leaves_before_asking_is_written_down(
     run: Path, said: bytes, where: tuple[int, str], error: str
 ) -> None:
-    """As failed, which blames nobody: pools of connections do it, too."""
+    """The entry is a failure and blames nobody: connection pools do this, too."""
     async with opened(run) as gateway:
         recorded = _next_row(gateway)
         _, writer = await gateway.connect()
@@ -62,7 +62,7 @@ async def test_who_leaves_before_asking_is_written_down(
 
 
 async def test_the_name_in_a_handshake_is_written_down(run: Path) -> None:
-    """All that is ever said by a connection may be said there."""
+    """A program could carry data out in the name alone."""
     async with opened(run) as gateway:
         recorded = _next_row(gateway)
         _, writer = await gateway.tunnel("one.test", 443, tls=True, sni="stolen.evil.test")
@@ -77,7 +77,7 @@ async def test_the_name_in_a_handshake_is_written_down(run: Path) -> None:
 
 
 async def test_who_has_asked_and_leaves_has_left_nothing_out(run: Path) -> None:
-    """A connection that is kept for another request, and then is not used for one."""
+    """A connection that was kept for another request has no entry of its own."""
     with Origin() as origin:
         async with opened(run) as gateway:
             reader, writer = await gateway.tunnel("origin.test", origin.port)
@@ -102,7 +102,7 @@ async def test_who_has_asked_and_leaves_has_left_nothing_out(run: Path) -> None:
     ],
 )
 async def test_what_is_refused_is_written_down_without_its_secrets(run: Path, said: bytes) -> None:
-    """Neither in the path nor in the error, which quotes what it is about."""
+    """Secrets are left out of the path and of the error, which quotes the path."""
     async with opened(run, rules=("deny one.test/secret", "deny one.test/a")) as gateway:
         reader, writer = await gateway.connect()
         writer.write(said)

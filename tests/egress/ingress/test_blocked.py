@@ -23,7 +23,7 @@ def _ping(target: str) -> bytes:
 
 
 async def test_a_target_is_reported_once_however_often_it_is_tried() -> None:
-    """And what is no attempt is not reported; a socket of datagrams stands for the packet socket."""
+    """Other packets are ignored. A datagram socket stands in for the packet socket."""
     loop = asyncio.get_running_loop()
     reported: list[BlockedAttempt] = []
     last = asyncio.Event()

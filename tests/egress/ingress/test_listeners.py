@@ -1,4 +1,4 @@
-"""The listening sockets in the sandbox: which must be there, and which may be somebody else's."""
+"""The listeners in the sandbox: which are required, and which a program may have taken."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class Shim:
-    """Listens on loopback in the sandbox's stead; some ports are taken there."""
+    """Stands in for the sandbox: listens on loopback, where some ports are taken."""
 
     def __init__(self, *taken: int) -> None:
         self.taken = set(taken)
         self.asked: list[int] = []
-        """Ports of TCP."""
+        """TCP ports."""
         self.places: dict[int, tuple[str, int]] = {}
-        """Where each of them is here."""
+        """The address on loopback of each port."""
 
     async def listen(self, family: str, kind: str, _address: str, port: int) -> int:
         if family == "inet6":
@@ -50,7 +50,7 @@ class Room:
 
 @pytest.fixture
 async def accepted() -> asyncio.Future[None]:
-    """Done when a connection has been accepted, which is closed."""
+    """Done when a connection has been accepted and closed."""
     return asyncio.get_running_loop().create_future()
 
 
@@ -68,7 +68,7 @@ async def listeners(accepted: asyncio.Future[None]) -> AsyncIterator[Listeners]:
 async def test_a_port_that_a_program_has_taken_stops_no_other(
     listeners: Listeners, accepted: asyncio.Future[None]
 ) -> None:
-    """The next supervisor would have no network at all: it finds the program there already."""
+    """Otherwise the next supervisor would have no network: the program holds the port already."""
     shim = Shim(5000)
     await listeners.open(shim.listen, frozenset((5000, 8443)))
 
@@ -80,7 +80,7 @@ async def test_a_port_that_a_program_has_taken_stops_no_other(
 async def test_a_port_that_is_free_again_is_captured_with_the_next_change(
     listeners: Listeners,
 ) -> None:
-    """And those that are captured already are not asked for again."""
+    """Ports that are captured already are not asked for again."""
     shim = Shim(5000)
     await listeners.open(shim.listen, frozenset((5000,)))
     shim.taken.clear()
@@ -95,6 +95,6 @@ async def test_a_port_that_is_free_again_is_captured_with_the_next_change(
 async def test_without_what_is_always_captured_there_is_no_network(
     listeners: Listeners, port: int
 ) -> None:
-    """Nothing in the sandbox has begun yet: whoever has these is nobody's business to guess."""
+    """No program of the sandbox runs yet, so the error can't be one of a taken port."""
     with pytest.raises(OSError, match="in use"):
         await listeners.open(Shim(port).listen, frozenset())

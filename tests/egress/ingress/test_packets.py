@@ -1,4 +1,4 @@
-"""Packets that speak of refusals: what they say, and that nothing else says anything."""
+"""Packets of refused attempts, and packets that are none."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ FOR_TARGET = b"\x11\x00" + bytes(6)
     ],
 )  # fmt: skip
 def test_where_an_attempt_was_to_go(packet: bytes, found: BlockedAttempt | None) -> None:
-    """Of a reset its sender; of an ICMP error what it quotes; of the rest the target."""
+    """A reset names it as its sender, an ICMP error quotes it, and other packets are sent to it."""
     assert blocked_attempt(packet) == found
 
 
@@ -84,5 +84,5 @@ def test_an_answer_of_ours_that_came_too_late_is_no_attempt() -> None:
 
 @given(packet=st.binary(max_size=80))
 def test_any_bytes_are_read(packet: bytes) -> None:
-    """A hostile program writes what it likes."""
+    """A hostile program can send any packet."""
     blocked_attempt(packet)

@@ -1,4 +1,4 @@
-"""SOCKS 5, as a client sees it: the answers, the target, and not a byte too many taken."""
+"""SOCKS 5 as a client sees it: the replies, the target, and not a byte too many consumed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAME = b"\x05\x01\x00\x03\x0bexample.com\x01\xbb"
 
 
 def _converse(data: bytes, server: socks.Server | None = None) -> tuple[bytes, Step, bytes]:
-    """(what was answered, the last step, what was not taken) to a client that sends all at once."""
+    """Return the replies, the last step and what was not consumed of what a client sends at once."""
     server = server or socks.Server()
     answered = b""
     while True:
@@ -34,7 +34,7 @@ def _converse(data: bytes, server: socks.Server | None = None) -> tuple[bytes, S
     ],
 )
 def test_where_a_client_wants_to_go(address: bytes, host: str) -> None:
-    """By name or address; what follows the request is not ours to take."""
+    """The target is a name or an address; bytes after the request are not consumed."""
     answered, step, rest = _converse(
         GREETING + b"\x05\x01\x00" + address + b"\x01\xbb" + b"TLS follows"
     )
@@ -46,7 +46,7 @@ def test_where_a_client_wants_to_go(address: bytes, host: str) -> None:
 
 @pytest.mark.parametrize("password", [b"", b"secret", b"x" * 255])
 def test_a_password_is_taken_and_forgotten(password: bytes) -> None:
-    """Of a client that offers nothing else (RFC 1929)."""
+    """A client that offers only a password may use it (RFC 1929)."""
     login = b"\x01\x04user" + bytes((len(password),)) + password
     answered, step, rest = _converse(b"\x05\x02\x01\x02" + login + NAME)
 
@@ -56,7 +56,7 @@ def test_a_password_is_taken_and_forgotten(password: bytes) -> None:
 
 
 def test_a_client_that_needs_no_password_is_asked_for_none() -> None:
-    """Whatever else it offers."""
+    """A client that needs no password is asked for none, whatever else it offers."""
     assert _converse(b"\x05\x03\x01\x02\x00")[0] == b"\x05\x00"
 
 
@@ -72,7 +72,7 @@ def test_a_client_that_needs_no_password_is_asked_for_none() -> None:
     ids=["GSSAPI alone", "no method", "BIND", "UDP ASSOCIATE", "a kind of address"],
 )
 def test_what_is_not_spoken_is_declined(data: bytes, answer: bytes, why: str) -> None:
-    """With the answer that RFC 1928 has for it, and a reason for the record."""
+    """The client gets the reply that RFC 1928 defines, and the record a reason."""
     answered, step, _ = _converse(data)
 
     assert answered == answer
@@ -93,13 +93,13 @@ def test_what_is_not_spoken_is_declined(data: bytes, answer: bytes, why: str) ->
     ids=["SOCKS 4", "HTTP", "another version", "no password", "an empty name", "not ASCII"],
 )
 def test_what_is_no_socks_5_is_refused(data: bytes) -> None:
-    """Before anything could be understood in two ways."""
+    """Nothing that could be understood in two ways is accepted."""
     with pytest.raises(ValueError):
         _converse(data)
 
 
 def test_socks_4_is_told_what_is_spoken() -> None:
-    """The record then says more than that something was malformed."""
+    """The record says which version was used."""
     with pytest.raises(ValueError, match="SOCKS 4, but only SOCKS 5"):
         socks.Server().feed(b"\x04\x01")
 
@@ -109,7 +109,7 @@ def test_socks_4_is_told_what_is_spoken() -> None:
     end=st.integers(min_value=0, max_value=40),
 )
 def test_it_waits_for_the_rest(whole: bytes, end: int) -> None:
-    """Byte by byte is as good as at once, and nothing is taken of what is incomplete."""
+    """The pieces may be cut anywhere, and nothing of an incomplete step is consumed."""
     server = socks.Server()
     first, step, rest = _converse(whole[:end], server)
     answered = first
@@ -124,7 +124,7 @@ def test_it_waits_for_the_rest(whole: bytes, end: int) -> None:
 
 @given(data=st.lists(st.sampled_from([b"\x05", b"\x01", b"\x00", b"\x02", b"\x03", b"\x41", NAME])))
 def test_nothing_but_a_value_error_comes_of_any_bytes(data: list[bytes]) -> None:
-    """And never more is taken than there is."""
+    """Any bytes raise at most `ValueError`, and no more is consumed than there is."""
     sent = b"".join(data)
     try:
         _, _, rest = _converse(sent)

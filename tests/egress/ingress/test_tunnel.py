@@ -1,4 +1,4 @@
-"""Two connections joined, unread: what passes, and how it ends."""
+"""Tunnels: what passes, and how they end."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Joined(NamedTuple):
     client: socket.socket
     server: socket.socket
     ended: asyncio.Future[str]
-    """Why, once it has; "" for an ordinary end."""
+    """The reason once the tunnel has ended; empty for an ordinary end."""
     denials: list[str]
-    """The policy's, of what it opens now."""
+    """The denial of the policy as it is now, if there is one."""
 
 
 def _pair() -> tuple[socket.socket, socket.socket]:
-    """Of TCP: a pair of Unix sockets knows no reset."""
+    """Two connected TCP sockets: Unix sockets have no reset."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listening:
         near = socket.create_connection(listening.getsockname())
         far, _ = listening.accept()
@@ -107,7 +107,7 @@ async def test_one_that_is_silent_for_too_long_is_ended(joined: Joined) -> None:
 
 
 async def test_one_that_the_policy_does_not_open_any_more_is_reset(joined: Joined) -> None:
-    """At both ends, and at once; until then it goes on."""
+    """Both ends are reset at once; until then the tunnel goes on."""
     joined.tunnel.reconsider()
     joined.client.send(b"question")
     assert await _read(joined.server) == b"question"

@@ -1,4 +1,4 @@
-"""The policy: which rule decides, and what is said of it."""
+"""The policy: which rule decides, and what its denials say."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ STRICT = Network(
 def test_the_first_rule_that_matches_decides(
     method: str, host: str, port: int, path: str, rule: str
 ) -> None:
-    """And the policy's mode where none does. A denial begins with `!` here."""
+    """The first rule that matches decides, else the policy's mode. `!` marks a denial here."""
     decision = Policy(STRICT).decide(method, host, port, path)
 
     assert decision.rule == rule.removeprefix("!")
@@ -109,7 +109,7 @@ BY_PATH = (
     ],
 )
 def test_a_path_is_denied_in_each_form_in_which_a_server_may_see_it(url: str, rule: str) -> None:
-    """And allowed only where all servers see what is allowed."""
+    """A path is allowed only if every reading of it is."""
     host, slash, path = url.partition("/")
     decision = Policy(Network(policy="strict", rules=BY_PATH)).decide(
         "GET", host, 443, slash + path
@@ -120,7 +120,7 @@ def test_a_path_is_denied_in_each_form_in_which_a_server_may_see_it(url: str, ru
 
 
 def test_a_rule_about_paths_behind_one_about_all_paths_is_not_asked() -> None:
-    """Nor does it make a path ambiguous: `moat allow RUN HOST` opens all of it."""
+    """After `moat allow RUN HOST`, no path of the host is ambiguous."""
     policy = Policy(Network(policy="strict", rules=BY_PATH), ["allow a.test"])
 
     assert policy.decide("GET", "a.test", 443, "/secret%2fx").rule == "allow a.test"
@@ -131,7 +131,7 @@ def test_a_rule_about_paths_behind_one_about_all_paths_is_not_asked() -> None:
     [("permissive", Verdict.ALLOW), ("strict", Verdict.DENY), ("ask", Verdict.ASK)],
 )
 def test_the_mode_decides_about_the_rest(mode: str, verdict: Verdict) -> None:
-    """Any host, none, or the user's word."""
+    """A request that no rule matches passes, is denied, or waits for the user."""
     assert Policy(Network(policy=mode)).decide("GET", "a.test", 80, "/").verdict is verdict  # type: ignore[arg-type]
 
 
@@ -143,7 +143,7 @@ def test_what_was_said_later_comes_first() -> None:
 
 
 def test_a_denial_is_one_line_that_says_what_to_do() -> None:
-    """ASCII, whatever was asked for."""
+    """The reason is one line of ASCII, whatever was asked for."""
     decision = Policy(STRICT).decide("GET", "evil.test", 443, "/\u00e4\n")
 
     assert decision.reason.isascii()
@@ -154,7 +154,7 @@ def test_a_denial_is_one_line_that_says_what_to_do() -> None:
 
 @pytest.mark.parametrize("rules", [(), ("deny [2001:db8::1:443]",)])
 def test_what_a_denial_advises_can_be_pasted(rules: tuple[str, ...]) -> None:
-    """Into a shell: an IPv6 address in brackets, and these in quotes."""
+    """The advised command quotes the brackets of an IPv6 address, which a shell would expand."""
     decision = Policy(Network(policy="strict", rules=rules)).decide(
         "GET", "2001:db8::1:443", 80, "/"
     )
@@ -178,7 +178,7 @@ def test_what_a_denial_advises_can_be_pasted(rules: tuple[str, ...]) -> None:
     ],
 )
 def test_a_name_that_no_rule_could_allow_does_not_exist(host: str, could: bool) -> None:
-    """Asked by DNS, before method, port and path are known."""
+    """DNS asks before method, port and path are known."""
     network = Network(
         policy="strict",
         rules=STRICT.rules,
@@ -197,7 +197,7 @@ def test_a_name_that_no_rule_could_allow_does_not_exist(host: str, could: bool) 
     [("bad.allowed.example", "deny bad.allowed.example"), ("evil.test", "policy: strict")],
 )
 def test_what_hides_a_name_is_named(host: str, rule: str) -> None:
-    """The rule that denies all of it, else the policy."""
+    """The denial names the rule that denies all of the host, else the policy."""
     hidden = Policy(STRICT).hidden(host)
 
     assert hidden is not None
@@ -231,7 +231,7 @@ def test_a_denial_outranks_what_is_opened_unread() -> None:
 
 
 def test_what_passes_through_may_be_one_port_and_is_denied_by_port() -> None:
-    """In the entry, and in a rule: the others are as they were."""
+    """A port in an entry or a rule leaves the other ports as they were."""
     network = Network(policy="strict", passthrough=("one.test:8443", "all.test"))
     policy = Policy(network, ["deny all.test:443"])
 
@@ -245,7 +245,7 @@ def test_what_passes_through_may_be_one_port_and_is_denied_by_port() -> None:
 
 
 def test_ports_to_capture_are_those_that_are_opened() -> None:
-    """By rules that allow, and by `tcp`; 80 and 443 are captured anyway."""
+    """Rules that allow and `tcp` open ports; 80 and 443 are captured anyway."""
     network = Network(
         rules=("allow a.test:8443", "deny b.test:9000", "allow c.test:443"), tcp=("d.test:22",)
     )
@@ -254,7 +254,7 @@ def test_ports_to_capture_are_those_that_are_opened() -> None:
 
 
 def test_private_addresses_are_opened_by_name_or_network() -> None:
-    """Nothing else of the host's neighbourhood is."""
+    """Private addresses that no entry names stay closed."""
     policy = Policy(Network(private=("10.1.0.0/16", "lan.test", "[fd00::/8]")))
 
     assert policy.private("any.test", ip_address("10.1.2.3"))
@@ -276,13 +276,13 @@ def test_private_addresses_are_opened_by_name_or_network() -> None:
     ],
 )
 def test_a_rule_that_is_none_is_named(network: Network) -> None:
-    """Before anything is decided by it."""
+    """A bad rule is reported when the policy is made."""
     with pytest.raises(UsageError):
         Policy(network)
 
 
 def test_decisions_that_are_remembered_are_bounded() -> None:
-    """A hostile program can ask for as many names as it likes."""
+    """A hostile program can ask for any number of names."""
     policy = Policy(Network())
     for number in range(CACHE_LIMIT + 10):
         policy.decide("GET", f"a{number}.test", 80, "/")
@@ -292,7 +292,7 @@ def test_decisions_that_are_remembered_are_bounded() -> None:
 
 @pytest.mark.parametrize("path", ["/@types%2fnode", "/a;x/b", "/a//../b", "/%ff"])
 def test_a_rule_about_every_path_understands_none(path: str) -> None:
-    """npm asks for `/@scope%2fname`: where all paths are allowed, nobody need know which one it is."""
+    """npm asks for `/@scope%2fname`: where all paths are allowed, it doesn't matter which it is."""
     policy = Policy(Network(policy="strict"), ["allow GET npm.test/**", "allow other.test/a/**"])
     assert policy.decide("GET", "npm.test", 443, path).verdict is Verdict.ALLOW
     assert policy.decide("POST", "npm.test", 443, path).verdict is Verdict.DENY

@@ -1,4 +1,4 @@
-"""Rules that are given while a run lives, and requests that wait for them."""
+"""Rules that are added while a run lives, and requests that wait for them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _asking(ask_timeout: float = 20.0) -> tuple[LivePolicy, list[list[str]]]:
 
 @pytest.mark.parametrize("verdict", [Verdict.ALLOW, Verdict.DENY])
 async def test_an_answer_decides_for_all_who_wait(verdict: Verdict) -> None:
-    """And is on disk before anybody hears of it."""
+    """An answer is stored before it decides anything."""
     decisions, kept = _asking()
     waiting = [decisions.ask("GET", "a.test", 443, "/") for _ in range(3)]
     assert decisions.hosts == [("a.test", 443)]
@@ -30,7 +30,7 @@ async def test_an_answer_decides_for_all_who_wait(verdict: Verdict) -> None:
 
 
 async def test_a_rule_about_another_method_answers_nobody() -> None:
-    """Who waits goes on waiting for one that decides."""
+    """A request keeps waiting until a rule matches it."""
     decisions, _ = _asking()
     waiting = decisions.ask("POST", "a.test", 443, "/")
     assert decisions.amend(Verdict.ALLOW, "GET a.test") == 0
@@ -55,7 +55,7 @@ async def test_a_rule_about_another_method_answers_nobody() -> None:
 async def test_each_request_is_decided_by_its_own_method_and_path(
     rule: str, decided: list[str], verdict: Verdict
 ) -> None:
-    """Whoever asked first for its host; and those that a rule decides are those that it says."""
+    """The count that `amend` returns is that of the requests whose method and path match."""
     decisions, _ = _asking()
     asked = ["GET /one", "POST /two", "PUT /", "GET /two?x=y"]
     waiting = {
@@ -72,7 +72,7 @@ async def test_each_request_is_decided_by_its_own_method_and_path(
 
 
 async def test_who_gave_up_is_not_answered() -> None:
-    """Nor shown, nor counted: its place is another's."""
+    """A withdrawn question is neither shown nor counted, and leaves room for another."""
     decisions, _ = _asking()
     heard: list[int] = []
     decisions.on_pending = lambda: heard.append(len(decisions.pending))
@@ -88,7 +88,7 @@ async def test_who_gave_up_is_not_answered() -> None:
 
 
 async def test_nobody_answers() -> None:
-    """No answer is a no, and says so."""
+    """A request without an answer is denied, and the denial says why."""
     decisions, _ = _asking(0.01)
     answer = await decisions.ask("GET", "a.test", 443, "/").answer
     assert answer.verdict is Verdict.DENY
@@ -97,7 +97,7 @@ async def test_nobody_answers() -> None:
 
 
 async def test_only_so_many_hosts_can_wait() -> None:
-    """A hostile program can name any number."""
+    """A hostile program can name any number of hosts."""
     decisions, _ = _asking()
     waiting = [decisions.ask("GET", f"a{number}.test", 443, "/") for number in range(MAX_HOSTS)]
     refused = await decisions.ask("GET", "more.test", 443, "/").answer
@@ -111,7 +111,7 @@ async def test_only_so_many_hosts_can_wait() -> None:
 
 
 async def test_only_so_many_requests_can_wait() -> None:
-    """Of one host, too."""
+    """The limit holds for the requests to one host, too."""
     decisions, _ = _asking()
     for _ in range(MAX_REQUESTS):
         decisions.ask("GET", "a.test", 443, "/")
@@ -120,7 +120,7 @@ async def test_only_so_many_requests_can_wait() -> None:
 
 
 async def test_what_waits_is_shown_request_by_request() -> None:
-    """Alike ones once, with how many there are; without secrets; of a host not too many."""
+    """Alike questions are shown once with their number, without secrets, and not too many of a host."""
     decisions, _ = _asking()
     for method, port, path in (
         ("GET", 443, "/a?token=s3cret&b=c"),
@@ -147,7 +147,7 @@ async def test_what_waits_is_shown_request_by_request() -> None:
 
 
 def test_a_rule_that_is_none_changes_nothing() -> None:
-    """Neither the policy nor what is kept of it."""
+    """A bad rule changes neither the policy nor what is stored."""
     decisions, kept = _asking()
     before = decisions.policy
     with pytest.raises(UsageError):
@@ -157,7 +157,7 @@ def test_a_rule_that_is_none_changes_nothing() -> None:
 
 
 def test_a_rule_said_again_moves_to_the_front() -> None:
-    """It is kept once."""
+    """A repeated rule is stored once."""
     decisions, kept = _asking()
     for rule in ("a.test", "b.test", "a.test"):
         decisions.amend(Verdict.ALLOW, rule)

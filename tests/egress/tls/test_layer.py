@@ -1,4 +1,4 @@
-"""A socket whose bytes travel in TLS, held by one who knows nothing of it."""
+"""A socket whose bytes travel inside TLS, as its owner sees it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MEGABYTES = bytes(range(256)) * 16 * 1024
 
 @pytest.fixture
 def contexts(tmp_path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """The server's and a client's that trusts it."""
+    """The context of the server and of a client that trusts it."""
     server, trusted = self_signed(tmp_path, x509.DNSName("proxy.test"))
     return server, ssl.create_default_context(cadata=trusted)
 
@@ -34,7 +34,7 @@ def contexts(tmp_path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
 async def layered(
     serve: Serve, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
 ) -> AsyncIterator[socket.socket]:
-    """The holder's socket; what it sends arrives at `serve`, decrypted."""
+    """The owner's socket; what it sends arrives at `serve`, decrypted."""
     listening = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=contexts[0])
     carrier = await connected(listening.sockets[0].getsockname())
     with await inside_tls(carrier, contexts[1], "proxy.test") as sock:
@@ -59,7 +59,7 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 async def test_megabytes_pass_both_ways_unchanged(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
-    """More than all buffers hold, so each side has to wait for the other on the way."""
+    """More than all buffers hold passes, so each side has to wait for the other."""
     async with layered(echo, contexts) as sock:
         reader, writer = await asyncio.open_connection(sock=sock)
         sending = asyncio.create_task(write(writer, MEGABYTES))
@@ -77,7 +77,7 @@ async def write(writer: asyncio.StreamWriter, data: bytes) -> None:
 async def test_what_is_not_read_is_not_taken(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
-    """A holder who does not read stops the sender: nothing piles up between."""
+    """An owner that does not read stops the sender: nothing piles up in between."""
     sent = 0
     stopped = asyncio.Event()
 
@@ -102,7 +102,7 @@ async def test_what_is_not_read_is_not_taken(
 async def test_the_servers_end_is_the_holders(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
-    """After the last byte."""
+    """The end arrives after the last byte."""
 
     async def say(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"goodbye")
@@ -118,7 +118,7 @@ async def test_the_servers_end_is_the_holders(
 async def test_the_holders_end_is_the_servers(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
-    """After the last byte, too: nothing stays open behind a socket that was closed."""
+    """Closing the socket closes the TLS connection after the last byte."""
     heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -134,7 +134,7 @@ async def test_the_holders_end_is_the_servers(
 async def test_a_server_by_another_name_is_refused(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
-    """And no socket is left: warnings of unclosed ones are errors here."""
+    """No socket is left open: warnings of unclosed ones are errors here."""
     listening = await asyncio.start_server(echo, "127.0.0.1", 0, ssl=contexts[0])
     carrier = await connected(listening.sockets[0].getsockname())
     with pytest.raises(ssl.SSLCertVerificationError):
@@ -146,7 +146,7 @@ async def test_a_server_by_another_name_is_refused(
 async def test_who_gives_up_during_the_handshake_leaves_nothing(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
-    """The server is silent; the caller's time is up."""
+    """The server is silent, and the caller gives up."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         carrier = await connected(silent.getsockname())
         shaking = asyncio.create_task(inside_tls(carrier, contexts[1], "proxy.test"))

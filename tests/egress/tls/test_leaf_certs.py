@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Slow(CertificateAuthority):
-    """One that says what it makes, and waits to be let."""
+    """An authority that reports what it makes, and waits for the test."""
 
     def __init__(self) -> None:
         self.made: list[str] = []
@@ -99,7 +99,7 @@ async def test_who_comes_just_when_it_is_made_gets_it(slow: Slow) -> None:
 
 
 async def test_who_gives_up_takes_it_from_nobody(slow: Slow) -> None:
-    """The others still wait for the same one."""
+    """Other callers still wait for the same certificate."""
     subject = LeafCertificates(slow, asyncio.get_running_loop())
     one, other = (asyncio.create_task(subject.context("a.test")) for _ in range(2))
     await asyncio.sleep(0)
@@ -122,7 +122,7 @@ async def test_a_failure_is_told_and_not_kept(slow: Slow) -> None:
 
 
 async def test_a_failure_that_nobody_waits_for_is_no_matter(slow: Slow) -> None:
-    """The collector has nothing to complain of, and the host is made again when asked for."""
+    """No exception is left unretrieved, and the next request makes the certificate again."""
     complaints: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, each: complaints.append(each))
     loop = ByHand()
@@ -142,7 +142,7 @@ async def test_a_failure_that_nobody_waits_for_is_no_matter(slow: Slow) -> None:
 
 
 async def test_too_many_names_are_refused(slow: Slow) -> None:
-    """Names flooded from the inside pile up no work; whoever waits already is served."""
+    """A flood of names piles up no work, and earlier requests are served."""
     subject = LeafCertificates(slow, asyncio.get_running_loop())
     waiting = [
         asyncio.create_task(subject.context(f"h{number}.test")) for number in range(MAX_PENDING)
@@ -170,7 +170,7 @@ async def test_the_one_used_longest_ago_goes(quick: LeafCertificates) -> None:
 async def test_a_context_serves_a_number_of_connections(
     quick: LeafCertificates, slow: Slow
 ) -> None:
-    """However many there are at once: what OpenSSL remembers of them goes with the context."""
+    """OpenSSL's session cache goes away with the context, however many connections there are."""
     contexts = await asyncio.gather(*(quick.context("a.test") for _ in range(2 * USES + 1)))
     assert [contexts.count(each) for each in dict.fromkeys(contexts)] == [USES, USES, 1]
     assert slow.made == ["a.test"] * 3

@@ -39,14 +39,14 @@ def through(url: str, policy: SomePolicy | None = None, **settings: object) -> D
 
 @pytest.fixture
 async def tinyproxy(tmp_path: Path, unused_tcp_port: int) -> AsyncIterator[int]:
-    """Its port; it wants `me:secret`."""
+    """The port of a proxy that wants `me:secret`."""
     async with running(tmp_path, unused_tcp_port) as port:
         yield port
 
 
 @asynccontextmanager
 async def proxy(speaks: Speaks, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """A proxy that reads the CONNECT and then does as it likes; yields its port."""
+    """A proxy that reads the CONNECT and then does what the test wants; yields its port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with closing(writer):
@@ -72,7 +72,7 @@ def answering(answer: bytes, heads: list[bytes] | None = None) -> Speaks:
 
 class TestTinyproxy:
     async def test_a_name_that_only_the_proxy_knows(self, tinyproxy: int, names: Names) -> None:
-        """What it resolves to can't be checked here; the host's lookup was tried."""
+        """The name's address can't be checked here, but the host's own lookup was tried."""
         async with server() as port:
             dialled = await through(f"http://me:secret@127.0.0.1:{tinyproxy}").dial(
                 "origin.test", port
@@ -86,7 +86,7 @@ class TestTinyproxy:
     async def test_without_its_password_the_user_is_told_what_to_do(
         self, login: str, tinyproxy: int, names: Names
     ) -> None:
-        """The line is the proxy's, and never holds the password that was tried."""
+        """The error quotes the proxy's status line, and never the password."""
         error = await refused(through(f"http://{login}127.0.0.1:{tinyproxy}"), "origin.test")
         assert error.kind == "proxy"
         assert "wrong" not in str(error)
@@ -95,7 +95,7 @@ class TestTinyproxy:
     async def test_a_server_that_the_proxy_does_not_reach(
         self, tinyproxy: int, names: Names
     ) -> None:
-        """Its status line says so."""
+        """The error quotes the proxy's status line."""
         subject = through(f"http://me:secret@127.0.0.1:{tinyproxy}")
         error = await refused(subject, "origin.test", 1)
         assert error.kind == "proxy"
@@ -105,7 +105,7 @@ class TestTinyproxy:
 
 class TestCheck:
     async def test_a_name_that_is_private_here_is_refused(self, names: Names) -> None:
-        """The proxy would find it, too, and is not asked."""
+        """The proxy could reach the address, too, and is not asked."""
         heads: list[bytes] = []
         names.answers["intranet.test"] = [("10.0.0.5",)]
         async with proxy(answering(CONSENT, heads)) as port:
@@ -115,7 +115,7 @@ class TestCheck:
 
     @pytest.mark.parametrize("host", ["10.0.0.5", "169.254.169.254", "db.test", "127.0.0.1"])
     async def test_private_addresses_are_refused(self, host: str, names: Names) -> None:
-        """Written out or given by the user to a name; loopback is this machine's, not the proxy's."""
+        """A loopback address, literal or from `hosts`, means this machine, not the proxy's."""
         heads: list[bytes] = []
         policy = SomePolicy((), db="10.0.0.6")
         async with proxy(answering(CONSENT, heads)) as port:
@@ -137,7 +137,7 @@ class TestCheck:
     async def test_the_proxy_is_asked_for_what_was_checked(
         self, host: str, target: bytes, names: Names
     ) -> None:
-        """By name where it is to find the address; what is no HTTP goes by CONNECT on any port."""
+        """The proxy gets the name if it must resolve it; other protocols use CONNECT on any port."""
         heads: list[bytes] = []
         names.answers["api.test"] = [("8.8.8.8",)]
         async with proxy(answering(CONSENT, heads)) as port:
@@ -147,7 +147,7 @@ class TestCheck:
         assert heads == [b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (target, target)]
 
     async def test_exceptions_are_dialled_directly(self, names: Names) -> None:
-        """And checked as ever."""
+        """The address is checked as without a proxy."""
         names.answers["near.test"] = [("127.0.0.1",)]
         async with server() as port:
             subject = through("http://127.0.0.1:1", no_upstream_proxy="near.test")
@@ -156,7 +156,7 @@ class TestCheck:
     async def test_a_mute_name_server_holds_nothing_up(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Behind a proxy the host's own name servers may be out of reach."""
+        """Behind a proxy, the host's name servers may be unreachable."""
         go_on = asyncio.Event()
         loop = asyncio.get_running_loop()
 
@@ -174,7 +174,7 @@ class TestCheck:
 
 class TestProxy:
     async def test_it_may_be_a_name_with_a_private_address(self, names: Names) -> None:
-        """The user's own setting says where it is; the policy is for what lies behind."""
+        """The user's own setting names the proxy; the policy is about the servers behind it."""
         names.answers["proxy.test"] = [("127.0.0.1",)]
         names.answers["api.test"] = [("8.8.8.8",)]
         async with proxy(answering(CONSENT)) as port:
@@ -183,7 +183,7 @@ class TestProxy:
             dialled.sock.close()
 
     async def test_what_comes_with_its_answer_is_the_tunnels(self, names: Names) -> None:
-        """In one packet with it, or the answer byte by byte: the server's first word is whole."""
+        """The server's first bytes are complete, in one packet with the answer or not."""
 
         async def slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
@@ -213,14 +213,14 @@ class TestProxy:
         ],
     )
     async def test_what_is_no_consent_is_told(self, answer: bytes, text: str, names: Names) -> None:
-        """Nothing of it reaches a terminal unclean, and nothing of the tunnel is begun."""
+        """The error is printable, and no tunnel is begun."""
         async with proxy(answering(answer)) as port:
             error = await refused(through(f"http://127.0.0.1:{port}"), "api.test")
         assert error.kind == "proxy"
         assert text in str(error)
 
     async def test_silence_ends_in_time(self, names: Names) -> None:
-        """The limit is the one for connecting, all steps together."""
+        """The limit for connecting holds for all steps together."""
 
         async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
             await reader.read()
@@ -230,7 +230,7 @@ class TestProxy:
         assert error.kind == "timeout"
 
     async def test_one_that_is_not_there_is_told(self, names: Names) -> None:
-        """With its address, which the user knows, and without the password."""
+        """The error has the proxy's address without the password."""
         error = await refused(through("http://me:secret@127.0.0.1:1"), "api.test")
         assert error.kind == "proxy"
         assert str(error) == (
@@ -241,7 +241,7 @@ class TestProxy:
 
 
 def relay_to(port: int) -> Speaks:
-    """What stands before a proxy that speaks no TLS itself."""
+    """A TLS front for a proxy that has no TLS itself."""
 
     async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
@@ -257,7 +257,7 @@ def relay_to(port: int) -> Speaks:
 
 
 class TestTLS:
-    """A proxy whose URL is https://: TLS to it, and the tunnel within."""
+    """A proxy with an https:// URL: TLS to the proxy, with the tunnel inside."""
 
     @pytest.fixture
     def server_side(self, tmp_path: Path) -> tuple[ssl.SSLContext, str]:
@@ -277,7 +277,7 @@ class TestTLS:
     async def test_a_proxy_with_a_strange_certificate_is_told_nothing(
         self, names: Names, server_side: tuple[ssl.SSLContext, str]
     ) -> None:
-        """Least of all the password."""
+        """The password in particular is not sent."""
         heads: list[bytes] = []
         context, _ = server_side
         async with proxy(answering(CONSENT, heads), context) as port:
@@ -287,7 +287,7 @@ class TestTLS:
         assert not heads
 
     async def test_a_proxy_without_tls_is_told(self, names: Names) -> None:
-        """As when https:// was written for http://: it takes the handshake for a bad request."""
+        """https:// was written for http://, and the proxy takes the handshake for a bad request."""
 
         async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.read(1)

@@ -76,7 +76,7 @@ def exhaust_descriptors() -> Iterator[Callable[[], None]]:
 class TestConnection:
     @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
     async def test_a_literal_is_dialled_without_a_lookup(self, address: str, names: Names) -> None:
-        """Of either family; the socket is ready for the loop."""
+        """The address may be of either family, and the socket is ready for the loop."""
         async with server(address) as port:
             dialled = await dialer().dial(address, port)
             assert dialled.address == address
@@ -124,7 +124,7 @@ class TestConnection:
             dialled.sock.close()
 
     async def test_a_link_local_address_keeps_its_scope(self, names: Names) -> None:
-        """Without the interface's name the kernel would not know where to send it."""
+        """A link-local address needs the name of its interface."""
         if not LINK_LOCAL:
             pytest.skip("no interface has a link-local address")
         address, interface = LINK_LOCAL[0]
@@ -156,7 +156,7 @@ class TestCheck:
     async def test_a_name_with_such_an_address_is_refused(
         self, address: str, why: str, names: Names
     ) -> None:
-        """Whatever the policy says of the name: whoever owns it could point it anywhere."""
+        """The policy's opinion of the name doesn't matter: its owner could point it anywhere."""
         names.answers["api.test"] = [(address,)]
         error = await refused(dialer(SomePolicy(())), "api.test")
         assert error.kind == "private"
@@ -169,7 +169,7 @@ class TestCheck:
     async def test_one_address_that_is_not_public_spoils_all(
         self, order: int, names: Names
     ) -> None:
-        """Case 27: no fallback to the others, in whichever order they come."""
+        """The public addresses are not tried either, in any order."""
         names.answers["mixed.test"] = [("192.0.2.1", "10.0.0.5", "8.8.8.8")[::order]]
         subject = dialer(SomePolicy(("192.0.2.0/24",)))
         error = await refused(subject, "mixed.test")
@@ -177,7 +177,7 @@ class TestCheck:
         assert "10.0.0.5" in str(error)
 
     async def test_the_resolver_is_asked_once(self, names: Names) -> None:
-        """Rebinding: what a second lookup would say is never heard, and so never dialled."""
+        """DNS rebinding fails because there is no second lookup."""
         names.answers["rebinds.test"] = [("127.0.0.1",), ("127.0.0.2",)]
         async with server() as port, server("127.0.0.2", port):
             dialled = await dialer(SomePolicy(("127.0.0.1/32",))).dial("rebinds.test", port)
@@ -187,7 +187,7 @@ class TestCheck:
             assert error.kind == "private"
 
     async def test_network_private_may_name_the_host(self, names: Names) -> None:
-        """Then its addresses are as the user's own network has them."""
+        """The user has named the host, so its addresses are those of the user's network."""
         names.answers["intranet.test"] = [("127.0.0.1",)]
         async with server() as port:
             dialled = await dialer(SomePolicy(("intranet.test",))).dial("intranet.test", port)
@@ -196,7 +196,7 @@ class TestCheck:
     async def test_a_public_address_of_this_machine_is_refused(
         self, names: Names, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Its services trust whoever comes from here. (The test machine may have no such address.)"""
+        """Services of this machine trust local clients. (The test machine may have no such address.)"""
 
         def route(address: Address) -> KernelRoute:
             return KernelRoute.OURS if str(address) == "8.8.8.8" else KernelRoute.AWAY
@@ -209,7 +209,7 @@ class TestCheck:
     async def test_a_kernel_that_does_not_answer_opens_nothing(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What can't be checked is not dialled."""
+        """An address that can't be checked is not dialled."""
 
         def mute(_: Address) -> KernelRoute:
             raise PermissionError(1, "Operation not permitted")
@@ -221,7 +221,7 @@ class TestCheck:
         assert dialer().refusal("8.8.8.8") == str(error)
 
     async def test_names_of_network_hosts_are_checked_too(self) -> None:
-        """They say where a name is, not that it may be reached."""
+        """`hosts` says where a name is, not that it may be reached."""
         error = await refused(dialer(SomePolicy((), db="10.0.0.5")), "db.test")
         assert str(error) == (
             "db.test resolves to 10.0.0.5, which is private: add it to network.private in agent.yaml"
@@ -243,7 +243,7 @@ class TestCheck:
     def test_what_is_known_without_a_lookup_is_told_without_dialling(
         self, host: str, why: str | None
     ) -> None:
-        """So that a SOCKS client or a CONNECT is refused before it is answered."""
+        """CONNECT and SOCKS are refused before they are answered."""
         told = dialer(SomePolicy(("127.0.0.0/8",), db="10.0.0.9")).refusal(host)
         assert told == why or (told is not None and why is not None and told.startswith(why))
 
@@ -256,7 +256,7 @@ class TestCheck:
         assert subject.refusal("127.0.0.1") is None
 
     async def test_a_name_with_thousands_of_addresses_is_cut_short(self, names: Names) -> None:
-        """Its owner could have us dial them all."""
+        """The owner of a name could make the proxy dial thousands of addresses."""
         many = tuple(f"127.0.{n // 250}.{n % 250 + 1}" for n in range(1000))
         names.answers["many.test"] = [many]
         asked: list[str] = []
@@ -279,14 +279,14 @@ class TestFailure:
         assert str(error) == "nothing.test does not resolve: name or service not known"
 
     async def test_a_closed_port(self, closed_port: int) -> None:
-        """Told as such, with the time it took."""
+        """The error is a timeout, with the time that it took."""
         error = await refused(dialer(), "127.0.0.1", closed_port)
         assert error.kind == "refused"
         assert str(error) == f"127.0.0.1:{closed_port} refused the connection"
         assert error.connect >= 0
 
     async def test_silence(self, silent_port: int) -> None:
-        """The limit is the user's setting, and is told."""
+        """The error names the limit, which is the user's setting."""
         error = await refused(dialer(timeout=0.1), "127.0.0.1", silent_port)
         assert error.kind == "timeout"
         assert str(error) == f"127.0.0.1:{silent_port} did not answer within 0.1 s"
@@ -322,7 +322,7 @@ class TestFailure:
     async def test_addresses_without_a_route_are_not_tried(
         self, names: Names, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """They would only blur the message about those that were."""
+        """Addresses without a route would only blur the message about the others."""
         real = routes.route_to
 
         def without_ipv6(address: Address) -> KernelRoute:
@@ -334,7 +334,7 @@ class TestFailure:
         assert error.kind == "refused"
 
     async def test_out_of_descriptors(self, exhaust_descriptors: Callable[[], None]) -> None:
-        """The reason is the system's, not the server's."""
+        """The system's reason is given, since the server has none."""
         subject = dialer()
         subject.routes.to(ip_address("127.0.0.1"))
         exhaust_descriptors()

@@ -1,4 +1,4 @@
-"""The host's own proxy: its URL, its exceptions, its answers."""
+"""The parent proxy: its URL, its exceptions, its answers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TestURL:
         assert b"Proxy-Authorization: Basic dG9rZW46\r\n" in proxy.request("x", 1)
 
     def test_ipv6_literals_have_brackets(self) -> None:
-        """In the request as in the proxy's own name."""
+        """IPv6 addresses have brackets in the request and in the proxy's name."""
         proxy = ParentProxy.parse("http://[fd00::1]:3128", "")
         assert proxy.host == "fd00::1"
         assert proxy.name == "http://[fd00::1]:3128"
@@ -44,14 +44,14 @@ class TestURL:
         )
 
     def test_the_name_that_is_shown_has_no_password(self) -> None:
-        """It ends in messages and in the record."""
+        """The name is shown in messages and in the record."""
         assert ParentProxy.parse("https://me:secret@proxy", "").name == "https://proxy:443"
 
     @pytest.mark.parametrize(
         "url", ["socks5://proxy:1080", "proxy:3128", "http://", "http://me:sec/ret@proxy:3128"]
     )
     def test_what_is_no_proxy_is_refused(self, url: str) -> None:
-        """The configuration refuses it before; no part of a password is in the message."""
+        """The message has no part of the password."""
         with pytest.raises(ValueError) as refused:
             ParentProxy.parse(url, "")
         assert "sec" not in str(refused.value)
@@ -84,7 +84,7 @@ class TestExceptions:
         ],
     )
     def test_exceptions_are_reached_directly(self, exceptions: str, host: str) -> None:
-        """Names with all below them, addresses, networks, each with a port or not; and this machine."""
+        """Names with subdomains, addresses, networks, with ports or without, and this machine."""
         assert not leads(exceptions, host)
 
     @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ class TestExceptions:
         ],
     )
     def test_all_else_goes_through_the_proxy(self, exceptions: str, host: str) -> None:
-        """A suffix ends at a dot, a port must be the same, and a scrap is nobody's name."""
+        """A suffix begins at a dot, a port must be equal, and an empty entry names nothing."""
         assert leads(exceptions, host)
 
     def test_a_network_holds_the_name_that_the_user_gave_an_address(self) -> None:
@@ -111,7 +111,7 @@ class TestExceptions:
 
     @given(st.text(), st.sampled_from(["example.com", "10.0.0.1", "::1"]))
     def test_no_list_is_too_strange(self, exceptions: str, host: str) -> None:
-        """The list is the environment's: whatever it holds, there is an answer."""
+        """The list comes from the environment: any text gives an answer."""
         leads(exceptions, host)
 
 
@@ -120,11 +120,11 @@ GRANTED = b"HTTP/1.0 200 Connection established\r\nProxy-agent: tinyproxy/1.11.1
 
 class TestAnswer:
     def test_it_ends_where_the_tunnel_begins(self) -> None:
-        """Not one byte of what the server says first belongs to the proxy."""
+        """The answer ends exactly where the server's first bytes begin."""
         assert answer_size(GRANTED + b"SSH-2.0-server\r\n\r\n") == len(GRANTED)
 
     def test_it_may_come_byte_by_byte(self) -> None:
-        """Nothing is decided before the empty line is there."""
+        """Nothing is decided before the empty line."""
         assert {answer_size(GRANTED[:end]) for end in range(len(GRANTED))} == {None}
 
     def test_any_success_opens_the_tunnel_whatever_length_it_names(self) -> None:
@@ -134,12 +134,12 @@ class TestAnswer:
 
     @pytest.mark.parametrize("status", ["100 Continue", "101 Switching Protocols", "302 Found"])
     def test_nothing_else_does(self, status: str) -> None:
-        """A proxy that answers so has not connected us to anything."""
+        """Such an answer opens no tunnel."""
         with pytest.raises(RefusedError, match=f"answered {status}"):
             answer_size(f"HTTP/1.1 {status}\r\n\r\n".encode())
 
     def test_a_refusal_is_told_in_one_clean_line(self) -> None:
-        """The line ends in a terminal, and a proxy may say anything."""
+        """The line is printed on a terminal, and a proxy may send anything."""
         with pytest.raises(RefusedError) as refused:
             answer_size(b"HTTP/1.1 403 No\xff\x80way\tever" + b"!" * 500 + b"\r\n\r\n")
         assert str(refused.value).isprintable()
@@ -163,7 +163,7 @@ class TestAnswer:
         ],
     )
     def test_what_is_not_http_opens_nothing(self, answer: bytes) -> None:
-        """Nor does a head without end, or one of another protocol that answers on the port."""
+        """An endless head, or another protocol on the port, is refused, too."""
         with pytest.raises(RefusedError, match="not HTTP"):
             answer_size(answer)
 

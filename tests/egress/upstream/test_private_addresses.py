@@ -28,7 +28,7 @@ from moat.egress.upstream.private_addresses import why_private
     ],
 )  # fmt: skip
 def test_addresses_that_are_not_the_internets(address: str, word: str) -> None:
-    """Each kind by its name, also inside an IPv6 address that carries it."""
+    """Each kind is named, also inside an IPv6 address that carries it."""
     assert word in (why_private(ip_address(address)) or "")
 
 
@@ -38,5 +38,5 @@ def test_addresses_that_are_not_the_internets(address: str, word: str) -> None:
      "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8"],
 )  # fmt: skip
 def test_addresses_of_the_internet(address: str) -> None:
-    """Also those beside the others."""
+    """Public addresses next to private networks stay public."""
     assert why_private(ip_address(address)) is None

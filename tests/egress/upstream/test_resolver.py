@@ -1,4 +1,4 @@
-"""Lookups: shared, bounded, and begun only for somebody.
+"""Lookups: shared, bounded, and begun only while somebody waits.
 
 The host's resolver is replaced where its answers must be slow, false or counted.
 """
@@ -16,7 +16,7 @@ from moat.egress.upstream.resolver import MAX_RUNNING, Resolver, UnresolvedError
 
 
 class SlowNames:
-    """A `getaddrinfo` that answers when it is told to."""
+    """A `getaddrinfo` that answers when the test says so."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -67,7 +67,7 @@ async def test_each_address_comes_once_and_keeps_its_scope(monkeypatch: pytest.M
 
 
 async def test_askers_share_a_lookup(slow: SlowNames) -> None:
-    """A burst of connections to one host is one question."""
+    """A burst of connections to one host needs one lookup."""
     resolver = Resolver()
     asking = [asyncio.create_task(resolver.resolve("one.test")) for _ in range(50)]
     await slow.until_asked(1)
@@ -78,7 +78,7 @@ async def test_askers_share_a_lookup(slow: SlowNames) -> None:
 
 
 async def test_the_next_asker_has_a_lookup_of_its_own(slow: SlowNames) -> None:
-    """Nothing is kept: only the name servers know for how long an answer holds."""
+    """Answers are not cached: only the name servers know how long they hold."""
     resolver = Resolver()
     slow.go_on.set()
     await resolver.resolve("one.test")
@@ -87,7 +87,7 @@ async def test_the_next_asker_has_a_lookup_of_its_own(slow: SlowNames) -> None:
 
 
 async def test_few_are_looked_up_at_once_and_the_rest_in_their_order(slow: SlowNames) -> None:
-    """Threads are the machine's, and the host's name server is everybody's."""
+    """Threads and the host's name server are shared with everybody."""
     resolver = Resolver()
     names = [f"{number}.test" for number in range(3 * MAX_RUNNING)]
     asking = [asyncio.create_task(resolver.resolve(name)) for name in names]
@@ -99,7 +99,7 @@ async def test_few_are_looked_up_at_once_and_the_rest_in_their_order(slow: SlowN
 
 
 async def test_what_nobody_waits_for_is_not_begun(slow: SlowNames) -> None:
-    """Whoever floods with names and leaves holds up nobody who comes after."""
+    """A flood of lookups that nobody waits for any more delays no later one."""
     resolver = Resolver()
     flood = [asyncio.create_task(resolver.resolve(f"{n}.test")) for n in range(10 * MAX_RUNNING)]
     await slow.until_asked(MAX_RUNNING)
@@ -113,7 +113,7 @@ async def test_what_nobody_waits_for_is_not_begun(slow: SlowNames) -> None:
 
 
 async def test_a_lookup_that_was_left_alone_serves_the_next_asker(slow: SlowNames) -> None:
-    """It can't be stopped any more, and a second one of the same name would only add to it."""
+    """A running lookup can't be stopped, and a second one would only add to it."""
     resolver = Resolver()
     left = asyncio.create_task(resolver.resolve("one.test"))
     await slow.until_asked(1)
@@ -129,7 +129,7 @@ async def test_a_lookup_that_was_left_alone_serves_the_next_asker(slow: SlowName
 async def test_a_machine_out_of_threads_is_an_error_of_the_lookup(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The limit of processes is the user's; the run goes on when there is room again."""
+    """The user's limit of processes was reached; the run goes on when there is room again."""
 
     def full(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")

@@ -1,4 +1,4 @@
-"""Whose address it is, as the kernel says."""
+"""The kernel's routes, and the answers that are kept."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from moat.egress.upstream.routes import KEPT_S, KernelRoute, KernelRoutes, route
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1"])
 def test_loopback_is_ours(address: str) -> None:
-    """All of 127/8 is, though no interface lists it."""
+    """All of 127/8 is this machine's, though no interface lists it."""
     assert route_to(ip_address(address)) is KernelRoute.OURS
 
 
@@ -44,7 +44,7 @@ class TestNamespace:
 
     @staticmethod
     def ask(setup: str, address: str) -> str:
-        """What `route_to` says where these commands have made the routes."""
+        """Return what `route_to` says after these commands."""
         ask = (
             "import sys; from ipaddress import ip_address;"
             "from moat.egress.upstream.routes import route_to;"
