@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from moat.config import agent_file, network, settings
 from moat.egress.http.messages import RequestHead
-from moat.egress.http.method_override import other_readings
+from moat.egress.http.method_override import strictest_decision
 from moat.egress.policy.decision import Decision, Verdict
 from moat.egress.policy.engine import Policy
 from moat.egress.policy.routing_decision import Asker, OpenTunnel, Refuse, decide_route
@@ -73,13 +73,8 @@ def _decide(policy: Policy, dialer: Dialer, request: _Request) -> Decision:
             route.rule,
             "The bytes pass unread: no rule about methods or paths applies.",
         )
-    return route.decision if isinstance(route, Refuse) else _decide_request(policy, request)
-
-
-def _decide_request(policy: Policy, request: _Request) -> Decision:
-    """Return the strictest decision about all that a server may take the request for."""
-    method, _, host, port, path = request
-    head = RequestHead(method, path, [])
-    readings = [(method, path), *other_readings(head, path)]
-    decisions = [policy.decide(each, host, port, target) for each, target in readings]
-    return max(decisions, key=lambda decision: decision.strictness)
+    if isinstance(route, Refuse):
+        return route.decision
+    head = RequestHead(request.method, request.path, [])
+    decision, _, _ = strictest_decision(policy, head, request.host, request.port, request.path)
+    return decision

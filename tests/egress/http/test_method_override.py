@@ -6,7 +6,14 @@ import pytest
 
 from moat.egress.http.h1.parser import parse_request_head
 from moat.egress.http.messages import BadMessageError, RequestHead
-from moat.egress.http.method_override import methods_in_query, other_readings
+from moat.egress.http.method_override import (
+    methods_in_query,
+    other_readings,
+    strictest_decision,
+)
+from moat.egress.policy.decision import Verdict
+from moat.egress.policy.engine import Policy
+from moat.spec.network import Network
 
 
 def _head(*fields: bytes, target: bytes = b"/a", method: bytes = b"POST") -> RequestHead:
@@ -84,3 +91,17 @@ def test_so_many_at_once_are_refused() -> None:
     fields = [b"X-Original-URL: /%d" % number for number in range(5)]
     with pytest.raises(BadMessageError):
         _head(*fields)
+
+
+def test_the_strictest_decision_about_any_reading_holds() -> None:
+    """A denied reading comes before one that the user is asked about, and that before an allowed one."""
+    request = _head(b"X-HTTP-Method: PUT", b"X-Method-Override: DELETE")
+    for rules, strictest in (
+        (("allow a.test",), ("POST", Verdict.ALLOW)),
+        (("allow POST a.test", "allow PUT a.test"), ("DELETE", Verdict.ASK)),
+        (("allow POST a.test", "deny DELETE a.test"), ("DELETE", Verdict.DENY)),
+    ):
+        policy = Policy(Network(policy="ask", rules=rules))
+        decision, method, target = strictest_decision(policy, request, "a.test", 80, "/a")
+        assert (method, decision.verdict) == strictest
+        assert target == "/a"

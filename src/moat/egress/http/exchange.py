@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from moat.egress.http.fields import accepts_upgrade
 from moat.egress.http.messages import NO_BODY, UNTIL_CLOSE, ResponseHead
-from moat.egress.http.method_override import other_readings
+from moat.egress.http.method_override import strictest_decision
 from moat.egress.policy.decision import Decision, Verdict, denial_header
 from moat.egress.traffic.entry import TrafficEntry
 
@@ -107,7 +107,7 @@ class Exchange:
         if problem:
             self.failed(503, problem)
             return
-        method, target, decision = self._decide()
+        decision, method, target = self._decide()
         if decision.verdict is Verdict.ASK:
             self.entry.rule = decision.rule
             self.entry.verdict = "asking"
@@ -132,23 +132,14 @@ class Exchange:
         """Break off a request that a changed policy denies, however far it has come."""
         if self._over or self.asking:  # a question is decided again by whoever asks it
             return
-        _, _, decision = self._decide()
+        decision, _, _ = self._decide()
         if decision.verdict is Verdict.DENY:
             self.deny(decision)
 
-    def _decide(self) -> tuple[str, str, Decision]:
-        """Return the strictest decision on all readings of the request, with its method and target.
-
-        Every reading must be allowed; a denial comes before a question.
-        """
+    def _decide(self) -> tuple[Decision, str, str]:
+        """Return the strictest decision, and the method and the target that it is about."""
         _, host, port = self.destination.key
-        method, target = self.request.method, self.target
-        strictest = method, target, self._gateway.decide(method, host, port, target)
-        for method, target in other_readings(self.request, self.target):
-            decision = self._gateway.decide(method, host, port, target)
-            if decision.strictness > strictest[2].strictness:
-                strictest = method, target, decision
-        return strictest
+        return strictest_decision(self._gateway, self.request, host, port, self.target)
 
     def _decided(self, decision: Decision) -> None:
         asked = self._question is not None

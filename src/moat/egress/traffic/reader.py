@@ -10,6 +10,7 @@ import json
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Self
 
@@ -120,9 +121,14 @@ class TrafficReader:
 
     def capture(self, number: int) -> Captured:
         """Return the headers and bodies of the row with that id, as far as they were recorded."""
-        columns = self._columns("captures", Captured._fields)
-        found = self._select(f"SELECT {columns} FROM captures WHERE id = ?", number)  # noqa: S608
+        found = self._select(self._capture_sql, number)
         return Captured.of(found[0]) if found else NO_CAPTURE
+
+    @cached_property
+    def _capture_sql(self) -> str:
+        # Once for all rows of an archive: looking at the columns takes as long as reading one.
+        columns = self._columns("captures", Captured._fields)
+        return f"SELECT {columns} FROM captures WHERE id = ?"  # noqa: S608
 
     def counts(self) -> dict[str, int]:
         """Return how many rows were `dropped` to make room, and how many entries were `lost`.

@@ -10,7 +10,8 @@ from h2.connection import H2Connection
 from h2.events import RequestReceived
 from tests.egress.wires import Wire
 
-from moat.egress.http.h2.connection import MAX_STREAMS, WINDOW, HTTP2Connection, Stream
+from moat.egress.http.h2.connection import MAX_STREAMS, WINDOW, HTTP2Connection
+from moat.egress.http.h2.stream import Stream
 
 if TYPE_CHECKING:
     from moat.egress.traffic.entry import Fields

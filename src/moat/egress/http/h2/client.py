@@ -10,7 +10,8 @@ from h2.events import InformationalResponseReceived, ResponseReceived
 from h2.exceptions import NoAvailableStreamIDError
 
 from moat.egress.http.h2 import heads
-from moat.egress.http.h2.connection import HTTP2Connection, Stream
+from moat.egress.http.h2.connection import HTTP2Connection
+from moat.egress.http.h2.stream import Stream
 from moat.egress.http.messages import MAX_INFORMATIONAL, NO_BODY, BadMessageError, ResponseHead
 
 if TYPE_CHECKING:

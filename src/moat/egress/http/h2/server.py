@@ -10,7 +10,8 @@ from h2.events import RequestReceived
 from moat.egress.http.bad_request import printable
 from moat.egress.http.exchange import Exchange
 from moat.egress.http.h2 import heads
-from moat.egress.http.h2.connection import HTTP2Connection, Stream
+from moat.egress.http.h2.connection import HTTP2Connection
+from moat.egress.http.h2.stream import Stream
 from moat.egress.http.interfaces import KEEP_ALIVE, UNUSED
 from moat.egress.http.messages import BadMessageError, ResponseHead
 
