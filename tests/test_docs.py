@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shlex
 from pathlib import Path
 
 import click
 import pytest
+from scripts import state_table
 
 from moat.cli.main import moat
 from moat.config import agent_file
@@ -27,19 +27,15 @@ TOUR = re.findall(
     re.MULTILINE,
 )
 
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+
 named = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
 def test_the_state_table_is_the_codes() -> None:
     """docs/architecture.md shows the transitions of moat.runs.states."""
-    place = ROOT / "scripts" / "state_table.py"
-    spec = importlib.util.spec_from_file_location("state_table", place)
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
     document = ARCHITECTURE.read_text()
-    assert script.replaced(document) == document, "run: python scripts/state_table.py --write"
+    assert state_table.replaced(document) == document, "run: python scripts/state_table.py --write"
 
 
 @pytest.mark.parametrize("state", State)
@@ -71,3 +67,26 @@ def test_the_commands_of_the_tour_are_understood(line: str) -> None:
     command = moat.get_command(click.Context(moat), name)
     assert command is not None
     command.make_context(name, arguments).close()
+
+
+@pytest.mark.parametrize("record", DECISIONS, ids=lambda path: path.stem)
+def test_a_decision_has_its_parts_and_is_listed(record: Path) -> None:
+    """A record has its number, its four parts, and a line in the index and in architecture.md."""
+    text = record.read_text()
+    number = DECISIONS.index(record) + 1
+    assert record.name.startswith(f"{number:04}-")
+    assert text.startswith(f"# {number}. ")
+    parts = re.findall(r"^(Status): \w+|^## (\w+)$", text, re.MULTILINE)
+    assert [*map("".join, parts)] == ["Status", "Context", "Decision", "Consequences"]
+    assert f"({record.name})" in (record.parent / "README.md").read_text()
+    assert f"(decisions/{record.name})" in ARCHITECTURE.read_text()
+
+
+@named
+def test_targets_of_make_exist(document: Path) -> None:
+    """Every `make x` that a document names is in the Makefile."""
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named_there = set(
+        re.findall(r"(?:`|^)make ([a-z][a-z0-9-]*)", document.read_text(), re.MULTILINE)
+    )
+    assert named_there <= targets
