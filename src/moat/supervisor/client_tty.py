@@ -39,13 +39,18 @@ class PassedTerminal:
     ) -> None:
         """Open the terminal behind the descriptor `passed`, which stays the caller's.
 
-        `saved` are its attributes from before the client changed them. Raises `OSError` where it
-        can't be opened by name (after `su`, say). `drained` and `broken` are those of a write queue.
+        `saved` are its attributes from before the client changed them. `drained` and `broken` are
+        those of a write queue. Raises `OSError` where the terminal can't be opened by name (after
+        `su`, say), and `termios.error` where it is none.
         """
         flags = os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
         self._fd = os.open(f"/proc/self/fd/{passed}", flags)
         self._saved = saved
-        self._raw = termios.tcgetattr(self._fd)
+        try:
+            self._raw = termios.tcgetattr(self._fd)
+        except termios.error:
+            os.close(self._fd)
+            raise
         self.name = str(Path(f"/proc/self/fd/{passed}").readlink())
         self._queue: WriteQueue | None = WriteQueue(loop, self._fd, drained=drained, broken=broken)
 
