@@ -82,6 +82,7 @@ class AttachedClient:
         self._terminal: PassedTerminal | None = None
         self._viewer: TerminalViewer | StreamViewer | None = None
         self._hello = Hello()
+        self._greeted = False
         self._early: list[tuple[int, bytes]] = []
         self._consumed = 0
         """Bytes of input that the program has taken and the client has not heard of."""
@@ -127,7 +128,12 @@ class AttachedClient:
                 pass  # from a newer client; or a read-only one may not do this
 
     def _greet(self, payload: bytes, fds: list[int]) -> None:
+        """Note what the client is and wants. Raises `ValueError` or `struct.error` for nonsense."""
+        if self._greeted:
+            raise ValueError("a second HELLO")
+        self._greeted = True
         self._hello = messages.unpack(Hello, payload)
+        frames.SIZE.pack(self._hello.columns, self._hello.rows)  # the same limits as in RESIZE
         saved = json.loads(payload).get("termios")
         if fds and self._hello.passed and self._hello.terminal:
             self._open_terminal(fds[0], tty.decode(saved) if saved else [])
@@ -155,7 +161,8 @@ class AttachedClient:
             reason = f"there is no session {self._hello.session}"
             self.fail(Failure(reason, code=messages.NO_SESSION))
         else:
-            self._join(session)
+            with self._connection.dropping_nonsense():  # early frames
+                self._join(session)
 
     def _join(self, session: Session) -> None:
         self.session = session

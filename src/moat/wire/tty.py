@@ -49,11 +49,12 @@ def encode(attributes: Attributes) -> list[Any]:
     return [*attributes[:CC], characters]
 
 
-def decode(given: list[Any]) -> Attributes:
+def decode(given: object) -> Attributes:
     """Raises `ValueError` for anything that `encode` has not made."""
-    if len(given) != CC + 1 or not isinstance(given[CC], list):
+    fields = cast("list[Any]", given) if isinstance(given, list) else []
+    if len(fields) != CC + 1 or not isinstance(fields[CC], list):
         raise ValueError("not the attributes of a terminal")
-    numbers, characters = given[:CC], cast("list[int]", given[CC])
+    numbers, characters = fields[:CC], cast("list[int]", fields[CC])
     if not all(isinstance(each, int) for each in (*numbers, *characters)):
         raise ValueError("not the attributes of a terminal")
     canonical = numbers[LFLAG] & termios.ICANON
