@@ -153,7 +153,7 @@ class AttachedClient:
 
     def _begin(self, session: Session | None) -> None:
         """Go on once the session exists, or is known never to."""
-        if not self._connection.open:
+        if not self._connection.open or self._last_sent:
             return
         if self._host.failure is not None:
             self.fail(self._host.failure)
