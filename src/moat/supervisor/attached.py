@@ -309,8 +309,8 @@ class AttachedClient:
             self._viewer.pump()
             if not self._viewer.caught_up:
                 return
-        elif self._terminal is not None and self._terminal.queued:
-            return
+        elif (self._terminal or self._connection).queued:
+            return  # a terminal that is behind has not seen the last screen yet
         self._give_terminal_back(drain=True)
         self._send_last(FrameType.EXITED, messages.pack(self._ending), "ended")
 
