@@ -96,6 +96,11 @@ class TerminalViewer:
         return self._picture is not None or self._screen.alternate
 
     @property
+    def paused(self) -> bool:
+        """Whether the terminal is another's at the moment."""
+        return self._paused
+
+    @property
     def last_row(self) -> int:
         """The last row (from 0) on which something may stand: where the cursor is, at least."""
         return self._screen.cursor[1] if self.mirrors else self.size.rows - 1

@@ -123,15 +123,18 @@ class AttachedClient:
                 self._detach("detached", "")
             case FrameType.PAUSE:
                 self._pause()
-            case FrameType.RESUME if isinstance(self._viewer, TerminalViewer):
-                self._viewer.resume()
-                self._show_current_notice()
+            case FrameType.RESUME:
+                self._resume()
             case _:
                 pass  # from a newer client; or a read-only one may not do this
 
     def _greet(self, payload: bytes, fds: list[int]) -> None:
-        self._hello = messages.unpack(Hello, payload)
+        """Note what the client is and wants. Raises `ValueError` or `struct.error` for nonsense."""
+        if self._greeted:
+            raise ValueError("a second HELLO")
         self._greeted = True
+        self._hello = messages.unpack(Hello, payload)
+        frames.SIZE.pack(self._hello.columns, self._hello.rows)  # the same limits as in RESIZE
         saved = json.loads(payload).get("termios")
         if fds and self._hello.passed and self._hello.terminal:
             self._open_terminal(fds[0], tty.decode(saved) if saved else [])
@@ -154,7 +157,7 @@ class AttachedClient:
 
     def _begin(self, session: Session | None) -> None:
         """Go on once the session exists, or is known never to."""
-        if not self._connection.open:
+        if not self._connection.open or self._last_sent:
             return
         if self._host.failure is not None:
             self.fail(self._host.failure)
@@ -162,7 +165,8 @@ class AttachedClient:
             reason = f"there is no session {self._hello.session}"
             self.fail(Failure(reason, code=messages.NO_SESSION))
         else:
-            self._join(session)
+            with self._connection.dropping_nonsense():  # early frames
+                self._join(session)
 
     def _join(self, session: Session) -> None:
         self.session = session
@@ -229,17 +233,31 @@ class AttachedClient:
             session.fit(self._viewer)
 
     def _pause(self) -> None:
-        if isinstance(self._viewer, TerminalViewer):
+        """Give the terminal to its client at once: what is queued would be painted over another's."""
+        if isinstance(self._viewer, TerminalViewer) and not self._viewer.paused:
             farewell = self._farewell()
             self._viewer.pause()
-            self._write_terminal(farewell)
+            self._overwrite_terminal(farewell)
         self._connection.send(FrameType.PAUSED)
+
+    def _resume(self) -> None:
+        if isinstance(self._viewer, TerminalViewer) and self._viewer.paused:
+            self._write_terminal(_PUSH_TITLE)
+            self._viewer.resume()
+            self._show_current_notice()
 
     # --- to the client ---
 
     def _write_terminal(self, data: bytes) -> None:
         if self._terminal is not None:
             self._terminal.output(Stream.STDOUT, data)
+        else:
+            self._connection.send(FrameType.STDOUT, data)
+
+    def _overwrite_terminal(self, data: bytes) -> None:
+        """Write in the place of what the terminal has not shown yet."""
+        if self._terminal is not None:
+            self._terminal.overwrite(data)
         else:
             self._connection.send(FrameType.STDOUT, data)
 
@@ -317,8 +335,8 @@ class AttachedClient:
             self._viewer.pump()
             if not self._viewer.caught_up:
                 return
-        elif self._terminal is not None and self._terminal.queued:
-            return
+        elif (self._terminal or self._connection).queued:
+            return  # a terminal that is behind has not seen the last screen yet
         self._give_terminal_back(drain=True)
         self._send_last(FrameType.EXITED, messages.pack(self._ending), "ended")
 
@@ -329,14 +347,17 @@ class AttachedClient:
         self._finish()
 
     def _farewell(self) -> bytes:
-        """Return what turns off the program's modes and moves below what it has shown."""
+        """Return what turns off the program's modes and moves below what it has shown.
+
+        While the viewer is paused its terminal is another's already.
+        """
         screen = None if self.session is None else self.session.screen
-        if not isinstance(self._viewer, TerminalViewer) or screen is None:
+        if not isinstance(self._viewer, TerminalViewer) or screen is None or self._viewer.paused:
             return b""
         rows = min(self._viewer.size.rows, self._viewer.last_row + 1)
         below = b"" if self._viewer.alternate else b"\x1b[%d;1H\r\n" % rows
         reset = reset_sequence(alternate=self._viewer.alternate) + screen.undo_modes()
-        return reset + below + _POP_TITLE
+        return CANCEL + reset + below + _POP_TITLE
 
     def _give_terminal_back(self, *, drain: bool) -> None:
         """Reset the viewer's terminal; its client restores the line discipline itself.
@@ -349,24 +370,12 @@ class AttachedClient:
             self._viewer.close()
         if not farewell:
             return
-        if self._terminal is None:
-            self._connection.send(FrameType.STDOUT, farewell)
-            return
-        self._terminal.stop_painting()
-        if drain:
-            self._write_or_forward(self._terminal, CANCEL + farewell)
+        if drain and self._terminal is not None:
+            rest = self._terminal.write_now(farewell)
+            if rest:  # the client can wait until the terminal has room
+                self._connection.send(FrameType.STDOUT, rest)
         else:
-            self._terminal.overwrite(CANCEL + farewell)
-
-    def _write_or_forward(self, terminal: PassedTerminal, data: bytes) -> None:
-        try:
-            rest = data[terminal.write_now(data) :]
-        except OSError as exc:
-            log.info("terminal not reset: %s", exc)  # closed with its window
-            return
-        if rest:
-            # The client can wait until the terminal has room.
-            self._connection.send(FrameType.STDOUT, rest)
+            self._overwrite_terminal(farewell)
 
     def _leave_session(self, cause: str) -> None:
         if self._viewer is not None and self.session is not None:

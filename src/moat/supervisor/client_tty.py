@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import os
 import termios
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moat.platform import tty
-from moat.session.terminal.reset import CANCEL
 from moat.session.write_queue import WriteQueue
 
 if TYPE_CHECKING:
@@ -39,59 +40,64 @@ class PassedTerminal:
     ) -> None:
         """Open the terminal behind the descriptor `passed`, which stays the caller's.
 
-        `saved` are its attributes from before the client changed them. Raises `OSError` where it
-        can't be opened by name (after `su`, say). `drained` and `broken` are those of a write queue.
+        `saved` are its attributes from before the client changed them. `drained` and `broken` are
+        those of a write queue. Raises `OSError` where the terminal can't be opened by name (after
+        `su`, say), and `termios.error` where it is none.
         """
         flags = os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
         self._fd = os.open(f"/proc/self/fd/{passed}", flags)
         self._saved = saved
-        self._raw = termios.tcgetattr(self._fd)
+        try:
+            self._raw = termios.tcgetattr(self._fd)
+        except termios.error:
+            os.close(self._fd)
+            raise
         self.name = str(Path(f"/proc/self/fd/{passed}").readlink())
-        self._queue: WriteQueue | None = WriteQueue(loop, self._fd, drained=drained, broken=broken)
+        self._new_queue = partial(WriteQueue, loop, self._fd, drained=drained, broken=broken)
+        self._queue = self._new_queue()
 
     @property
     def queued(self) -> int:
         """Bytes that the terminal has not taken yet."""
-        return 0 if self._queue is None else self._queue.queued
+        return self._queue.queued
 
     def output(self, _stream: Stream, data: bytes) -> None:
-        """Paint, now or as soon as the terminal takes it. After `stop_painting` nothing is painted."""
-        if self._queue is not None:
-            self._queue.write(data)
+        """Paint, now or as soon as the terminal takes it."""
+        self._queue.write(data)
 
-    def stop_painting(self) -> None:
-        """Drop what is queued, and all that is still to come."""
-        if self._queue is not None:
-            self._queue.close()
-            self._queue = None
+    def write_now(self, data: bytes) -> bytes:
+        """Write what the terminal takes at once and return the rest, in a flood perhaps all.
 
-    def write_now(self, data: bytes) -> int:
-        """Return how many bytes the terminal took at once: in a flood perhaps none."""
+        There is no rest for a terminal that was closed with its window.
+        """
         try:
-            return os.write(self._fd, data)
+            return data[os.write(self._fd, data) :]
         except BlockingIOError:
-            return 0
+            return data
+        except OSError as exc:
+            log.info("terminal not reset: %s", exc)
+            return b""
 
     def overwrite(self, data: bytes) -> None:
-        """Write last bytes. In a full terminal they take the place of what it has not shown yet."""
-        try:
-            if self.write_now(data) < len(data):
+        """Write in the place of what is queued and, in a full terminal, of what it has not shown yet."""
+        self._queue.close()
+        self._queue = self._new_queue()
+        if self.write_now(data):
+            with suppress(termios.error):  # closed meanwhile
                 termios.tcflush(self._fd, termios.TCOFLUSH)
-                self.write_now(data)
-        except (OSError, termios.error) as exc:
-            log.info("terminal not reset: %s", exc)
+            self.write_now(data)
 
     def restore_for_dead_client(self, last_bytes: bytes) -> None:
         """Turn modes off and echo on again, unless another process has taken the terminal over."""
-        self.stop_painting()
         if not self._saved:
             return
-        self.overwrite(CANCEL + last_bytes)
+        if last_bytes:
+            self.overwrite(last_bytes)
         try:
             tty.restore_if_still_raw(self._fd, self._raw, self._saved)
         except OSError as exc:
             log.info("terminal not given back: %s", exc)  # closed with its window
 
     def close(self) -> None:
-        self.stop_painting()
+        self._queue.close()
         os.close(self._fd)

@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import struct
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from moat.events import Peer
@@ -16,7 +17,7 @@ from moat.wire import frames
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from moat.wire.frames import FrameType
 
@@ -91,14 +92,21 @@ class FrameConnection:
             self._lost()
             return
         try:
-            for kind, payload in self._frames.feed(data):
-                self._received(kind, payload, fds)
-        except (ValueError, IndexError, RecursionError, struct.error) as exc:
-            log.warning("a client sent nonsense: %s", exc)
-            self._lost()
+            with self.dropping_nonsense():
+                for kind, payload in self._frames.feed(data):
+                    self._received(kind, payload, fds)
         finally:
             for fd in fds:
                 os.close(fd)
+
+    @contextmanager
+    def dropping_nonsense(self) -> Generator[None]:
+        """Drop the client when something that it has sent turns out to make no sense."""
+        try:
+            yield
+        except (ValueError, IndexError, RecursionError, struct.error) as exc:
+            log.warning("a client sent nonsense: %s", exc)
+            self._lost()
 
     def _broken(self, exc: OSError) -> None:
         log.info("a client is gone: %s", exc)

@@ -14,11 +14,12 @@ def encode(attributes: Attributes) -> list[Any]:
     return [*attributes[:CC], characters]
 
 
-def decode(values: list[Any]) -> Attributes:
-    """Raise `ValueError` for anything that `encode` has not made."""
-    if len(values) != CC + 1 or not isinstance(values[CC], list):
+def decode(given: object) -> Attributes:
+    """Return the attributes. Raises `ValueError` for anything that `encode` has not made."""
+    fields = cast("list[Any]", given) if isinstance(given, list) else []
+    if len(fields) != CC + 1 or not isinstance(fields[CC], list):
         raise ValueError("not the attributes of a terminal")
-    numbers, characters = values[:CC], cast("list[int]", values[CC])
+    numbers, characters = fields[:CC], cast("list[int]", fields[CC])
     if not all(isinstance(each, int) for each in (*numbers, *characters)):
         raise ValueError("not the attributes of a terminal")
     canonical = numbers[LFLAG] & termios.ICANON
