@@ -619,7 +619,7 @@ class World:
     def __init__(self, play: Play) -> None:
         self.play = play
         self.ending = ""
-        """Of the client: it has left, or has all that it asked for."""
+        """The reason why nothing more comes from the client."""
         self.body_left = play.exchange.request.framing != NO_BODY
         self.final = False
 

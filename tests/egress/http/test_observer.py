@@ -1,4 +1,4 @@
-"""What an observer records of an exchange: headers, the beginning of bodies, tokens."""
+"""The observer of an exchange, which records headers, the beginning of bodies, tokens."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def test_only_requests_are_http() -> None:
 
 
 def test_a_path_is_cut_and_its_secrets_are_masked() -> None:
-    """What is written of a path is bounded, and holds no secret of its query."""
+    """A path is written up to a limit, without the secrets of its query."""
     assert len(_row(path="/" + "a" * 100_000).path) < 10_000
     assert "hunter2" not in _row(path="/?password=hunter2").path
 

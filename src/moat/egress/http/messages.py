@@ -67,7 +67,7 @@ class RequestHead:
     def __init__(self, method: str, target: str, fields: Fields) -> None:
         self.method = method
         self.target = target
-        """As received: in origin-form, absolute-form, authority-form or `*`."""
+        """The target as received: in origin-form, absolute-form, authority-form or `*`."""
         self.fields = fields
 
     def copy(self) -> RequestHead:

@@ -33,7 +33,7 @@ class TrafficEntry:
     address = ""
     """The address that was dialled: the server's, or that of the host's own proxy."""
     path = ""
-    """With the query, as requested; it is redacted when it is written."""
+    """The path with its query, as requested; it is redacted when it is written."""
     protocol = ""
     """HTTP/1.1, HTTP/2, websocket."""
     status = 0
@@ -55,7 +55,7 @@ class TrafficEntry:
     """Bytes of bodies from the sandbox; of a tunnel, all bytes."""
     received = 0
     usage: dict[str, object] | None = None
-    """What a language model's response consumed: see `llm_usage`."""
+    """The tokens that a language model counted: see `llm_usage`."""
     request_fields: Fields | None = None
     response_fields: Fields | None = None
     request_body: bytes | None = None

@@ -31,7 +31,7 @@ def _cut(data: bytes, cuts: list[int]) -> list[bytes]:
 
 
 GRPC = b"Grpc-Status: 0\r\nContent-Length: 9\r\nX-HTTP-Method: DELETE\r\n"
-"""Of which the first may stand there."""
+"""Trailers, of which only the first is allowed there."""
 
 
 @given(
