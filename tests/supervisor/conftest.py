@@ -53,7 +53,14 @@ class Peer:
                     got, payload = self.received.pop(0)
                     if got == kind:
                         return payload
-                await self._receive()
+                assert await self._receive(), "hung up"
+
+    async def next_frame(self) -> tuple[int, bytes]:
+        """Return the next frame of any kind."""
+        async with asyncio.timeout(TIMEOUT_S):
+            while not self.received:
+                assert await self._receive(), "hung up"
+        return self.received.pop(0)
 
     async def output(self, expected: bytes, kind: FrameType = FrameType.STDOUT) -> bytes:
         """Return the output up to and with what is expected."""
@@ -61,6 +68,12 @@ class Peer:
         while expected not in data:
             data += await self.frame(kind)
         return data
+
+    async def handled(self) -> None:
+        """Wait until the supervisor has handled all that was sent: it answers in order."""
+        self.send(FrameType.PAUSE)
+        await self.frame(FrameType.PAUSED)
+        self.send(FrameType.RESUME)
 
     async def hung_up(self) -> bool:
         async with asyncio.timeout(TIMEOUT_S):
@@ -99,6 +112,11 @@ class Run:
     async def until(self, reached: Callable[[], bool]) -> None:
         async with asyncio.timeout(TIMEOUT_S):
             await self.supervisor.changes.until(reached)
+
+    async def turn(self) -> None:
+        """Let the loop handle what it has been sent."""
+        for _ in range(2):  # what is readable is called behind what was ready before
+            await asyncio.sleep(0)
 
     async def over(self) -> None:
         async with asyncio.timeout(TIMEOUT_S):
@@ -163,6 +181,13 @@ class Machine:
     @asynccontextmanager
     async def supervised(self, **fields: Any) -> AsyncIterator[Run]:
         """A supervisor that has begun; it leaves at the end, as at SIGTERM."""
+        async with self.listening(**fields) as run:
+            await run.supervisor.begin()
+            yield run
+
+    @asynccontextmanager
+    async def listening(self, **fields: Any) -> AsyncIterator[Run]:
+        """A supervisor that has not begun, but takes connections already."""
         spec = self._spec or self.create(**fields)
         folder = self.store.folder(spec.id)
         async with AsyncExitStack() as stack:
@@ -172,7 +197,6 @@ class Machine:
             stack.callback(supervisor.leave)
             server = await serve(supervisor, listener)
             stack.callback(server.close)
-            await supervisor.begin()
             run = Run(self.store, spec, self.sandbox, supervisor)
             stack.callback(lambda: [peer.sock.close() for peer in run.peers])
             yield run
