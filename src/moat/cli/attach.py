@@ -8,7 +8,7 @@ import click
 
 from moat.cli.arguments import find, run_argument
 from moat.client.attach.attach import AttachOptions, attach
-from moat.client.keyboard.keys import parse_escape_keys
+from moat.client.keyboard.key_names import parse_escape_prefix
 from moat.config import settings as user_settings
 from moat.errors import UsageError
 from moat.runs.store import Store
@@ -46,12 +46,12 @@ def command(
     """
     with Store() as store:
         settings = user_settings.load(store.home)
-        keys = parse_escape_keys(settings.escape_keys if escape_keys is None else escape_keys)
+        prefix = parse_escape_prefix(settings.escape_keys if escape_keys is None else escape_keys)
         found = find(store, run)
         if os.environ.get("MOAT_RUN") == found.id:
             raise UsageError("this is inside that run", "Attach to it from outside")
         options = AttachOptions(
-            escape_keys=keys,
+            escape_prefix=prefix,
             read_only=read_only,
             interactive=interactive,
             interrupt_window=settings.interrupt_window,

@@ -9,7 +9,7 @@ import click
 
 from moat.cli.arguments import RunReference, WithCommand, ask, find, words_of
 from moat.client.attach.attach import AttachOptions, attach
-from moat.client.keyboard.keys import parse_escape_keys
+from moat.client.keyboard.key_names import parse_escape_prefix
 from moat.config import settings as user_settings
 from moat.config.compile import parse_env
 from moat.errors import RunNotActiveError, UsageError
@@ -45,7 +45,7 @@ def command(  # noqa: PLR0913  an option each
         raise UsageError("this is not a terminal, but a TTY was asked for", "Leave out -t")
     with Store() as store:
         settings = user_settings.load(store.home)
-        keys = parse_escape_keys(settings.escape_keys if escape_keys is None else escape_keys)
+        prefix = parse_escape_prefix(settings.escape_keys if escape_keys is None else escape_keys)
         run = find(store, reference)
         if run.ended:
             raise RunNotActiveError(f"run {run.name} is {run.state}: there is no sandbox any more")
@@ -67,7 +67,7 @@ def command(  # noqa: PLR0913  an option each
             session=started["session"],
             interactive=interactive,
             tty=tty,
-            escape_keys=keys,
+            escape_prefix=prefix,
             fresh=True,
             interrupt_window=settings.interrupt_window,
         )

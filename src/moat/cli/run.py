@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from moat.cli.arguments import WithCommand, ask, words_of
-from moat.client.keyboard.keys import parse_escape_keys
+from moat.client.keyboard.key_names import parse_escape_prefix
 from moat.config import settings as user_settings
 from moat.config.compile import HostContext, RunOptions, create_run
 from moat.errors import MoatError, RunNotFoundError, UsageError
@@ -114,7 +114,7 @@ def command(
         raise UsageError("this is inside a run already", "Start runs from outside")
     with Store() as store:
         settings = user_settings.load(store.home)
-        keys = parse_escape_keys(settings.escape_keys if escape_keys is None else escape_keys)
+        prefix = parse_escape_prefix(settings.escape_keys if escape_keys is None else escape_keys)
         run_options = RunOptions(path=path or ".", command=words, **given)  # pyright: ignore[reportArgumentType]  click checked the options' types
         supervisor: Standby | None = ctx.obj
         run = create_run(store, run_options, settings, _host_context(supervisor, detach=detach))
@@ -125,7 +125,7 @@ def command(
         if supervisor is not None:
             supervisor.wait()
         options = AttachOptions(
-            escape_keys=keys, fresh=True, interrupt_window=settings.interrupt_window
+            escape_prefix=prefix, fresh=True, interrupt_window=settings.interrupt_window
         )
         try:
             if detach:

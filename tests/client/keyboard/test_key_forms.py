@@ -6,20 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moat.client.keyboard.key_forms import control, decode, parse_escape_keys, plain_key
+from moat.client.keyboard.key_forms import control, decode, plain_key
+from moat.client.keyboard.key_names import parse_escape_prefix
 from moat.client.keyboard.keys import (
     ESCAPE_TIMEOUT_S,
     PREFIX_TIMEOUT_S,
     SEQUENCE_TIMEOUT_S,
     Action,
-    Detach,
-    EscapeKeys,
-    Help,
-    Interrupt,
+    Command,
     KeyMachine,
     Send,
-    Snapshot,
-    Stop,
 )
 from moat.errors import UsageError
 
@@ -77,11 +73,11 @@ def merged(actions: list[Action]) -> list[Action]:
 
 def typed(*reads: bytes | None, prefix: bytes = P, interrupts: bool = False) -> list[Action]:
     """All actions for these reads; `None` is a pause."""
-    machine = KeyMachine(EscapeKeys(prefix), interrupts=interrupts)
+    machine = KeyMachine(prefix, interrupts=interrupts)
     actions: list[Action] = []
     for read in reads:
         actions += machine.timeout() if read is None else machine.feed(read)
-    return merged(actions + machine.end())
+    return merged(actions + machine.timeout())
 
 
 # --- bytes of old ---
@@ -174,14 +170,14 @@ def test_control_characters() -> None:
 def test_a_prefix_that_is_an_action(spec: str) -> None:
     """`d d` would be d for the program and the way out at once."""
     with pytest.raises(UsageError) as caught:
-        parse_escape_keys(spec)
+        parse_escape_prefix(spec)
     assert "ctrl-/" in (caught.value.hint or "")
 
 
 def test_an_action_may_come_later_in_a_prefix() -> None:
     """Only what follows a whole prefix is an action."""
-    assert parse_escape_keys("ctrl-a,d") == EscapeKeys(b"\x01d")
-    assert typed(b"\x01dd", prefix=b"\x01d") == [Detach()]
+    assert parse_escape_prefix("ctrl-a,d") == b"\x01d"
+    assert typed(b"\x01dd", prefix=b"\x01d") == [Command.DETACH]
 
 
 # --- what is no key ---
@@ -191,8 +187,8 @@ def test_an_action_may_come_later_in_a_prefix() -> None:
 @pytest.mark.parametrize("prefix", [P, KITTY_P])
 def test_a_report_between_prefix_and_key(prefix: bytes, report: bytes) -> None:
     """A mouse that moves, or a program that asks all the time, keeps nobody from detaching."""
-    assert typed(prefix + report + b"d") == [Send(report), Detach()]
-    assert typed(prefix + report + b"s" + b"x") == [Send(report), Snapshot(), Send(b"x")]
+    assert typed(prefix + report + b"d") == [Send(report), Command.DETACH]
+    assert typed(prefix + report + b"s" + b"x") == [Send(report), Command.SAVE_SCREEN, Send(b"x")]
     assert typed(prefix + report + b"x") == [Send(prefix + report + b"x")]
     assert typed(prefix + report + prefix + b"x") == [Send(report + prefix + b"x")]
 
@@ -215,31 +211,31 @@ def test_a_report_that_spells_the_keys(report: bytes) -> None:
         report = report.replace(b"~", prefix)
         for reads in ([report], [report[n : n + 1] for n in range(len(report))]):
             assert typed(*reads, prefix=prefix) == [Send(report)]
-            assert typed(*reads, prefix, b"d", prefix=prefix) == [Send(report), Detach()]
+            assert typed(*reads, prefix, b"d", prefix=prefix) == [Send(report), Command.DETACH]
 
 
 @pytest.mark.parametrize("end", [b"\x18", b"\x1a", b"\x1b[A", b"\x1bx"])
 def test_a_string_that_is_cut_short(end: bytes) -> None:
     """CAN, SUB and any other sequence end a string; the keys work again behind it."""
-    assert typed(b"\x1b]11;" + end + P + b"d") == [Send(b"\x1b]11;" + end), Detach()]
+    assert typed(b"\x1b]11;" + end + P + b"d") == [Send(b"\x1b]11;" + end), Command.DETACH]
 
 
 @pytest.mark.parametrize("key", [b"\x1b]", b"\x1bP", b"\x1b_"])
 def test_alt_keys_that_look_like_strings(key: bytes) -> None:
     """Alt-] is passed at once, and after a moment the prefix is one again."""
-    machine = KeyMachine(EscapeKeys(P))
+    machine = KeyMachine(P)
     assert machine.feed(key) == [Send(key)]
     assert machine.pending
     assert machine.patience == SEQUENCE_TIMEOUT_S
     assert machine.timeout() == []
     assert not machine.pending
-    assert machine.feed(P + b"d") == [Detach()]
+    assert machine.feed(P + b"d") == [Command.DETACH]
 
 
 def test_a_program_that_reports_without_end() -> None:
     """The prefix is given up rather than held with ever more behind it."""
     report = b"\x1b[<35;1;1M"
-    machine = KeyMachine(EscapeKeys(P))
+    machine = KeyMachine(P)
     actions = machine.feed(P + report * 1000)
     assert merged(actions) == [Send(P + report * 1000)]
     assert not machine.pending
@@ -251,7 +247,7 @@ def test_a_program_that_reports_without_end() -> None:
 def test_a_prefix_that_is_held_down() -> None:
     """Its repeats are no second prefix; those of one that was sent go where it went."""
     repeat, release = b"\x1b[47;5:2u", b"\x1b[47;5:3u"
-    assert typed(KITTY_P + repeat * 3 + release + b"d") == [Detach()]
+    assert typed(KITTY_P + repeat * 3 + release + b"d") == [Command.DETACH]
     assert typed(KITTY_P + repeat, None, repeat + release) == [
         Send(KITTY_P + repeat + repeat + release)
     ]
@@ -268,14 +264,15 @@ def test_the_first_of_two_prefixes_leaves_nothing() -> None:
 def test_the_release_of_a_prefix_that_was_taken(release: bytes) -> None:
     """It is ours with or without Ctrl, before the action's key and after it; a later one is not."""
     press, up = b"\x1b[115u", b"\x1b[115;1:3u"
-    assert typed(KITTY_P + release + press + up) == [Snapshot()]
-    assert typed(KITTY_P + press + b"\x1b[115;1:2u" + release + up) == [Snapshot()]
+    assert typed(KITTY_P + release + press + up) == [Command.SAVE_SCREEN]
+    assert typed(KITTY_P + press + b"\x1b[115;1:2u" + release + up) == [Command.SAVE_SCREEN]
     later = b"\x1b[115u" + up
-    assert typed(KITTY_P + press + release + later) == [Snapshot(), Send(later)]
+    assert typed(KITTY_P + press + release + later) == [Command.SAVE_SCREEN, Send(later)]
 
 
 @pytest.mark.parametrize(
-    ("key", "action"), [(b"\x1b[107u", Stop()), (b"\x1b[47;2u", Help()), (b"\x1b[63;1u", Help())]
+    ("key", "action"),
+    [(b"\x1b[107u", Command.STOP), (b"\x1b[47;2u", Command.HELP), (b"\x1b[63;1u", Command.HELP)],
 )
 def test_actions_in_sequences(key: bytes, action: Action) -> None:
     """With every form of the prefix."""
@@ -288,7 +285,7 @@ def test_actions_in_sequences(key: bytes, action: Action) -> None:
 
 def test_how_long_is_waited_for_what() -> None:
     """Escape is quick, what has begun as a sequence may take longer, the user's finger longest."""
-    machine = KeyMachine(EscapeKeys(P))
+    machine = KeyMachine(P)
     assert machine.patience == PREFIX_TIMEOUT_S
     assert machine.feed(b"\x1b") == []
     assert machine.patience == ESCAPE_TIMEOUT_S
@@ -300,7 +297,7 @@ def test_how_long_is_waited_for_what() -> None:
 
 def test_nothing_is_waited_for_without_a_prefix() -> None:
     """Escape is not even held for a moment."""
-    machine = KeyMachine(None)
+    machine = KeyMachine(b"")
     assert machine.feed(b"\x1b") == [Send(b"\x1b")]
     assert not machine.pending
 
@@ -316,7 +313,7 @@ def test_a_prefix_whose_beginning_was_sent_is_sent_whole() -> None:
 )
 def test_a_megabyte_in_one_read(data: bytes) -> None:
     """The work grows with its length: quadratic, the last of these took minutes."""
-    machine = KeyMachine(EscapeKeys(P))
+    machine = KeyMachine(P)
     assert machine.feed(data) == [Send(data)]
 
 
@@ -325,15 +322,15 @@ def test_a_megabyte_in_one_read(data: bytes) -> None:
 
 def test_ctrl_c_as_prefix_and_interrupt() -> None:
     """Where it is both, twice is one interrupt, and d after it detaches."""
-    assert typed(b"\x03\x03", prefix=b"\x03", interrupts=True) == [Interrupt()]
-    assert typed(b"\x03d", prefix=b"\x03", interrupts=True) == [Detach()]
-    assert typed(b"\x03", None, prefix=b"\x03", interrupts=True) == [Interrupt()]
+    assert typed(b"\x03\x03", prefix=b"\x03", interrupts=True) == [Command.INTERRUPT]
+    assert typed(b"\x03d", prefix=b"\x03", interrupts=True) == [Command.DETACH]
+    assert typed(b"\x03", None, prefix=b"\x03", interrupts=True) == [Command.INTERRUPT]
 
 
 def test_ctrl_c_behind_a_prefix() -> None:
     """It is an interrupt all the same; one held down is one, and a pasted one is none."""
-    assert typed(P + b"\x03", interrupts=True) == [Interrupt()]
-    assert typed(b"\x1b[99;5u\x1b[99;5:2u\x1b[99;5:3u", interrupts=True) == [Interrupt()]
+    assert typed(P + b"\x03", interrupts=True) == [Command.INTERRUPT]
+    assert typed(b"\x1b[99;5u\x1b[99;5:2u\x1b[99;5:3u", interrupts=True) == [Command.INTERRUPT]
     assert typed(b"\x1b[200~\x03\x1b[201~", interrupts=True) == []
 
 

@@ -10,23 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moat.client.keyboard.key_names import parse_escape_prefix
 from moat.client.keyboard.keys import (
     ESCAPE_TIMEOUT_S,
     PREFIX_TIMEOUT_S,
     Action,
-    Detach,
-    EscapeKeys,
-    Help,
-    Interrupt,
+    Command,
     KeyMachine,
     Send,
-    Snapshot,
-    Stop,
-    parse_escape_keys,
 )
 from moat.errors import UsageError
 
-CTRL_SLASH = EscapeKeys(b"\x1f")
+CTRL_SLASH = b"\x1f"
 P = b"\x1f"
 KITTY_P = b"\x1b[47;5u"
 PASTE_BEGINS, PASTE_ENDS = b"\x1b[200~", b"\x1b[201~"
@@ -61,9 +56,9 @@ def joined(actions: list[Action]) -> list[Action]:
 
 def typed(*reads: bytes, prefix: bytes = P, end: bool = True) -> list[Action]:
     """All actions of a machine that got these reads without a pause, and then the end of input."""
-    machine = KeyMachine(EscapeKeys(prefix) if prefix else None)
+    machine = KeyMachine(prefix)
     actions = [action for read in reads for action in machine.feed(read)]
-    return joined(actions + (machine.end() if end else []))
+    return joined(actions + (machine.timeout() if end else []))
 
 
 def sent(actions: list[Action]) -> bytes:
@@ -75,14 +70,14 @@ def sent(actions: list[Action]) -> bytes:
 
 def test_prefix_and_d_detach() -> None:
     """Case 1: in one read or two, nothing of them is the program's."""
-    assert typed(P + b"d") == [Detach()]
-    assert typed(P, b"d") == [Detach()]
+    assert typed(P + b"d") == [Command.DETACH]
+    assert typed(P, b"d") == [Command.DETACH]
 
 
 def test_what_follows_a_detach_is_discarded() -> None:
     """Case 2: in the same read, in later ones, and at a timeout."""
     machine = KeyMachine(CTRL_SLASH)
-    assert machine.feed(b"ab" + P + b"dcd") == [Send(b"ab"), Detach()]
+    assert machine.feed(b"ab" + P + b"dcd") == [Send(b"ab"), Command.DETACH]
     assert machine.feed(b"ef" + P + b"d") == []
     assert machine.timeout() == []
     assert not machine.pending
@@ -98,7 +93,7 @@ def test_prefix_and_another_key(second: bytes) -> None:
 def test_prefix_twice_sends_one() -> None:
     """Case 4: `P P d` types P and d; `P P P d` types P and detaches."""
     assert typed(P + P + b"d") == [Send(P + b"d")]
-    assert typed(P + P + P + b"d") == [Send(P), Detach()]
+    assert typed(P + P + P + b"d") == [Send(P), Command.DETACH]
     assert typed(P * 4 + b"d") == [Send(P + P + b"d")]
 
 
@@ -122,14 +117,21 @@ def test_the_end_of_input_releases_the_prefix() -> None:
     """Case 6: nothing can follow any more."""
     machine = KeyMachine(CTRL_SLASH)
     machine.feed(P)
-    assert machine.end() == [Send(P)]
+    assert machine.timeout() == [Send(P)]
     assert not machine.pending
 
 
-@pytest.mark.parametrize(("key", "action"), [(b"k", Stop()), (b"s", Snapshot()), (b"?", Help())])
+@pytest.mark.parametrize(
+    ("key", "action"), [(b"k", Command.STOP), (b"s", Command.SAVE_SCREEN), (b"?", Command.HELP)]
+)
 def test_the_other_keys(key: bytes, action: Action) -> None:
     """They act and the view goes on; each key is found again after them."""
-    assert typed(b"a" + P + key + b"b" + P + b"d") == [Send(b"a"), action, Send(b"b"), Detach()]
+    assert typed(b"a" + P + key + b"b" + P + b"d") == [
+        Send(b"a"),
+        action,
+        Send(b"b"),
+        Command.DETACH,
+    ]
 
 
 # --- prefixes of several keys ---
@@ -138,15 +140,15 @@ def test_the_other_keys(key: bytes, action: Action) -> None:
 def test_a_sequence_split_over_any_reads() -> None:
     """Case 7: `ctrl-p ctrl-q d` in one read, in two, byte by byte."""
     keys = b"\x10\x11d"
-    expected = [Send(b"a"), Detach()]
+    expected = [Send(b"a"), Command.DETACH]
     assert typed(b"a" + keys, prefix=b"\x10\x11") == expected
     assert typed(b"a", *(keys[n : n + 1] for n in range(3)), prefix=b"\x10\x11") == expected
 
 
 def test_a_sequence_that_begins_again() -> None:
     """`p p q d` has the prefix behind its first key, which is the program's."""
-    assert typed(b"\x10\x10\x11d", prefix=b"\x10\x11") == [Send(b"\x10"), Detach()]
-    assert typed(b"aaabd", prefix=b"aab") == [Send(b"a"), Detach()]
+    assert typed(b"\x10\x10\x11d", prefix=b"\x10\x11") == [Send(b"\x10"), Command.DETACH]
+    assert typed(b"aaabd", prefix=b"aab") == [Send(b"a"), Command.DETACH]
 
 
 def test_half_a_sequence_is_the_programs() -> None:
@@ -160,7 +162,7 @@ def test_a_sequence_twice_sends_it_once() -> None:
     assert typed(b"\x10\x11\x10\x11d", prefix=b"\x10\x11") == [Send(b"\x10\x11d")]
     assert typed(b"\x10\x11\x10\x11\x10\x11d", prefix=b"\x10\x11") == [
         Send(b"\x10\x11"),
-        Detach(),
+        Command.DETACH,
     ]
 
 
@@ -176,7 +178,7 @@ def test_a_paste_is_never_a_key() -> None:
     """Case 8: nothing in a bracketed paste detaches, and every byte of it arrives."""
     paste = PASTE_BEGINS + b"a" + P + b"d" + KITTY_P + b"d\x1b[200~" + P + b"d" + PASTE_ENDS
     assert typed(paste) == [Send(paste)]
-    assert typed(paste + P + b"d") == [Send(paste), Detach()]
+    assert typed(paste + P + b"d") == [Send(paste), Command.DETACH]
 
 
 @pytest.mark.parametrize("size", range(1, 9))
@@ -184,7 +186,7 @@ def test_a_paste_in_pieces(size: int) -> None:
     """Case 8: also where its brackets are cut in two."""
     data = b"x" + PASTE_BEGINS + P + b"d\x1b[20" + PASTE_ENDS + P + b"d"
     reads = [data[start : start + size] for start in range(0, len(data), size)]
-    assert typed(*reads) == [Send(data[:-2]), Detach()]
+    assert typed(*reads) == [Send(data[:-2]), Command.DETACH]
 
 
 @pytest.mark.parametrize("cut", range(1, 6))
@@ -197,7 +199,7 @@ def test_a_paste_over_a_slow_line(cut: int) -> None:
     ):  # fmt: skip
         got += machine.feed(read) + machine.timeout()
     assert joined(got) == [Send(PASTE_BEGINS + P + b"d" + PASTE_ENDS)]
-    assert machine.feed(P + b"d") == [Detach()]
+    assert machine.feed(P + b"d") == [Command.DETACH]
 
 
 @pytest.mark.parametrize("rest", [P + b"d", b"0" + P + b"d", b"0x" + P + b"d"])
@@ -205,7 +207,7 @@ def test_what_only_looked_like_a_paste(rest: bytes) -> None:
     """Half a bracket and then something else: the keys behind it work."""
     machine = KeyMachine(CTRL_SLASH)
     got = [*machine.feed(b"\x1b[20"), *machine.timeout(), *machine.feed(rest)]
-    assert joined(got) == [Send(b"\x1b[20" + rest[:-2]), Detach()]
+    assert joined(got) == [Send(b"\x1b[20" + rest[:-2]), Command.DETACH]
 
 
 def test_a_prefix_before_a_paste() -> None:
@@ -221,7 +223,7 @@ def test_a_pasted_end_that_does_not_come() -> None:
     got = [*machine.feed(PASTE_BEGINS + b"a\x1b[20"), *machine.timeout()]
     assert sent(got) == PASTE_BEGINS + b"a\x1b[20"
     assert machine.feed(P + b"d" + PASTE_ENDS) == [Send(P + b"d" + PASTE_ENDS)]
-    assert machine.feed(P + b"d") == [Detach()]
+    assert machine.feed(P + b"d") == [Command.DETACH]
 
 
 # --- encodings ---
@@ -248,7 +250,7 @@ def test_a_pasted_end_that_does_not_come() -> None:
 @pytest.mark.parametrize("d", [b"d", b"\x1b[100u", b"\x1b[100;1:1u", b"\x1b[100;129u"])
 def test_every_form_of_the_prefix(prefix: bytes, d: bytes) -> None:
     """Case 9: whatever the terminal was told to send for Ctrl-/, it is the prefix."""
-    assert typed(b"a" + prefix + d) == [Send(b"a"), Detach()]
+    assert typed(b"a" + prefix + d) == [Send(b"a"), Command.DETACH]
 
 
 @pytest.mark.parametrize(
@@ -281,16 +283,16 @@ def test_releases_and_modifiers_come_between() -> None:
     """Case 9: Ctrl goes down, slash, both go up, d: a detach; the program saw Ctrl alone."""
     ctrl, ctrl_up = b"\x1b[57442;5u", b"\x1b[57442;1:3u"
     keys = ctrl + KITTY_P + b"\x1b[47;5:3u" + ctrl_up + b"\x1b[100u"
-    assert typed(keys) == [Send(ctrl + ctrl_up), Detach()]
+    assert typed(keys) == [Send(ctrl + ctrl_up), Command.DETACH]
 
 
 def test_a_program_hears_of_no_release_without_its_press() -> None:
     """The keys of an action were ours when they went down, and are ours when they come up."""
     keys = KITTY_P + b"\x1b[115u" + b"\x1b[115;1:3u" + b"\x1b[47;5:3u" + b"a"
-    assert typed(keys) == [Snapshot(), Send(b"a")]
+    assert typed(keys) == [Command.SAVE_SCREEN, Send(b"a")]
     # "Report event types" alone: keys that make text come as text, and their release as a sequence.
     keys = KITTY_P + b"\x1b[47;5:3u" + b"s" + b"\x1b[115;1:3u" + b"a"
-    assert typed(keys) == [Snapshot(), Send(b"a")]
+    assert typed(keys) == [Command.SAVE_SCREEN, Send(b"a")]
 
 
 def test_releases_follow_a_prefix_that_is_sent() -> None:
@@ -309,7 +311,7 @@ def test_an_escape_sequence_between_reads() -> None:
     assert machine.feed(b"\x1b[47") == []
     assert machine.feed(b";5u") == []
     assert machine.patience == PREFIX_TIMEOUT_S
-    assert machine.feed(b"d") == [Detach()]
+    assert machine.feed(b"d") == [Command.DETACH]
 
 
 def test_a_sequence_without_end_is_not_held_for_ever() -> None:
@@ -326,7 +328,7 @@ def test_a_sequence_too_long_is_no_key_in_any_reads() -> None:
         data = b"\x1b[47;" + b"0" * zeros + b"5u" + b"d"
         whole = typed(data)
         assert whole == typed(*(data[n : n + 1] for n in range(len(data))))
-        assert whole == ([Detach()] if zeros <= 57 else [Send(data)])
+        assert whole == ([Command.DETACH] if zeros <= 57 else [Send(data)])
 
 
 @pytest.mark.parametrize("number", [b"9" * 50, b"1114112", b"4294967296"])
@@ -351,7 +353,7 @@ def test_an_emoji_around_a_prefix() -> None:
     """Case 10: the halves of a character arrive on either side of a literal prefix."""
     emoji = "🙂".encode()
     assert typed(emoji[:2], P + P, emoji[2:]) == [Send(emoji[:2] + P + emoji[2:])]
-    assert typed(emoji[:2] + P, b"d") == [Send(emoji[:2]), Detach()]
+    assert typed(emoji[:2] + P, b"d") == [Send(emoji[:2]), Command.DETACH]
 
 
 @given(data=TYPED, prefix=PREFIXES)
@@ -370,12 +372,12 @@ def test_any_reads_are_the_same(data: list[bytes], prefix: bytes) -> None:
 @given(reads=st.lists(st.tuples(TYPED, st.booleans()), max_size=8))
 def test_switched_off_nothing_changes(reads: list[tuple[bytes, bool]]) -> None:
     """Case 11: without a prefix every byte is the program's, whatever times out when."""
-    machine = KeyMachine(None)
+    machine = KeyMachine(b"")
     actions: list[Action] = []
     for data, pause in reads:
         actions += machine.feed(data)
         actions += machine.timeout() if pause else []
-    actions += machine.end()
+    actions += machine.timeout()
     everything = b"".join(data for data, _ in reads)
     assert joined(actions) == ([Send(everything)] if everything else [])
 
@@ -383,13 +385,13 @@ def test_switched_off_nothing_changes(reads: list[tuple[bytes, bool]]) -> None:
 @given(reads=st.lists(st.tuples(TYPED, st.booleans()), max_size=8), prefix=PREFIXES)
 def test_bytes_are_never_made_up(reads: list[tuple[bytes, bool]], prefix: bytes) -> None:
     """What is sent is what was typed with pieces left out, in order, with timeouts anywhere."""
-    machine = KeyMachine(EscapeKeys(prefix) if prefix else None)
+    machine = KeyMachine(prefix)
     actions: list[Action] = []
     for data, pause in reads:
         actions += machine.feed(data)
         actions += machine.timeout() if pause else []
         assert not (pause and machine.pending)
-    actions += machine.end()
+    actions += machine.timeout()
     rest = iter(b"".join(data for data, _ in reads))
     assert all(byte in rest for byte in sent(actions))
 
@@ -401,13 +403,13 @@ def test_any_reads_between_pauses_are_the_same(
     """Whole and byte by byte, where pauses come at the same places."""
     results: list[list[Action]] = []
     for size in (1, 1000):
-        machine = KeyMachine(EscapeKeys(prefix) if prefix else None)
+        machine = KeyMachine(prefix)
         actions: list[Action] = []
         for data, pause in reads:
             for start in range(0, len(data), size):
                 actions += machine.feed(data[start : start + size])
             actions += machine.timeout() if pause else []
-        results.append(joined(actions + machine.end()))
+        results.append(joined(actions + machine.timeout()))
     assert results[0] == results[1]
 
 
@@ -426,8 +428,11 @@ def test_without_a_prefix_in_it_nothing_is_lost(data: bytes) -> None:
 def test_ctrl_c_where_the_program_takes_no_input(key: bytes) -> None:
     """In every form it is an action; what else is typed is dropped, and the prefix still works."""
     machine = KeyMachine(CTRL_SLASH, interrupts=True)
-    assert machine.feed(b"ls\r" + key + b"x" + P + b"x" + key) == [Interrupt(), Interrupt()]
-    assert machine.feed(P + b"d") == [Detach()]
+    assert machine.feed(b"ls\r" + key + b"x" + P + b"x" + key) == [
+        Command.INTERRUPT,
+        Command.INTERRUPT,
+    ]
+    assert machine.feed(P + b"d") == [Command.DETACH]
 
 
 def test_ctrl_c_is_the_programs_otherwise() -> None:
@@ -456,13 +461,13 @@ def test_ctrl_c_is_the_programs_otherwise() -> None:
 )
 def test_what_can_be_a_prefix(text: str, prefix: bytes) -> None:
     """As docker's and ssh's users write them."""
-    assert parse_escape_keys(text) == EscapeKeys(prefix)
+    assert parse_escape_prefix(text) == prefix
 
 
 @pytest.mark.parametrize("text", ["", "none"])
 def test_switched_off(text: str) -> None:
     """Case 11: by the empty string, or a word."""
-    assert parse_escape_keys(text) is None
+    assert parse_escape_prefix(text) == b""
 
 
 @pytest.mark.parametrize(
@@ -472,6 +477,6 @@ def test_switched_off(text: str) -> None:
 def test_what_is_no_prefix(text: str) -> None:
     """Case 11: a usage error that shows what can be written; Escape begins every other key."""
     with pytest.raises(UsageError) as caught:
-        parse_escape_keys(text)
+        parse_escape_prefix(text)
     assert "in escape keys" in caught.value.summary
     assert "ctrl-" in caught.value.hint

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from moat.client.attach.endings import Ending
-    from moat.client.keyboard.keys import EscapeKeys
     from moat.runs.store import Run, Store
 
 
@@ -43,7 +42,8 @@ class AttachOptions:
     read_only: bool = False
     interactive: bool | None = None
     """Whether standard input goes to the program; `None`: as the run was started."""
-    escape_keys: EscapeKeys | None
+    escape_prefix: bytes
+    """See `KeyMachine`."""
     fresh: bool = False
     """The session was started by this very command, which stands for it in scripts."""
     tty: bool | None = None
@@ -217,7 +217,7 @@ def _settings(run: Run, options: AttachOptions, *, has_tty: bool) -> ViewSetting
     return ViewSettings(
         takes_input=wants_input and not options.read_only,
         on_screen=has_tty and os.isatty(STDOUT),
-        escape_keys=options.escape_keys,
+        escape_prefix=options.escape_prefix,
         passes_signals=(options.fresh or wants_input) and not options.read_only and not is_watched,
         interrupt_window=options.interrupt_window,
     )

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from moat.client.keyboard import keys
+from moat.client.keyboard.keys import Action as KeyAction
+from moat.client.keyboard.keys import Send
 
 if TYPE_CHECKING:
     from moat.client.keyboard.keys import KeyMachine
 
 
-@dataclass(frozen=True, slots=True)
-class EndOfInput:
+class EndOfInput(NamedTuple):
     """No more comes: the program reads end of file."""
 
 
-Action = keys.Action | EndOfInput
+Action = KeyAction | EndOfInput
 
 
 class Input:
@@ -37,7 +36,7 @@ class Input:
             self.is_open = False
             return [*self.finish(), *([EndOfInput()] if self._takes_input else [])]
         if self._machine is None:
-            return [keys.Send(data)]
+            return [Send(data)]
         actions = self._machine.feed(data)
         self.deadline = now + self._machine.patience if self._machine.pending else None
         return [*actions]

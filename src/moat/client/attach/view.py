@@ -21,8 +21,8 @@ from moat.client.attach.signals import Signals
 from moat.client.connect.channel import raise_failure
 from moat.client.display.output import STDERR, STDIN, STDOUT
 from moat.client.display.status_line import status_line
-from moat.client.keyboard import keys
 from moat.client.keyboard.interrupts import Interrupts, Verdict
+from moat.client.keyboard.keys import Command, KeyMachine, Send
 from moat.wire import frames, messages
 from moat.wire.frames import FrameType
 from moat.wire.messages import Exited, Hello, Welcome
@@ -54,7 +54,7 @@ class ViewSettings:
     """Standard input goes to the program."""
     on_screen: bool
     """The session has a TTY, and our output is a terminal."""
-    escape_keys: keys.EscapeKeys | None
+    escape_prefix: bytes
     passes_signals: bool
     """SIGINT goes to the command: nobody sits here."""
     interrupt_window: float
@@ -222,20 +222,20 @@ class View:
     def _act(self, actions: Iterable[Action]) -> None:
         for action in actions:
             match action:
-                case keys.Send(data):
+                case Send(data):
                     self._channel.send_input(data)
                 case EndOfInput():
                     self._channel.send(FrameType.INPUT_END)
-                case keys.Detach():
+                case Command.DETACH:
                     self._detach()
                     self._input.is_open = False
-                case keys.Stop():
+                case Command.STOP:
                     self._control.stop()
-                case keys.Snapshot():
+                case Command.SAVE_SCREEN:
                     self._notify(f"screen saved: {self._control.save_screen()}")
-                case keys.Help():
+                case Command.HELP:
                     self._ask_to_pause(_Pause.HELP)
-                case keys.Interrupt():
+                case Command.INTERRUPT:
                     self._interrupted()
 
     def _interrupted(self) -> None:
@@ -315,7 +315,7 @@ class View:
 def _input(settings: ViewSettings, *, has_terminal: bool) -> Input:
     takes_input = settings.takes_input
     machine = (
-        keys.KeyMachine(settings.escape_keys, interrupts=not takes_input)
+        KeyMachine(settings.escape_prefix, interrupts=not takes_input)
         if has_terminal and (settings.on_screen or not takes_input)
         else None
     )

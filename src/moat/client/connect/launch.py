@@ -14,7 +14,6 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from moat.engines.engine import UnsupportedSandboxError
 from moat.errors import RunNotActiveError, RunNotFoundError, SupervisorError
 from moat.paths import RunFolder
 from moat.platform import sockets
@@ -77,6 +76,8 @@ def _failure(folder: RunFolder, answer: bytes) -> MoatError:
             f"the supervisor of run {folder.id} ended before it could answer",
             f"See why: {folder.supervisor_log}",
         )
+    from moat.engines.engine import UnsupportedSandboxError  # noqa: PLC0415  loads slowly
+
     failure = json.loads(answer)
     kinds = {kind.code: kind for kind in (RunNotActiveError, UnsupportedSandboxError)}
     kind = kinds.get(failure["code"], SupervisorError)

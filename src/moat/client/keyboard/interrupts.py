@@ -1,7 +1,8 @@
-"""What Ctrl-C means to a run that takes no input.
+"""Ctrl-C to a client that only watches: stop the run, or leave it.
 
-Pure; the caller brings the clock. The first Ctrl-C says what the second does; a second within the
-window stops the run; when the window closes without one, the client detaches and the run goes on.
+No I/O; the caller brings the clock. The first Ctrl-C is answered with what a second one does. A second
+one within the window stops the run. Once the window has passed without one, the client detaches and the
+run goes on.
 """
 
 from __future__ import annotations
@@ -21,15 +22,17 @@ class Verdict(Enum):
 
 class Interrupts:
     def __init__(self, window: float = WINDOW_S) -> None:
+        """`window` is in seconds."""
         self._window = window
         self._first: float | None = None
 
     @property
     def deadline(self) -> float | None:
-        """When `expired` is to be asked; `None` while no Ctrl-C is waiting for a second."""
+        """When to ask `expired`; `None` while no Ctrl-C waits for a second."""
         return None if self._first is None else self._first + self._window
 
     def pressed(self, now: float) -> Verdict:
+        """Return `WARN` or `STOP`."""
         if self._first is not None and now - self._first <= self._window:
             self._first = None
             return Verdict.STOP
@@ -37,7 +40,7 @@ class Interrupts:
         return Verdict.WARN
 
     def expired(self, now: float) -> Verdict | None:
-        """`DETACH` once the window has closed."""
+        """Return `DETACH` once the window has passed."""
         if self.deadline is not None and now >= self.deadline:
             self._first = None
             return Verdict.DETACH

@@ -1,11 +1,16 @@
-"""Keys by name, as the bytes that xterm sends for them. Pure."""
+"""Keys as users name them: the escape prefix in a setting, keys to type in `moat send --key`."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from moat.client.keyboard.key_forms import ESC, control
 from moat.errors import UsageError
 
+# The keys that may follow the prefix: detach, stop, save the screen, help.
+COMMAND_KEYS: Final = b"dks?"
+
+# As xterm sends them.
 _NAMED: Final = {
     "enter": b"\r",
     "tab": b"\t",
@@ -33,14 +38,17 @@ _NAMED: Final = {
 
 
 def encode_key(name: str) -> bytes:
-    """`Enter`, `Up`, `F5`, `C-c` or `ctrl-c`, `M-x` or `alt-x`. Raises `UsageError`."""
+    """Return the bytes of a key such as `Enter`, `Up`, `F5`, `C-c` or `ctrl-c`, `M-x` or `alt-x`.
+
+    Raise `UsageError` where there is no such key.
+    """
     lower = name.lower()
     for prefix in ("m-", "alt-"):
         if lower.startswith(prefix) and len(name) > len(prefix):
             return b"\x1b" + encode_key(name[len(prefix) :])
     for prefix in ("c-", "ctrl-"):
         if lower.startswith(prefix):
-            return _control(lower[len(prefix) :], name)
+            return _encode_control(lower[len(prefix) :], name)
     if lower in _NAMED:
         return _NAMED[lower]
     if len(name) == 1:
@@ -48,11 +56,46 @@ def encode_key(name: str) -> bytes:
     raise UsageError(f"there is no key {name!r}", f"Known: C-x, M-x, {', '.join(_NAMED)}")
 
 
-def _control(key: str, name: str) -> bytes:
-    """ASCII's control characters are its upper case, less 64; `/` and space are terminals' habit."""
-    key = {"/": "_", "space": "@"}.get(key, key)
-    if len(key) == 1 and "@" <= key.upper() <= "_":
-        return bytes([ord(key.upper()) - 64])
-    raise UsageError(
-        f"there is no key {name!r}", "Control goes with a letter or one of @ [ \\ ] ^ _ /"
-    )
+def _encode_control(key: str, name: str) -> bytes:
+    byte = control(" " if key == "space" else key)
+    if byte is None:
+        raise UsageError(
+            f"there is no key {name!r}", "Ctrl goes with a letter, space, or one of @ [ \\ ] ^ _ /"
+        )
+    return bytes([byte])
+
+
+def parse_escape_prefix(spec: str) -> bytes:
+    """Return the prefix of the escape keys, a legacy byte for each of its keys.
+
+    `spec` is like `ctrl-/`, `ctrl-p,ctrl-q` or `~`. It is empty or `none` where there shall be no escape
+    keys, and so is the prefix. Raise `UsageError`.
+    """
+    if spec in ("", "none"):
+        return b""
+    prefix = bytes(_parse_key(each.strip(), spec) for each in spec.split(","))
+    if prefix[0] in COMMAND_KEYS:
+        raise UsageError(
+            f"escape keys {spec!r} begin with {chr(prefix[0])}, which is a key that follows them",
+            "The keys d, k, s and ? follow the prefix. Choose another prefix, such as ctrl-/",
+        )
+    return prefix
+
+
+def _parse_key(text: str, spec: str) -> int:
+    if len(text) == 1 and 0x20 < ord(text) < 0x7F:
+        return ord(text)
+    name, _, key = text.lower().partition("-")
+    byte = control(" " if key == "space" else key) if name == "ctrl" and key else None
+    if byte == ESC:
+        raise UsageError(
+            f"{text} in escape keys {spec!r} is the Escape key",
+            "Arrow keys and Alt begin with Escape, too. Choose another, such as ctrl-/ or ctrl-]",
+        )
+    if byte is None:
+        raise UsageError(
+            f"{text!r} in escape keys {spec!r} is not a key",
+            "Write keys like ctrl-/ or ctrl-p,ctrl-q"
+            " (ctrl- with a letter, space, or one of @ \\ ] ^ _ /)",
+        )
+    return byte
