@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from moat.client.attach.endings import Detached
 from moat.client.attach.input import EndOfInput, Input
-from moat.client.keyboard.keys import Detach, KeyMachine, Send, parse_escape_keys
+from moat.client.keyboard.key_names import parse_escape_prefix
+from moat.client.keyboard.keys import Command, KeyMachine, Send
 from moat.wire.messages import Exited
 
 
 def keyboard(*, takes_input: bool = True) -> Input:
-    return Input(KeyMachine(parse_escape_keys("ctrl-/")), takes_input=takes_input)
+    return Input(KeyMachine(parse_escape_prefix("ctrl-/")), takes_input=takes_input)
 
 
 def test_bytes_pass_where_nobody_types() -> None:
@@ -29,7 +30,7 @@ def test_the_end_of_a_pipe_reaches_the_program() -> None:
 
 def test_keys_are_recognised_where_somebody_types() -> None:
     """The prefix and a letter are an action, everything else is for the program."""
-    assert keyboard().feed(b"a\x1fd", 0.0) == [Send(b"a"), Detach()]
+    assert keyboard().feed(b"a\x1fd", 0.0) == [Send(b"a"), Command.DETACH]
 
 
 def test_a_lone_prefix_is_delivered_after_its_time() -> None:

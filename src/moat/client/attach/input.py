@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from moat.client.keyboard.keys import Action as KeyAction
 from moat.client.keyboard.keys import Send
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from moat.client.keyboard.keys import KeyMachine
 
 
-class EndOfInput:
+class EndOfInput(NamedTuple):
     """No more comes: the program reads end of file."""
 
 
