@@ -11,6 +11,7 @@ import termios
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from moat.wire.terminal_reset import CANCEL
 from tests.supervisor.terminals import UsersTerminal
 
 from moat.engines.engine import CommandRefusedError
@@ -22,7 +23,6 @@ from moat.spec import TerminalSize
 from moat.supervisor.attached import CONSUMED_BYTES
 from moat.wire import frames, tty
 from moat.wire.frames import FrameType
-from moat.wire.terminal_reset import CANCEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

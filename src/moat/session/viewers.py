@@ -1,8 +1,8 @@
-"""Those who watch a session, each a reader at its own pace.
+"""The viewers of a session, each a reader at its own pace.
 
 A `StreamViewer` gets every byte of the journal in order, however slow it is. A `TerminalViewer` gets
 what its terminal needs to show the screen: the program's own output while it keeps up and has the
-program's size, and else a picture painted from the screen model. Neither ever makes another wait.
+program's size, otherwise a picture painted from the screen model. No viewer makes another wait.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from moat.session.journal.index import Stream
-from moat.session.terminal.reset import CANCEL
+from moat.session.terminal.reset import CANCEL, reset_sequence
 from moat.wire import frames
 from moat.wire.frames import FrameType
 
@@ -21,18 +21,22 @@ if TYPE_CHECKING:
     from moat.session.terminal.screen import Screen
     from moat.spec import TerminalSize
 
-# What a terminal may have on the way before it counts as behind: more than a full repaint of a
-# large screen, and little enough that a slow line sees the present again within a second or so.
+# The title that a viewer's terminal had goes on its stack, and comes back in the end (xterm's XTWINOPS
+# 22 and 23).
+PUSH_TITLE, POP_TITLE = b"\x1b[22;0t", b"\x1b[23;0t"
+
+# A terminal counts as behind when more than this is on its way: more than a full repaint of a large
+# screen, and little enough that a slow line shows the present again within a second or so.
 BEHIND_BYTES: Final = 256 * 1024
-# The same for streams: enough to keep a socket busy, nothing else needs to be in memory.
+# The same for streams: enough to keep a socket busy. The rest stays in the journal.
 STREAM_QUEUE_BYTES: Final = 256 * 1024
 CHUNK_BYTES: Final = 64 * 1024
-# Painted viewers (another size than the program's) get this many pictures a second.
+# Painted viewers, whose size is not the program's, get this many pictures a second.
 PICTURES_PER_SECOND: Final = 30
 
 
 class Sink(Protocol):
-    """Where a viewer's bytes go; `session.outbox` with or without frames around them."""
+    """The destination of a viewer's bytes: a queue that the kernel empties as the peer reads."""
 
     @property
     def queued(self) -> int: ...
@@ -40,7 +44,7 @@ class Sink(Protocol):
 
 
 class StreamViewer:
-    """Every byte, from its offsets on."""
+    """A viewer that gets every byte, from its offsets on."""
 
     def __init__(self, sink: Sink, journal: Journal, offsets: dict[Stream, int]) -> None:
         self._sink = sink
@@ -51,13 +55,13 @@ class StreamViewer:
 
     @property
     def caught_up(self) -> bool:
-        """Everything that the journal has was written to the peer's socket."""
+        """Whether the peer's socket has taken everything that is in the journal."""
         return self._sink.queued == 0 and all(
             self._journal.ends[stream] <= offset for stream, offset in self.offsets.items()
         )
 
     def pump(self) -> None:
-        """Sends on until the peer is slower than the journal, or there is nothing more."""
+        """Send until the peer is slower than the journal, or there is nothing more."""
         moved = True
         while moved:
             moved = False
@@ -73,7 +77,7 @@ class StreamViewer:
 
 
 class TerminalViewer:
-    """A terminal that shows the screen."""
+    """A viewer whose terminal shows the screen."""
 
     def __init__(
         self, sink: Sink, screen: Screen, size: TerminalSize, loop: asyncio.AbstractEventLoop
@@ -84,9 +88,9 @@ class TerminalViewer:
         self._behind = False
         self._paused = False
         self._picture: list[bytes] | None = None
-        """The rows last painted, where the viewer is painted."""
+        """The rows that were painted last; `None` where the program's own output is passed on."""
         self._resized = False
-        """This terminal, or the program's, has another size: nobody knows what is on it now."""
+        """This terminal's size, or the program's, has changed: what the terminal shows is unknown."""
         self._timer: asyncio.TimerHandle | None = None
         self.size = size
 
@@ -97,13 +101,26 @@ class TerminalViewer:
 
     @property
     def paused(self) -> bool:
-        """Whether the terminal is another's at the moment."""
+        """Whether another program has the terminal at the moment."""
         return self._paused
 
     @property
     def last_row(self) -> int:
-        """The last row (from 0) on which something may stand: where the cursor is, at least."""
+        """The last row, from 0, that may show something: the cursor's, at least."""
         return self._screen.cursor[1] if self.mirrors else self.size.rows - 1
+
+    def farewell(self) -> bytes:
+        """Return what turns off the program's modes and moves below what it has shown.
+
+        While the viewer is paused, its terminal is another program's already.
+        """
+        if self._paused:
+            return b""
+        below = (
+            b"" if self.alternate else b"\x1b[%d;1H\r\n" % min(self.size.rows, self.last_row + 1)
+        )
+        reset = reset_sequence(alternate=self.alternate) + self._screen.undo_modes()
+        return CANCEL + reset + below + POP_TITLE
 
     @property
     def mirrors(self) -> bool:
@@ -111,10 +128,11 @@ class TerminalViewer:
         return self.size == self._screen.size
 
     def begin(self, *, scrollback: bool) -> None:
+        """Paint the screen, and the lines above it with `scrollback`."""
         self._repaint(scrollback=scrollback)
 
     def show(self, data: bytes) -> None:
-        """Output that the screen has taken already."""
+        """Pass on output that the screen has taken already."""
         if self._paused or self._behind:
             return
         if self._picture is not None or not self.mirrors:
@@ -125,17 +143,18 @@ class TerminalViewer:
             self._sink.output(Stream.STDOUT, data)
 
     def drained(self) -> None:
-        """The terminal took all that was queued: one that was behind sees the present now."""
+        """Repaint a terminal that was behind, now that it has taken all that was queued."""
         if self._behind:
             self._behind = False
             self._repaint(scrollback=False)
 
     def refit(self) -> None:
-        """The terminal's size or the program's has changed; painted soon, once for many changes."""
+        """Repaint soon, once for many changes: the terminal's size or the program's has changed."""
         self._resized = True
         self._later()
 
     def pause(self) -> None:
+        """Leave the terminal alone until `resume`."""
         self._paused = True
         self._cancel_timer()
 
@@ -144,7 +163,7 @@ class TerminalViewer:
         self.refresh()
 
     def refresh(self) -> None:
-        """Somebody else has written on the terminal: paints everything again."""
+        """Paint everything again: another program has written on the terminal."""
         if not self._paused:
             self._picture = None
             self._repaint(scrollback=False)
@@ -172,7 +191,7 @@ class TerminalViewer:
             self._paint_changes()
 
     def _repaint(self, *, scrollback: bool) -> None:
-        """The whole screen, whatever the terminal shows now."""
+        """Paint the whole screen, whatever the terminal shows now."""
         self._cancel_timer()
         self._resized = False
         if self.mirrors:
@@ -181,8 +200,8 @@ class TerminalViewer:
             self._write(CANCEL + leave + self._screen.restore(scrollback=scrollback))
         else:
             self._picture = []
-            # No mode of the program's is set here: a viewer of another size looks on until it
-            # types, and then it leads and is mirrored.
+            # None of the program's modes is set: a viewer of another size only watches. Once it
+            # types, it leads and gets the program's own output.
             self._write(CANCEL + b"\x1b[?1049h\x1b[m\x1b[r\x1b[2J")
             self._paint_changes()
 
@@ -193,8 +212,8 @@ class TerminalViewer:
         out = bytearray()
         for number, row in enumerate(picture):
             if number >= len(before) or before[number] != row:
-                # Erased before it is written: behind a full row the cursor still stands on its
-                # last cell, and erasing from there would take that with it.
+                # The row is erased before it is written. After a full row the cursor is still on the
+                # last cell, and erasing from there would take that cell with it.
                 out += b"\x1b[%d;1H\x1b[m\x1b[K%b\x1b[m" % (number + 1, row)
         self._picture = picture
         x, y = self._screen.cursor
@@ -208,22 +227,22 @@ class TerminalViewer:
 
 
 class FrameSink:
-    """Output as frames on an attached connection."""
+    """A sink that sends output as frames on an attached connection."""
 
-    def __init__(self, outbox: _Writes) -> None:
-        self._outbox = outbox
+    def __init__(self, queue: _Queue) -> None:
+        self._queue = queue
 
     @property
     def queued(self) -> int:
-        return self._outbox.queued
+        return self._queue.queued
 
     def output(self, stream: Stream, data: bytes) -> None:
         kind = FrameType.STDOUT if stream is Stream.STDOUT else FrameType.STDERR
         for start in range(0, len(data), frames.MAX_PAYLOAD):
-            self._outbox.write(frames.encode(kind, data[start : start + frames.MAX_PAYLOAD]))
+            self._queue.write(frames.encode(kind, data[start : start + frames.MAX_PAYLOAD]))
 
 
-class _Writes(Protocol):
+class _Queue(Protocol):
     @property
     def queued(self) -> int: ...
     def write(self, data: bytes | memoryview) -> None: ...

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from moat.events import ViewerAttached, ViewerDetached
 from moat.session.journal.index import Stream
-from moat.session.terminal.reset import CANCEL, reset_sequence
-from moat.session.viewers import StreamViewer, TerminalViewer
+from moat.session.viewers import PUSH_TITLE, StreamViewer, TerminalViewer
 from moat.spec import TerminalSize
 from moat.supervisor.client_tty import PassedTerminal
 from moat.supervisor.connection import FrameConnection
@@ -37,10 +36,6 @@ log = logging.getLogger(__name__)
 # The client hears of its input when this much has been taken. If it heard of each key, it would wake
 # up for that while the echo is on its way.
 CONSUMED_BYTES: Final = frames.INPUT_WINDOW // 4
-
-# The title that the viewer's terminal had goes on its stack, and comes back in the end (xterm's
-# XTWINOPS 22 and 23).
-_PUSH_TITLE, _POP_TITLE = b"\x1b[22;0t", b"\x1b[23;0t"
 
 
 class AttachHost(Protocol):
@@ -177,7 +172,7 @@ class AttachedClient:
         peer = self._connection.peer
         self._host.emit(ViewerAttached(session.name, peer, name, self._hello.read_only))
         if isinstance(viewer, TerminalViewer):
-            self._write_terminal(_PUSH_TITLE)
+            self._write_terminal(PUSH_TITLE)
             viewer.begin(scrollback=self._hello.scrollback)
         else:
             viewer.pump()
@@ -242,7 +237,7 @@ class AttachedClient:
 
     def _resume(self) -> None:
         if isinstance(self._viewer, TerminalViewer) and self._viewer.paused:
-            self._write_terminal(_PUSH_TITLE)
+            self._write_terminal(PUSH_TITLE)
             self._viewer.resume()
             self._show_current_notice()
 
@@ -347,17 +342,7 @@ class AttachedClient:
         self._finish()
 
     def _farewell(self) -> bytes:
-        """Return what turns off the program's modes and moves below what it has shown.
-
-        While the viewer is paused its terminal is another's already.
-        """
-        screen = None if self.session is None else self.session.screen
-        if not isinstance(self._viewer, TerminalViewer) or screen is None or self._viewer.paused:
-            return b""
-        rows = min(self._viewer.size.rows, self._viewer.last_row + 1)
-        below = b"" if self._viewer.alternate else b"\x1b[%d;1H\r\n" % rows
-        reset = reset_sequence(alternate=self._viewer.alternate) + screen.undo_modes()
-        return CANCEL + reset + below + _POP_TITLE
+        return self._viewer.farewell() if isinstance(self._viewer, TerminalViewer) else b""
 
     def _give_terminal_back(self, *, drain: bool) -> None:
         """Reset the viewer's terminal; its client restores the line discipline itself.
