@@ -11,9 +11,10 @@ import termios
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
+from moat.platform.tty import raw
 from moat.session.terminal.screen import Screen
 from moat.spec import TerminalSize
-from moat.wire import tty
+from moat.wire.tty import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,7 @@ class UsersTerminal:
         self.saved = termios.tcgetattr(self.fd)
         self.screen = Screen(size, 100)
         termios.tcsetwinsize(self._window, (size.rows, size.columns))
-        termios.tcsetattr(self.fd, termios.TCSANOW, tty.raw(self.saved))
+        termios.tcsetattr(self.fd, termios.TCSANOW, raw(self.saved))
 
     def __enter__(self) -> Self:
         return self
@@ -58,7 +59,7 @@ class UsersTerminal:
             "passed": True,
             "columns": self.screen.size.columns,
             "rows": self.screen.size.rows,
-            "termios": tty.encode(self.saved),
+            "termios": encode(self.saved),
         }
 
     @property

@@ -15,13 +15,15 @@ from moat.wire.terminal_reset import CANCEL
 from tests.supervisor.terminals import UsersTerminal
 
 from moat.engines.engine import CommandRefusedError
+from moat.platform import tty
 from moat.session import viewers as session_viewers
 from moat.session.journal import journal as journal_module
 from moat.session.journal.index import Stream
+from moat.session.terminal.reset import CANCEL
 from moat.session.terminal.screen import Screen
 from moat.spec import TerminalSize
 from moat.supervisor.attached import CONSUMED_BYTES
-from moat.wire import frames, tty
+from moat.wire import frames
 from moat.wire.frames import FrameType
 
 if TYPE_CHECKING:
