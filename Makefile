@@ -1,14 +1,14 @@
-# The tasks of this project. `make demo` and `make test` need nothing prepared.
+# The tasks of this project. `make demo` and `make test` set up everything that they need.
 
-# Most end-to-end tests wait for processes, so more of them than processors run at once.
+# End-to-end tests mostly wait for processes, so more of them run at once than there are processors.
 WORKERS ?= 4
 CORES ?= $(shell nproc)
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
-# The project as its users have it: from a wheel, the path of a request compiled.
+# The project as users have it: installed from a wheel, with the path of a request compiled.
 INSTALLED := .venv/installed/bin/python
 TYPED := src scripts
-# Tests that run a sealed run or programs of others, and those that last as long as they are allowed to.
+# `make e2e` has these tests: they start sealed runs or third-party programs.
 E2E := tests/e2e tests/engines/trust_store/test_clients.py
 UNIT := $(addprefix --ignore ,$(E2E) tests/fuzz)
 FOR_RUNS := bwrap:bubblewrap git
@@ -20,40 +20,40 @@ FOR_TESTS := $(FOR_RUNS) gcc curl wget node:nodejs npm tmux dtach vim less htop 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 14
 
-demo: .venv/ready ## Show a sealed run from its start over detach and attach to its end
+demo: .venv/ready ## Show the life of a sealed run: start, detach, kill -9, attach, end
 	@scripts/programs.sh $(FOR_RUNS)
 	@$(PYTHON) scripts/demo.py
 
 test: check unit fuzz e2e ## Run every check and every test
 
-check: .venv/ready ## Format, lint, types, arrows between packages
+check: .venv/ready ## Check format, lint, types and imports between packages
 	@echo "ruff format" && .venv/bin/ruff format --quiet --check .
 	@echo "ruff check" && .venv/bin/ruff check --quiet .
 	@echo "basedpyright" && .venv/bin/basedpyright $(TYPED)
 	@echo "import-linter" && .venv/bin/lint-imports --no-cache >.venv/imports.log || { cat .venv/imports.log; exit 1; }
 
-fast: .venv/ready ## Run the tests that need no I/O, in seconds
+fast: .venv/ready ## Run the tests without I/O, in seconds
 	@$(PYTEST) -q -n $(CORES) --only pure $(UNIT)
 
-unit: .venv/ready programs ## Run the tests that start no run, and see what they cover
+unit: .venv/ready programs ## Run the tests that start no run, and check their coverage
 	@$(PYTHON) -m coverage erase
 	@$(PYTHON) -m coverage run -m pytest -q -n $(CORES) --only measured $(UNIT)
 	@$(PYTHON) scripts/coverage_gate.py
 	@$(PYTEST) -q -n $(CORES) --only unmeasured $(UNIT)
 
-matrix: ## Run the pure tests, or with TESTS=unit all of make unit, under each supported Python that is here
+matrix: ## Run the tests without I/O under each supported Python that is installed (TESTS=unit: all of make unit)
 	@scripts/matrix.sh $(TESTS)
 
-fuzz: .venv/ready ## Fuzz the parsers for some seconds each, guided by coverage (MOAT_FUZZ_SECONDS=5)
+fuzz: .venv/ready ## Fuzz each parser for a few seconds, guided by coverage (MOAT_FUZZ_SECONDS=5)
 	@$(PYTEST) -q -n $(CORES) tests/fuzz
 
-e2e: .venv/installed/ready programs ## Run those through the installed command and real terminals, and what is compiled
+e2e: .venv/installed/ready programs ## Test the installed command on real terminals, and the compiled modules
 	@$(INSTALLED) -m pytest -q -n $(WORKERS) --dist worksteal $(E2E) tests/egress tests/fuzz
 
-bench: .venv/installed/ready programs ## Measure against docker attach, tmux and dtach (those that are installed)
+bench: .venv/installed/ready programs ## Compare with docker attach, tmux and dtach, if installed
 	@$(INSTALLED) bench
 
-bench-egress: .venv/installed/ready ## Measure the egress proxy against squid, mitmproxy and a plain tunnel (those that are installed)
+bench-egress: .venv/installed/ready ## Compare the proxy with squid, mitmproxy and a plain tunnel, if installed
 	@$(INSTALLED) bench/egress
 
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
@@ -63,14 +63,14 @@ lock: ## Pin the newest dependencies that pyproject.toml allows (needs uv)
 	@$(COMPILE) --upgrade --group dev requirements/build.in --output-file requirements/lock.txt
 	@$(COMPILE) --group test --constraint requirements/lock.txt --output-file requirements/test.txt
 
-release: .venv/ready programs ## Build sdist and wheels into dist/, install and try each; uploads nothing
+release: .venv/ready programs ## Build sdist and wheels, install and try each; upload nothing
 	@scripts/compiler.sh
 	@$(PYTHON) scripts/release.py
 
 programs:
 	@scripts/programs.sh $(FOR_TESTS)
 
-clean: ## Remove all that make and the tools made
+clean: ## Remove everything that make and the tools created
 	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the compiler needs, which Debian and Ubuntu keep in a package of its own.
+# Installs Python's headers, which the compiler needs and Debian and Ubuntu have in a separate package.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,9 +1,9 @@
 # ruff: noqa: INP001  a script of its own, no part of a package
-"""`make demo`: the life of a sealed run, as a user meets it, on real terminals.
+"""`make demo`: the life of a sealed run on real terminals, as a user sees it.
 
-A small git project has a bug. A stand-in for an AI agent works on it in a sealed run; we start it,
-leave, come back, kill what can be killed, look for ways out, and approve its commit. Each step prints
-the exact command, and the demo ends with an error where the result is not what it should be.
+A small git project has a bug, and a stand-in for an AI agent works on it in a sealed run. The demo
+starts the run, leaves, comes back, kills the supervisor, looks for ways out, and approves the commit.
+It prints the exact command of each step, and ends with an error if a result is not what it should be.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from moat.spec import TerminalSize
 
 COMMAND: Final = str(Path(sys.executable).with_name("moat"))
 SIZE: Final = TerminalSize(columns=72, rows=16)
-PATIENCE_S: Final = 60.0
+TIMEOUT_S: Final = 60.0
 DETACH: Final = (b"\x1f", b"d")  # Ctrl-/ and d
 
 PROJECT: Final = {
@@ -63,7 +63,7 @@ if input("Commit this? [y/N] ") == "y":
 
 
 class Window:
-    """A terminal window with `moat` in it: a pty, and what its user sees."""
+    """A terminal window that runs `moat`: a pty, and the screen that its user sees."""
 
     def __init__(self, *arguments: str) -> None:
         say_command("moat", *arguments)
@@ -74,11 +74,13 @@ class Window:
             os.execv(COMMAND, ["moat", *arguments])
 
     def wait_for(self, text: str) -> None:
-        """Until `text` is to be seen."""
-        deadline = time.monotonic() + PATIENCE_S
+        """Wait until `text` is on the screen."""
+        deadline = time.monotonic() + TIMEOUT_S
         while text not in self.screen.text():
             if not select.select([self._tty], [], [], max(0.0, deadline - time.monotonic()))[0]:
-                raise SystemExit(f"demo: waited in vain for {text!r}; seen:\n{self.screen.text()}")
+                raise SystemExit(
+                    f"demo: {text!r} did not appear; on the screen:\n{self.screen.text()}"
+                )
             self.screen.feed(self._read())
 
     def press(self, *keys: bytes) -> None:
@@ -86,14 +88,14 @@ class Window:
             os.write(self._tty, key)
 
     def close(self) -> int:
-        """Waits for the command's end; its exit code."""
+        """Wait for the end of the command, and return its exit code."""
         while data := self._read():
             self.screen.feed(data)
         os.close(self._tty)
         return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
 
     def show(self) -> None:
-        """Prints what is to be seen in the window."""
+        """Print the window."""
         lines = self.screen.text().rstrip().split("\n")
         say("   ┌" + "─" * (SIZE.columns + 2) + "┐")
         for line in lines:
@@ -103,7 +105,7 @@ class Window:
     def _read(self) -> bytes:
         try:
             return os.read(self._tty, 1 << 16)
-        except OSError:  # EIO: nobody has the window's other side any more
+        except OSError:  # EIO: no process has the other end open any more
             return b""
 
 
@@ -128,14 +130,17 @@ def expect(holds: bool, what: str) -> None:
 
 
 def command(*words: str, quiet: bool = False, fails: bool = False) -> str:
-    """Runs it, shows command and output unless `quiet`, and returns the output."""
+    """Run a command that must succeed (or fail, if `fails`), and return its output.
+
+    Show command and output unless `quiet`.
+    """
     program = [COMMAND, *words[1:]] if words[0] == "moat" else [*words]
     try:
         done = subprocess.run(
-            program, capture_output=True, text=True, check=False, timeout=PATIENCE_S
+            program, capture_output=True, text=True, check=False, timeout=TIMEOUT_S
         )
     except subprocess.TimeoutExpired as exc:
-        raise SystemExit(f"demo: {shlex.join(words)}: no end after {PATIENCE_S:g} s") from exc
+        raise SystemExit(f"demo: {shlex.join(words)}: not finished after {TIMEOUT_S:g} s") from exc
     output = (done.stdout + done.stderr).rstrip()
     if not quiet:
         say_command(*words)
@@ -160,7 +165,9 @@ def make_project(folder: Path) -> None:
 
 
 def play() -> None:
-    say_step("1. Start it: an agent with a terminal, sealed in with this project and nothing else")
+    say_step(
+        "1. Start a run: an agent with a terminal, sealed in with this project and nothing else"
+    )
     window = Window("run", "-it", "--name", "demo", "--", "python3", "agent.py")
     window.wait_for("thinking")
     window.show()
@@ -179,7 +186,7 @@ def play() -> None:
     window.press(*DETACH)
     window.close()
 
-    say_step("4. Kill the run's supervisor with SIGKILL, and attach: a new one takes the run over")
+    say_step("4. Kill the run's supervisor with SIGKILL, then attach: a new supervisor takes over")
     supervisor = inspect()["supervisor"]["pid"]
     say_command("kill", "-9", str(supervisor))
     os.kill(supervisor, signal.SIGKILL)
@@ -197,23 +204,23 @@ def play() -> None:
         ("echo evil > .git/hooks/pre-commit", "Read-only file system"),
     ):
         said = command("moat", "exec", "demo", "--", "bash", "-c", attempt, fails=True)
-        expect(answer in said, f"no way: {answer.lower()}")
+        expect(answer in said, f"no way out: {answer.lower()}")
     ask = "exec 3<>/dev/tcp/1.1.1.1/80; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; tail -n 1 <&3"
     said = command("moat", "exec", "demo", "--", "bash", "-c", ask)
-    expect("denied: no rule allows it" in said, "the proxy says what is denied, and what to change")
+    expect("denied: no rule allows it" in said, "the proxy says what it denies, and what to change")
 
-    say_step("6. Approve the commit, in the terminal that is still attached, and see the end")
+    say_step("6. Approve the commit, in the terminal that is still attached, and watch the run end")
     window.press(b"y\r")
     code = window.close()
     window.show()
-    expect(code == 0, "the agent's exit code came through: 0")
+    expect(code == 0, "the exit code is the agent's: 0")
     command("git", "log", "--oneline", "--stat")
 
-    say_step("7. What was recorded")
+    say_step("7. See what was recorded")
     command("moat", "list", "-a")
     command("moat", "logs", "demo", "--timestamps", "-n", "4")
     traced = command("moat", "trace", "demo")
-    expect("1.1.1.1:22" in traced and "http://1.1.1.1/" in traced, "both attempts to get out")
+    expect("1.1.1.1:22" in traced and "http://1.1.1.1/" in traced, "both attempts are recorded")
     ended = inspect()
     expect(
         (ended["state"], ended["exit_code"]) == ("stopped", 0), "the run is stopped, exit code 0"

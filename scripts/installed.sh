@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes .venv/installed: a virtual environment with this project as its users have it, from a wheel.
-# There the path of a request is compiled; the tests that drive `moat` from outside use it.
+# Makes .venv/installed: a virtual environment with this project as users have it, installed from a wheel in
+# which the path of a request is compiled. The end-to-end tests and the benchmarks use it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

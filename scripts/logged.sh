@@ -1,4 +1,4 @@
-# Sourced: `logged COMMAND...` keeps what COMMAND says in $log, and shows the end of it where it fails.
+# To be sourced. `logged COMMAND...` appends the output of COMMAND to $log, and shows its end if COMMAND fails.
 
 logged() {
   "$@" >>"$log" 2>&1 || {

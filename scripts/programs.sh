@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the programs that are missing, where we may; says what to install where we may not.
+# Installs the programs that are missing, or says what to install if that takes rights that we lack.
 #
 #   scripts/programs.sh COMMAND[:PACKAGE]...
 set -euo pipefail
@@ -35,7 +35,7 @@ apt_get() {
 echo "installing ${packages[*]} (log: $log)"
 mkdir -p "${log%/*}"
 install=(install --yes --no-install-recommends "${packages[@]}")
-# The lists of a fresh machine are empty or old; those of others need no update.
+# The package lists are updated only if they have to be: those of a fresh machine are empty or old.
 apt_get "${install[@]}" || { apt_get update && apt_get "${install[@]}"; } || {
   tail -n 5 "$log" >&2
   give_up "apt-get could not install them"

@@ -1,10 +1,10 @@
 # ruff: noqa: INP001  a script of its own, no part of a package
-"""Prints the life of a run as the table of docs/architecture.md.
+"""Print the states of a run as the table of docs/architecture.md.
 
     python scripts/state_table.py           print it
     python scripts/state_table.py --write   put it into the document
 
-tests/test_docs.py fails when the document shows another table than `moat.runs.states` has.
+tests/test_docs.py fails if the document differs from `moat.runs.states`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BEGIN, END = "<!-- states: made by scripts/state_table.py -->\n", "<!-- end of s
 
 
 def table() -> str:
-    """Markdown: a row for each state, a column for each happening, the next state in the cell."""
+    """Return a Markdown table: a row for each state, a column for each event, the next state inside."""
     rows = [["state", *Happened], ["---"] * (1 + len(Happened))]
     for state, ways_out in TRANSITIONS.items():
         rows.append([f"**{state}**", *(ways_out.get(each, "") for each in Happened)])
@@ -27,7 +27,7 @@ def table() -> str:
 
 
 def replaced(document: str) -> str:
-    """The document with the table of now."""
+    """Return the document with the current table."""
     before, _, rest = document.partition(BEGIN)
     _, _, after = rest.partition(END)
     return before + BEGIN + table() + END + after

@@ -24,7 +24,7 @@ source scripts/logged.sh
 make_environment() {
   local python
   python=$(find_python)
-  # Debian and Ubuntu keep a part of the standard library in a package of its own.
+  # Debian and Ubuntu have a part of the standard library in a separate package.
   if ! "$python" -c 'import ensurepip' 2>/dev/null; then
     local version
     version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -41,6 +41,6 @@ mkdir -p .venv
 echo "installing the locked dependencies into .venv (log: $log)"
 pip=(.venv/bin/python -m pip --disable-pip-version-check install --quiet)
 logged "${pip[@]}" --require-hashes --requirement requirements/lock.txt
-# What builds the project came with the lock, so nothing else is fetched for it.
+# The build tools came with the lock, so building the project fetches nothing.
 logged "${pip[@]}" --no-deps --no-build-isolation --editable .
 touch .venv/ready
