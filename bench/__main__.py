@@ -1,7 +1,7 @@
-"""`make bench`: Moat beside tmux, dtach and docker, in one run on one machine.
+"""`make bench`: Moat compared with tmux, dtach and docker, in one run on one machine.
 
-Prints a table, and with `--write` puts it into bench/README.md. With names of figures (`echo`,
-`flood`, `attach`, `start`, `once`, `list`, `idle`) only those are taken. Takes about two minutes.
+Prints a table, and with `--write` puts it into bench/README.md. Names of figures (`echo`, `flood`,
+`attach`, `start`, `once`, `list`, `idle`) measure only those. Takes about two minutes.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def measured(place: Place, wanted: Sequence[str]) -> Report:
             report.add(engine, whole_runs.at_once(place, engine))
     if "idle" in wanted:
         report.add("moat", whole_runs.idle(place))
-    if "list" in wanted:  # the last: nothing else is to work in such a store
+    if "list" in wanted:  # last, because nothing else should work in such a store
         report.add("moat", whole_runs.listing(place))
     return report
 

@@ -1,4 +1,4 @@
-"""What it is like to be attached: echo, floods, and how long until one sees something."""
+"""Figures of an attached terminal: echo, floods, and the time until something is shown."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ FLOOD_BYTES = 50_000_000
 FLOODS = 3
 
 _ECHO = "busybox stty raw -echo; printf READY; exec busybox cat"
-# The shell's answer is what the marker is made of: the echo of the order must not look like it.
+# The shell puts the marker together, so that the echo of the command line doesn't look like it.
 _FLOOD = "while read x; do busybox cat lines; printf 'END%s\\r\\n' OFLINES; done"
 _LINE = b"The quick brown fox jumps over the lazy dog, line %09d of a long one.\n"
-# Bytes that are no part of any escape sequence that a terminal is sent here.
+# Bytes that are part of no escape sequence that a terminal is sent here.
 _KEYS = (b"&", b"*", b"+", b"@", b"^", b"~")
 
 
@@ -68,7 +68,7 @@ def _attach(contender: Contender, session: str, place: Place, typed: bytes, seen
 
 
 def _settle(terminal: Terminal) -> None:
-    """Types until the program answers: it may have begun before we came, and said so to nobody."""
+    """Type until the program answers. It may have printed its prompt before anybody was attached."""
     terminal.type(b"\r")
     terminal.read()
     terminal.drain()

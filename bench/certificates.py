@@ -1,17 +1,18 @@
-"""What the certificates of a run cost.
+"""The cost of a run's certificates.
 
 Run: python bench/certificates.py
 
-On two AMD EPYC processors that others use, too, Python 3.11, OpenSSL 3.0:
+Measured on two shared AMD EPYC processors with Python 3.11 and OpenSSL 3.0:
 
-- `cryptography.x509`: 25 to 35 ms and 9 MB beside what the supervisor loads anyway; its compiled part
-  alone is 5 ms and 6.5 MB of that, so certificates put together by hand would save 25 ms.
-- An authority: 5 to 20 ms for a new one, 0.1 for one that is there.
-- A server's certificate: 1.2 ms, of which OpenSSL takes 0.7 to read it and its key, and signing 0.15;
-  20 to 22 KiB for each that is kept, 11 MB for all 512.
-- The host's trust store: 26 ms and 0.8 to 2.5 MB for each list of protocols.
-- A handshake, both ends together: 0.92 ms without a ticket, 0.95 with one, 0.98 with two.
-- What a context remembers of a TLS 1.2 connection without tickets that ended well: 1.05 KiB.
+- Importing `cryptography.x509` takes 25 to 35 ms and 9 MB in addition to what the supervisor loads
+  anyway. Its compiled part alone takes 5 ms and 6.5 MB of that, so certificates put together by hand
+  would save 25 ms.
+- An authority takes 5 to 20 ms to create and 0.1 ms to load.
+- A server's certificate takes 1.2 ms, of which OpenSSL needs 0.7 to read it and its key, and 0.15 to
+  sign it. Each cached one takes 20 to 22 KiB, all 512 take 11 MB.
+- The host's trust store takes 26 ms and 0.8 to 2.5 MB for each list of protocols.
+- A handshake takes 0.92 ms for both ends together, 0.95 with a ticket, 0.98 with two.
+- A context keeps 1.05 KiB of a TLS 1.2 connection without tickets that ended well.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ KEPT = 512
 
 
 def resident() -> int:
-    """KiB."""
+    """Return the resident memory of this process in KiB."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4
 
 
 def ms(work: Callable[[], object], rounds: int) -> float:
-    """Median."""
+    """Return the median duration in milliseconds."""
     taken: list[float] = []
     for _ in range(rounds):
         begun = time.perf_counter()
@@ -61,7 +62,7 @@ def handshake(client: ssl.SSLContext, server: ssl.SSLContext) -> None:
 
 def main() -> None:
     before, begun = resident(), time.perf_counter()
-    import cryptography.x509  # noqa: F401, PLC0415  what it costs is the question
+    import cryptography.x509  # noqa: F401, PLC0415  the import is what is measured
 
     taken = 1000 * (time.perf_counter() - begun)
     print(f"cryptography.x509, with what it needs   {taken:8.1f} ms {resident() - before:6} KiB")

@@ -1,4 +1,4 @@
-"""Those who are compared: each keeps a program's terminal while nobody looks, and shows it again."""
+"""The programs that are compared: each keeps a program's terminal and shows it again on attach."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 MOAT = str(Path(sys.executable).with_name("moat"))
 IMAGE = "busybox:local"
-# Where each of them sees the folder of the benchmark.
+# The place at which each of them sees the folder of the benchmark.
 INSIDE = "/workspace"
 
 
 @dataclass(frozen=True)
 class Place:
-    """The benchmark's own folder: nothing of the user's settings or servers takes part."""
+    """The benchmark's own folder, so that the user's settings and servers play no part."""
 
     root: Path
 
@@ -43,7 +43,7 @@ class Place:
         }
 
     def run(self, *argv: str) -> str:
-        """Standard output of a command that must succeed."""
+        """Return the standard output of a command that must succeed."""
         done = subprocess.run(
             argv, cwd=self.work, env=self.environment, capture_output=True, text=True, check=False
         )
@@ -55,7 +55,7 @@ class Place:
 class Contender(Protocol):
     name: str
     paints: bool
-    """Attaching shows the screen by itself; with the others one sees what comes next."""
+    """Attaching shows the screen. Without this, only later output is seen."""
 
     def start(self, script: str) -> str: ...
     def attach(self, session: str) -> Sequence[str]: ...
@@ -93,7 +93,7 @@ class Tmux:
         name = _new_name()
         start = ("new-session", "-d", "-s", name, "-x", "80", "-y", "24")
         self._place.run(*self._tmux, *start, *_shell(script, str(self._place.work)))
-        # The clock in the status line would be output that nobody asked for.
+        # The clock in the status line would be additional output.
         self._place.run(*self._tmux, "set", "-g", "status", "off")
         return name
 
@@ -121,7 +121,7 @@ class Dtach:
         return ("dtach", "-a", session, "-r", "none")
 
     def end(self, session: str) -> None:
-        """It has no command for that: it ends with its program."""
+        """Do nothing: dtach has no command for this, and ends with its program."""
         os.kill(int(Path(f"{session}.pid").read_text()), signal.SIGKILL)
 
 
@@ -145,7 +145,7 @@ class Docker:
 
 
 def contenders(place: Place) -> list[Contender]:
-    """Those that this machine has; what is missing is said on stderr."""
+    """Return the programs that this machine has, and name the missing ones on stderr."""
     found: list[Contender] = [Moat(place)]
     for kind in (Tmux, Dtach):
         if shutil.which(kind.name):
@@ -158,7 +158,7 @@ def contenders(place: Place) -> list[Contender]:
 
 
 def has_docker(place: Place) -> bool:
-    """Whether an engine answers; makes the image if there is none."""
+    """Return whether the Docker engine answers. Build the image if there is none."""
     try:
         place.run("docker", "version")
         if not place.run("docker", "images", "-q", IMAGE).strip():
@@ -182,7 +182,7 @@ def _make_image(place: Place) -> None:
 
 
 def _shell(script: str, folder: str) -> tuple[str, ...]:
-    """The same programs everywhere, those of busybox, also where the image has nothing else."""
+    """Return the command with the programs of busybox, which are the same everywhere."""
     return ("busybox", "sh", "-c", f"cd {folder}; {script}")
 
 

@@ -1,4 +1,4 @@
-"""Figures and how they are made of samples."""
+"""Figures, and how they are computed from samples."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def percentile(samples: Sequence[float], rank: int) -> float:
 
 
 def command_seconds(place: Place, *argv: str) -> float:
-    """From start to end of a whole process, which must succeed."""
+    """Return the duration of a whole process, which must succeed."""
     started = time.perf_counter()
     subprocess.run(
         argv, cwd=place.work, env=place.environment, stdout=subprocess.DEVNULL, check=True

@@ -1,4 +1,4 @@
-"""The figures as a table, for the terminal and for README.md."""
+"""The table of the figures, for the terminal and for README.md."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Report:
             self._figures.setdefault(figure.what, {})[name] = figure
 
     def table(self) -> str:
-        """Markdown; behind each other contender's figure stands how often it fits Moat's.
+        """Return the table in Markdown, with Moat's advantage next to each other program's figure.
 
-        The factor 2 means that Moat is twice as good.
+        A factor of 2 means that Moat is twice as good.
         """
         head = ("", *self._names)
         rows = [head, tuple("---" for _ in head)]
@@ -58,11 +58,11 @@ def _cell(figure: Figure | None, ours: Figure) -> str:
     if figure is ours or not ours.value or not figure.value:
         return text
     ratio = ours.value / figure.value if figure.more_is_better else figure.value / ours.value
-    return f"{text} (×{ratio:.2g})"  # noqa: RUF001  the sign is meant
+    return f"{text} (×{ratio:.2g})"  # noqa: RUF001  a multiplication sign
 
 
 def machine() -> str:
-    """What kind of machine it was, and whose figures stand beside ours."""
+    """Describe the machine and the versions of the programs that were compared."""
     model = "unknown processor"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):

@@ -1,4 +1,4 @@
-"""How fast output gets through emulator and filter, and what attaching costs.
+"""The throughput of the emulator and the filter, and the cost of attaching.
 
 Run: python bench/screen.py [MB]
 """
@@ -31,7 +31,7 @@ def unicode_text() -> bytes:
 
 
 def full_screen() -> bytes:
-    """Repaints like an editor's: a sequence in every eight bytes."""
+    """Return repaints as an editor sends them, with a sequence in every eight bytes."""
     rng = random.Random(1)
     rows: list[bytes] = []
     for _ in range(50):
@@ -64,7 +64,7 @@ def timed(action: Callable[[], object]) -> float:
 
 
 def resident() -> float:
-    with open("/proc/self/statm") as statm:  # noqa: PTH123  a file of the kernel's
+    with open("/proc/self/statm") as statm:  # noqa: PTH123  a file of procfs
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
 
 

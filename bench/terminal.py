@@ -1,4 +1,4 @@
-"""A terminal window: a pty, with a program that leads its session, and one way to read from it."""
+"""A terminal window: a pty with a program that leads its session, and one way to read from it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLUMNS, ROWS = 80, 24
 
 
 class Terminal:
-    """Runs `argv` as a terminal emulator does. What is typed before it reads waits in the pty."""
+    """Run `argv` as a terminal emulator does. Input waits in the pty until the program reads it."""
 
     def __init__(
         self, argv: Sequence[str], environment: Mapping[str, str], typed: bytes = b""
@@ -42,14 +42,14 @@ class Terminal:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._keyboard)  # as when a window is closed
-        os.kill(self._pid, signal.SIGKILL)  # some ignore the SIGHUP
+        os.kill(self._pid, signal.SIGKILL)  # some programs ignore SIGHUP
         os.waitpid(self._pid, 0)
 
     def type(self, data: bytes) -> None:
         os.write(self._keyboard, data)
 
     def read(self) -> bytes:
-        """The next piece of output, as soon as there is one."""
+        """Return the next piece of output, as soon as there is one."""
         ready, _, _ = select.select([self._keyboard], [], [], TIMEOUT_S)
         if not ready:
             raise TimeoutError("no output")
@@ -64,7 +64,7 @@ class Terminal:
             tail = tail[-len(marker) :] + self.read()
 
     def drain(self, quiet_s: float = 0.3) -> None:
-        """Reads until nothing has come for a while."""
+        """Read until nothing has come for a while."""
         while select.select([self._keyboard], [], [], quiet_s)[0]:
             self.read()
 
@@ -76,7 +76,7 @@ class Terminal:
 
 
 def _without_echo(line: int) -> None:
-    """What is typed ahead would else be echoed by the line itself, not by the program."""
+    """Switch off the line discipline's own echo, so that only the program echoes what is typed."""
     settings = termios.tcgetattr(line)
     settings[3] &= ~termios.ECHO
     termios.tcsetattr(line, termios.TCSANOW, settings)

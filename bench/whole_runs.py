@@ -1,4 +1,4 @@
-"""Runs as a whole: how fast one starts and ends, fifty at once, an idle one, ten thousand listed."""
+"""Figures of whole runs: one from start to end, fifty at once, an idle one, ten thousand listed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _RUN_TRUE = {
 
 
 def start_to_end(place: Place, names: list[str]) -> Iterator[tuple[str, Figure]]:
-    """Taken in turns, so that whatever else the machine does hits all of them."""
+    """Measure in turns, so that other load on the machine affects all of them."""
     times: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(STARTS):
         for name, samples in times.items():
@@ -65,7 +65,7 @@ def listing(place: Place) -> Iterator[Figure]:
 
 
 def _fill(home: Path) -> None:
-    """Ended runs without folders: a listing of those reads the index alone."""
+    """Make ended runs without folders, of which a listing reads the index alone."""
     with Store(home) as store:
         for number in range(LISTED):
             spec = RunSpec(
@@ -87,7 +87,7 @@ def idle(place: Place) -> Iterator[Figure]:
     run = json.loads(place.run(MOAT, "inspect", "idle"))
     pids = (run["supervisor"]["pid"], run["shim"]["pid"])
     before = sum(map(_ticks, pids))
-    time.sleep(IDLE_S)  # noqa: TID251  nothing happens, that is the point
+    time.sleep(IDLE_S)  # noqa: TID251  nothing happens, which is what is measured
     used = (sum(map(_ticks, pids)) - before) / os.sysconf("SC_CLK_TCK")
     yield Figure("idle: CPU", used / IDLE_S * 100, "%")
     for kind in ("Pss", "Rss"):
@@ -96,13 +96,13 @@ def idle(place: Place) -> Iterator[Figure]:
 
 
 def _ticks(pid: int) -> int:
-    """proc_pid_stat(5): utime and stime."""
+    """Return the processor time of a process, from utime and stime (proc_pid_stat(5))."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
 
 
 def _memory(pid: int, kind: str) -> int:
-    """Bytes; smaps_rollup counts in kB."""
+    """Return bytes; smaps_rollup counts in kB."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith(f"{kind}:"):
             return int(line.split()[1]) * 1024

@@ -1,8 +1,8 @@
-"""The egress proxy beside its peers, in one run: `python bench/egress [--write] [--rounds N]`.
+"""The egress proxy compared with its peers, in one run: `python bench/egress [--write] [--rounds N]`.
 
-Needs go, nginx and taskset; squid (with ssl-bump), mitmdump and tinyproxy take part where they are
-installed. The proxy has one core, clients and servers the others. Everybody has the same turn in each
-round, and what counts is the median of the rounds: work that comes and goes hits all alike.
+Needs go, nginx and taskset; squid (with ssl-bump), mitmdump and tinyproxy are measured if they are
+installed. The proxy has one core, clients and servers the others. Every proxy has its turn in each
+round, and the median of the rounds counts, so that passing load on the machine affects all alike.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main() -> None:
             raise SystemExit(f"bench: {needed} is not installed")
     if len(os.sched_getaffinity(0)) == 1:
         raise SystemExit("bench: one core is not enough: the proxy has one to itself")
-    # So that all that was started ends with us, however we are ended.
+    # So that everything that was started ends with this process, however it ends.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="bench-egress-") as name, ExitStack() as running:
         lab = Lab(Path(name), running)

@@ -1,4 +1,4 @@
-"""Those who are compared, each as its own manual has it for this work."""
+"""The proxies that are compared, each set up as its own manual recommends for this work."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from lab import Lab
 
 OUR_ADDRESS = "127.0.0.2"
-"""The proxy's port is always the same, and on the usual address others may have it."""
+"""Moat's proxy has a fixed port, which may be taken on the usual address."""
 SQUID_HELPER = Path("/usr/lib/squid/security_file_certgen")
 
 
 def contenders(lab: Lab) -> list[Contender]:
-    """Those that this machine has; what is missing is said on stderr."""
+    """Start the proxies that this machine has, and name the missing ones on stderr."""
     found = [Contender("no proxy", "", lab.roots, 0)]
     if shutil.which("tinyproxy"):
         found.append(_tunnel(lab))
@@ -66,8 +66,11 @@ def _moat(lab: Lab) -> Contender:
 
 
 def _squid(lab: Lab) -> Contender:
-    """Bumps in the first step, as we do: that way it needs no new connection to the server for each
-    new client, and makes four times as many. Its access log stands against our record."""
+    """Start squid, bumping in the first step, as Moat does.
+
+    It then needs no new connection to the server for each new client, which makes it four times as fast.
+    Its access log corresponds to Moat's record.
+    """
     port, folder = free_port(), lab.folder / "squid"
     folder.mkdir()
     subprocess.run(
@@ -87,7 +90,7 @@ def _squid(lab: Lab) -> Contender:
         f"access_log stdio:{folder}/access.log\ncache_log {folder}/cache.log\n"
         f"pid_filename {folder}/squid.pid\ncoredump_dir {folder}\n"
     )
-    if os.geteuid() == 0:  # then it gives that up
+    if os.geteuid() == 0:  # squid then changes its user
         for path in (folder, *folder.rglob("*")):
             shutil.chown(path, "proxy", "proxy")
     pid = lab.start("squid", "-N", "-f", str(conf), port=port)
@@ -95,7 +98,7 @@ def _squid(lab: Lab) -> Contender:
 
 
 def _mitmproxy(lab: Lab, mitmdump: str) -> Contender:
-    """Streams large bodies, which it would else hold whole; events it holds all the same."""
+    """Start mitmproxy, which streams large bodies when told to. Events it still holds back."""
     port, folder = free_port(), lab.folder / "mitmproxy"
     folder.mkdir()
     settings = (

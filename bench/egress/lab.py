@@ -27,27 +27,27 @@ PROXY_CORE, OTHER_CORES = str(_cores[0]), ",".join(map(str, _cores[1:]))
 class Contender(NamedTuple):
     name: str
     proxy: str
-    """HOST:PORT; empty for none."""
+    """HOST:PORT; empty for no proxy."""
     roots: Path
     pid: int
-    """0: there is no process to look at."""
+    """0 if there is no process to measure."""
 
 
 class Figures(NamedTuple):
     requests: float
-    """Per second, over 32 connections that are kept."""
+    """Per second, over 32 connections that are kept open."""
     cpu_us: float
-    """Of the proxy, per request."""
+    """The processor time of the proxy for a request."""
     alone_us: float
-    """Median of the requests over one connection."""
+    """The median duration of requests over one connection."""
     new: float
     """Connections per second, each with a TLS handshake and one request."""
     new_cpu_us: float
-    """Of the proxy, per connection."""
+    """The processor time of the proxy for a new connection."""
     cpu_gb: float
-    """Seconds of the proxy per GB."""
+    """The processor time of the proxy in seconds per GB."""
     event_ms: float
-    """Median, from the server's writing to the client's reading."""
+    """The median time from the server's write to the client's read."""
     memory_mb: float
 
 
@@ -55,12 +55,12 @@ class Lab:
     def __init__(self, folder: Path, running: ExitStack) -> None:
         self.folder = folder
         self._running = running
-        folder.chmod(0o755)  # squid and nginx give up root
+        folder.chmod(0o755)  # squid and nginx drop root
         authority = CertificateAuthority.load_or_create(folder)
         self.roots = folder / "roots.pem"
         self.roots.write_bytes(authority.certificate_pem)
         self._pem = folder / "server.pem"
-        key, leaf = authority._leaf_key, authority._leaf("localhost")  # noqa: SLF001  as a server's
+        key, leaf = authority._leaf_key, authority._leaf("localhost")  # noqa: SLF001  for the test server
         pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
         self._pem.write_bytes(
             key.private_bytes(pem, pkcs8, serialization.NoEncryption()) + leaf.public_bytes(pem)
@@ -73,11 +73,11 @@ class Lab:
 
     @property
     def ports(self) -> tuple[int, int]:
-        """Those of the servers."""
+        """The certificates of the servers."""
         return self._origin, self._events
 
     def measure(self, each: Contender) -> Figures:
-        self._small_bodies(each, "--duration", "1s")  # warm
+        self._small_bodies(each, "--duration", "1s")  # warm up
         with cpu(each.pid) as many_cpu:
             many = self._small_bodies(each)
         one = self._small_bodies(each, "--clients", "1", "--duration", "2s")
@@ -101,9 +101,9 @@ class Lab:
     def start(
         self, *command: str, port: int, address: str = "127.0.0.1", cores: str = PROXY_CORE
     ) -> int:
-        """Waits until it listens; returns its process id."""
+        """Start a server, wait until it listens, and return its process id."""
         log = self._running.enter_context((self.folder / "output.log").open("ab"))
-        # In sessions of their own: Ctrl-C is for us, and we end them in order.
+        # In sessions of their own, so that Ctrl-C reaches only this process, which ends them in order.
         process = subprocess.Popen(
             ["taskset", "-c", cores, *command], stdout=log, stderr=log, start_new_session=True
         )

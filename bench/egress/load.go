@@ -1,7 +1,7 @@
 // The clients of the egress benchmark. Every response is verified: the chain up to the given root, the
 // host name, the status, and the body byte by byte. Prints one JSON object.
 //
-// It speaks HTTP itself: net/http costs more than a fast proxy does, and would be what is measured.
+// It speaks HTTP itself, since net/http costs more than a fast proxy does and would dominate the figures.
 package main
 
 import (
@@ -25,9 +25,9 @@ import (
 )
 
 var (
-	proxy    = flag.String("proxy", "", "host:port of the proxy; none: directly")
+	proxy    = flag.String("proxy", "", "host:port of the proxy; empty for a direct connection")
 	roots    = flag.String("roots", "", "PEM file of the roots")
-	target   = flag.String("url", "", "what to ask for")
+	target   = flag.String("url", "", "URL to request")
 	mode     = flag.String("mode", "keep", "keep (connections), new (connections), events")
 	clients  = flag.Int("clients", 32, "at once")
 	duration = flag.Duration("duration", 3*time.Second, "how long")
@@ -109,7 +109,7 @@ func (c *client) ask() time.Duration {
 	return time.Since(begun)
 }
 
-// The length of the body that follows.
+// Returns the length of the body that follows.
 func (c *client) head() int64 {
 	length := int64(-1)
 	for first := true; ; first = false {
@@ -152,7 +152,7 @@ func (c *client) body(length int64) {
 	}
 }
 
-// Each event holds its number and the time at which it was sent, in nanoseconds.
+// Each event contains its number and the time at which it was sent, in nanoseconds.
 func (c *client) events() []time.Duration {
 	c.open()
 	c.send()

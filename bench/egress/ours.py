@@ -1,4 +1,4 @@
-"""Our proxy alone, as a run has it: policy and record on, on an address of this machine's loopback."""
+"""Moat's proxy alone, as a run has it, with policy and record on, on a loopback address."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def main(folder: Path, address: str, roots: str, ports: list[str]) -> None
     loop = asyncio.get_running_loop()
 
     async def listen(_family: str, kind: str, _address: str, port: int) -> int:
-        if kind == "udp":  # nothing but the proxy's own port is needed
+        if kind == "udp":  # only the proxy's own port is needed
             raise OSError(errno.EAFNOSUPPORT, "not here")
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""Servers of the benchmark: started on their cores, looked at from outside, stopped."""
+"""Servers of the benchmark: started on their cores, measured from outside, stopped."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def free_port() -> int:
 
 
 def wait_for(address: tuple[str, int], process: subprocess.Popen[bytes]) -> None:
-    """A server that was started by another's command line tells nobody when it listens."""
+    """Wait until the server listens, which a third-party program doesn't report."""
     while True:
         try:
             socket.create_connection(address).close()
@@ -48,7 +48,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def cpu(pid: int) -> Generator[Callable[[], float]]:
-    """Seconds of processor time that the process took meanwhile."""
+    """Seconds of processor time that the process has used meanwhile."""
     begun = ended = _ticks(pid)
     yield lambda: (ended - begun) / TICKS
     ended = _ticks(pid)
@@ -62,7 +62,7 @@ def _ticks(pid: int) -> int:
 
 
 def peak_memory(pid: int) -> float:
-    """Megabytes, the most that were ever resident."""
+    """Return the peak resident memory in megabytes."""
     if not pid:
         return 0.0
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()

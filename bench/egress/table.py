@@ -1,4 +1,4 @@
-"""The figures as Markdown, for the terminal and for README.md."""
+"""The figures in Markdown, for the terminal and for README.md."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _medians(rounds: Sequence[Figures]) -> Figures:
 
 
 def _comparison(ours: Sequence[Figures], theirs: Sequence[Figures]) -> str:
-    """Ratios within each round, and of those the median and how far they lie apart."""
+    """Describe the ratios within each round by their median and range."""
     columns = {
         "requests": "the requests/s",
         "cpu_us": "the CPU per request",
