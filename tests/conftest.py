@@ -1,4 +1,4 @@
-"""What holds for all tests: none of them touches the user's own runs."""
+"""Set-up for all tests. None of them touches the user's own runs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.purity import Selection
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Machines that run tests are shared: how long an example takes says nothing about the code. What lands
-# is judged by the same examples each time; `pytest --hypothesis-profile=search` looks for new ones.
+# Machines that run tests are shared, so the time that an example takes says nothing about the code. The
+# examples are the same each time; `pytest --hypothesis-profile=search` looks for new ones.
 settings.register_profile("moat", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile("moat")
@@ -35,7 +35,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.fixture(scope="session", autouse=True)
 def nobodys_store() -> Iterator[Path]:
-    """The store of every test that does not choose one: an empty folder, never `~/.moat`."""
+    """An empty store for every test that doesn't choose one, in place of `~/.moat`."""
     folder = Path(tempfile.mkdtemp(prefix="moat-"))
     os.environ["MOAT_HOME"] = str(folder)
     yield folder

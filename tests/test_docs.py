@@ -1,4 +1,4 @@
-"""The documents say what the code does, as far as a program can tell."""
+"""The documents agree with the code, as far as a program can tell."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")])
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 
-# Command lines in blocks of shell, up to what the shell or a comment takes.
+# The `moat` command lines in blocks of shell, up to a redirection, a pipe or a comment.
 TOUR = re.findall(
     r"(?:^|\| |&& |\$ )moat ([^#|&>\n]+)",
     "".join(
@@ -33,27 +33,27 @@ named = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path
 
 
 def test_the_state_table_is_the_codes() -> None:
-    """docs/architecture.md shows the transitions of moat.runs.states."""
+    """docs/architecture.md shows the transitions of `moat.runs.states`."""
     document = ARCHITECTURE.read_text()
     assert state_table.replaced(document) == document, "run: python scripts/state_table.py --write"
 
 
 @pytest.mark.parametrize("state", State)
 def test_every_state_is_explained(state: State) -> None:
-    """A user who meets a state in a listing finds what it means."""
+    """Every state that a listing can show is explained in the concepts."""
     assert f"`{state}`" in (ROOT / "docs" / "concepts.md").read_text()
 
 
 @named
 def test_links_lead_somewhere(document: Path) -> None:
-    """Every relative link names a file or folder that is there."""
+    """Every relative link names a file or folder that exists."""
     targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text())
     missing = [target for target in targets if not (document.parent / target).exists()]
     assert not missing
 
 
 def test_the_agent_file_of_the_tour_is_valid(tmp_path: Path) -> None:
-    """What the README tells to write into agent.yaml is accepted."""
+    """The `agent.yaml` of the README is accepted."""
     (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     file = tmp_path / "agent.yaml"
     file.write_text(example)
@@ -62,7 +62,7 @@ def test_the_agent_file_of_the_tour_is_valid(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", TOUR)
 def test_the_commands_of_the_tour_are_understood(line: str) -> None:
-    """Every command line of the README has a command and options that exist."""
+    """Every command line of the README uses a command and options that exist."""
     name, *arguments = shlex.split(line)
     command = moat.get_command(click.Context(moat), name)
     assert command is not None

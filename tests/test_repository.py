@@ -21,7 +21,7 @@ SOURCE_LINES, TEST_LINES = 400, 800
 
 
 def _tracked() -> list[Path]:
-    """The files of the repository, or of the tree where it is not a clone."""
+    """Return the files of the repository that git does not ignore."""
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     done = subprocess.run(listing, cwd=ROOT, capture_output=True, check=True, text=True)
     paths = (ROOT / name for name in done.stdout.split("\0") if name)
@@ -43,7 +43,7 @@ def _lines(path: Path) -> int:
 
 
 def test_files_can_be_read_in_one_sitting() -> None:
-    """No file is longer than a reader keeps in mind; hint: a long file holds two ideas, split it."""
+    """No file is too long to keep in mind; hint: a long file has two ideas in it, so split it."""
     limits = dict.fromkeys(SOURCES, SOURCE_LINES) | dict.fromkeys(TESTS, TEST_LINES)
     long = {str(path): _lines(path) for path, limit in limits.items() if _lines(path) > limit}
     assert not long
@@ -51,13 +51,13 @@ def test_files_can_be_read_in_one_sitting() -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_modules_import(module: str) -> None:
-    """Every module can be imported: nothing is done by importing it, and nothing is missing."""
+    """Every module can be imported, without warnings and with nothing missing."""
     importlib.import_module(module)
 
 
 def test_nothing_of_a_machine_is_in_the_repository() -> None:
-    """No path of somebody's machine and no package registry: what works here works anywhere."""
-    # In pieces, for this file is searched, too.
+    """No file names a path of one machine or a package registry."""
+    # In pieces, because this file is searched too.
     registries = ("pypi" + ".org", "pythonhosted" + ".org", "npmjs" + ".com", "/simple" + "/")
     homes = re.compile("/(?:" + "work/|home/(?!agent\\b|you\\b|me\\b|user\\b)|root/\\.|Users/)")
     found = [
@@ -71,7 +71,7 @@ def test_nothing_of_a_machine_is_in_the_repository() -> None:
 
 
 def _locked(file: str) -> dict[str, Version]:
-    """The packages that a file of pinned requirements installs here."""
+    """Return the packages that a file of pinned requirements installs here."""
     locked: dict[str, Version] = {}
     for entry in re.split(r"\n(?=\S)", (ROOT / "requirements" / file).read_text()):
         if entry.startswith("#"):
@@ -86,7 +86,7 @@ def _locked(file: str) -> dict[str, Version]:
 
 
 def test_every_dependency_is_locked() -> None:
-    """The lock satisfies pyproject.toml here, and everything in it has a hash; hint: make lock."""
+    """The lock satisfies pyproject.toml, and every package in it has a hash; hint: make lock."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     build = (ROOT / "requirements" / "build.in").read_text().splitlines()
     test, dev = (project["dependency-groups"][name] for name in ("test", "dev"))
@@ -108,7 +108,7 @@ def test_every_dependency_is_locked() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_documented(name: str) -> None:
-    """A command can be loaded, says what it is for, and README or docs show it in use."""
+    """Every command can be loaded, has a summary, and is shown in the README or docs."""
     command = moat.get_command(click.Context(moat), name)
     assert command is not None
     assert command.get_short_help_str()

@@ -11,7 +11,6 @@ import termios
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from moat.wire.terminal_reset import CANCEL
 from tests.supervisor.terminals import UsersTerminal
 
 from moat.engines.engine import CommandRefusedError
