@@ -7,18 +7,17 @@ import sys
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-import pytest
-
 from moat.client.connect.supervisor_client import SupervisorClient
 from moat.client.watch.run_list import RunList
 from moat.errors import SupervisorError
 from moat.runs.states import State
-from moat.runs.store import Run, Store
-from moat.spec import RunId, RunSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
-    from pathlib import Path
+    from collections.abc import Generator
+
+    import pytest
+
+    from moat.runs.store import Run, Store
 
 SUPERVISOR = """
 import sys
@@ -28,22 +27,6 @@ lock.try_lock(Path(sys.argv[1]))
 print(flush=True)
 sys.stdin.read()
 """
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path / "home") as store:
-        yield store
-
-
-@pytest.fixture
-def run(store: Store) -> Run:
-    spec = RunSpec(
-        id=RunId("a" * 12), name="x", command=("make",), workspace="/", created_at="2026-01-01"
-    )
-    store.create(spec)
-    store.update(spec.id, state=State.RUNNING)
-    return store.get(spec.id)
 
 
 @contextmanager
