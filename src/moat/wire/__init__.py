@@ -1,4 +1,4 @@
-"""What client and supervisor say to each other, and nothing of how they act on it.
+"""The protocol between client and supervisor, and nothing of how they act on it.
 
 The supervisor listens on a unix socket in the run's folder and speaks HTTP/1.1 (`http`), so that
 `curl --unix-socket` can ask it things. `GET /v1/attach` upgrades the connection to `frames`, whose

@@ -1,7 +1,7 @@
 """The frames of an attached connection: type u8, length u32 (big endian), payload.
 
-Sans-I/O: bytes in, frames out. A frame of an unknown type is delivered like any other and
-ignored by the receiver; that is how the protocol grows.
+Sans-I/O: bytes in, frames out. A frame of an unknown type is delivered like any other, and ignored by
+the receiver. That is how the protocol grows.
 """
 
 from __future__ import annotations
@@ -15,21 +15,23 @@ if TYPE_CHECKING:
 
 HEADER = struct.Struct(">BI")
 SIZE = struct.Struct(">HH")
+"""The payload of RESIZE."""
 COUNT = struct.Struct(">I")
+"""The payload of CONSUMED."""
 
-# Larger than any payload that either side makes (output goes in pieces of 64 KiB), small enough
-# that a confused peer can't make us hoard memory.
+# Larger than any payload that either side makes (output goes in pieces of 64 KiB), and small enough
+# that a confused peer can't make us collect much.
 MAX_PAYLOAD = 1 << 20
 
-# How many bytes of input a client may have on the way before the supervisor says CONSUMED. It keeps
-# the connection free for DETACH and RESIZE behind a program that does not read.
+# How many bytes of input a client may send before the supervisor has consumed them. In front of a
+# program that doesn't read, the connection stays free for DETACH and RESIZE.
 INPUT_WINDOW = 256 * 1024
 
 
 class FrameType(IntEnum):
     # From the client.
     HELLO = 1
-    """JSON `messages.Hello`; carries the terminal's descriptor where it is passed."""
+    """JSON `messages.Hello`, the first frame; the terminal's descriptor may come beside it."""
     INPUT = 2
     """Bytes for the program."""
     INPUT_END = 3
@@ -39,9 +41,9 @@ class FrameType(IntEnum):
     SIGNAL = 5
     """Signal number u8, for the command."""
     DETACH = 6
-    """The viewer leaves; answered by DETACHED when the terminal is free."""
+    """The viewer leaves. Answered by DETACHED once the supervisor has let go of the terminal."""
     PAUSE = 7
-    """Stop painting (the client was suspended); answered by PAUSED when the terminal is free."""
+    """Stop painting, since the client needs the terminal. Answered by PAUSED once that is free."""
     RESUME = 8
     """Paint again, from the screen as it is now."""
 
@@ -51,20 +53,20 @@ class FrameType(IntEnum):
     STDOUT = 17
     STDERR = 18
     CONSUMED = 19
-    """u32: so many bytes of INPUT have been taken."""
+    """u32: how many more bytes of INPUT have been taken."""
     NOTICE = 20
-    """UTF-8 text for the user, not output of the program."""
+    """UTF-8 text for the user, which isn't output of the program."""
     DETACHED = 21
-    """The viewer is gone; UTF-8 reason. Last frame."""
+    """The viewer is detached. UTF-8 reason, empty where it asked for it. Last frame."""
     EXITED = 22
     """JSON `messages.Exited`. Last frame."""
     FAILED = 23
-    """JSON `messages.Failure`: the run could not start. Last frame."""
+    """JSON `messages.Failure`: the run could not start, or has no such session. Last frame."""
     PAUSED = 24
 
 
 class FrameError(ValueError):
-    """The peer sent what is no frame."""
+    """The peer has sent something that isn't a frame."""
 
 
 def encode(kind: FrameType, payload: bytes | memoryview = b"") -> bytes:
@@ -72,13 +74,13 @@ def encode(kind: FrameType, payload: bytes | memoryview = b"") -> bytes:
 
 
 class FrameReader:
-    """Cuts a byte stream into frames, whatever the sizes of its pieces."""
+    """Cuts a stream of bytes into frames, however it is cut into pieces."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """Yields (type, payload) of each complete frame. Raises `FrameError`."""
+        """Yield the type and the payload of each complete frame. Raise `FrameError`."""
         self._buffer += data
         start = 0
         try:

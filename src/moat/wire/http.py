@@ -1,7 +1,7 @@
-"""The little of HTTP/1.1 (RFC 9112) that client and supervisor speak over the run's socket.
+"""The subset of HTTP/1.1 (RFC 9112) that client and supervisor speak over the run's socket.
 
-Sans-I/O. Both ends are ours (or a curl of the user's): heads are small, bodies have a
-`Content-Length`, connections serve one request.
+Sans-I/O. Both ends are ours, or the user's curl: heads are small, bodies have a `Content-Length`, and a
+connection serves one request.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Request:
     path: str
     query: dict[str, str] = field(default_factory=dict[str, str])
     headers: dict[str, str] = field(default_factory=dict[str, str])
-    """Names in lower case."""
+    """By name, in lower case."""
 
     @property
     def content_length(self) -> int:
@@ -78,7 +78,7 @@ def encode_upgrade(protocol: str) -> bytes:
 
 
 def decode_request(head: bytes) -> Request:
-    """`head` up to and including the empty line."""
+    """Decode a head, up to and including the empty line. Raise `HTTPError`."""
     first, headers = _split(head)
     try:
         method, target, version = first.split(" ")
@@ -91,6 +91,7 @@ def decode_request(head: bytes) -> Request:
 
 
 def decode_response(head: bytes) -> Response:
+    """Decode a head, with or without the empty line. Raise `HTTPError`."""
     first, headers = _split(head)
     try:
         return Response(int(first.split(" ", 2)[1]), headers)
@@ -111,7 +112,7 @@ def _split(head: bytes) -> tuple[str, dict[str, str]]:
 
 def _length(headers: dict[str, str]) -> int:
     text = headers.get("content-length", "0")
-    # The length first: int() has an error of its own for thousands of digits.
+    # Its length first: int() raises for thousands of digits.
     if len(text) > 16 or not text.isascii() or not text.isdigit() or int(text) > MAX_BODY:
         raise HTTPError(f"Content-Length {text!r}")
     return int(text)

@@ -1,7 +1,6 @@
 """The JSON payloads of frames and API answers, typed.
 
-Reading is tolerant towards unknown fields (the other side may be newer) and strict about the kinds
-of those it knows.
+Unknown fields are ignored, since the other side may be newer. The types of known ones are checked.
 """
 
 import json
@@ -18,23 +17,24 @@ MAIN_SESSION = "main"
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """What a viewer is and wants."""
+    """A viewer, and the things that it wants to see."""
 
     session: str = MAIN_SESSION
     columns: int = 0
-    """0 where the viewer has no terminal."""
+    """The size of the viewer's terminal, 0 where it has none."""
     rows: int = 0
     terminal: bool = False
     """The viewer's output is a terminal, to be painted with the screen of a TTY session."""
     passed: bool = False
-    """The terminal's descriptor comes with this frame: the supervisor paints it directly."""
+    """The terminal's descriptor comes beside this frame, for the supervisor to paint it directly."""
     read_only: bool = False
     stdout: int = -1
-    """Offset in the journal from which a stream viewer wants stdout; -1: where `tail` says."""
+    """The offset in the journal at which a viewer of streams begins; -1: where `tail` says."""
     stderr: int = -1
     tail: int = -1
-    """For offsets of -1: so many lines from the end; -1: all from the start; 0: only what comes."""
+    """The number of last lines to begin with, for offsets of -1; -1: all lines; 0: only new output."""
     scrollback: bool = True
+    """Paint what has scrolled off the screen, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +45,21 @@ class Welcome:
     tty: bool
     interactive: bool
     painted: bool = False
-    """The supervisor paints the terminal itself; no STDOUT frames follow."""
+    """The supervisor paints the terminal itself: no STDOUT frames follow."""
     stdout: int = 0
-    """Offset of the first byte of STDOUT that follows."""
+    """The offset of the first byte of STDOUT that follows."""
     stderr: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Exited:
     exit_code: int | None
-    """As a shell's: 128 + n for a signal; `None` where nobody saw it (state `lost`)."""
+    """128 + n for signal n, like in a shell; `None` where nobody saw it (state `lost`)."""
     state: str = "stopped"
 
 
-# A `Failure.code`: the session was over and done with before the client came, or never was.
 NO_SESSION: Final = "no_session"
+"""A `Failure.code`: the session ended before the client came, or has never been."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +76,10 @@ M = TypeVar("M", bound=Message)
 
 
 def pack(message: Message) -> bytes:
-    # Escaped: a path or an argument that is no UTF-8 goes over the wire like any other.
+    # JSON escapes the surrogates of a path or an argument that isn't valid UTF-8.
     return json.dumps(asdict(message)).encode()
 
 
 def unpack(kind: type[M], payload: bytes) -> M:
-    """Raises `ValueError` when the payload is not such a message."""
+    """Raise `ValueError` where the payload is not a message of that kind."""
     return typed_json.read(kind, typed_json.parse(payload), ignore_unknown=True)

@@ -41,13 +41,13 @@ class AttachOptions:
     session: str = MAIN_SESSION
     read_only: bool = False
     interactive: bool | None = None
-    """Whether standard input goes to the program; `None`: as the run was started."""
+    """Standard input goes to the program; `None`: if the run was started so."""
     escape_prefix: bytes
     """See `KeyMachine`."""
     fresh: bool = False
     """The session was started by this very command, which stands for it in scripts."""
     tty: bool | None = None
-    """Whether the session has a TTY; `None`: as the run."""
+    """The session has a TTY; `None`: if the run has one."""
     interrupt_window: float = WINDOW_S
 
 
@@ -231,7 +231,7 @@ def _terminal(*, has_tty: bool) -> LocalTerminal | None:
 
 
 def _in_foreground() -> bool:
-    """Whether the terminal may be read and changed: a background job would be stopped for it."""
+    """Return whether we may read and change the terminal: a background job would be stopped for it."""
     try:
         return os.tcgetpgrp(STDIN) == os.getpgrp()
     except OSError:

@@ -1,4 +1,4 @@
-"""What comes from standard input, as actions. No I/O; the caller brings the clock."""
+"""Standard input, as actions. No I/O; the caller brings the clock."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Input:
         self._machine = machine
         self._takes_input = takes_input
         self.is_open = takes_input or machine is not None
-        """Whether to read on."""
+        """More is to be read."""
         self.deadline: float | None = None
         """When `expire` decides about keys that are held back; `None` while there are none."""
 

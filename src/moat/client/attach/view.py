@@ -62,7 +62,7 @@ class ViewSettings:
 
 
 class RunControl(Protocol):
-    """What the escape keys ask for beyond the connection."""
+    """Actions of the escape keys that need more than the connection."""
 
     def stop(self) -> None: ...
 
@@ -72,7 +72,7 @@ class RunControl(Protocol):
 
 
 class _Pause(Enum):
-    """Why the supervisor is asked not to paint."""
+    """A reason to ask the supervisor not to paint."""
 
     HELP = auto()
     SUSPEND = auto()
@@ -96,7 +96,7 @@ class View:
         self._offsets = offsets
         self._control = control
         self.painted = False
-        """Whether some of the program's screen may be on the terminal."""
+        """Some of the program's screen may be on the terminal."""
         self._interrupts = Interrupts(settings.interrupt_window)
         self._input = _input(settings, has_terminal=terminal is not None)
         self._output = FrameOutput(offsets, on_screen=settings.on_screen)

@@ -48,7 +48,7 @@ def connect(home: Path, folder: RunFolder) -> socket.socket:
 
 
 def is_supervised(folder: RunFolder) -> bool:
-    """Whether a supervisor of the run lives, by the lock that it holds for life."""
+    """Return whether the run has a supervisor, by the lock that one holds for life."""
     return lock.is_locked(folder.supervisor_lock)
 
 

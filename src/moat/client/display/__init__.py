@@ -1,4 +1,4 @@
-"""What a run shows, and how it gets onto the user's terminal.
+"""The way from what a run shows to the user's terminal.
 
 `screen` asks the supervisor for it, or the journal of a run that has ended. `output` writes a
 program's output to our standard output and error. `status_line` draws a line of our own over the

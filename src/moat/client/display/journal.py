@@ -1,4 +1,4 @@
-"""What a session that is over has left in its journal, on our standard output and error."""
+"""The journal of a session that is over, on our standard output and error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run shows: from its supervisor while that lives, from its journal afterwards."""
+"""The screen of a run: from its supervisor while that lives, from its journal afterwards."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Send(NamedTuple):
 
 
 class Command(Enum):
-    """What the user asks the client for."""
+    """A request of the user's to the client."""
 
     DETACH = auto()
     STOP = auto()
@@ -85,7 +85,7 @@ class KeyMachine:
 
     @property
     def pending(self) -> bool:
-        """Whether to call `timeout` after `patience` seconds without input."""
+        """Time matters: call `timeout` after `patience` seconds without input."""
         return self._tokenizer.is_within_sequence or bool(self._held)
 
     @property

@@ -1,4 +1,4 @@
-"""What is typed, cut into tokens: plain keys, control sequences, reports, pasted text.
+"""Typed input, cut into tokens: plain keys, control sequences, reports, pasted text.
 
 Sans-I/O. However the input is cut into reads, the tokens are the same; only `flush`, which the caller
 calls when nothing more has come for a while, depends on time.
@@ -64,7 +64,7 @@ class Tokenizer:
 
     @property
     def holds_escape(self) -> bool:
-        """Whether an ESC is held back that may be the Escape key, or begin a sequence."""
+        """An ESC is held back, which may be the Escape key or begin a sequence."""
         return self._rest == b"\x1b"
 
     @property

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 class RunList:
     """The runs of a store, newest first.
 
-    A run whose supervisor is gone stands still, and its row says nothing about it. So it gets another,
-    which finds out what is left of the run. That is tried once: a supervisor that can't be started is
-    an error that the run is listed with.
+    A run whose supervisor is gone stands still, and its row says nothing about it. So it gets another
+    supervisor, which finds out what is left of the run. That is tried once: where it fails, the run is
+    listed with the error.
     """
 
     def __init__(self, store: Store, *, ended: bool) -> None:
-        """With `ended`, the list has the runs that have ended, too."""
+        """List the runs that have ended, too, with `ended`."""
         self._store = store
         self._ended = ended
         self._failures: dict[RunId, str] = {}
@@ -57,7 +57,7 @@ class RunList:
         with FolderWatch(self._store.home) as changes:
             while True:
                 with ExitStack() as opened:
-                    # Before the list is read: who dies while it is, is not missed.
+                    # Opened before the list is read, so that no death is missed.
                     supervisors = self._supervisors(opened)
                     yield self.read()
                     waiting = select.poll()  # select(2) ends at descriptor 1023
