@@ -6,8 +6,8 @@ r"""Runs from Python, for programs that drive agents.
     await run.send("fix the failing test\\r")
     print(await run.screen())
 
-A client like any other: it holds nothing, and a run goes on without it. Store and sockets are asked in
-threads, so the event loop never waits for a disk.
+It is a client like any other: it holds nothing, and a run goes on without it. Stores and sockets are
+used in threads, so that the event loop never waits for a disk.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from moat.client.connect.channel import Channel, ChannelLostError
 from moat.client.connect.supervisor_client import SupervisorClient
 from moat.client.display.screen import read_screen
 from moat.client.keyboard.key_names import encode_key
-from moat.client.watch import wait as waiting
-from moat.client.watch.wait import WaitResult
+from moat.client.watch.wait import WaitResult, wait_for_exit, wait_for_idle, wait_for_text
 from moat.config import settings
 from moat.config.compile import HostContext, RunOptions, compile_spec
 from moat.egress.traffic import reader as traffic
@@ -66,7 +65,7 @@ class Moat:
         env: Mapping[str, str] | None = None,
         **options: Any,
     ) -> Run:
-        """Starts a run and returns when its command has begun. Raises `MoatError`.
+        """Start a run, and return once its command has begun. Raise `MoatError`.
 
         `options` are the other fields of `config.compile.RunOptions`: `name`, `mounts`, `workdir`,
         `memory`, `network_policy`, `allow`, `deny`, ...
@@ -81,7 +80,7 @@ class Moat:
         )
 
         def begin(store: Store) -> Row:
-            # Whoever asks for a TTY here is the terminal.
+            # A caller that asks for a TTY is its terminal.
             host = HostContext(
                 stdin_is_terminal=tty,
                 stdout_is_terminal=tty,
@@ -89,19 +88,22 @@ class Moat:
                 taken_names=frozenset(run.name for run in store.all()),
             )
             row = store.create(compile_spec(run_options, settings.load(store.home), host))
-            _ask(store, row.id).get("/v1/run", until="started")
+            _supervisor(store, row.id).get("/v1/run", until="started")
             return row
 
         row = await self._in_store(begin)
         return Run(self._home, row.id, row.name)
 
     async def runs(self, *, ended: bool = False) -> list[Run]:
-        """Newest first."""
+        """Return the runs, newest first, with or without those that have ended."""
         rows = await self._in_store(lambda store: store.all(ended=ended))
         return [Run(self._home, row.id, row.name) for row in rows]
 
     async def run(self, reference: str) -> Run:
-        """By id, the unique beginning of one, or name. Raises `RunNotFoundError`."""
+        """Return a run by its id, the unique beginning of one, or its name.
+
+        Raise `RunNotFoundError`.
+        """
         row = await self._in_store(lambda store: store.find(reference))
         return Run(self._home, row.id, row.name)
 
@@ -110,7 +112,7 @@ class Moat:
 
 
 class Run:
-    """A handle on a run; it holds no resource."""
+    """A handle on a run, which holds no resource."""
 
     def __init__(self, home: Path | None, run_id: str, name: str) -> None:
         self._home = home
@@ -121,40 +123,43 @@ class Run:
         return f"<Run {self.id} {self.name}>"
 
     async def inspect(self) -> dict[str, Any]:
-        """As `moat list --json` shows it."""
+        """Return the run as `moat list --json` shows it."""
         return await self._with(lambda store: store.get(self.id).as_json())
 
     async def send(self, text: str | bytes) -> None:
-        """Types into the run; returns when its terminal or pipe has taken all of it."""
+        """Type into the run, and return once its terminal or pipe has taken everything."""
         data = text.encode() if isinstance(text, str) else text
         encoded = base64.b64encode(data).decode()
-        await self._with(lambda store: _ask(store, self.id).post("/v1/send", data=encoded))
+        await self._with(lambda store: _supervisor(store, self.id).post("/v1/send", data=encoded))
 
     async def press(self, *keys: str) -> None:
-        """Keys by name: Enter, C-c, Up, F5, ..."""
+        """Press keys by their names: Enter, C-c, Up, F5, ..."""
         await self.send(b"".join(encode_key(key) for key in keys))
 
     async def screen(self) -> str:
-        """What its terminal shows now, or showed last, as text."""
+        """Return what its terminal shows now, or showed last, as text."""
         return await self._with(lambda store: read_screen(store, store.get(self.id), "text"))
 
     async def wait(
         self, *, idle: float | None = None, text: str | None = None, timeout: float | None = None
     ) -> WaitResult:
-        """For quiet of so many seconds, for text (a regular expression), or for the end."""
+        """Wait for `idle` seconds without output, for `text` (a regular expression), or for the end.
+
+        `timeout` is in seconds.
+        """
 
         def wait(store: Store) -> WaitResult:
             row = store.get(self.id)
             if text is not None:
-                return waiting.wait_for_text(store, row, text, timeout)
+                return wait_for_text(store, row, text, timeout)
             if idle is not None:
-                return waiting.wait_for_idle(store, row, idle, timeout)
-            return waiting.wait_for_exit(store, row, timeout)
+                return wait_for_idle(store, row, idle, timeout)
+            return wait_for_exit(store, row, timeout)
 
         return await self._with(wait)
 
     async def logs(self, stream: str = "stdout") -> bytes:
-        """All that is kept of what the command has written to `stdout` or `stderr`."""
+        """Return the recorded output of the command to `stdout` or `stderr`."""
 
         def read(store: Store) -> bytes:
             journal = JournalReader(store.folder(self.id).journal / MAIN_SESSION)
@@ -163,7 +168,7 @@ class Run:
         return await self._with(read)
 
     async def trace(self) -> AsyncIterator[dict[str, Any]]:
-        """What went over its network so far, oldest first: as `moat trace --json` prints it."""
+        """Yield what has gone over its network, oldest first, as `moat trace --json` prints it."""
 
         def read(store: Store, after: int) -> list[dict[str, Any]]:
             path = store.folder(self.id).database
@@ -180,37 +185,37 @@ class Run:
             after = found[-1]["id"]
 
     async def policy(self) -> dict[str, Any]:
-        """What it may reach, and who waits for an answer: as `moat policy --json` prints it."""
-        return await self._with(lambda store: _ask(store, self.id).get("/v1/policy"))
+        """Return what it may reach and what waits for an answer, as `moat policy --json` prints it."""
+        return await self._with(lambda store: _supervisor(store, self.id).get("/v1/policy"))
 
     async def allow(self, rule: str) -> None:
-        """`[METHOD] host[:port][/path]`: from now on, before all other rules."""
-        await self._amend("allow", rule)
+        """Allow `[METHOD] host[:port][/path]` from now on, before all other rules."""
+        await self._add_rule("allow", rule)
 
     async def deny(self, rule: str) -> None:
-        """As `allow`."""
-        await self._amend("deny", rule)
+        """Deny `[METHOD] host[:port][/path]` from now on, before all other rules."""
+        await self._add_rule("deny", rule)
 
-    async def _amend(self, verdict: str, rule: str) -> None:
+    async def _add_rule(self, verdict: str, rule: str) -> None:
         Rule.parse(f"{verdict} {rule}")
         await self._with(
-            lambda store: _ask(store, self.id).post("/v1/policy", verdict=verdict, rule=rule)
+            lambda store: _supervisor(store, self.id).post("/v1/policy", verdict=verdict, rule=rule)
         )
 
     async def stop(self, timeout: float | None = None) -> dict[str, Any]:
-        """Asks the command to end, and kills it after `timeout` seconds; the run as it is then."""
+        """Ask the command to end, kill it after `timeout` seconds, and return the run as it is then."""
         return await self._with(
-            lambda store: _ask(store, self.id).post("/v1/stop", signal=None, timeout=timeout)
+            lambda store: _supervisor(store, self.id).post("/v1/stop", signal=None, timeout=timeout)
         )
 
     async def destroy(self) -> None:
-        """Removes the run and all that is kept of it; kills it first where it lives."""
+        """Remove the run and everything recorded of it. One that has not ended is killed first."""
         await self._with(lambda store: removal.remove(store, store.get(self.id), force=True))
 
     async def attach(self, *, read_only: bool = False) -> Attachment:
-        """The session as a stream of bytes, from now on."""
+        """Attach to the run, whose output from now on can be iterated over."""
         channel = await self._with(
-            lambda store: Channel(_ask(store, self.id).upgrade("/v1/attach", UPGRADE))
+            lambda store: Channel(_supervisor(store, self.id).upgrade("/v1/attach", UPGRADE))
         )
         channel.greet(Hello(read_only=read_only, tail=0))
         return Attachment(channel)
@@ -220,12 +225,12 @@ class Run:
 
 
 class Attachment:
-    """A watched session: an async context manager, and an async iterator over its output."""
+    """An attached session: an async context manager, and an async iterator over its output."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self.exit_code: int | None = None
-        """Known once the iteration has ended with the command."""
+        """The exit code, once the iteration has ended with the command."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -239,7 +244,10 @@ class Attachment:
         self._channel.close()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Ends with the command, or when the viewer was detached. Raises `ChannelLostError`."""
+        """Yield output until the command has ended or the viewer is detached.
+
+        Raise `ChannelLostError` where the supervisor dies.
+        """
         loop = asyncio.get_running_loop()
         while True:
             data = await loop.sock_recv(self._channel.sock, 1 << 18)
@@ -258,7 +266,7 @@ class Attachment:
                         continue
 
 
-def _ask(store: Store, run_id: str) -> SupervisorClient:
+def _supervisor(store: Store, run_id: str) -> SupervisorClient:
     return SupervisorClient(store.home, store.folder(run_id))
 
 

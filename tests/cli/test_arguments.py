@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moat.cli.arguments import HostGlob, WithCommand, signal_number, words_of
+from moat.cli.arguments import HostGlob, WithCommand, signal_number, split_at_dashes
 from moat.cli.main import moat, run
 from moat.errors import UsageError
 from moat.runs.store import Store
@@ -31,7 +31,7 @@ def split(arguments: list[str]) -> tuple[str | None, tuple[str, ...], bool]:
     @click.option("-x", is_flag=True)
     @click.pass_context
     def command(ctx: click.Context, before: tuple[str, ...], x: bool) -> None:
-        got.append((*words_of(ctx, before), x))
+        got.append((*split_at_dashes(ctx, before), x))
 
     command.main(arguments, standalone_mode=False)
     return got[0]

@@ -270,6 +270,6 @@ def test_a_rule_for_later_runs_needs_no_run_that_lives(
     assert moat([verb, "over", "a.example", "--always"]) == 0
 
     assert capsys.readouterr().out == (
-        f"{verb} a.example: holds for later runs of {tmp_path}; over is over\n"
+        f"{verb} a.example: applies to later runs of {tmp_path}; over has ended\n"
     )
     assert saved_rules(home, str(tmp_path)) == (f"{verb} a.example",)

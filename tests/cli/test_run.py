@@ -49,7 +49,7 @@ def left(home: Path) -> list[object]:
     [
         (["run"], ["no command", "moat run -- COMMAND", "agent.yaml"]),
         (["run", "--"], ["no command", "moat run -- COMMAND", "agent.yaml"]),
-        (["run", "echo", "hi"], ["one word", "moat run -- echo hi"]),
+        (["run", "echo", "hi"], ["one argument", "moat run -- echo hi"]),
         (["run", "/nonexistent", "--", "true"], ["/nonexistent can't be read"]),
         (["run", "/etc/passwd", "--", "true"], ["/etc/passwd"]),
         (["run", "-it", "--", "true"], ["not a terminal, but a TTY was asked for"]),

@@ -332,14 +332,14 @@ def test_each_request_that_waits_is_answered_for_itself(moat: Moat, site: Site) 
     def saw(text: str) -> None:
         moat.ok("wait", "one", "--text", text, "--timeout", "20", timeout=30)
 
-    assert "answered 1 that" in moat.ok("allow", "one", "GET", "origin.test/one")
+    assert "; 1 waiting request answered" in moat.ok("allow", "one", "GET", "origin.test/one")
     saw("GET 200")
-    assert "answered 1 that" in moat.ok("deny", "one", "PUT", "origin.test")
+    assert "; 1 waiting request answered" in moat.ok("deny", "one", "PUT", "origin.test")
     saw("PUT 403")
     assert "answered" not in moat.ok("allow", "one", "DELETE", "origin.test")
     port = site.origin.port
     assert f"waits for an answer: POST origin.test:{port}/two\n" in moat.ok("policy", "one")
-    assert "answered 1 that" in moat.ok("allow", "one", "POST", "origin.test")
+    assert "; 1 waiting request answered" in moat.ok("allow", "one", "POST", "origin.test")
     saw("POST 200")
 
 

@@ -1,5 +1,7 @@
-"""The commands: one file each, options → client call → result → text. No logic lives here.
+"""The commands, one file each: from options to calls of the client, from results to text.
 
-`main` loads a command's module when it is used, and is the only place where an error becomes text
-and an exit code. `output` draws tables.
+Decisions are made elsewhere. `main` loads the module of a command when it is used, and is the only place
+where an error becomes text and an exit code. `arguments` has what several commands take, `output` draws
+tables, `stdio` makes the standard streams reliable. `trace_text` belongs to `trace`, `rule_change` to
+`allow` and `deny`, `explained` to `policy test`.
 """

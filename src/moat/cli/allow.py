@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from moat.cli.arguments import RunReference, always_option
-from moat.cli.rule_change import amend
+from moat.cli.rule_change import add_rule
 
 
 @click.command("allow")
@@ -13,10 +13,10 @@ from moat.cli.rule_change import amend
 @click.argument("rule", nargs=-1, required=True, metavar="[METHOD] HOST[:PORT][/PATH]")
 @always_option
 def command(run: str, rule: tuple[str, ...], *, always: bool) -> None:
-    """Allow a running run what no rule allowed, or one denied: at once, and for as long as it lives.
+    """Allow a running run to reach a host, from now on and whatever other rules say.
 
     \b
     moat allow RUN api.example.com
     moat allow RUN POST '*.example.com/upload/**'
     """  # noqa: D301  a backspace tells click not to wrap
-    click.echo(amend("allow", run, rule, always=always))
+    click.echo(add_rule("allow", run, rule, always=always))

@@ -1,4 +1,4 @@
-"""What several commands take: the store, and RUN."""
+"""Arguments and options that several commands have."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class RunReference(click.ParamType[str]):
-    """An id, the unique beginning of one, or a name; completed from the store."""
+    """A run, by its id, the unique beginning of one, or its name. Completed from the store."""
 
     name = "run"
 
@@ -34,21 +34,21 @@ class RunReference(click.ParamType[str]):
             with Store() as store:
                 runs = store.all()
         except MoatError:
-            return []  # a completion has no place for an error; the command will say it
+            return []  # a completion has no place for an error; the command will report it
         references = [reference for run in runs for reference in (run.name, run.id)]
-        # Ids only for those who have begun to type one: nobody chooses among them.
+        # Ids only once one has been begun: nobody chooses among them.
         offered = references if incomplete else references[::2]
         return [CompletionItem(each) for each in offered if each.startswith(incomplete)]
 
 
 class HostGlob(click.ParamType[str]):
-    """A pattern for hosts, as SQLite's GLOB takes it; not one that no host could match."""
+    """A pattern of hosts for SQLite's GLOB. A pattern that no host could match is refused."""
 
     name = "glob"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if not value:
-            self.fail("no host is empty: leave the option out for all of them", param, ctx)
+            self.fail("no host is empty: leave out the option to get all hosts", param, ctx)
         if "[" in re.sub(r"\[\^?+\]?+[^]]*\]", "", value):
             self.fail(f"{value!r} has a [ without its ]", param, ctx)
         return value
@@ -57,7 +57,7 @@ class HostGlob(click.ParamType[str]):
 always_option = click.option(
     "--always",
     is_flag=True,
-    help="For later runs of the same folder, too, until moat policy forget.",
+    help="Apply the rule to later runs of the same folder, too (see moat policy forget).",
 )
 
 
@@ -68,7 +68,7 @@ def run_argument(*, required: bool = False) -> Callable[[Any], Any]:
 
 
 class WithCommand(click.Command):
-    """A command of ours that is given another program's: all that stands behind the first `--`."""
+    """A command that takes another program's command line, after the first `--`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         cut = args.index("--") if "--" in args else len(args)
@@ -79,33 +79,37 @@ class WithCommand(click.Command):
 _COMMAND: Final = "moat.command"
 
 
-def words_of(ctx: click.Context, before: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
-    """The one word that may stand before `--`, and the command behind it."""
+def split_at_dashes(
+    ctx: click.Context, before: tuple[str, ...]
+) -> tuple[str | None, tuple[str, ...]]:
+    """Return the one argument that may come before `--`, and the command after it."""
     if len(before) > 1:
         raise UsageError(
-            f"one word is expected before --, not {' '.join(before)!r}",
-            f"A command goes behind --: {ctx.command_path} -- {' '.join(before)}",
+            f"one argument is expected before --, not {' '.join(before)!r}",
+            f"Write a command after --: {ctx.command_path} -- {' '.join(before)}",
         )
     return (before[0] if before else None), ctx.meta[_COMMAND]
 
 
 def find(store: Store, reference: str | None) -> Run:
-    """The run that is meant: where none is named, the newest that has not ended, else the newest."""
+    """Find a run; without a reference, the newest that has not ended, or else the newest."""
     return store.newest_active() if reference is None else store.find(reference)
 
 
-def ask(store: Store, run: Run) -> SupervisorClient:
-    from moat.client.connect.supervisor_client import SupervisorClient  # noqa: PLC0415  commands of ended runs need none
+def supervisor_of(store: Store, run: Run) -> SupervisorClient:
+    from moat.client.connect.supervisor_client import (  # noqa: PLC0415  ended runs need none
+        SupervisorClient,
+    )
 
     return SupervisorClient(store.home, store.folder(run.id))
 
 
 def signal_number(text: str) -> int:
-    """`TERM`, `SIGTERM` or `15`."""
+    """Return the number of a signal such as `TERM`, `SIGTERM` or `15`. Raise `UsageError`."""
     import signal  # noqa: PLC0415  two commands need it
 
     name = text.upper().removeprefix("SIG")
     try:
         return int(text) if text.isdigit() else int(signal.Signals[f"SIG{name}"])
     except (KeyError, ValueError):
-        raise UsageError(f"there is no signal {text!r}", "Name it like TERM, INT or 15") from None
+        raise UsageError(f"there is no signal {text!r}", "Write it like TERM, INT or 15") from None

@@ -15,41 +15,46 @@ from moat.runs.store import Store
 
 
 class _Spellings(click.Command):
-    """`-i=false` and `--interactive=false` are the original's spelling of `--no-interactive`."""
+    """Accepts `-i=false` and `--interactive=false`, the spelling of Moat's first version."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        spelt = {
-            f"{option}={value}": meant
+        spellings = {
+            f"{option}={value}": flag
             for option in ("-i", "--interactive")
-            for value, meant in (("false", "--no-interactive"), ("true", "--interactive"))
+            for value, flag in (("false", "--no-interactive"), ("true", "--interactive"))
         }
-        return super().parse_args(ctx, [spelt.get(each, each) for each in args])
+        return super().parse_args(ctx, [spellings.get(each, each) for each in args])
 
 
 @click.command("attach", cls=_Spellings)
 @run_argument()
-@click.option("--read-only", is_flag=True, help="Watch, and type nothing.")
+@click.option(
+    "--read-only", is_flag=True, help="Watch only: nothing that you type reaches the run."
+)
 @click.option(
     "-i/",
     "--interactive/--no-interactive",
     "interactive",
     default=None,
-    help="Whether standard input goes to the run; default: as it was started.",
+    help="Connect standard input, or don't (default: as the run was started).",
 )
-@click.option("--escape-keys", help="Prefix of the keys d (detach), k (stop), ?; '' is off.")
+@click.option(
+    "--escape-keys", help="Prefix of the escape keys d, k, s and ? (default: ctrl-/; '' for none)."
+)
 def command(
     run: str | None, *, read_only: bool, interactive: bool | None, escape_keys: str | None
 ) -> int:
-    """Show a run (default: the newest) on this terminal, as if you had never left.
+    """Attach this terminal to a run (default: the newest), as if you had never left.
 
-    Ctrl-/ d detaches, Ctrl-/ ? lists the other keys. The exit code is the run's; 0 after detaching.
+    Ctrl-/ d detaches, Ctrl-/ ? lists the other escape keys. The exit code is that of the run's command,
+    or 0 after detaching.
     """
     with Store() as store:
         settings = user_settings.load(store.home)
         prefix = parse_escape_prefix(settings.escape_keys if escape_keys is None else escape_keys)
         found = find(store, run)
         if os.environ.get("MOAT_RUN") == found.id:
-            raise UsageError("this is inside that run", "Attach to it from outside")
+            raise UsageError("this command runs inside that run", "Attach to it from outside")
         options = AttachOptions(
             escape_prefix=prefix,
             read_only=read_only,

@@ -11,13 +11,13 @@ from click.shell_completion import get_completion_class
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
-    """Print a shell's completion script.
+    """Print a completion script for a shell.
 
     \b
     bash: eval "$(moat completion bash)"
     fish: moat completion fish | source
     """  # noqa: D301  a backspace tells click not to wrap
-    from moat.cli.main import moat  # noqa: PLC0415  it loads us
+    from moat.cli.main import moat  # noqa: PLC0415  it imports this module
 
     kind = get_completion_class(shell)
     if kind is not None:

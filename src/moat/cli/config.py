@@ -17,19 +17,19 @@ from moat.paths import moat_home
 
 @click.group("config")
 def command() -> None:
-    """Check agent.yaml, print its JSON schema."""
+    """Check agent.yaml, or print its JSON schema."""
 
 
 @command.command("schema")
 def schema() -> None:
-    """Print the JSON schema of agent.yaml, for editors."""
+    """Print the JSON schema of agent.yaml, for editors to check and complete it."""
     print_json(schema_of("agent.yaml", agent_file.FIELDS))
 
 
 @command.command("check")
 @click.argument("path", default=".")
 def check(path: str) -> None:
-    """Check the agent.yaml of the project in PATH."""
+    """Check the agent.yaml of the project folder PATH (default: here)."""
     found = agent_file.find(Path(path))
     if found is None:
         raise UsageError(f"there is no agent.yaml in {path}")

@@ -13,9 +13,9 @@ from moat.runs.store import Store
 
 @click.command("destroy")
 @click.argument("runs", nargs=-1, required=True, type=RunReference(), metavar="RUN...")
-@click.option("-f", "--force", is_flag=True, help="Kill runs that have not ended.")
+@click.option("-f", "--force", is_flag=True, help="Kill runs that have not ended first.")
 def command(runs: tuple[str, ...], *, force: bool) -> None:
-    """Remove runs: their record, output and private folders. Not the workspace."""
+    """Remove runs: their output, their records and their private folders, but not the workspace."""
     with Store() as store:
         found = [store.find(each) for each in runs]
         for run in found:

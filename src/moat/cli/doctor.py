@@ -14,10 +14,10 @@ from moat.runs.rebuild import rebuild_index
 
 @click.command("doctor")
 @click.option(
-    "--rebuild-index", is_flag=True, help="Make the index of runs anew from their folders."
+    "--rebuild-index", is_flag=True, help="Rebuild a damaged index of runs from their folders."
 )
 def command(*, rebuild_index: bool) -> int:
-    """Tell what this machine lacks for a sandbox, and what to do about it."""
+    """Check whether this machine has what sandboxes need, and say what to do about what is missing."""
     if rebuild_index:
         return _rebuild()
     bad = 0
@@ -34,7 +34,7 @@ def _proxy() -> str:
     found = find_spec("moat.egress.http.exchange")
     if found is not None and str(found.origin).endswith(tuple(EXTENSION_SUFFIXES)):
         return "compiled"
-    return "interpreted, and slower; a C compiler at installation makes it compiled"
+    return "interpreted, which is slower (it is compiled if a C compiler is there at installation)"
 
 
 def _rebuild() -> int:

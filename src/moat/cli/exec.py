@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from moat.cli.arguments import RunReference, WithCommand, ask, find, words_of
+from moat.cli.arguments import RunReference, WithCommand, find, split_at_dashes, supervisor_of
 from moat.client.attach.attach import AttachOptions, attach
 from moat.client.keyboard.key_names import parse_escape_prefix
 from moat.config import settings as user_settings
@@ -21,10 +21,25 @@ from moat.spec import TerminalSize
 @click.argument("before", nargs=-1, type=RunReference(), metavar="[RUN] -- COMMAND...")
 @click.option("-i", "--interactive", is_flag=True, help="Connect standard input.")
 @click.option("-t", "--tty", is_flag=True, help="Give the command a TTY.")
-@click.option("-d", "--detach", is_flag=True, help="Start it, print its session, and leave.")
-@click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]", help="Variable of the command.")
-@click.option("-w", "--workdir", metavar="PATH", help="Where it starts; default: as the run.")
-@click.option("--escape-keys", help="As of moat attach.")
+@click.option(
+    "-d",
+    "--detach",
+    is_flag=True,
+    help="Start it in the background, and print the name of its session.",
+)
+@click.option(
+    "-e",
+    "--env",
+    multiple=True,
+    metavar="NAME[=VALUE]",
+    help="Set a variable of the command; without =VALUE, take it from here.",
+)
+@click.option(
+    "-w", "--workdir", metavar="PATH", help="Working directory of the command (default: the run's)."
+)
+@click.option(
+    "--escape-keys", help="Prefix of the escape keys d, k, s and ? (default: ctrl-/; '' for none)."
+)
 @click.pass_context
 def command(  # noqa: PLR0913  an option each
     ctx: click.Context,
@@ -37,22 +52,22 @@ def command(  # noqa: PLR0913  an option each
     workdir: str | None,
     escape_keys: str | None,
 ) -> int:
-    """Run a further command in the sandbox of a run; the exit code is that command's."""
-    reference, words = words_of(ctx, before)
-    if not words:
+    """Run another command in the sandbox of a run. The exit code is that of the command."""
+    reference, command_line = split_at_dashes(ctx, before)
+    if not command_line:
         raise UsageError("there is no command to run", "Give one: moat exec RUN -- COMMAND")
     if tty and not detach and not (os.isatty(1) and (os.isatty(0) or not interactive)):
-        raise UsageError("this is not a terminal, but a TTY was asked for", "Leave out -t")
+        raise UsageError("-t needs a terminal, and this is none", "Leave out -t")
     with Store() as store:
         settings = user_settings.load(store.home)
         prefix = parse_escape_prefix(settings.escape_keys if escape_keys is None else escape_keys)
         run = find(store, reference)
         if run.ended:
-            raise RunNotActiveError(f"run {run.name} is {run.state}: there is no sandbox any more")
+            raise RunNotActiveError(f"run {run.name} is {run.state}: its sandbox is gone")
         size = _size() if tty and os.isatty(1) else TerminalSize()
-        started = ask(store, run).post(
+        started = supervisor_of(store, run).post(
             "/v1/exec",
-            command=list(words),
+            command=list(command_line),
             tty=tty,
             interactive=interactive,
             env=parse_env(env),

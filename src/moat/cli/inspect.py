@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from moat.cli.arguments import ask, find, run_argument
+from moat.cli.arguments import find, run_argument, supervisor_of
 from moat.cli.output import print_json
 from moat.config.network import redacted
 from moat.engines.engine import UnsupportedSandboxError
@@ -17,13 +17,13 @@ from moat.runs.store import Store
 @click.command("inspect")
 @run_argument()
 def command(run: str | None) -> None:
-    """Print a run as one JSON object. Of variables the names alone, of a proxy no password."""
+    """Print the details of a run as a JSON object, without the values of variables and passwords."""
     with Store() as store:
         found = find(store, run)
         known = found.as_json()
         if not found.ended:
             try:
-                known = ask(store, found).get("/v1/run")
+                known = supervisor_of(store, found).get("/v1/run")
             except RunNotActiveError:
                 known = store.get(found.id).as_json()
             except UnsupportedSandboxError as error:

@@ -21,9 +21,9 @@ _CLEAR: Final = "\x1b[H\x1b[2J"
 
 
 @click.command("list")
-@click.option("-a", "--all", "everything", is_flag=True, help="Ended runs, too.")
-@click.option("--json", "as_json", is_flag=True, help="An array of objects.")
-@click.option("--watch", is_flag=True, help="Draw anew at every change, until Ctrl-C.")
+@click.option("-a", "--all", "everything", is_flag=True, help="List runs that have ended, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+@click.option("--watch", is_flag=True, help="Draw the list again at every change, until Ctrl-C.")
 def command(*, everything: bool, as_json: bool, watch: bool) -> None:
     """List the runs that have not ended, newest first."""
     with Store() as store:
@@ -77,7 +77,7 @@ def _in_colour(text: str, runs: list[Run]) -> str:
         return text
     head, *lines = text.splitlines(keepends=True)
     for number, run in enumerate(runs):
-        # Behind name and id, which may be the same word.
+        # After the name and the id, which may be the same word.
         start = len(lines[number].split("  ", 1)[0])
         before, rest = lines[number][:start], lines[number][start:]
         state = str(run.state)
@@ -90,9 +90,9 @@ def _state(run: Run) -> str:
 
 
 def shortened(text: str, width: int = 60) -> str:
-    """One line of it, of at most `width` characters."""
+    """Cut a text to at most `width` printable characters."""
     text = text if len(text) <= width else text[: width - 1] + "…"
     if text.isprintable():
         return text
-    # A command may hold anything, a terminal's control characters too.
+    # A command may contain anything, such as control characters for the terminal.
     return "".join(each if each.isprintable() else " " for each in text)

@@ -29,12 +29,12 @@ FDS: Final = {Stream.STDOUT: STDOUT, Stream.STDERR: STDERR}
 
 @click.command("logs")
 @run_argument()
-@click.option("-f", "--follow", "follows", is_flag=True, help="Go on with what is written next.")
-@click.option("-n", "--lines", "count", type=click.IntRange(min=0), help="The last so many lines.")
-@click.option("--since", metavar="TIME", help="From then on: 10m (ago), or an RFC 3339 time.")
+@click.option("-f", "--follow", "follows", is_flag=True, help="Go on with output as it is written.")
+@click.option("-n", "--lines", "count", type=click.IntRange(min=0), help="Only the last N lines.")
+@click.option("--since", metavar="TIME", help="Only from TIME on: 10m (ago), or an RFC 3339 time.")
 @click.option("--timestamps", is_flag=True, help="Begin each line with its time (UTC).")
-@click.option("--stream", type=click.Choice(list(STREAMS)), help="This stream alone.")
-@click.option("--session", default=MAIN_SESSION, help="Of a moat exec: exec-1, exec-2, ...")
+@click.option("--stream", type=click.Choice(list(STREAMS)), help="Only this stream.")
+@click.option("--session", default=MAIN_SESSION, help="Session of a moat exec: exec-1, exec-2, ...")
 def command(  # noqa: PLR0913  an option each
     run: str | None,
     *,
@@ -45,14 +45,13 @@ def command(  # noqa: PLR0913  an option each
     stream: str | None,
     session: str,
 ) -> None:
-    """Print what a run has written, to the last byte: its stderr to stderr, all else to stdout.
+    """Print the output of a run, to the last byte: stderr to stderr, everything else to stdout.
 
-    On a terminal, sequences that would act on the terminal itself (its clipboard, its answers) are
-    left out.
+    On a terminal, sequences that would act on the terminal itself (such as its clipboard) are left out.
     """
     moment = None if since is None else moment_of(since, time.time())
     if follows and session != MAIN_SESSION:
-        raise UsageError("-f follows the run's own command, not a moat exec", "leave out --session")
+        raise UsageError("-f follows the run's own command, not a moat exec", "Leave out --session")
     with Store() as store:
         found = find(store, run)
         reader = JournalReader(store.folder(found.id).journal / session)
@@ -69,19 +68,22 @@ def command(  # noqa: PLR0913  an option each
 
 
 def moment_of(text: str, now: float) -> float:
-    """Seconds since the epoch: of a time (RFC 3339; local without a zone), or so long before `now`."""
+    """Return a time in seconds since the epoch.
+
+    `text` is an RFC 3339 time, local without a zone, or a duration before `now`. Raise `UsageError`.
+    """
     from datetime import datetime  # noqa: PLC0415  not for every `moat logs`
 
     try:
         return datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError):
-        pass  # not a point in time, so it must be a length
+        pass  # not a time, so it must be a duration
     try:
         return now - parse_duration(text)
     except UsageError:
         raise UsageError(
-            f"--since {text!r} is neither a time nor a length of time",
-            "write it like 10m, 1h30m or 2026-01-31T12:00:00Z",
+            f"--since {text!r} is neither a time nor a duration",
+            "Write it like 10m, 1h30m or 2026-01-31T12:00:00Z",
         ) from None
 
 
@@ -107,7 +109,7 @@ def _follow(
 
 
 class Printer:
-    """Chooses a stream and stamps lines."""
+    """Prints output, of one stream only or with timestamps where that is asked for."""
 
     def __init__(self, output: ProgramOutput, *, timestamps: bool, only: Stream | None) -> None:
         self._output = output
@@ -130,12 +132,12 @@ class Printer:
                 self._print_line(line)
 
     def print_unfinished(self) -> None:
-        """The lines that were held back for their end."""
+        """Print the lines that have been held back until their end."""
         for line in self._lines.rest() if self._lines is not None else ():
             self._print_line(line)
 
     def _print_line(self, line: Written) -> None:
-        """With its time, unless it is the next part of a long one."""
+        """Print a line with its time, or the next part of a long line without."""
         stamp = b"" if line.stream in self._within_line else timestamp(line.time)
         self._output.write(FDS[line.stream], stamp + line.data)
         if line.data.endswith(b"\n"):
@@ -145,7 +147,7 @@ class Printer:
 
 
 def timestamp(seconds: float) -> bytes:
-    """RFC 3339 in UTC, with milliseconds and a space."""
+    """Return a time as RFC 3339 in UTC, with milliseconds and a space behind."""
     milliseconds = int(seconds * 1000)
     whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(milliseconds // 1000))
     return f"{whole}.{milliseconds % 1000:03}Z ".encode()

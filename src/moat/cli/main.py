@@ -1,4 +1,4 @@
-"""`moat`: finds the command, and turns every error into a line or two and an exit code."""
+"""`moat`: it finds the command, and turns every error into a line or two and an exit code."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ if TYPE_CHECKING:
 
     from moat.client.connect.standby import Standby
 
-# name: (module, one line for `moat --help`). The modules are loaded when used, so that no command
-# pays for another's imports.
+# name: (module, one line for `moat --help`). A module is loaded when it is used, so that no command
+# pays for the imports of another.
 COMMANDS: Final = {
     "run": ("run", "Start a run: a command in a sandbox over a project."),
-    "attach": ("attach", "Watch a run, from any terminal."),
+    "attach": ("attach", "Attach this terminal to a run."),
     "list": ("list", "List runs."),
-    "stop": ("stop", "Ask a run to end, then make it."),
-    "kill": ("kill", "End a run at once."),
-    "destroy": ("destroy", "Remove runs and all that is kept of them."),
-    "wait": ("wait", "Wait for a run's end, quiet or text."),
-    "logs": ("logs", "Print what a run has written."),
+    "stop": ("stop", "Stop a run: ask it to end, then kill it."),
+    "kill": ("kill", "Kill a run at once, or send it a signal."),
+    "destroy": ("destroy", "Remove runs and everything recorded of them."),
+    "wait": ("wait", "Wait until a run ends, is quiet or shows a text."),
+    "logs": ("logs", "Print the output of a run."),
     "events": ("events", "Print what has happened to a run."),
     "trace": ("trace", "Print what went over a run's network."),
-    "allow": ("allow", "Allow a running run what it may not reach."),
-    "deny": ("deny", "Deny a running run what it may reach."),
+    "allow": ("allow", "Allow a running run to reach a host."),
+    "deny": ("deny", "Deny a running run a host."),
     "policy": ("policy", "Show what a run may reach, and why."),
-    "replay": ("replay", "Play a run's output back in its time."),
-    "screen": ("screen", "Print what a run's terminal shows."),
+    "replay": ("replay", "Play back the output of a run."),
+    "screen": ("screen", "Print the screen of a run."),
     "send": ("send", "Type into a run."),
-    "exec": ("exec", "Run a further command in a run's sandbox."),
-    "inspect": ("inspect", "Print all that is known of a run, as JSON."),
-    "detach": ("detach", "Put off everybody who watches a run."),
-    "config": ("config", "Check agent.yaml, print its JSON schema."),
-    "doctor": ("doctor", "Tell what this machine lacks."),
-    "completion": ("completion", "Print a shell's completion script."),
+    "exec": ("exec", "Run another command in the sandbox of a run."),
+    "inspect": ("inspect", "Print the details of a run as JSON."),
+    "detach": ("detach", "Detach everybody from a run."),
+    "config": ("config", "Check agent.yaml, or print its JSON schema."),
+    "doctor": ("doctor", "Check what this machine needs for sandboxes."),
+    "completion": ("completion", "Print a completion script for a shell."),
     "version": ("version", "Print the version."),
 }
 ALIASES: Final = {"ls": "list", "ps": "list", "rm": "destroy"}
 
 
 class _Commands(click.Group):
-    """A group that knows its commands by name and loads one when it is needed."""
+    """A group that knows its commands by name, and loads one when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
@@ -66,7 +66,7 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except click.UsageError as error:
             name = ctx.invoked_subcommand
-            if error.ctx is None and name is not None:  # of an option that lacks its value
+            if error.ctx is None and name is not None:  # an option that lacks its value
                 error.ctx = click.Context(self, ctx, name)
             raise
 
@@ -82,28 +82,28 @@ def moat() -> None:
     """Run AI coding agents in sealed runs that outlive everything but their own command.
 
     \b
-    moat run -i -- claude     the agent works on ./ in a sandbox
-    Ctrl-/ d                  walk away; the run goes on
+    moat run -i -- claude     an agent works on ./ in a sandbox
+    Ctrl-/ d                  walk away: the run goes on
     moat attach               come back: the same screen
     """  # noqa: D301  a backspace tells click not to wrap
 
 
 def run(arguments: Sequence[str] | None = None, *, supervisor: Standby | None = None) -> int:
-    """The exit code of `moat ARGUMENTS`. The only place that prints errors.
+    """Carry out `moat ARGUMENTS`, and return its exit code. Errors are printed nowhere else.
 
-    `supervisor` waits for the run that the arguments start.
+    `supervisor` is on standby for the run that the arguments start.
     """
     try:
         code = _carry_out(arguments, supervisor)
-        sys.stdout.flush()  # here, where it can be told what happens
+        sys.stdout.flush()  # here, where a failure can still be reported
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except BrokenPipeError:  # nobody reads us any more
+    except BrokenPipeError:  # nobody reads our output any more
         discard(1)
         return 141
     except OutputError as error:
         _flush_what_can_be()
-        return _say(error.summary, error.hint, error.exit_code)
+        return _report(error.summary, error.hint, error.exit_code)
     return code
 
 
@@ -114,13 +114,13 @@ def _carry_out(arguments: Sequence[str] | None, supervisor: Standby | None) -> i
     except (click.Abort, KeyboardInterrupt, BrokenPipeError, OutputError):
         raise
     except MoatError as error:
-        return _say(error.summary, error.hint, error.exit_code)
+        return _report(error.summary, error.hint, error.exit_code)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx is not None else "moat"
-        return _say(error.format_message(), f"See: {command} --help", EXIT_USAGE)
+        return _report(error.format_message(), f"See: {command} --help", EXIT_USAGE)
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
-    except Exception as error:  # noqa: BLE001  the root: recorded in a file, told in a line
+    except Exception as error:  # noqa: BLE001  the root: a line for the user, the rest in a file
         return _internal(error)
 
 
@@ -131,11 +131,11 @@ def _flush_what_can_be() -> None:
         discard(1)
 
 
-def _say(summary: str, hint: str | None, code: int) -> int:
+def _report(summary: str, hint: str | None, code: int) -> int:
     try:
         sys.stderr.write(f"moat: {summary}\n" + (f"      {hint}\n" if hint else ""))
     except (OSError, OutputError):
-        discard(2)  # whoever can't be told still gets the code
+        discard(2)  # the exit code still says that it failed
     return code
 
 
@@ -147,4 +147,6 @@ def _internal(error: Exception) -> int:
         "w", prefix="moat-error-", suffix=".txt", delete=False, encoding="utf-8"
     ) as file:
         file.write("".join(traceback.format_exception(error)))
-    return _say(f"internal error: {error!r}", f"Please report it with {file.name}", EXIT_FAILURE)
+    return _report(
+        f"internal error: {error!r}", f"Please report it, and attach {file.name}", EXIT_FAILURE
+    )

@@ -21,13 +21,13 @@ def print_json(value: Any) -> None:
 
 
 def print_json_array(items: Iterable[Mapping[str, Any]]) -> None:
-    """An item a line: as fast as `json` gets, and easy on grep and diff."""
+    """Print an item per line, which `json` does fast, and which suits grep and diff."""
     lines = ",\n  ".join(json.dumps(item, ensure_ascii=False) for item in items)
     sys.stdout.write(f"[\n  {lines}\n]\n" if lines else "[]\n")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell; the last one is not padded."""
+    """Align columns to their widest cells; the last column is not padded."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     return "".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -37,14 +37,14 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def colours() -> dict[str, str]:
-    """What is drawn instead of each state, where standard output wants colours (no-color.org)."""
+    """Return the coloured form of states, empty where standard output has no colours (no-color.org)."""
     if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
         return {}
     return {word: f"\x1b[{colour}m{word}\x1b[0m" for word, colour in _COLOURS.items()}
 
 
 def age(timestamp: str, now: float) -> str:
-    """How long before `now` (seconds since the epoch) an RFC 3339 time in UTC was."""
+    """Return how long ago an RFC 3339 time in UTC was; `now` is in seconds since the epoch."""
     seconds = int(now - seconds_since_epoch(timestamp))
     for size, unit in _UNITS:
         if seconds >= size:
@@ -54,7 +54,7 @@ def age(timestamp: str, now: float) -> str:
 
 
 def seconds_since_epoch(timestamp: str) -> int:
-    """Of `YYYY-MM-DDThh:mm:ss...Z`. By hand, for a listing has thousands and strptime is slow."""
+    """Convert `YYYY-MM-DDThh:mm:ss...Z`. By hand: a listing has thousands, and strptime is slow."""
     hours, minutes, seconds = int(timestamp[11:13]), int(timestamp[14:16]), int(timestamp[17:19])
     return _midnight(timestamp[:10]) + hours * 3600 + minutes * 60 + seconds
 
@@ -65,6 +65,6 @@ def _midnight(day: str) -> int:
 
 
 def progress(text: str) -> None:
-    """Says on stderr what is being waited for, where somebody watches."""
+    """Say on stderr what is being waited for, if that is a terminal."""
     if sys.stderr.isatty():
         sys.stderr.write(f"{text}\n")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from moat.cli.arguments import ask, find, run_argument
+from moat.cli.arguments import find, run_argument, supervisor_of
 from moat.cli.output import print_json
 from moat.errors import RunNotActiveError, UsageError
 from moat.paths import moat_home
@@ -114,7 +114,7 @@ def forget(rule: tuple[str, ...], *, path: Path, everything: bool) -> None:
 def _in_force(store: Store, run: Run) -> dict[str, Any]:
     if not run.ended:
         try:
-            return ask(store, run).get("/v1/policy")
+            return supervisor_of(store, run).get("/v1/policy")
         except RunNotActiveError:  # it has just ended
             pass
     from moat.egress.persistence import read_rules  # noqa: PLC0415  only for a run that has ended

@@ -1,4 +1,4 @@
-"""`python -m moat.cli.reference`: docs/reference.md, from the commands themselves."""
+"""`python -m moat.cli.reference` prints docs/reference.md, which it makes from the commands."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from moat.cli.main import ALIASES, moat
 _HEAD = """\
 # Commands
 
-What `moat COMMAND --help` says, made from the commands themselves by
+This is the help of each command (`moat COMMAND --help`), printed by
 `python -m moat.cli.reference > docs/reference.md`.
 
-RUN is a run's id, the unique beginning of one, or its name; where it can be left out, the newest that
-has not ended is meant, or else the newest. DURATION is like `10s`, `1h30m` or `500ms`.
+RUN is the id of a run, the unique beginning of one, or its name. Where it is optional, the default is
+the newest run that has not ended, or else the newest run. DURATION is like `10s`, `1h30m` or `500ms`.
 
-Exit codes: the command's own where Moat stands for one (`run`, `attach`, `exec`; 128 + n for signal n,
-126 and 127 as a shell's); 0 after detaching; 2 for a command line that can't be; 124 for a `wait` that
-timed out; 125 for everything else that went wrong.
+Exit codes: `run`, `attach` and `exec` exit with the code of the command (128 + n after signal n, 126 and
+127 as in a shell), or 0 after detaching. Otherwise: 0 for success, 2 for a wrong command line, 124 for a
+`wait` that timed out, 125 for every other failure.
 """
 
 
@@ -35,7 +35,7 @@ def reference() -> str:
 
 
 def _sections(command: click.Command, context: click.Context) -> list[str]:
-    """A command's, and those of its own commands."""
+    """Return the section of a command, and those of its subcommands."""
     pieces = " ".join(command.collect_usage_pieces(context))
     section = [f"## {context.command_path}", ""]
     section += [f"```\n{context.command_path} {pieces}\n```", ""]
@@ -61,7 +61,7 @@ def _sections(command: click.Command, context: click.Context) -> list[str]:
 
 
 def _prose(text: str) -> str:
-    """Paragraphs; those that click is told (by a backspace) not to wrap are examples."""
+    """Return a help text as Markdown: paragraphs that click doesn't wrap (a backspace) are code."""
     paragraphs = inspect.cleandoc(text).split("\n\n")
     return "\n\n".join(
         f"```\n{each.removeprefix(_VERBATIM)}\n```" if each.startswith(_VERBATIM) else each

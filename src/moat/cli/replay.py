@@ -26,19 +26,25 @@ if TYPE_CHECKING:
     from moat.runs.store import Run
     from moat.session.journal.events import Event
 
-# Nobody wants to sit through a night.
+# Nobody wants to wait through a night.
 LONGEST_PAUSE_S: Final = 3.0
 
 
 @click.command("replay")
 @click.argument("run", type=RunReference(), metavar="RUN")
 @click.option(
-    "--speed", type=click.FloatRange(min=0), default=1.0, help="2 is twice as fast; 0: at once."
+    "--speed",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    help="Speed: 2 is twice as fast, 0 is all at once (default: 1).",
 )
 @click.option("--cast", is_flag=True, help="Write an asciicast v3 recording to stdout instead.")
-@click.option("--session", default=MAIN_SESSION, help="Of a moat exec: exec-1, exec-2, ...")
+@click.option("--session", default=MAIN_SESSION, help="Session of a moat exec: exec-1, exec-2, ...")
 def command(run: str, *, speed: float, cast: bool, session: str) -> None:
-    """Play a run's output back in its own time; pauses are cut to 3 seconds. Ctrl-C ends it."""
+    """Play back the output of a run at its own pace, with pauses of at most 3 seconds.
+
+    Ctrl-C ends the replay.
+    """
     with Store() as store:
         found = store.find(run)
         reader = JournalReader(store.folder(found.id).journal / session)
@@ -53,7 +59,7 @@ def command(run: str, *, speed: float, cast: bool, session: str) -> None:
 
 
 def _play(events: Iterable[Event], speed: float, output: ProgramOutput) -> None:
-    # An event that never comes: waiting for it, unlike sleeping, is ended by Ctrl-C at once.
+    # An event that never comes: unlike a sleep, the wait for it ends at once with Ctrl-C.
     never = threading.Event()
     before: float | None = None
     for event in events:
@@ -81,7 +87,7 @@ def _write_cast(store: Store, run: Run, reader: JournalReader, events: Iterable[
 
 @contextmanager
 def _ended_by_signals() -> Generator[None]:
-    """So that the terminal is given back also when we are told to go."""
+    """Exit on SIGTERM and SIGHUP, so that the terminal is given back then, too."""
 
     def leave(number: int, _frame: object) -> None:
         raise SystemExit(128 + number)

@@ -1,10 +1,10 @@
-"""What `moat allow` and `moat deny` have in common."""
+"""The common part of `moat allow` and `moat deny`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moat.cli.arguments import ask
+from moat.cli.arguments import supervisor_of
 from moat.errors import RunNotActiveError
 from moat.runs.store import Store
 from moat.spec.rules import Rule
@@ -13,41 +13,42 @@ if TYPE_CHECKING:
     from moat.runs.store import Run
 
 
-def amend(verdict: str, run: str, words: tuple[str, ...], *, always: bool) -> str:
-    """Puts the rule before all others of a run, and of later ones; what to tell the user."""
+def add_rule(verdict: str, run: str, words: tuple[str, ...], *, always: bool) -> str:
+    """Put a rule before all others of a run, and of later runs with `always`; return the report."""
     rule = Rule.parse(f"{verdict} {' '.join(words)}")
     with Store() as store:
         found = store.find(run)
-        told = _told(store, found, rule, always=always)
+        report = _add_to_run(store, found, rule, always=always)
         if always:
-            from moat.runs.saved_rules import save_rule  # noqa: PLC0415  the rare wish
+            from moat.runs.saved_rules import save_rule  # noqa: PLC0415  for --always alone
 
             save_rule(store.home, found.workspace, rule.text)
-    return f"{rule.text}: {told}"
+    return f"{rule.text}: {report}"
 
 
-def _told(store: Store, run: Run, rule: Rule, *, always: bool) -> str:
-    """Tells the run, unless it is over, which is no matter to those that come after it."""
-    later = f"for later runs of {run.workspace}"
+def _add_to_run(store: Store, run: Run, rule: Rule, *, always: bool) -> str:
+    """Add the rule to the run, unless it has ended: that only matters if the rule is for it alone."""
+    later = f"to later runs of {run.workspace}"
     text = rule.text.removeprefix(rule.action).strip()
     try:
         if run.ended:
             raise RunNotActiveError(
                 f"run {run.name} is {run.state}: its policy decides nothing any more",
-                "For later runs of its folder: --always; for the next alone: moat run --allow HOST",
+                "For later runs of its folder, add --always; for the next one: moat run --allow HOST",
             )
-        answer = ask(store, run).post("/v1/policy", verdict=rule.action, rule=text)
+        answer = supervisor_of(store, run).post("/v1/policy", verdict=rule.action, rule=text)
     except RunNotActiveError:
         if not always:
             raise
-        return f"holds {later}; {run.name} is over"
-    waited = answer["answered"]
-    told = f"holds for {run.name} from now on"
-    told += f", and {later}" if always else ""
-    told += f"; answered {waited} that waited" if waited else ""
+        return f"applies {later}; {run.name} has ended"
+    report = f"applies to {run.name} from now on"
+    if always:
+        report += f", and {later}"
+    if answered := answer["answered"]:
+        report += f"; {answered} waiting request{'' if answered == 1 else 's'} answered"
     if rule.action == "allow" and rule.port in answer["missed"]:
-        told += (
-            f". But a program of the run listens on port {rule.port} itself, so nothing leads out "
-            "by it: when it does not any more, allow it again"
+        report += (
+            f". But a program of the run listens on port {rule.port} itself, so connections to that "
+            "port end there. Once it no longer does, allow the port again"
         )
-    return told
+    return report

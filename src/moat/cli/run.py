@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from moat.cli.arguments import WithCommand, ask, words_of
+from moat.cli.arguments import WithCommand, split_at_dashes, supervisor_of
 from moat.client.keyboard.key_names import parse_escape_prefix
 from moat.config import settings as user_settings
 from moat.config.compile import HostContext, RunOptions, create_run
@@ -29,22 +29,24 @@ SHELLS = frozenset(
 
 @click.command("run", cls=WithCommand)
 @click.argument("before", nargs=-1, type=click.Path(), metavar="[PATH] [-- COMMAND...]")
-@click.option("-n", "--name", help="Name of the run.")
+@click.option("-n", "--name", help="Name of the run (default: a new one).")
 @click.option(
     "-i",
     "--interactive",
     is_flag=True,
     default=None,
-    help="Connect standard input; with a terminal, as a TTY.",
+    help="Connect standard input; at a terminal, give the command a TTY, too.",
 )
 @click.option("-t", "--tty", is_flag=True, help="Give the command a TTY for its output.")
-@click.option("-d", "--detach", is_flag=True, help="Start, print the name, and leave.")
+@click.option(
+    "-d", "--detach", is_flag=True, help="Start the run in the background, and print its name."
+)
 @click.option(
     "-e",
     "--env",
     multiple=True,
     metavar="NAME[=VALUE]",
-    help="Variable of the command; without a value, the caller's.",
+    help="Set a variable of the command; without =VALUE, take it from here.",
 )
 @click.option(
     "-m",
@@ -52,22 +54,25 @@ SHELLS = frozenset(
     "mounts",
     multiple=True,
     metavar="SRC:DST[:ro|rw]",
-    help="Show a host path in the sandbox.",
+    help="Mount a path of the host into the sandbox (default: rw).",
 )
 @click.option(
-    "-w", "--workdir", metavar="PATH", help="Where the command starts; relative to /workspace."
+    "-w",
+    "--workdir",
+    metavar="PATH",
+    help="Working directory of the command, relative to /workspace.",
 )
-@click.option("--keep", is_flag=True, help="Keep the sandbox's home and /tmp after the end.")
-@click.option("--engine", help="What makes the sandbox: bubblewrap.")
+@click.option("--keep", is_flag=True, help="Keep the sandbox's home folder and /tmp after the end.")
+@click.option("--engine", help="Engine that makes the sandbox: bubblewrap.")
 @click.option(
-    "--escape-keys", help="Prefix of the keys d (detach), k (stop), ?; default ctrl-/, '' is off."
+    "--escape-keys", help="Prefix of the escape keys d, k, s and ? (default: ctrl-/; '' for none)."
 )
-@click.option("--memory", help="Bound of memory, e.g. 2g.")
+@click.option("--memory", help="Limit of memory, such as 2g.")
 @click.option(
-    "--cpus", type=click.FloatRange(min=0, min_open=True), help="Bound of CPU seconds per second."
+    "--cpus", type=click.FloatRange(min=0, min_open=True), help="Limit of processors, such as 1.5."
 )
-@click.option("--pids", type=click.IntRange(min=1), help="Bound of processes and threads.")
-@click.option("--timeout", metavar="DURATION", help="Stop the run after so long, e.g. 30m.")
+@click.option("--pids", type=click.IntRange(min=1), help="Limit of processes and threads.")
+@click.option("--timeout", metavar="DURATION", help="Stop the run after this time, such as 30m.")
 @click.option(
     "--writable-git",
     is_flag=True,
@@ -76,19 +81,19 @@ SHELLS = frozenset(
 @click.option(
     "--network-policy",
     type=click.Choice(("permissive", "strict", "ask")),
-    help="What becomes of requests that no rule is for; wins over agent.yaml and settings.",
+    help="Decision about requests that no rule matches; overrides agent.yaml and settings.",
 )
 @click.option(
     "--allow",
     multiple=True,
     metavar="HOST[:PORT]",
-    help="Allow a host to this run, whatever the rules say.",
+    help="Allow this run to reach a host, whatever the rules say.",
 )
 @click.option(
     "--deny",
     multiple=True,
     metavar="HOST[:PORT]",
-    help="Deny a host to this run, whatever else allows it.",
+    help="Deny this run a host, whatever else allows it.",
 )
 @click.pass_context
 def command(
@@ -99,23 +104,24 @@ def command(
     escape_keys: str | None,
     **given: object,
 ) -> int:
-    """Start a run: COMMAND in a sandbox over the project in PATH (default: here).
+    """Start a run: COMMAND in a sandbox over the project folder PATH (default: here).
 
-    The sandbox has the project at /workspace, a private home, the host's programs read-only, and no way
-    to the network but Moat's own proxy. The run goes on when you detach, close the terminal or log out.
+    The sandbox has the project at /workspace, a home folder of its own, the host's programs read-only,
+    and no way to the network but Moat's proxy. The run goes on when you detach, log out, or close the
+    terminal.
 
     \b
     moat run -i -- bash                 a shell; Ctrl-/ d detaches
     moat run -d -n build ~/app -- make  in the background
-    moat run                            what agent.yaml says
+    moat run                            the command in agent.yaml
     """  # noqa: D301  a backspace tells click not to wrap
-    path, words = words_of(ctx, before)
+    path, command_line = split_at_dashes(ctx, before)
     if os.environ.get("MOAT_RUN"):
-        raise UsageError("this is inside a run already", "Start runs from outside")
+        raise UsageError("this command runs inside a run", "Start runs from outside")
     with Store() as store:
         settings = user_settings.load(store.home)
         prefix = parse_escape_prefix(settings.escape_keys if escape_keys is None else escape_keys)
-        run_options = RunOptions(path=path or ".", command=words, **given)  # pyright: ignore[reportArgumentType]  click checked the options' types
+        run_options = RunOptions(path=path or ".", command=command_line, **given)  # pyright: ignore[reportArgumentType]  click checked the options' types
         supervisor: Standby | None = ctx.obj
         run = create_run(store, run_options, settings, _host_context(supervisor, detach=detach))
         if supervisor is not None:
@@ -149,7 +155,7 @@ def _host_context(supervisor: Standby | None, *, detach: bool) -> HostContext:
 
 
 def _hint(run: Run) -> None:
-    """A shell without input ends at once, or waits for ever: most likely -i was forgotten."""
+    """Hint at -i, which was most likely forgotten: without input, a shell is of no use."""
     program = os.path.basename(run.command[0])  # noqa: PTH119
     if len(run.command) == 1 and program in SHELLS and not run.interactive and os.isatty(0):
         sys.stderr.write(
@@ -158,7 +164,7 @@ def _hint(run: Run) -> None:
 
 
 def _discard(store: Store, run: Run) -> None:
-    """Of a run that never began, nothing remains when we say so."""
+    """Remove a run that never began, so that nothing is left of it when its error is shown."""
     with suppress(FileNotFoundError, RunNotFoundError):  # its supervisor has removed it
         try:
             state = store.get(run.id).state
@@ -182,7 +188,7 @@ def _remove_unless_supervised(store: Store, run: Run) -> None:
 
 
 def _leave(store: Store, run: Run) -> int:
-    """Waits until the command has begun, so that a start that fails is said here."""
-    ask(store, run).get("/v1/run", until="started")
+    """Wait until the command has begun, so that a failure to start is reported here."""
+    supervisor_of(store, run).get("/v1/run", until="started")
     sys.stdout.write(f"{run.name}\n")
     return 0

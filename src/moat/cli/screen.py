@@ -15,10 +15,15 @@ from moat.runs.store import Store
 
 @click.command("screen")
 @run_argument()
-@click.option("--json", "as_json", is_flag=True, help="Rows, cursor, size, title and modes.")
-@click.option("--html", is_flag=True, help="With colours, for a browser.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print rows, cursor, size, title and modes as a JSON object.",
+)
+@click.option("--html", is_flag=True, help="Print HTML, with colours.")
 def command(run: str | None, *, as_json: bool, html: bool) -> None:
-    """Print what the terminal of a run shows now, or showed last."""
+    """Print the screen of a run as it is now, or was at the end."""
     if as_json and html:
         raise UsageError("--json and --html exclude each other")
     with Store() as store:

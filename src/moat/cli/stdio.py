@@ -1,4 +1,4 @@
-"""Standard output and error as a command may count on them, whatever it was started with."""
+"""Standard output and error that a command can count on, whatever it was started with."""
 
 from __future__ import annotations
 
@@ -15,34 +15,35 @@ if TYPE_CHECKING:
 
 
 class _Output(io.TextIOWrapper):
-    """Tells a full disk or a lost terminal below a stream from every other error.
+    """A stream that raises `OutputError` for a full disk or a lost terminal.
 
-    Not a layer below: between a write and its buffer's knowing of it there is no place for a Ctrl-C.
+    It is the text layer, not a file below the buffer: there, a Ctrl-C between a write and the buffer's
+    note of it would have the data written twice.
     """
 
     def write(self, text: str, /) -> int:
-        with _told_apart():
+        with _output_errors():
             return super().write(text)
 
     def flush(self) -> None:
-        with _told_apart():
+        with _output_errors():
             super().flush()
 
 
 @contextmanager
-def _told_apart() -> Generator[None]:
+def _output_errors() -> Generator[None]:
     try:
         yield
     except BrokenPipeError:
-        raise  # nobody reads any more: no error
+        raise  # nobody reads any more, which is not an error
     except OSError as exc:
         raise OutputError.because(exc) from exc
 
 
 def prepare() -> None:
-    """Before anything else is opened."""
-    # What was closed would be the number of the next file: it would get what we print. Standard
-    # output is opened for reading, so that whoever writes there is told.
+    """Set up the streams, before anything else is opened."""
+    # The next file to be opened would get the number of a closed stream, and then our output. Standard
+    # output is opened for reading, so that writing there fails.
     for fd, mode in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
         try:
             os.fstat(fd)
@@ -53,7 +54,7 @@ def prepare() -> None:
 
 
 def _stream(fd: int, before: TextIO | None, *, errors: str) -> _Output:
-    """As Python has made it, if it could."""
+    """Return a stream with the encoding and the buffering of the one that Python made, if it did."""
     known = cast("io.TextIOWrapper | None", before)
     at_once = known is not None and (known.line_buffering or known.write_through)
     return _Output(
@@ -65,5 +66,5 @@ def _stream(fd: int, before: TextIO | None, *, errors: str) -> _Output:
 
 
 def discard(fd: int) -> None:
-    """What Python would still flush there at exit can't be written."""
+    """Drop what Python would flush to `fd` at exit, since it can't be written."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
