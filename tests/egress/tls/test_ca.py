@@ -299,7 +299,7 @@ def test_one_ticket_is_sent(site: tuple[int, Path]) -> None:
 def test_a_context_remembers_only_clients_without_tickets(
     authority: CertificateAuthority, client: ssl.SSLContext
 ) -> None:
-    """Those of TLS 1.2 are why `Leaves` lets a context serve a number of connections only."""
+    """TLS 1.2 sessions are the reason why a context serves only so many connections."""
     context = authority.context("origin.test")
     for _ in range(5):
         close(handshake(client, context, "origin.test"))
