@@ -3,14 +3,12 @@
 # End-to-end tests mostly wait for processes, so more of them run at once than there are processors.
 WORKERS ?= 4
 CORES ?= $(shell nproc)
+# tests/selection.py decides which tests belong to which target.
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
 # The project as users have it: installed from a wheel, with the path of a request compiled.
 INSTALLED := .venv/installed/bin/python
 TYPED := src scripts
-# `make e2e` has these tests: they start sealed runs or third-party programs.
-E2E := tests/e2e tests/engines/trust_store/test_clients.py
-UNIT := $(addprefix --ignore ,$(E2E) tests/fuzz)
 FOR_RUNS := bwrap:bubblewrap git
 FOR_TESTS := $(FOR_RUNS) gcc curl wget node:nodejs npm tmux dtach vim less htop dig:bind9-dnsutils ip:iproute2 tinyproxy:tinyproxy-bin
 
@@ -33,22 +31,22 @@ check: .venv/ready ## Check format, lint, types and imports between packages
 	@echo "import-linter" && .venv/bin/lint-imports --no-cache >.venv/imports.log || { cat .venv/imports.log; exit 1; }
 
 fast: .venv/ready ## Run the tests without I/O, in seconds
-	@$(PYTEST) -q -n $(CORES) --only pure $(UNIT)
+	@$(PYTEST) -q -n $(CORES) --only pure
 
 unit: .venv/ready programs ## Run the tests that start no run, and check their coverage
 	@$(PYTHON) -m coverage erase
-	@$(PYTHON) -m coverage run -m pytest -q -n $(CORES) --only measured $(UNIT)
+	@$(PYTHON) -m coverage run -m pytest -q -n $(CORES) --only measured
 	@$(PYTHON) scripts/coverage_gate.py
-	@$(PYTEST) -q -n $(CORES) --only unmeasured $(UNIT)
+	@$(PYTEST) -q -n $(CORES) --only unmeasured
 
 matrix: ## Run the tests without I/O under each supported Python that is installed (TESTS=unit: all of make unit)
 	@scripts/matrix.sh $(TESTS)
 
 fuzz: .venv/ready ## Fuzz each parser for a few seconds, guided by coverage (MOAT_FUZZ_SECONDS=5)
-	@$(PYTEST) -q -n $(CORES) tests/fuzz
+	@$(PYTEST) -q -n $(CORES) --only fuzz
 
 e2e: .venv/installed/ready programs ## Test the installed command on real terminals, and the compiled modules
-	@$(INSTALLED) -m pytest -q -n $(WORKERS) --dist worksteal $(E2E) tests/egress tests/fuzz
+	@$(INSTALLED) -m pytest -q -n $(WORKERS) --dist worksteal --only system
 
 bench: .venv/installed/ready programs ## Compare with docker attach, tmux and dtach, if installed
 	@$(INSTALLED) bench

@@ -44,9 +44,10 @@ prepare() { # VENV PYTHON
 test_under() { # VENV PYTHON
   prepare "$1" "$2"
   "$1/bin/python" -W error -c "$import_all"
-  local pytest=("$1/bin/python" -m pytest -q -p no:cacheprovider --ignore tests/e2e --ignore tests/fuzz)
+  local pytest=("$1/bin/python" -m pytest -q -p no:cacheprovider)
   if [[ $tests == unit ]]; then
-    "${pytest[@]}" -n "$(nproc)" --ignore tests/engines/trust_store/test_clients.py
+    "${pytest[@]}" -n "$(nproc)" --only measured
+    "${pytest[@]}" -n "$(nproc)" --only unmeasured
   else
     "${pytest[@]}" --only pure
   fi

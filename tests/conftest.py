@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
-from tests.purity import Selection
+from tests.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,9 @@ settings.load_profile("moat")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--only", type=Selection, help="collect these tests alone (tests/purity.py)")
+    parser.addoption(
+        "--only", type=Selection, help="collect these tests alone (tests/selection.py)"
+    )
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

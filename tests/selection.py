@@ -1,4 +1,4 @@
-"""The tests that need no I/O, and those that coverage is measured with, told by what they import.
+"""Which tests each target of the Makefile runs, derived from what the tests import and where they are.
 
 Nobody marks a test. A test module is *pure* when the import contract "Pure modules do no I/O" would hold
 for it: it imports nothing that pure modules may not import, and of `moat` only pure modules.
@@ -6,6 +6,8 @@ for it: it imports nothing that pure modules may not import, and of `moat` only 
 It is *measured* when it is pure, when it is named after a pure module (`tests/x/test_y.py` and
 `tests/x/test_y_*.py` are named after `moat.x.y`), or when it lies beside the tests of a central one
 (`tests/x/` for `moat.x.y`). The others run without coverage.py, which would slow them by half.
+
+It is *sandboxed* when it imports `tests.sandbox`, which starts bubblewrap, and is not measured.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+TESTS = ROOT / "tests"
 PURE, IO = pure_modules(), io_modules()
 CENTRAL_PACKAGES = {name.rpartition(".")[0] for name in central_modules().names}
 
@@ -29,22 +32,49 @@ class Selection(StrEnum):
     """A value of pytest's option `--only`."""
 
     PURE = auto()
+    """`make fast`."""
     MEASURED = auto()
+    """The part of `make unit` that runs under coverage.py."""
     UNMEASURED = auto()
+    """The rest of `make unit`."""
+    FUZZ = auto()
+    """`make fuzz`."""
+    SYSTEM = auto()
+    """`make e2e`, which drives whole runs and real sandboxes, and the compiled modules again."""
 
     def selects(self, file: Path) -> bool:
+        folder = file.relative_to(TESTS).parts[0]
+        if self is Selection.FUZZ or folder == "fuzz":
+            return folder == "fuzz" and self in {Selection.FUZZ, Selection.SYSTEM}
+        if folder == "e2e":
+            return self is Selection.SYSTEM
         match self:
             case Selection.PURE:
                 return is_pure(file)
             case Selection.MEASURED:
                 return is_measured(file)
             case Selection.UNMEASURED:
-                return not is_measured(file)
+                return not is_measured(file) and not is_sandboxed(file)
+            case Selection.SYSTEM:
+                return is_sandboxed(file) or folder == "egress"
 
 
 def is_measured(file: Path) -> bool:
     return (
         is_pure(file) or _is_named_after_a_pure_module(file) or _package(file) in CENTRAL_PACKAGES
+    )
+
+
+def is_sandboxed(file: Path) -> bool:
+    return _reaches_the_sandbox(file) and not is_measured(file)
+
+
+@cache
+def _reaches_the_sandbox(file: Path) -> bool:
+    names = [name for name in _imports(file) if name.startswith("tests.")]
+    return any(
+        name.startswith("tests.sandbox.") or _reaches_the_sandbox(_test_file(name))
+        for name in names
     )
 
 
@@ -86,4 +116,4 @@ def _is_named_after_a_pure_module(file: Path) -> bool:
 
 def _package(file: Path) -> str:
     """Return the package whose modules are tested in the file's folder."""
-    return ".".join(("moat", *file.parent.relative_to(ROOT / "tests").parts))
+    return ".".join(("moat", *file.parent.relative_to(TESTS).parts))
