@@ -31,7 +31,7 @@ from moat.errors import MoatError
 from moat.runs.store import Run as Row
 from moat.runs.store import Store
 from moat.session.journal.index import Stream
-from moat.session.journal.journal import JournalReader
+from moat.session.journal.reader import JournalReader
 from moat.spec import TerminalSize
 from moat.spec.rules import Rule
 from moat.wire.frames import FrameType

@@ -17,7 +17,7 @@ from moat.errors import UsageError
 from moat.runs.store import Store
 from moat.session.journal import transcript
 from moat.session.journal.events import Written
-from moat.session.journal.journal import JournalReader
+from moat.session.journal.reader import JournalReader
 from moat.wire.messages import MAIN_SESSION
 
 if TYPE_CHECKING:

@@ -94,6 +94,7 @@ def compile_spec(options: RunOptions, settings: Settings, host: HostContext) -> 
         timeout=_timeout(options, file),
         stop_timeout=settings.stop_timeout,
         scrollback=settings.scrollback,
+        scrollback_memory=settings.scrollback_memory,
         journal_limit=settings.journal_limit,
     )
 

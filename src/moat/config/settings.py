@@ -20,6 +20,8 @@ class Settings:
     """Seconds within which a second Ctrl-C stops a run that takes no input."""
     scrollback: int = 2000
     """Lines above the screen that a terminal gets when it attaches."""
+    scrollback_memory: int = 64 * 1024 * 1024
+    """Bytes that those lines take at most."""
     journal_limit: int = 256 * 1024 * 1024
     """Bytes of a session's output that are kept."""
     stop_timeout: float = 10.0
@@ -41,10 +43,10 @@ def load(home: Path) -> Settings:
     from moat.config.document import read  # noqa: PLC0415  loads YAML only where there is a file
 
     values: dict[str, Any] = read(path, fields())
-    if "journal_limit" in values:
+    for amount in {"journal_limit", "scrollback_memory"} & values.keys():
         from moat.spec.units import parse_memory  # noqa: PLC0415
 
-        values["journal_limit"] = parse_memory(str(values["journal_limit"]))
+        values[amount] = parse_memory(str(values[amount]))
     network: dict[str, Any] = values.get("network", {})
     if "upstream_ca" in network:
         from moat.config.network_fields import expanded  # noqa: PLC0415
@@ -70,6 +72,11 @@ def fields() -> Any:
         ),
         "scrollback": Field(
             "integer", "Lines above the screen that a terminal gets on attach.", not_negative
+        ),
+        "scrollback_memory": Field(
+            "quantity",
+            "Memory that those lines may take, like 64m; the oldest go first.",
+            lambda v: parse_memory(str(v)),
         ),
         "journal_limit": Field(
             "quantity",

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from moat.session.journal import journal, transcript
 from moat.session.journal.events import Lines, Written
 from moat.session.journal.index import HEADER_SIZE, RECORD_SIZE, Resized, Stream
-from moat.session.journal.journal import Journal, JournalReader, Segment
+from moat.session.journal.journal import Journal
+from moat.session.journal.reader import JournalReader, Segment
 from moat.spec import TerminalSize
 
 if TYPE_CHECKING:
