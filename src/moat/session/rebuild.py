@@ -60,7 +60,7 @@ def screen_at_start(reader: JournalReader, scrollback: int) -> Screen | None:
 def _kept(
     reader: JournalReader, segment: Segment, scrollback: int, scrollback_bytes: int
 ) -> Screen | None:
-    """Return the screen that was kept with the segment; `None` if there is no such, or it is unusable."""
+    """Return the screen that was kept with the segment, or `None` if that can't be used."""
     state = reader.checkpoint(segment)
     if state is None:
         return None

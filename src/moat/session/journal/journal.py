@@ -1,9 +1,9 @@
 """A session's output on disk: the raw stream, and all other views of it are readers with an offset.
 
 A journal is a folder of numbered segments, each with `N.stdout`, `N.stderr` (sessions without a TTY),
-`N.index` and, behind a TTY, `N.screen` (`checkpoint`). Only the supervisor writes. It moves bytes from the program's pipe into the file with
-`splice`, so a SIGKILL can't lose any: at every moment a byte is in the pipe, which the shim holds too,
-or in the file.
+`N.index` and, behind a TTY, `N.screen` (`checkpoint`). Only the supervisor writes. It moves bytes from
+the program's pipe into the file with `splice`, so a SIGKILL can't lose any: at every moment a byte is
+in the pipe, which the shim holds too, or in the file.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ INDEX_BYTES: Final = 1024 * 1024
 GRAIN_S: Final = 0.01
 
 DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
 
 class Journal:
     """The one writer of a journal, which also reads what it has written."""
