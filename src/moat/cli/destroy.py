@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from moat.cli.arguments import RunReference
-from moat.client.removal import remove
+from moat.client.removal import remove_all
 from moat.runs.store import Store
+
+if TYPE_CHECKING:
+    from moat.errors import MoatError
 
 
 @click.command("destroy")
@@ -17,7 +21,15 @@ from moat.runs.store import Store
 def command(runs: tuple[str, ...], *, force: bool) -> None:
     """Remove runs: their output, their records and their private folders, but not the workspace."""
     with Store() as store:
-        found = [store.find(each) for each in runs]
-        for run in found:
-            remove(store, run, force=force)
-            sys.stdout.write(f"{run.name}\n")
+        # A run that is named twice is removed once.
+        found = {run.id: run for run in map(store.find, runs)}
+        failures: list[MoatError] = []
+        for removal in remove_all(store, list(found.values()), force=force):
+            if removal.error is None:
+                sys.stdout.write(f"{removal.run.name}\n")
+            else:
+                failures.append(removal.error)
+        if failures:
+            *others, last = failures
+            sys.stderr.write("".join(f"moat: {each.summary}\n" for each in others))
+            raise last

@@ -22,7 +22,7 @@ from moat.runs.states import ENDED, State
 from moat.spec import RunId, RunSpec, codec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 
@@ -215,16 +215,33 @@ class Store:
         self._write(f"UPDATE runs SET {assignments} WHERE id = ?", *changed.values(), run_id)  # noqa: S608  columns are ours
 
     def remove(self, run_id: str) -> None:
-        """Delete the row, then the folder, so that a crash never leaves a row without a folder.
+        """Remove a run, to which nobody writes any more; see the three steps."""
+        self.empty(run_id)
+        self.forget([run_id])
+        self.discard(run_id)
 
-        What the sandbox wrote is deleted before both: if that fails, the run can still be named. The
-        folder is renamed first, so that no process finds half of it or puts a lock into it.
+    def empty(self, run_id: str) -> None:
+        """Delete what the sandbox wrote, while the run can still be named should that fail.
+
+        Like `discard`, it leaves the index alone, so any thread may call it.
+        """
+        with reported(f"the folder of run {run_id} can't be removed"):
+            empty_private(self.folder(run_id))
+
+    def forget(self, run_ids: Sequence[str]) -> None:
+        """Delete rows, all in one transaction: before the folders, so no row is without its folder."""
+        if run_ids:
+            marks = ", ".join("?" * len(run_ids))
+            self._write(f"DELETE FROM runs WHERE id IN ({marks})", *run_ids)  # noqa: S608  marks
+
+    def discard(self, run_id: str) -> None:
+        """Delete the folder of a run without a row.
+
+        It is renamed first, so that no process finds half of it or puts a lock into it.
         """
         folder = self.folder(run_id)
         going = self.home / f"removed-{run_id}"
         with reported(f"the folder of run {run_id} can't be removed"):
-            empty_private(folder)
-            self._write("DELETE FROM runs WHERE id = ?", run_id)
             if folder.root.exists():
                 folder.root.rename(going)
             if going.exists():
