@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from moat.cli.arguments import RunReference
-from moat.client.removal import remove_all
+from moat.client.removal import remove_all, remove_loose_folder
 from moat.runs.store import Store
 
 if TYPE_CHECKING:
@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 def command(runs: tuple[str, ...], *, force: bool) -> None:
     """Remove runs: their output, their records and their private folders, but not the workspace."""
     with Store() as store:
+        loose = [each for each in runs if each in store.without_row()]
         # A run that is named twice is removed once.
-        found = {run.id: run for run in map(store.find, runs)}
+        found = {run.id: run for run in (store.find(each) for each in runs if each not in loose)}
         failures: list[MoatError] = []
+        for run_id in loose:
+            remove_loose_folder(store, run_id)
+            sys.stdout.write(f"{run_id}\n")
         for removal in remove_all(store, list(found.values()), force=force):
             if removal.error is None:
                 sys.stdout.write(f"{removal.run.name}\n")

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Final
 from moat.client.connect.supervisor_client import SupervisorClient
 from moat.engines import registry
 from moat.engines.engine import UnsupportedSandboxError
-from moat.errors import MoatError, RunNotActiveError, StoreError, SupervisorError
+from moat.errors import MoatError, RunNotActiveError, RunNotFoundError, StoreError, SupervisorError
 from moat.runs import lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from moat.runs.store import Run, Store
+    from moat.runs.unfinished import Mark
 
 # Each holds two locks open meanwhile.
 _AT_ONCE: Final = 100
@@ -46,6 +47,23 @@ def remove_all(store: Store, runs: Sequence[Run], *, force: bool) -> Iterator[Re
         yield from removals
 
 
+def remove_loose_folder(store: Store, run_id: str) -> None:
+    """Remove a folder that has no row. Raise `RunNotFoundError` where there is none."""
+    folder = store.folder(run_id)
+    if run_id not in store.without_row():
+        raise RunNotFoundError(f"no run {run_id!r}", "See them: moat list -a")
+    held = lock.try_lock(folder.supervisor_lock)
+    if held is None:
+        raise RunNotActiveError(
+            f"run {run_id} is not in the index, but its supervisor lives",
+            "Enter it again: moat doctor --rebuild-index",
+        )
+    try:
+        store.remove(run_id)
+    finally:
+        os.close(held)
+
+
 def _remove(store: Store, removals: Sequence[Removal]) -> None:
     _side_by_side(Removal.end, removals)
     # A supervisor may still be sending the last of the output to a slow viewer. It is asked to leave,
@@ -68,8 +86,8 @@ def _side_by_side(step: Callable[[Removal], None], removals: Sequence[Removal]) 
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  for many runs alone
 
     with ThreadPoolExecutor(_THREADS) as threads:
-        for _ in threads.map(lambda each: each.take(step), going):
-            pass
+        for done in [threads.submit(each.take, step) for each in going]:
+            done.result()
 
 
 class Removal:
@@ -84,6 +102,7 @@ class Removal:
         self._force = force
         self._gone = False
         """Another process has removed it meanwhile."""
+        self._mark: Mark | None = None
         self._locks = ExitStack()
 
     @property
@@ -99,6 +118,10 @@ class Removal:
     def end(self) -> None:
         """Kill the run, if it has not ended and that is wanted."""
         if self.run.ended:
+            return
+        if not self._folder.root.exists():
+            # Nobody can supervise it any more: what is left of it is killed, asked for or not.
+            registry.kill(self.run, self._folder)
             return
         if not self._force:
             raise RunNotActiveError(
@@ -149,9 +172,12 @@ class Removal:
             self._gone = True
             return
         self._store.empty(self.run.id)
+        self._mark = self._locks.enter_context(self._store.mark(self.run.id))
 
     def discard(self) -> None:
         self._store.discard(self.run.id)
+        if self._mark is not None:
+            self._mark.clear()
 
     def close(self) -> None:
         """Let go of the locks, whose files are gone if the run is."""
