@@ -19,6 +19,7 @@ def cells_of(row: bytes) -> list[tuple[str, bytes]]:
     """Return the characters with their visible attributes, without the empty end."""
     cells: list[tuple[str, bytes]] = []
     style = b""
+    row = row.replace(b"\x1b[?7l", b"").replace(b"\x1b[?7h", b"")
     for sgr, text in re.findall(rb"((?:\x1b\[[0-9;:]*m)*)([^\x1b]*)", row):
         if sgr:
             style = sgr.rpartition(b"\x1b[0m")[2]
