@@ -485,3 +485,105 @@ def test_basic_colours_stay_basic() -> None:
     drawn = screen_of(b"\x1b[36;101mx\x1b[97;44my\x1b[0;38;5;200mz").rows_vt(0, 80, 1)[0]
     for basic in (b"\x1b[36m", b"\x1b[101m", b"\x1b[97m", b"\x1b[44m", b"\x1b[38;5;200m"):
         assert basic in drawn
+
+
+# --- terminals that disagree about widths ---
+
+FAMILY = "👨‍👩‍👧‍👦"
+UNSURE = {
+    "CJK": ("你", 2),
+    "ZWJ": (FAMILY, 8),
+    "VS16": ("❤\ufe0f", 1),
+    "combining": ("e\u0301", 1),
+    "ambiguous": ("─", 1),
+}
+"""Characters that terminals disagree about, and the columns that the emulator gives them."""
+
+
+@pytest.mark.parametrize(("character", "columns"), UNSURE.values(), ids=UNSURE.keys())
+@pytest.mark.parametrize("wider", [True, False])
+@pytest.mark.parametrize("scrollback", [True, False])
+def test_a_character_of_another_width_shifts_no_other_row(
+    character: str, columns: int, wider: bool, scrollback: bool
+) -> None:
+    """Such a row may look wrong in a viewer; those around it are where the program has them (case 53)."""
+    rows = [f"{n} plain" if n % 2 else f"{n}" + character * (18 // columns) for n in range(21)]
+    one = screen_of("\r\n".join(rows).encode() + b"\x1b[2;5H")
+    painted = one.restore(scrollback=scrollback)
+    # A viewer that takes it for twice as wide, or doesn't show it at all.
+    assert character.encode() in painted
+    shown = painted.replace(character.encode(), (character * 2 if wider else "").encode())
+    other = screen_of(shown, size=one.size)
+    assert other.cursor == one.cursor
+    for ours, theirs in zip(one.text().split("\n"), other.text().split("\n"), strict=True):
+        assert ours[:2] == theirs[:2]
+        assert ours == theirs or "plain" not in ours
+    if scrollback:
+        starts = [line.split(" ")[0] for line in other.contents().split("\n") if "plain" in line]
+        assert starts == [f"{n}" for n in range(21) if n % 2]
+
+
+@pytest.mark.parametrize(("character", "columns"), UNSURE.values(), ids=UNSURE.keys())
+def test_a_picture_has_its_rows_in_their_places(character: str, columns: int) -> None:
+    """A row that a viewer takes for too long would wrap over the next, or scroll the picture."""
+    one = screen_of(
+        "\r\n".join("plain" if n % 2 else character * (20 // columns) for n in range(6)).encode()
+    )
+    viewer = screen_of()
+    for y, row in enumerate(one.rows_vt(0, SIZE.columns, SIZE.rows)):
+        wide = row.replace(character.encode(), (character * 2).encode())
+        viewer.feed(b"\x1b[%d;1H\x1b[m\x1b[K%b\x1b[m" % (y + 1, wide))
+    assert viewer.text().split("\n")[1::2] == ["plain"] * 3
+    assert viewer.contents().count("plain") == 3
+
+
+def test_a_long_line_stays_one_line_where_widths_are_certain() -> None:
+    """A viewer copies it as one, and wraps it anew at another size."""
+    line = "Größe привет " * 4
+    viewer = viewer_of(screen_of(line.encode()))
+    assert viewer.contents() == line.rstrip()
+
+
+# --- how much scrollback is kept ---
+
+WIDE = TerminalSize(300, 10)
+
+
+def coloured(number: int) -> bytes:
+    """Return a line with a colour of its own in each cell."""
+    cells = (
+        b"\x1b[38;2;%d;%d;%dm%c" % (number % 256, x % 256, number // 256, 97 + x % 26)
+        for x in range(WIDE.columns)
+    )
+    return b"".join(cells) + b"\x1b[m\r\n"
+
+
+@pytest.mark.parametrize(
+    "before", [b"", b"plain\r\n" * 20_000], ids=["at once", "after plain text"]
+)
+def test_all_lines_are_kept_however_many_colours_they_have(before: bytes) -> None:
+    """2,000 lines of 300 cells, each of another colour (case 52)."""
+    screen = screen_of(before, size=WIDE, scrollback=2000)
+    screen.feed(b"".join(map(coloured, range(2100))))
+    kept = screen._terminal.get(Data.SCROLLBACK_ROWS)
+    assert kept >= 2000
+    copy = Screen.from_snapshot(screen.snapshot() or b"", 2000)
+    assert copy.contents() == screen.contents()
+    assert len(screen.contents().split("\n")) >= 2000
+
+
+def test_scrollback_is_bounded_in_bytes() -> None:
+    """A user who has little memory gets fewer lines."""
+    screen = Screen(WIDE, 2000, scrollback_bytes=3_000_000)
+    screen.feed(b"".join(map(coloured, range(1000))))
+    assert 100 < screen._terminal.get(Data.SCROLLBACK_ROWS) < 600
+
+
+def test_plain_lines_do_not_use_what_coloured_ones_may() -> None:
+    """No more than a few pages over what was asked for, so that an idle run is small."""
+    screen = screen_of(size=TerminalSize(80, 24), scrollback=2000)
+    most = 0
+    for _ in range(40):
+        screen.feed(b"some plain text\r\n" * 2000)
+        most = max(most, screen._terminal.get(Data.SCROLLBACK_ROWS))
+    assert 2000 <= screen._terminal.get(Data.SCROLLBACK_ROWS) <= most < 10_000

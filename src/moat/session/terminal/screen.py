@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from moat.session.terminal.ghostty import Terminal
 
 # The most output that is fed at once. In between the scrollback's limit is adjusted.
-_PIECE_BYTES: Final = 128 * 1024
+_PIECE_BYTES: Final = 64 * 1024
 
 # The most bytes of answers that wait for the program. If it never reads, it gets no more.
 _REPLY_BYTES: Final = 64 * 1024

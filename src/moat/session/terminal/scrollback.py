@@ -40,9 +40,9 @@ class Scrollback:
 
     def resized(self) -> None:
         """Begin anew, because rows of another width take other numbers of bytes."""
-        # Whole pages go, so a page or two must be over when rows begin to take more bytes.
+        # Whole pages go, so some pages must be over when rows begin to take more bytes.
         page_rows = _PAGE_BYTES // (_CELL_BYTES * self._terminal.get(Data.COLUMNS)) + 1
-        self._few = self._lines + 2 * page_rows
+        self._few = self._lines + 3 * page_rows
         self._enough = self._few + page_rows
         self._many = self._enough + 2 * page_rows
         self._set(self._most)
@@ -52,7 +52,8 @@ class Scrollback:
         rows = self._rows()
         if rows > self._many:
             while rows > self._enough and self._limit > _FEWEST_BYTES:
-                self._set(max(self._limit - self._limit // 8, _FEWEST_BYTES))
+                # A page at a time: the oldest rows may be plain, and many of them in few bytes.
+                self._set(max(self._limit - _PAGE_BYTES, _FEWEST_BYTES))
                 rows = self._rows()
         elif 0 < rows < self._few and self._limit < self._most:  # the alternate screen has none
             self._set(min(self._limit * 2, self._most))
