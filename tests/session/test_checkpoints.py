@@ -19,7 +19,7 @@ from moat.session.journal import journal as journal_module
 from moat.session.journal.checkpoint import decode, encode
 from moat.session.journal.index import Stream
 from moat.session.journal.reader import JournalReader
-from moat.session.rebuild import rebuild_screen, screen_at_start
+from moat.session.rebuild import opening, rebuild_screen
 from moat.session.terminal.screen import Screen
 from moat.spec import TerminalSize
 
@@ -64,7 +64,7 @@ def assert_alike(one: Screen, other: Screen) -> None:
 sizes = st.builds(TerminalSize, st.integers(1, 30), st.integers(1, 9))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.one_of(pieces(1049), pieces(47), sizes), max_size=40), st.data())
 def test_a_screen_from_a_checkpoint_is_the_one_from_the_start(
     history: list[bytes | TerminalSize], data: st.DataObject
@@ -128,8 +128,8 @@ def test_a_trimmed_journal_has_the_right_screen(make: Callable[..., Rig]) -> Non
     while rig.session.journal.start(OUT) == 0:
         for line in LINES:
             rig.io.write_output(line)
-    start = screen_at_start(JournalReader(rig.folder), SCROLLBACK)
-    assert start is not None
+    start = Screen(SIZE, SCROLLBACK)
+    start.feed(opening(JournalReader(rig.folder), SCROLLBACK))
     assert (start.title, start.modes["bracketed_paste"]) == ("title", True)
     resumed = rebuilt(rig.folder)
     assert (resumed.title, resumed.modes["bracketed_paste"]) == ("title", True)
@@ -248,7 +248,7 @@ def test_a_session_without_a_terminal_keeps_no_screens(make: Callable[..., Rig])
     for line in LINES:
         rig.io.write_output(line)
     assert checkpoints(rig.folder) == []
-    assert screen_at_start(JournalReader(rig.folder), SCROLLBACK) is None
+    assert opening(JournalReader(rig.folder), SCROLLBACK) == b""
 
 
 def test_a_journal_without_checkpoints_is_read_as_ever(make: Callable[..., Rig]) -> None:

@@ -33,37 +33,47 @@ def rebuild_screen(
     the emulator's answers of now are thrown away.
     """
     reader = JournalReader(folder)
-    segments = reader.segments()
-    for segment in reversed(segments):
-        screen = _kept(reader, segment, scrollback, scrollback_bytes)
+    for segment, state in reader.checkpoints():
+        screen = _made_from(segment, state, scrollback, scrollback_bytes)
         if screen is not None:
             start = segment.header.stdout
             break
     else:
-        start = reader.start(Stream.STDOUT)
-        first = segments[0].header.size if segments else size
-        screen = Screen(first, scrollback, scrollback_bytes)
+        oldest = next(iter(reader.segments()), None)
+        start = 0 if oldest is None else oldest.header.stdout
+        screen = Screen(
+            size if oldest is None else oldest.header.size, scrollback, scrollback_bytes
+        )
     _feed(screen, reader, start)
     screen.take_replies()
     return screen
 
 
-def screen_at_start(reader: JournalReader, scrollback: int) -> Screen | None:
-    """Return the screen that the journal's oldest output was written over, if it was kept.
+def opening(reader: JournalReader, scrollback: int) -> bytes:
+    """Return the bytes that show the screen over which the journal's oldest output was written.
 
-    Output has to have been trimmed before it: an untrimmed journal begins with an empty screen.
+    Return none for an untrimmed journal, which begins with an empty screen, and where the checkpoint
+    there can't be used.
     """
     segments = reader.segments()
-    return _kept(reader, segments[0], scrollback, SCROLLBACK_BYTES) if segments else None
+    if not segments or not segments[0].header.stdout:
+        return b""
+    state = reader.checkpoint(segments[0])
+    if state is None:
+        return b""
+    screen = _made_from(segments[0], state, scrollback, SCROLLBACK_BYTES)
+    if screen is None:
+        return b""
+    try:
+        return screen.restore()
+    finally:
+        screen.close()
 
 
-def _kept(
-    reader: JournalReader, segment: Segment, scrollback: int, scrollback_bytes: int
+def _made_from(
+    segment: Segment, state: bytes, scrollback: int, scrollback_bytes: int
 ) -> Screen | None:
     """Return the screen that was kept with the segment, or `None` if that can't be used."""
-    state = reader.checkpoint(segment)
-    if state is None:
-        return None
     try:
         screen = Screen.from_snapshot(state, scrollback, scrollback_bytes)
     except GhosttyError:

@@ -17,7 +17,7 @@ from moat.session.journal.reader import JournalReader, Segment
 from moat.spec import TerminalSize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 OUT, ERR = Stream.STDOUT, Stream.STDERR
@@ -104,7 +104,8 @@ class StaleReader(JournalReader):
         super().__init__(reader.folder)
         self._listed = reader.segments()
 
-    def segments(self) -> list[Segment]:
+    def segments(self, start: Mapping[Stream, int] | None = None) -> list[Segment]:
+        del start
         return self._listed
 
 

@@ -506,7 +506,7 @@ UNSURE = {
 def test_a_character_of_another_width_shifts_no_other_row(
     character: str, columns: int, wider: bool, scrollback: bool
 ) -> None:
-    """Such a row may look wrong in a viewer; those around it are where the program has them (case 53)."""
+    """It may look wrong in a viewer; the rows around it are where the program has them (case 53)."""
     rows = [f"{n} plain" if n % 2 else f"{n}" + character * (18 // columns) for n in range(21)]
     one = screen_of("\r\n".join(rows).encode() + b"\x1b[2;5H")
     painted = one.restore(scrollback=scrollback)

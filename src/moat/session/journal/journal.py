@@ -41,8 +41,9 @@ if TYPE_CHECKING:
 
     from moat.spec import TerminalSize
 
-# Whole segments are trimmed, so old output disappears in pieces of this size.
-SEGMENT_BYTES: Final = 8 * 1024 * 1024
+# Whole segments are trimmed, so old output disappears in pieces of this size. And so much is read to
+# make a screen again, some 30 ms of emulation.
+SEGMENT_BYTES: Final = 4 * 1024 * 1024
 INDEX_BYTES: Final = 1024 * 1024
 # Output within this time shares a record of the index: a replay needs no more than 100 a second.
 GRAIN_S: Final = 0.01

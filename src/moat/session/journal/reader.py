@@ -46,21 +46,38 @@ class JournalReader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def segments(self) -> list[Segment]:
-        """Return the segments that there are now, oldest first."""
-        segments: list[Segment] = []
-        if not self.folder.is_dir():
-            return segments
-        for path in sorted(self.folder.glob("*.index")):
+    def segments(self, start: Mapping[Stream, int] | None = None) -> list[Segment]:
+        """Return the segments that there are now, oldest first; with `start` from those offsets on."""
+        found: list[Segment] = []
+        for segment in self._newest_first():
+            found.append(segment)
+            if start and all(segment.base(stream) <= at for stream, at in start.items()):
+                break
+        return found[::-1]
+
+    def _newest_first(self) -> Iterator[Segment]:
+        try:
+            names = [path.name for path in self.folder.iterdir()]
+        except FileNotFoundError:
+            return
+        suffix = f".{INDEX}"
+        for name in sorted((each for each in names if each.endswith(suffix)), reverse=True):
             try:
-                with path.open("rb") as file:
-                    segments.append(Segment(int(path.stem), decode_header(file.read(HEADER_SIZE))))
+                with (self.folder / name).open("rb") as file:
+                    header = decode_header(file.read(HEADER_SIZE))
             except (FileNotFoundError, ValueError):
                 continue  # it was trimmed since it was listed, or is just being made
-        return segments
+            yield Segment(int(name.removesuffix(suffix)), header)
 
     def path(self, segment: Segment, stream: Stream) -> Path:
         return path_of(self.folder, segment.number, SUFFIX[stream])
+
+    def checkpoints(self) -> Iterator[tuple[Segment, bytes]]:
+        """Yield the segments whose screen was kept, newest first, and the state of that screen."""
+        for segment in self._newest_first():
+            state = self.checkpoint(segment)
+            if state is not None:
+                yield segment, state
 
     def checkpoint(self, segment: Segment) -> bytes | None:
         """Return the screen's state at the segment's beginning, if it was kept and is whole."""
@@ -76,11 +93,11 @@ class JournalReader:
         return segments[0].base(stream) if segments else 0
 
     def end(self, stream: Stream) -> int:
-        segments = self.segments()
-        if not segments:
+        newest = next(self._newest_first(), None)
+        if newest is None:
             return 0
-        path = self.path(segments[-1], stream)
-        return segments[-1].base(stream) + (path.stat().st_size if path.exists() else 0)
+        path = self.path(newest, stream)
+        return newest.base(stream) + (path.stat().st_size if path.exists() else 0)
 
     def tail(self, stream: Stream, lines: int) -> int:
         """Return the offset at which the last `lines` lines begin; -1 stands for all of them."""
@@ -101,7 +118,7 @@ class JournalReader:
 
     def _chunks_backwards(self, stream: Stream, size: int = 1 << 16) -> Iterator[tuple[int, bytes]]:
         """Yield (offset, bytes) from the present end back to the oldest byte."""
-        for segment in reversed(self.segments()):
+        for segment in self._newest_first():
             try:
                 with self.path(segment, stream).open("rb") as file:
                     end = file.seek(0, os.SEEK_END)
@@ -118,7 +135,7 @@ class JournalReader:
 
         Segments that have nothing from the offsets `start` on are left out.
         """
-        for segment in _from(start or {}, self.segments()):
+        for segment in self.segments(start):
             try:
                 index = path_of(self.folder, segment.number, INDEX).read_bytes()
             except FileNotFoundError:
@@ -130,7 +147,7 @@ class JournalReader:
         self, stream: Stream, start: int = 0, size: int = 1 << 16
     ) -> Iterator[tuple[int, bytes]]:
         """Yield (offset, bytes) from `start`, or from the oldest byte, to the present end."""
-        for segment in _from({stream: start}, self.segments()):
+        for segment in self.segments({stream: start}):
             path = self.path(segment, stream)
             try:
                 with path.open("rb") as file:
@@ -145,12 +162,3 @@ class JournalReader:
 
 def path_of(folder: Path, number: int, suffix: str) -> Path:
     return folder / f"{number:08}.{suffix}"
-
-
-def _from(start: Mapping[Stream, int], segments: list[Segment]) -> list[Segment]:
-    """Leave out the segments that end before all of the offsets; without any, none."""
-    first = 0
-    for number, segment in enumerate(segments):
-        if start and all(segment.base(stream) <= offset for stream, offset in start.items()):
-            first = number
-    return segments[first:]

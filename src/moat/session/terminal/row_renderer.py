@@ -31,7 +31,7 @@ _EMPTY: Final = bytes(8)
 # Text that makes a terminal wrap and is drawn over then: of one column, and of two.
 _NARROW, _WIDE = b" \r", "\N{IDEOGRAPHIC SPACE}\r".encode()
 # The first bytes of characters whose width terminals disagree about: combining ones, East Asian wide
-# and ambiguous ones, emoji, joiners and variation selectors. Latin, Greek and Cyrillic aren't among them.
+# and ambiguous ones, emoji, joiners and variation selectors, but not Latin, Greek and Cyrillic.
 _WIDTH_UNSURE: Final = re.compile(rb"[\xcc\xcd\xd4-\xf4]")
 
 
