@@ -63,7 +63,7 @@ FULL = RunSpec(
         timeouts=Timeouts(connect=1.5, tls=2.5, header=3.5, idle=4.5),
     ),
     engine="another",
-    bubblewrap=Bubblewrap(host_path="/usr/bin:/opt/tools/bin"),
+    bubblewrap=Bubblewrap(host_path="/usr/bin:/opt/tools/bin", program="/opt/tools/bin/bwrap"),
     keep=True,
     timeout=5400.0,
     stop_timeout=2.5,
@@ -78,7 +78,8 @@ MINIMAL = RunSpec(
     created_at="2026-11-23T07:00:00.000Z",
 )
 
-_PLAIN_PROXY = replace(FULL, trusted_files=())
+_ENGINE_SECTIONS = replace(FULL, bubblewrap=replace(FULL.bubblewrap, program=""))
+_PLAIN_PROXY = replace(_ENGINE_SECTIONS, trusted_files=())
 _NETWORK = replace(
     _PLAIN_PROXY,
     # Plain HTTP had no proxy of its own, and went through the one.
@@ -90,8 +91,9 @@ STAGES = {
     "2-escaped": _ESCAPED,
     "3-network": _NETWORK,
     "4-plain-proxy": _PLAIN_PROXY,
-    "5-trusted-files": FULL,
-    "6-engine-sections": FULL,
+    "5-trusted-files": _ENGINE_SECTIONS,
+    "6-engine-sections": _ENGINE_SECTIONS,
+    "7-chosen-programs": FULL,
 }
 EXPECTED = {f"{stage}-full.json": spec for stage, spec in STAGES.items()} | {
     f"{stage}-minimal.json": MINIMAL for stage in STAGES

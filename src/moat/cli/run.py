@@ -151,7 +151,7 @@ def _host_context(supervisor: Standby | None, *, detach: bool) -> HostContext:
 
         size = LocalTerminal(0 if stdin else 1, 1).size()
     run_id = None if supervisor is None else supervisor.run_id
-    return HostContext(stdin, stdout, size, detached=detach, run_id=run_id)
+    return HostContext(stdin, stdout, size, detached=detach, run_id=run_id, called_by=sys.argv[0])
 
 
 def _hint(run: Run) -> None:

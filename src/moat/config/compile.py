@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from moat.config import agent_file, names, network
 from moat.config.mounts import split_mount
 from moat.errors import NameTakenError, UsageError
+from moat.ground.check import check_areas
 from moat.runs.saved_rules import saved_rules
 from moat.spec import Bubblewrap, Limits, Mount, Network, RunId, RunSpec, TerminalSize
 from moat.spec.units import parse_duration, parse_memory
@@ -60,6 +61,8 @@ class HostContext:
     taken_names: Container[str] = field(default_factory=frozenset[str])
     detached: bool = False
     """The run begins without a viewer, so a TTY needs no terminal here."""
+    called_by: str = ""
+    """The path by which `moat` was started; empty for another program."""
     run_id: str | None = None
     """The run's id, where it has been chosen already."""
     rules: Callable[[str], tuple[str, ...]] = lambda _: ()
@@ -71,6 +74,8 @@ def compile_spec(options: RunOptions, settings: Settings, host: HostContext) -> 
     workspace = _workspace(options.path)
     file = _project_file(workspace, settings)
     interactive = _interactive(options, file)
+    mounts = _mounts(options, file, workspace)
+    check_areas(str(workspace), mounts, environment=os.environ, command=host.called_by)
     return RunSpec(
         id=RunId(host.run_id or names.new_id()),
         name=_name(options, file, host.taken_names),
@@ -79,8 +84,11 @@ def compile_spec(options: RunOptions, settings: Settings, host: HostContext) -> 
         workdir=_workdir(options.workdir),
         created_at=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         env=file.get("env", {}) | parse_env(options.env),
-        bubblewrap=Bubblewrap(host_path=os.environ.get("PATH", os.defpath)),
-        mounts=_mounts(options, file, workspace),
+        bubblewrap=Bubblewrap(
+            host_path=os.environ.get("PATH", os.defpath),
+            program=settings.programs.get("bwrap", ""),
+        ),
+        mounts=mounts,
         exclude=tuple(file.get("exclude", ())),
         writable_git=options.writable_git,
         trusted_files=_trusted_files(file, settings, workspace),

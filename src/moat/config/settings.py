@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from moat.ground import own
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-FILE: Final = "config.yaml"
+FILE: Final = own.SETTINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class Settings:
     """Bytes of a session's output that are kept."""
     stop_timeout: float = 10.0
     """Seconds between asking a command to end and killing it."""
+    programs: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Paths of the host's programs that Moat starts, where the user has chosen them."""
     network: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The file's checked section `network`, with absolute paths; see `config.network`."""
 
@@ -38,6 +42,7 @@ def load(home: Path) -> Settings:
     path = home / FILE
     if not path.exists():
         return Settings()
+    own.check_settings(str(path))
     from moat.config.document import read  # noqa: PLC0415  loads YAML only where there is a file
 
     values: dict[str, Any] = read(path, fields())
@@ -56,7 +61,8 @@ def load(home: Path) -> Settings:
 def fields() -> Any:
     """Return the table of the file's fields (see `config.document`)."""
     from moat.config import network_fields  # noqa: PLC0415
-    from moat.config.fields import Field, not_negative  # noqa: PLC0415
+    from moat.config.fields import Field, absolute, not_negative  # noqa: PLC0415
+    from moat.ground import programs  # noqa: PLC0415
     from moat.spec.units import parse_memory  # noqa: PLC0415
 
     return {
@@ -78,6 +84,14 @@ def fields() -> Any:
         ),
         "stop_timeout": Field(
             "number", "Seconds between asking a command to end and killing it.", not_negative
+        ),
+        "programs": Field(
+            "object",
+            "Programs that Moat starts, where they aren't to be found in the system's folders.",
+            fields={
+                name: Field("string", f"Absolute path of {name}.", absolute)
+                for name in programs.NAMES
+            },
         ),
         "network": Field(
             "object",
