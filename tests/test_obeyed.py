@@ -157,6 +157,17 @@ def test_nothing_asks_path() -> None:
     assert not [each for each in started() if "which" in each or each.endswith("p os.execvp")]
 
 
+def test_every_environment_is_made() -> None:
+    """What Moat starts gets no variable of the user's that could choose its code."""
+    inherited = [
+        f"{module} {ast.unparse(call)}"
+        for module, call in _calls()
+        if _name(call.func).startswith("subprocess.")
+        and all(each.arg != "env" for each in call.keywords)
+    ]
+    assert inherited == []
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [

@@ -95,7 +95,8 @@ def test_folders_of_path_are_not_mounted_to_be_written(workspace: Path, folder: 
     environment = {"PATH": os.pathsep.join((f"{workspace}/.venv/bin", "bin", f"{tools}/bin"))}
     assert refused(workspace, environment=environment) == ""
     assert "PATH" in refused(workspace, Mount(str(tools), "/tools"), environment=environment)
-    assert "PATH" in refused(tools / "bin", environment=environment)
+    assert "PATH" in refused(workspace, Mount(str(tools / "bin"), "/x"), environment=environment)
+    assert refused(workspace, Mount(str(tools / "bin" / "x"), "/x"), environment=environment) == ""
     assert refused(workspace, Mount(str(tools), "/tools", "ro"), environment=environment) == ""
 
 

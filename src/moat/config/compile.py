@@ -75,7 +75,13 @@ def compile_spec(options: RunOptions, settings: Settings, host: HostContext) -> 
     file = _project_file(workspace, settings)
     interactive = _interactive(options, file)
     mounts = _mounts(options, file, workspace)
-    check_areas(str(workspace), mounts, environment=os.environ, command=host.called_by)
+    check_areas(
+        str(workspace),
+        mounts,
+        environment=os.environ,
+        programs=tuple(settings.programs.values()),
+        command=host.called_by,
+    )
     return RunSpec(
         id=RunId(host.run_id or names.new_id()),
         name=_name(options, file, host.taken_names),

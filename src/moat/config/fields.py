@@ -46,7 +46,7 @@ def not_negative(value: float) -> None:
 def absolute(path: str) -> None:
     """Check a path that must not depend on the working directory. Raises `ValueError`."""
     if not path.startswith("/"):
-        raise ValueError(f"{path!r} is not an absolute path")
+        raise ValueError(f"{path!r} is not absolute")
 
 
 def schema(title: str, fields: Mapping[str, Field]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from moat.ground.areas import Area, Ground, refuse_overlap, refuse_unfit
+from moat.ground.areas import Area, Ground, is_in, refuse_overlap, refuse_unfit
 from moat.ground.own import own_ground
 from moat.ground.way import steps
 
@@ -47,11 +47,11 @@ def check_areas(
     for area in areas:
         refuse_unfit(area, homes)
     grounds = [*own_ground(environment, command), *map(_program, programs)]
-    searched = tuple(_searched(environment.get("PATH", "")))
+    searched = tuple(_searched(environment.get("PATH", ""), areas[0]))
     for area in areas:
         if area.writable:
             refuse_overlap(area, grounds)
-            refuse_overlap(area, (each for each in searched if not _is_below(each, areas[0])))
+            refuse_overlap(area, searched)
 
 
 def _homes(environment: Mapping[str, str]) -> Iterator[str]:
@@ -76,22 +76,15 @@ def _program(path: str) -> Ground:
     return Ground("which Moat starts", places, "name another in Moat's settings: programs")
 
 
-def _searched(search_path: str) -> Iterator[Ground]:
-    """Yield the folders in which the user's shell looks for every command."""
-    for folder in dict.fromkeys(search_path.split(":")):
-        if folder.startswith("/"):
-            places = tuple(step.path for step in steps(folder))
-            yield Ground(
-                "where your shell finds programs (PATH)",
-                (places[-1],),
-                "take it out of PATH, or mount it read-only (:ro)",
-                frozenset(),
-            )
+def _searched(search_path: str, workspace: Area) -> Iterator[Ground]:
+    """Yield the folders in which the user's shell looks for every command.
 
-
-def _is_below(folder: Ground, workspace: Area) -> bool:
-    """Return whether a folder of PATH is one of the project's own, such as its `.venv/bin`.
-
-    The user has put those on PATH to have the project's programs at hand.
+    Those of the project are left out, such as its `.venv/bin`: they are on PATH so that its own
+    programs are at hand.
     """
-    return folder.places[-1].startswith(f"{workspace.path}/")
+    name = "where your shell finds programs (PATH)"
+    remedy = "take it out of PATH, or mount it read-only (:ro)"
+    for folder in dict.fromkeys(search_path.split(":")):
+        place = steps(folder)[-1].path if folder.startswith("/") else workspace.path
+        if not is_in(place, workspace.path):
+            yield Ground(name, (place,), remedy, frozenset())

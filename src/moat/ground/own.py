@@ -138,12 +138,13 @@ def installation() -> Iterator[str]:
 
 
 def _loaded() -> Iterator[Ground]:
-    """Yield every file that this process has mapped: its program, libraries, extension modules."""
+    """Yield every file whose code this process has mapped: its program, libraries, modules."""
     yield from _named(next(installation()), "which is Moat", _INSTALL)
     with open("/proc/self/maps", "rb") as file:  # noqa: PTH123  strings, for speed
         lines = file.read().splitlines()
-    for path in {os.fsdecode(line[line.index(b"/") :]) for line in lines if b"/" in line}:
-        # The kernel gives real paths. Shared memory and deleted files have names that lead nowhere.
+    code = (line for line in lines if b"/" in line and b"x" in line.split(b" ", 2)[1])
+    for path in {os.fsdecode(line[line.index(b"/") :]) for line in code}:
+        # The kernel gives real paths. A file that was deleted has a name that leads nowhere.
         if os.path.exists(path):  # noqa: PTH110  as above
             yield Ground("which Moat has loaded", (path,), _INSTALL)
 

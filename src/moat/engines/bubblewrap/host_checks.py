@@ -86,7 +86,7 @@ def _bubblewrap(found: programs.Search, chosen: str) -> Check:
 
 def _bubblewrap_options(bwrap: str) -> Check:
     name = "bubblewrap options"
-    done = subprocess.run([bwrap, "--help"], capture_output=True, text=True, check=False)
+    done = _run(bwrap, "--help")
     missing = [option for option in _NEEDED_OPTIONS if option not in done.stdout]
     if missing:
         return Check(
@@ -170,12 +170,20 @@ def _try_namespaces() -> str | None:
 def _sandbox(bwrap: str) -> Check:
     """Run bubblewrap itself, with the mounts that containers forbid most often."""
     name = "sandbox"
-    command = [bwrap, "--unshare-user", "--unshare-pid", "--ro-bind", "/", "/"]
-    command += ["--proc", "/proc", "--dev", "/dev", "true"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    mounts = ("--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev")
+    done = _run(
+        *(bwrap, "--unshare-user", "--unshare-pid", *mounts),
+        # This sandbox shows the whole host: nothing that PATH leads to may run in it.
+        *("--", sys.executable, "-I", "-S", "-c", ""),
+    )
     if done.returncode == 0:
         return Check(name, True, "bubblewrap runs a command")
     return Check(name, False, done.stderr.strip(), _namespace_remedy())
+
+
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.defpath}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 def _cgroups() -> Check:
