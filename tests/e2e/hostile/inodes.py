@@ -96,6 +96,7 @@ def of_processes() -> None:
 of_the_file_system()
 of_processes()
 for stream in (0, 1, 2):
-    if not os.readlink(f"/proc/self/fd/{stream}").startswith(NAMELESS):
+    target = os.readlink(f"/proc/self/fd/{stream}")
+    if not is_own(target) and not target.startswith(NAMELESS):
         attack(f"/proc/self/fd/{stream}")
 print(json.dumps({"changed": changed, "tried": opened}))
