@@ -31,13 +31,14 @@ STARTED: Final[Mapping[str, str]] = {
     "moat.engines.bubblewrap.host_checks os.fork": "goes on in this program",
     "moat.engines.bubblewrap.host_checks subprocess.run": "what moat.ground.programs has found",
     "moat.engines.bubblewrap.shim_client os.posix_spawn": _OWN_PYTHON,
+    "moat.engines.bubblewrap.toolchains.ahead os.fork": "goes on in this program",
     "moat.platform.inotify ctypes.CDLL": _LIBC,
     "moat.session.terminal.ghostty_abi ctypes.CDLL": "a library from sys.path (moat.ground.own)",
     "moat.session.terminal.ghostty_abi find_spec": "sys.path, which no run may write",
     "moat.shim.launch.enter os.execvpe": "the user's command, in the sandbox",
     "moat.shim.launch.spawn os.fork": "goes on in this program",
     "moat.shim.launch.spawn os.posix_spawn": _OWN_PYTHON,
-    "moat.shim.launch.start os.execv": "what moat.ground.programs has found",
+    "moat.shim.launch.start os.execve": "a sealed copy of what moat.ground.programs has found",
     "moat.shim.linux ctypes.CDLL": _LIBC,
     "moat.supervisor.__main__ importlib.import_module": "modules of a table, Moat's own",
 }
@@ -48,11 +49,12 @@ READ: Final[Mapping[str, str]] = {
         atomic client.attach.attach client.connect.launch client.display.quarantine_notice
         egress.persistence egress.tls.ca egress.traffic.reader egress.traffic.writer
         engines.bubblewrap.engine runs.event_log runs.event_reader runs.index runs.lock runs.rebuild
-        runs.rmtree runs.saved_rules runs.store session.journal.journal session.journal.transcript
+        runs.json_file runs.rmtree runs.store session.journal.journal session.journal.transcript
         shim.launch.sessions supervisor.__main__ workspace.snapshot
     """,
     "devices, and descriptors that are open already": """
-        cli.stdio client.connect.spawn client.connect.standby platform.descriptors shim.launch.start
+        cli.stdio client.connect.spawn client.connect.standby engines.bubblewrap.toolchains.ahead
+        platform.descriptors shim.launch.devices shim.launch.enter shim.launch.start
         supervisor.client_tty
     """,
     "the kernel's answers in /proc and /sys": """
@@ -65,7 +67,11 @@ READ: Final[Mapping[str, str]] = {
     "files of the user, checked by `moat.ground` and kept read-only in runs": """
         config.certificates config.document config.files
     """,
-    "files of a run, read as those of an enemy": """
+    "programs that moat.ground.programs has found": """
+        engines.bubblewrap.memory_files
+    """,
+    "files of a run and of toolchains, read as those of an enemy": """
+        engines.bubblewrap.toolchains.search engines.bubblewrap.toolchains.versions
         workspace.beneath workspace.entries workspace.git_layout workspace.links workspace.quarantine
     """,
 }

@@ -46,6 +46,7 @@ OBEYED: Final[Mapping[str, str]] = {
     ".ssh": "OpenSSH",
     ".tcshrc": "tcsh",
     ".tmux.conf": "tmux",
+    ".tool-versions": "asdf and mise",
     ".vim": "Vim",
     ".vimrc": "Vim",
     ".xinitrc": "X11",
