@@ -65,7 +65,7 @@ FULL = RunSpec(
         timeouts=Timeouts(connect=1.5, tls=2.5, header=3.5, idle=4.5),
     ),
     engine="another",
-    bubblewrap=Bubblewrap(host_path="/usr/bin:/opt/tools/bin"),
+    bubblewrap=Bubblewrap(host_path="/usr/bin:/opt/tools/bin", program="/opt/tools/bin/bwrap"),
     keep=True,
     timeout=5400.0,
     stop_timeout=2.5,
@@ -80,8 +80,12 @@ MINIMAL = RunSpec(
     created_at="2026-11-23T07:00:00.000Z",
 )
 
+_PROJECT_AUTHORITIES = replace(FULL, bubblewrap=replace(FULL.bubblewrap, program=""))
 # A project's authorities were trusted for every host, like the user's.
-_ENGINE_SECTIONS = replace(FULL, network=replace(FULL.network, project_ca="", project_ca_hosts=()))
+_ENGINE_SECTIONS = replace(
+    _PROJECT_AUTHORITIES,
+    network=replace(FULL.network, project_ca="", project_ca_hosts=()),
+)
 _PLAIN_PROXY = replace(_ENGINE_SECTIONS, trusted_files=())
 _NETWORK = replace(
     _PLAIN_PROXY,
@@ -96,7 +100,8 @@ STAGES = {
     "4-plain-proxy": _PLAIN_PROXY,
     "5-trusted-files": _ENGINE_SECTIONS,
     "6-engine-sections": _ENGINE_SECTIONS,
-    "7-project-authorities": FULL,
+    "7-project-authorities": _PROJECT_AUTHORITIES,
+    "8-chosen-programs": FULL,
 }
 EXPECTED = {f"{stage}-full.json": spec for stage, spec in STAGES.items()} | {
     f"{stage}-minimal.json": MINIMAL for stage in STAGES

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from moat.config import agent_file, names, network
 from moat.config.mounts import split_mount
 from moat.errors import NameTakenError, UsageError
+from moat.ground.check import check_areas
 from moat.runs.saved_rules import saved_rules
 from moat.spec import Bubblewrap, Limits, Mount, Network, RunId, RunSpec, TerminalSize
 from moat.spec.units import parse_duration, parse_memory
@@ -64,6 +65,8 @@ class HostContext:
     taken_names: Container[str] = field(default_factory=frozenset[str])
     detached: bool = False
     """The run begins without a viewer, so a TTY needs no terminal here."""
+    called_by: str = ""
+    """The path by which `moat` was started; empty for another program."""
     run_id: str | None = None
     """The run's id, where it has been chosen already."""
     rules: Callable[[str], tuple[str, ...]] = lambda _: ()
@@ -95,7 +98,10 @@ def compile_spec(
         workdir=_workdir(options.workdir),
         created_at=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         env=file.get("env", {}) | parse_env(options.env),
-        bubblewrap=Bubblewrap(host_path=os.environ.get("PATH", os.defpath)),
+        bubblewrap=Bubblewrap(
+            host_path=os.environ.get("PATH", os.defpath),
+            program=settings.programs.get("bwrap", ""),
+        ),
         mounts=_mounts(options, file, workspace),
         exclude=tuple(file.get("exclude", ())),
         writable_git=options.writable_git,
@@ -120,6 +126,13 @@ def create_run(store: Store, options: RunOptions, settings: Settings, host: Host
     A name that wasn't asked for gives way to a free one. Raises `ConsentError` as well.
     """
     project = read_project(options)
+    check_areas(
+        str(project.folder),
+        _mounts(options, project.content, project.folder),
+        environment=os.environ,
+        programs=tuple(settings.programs.values()),
+        command=host.called_by,
+    )
     if project.file is not None:
         from moat.config import consent  # noqa: PLC0415  most folders have no file
 

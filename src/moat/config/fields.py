@@ -62,6 +62,12 @@ def not_negative(value: float) -> None:
         raise ValueError(f"{value:g} is less than zero")
 
 
+def check_absolute(path: str) -> None:
+    """Check a path that must not depend on the working directory. Raises `ValueError`."""
+    if not path.startswith("/"):
+        raise ValueError(f"{path!r} is not absolute")
+
+
 def schema(title: str, fields: Mapping[str, Field]) -> dict[str, Any]:
     """Return the table as a JSON schema (draft 2020-12), for editors."""
     return {

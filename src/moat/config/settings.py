@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from moat.ground import own
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from moat.config.certificates import CertificateFile
     from moat.config.fields import Field
 
-FILE: Final = "config.yaml"
+FILE: Final = own.SETTINGS
 Trust = Literal["always", "ask", "never"]
 TRUSTS: Final[tuple[Trust, ...]] = ("always", "ask", "never")
 
@@ -32,6 +34,8 @@ class Settings:
     """Seconds between asking a command to end and killing it."""
     trust_project: Trust = "ask"
     """Whether what a project's file opens holds; see `config.consent`."""
+    programs: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Paths of the host's programs that Moat starts, where the user has chosen them."""
     network: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The file's checked section `network`, in which `upstream_ca` is a `CertificateFile`."""
 
@@ -41,6 +45,7 @@ def load(home: Path) -> Settings:
     path = home / FILE
     if not path.exists():
         return Settings()
+    own.check_settings(str(path))
     from moat.config.certificates import CertificateFile  # noqa: PLC0415  as above
     from moat.config.document import read  # noqa: PLC0415  loads YAML only where there is a file
     from moat.config.network_fields import absolute  # noqa: PLC0415
@@ -66,7 +71,8 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
     `check_authorities` checks `network.upstream_ca`; a table that checks no file has none.
     """
     from moat.config import network_fields  # noqa: PLC0415
-    from moat.config.fields import Field, not_negative  # noqa: PLC0415
+    from moat.config.fields import Field, check_absolute, not_negative  # noqa: PLC0415
+    from moat.ground import programs  # noqa: PLC0415
     from moat.spec.units import parse_memory  # noqa: PLC0415
 
     return {
@@ -94,6 +100,14 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
             "Whether what agent.yaml opens holds: without asking, once you have agreed to it, or not"
             " at all.",
             choices=TRUSTS,
+        ),
+        "programs": Field(
+            "object",
+            "Programs that Moat starts, where they aren't to be found in the system's folders.",
+            fields={
+                name: Field("string", f"Absolute path of {name}.", check_absolute)
+                for name in programs.NAMES
+            },
         ),
         "network": Field(
             "object",

@@ -49,6 +49,8 @@ class Bubblewrap:
 
     host_path: str = ""
     """The user's PATH, where the engine looks for the toolchains that the sandbox sees."""
+    program: str = ""
+    """The path of `bwrap` that the user has chosen; empty where it is looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
