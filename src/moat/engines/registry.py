@@ -52,9 +52,10 @@ def warm_up(spec: RunSpec, folder: RunFolder) -> None:
     """
     match spec.engine:
         case "bubblewrap":
-            from moat.engines.bubblewrap import shim_client  # noqa: PLC0415
+            from moat.engines.bubblewrap import layout, shim_client  # noqa: PLC0415
 
             shim_client.ensure(folder)
+            layout.search_ahead(spec)
         case name:
             raise _unknown(name)
 
