@@ -281,8 +281,14 @@ def _timeout(options: RunOptions, file: Mapping[str, Any]) -> float | None:
 def _network(
     options: RunOptions, settings: Settings, project: Project, rules: tuple[str, ...]
 ) -> Network:
-    asked = network.OneRun(options.network_policy, options.allow, options.deny)
-    joined = network.join_network(project.network, settings.network, rules, asked)
+    joined = network.join_network(
+        project.network,
+        settings.network,
+        rules,
+        policy=options.network_policy,
+        allow=options.allow,
+        deny=options.deny,
+    )
     return network.with_host_environment(joined, os.environ)
 
 
