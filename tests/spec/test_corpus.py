@@ -60,6 +60,7 @@ FULL = RunSpec(
         no_upstream_proxy="localhost,.example.com",
         capture="bodies",
         ask_timeout=20.0,
+        traffic_limit=1 << 24,
         timeouts=Timeouts(connect=1.5, tls=2.5, header=3.5, idle=4.5),
     ),
     engine="another",
@@ -69,6 +70,7 @@ FULL = RunSpec(
     stop_timeout=2.5,
     scrollback=500,
     journal_limit=1 << 20,
+    notifications=False,
 )
 MINIMAL = RunSpec(
     id=RunId("ba9876543210"),
@@ -78,11 +80,16 @@ MINIMAL = RunSpec(
     created_at="2026-11-23T07:00:00.000Z",
 )
 
-_PLAIN_PROXY = replace(FULL, trusted_files=())
+_ENGINE_SECTIONS = replace(
+    FULL,
+    notifications=MINIMAL.notifications,
+    network=replace(FULL.network, traffic_limit=Network().traffic_limit),
+)
+_PLAIN_PROXY = replace(_ENGINE_SECTIONS, trusted_files=())
 _NETWORK = replace(
     _PLAIN_PROXY,
     # Plain HTTP had no proxy of its own, and went through the one.
-    network=replace(FULL.network, upstream_http_proxy=FULL.network.upstream_proxy),
+    network=replace(_PLAIN_PROXY.network, upstream_http_proxy=FULL.network.upstream_proxy),
 )
 _ESCAPED = replace(_NETWORK, network=Network())
 STAGES = {
@@ -90,8 +97,9 @@ STAGES = {
     "2-escaped": _ESCAPED,
     "3-network": _NETWORK,
     "4-plain-proxy": _PLAIN_PROXY,
-    "5-trusted-files": FULL,
-    "6-engine-sections": FULL,
+    "5-trusted-files": _ENGINE_SECTIONS,
+    "6-engine-sections": _ENGINE_SECTIONS,
+    "8-traffic-limit": FULL,
 }
 EXPECTED = {f"{stage}-full.json": spec for stage, spec in STAGES.items()} | {
     f"{stage}-minimal.json": MINIMAL for stage in STAGES

@@ -95,6 +95,7 @@ def compile_spec(options: RunOptions, settings: Settings, host: HostContext) -> 
         stop_timeout=settings.stop_timeout,
         scrollback=settings.scrollback,
         journal_limit=settings.journal_limit,
+        notifications=settings.notifications == "pass",
     )
 
 
@@ -255,7 +256,8 @@ def _network(
     commanded = network.with_command_line(
         joined, policy=options.network_policy, allow=options.allow, deny=options.deny
     )
-    return network.with_host_environment(commanded, os.environ)
+    found = network.with_host_environment(commanded, os.environ)
+    return replace(found, traffic_limit=settings.traffic_limit)
 
 
 def _engine(name: str | None) -> str:
