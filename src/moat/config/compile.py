@@ -117,6 +117,7 @@ def compile_spec(
         stop_timeout=settings.stop_timeout,
         scrollback=settings.scrollback,
         journal_limit=settings.journal_limit,
+        notifications=settings.notifications == "pass",
     )
 
 
@@ -289,7 +290,8 @@ def _network(
         allow=options.allow,
         deny=options.deny,
     )
-    return network.with_host_environment(joined, os.environ)
+    found = network.with_host_environment(joined, os.environ)
+    return replace(found, traffic_limit=settings.traffic_limit)
 
 
 def _engine(name: str | None) -> str:
