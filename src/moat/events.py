@@ -156,9 +156,17 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """Something that the run left for a program of the host to obey was put aside."""
+    """Something that the run left for a program of the host to obey was put aside or disarmed."""
 
     KIND: ClassVar[str] = "quarantined"
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftBehind:
+    """The run left something that a program of the host obeys, and that was not put aside."""
+
+    KIND: ClassVar[str] = "left_behind"
     lines: tuple[str, ...]
 
 
@@ -186,6 +194,7 @@ Event = (
     | QuestionClosed
     | Denied
     | Quarantined
+    | LeftBehind
     | Fault
 )
 

@@ -21,6 +21,7 @@ from moat.spec import (
     Limits,
     Mount,
     Network,
+    ProtectedPath,
     RunId,
     RunSpec,
     TerminalSize,
@@ -42,6 +43,7 @@ FULL = RunSpec(
     exclude=("secrets", "build/out"),
     writable_git=True,
     trusted_files=("certs/company.pem",),
+    protected_paths=(ProtectedPath("deploy/*.sh", "our deployment", "watched"),),
     interactive=True,
     tty=True,
     size=TerminalSize(132, 43),
@@ -78,7 +80,8 @@ MINIMAL = RunSpec(
     created_at="2026-11-23T07:00:00.000Z",
 )
 
-_PLAIN_PROXY = replace(FULL, trusted_files=())
+_SECTIONS = replace(FULL, protected_paths=())
+_PLAIN_PROXY = replace(_SECTIONS, trusted_files=())
 _NETWORK = replace(
     _PLAIN_PROXY,
     # Plain HTTP had no proxy of its own, and went through the one.
@@ -90,8 +93,9 @@ STAGES = {
     "2-escaped": _ESCAPED,
     "3-network": _NETWORK,
     "4-plain-proxy": _PLAIN_PROXY,
-    "5-trusted-files": FULL,
-    "6-engine-sections": FULL,
+    "5-trusted-files": _SECTIONS,
+    "6-engine-sections": _SECTIONS,
+    "7-protected-paths": FULL,
 }
 EXPECTED = {f"{stage}-full.json": spec for stage, spec in STAGES.items()} | {
     f"{stage}-minimal.json": MINIMAL for stage in STAGES
@@ -101,6 +105,7 @@ NEWEST = list(STAGES)[-1]
 REQUIRED = {
     RunSpec: {"id", "name", "command", "workspace", "created_at"},
     Mount: {"source", "target"},
+    ProtectedPath: {"path"},
 }
 """Fields without a default, all of them as old as their class."""
 
@@ -141,6 +146,7 @@ def test_the_fullest_specification_leaves_nothing_at_its_default() -> None:
     parts = (
         FULL,
         FULL.mounts[0],
+        FULL.protected_paths[0],
         FULL.limits,
         FULL.size,
         FULL.bubblewrap,

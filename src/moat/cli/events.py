@@ -40,8 +40,8 @@ def command(
 
     Events are changes of its state, supervisors that start or adopt it, viewers that come and go,
     commands of moat exec, input by moat send, signals, changes of its policy, questions to you,
-    denials, faults, and what was quarantined in the workspace. Each tells who did it, where somebody
-    did: the user id and process id at the other end.
+    denials, faults, what was quarantined in the workspace, and what was left behind there for programs
+    to obey. Each tells who did it, where somebody did: the user id and process id at the other end.
 
     The keys of --json: time (RFC 3339), event (the kind), and what belongs to the kind. Further keys
     and kinds may come.
@@ -147,6 +147,7 @@ _DESCRIPTIONS: Final[dict[str, Callable[[Event], str]]] = {
     "question_closed": lambda event: f"{event['host']}:{event['port']} waits no more",
     "denied": _denied,
     "quarantined": lambda event: "; ".join(event["lines"]),
+    "left_behind": lambda event: "; ".join(event["lines"]),
     "fault": lambda event: f"{event['part']}: {event['detail'] or 'works again'}",
 }
 

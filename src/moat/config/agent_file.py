@@ -12,7 +12,7 @@ import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from moat.config import network_fields
+from moat.config import network_fields, protected_paths
 from moat.config.fields import Field, positive
 from moat.config.mounts import split_mount
 from moat.config.names import check_name
@@ -78,6 +78,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "exclude": Field(
         "strings", "Paths below the workspace that are hidden from the sandbox.", _check_paths
     ),
+    "protected_paths": protected_paths.FIELD,
     "limits": Field(
         "object",
         "Upper bounds for all processes of the sandbox together.",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from moat.config import agent_file, names, network
 from moat.config.mounts import split_mount
+from moat.config.protected_paths import protected_paths
 from moat.errors import NameTakenError, UsageError
 from moat.runs.saved_rules import saved_rules
 from moat.spec import Bubblewrap, Limits, Mount, Network, RunId, RunSpec, TerminalSize
@@ -84,6 +85,7 @@ def compile_spec(options: RunOptions, settings: Settings, host: HostContext) -> 
         exclude=tuple(file.get("exclude", ())),
         writable_git=options.writable_git,
         trusted_files=_trusted_files(file, settings, workspace),
+        protected_paths=tuple(dict.fromkeys((*settings.protected_paths, *protected_paths(file)))),
         interactive=interactive,
         tty=_tty(options, host, interactive=interactive),
         size=host.size,

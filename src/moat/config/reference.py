@@ -46,6 +46,7 @@ _TYPES: Final = {
     "command": "text or list of words",
     "quantity": "amount",
     "object": "fields",
+    "objects": "list of fields",
     "boolean": "true or false",
 }
 _NETWORK: Final = agent_file.FIELDS["network"]
@@ -76,7 +77,7 @@ def _table(fields: Mapping[str, Field], defaults: Mapping[str, Any]) -> str:
 def _rows(prefix: str, fields: Mapping[str, Field], defaults: Mapping[str, Any]) -> Generator[str]:
     for name, field in fields.items():
         default = defaults.get(name, "")
-        nested = field.type == "object"
+        nested = bool(field.fields)
         kind = ", ".join(f"`{each}`" for each in field.choices) or _TYPES.get(
             field.type, field.type
         )
@@ -84,7 +85,8 @@ def _rows(prefix: str, fields: Mapping[str, Field], defaults: Mapping[str, Any])
         shown = "" if nested else _shown(field, default)
         yield f"| `{prefix}{name}` | {kind} | {meaning} | {shown} |\n"
         if nested:
-            yield from _rows(f"{prefix}{name}.", field.fields, default or {})
+            separator = "[]." if field.type == "objects" else "."
+            yield from _rows(f"{prefix}{name}{separator}", field.fields, default or {})
 
 
 def _defaults(values: Any) -> dict[str, Any]:

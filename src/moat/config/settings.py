@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from moat.spec import ProtectedPath
+
 FILE: Final = "config.yaml"
 
 
@@ -24,6 +26,8 @@ class Settings:
     """Bytes of a session's output that are kept."""
     stop_timeout: float = 10.0
     """Seconds between asking a command to end and killing it."""
+    protected_paths: tuple[ProtectedPath, ...] = ()
+    """Paths that are protected in all runs, besides those that Moat knows."""
     network: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The file's checked section `network`, with absolute paths; see `config.network`."""
 
@@ -45,6 +49,10 @@ def load(home: Path) -> Settings:
         from moat.spec.units import parse_memory  # noqa: PLC0415
 
         values["journal_limit"] = parse_memory(str(values["journal_limit"]))
+    if "protected_paths" in values:
+        from moat.config.protected_paths import protected_paths  # noqa: PLC0415
+
+        values["protected_paths"] = protected_paths(values)
     network: dict[str, Any] = values.get("network", {})
     if "upstream_ca" in network:
         from moat.config.network_fields import expanded  # noqa: PLC0415
@@ -55,7 +63,7 @@ def load(home: Path) -> Settings:
 
 def fields() -> Any:
     """Return the table of the file's fields (see `config.document`)."""
-    from moat.config import network_fields  # noqa: PLC0415
+    from moat.config import network_fields, protected_paths  # noqa: PLC0415
     from moat.config.fields import Field, not_negative  # noqa: PLC0415
     from moat.spec.units import parse_memory  # noqa: PLC0415
 
@@ -79,6 +87,7 @@ def fields() -> Any:
         "stop_timeout": Field(
             "number", "Seconds between asking a command to end and killing it.", not_negative
         ),
+        "protected_paths": protected_paths.FIELD,
         "network": Field(
             "object",
             "What all runs may reach, and how. It comes before what a project says.",
