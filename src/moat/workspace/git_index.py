@@ -37,6 +37,9 @@ _SKIP_WORKTREE_BIT: Final = 0x4000
 
 _SPLIT: Final = b"link"
 
+# In version 4 a name can repeat a long one with a few bytes: a hostile index would fill the memory.
+_MAX_NAMES: Final = 128 * 1024 * 1024
+
 
 class BadIndexError(ValueError):
     """Not an index that git would read."""
@@ -98,7 +101,7 @@ def _entries(data: bytes, hash_size: int, version: int, count: int) -> tuple[lis
     """Return the entries, and the offset behind them."""
     fixed = _STAT.size + hash_size
     entries: list[IndexEntry] = []
-    at, path = _HEADER.size, b""
+    at, path, names = _HEADER.size, b"", 0
     for _ in range(count):
         stat = _STAT.unpack_from(data, at)
         flags = data[at + fixed] << 8 | data[at + fixed + 1]
@@ -117,6 +120,9 @@ def _entries(data: bytes, hash_size: int, version: int, count: int) -> tuple[lis
         if end < name_at:
             raise BadIndexError("a name has no end")
         path = kept + data[name_at:end]
+        names += len(path)
+        if names > _MAX_NAMES:
+            raise BadIndexError("its names are too long")
         object_id = data[at + _STAT.size : at + fixed]
         entries.append(IndexEntry(at, path, stat[_MODE], stat[_CTIME], object_id, flags, more))
         # In older versions, one to eight zero bytes make the length of an entry a multiple of eight.

@@ -47,11 +47,14 @@ def read_index(git: PathHandle) -> tuple[bytes, int] | None:
         return None
     except OSError as exc:
         raise UnreadableIndexError(exc.strerror) from exc
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise UnreadableIndexError("it is not a file")
-        data = file.read(_MAX_BYTES + 1)
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(_MAX_BYTES + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > _MAX_BYTES:
         raise UnreadableIndexError("it is too large")
     return data, status.st_mtime_ns
@@ -137,11 +140,11 @@ def _content(top: PathHandle, entry: IndexEntry, limit: int) -> bytes | None:
         with open_beneath(top, path.parent) as folder:
             if stat.S_ISLNK(entry.mode):
                 return os.fsencode(os.readlink(path.name, dir_fd=folder.descriptor))
+            status = os.stat(path.name, dir_fd=folder.descriptor, follow_symlinks=False)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
+                return None
             descriptor = os.open(path.name, _READ, dir_fd=folder.descriptor)
             with os.fdopen(descriptor, "rb") as file:
-                status = os.fstat(descriptor)
-                if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
-                    return None
                 return file.read(limit)
     except (OSError, SymbolicLinkError):
         return None
