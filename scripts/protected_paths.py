@@ -30,7 +30,7 @@ Programs on the host run or trust these files because of their names alone.
 table in `src/moat/workspace/known_paths.py`, by `python scripts/protected_paths.py --write`.
 
 - **read-only**: a run can't change it if it exists when the run starts. A new one is named at the end.
-- **watched**: a run may change it, for that is the work of an agent. If it does, that is named at the end.
+- **watched**: a run may change it, for that is an agent's work. If it does, that is named at the end.
 - **restored**: read-only, and what it was again after the run.
 - **reviewed**: read-only, and new settings are taken out after it unless they are harmless.
 

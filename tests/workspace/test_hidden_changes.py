@@ -132,10 +132,8 @@ def test_objects_that_stand_for_others_are_named(host: Host, packed: str) -> Non
         f"git rev-parse HEAD > name; git replace HEAD $(git commit-tree -m x HEAD^{{tree}}){packed}"
     )
     name = (host.root / "name").read_text().strip()
-    assert lines == [
-        f"{host.root}: new or changed, and obeyed unasked: "
-        f".git/refs/replace/{name} (git shows another object: git replace -d {name})"
-    ]
+    said = f".git/refs/replace/{name} (git shows another object: git replace -d {name})"
+    assert lines == [f"{host.root}: new or changed, and obeyed unasked: {said}"]
 
 
 @pytest.mark.parametrize("path", ["objects/info/alternates", "info/grafts", "info/sparse-checkout"])

@@ -55,7 +55,7 @@ class Report:
     def lines(self, *treatments: Treatment) -> list[str]:
         """Return printable lines about the findings, or about those with these treatments."""
         chosen = [each for each in self.findings if not treatments or each.treatment in treatments]
-        lines = [_printable(line) for line in _lines(chosen)]
+        lines = [printable(line) for line in _lines(chosen)]
         if len(lines) > _MAX_LINES:
             lines[_MAX_LINES:] = [f"and {len(lines) - _MAX_LINES} more"]
         return lines
@@ -105,6 +105,6 @@ def _joined(root: str, what: str, findings: list[Finding]) -> Iterator[str]:
     yield f"{root}: {what}: {', '.join(names)}{rest}"
 
 
-def _printable(line: str) -> str:
+def printable(line: str) -> str:
     """Replace what a terminal might interpret: the run chose the names in the line."""
     return "".join(each if each.isprintable() else "?" for each in line)
