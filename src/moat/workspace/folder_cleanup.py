@@ -70,6 +70,11 @@ class FolderCleanup:
             yield from self._check_changes(root, found)
             if modes is not None:
                 yield from self._check_modes(root, modes)
+        if before.uncovered:
+            what = ", ".join(before.uncovered)
+            yield self._unchecked(
+                PurePosixPath(), f"has more than a run protects; not read-only were: {what}"
+            )
         for path in found.unreadable:
             yield self._unchecked(path, "can't be read: look what is in it before you use git")
         if not found.complete:

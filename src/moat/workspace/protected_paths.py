@@ -9,6 +9,7 @@ A path that doesn't exist can't be; `moat.workspace.cleanup` looks for it after 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -25,7 +26,7 @@ from moat.workspace.git_layout import (
     linked_git_folders,
     worktree_of,
 )
-from moat.workspace.git_references import missing_programs, paths_named_by, user_configs
+from moat.workspace.git_references import ConfigReader, user_configs
 from moat.workspace.git_state import CONFIGS, HOOKS
 from moat.workspace.known_paths import PROJECT, PROJECT_TABLE
 from moat.workspace.links import linked_paths
@@ -46,8 +47,8 @@ _MAX_NAMED_COVERS: Final = 60
 # Bubblewrap's work grows with the square of the number of mounts: 200 take some 50 ms, 600 a third of
 # a second. A path takes one, and one for each folder above it, of which a hostile run can make
 # hundreds. Whatever goes beyond these bounds is checked after the run only.
-_MAX_GIT_MOUNTS: Final = 400
-_MAX_NAMED_MOUNTS: Final = 200
+MAX_GIT_MOUNTS: Final = 400
+MAX_NAMED_MOUNTS: Final = 200
 # A hostile run can leave any number of files for the next run to look at.
 _MAX_NAMED: Final = 1_000
 
@@ -74,6 +75,8 @@ class ProtectedPaths:
     """Paths, and the program that obeys each. What a run changes in them is reported."""
     rows: tuple[ProtectedPath, ...] = ()
     """What the user has added to the table."""
+    uncovered: tuple[str, ...] = ()
+    """What is not read-only because there is too much of it, in words."""
     complete: bool = True
     """True if all of the folder was searched."""
 
@@ -102,11 +105,12 @@ def find_protected_paths(
         enters_git=False,
         table=table,
     )
-    collector.add_repositories(found)
-    for git, worktree in enclosing_repositories(root):
-        collector.add_outer_repository(git, worktree)
+    # What the user has comes before what a run may have left, which can be more than is read.
     for config in (*configs, *user_configs()):
         collector.add_config(config, root)
+    for git, worktree in enclosing_repositories(root):
+        collector.add_outer_repository(git, worktree)
+    collector.add_repositories(found)
     collector.add_obeyed(map(PurePosixPath, named), Obeyed("Moat", "is trusted by the next run"))
     collector.add_named(found)
     return collector.result(rows, complete=found.complete)
@@ -139,7 +143,9 @@ class _Collector:
     def __init__(self, root: Path, table: PathTable) -> None:
         self._root = root
         self._table = table
-        self._git_budget = _MountBudget(_MAX_GIT_MOUNTS)
+        self._configs = ConfigReader(root)
+        self._git_budget = _MountBudget(MAX_GIT_MOUNTS)
+        self._uncovered: Counter[str] = Counter()
         self._read_only: dict[PurePosixPath, None] = {}
         self._git_folders: dict[PurePosixPath, None] = {}
         self._sealed: dict[PurePosixPath, None] = {}
@@ -147,6 +153,7 @@ class _Collector:
         self._obeyed: dict[PurePosixPath, Obeyed] = {}
         self._missing: dict[PurePosixPath, None] = {}
         self._named: dict[PurePosixPath, Obeyed] = {}
+        self._all_named = True
 
     def result(self, rows: tuple[ProtectedPath, ...], *, complete: bool) -> ProtectedPaths:
         root = self._root
@@ -164,8 +171,16 @@ class _Collector:
             absent_programs=tuple(self._missing),
             watched=watched | self._named,
             rows=rows,
-            complete=complete,
+            uncovered=tuple(self._uncovered_lines()),
+            complete=complete and self._all_named,
         )
+
+    def _uncovered_lines(self) -> Iterator[str]:
+        """Say what was not made read-only because there is too much of it."""
+        self._uncovered["what long configurations name"] += len(self._configs.unread)
+        for what, number in self._uncovered.items():
+            if number:
+                yield f"{what} ({number})"
 
     def _exists(self, path: PurePosixPath) -> bool:
         return os.path.lexists(self._root / path)
@@ -174,10 +189,13 @@ class _Collector:
 
     def add_repositories(self, found: Discovery) -> None:
         self._add_root()
-        for path in [*found.unentered, *found.git_folders][:_MAX_REPOSITORIES]:
+        repositories = [*found.unentered, *found.git_folders]
+        for path in repositories[:_MAX_REPOSITORIES]:
             self._add_git_folder(path)
         for path in found.gitfiles[:_MAX_REPOSITORIES]:
             self._add_gitfile(path)
+        more = len(repositories[_MAX_REPOSITORIES:]) + len(found.gitfiles[_MAX_REPOSITORIES:])
+        self._uncovered["repositories"] += more
 
     def _add_root(self) -> None:
         git = self._root / GIT
@@ -213,8 +231,10 @@ class _Collector:
                 continue
             if not is_info or os.path.realpath(git / rule.path) == str(git / rule.path):
                 covers.append(path / rule.path)
-        if self._git_budget.admits(filter(self._exists, covers)):
+        if self._git_budget.admits(list(filter(self._exists, covers))):
             self._read_only |= dict.fromkeys(covers)
+        else:
+            self._uncovered["repositories"] += 1
         self._add_configs(git, worktree_of(git))
 
     def _add_gitfile(self, path: PurePosixPath) -> None:
@@ -225,7 +245,7 @@ class _Collector:
         if self._git_budget.admits([path]):
             self._read_only[path] = None
         git = gitfile_target(gitfile)
-        if git is None or git == self._root:
+        if git is None or git == self._root or not git.is_dir():
             return
         if git.is_relative_to(self._root):
             self._add_git_folder(PurePosixPath(git.relative_to(self._root)))
@@ -246,8 +266,8 @@ class _Collector:
             self.add_obeyed(linked_paths(self._root, folder / HOOKS), _NAMED_BY_GIT)
 
     def add_config(self, config: Path, worktree: Path) -> None:
-        self.add_obeyed(paths_named_by(self._root, config, worktree), _NAMED_BY_GIT)
-        self._missing |= dict.fromkeys(missing_programs(self._root, config, worktree))
+        self.add_obeyed(self._configs.paths_named_by(config, worktree), _NAMED_BY_GIT)
+        self._missing |= dict.fromkeys(self._configs.missing_programs(config, worktree))
 
     def add_obeyed(self, paths: Iterable[PurePosixPath], obeyed: Obeyed) -> None:
         self._obeyed |= dict.fromkeys(paths, obeyed)
@@ -256,20 +276,27 @@ class _Collector:
 
     def add_named(self, found: Discovery) -> None:
         """Add the paths of the table, nearest first."""
-        covers, budget = 0, _MountBudget(_MAX_NAMED_MOUNTS)
-        for path, rule in islice(named_paths(self._root, found.named, self._table), _MAX_NAMED):
+        covers, budget = 0, _MountBudget(MAX_NAMED_MOUNTS)
+        named = named_paths(self._root, found.named, self._table)
+        for path, rule in islice(named, _MAX_NAMED):
             self._named.setdefault(path, Obeyed(rule.program, rule.reason))
-            if rule.protection is not Protection.READ_ONLY or covers == _MAX_NAMED_COVERS:
+            if rule.protection is not Protection.READ_ONLY:
                 continue
-            if budget.admits([path]):
+            if covers < _MAX_NAMED_COVERS and budget.admits([path]):
                 self._add_cover(path, rule)
                 covers += 1
+            else:
+                self._uncovered["files that programs obey"] += 1
+        self._all_named = next(named, None) is None
 
     def _add_cover(self, path: PurePosixPath, rule: PathRule) -> None:
         """Make a path of the table read-only, or what it leads to if it has a symbolic link."""
         real = Path(os.path.realpath(self._root / path))
-        if real == self._root / path or (rule.refuses_links and len(path.parts) == 1):
-            self._read_only[path] = None  # where it is a link after all, the start fails
+        if rule.refuses_links and len(path.parts) == 1:
+            self._read_only[path] = None  # where it is a link, the start fails
+        elif real == self._root / path:
+            if not real.is_symlink():  # as one that leads to itself is
+                self._read_only[path] = None
         elif real.exists() and real != self._root and real.is_relative_to(self._root):
             self._read_only[PurePosixPath(real.relative_to(self._root))] = None
 

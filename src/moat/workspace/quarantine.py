@@ -7,7 +7,7 @@ deleted: what git must not obey stays beside its place under another name.
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from moat.workspace import entries, git_config, git_settings
 from moat.workspace.beneath import open_beneath
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from moat.workspace.beneath import PathHandle
     from moat.workspace.git_state import GitState
 
+
+# That of a clone with thousands of branches. A hostile run can make any number of repositories, whose
+# configurations the next run has to read.
+_MAX_NEW_CONFIG: Final = 256 * 1024
 
 Done = tuple[str, str]
 """A path, and what was done about it."""
@@ -73,7 +77,8 @@ class GitQuarantine:
         text = self._changed(name)
         if text is None:
             return
-        if self._was_absent(name) or not entries.is_regular(text):
+        is_huge = self._before is None and len(text) > _MAX_NEW_CONFIG
+        if self._was_absent(name) or not entries.is_regular(text) or is_huge:
             yield self._set_aside(name)
             return
         review = git_settings.review(text, self._text_before(name) or "", self._keeps_worktree)

@@ -54,6 +54,8 @@ class FolderSnapshot:
     """The time (ns) at which the snapshot was taken, before the run could change anything."""
     indexes: dict[str, str] = field(default_factory=dict[str, str])
     """By git folder: the name of the copy of its index."""
+    uncovered: list[str] = field(default_factory=list[str])
+    """What was not read-only because there was too much of it, in words."""
     replacements: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """By git folder: the objects in whose place git shows others."""
 
@@ -75,6 +77,7 @@ class FolderSnapshot:
                 list(protected.rows),
                 now,
                 indexes.copy(root, protected.git_folders[:_MAX_INDEXES]),
+                list(protected.uncovered),
                 {
                     str(path): _replacements(root, path)
                     for path in protected.git_folders[:_MAX_INDEXES]
