@@ -88,7 +88,7 @@ def mount_workspace(mounts: Mounts, spec: RunSpec) -> list[WritableFolder]:
             rows=spec.protected_paths,
         )
         folders.append(WritableFolder(root, protected, hidden))
-        covers |= dict.fromkeys(protected.read_only, Cover.READ_ONLY)
+        covers |= _covers(protected)
     covers |= dict.fromkeys(hidden, Cover.HIDDEN)
     _mount(mounts, root, WORKSPACE, covers)
     if repository is not None and covers.get(_GIT) is not Cover.HIDDEN:
@@ -113,8 +113,15 @@ def mount_folder(
     `rows` are the user's own, in addition to the table of protected paths.
     """
     protected = find_protected_paths(root, named=named, rows=rows)
-    _mount(mounts, root, target, dict.fromkeys(protected.read_only, Cover.READ_ONLY))
+    _mount(mounts, root, target, _covers(protected))
     return WritableFolder(root, protected)
+
+
+def _covers(protected: ProtectedPaths) -> Covers:
+    """Return the covers of protected paths; the folders of links that are to be put back stay there."""
+    covers = dict.fromkeys((path.parent for path in protected.links), Cover.PINNED)
+    covers.pop(PurePosixPath(), None)
+    return covers | dict.fromkeys(protected.read_only, Cover.READ_ONLY)
 
 
 def workspace_folder(spec: RunSpec) -> Path:

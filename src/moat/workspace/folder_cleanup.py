@@ -59,6 +59,7 @@ class FolderCleanup:
         with open_folder(self._root) as root:
             for check, paths in (
                 (self._check_absent, map(PurePosixPath, before.absent)),
+                (self._check_link_of_users, map(PurePosixPath, before.links)),
                 (self._check_absent_program, map(PurePosixPath, before.absent_programs)),
                 (self._check_git_folder, git_folders),
                 (self._check_index, map(PurePosixPath, before.indexes)),
@@ -105,6 +106,19 @@ class FolderCleanup:
         with open_beneath(root, path.parent) as parent:
             if exists(parent, path.name) and not is_folder(parent, path.name):
                 yield self._set_aside(parent, path)
+
+    def _check_link_of_users(self, root: PathHandle, path: PurePosixPath) -> Iterator[Finding]:
+        """Put a symbolic link back by which git comes to a program."""
+        target = self._before.links[str(path)]
+        with open_beneath(root, path.parent) as parent:
+            text = read_text(parent, path.name)
+            if text == f"{LINK}{target}":
+                return
+            done = "put back"
+            if text is not None:
+                done = f"renamed to {set_aside(parent, path.name)}, and put back"
+            os.symlink(target, path.name, dir_fd=parent.descriptor)
+            yield self._quarantined(path, done, "leads git to a program")
 
     # --- git ---
 

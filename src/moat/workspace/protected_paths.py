@@ -29,7 +29,7 @@ from moat.workspace.git_layout import (
 from moat.workspace.git_references import ConfigReader, user_configs
 from moat.workspace.git_state import CONFIGS, HOOKS
 from moat.workspace.known_paths import PROJECT, PROJECT_TABLE
-from moat.workspace.links import linked_paths
+from moat.workspace.links import linked_paths, links_in, links_on_the_way
 from moat.workspace.named_paths import named_paths
 from moat.workspace.path_rules import PathRule, PathTable, Protection, rule_of
 from moat.workspace.watched_paths import Obeyed
@@ -67,6 +67,8 @@ class ProtectedPaths:
     """Git folders that are read-only as a whole, because of symbolic links in them."""
     gitfiles: tuple[PurePosixPath, ...] = ()
     """Files and symbolic links called `.git`, which lead to a git folder."""
+    links: tuple[PurePosixPath, ...] = ()
+    """Symbolic links by which git comes to what it runs. They can't be covered, but put back."""
     absent: tuple[PurePosixPath, ...] = ()
     """Paths that the host would obey and that don't exist. A run may not leave them behind."""
     absent_programs: tuple[PurePosixPath, ...] = ()
@@ -152,6 +154,7 @@ class _Collector:
         self._gitfiles: dict[PurePosixPath, None] = {}
         self._obeyed: dict[PurePosixPath, Obeyed] = {}
         self._missing: dict[PurePosixPath, None] = {}
+        self._links: dict[PurePosixPath, None] = {}
         self._named: dict[PurePosixPath, Obeyed] = {}
         self._all_named = True
 
@@ -167,6 +170,7 @@ class _Collector:
             git_folders=tuple(self._git_folders),
             sealed=tuple(self._sealed),
             gitfiles=tuple(self._gitfiles),
+            links=tuple(self._links),
             absent=tuple(path for path in wanted if not self._exists(path)),
             absent_programs=tuple(self._missing),
             watched=watched | self._named,
@@ -264,9 +268,18 @@ class _Collector:
             self.add_config(config, worktree)
         for folder in folders:
             self.add_obeyed(linked_paths(self._root, folder / HOOKS), _NAMED_BY_GIT)
+            self._add_links(folder / HOOKS)
+
+    def _add_links(self, folder: Path) -> None:
+        for link in links_in(folder):
+            self._links |= dict.fromkeys(links_on_the_way(self._root, link))
 
     def add_config(self, config: Path, worktree: Path) -> None:
-        self.add_obeyed(self._configs.paths_named_by(config, worktree), _NAMED_BY_GIT)
+        named = list(self._configs.paths_named_by(config, worktree))
+        self.add_obeyed(named, _NAMED_BY_GIT)
+        for path in named:
+            self.add_obeyed(linked_paths(self._root, self._root / path), _NAMED_BY_GIT)
+            self._add_links(self._root / path)
         self._missing |= dict.fromkeys(self._configs.missing_programs(config, worktree))
 
     def add_obeyed(self, paths: Iterable[PurePosixPath], obeyed: Obeyed) -> None:

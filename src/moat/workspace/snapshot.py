@@ -54,6 +54,8 @@ class FolderSnapshot:
     """The time (ns) at which the snapshot was taken, before the run could change anything."""
     indexes: dict[str, str] = field(default_factory=dict[str, str])
     """By git folder: the name of the copy of its index."""
+    links: dict[str, str] = field(default_factory=dict[str, str])
+    """Symbolic links by which git comes to what it runs, and what each leads to."""
     uncovered: list[str] = field(default_factory=list[str])
     """What was not read-only because there was too much of it, in words."""
     replacements: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
@@ -77,6 +79,7 @@ class FolderSnapshot:
                 list(protected.rows),
                 now,
                 indexes.copy(root, protected.git_folders[:_MAX_INDEXES]),
+                {str(path): str((folder.root / path).readlink()) for path in protected.links},
                 list(protected.uncovered),
                 {
                     str(path): _replacements(root, path)
