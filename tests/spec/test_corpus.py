@@ -55,6 +55,8 @@ FULL = RunSpec(
         hosts={"api.example.com": "192.0.2.7"},
         private=("10.0.0.0/8",),
         upstream_ca="-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+        project_ca="-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n",
+        project_ca_hosts=("deny api.example.com", "allow *.example.com"),
         upstream_proxy="http://user:password@proxy.example.com:3128",
         upstream_http_proxy="http://plain.example.com:8080",
         no_upstream_proxy="localhost,.example.com",
@@ -78,11 +80,13 @@ MINIMAL = RunSpec(
     created_at="2026-11-23T07:00:00.000Z",
 )
 
-_PLAIN_PROXY = replace(FULL, trusted_files=())
+# A project's authorities were trusted for every host, like the user's.
+_ENGINE_SECTIONS = replace(FULL, network=replace(FULL.network, project_ca="", project_ca_hosts=()))
+_PLAIN_PROXY = replace(_ENGINE_SECTIONS, trusted_files=())
 _NETWORK = replace(
     _PLAIN_PROXY,
     # Plain HTTP had no proxy of its own, and went through the one.
-    network=replace(FULL.network, upstream_http_proxy=FULL.network.upstream_proxy),
+    network=replace(_PLAIN_PROXY.network, upstream_http_proxy=_PLAIN_PROXY.network.upstream_proxy),
 )
 _ESCAPED = replace(_NETWORK, network=Network())
 STAGES = {
@@ -90,8 +94,9 @@ STAGES = {
     "2-escaped": _ESCAPED,
     "3-network": _NETWORK,
     "4-plain-proxy": _PLAIN_PROXY,
-    "5-trusted-files": FULL,
-    "6-engine-sections": FULL,
+    "5-trusted-files": _ENGINE_SECTIONS,
+    "6-engine-sections": _ENGINE_SECTIONS,
+    "7-project-authorities": FULL,
 }
 EXPECTED = {f"{stage}-full.json": spec for stage, spec in STAGES.items()} | {
     f"{stage}-minimal.json": MINIMAL for stage in STAGES

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from moat.cli.arguments import find, run_argument
+from moat.printable import without_controls
 from moat.runs.event_reader import EventReader
 from moat.runs.store import Store
 
@@ -84,7 +85,9 @@ def _write_json(events: Iterable[Event]) -> None:
 
 def _write_lines(events: Iterable[Event]) -> None:
     for event in events:
-        sys.stdout.write(f"{event['time']}  {event['event']:<18}  {_printable(describe(event))}\n")
+        sys.stdout.write(
+            f"{event['time']}  {event['event']:<18}  {without_controls(describe(event))}\n"
+        )
     sys.stdout.flush()
 
 
@@ -149,8 +152,3 @@ _DESCRIPTIONS: Final[dict[str, Callable[[Event], str]]] = {
     "quarantined": lambda event: "; ".join(event["lines"]),
     "fault": lambda event: f"{event['part']}: {event['detail'] or 'works again'}",
 }
-
-
-def _printable(text: str) -> str:
-    """Return text that a terminal can show: the run has chosen some of it."""
-    return text if text.isprintable() else text.encode("unicode_escape").decode()
