@@ -26,6 +26,7 @@ from moat.workspace.git_layout import (
 )
 from moat.workspace.git_references import missing_programs, paths_named_by, user_configs
 from moat.workspace.git_state import CONFIGS, HOOKS
+from moat.workspace.host_sockets import SocketSearch
 from moat.workspace.links import linked_paths
 from moat.workspace.named_paths import named_paths
 from moat.workspace.path_rules import PathRule, Protection
@@ -64,6 +65,8 @@ class ProtectedPaths:
     """The same, but for files only: a word of a command line may be a folder by another meaning."""
     watched: Mapping[PurePosixPath, str] = field(default_factory=dict[PurePosixPath, str])
     """Paths that exist, and the program that obeys each. What a run changes in them is reported."""
+    sockets: tuple[PurePosixPath, ...] = ()
+    """Unix sockets at which services of the host listen. The sandbox is not to see them."""
     complete: bool = True
     """True if all of the folder was searched."""
 
@@ -82,12 +85,14 @@ def find_protected_paths(
     a `hooks` folder is given one.
     """
     collector = _Collector(root)
+    sockets = SocketSearch(root)
     _make_hooks(root)
     found = discovery.discover(
         root,
         discovery.MAX_FOLDERS_BEFORE,
         skipped=frozenset(map(str, hidden)),
         enters_git=False,
+        read=sockets.read,
     )
     collector.add_repositories(found)
     for git, worktree in enclosing_repositories(root):
@@ -96,7 +101,7 @@ def find_protected_paths(
         collector.add_config(config, root)
     collector.add_obeyed(map(PurePosixPath, named), "Moat")
     collector.add_named(found)
-    return collector.result(complete=found.complete)
+    return collector.result(sockets.live(), complete=found.complete)
 
 
 class _Collector:
@@ -112,7 +117,7 @@ class _Collector:
         self._missing: dict[PurePosixPath, None] = {}
         self._named: dict[PurePosixPath, str] = {}
 
-    def result(self, *, complete: bool) -> ProtectedPaths:
+    def result(self, sockets: tuple[PurePosixPath, ...], *, complete: bool) -> ProtectedPaths:
         root = self._root
         read_only = dict.fromkeys([*self._read_only, *self._obeyed])
         for path in list(read_only):
@@ -127,6 +132,7 @@ class _Collector:
             absent=tuple(path for path in wanted if not self._exists(path)),
             absent_programs=tuple(self._missing),
             watched=watched | self._named,
+            sockets=sockets,
             complete=complete,
         )
 
