@@ -12,6 +12,8 @@ from moat.client.removal import remove_all, remove_loose_folder
 from moat.runs.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from moat.errors import MoatError
 
 
@@ -26,9 +28,10 @@ def command(runs: tuple[str, ...], *, force: bool) -> None:
         found = {run.id: run for run in (store.find(each) for each in runs if each not in loose)}
         failures: list[MoatError] = []
         for run_id in loose:
-            remove_loose_folder(store, run_id)
+            _show(remove_loose_folder(store, run_id))
             sys.stdout.write(f"{run_id}\n")
         for removal in remove_all(store, list(found.values()), force=force):
+            _show(removal.quarantined)
             if removal.error is None:
                 sys.stdout.write(f"{removal.run.name}\n")
             else:
@@ -37,3 +40,8 @@ def command(runs: tuple[str, ...], *, force: bool) -> None:
             *others, last = failures
             sys.stderr.write("".join(f"moat: {each.summary}\n" for each in others))
             raise last
+
+
+def _show(quarantined: Sequence[str]) -> None:
+    for line in quarantined:
+        sys.stderr.write(f"moat: after the run: {line}\n")

@@ -7,6 +7,7 @@ thread uses the index.
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,7 @@ from moat.runs import lock
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from moat.paths import RunFolder
     from moat.runs.store import Run, Store
     from moat.runs.unfinished import Mark
 
@@ -28,11 +30,15 @@ _AT_ONCE: Final = 100
 _THREADS: Final = 16
 
 
-def remove(store: Store, run: Run, *, force: bool) -> None:
-    """Remove a run. Raise `RunNotActiveError` where it has not ended, unless `force` kills it first."""
-    for removal in remove_all(store, [run], force=force):
-        if removal.error is not None:
-            raise removal.error
+def remove(store: Store, run: Run, *, force: bool) -> list[str]:
+    """Remove a run; return what had to be done in its workspace.
+
+    Raises `RunNotActiveError` where it has not ended, unless `force` kills it first.
+    """
+    (removal,) = remove_all(store, [run], force=force)
+    if removal.error is not None:
+        raise removal.error
+    return removal.quarantined
 
 
 def remove_all(store: Store, runs: Sequence[Run], *, force: bool) -> Iterator[Removal]:
@@ -47,8 +53,11 @@ def remove_all(store: Store, runs: Sequence[Run], *, force: bool) -> Iterator[Re
         yield from removals
 
 
-def remove_loose_folder(store: Store, run_id: str) -> None:
-    """Remove a folder that has no row. Raise `RunNotFoundError` where there is none."""
+def remove_loose_folder(store: Store, run_id: str) -> list[str]:
+    """Remove a folder that has no row; return what had to be done in its workspace.
+
+    Raises `RunNotFoundError` where there is no such folder.
+    """
     folder = store.folder(run_id)
     if run_id not in store.without_row():
         raise RunNotFoundError(f"no run {run_id!r}", "See them: moat list -a")
@@ -59,9 +68,11 @@ def remove_loose_folder(store: Store, run_id: str) -> None:
             "Enter it again: moat doctor --rebuild-index",
         )
     try:
+        lines = _clean_workspace(folder, run_id)
         store.remove(run_id)
     finally:
         os.close(held)
+    return lines
 
 
 def _remove(store: Store, removals: Sequence[Removal]) -> None:
@@ -71,6 +82,10 @@ def _remove(store: Store, removals: Sequence[Removal]) -> None:
     pids = {run.id: run.supervisor_pid for run in store.all()}
     for each in removals:
         each.dismiss(pids.get(each.run.id))
+    _side_by_side(Removal.wait, removals)
+    for each in removals:
+        if each.goes_on:  # one after the other: runs may share a workspace
+            each.take(Removal.clean)
     _side_by_side(Removal.empty, removals)
     store.forget([each.run.id for each in removals if each.goes_on])
     _side_by_side(Removal.discard, removals)
@@ -90,6 +105,25 @@ def _side_by_side(step: Callable[[Removal], None], removals: Sequence[Removal]) 
             done.result()
 
 
+def _clean_workspace(folder: RunFolder, name: str) -> list[str]:
+    """Quarantine what the run has left in the workspace, if no supervisor could do it.
+
+    Afterwards nobody would know any more what was there before the run.
+    """
+    if not folder.workspace_snapshot.exists():
+        return []
+    from moat.workspace import cleanup  # noqa: PLC0415  rarely needed
+
+    try:
+        return cleanup.clean_up(folder).lines()
+    except (OSError, ValueError) as exc:
+        raise StoreError(
+            f"the workspace of run {name} can't be cleaned up: {exc}",
+            "Look what the run left there before you use git in it, then: "
+            f"rm {shlex.quote(str(folder.workspace_snapshot))}",
+        ) from exc
+
+
 class Removal:
     """The removal of one run, step by step; it ends at the first one that fails."""
 
@@ -97,6 +131,8 @@ class Removal:
         self.run = run
         self.error: MoatError | None = None
         """The reason why the run was not removed."""
+        self.quarantined: list[str] = []
+        """What had to be done in its workspace."""
         self._store = store
         self._folder = store.folder(run.id)
         self._force = force
@@ -161,8 +197,8 @@ class Removal:
         except ProcessLookupError:
             return  # it has left meanwhile
 
-    def empty(self) -> None:
-        """Wait until nobody writes to the run, and delete what its sandbox wrote."""
+    def wait(self) -> None:
+        """Wait until nobody writes to the run any more."""
         if not self._folder.root.exists():
             return  # only the row is left
         try:
@@ -170,7 +206,12 @@ class Removal:
                 self._locks.enter_context(lock.locked(path))
         except FileNotFoundError:
             self._gone = True
-            return
+
+    def clean(self) -> None:
+        self.quarantined = _clean_workspace(self._folder, self.run.name)
+
+    def empty(self) -> None:
+        """Delete what the sandbox wrote."""
         self._store.empty(self.run.id)
         self._mark = self._locks.enter_context(self._store.mark(self.run.id))
 
