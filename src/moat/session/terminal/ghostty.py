@@ -35,7 +35,6 @@ CELL_HEIGHT: Final = 16
 MAX_CONTINUATION: Final = 1024 * 1024
 
 _ANSI_MODE: Final = 1 << 15
-_NO_LIMIT: Final = 1 << 40
 
 # The formatter writes the first sixteen colours as indexed ones, programs as SGR 30 to 47 and 90 to
 # 107. Most terminals make no difference, but some give indexed colours fixed values.
@@ -329,18 +328,10 @@ class Terminal:
         )
 
     def encode(self) -> bytes:
-        """Return the whole state. Raises `GhosttyError` in the middle of an overlong sequence.
-
-        It has no limit for the scrollback: a copy may need more bytes for it, and would drop the rest.
-        """
-        limit = self.get(Data.SCROLLBACK_MAX_BYTES)
-        self.set_limit(Option.SCROLLBACK_MAX_BYTES, _NO_LIMIT)
-        try:
-            return self._bytes_of(
-                self._lib.ghostty_snapshot_encode_alloc, self._open, "encode a snapshot"
-            )
-        finally:
-            self.set_limit(Option.SCROLLBACK_MAX_BYTES, limit)
+        """Return the whole state. Raises `GhosttyError` in the middle of an overlong sequence."""
+        return self._bytes_of(
+            self._lib.ghostty_snapshot_encode_alloc, self._open, "encode a snapshot"
+        )
 
     def _bytes_of(self, call: Callable[..., int], handle: c_void_p, action: str) -> bytes:
         """Copy, and free, bytes that the library has allocated."""

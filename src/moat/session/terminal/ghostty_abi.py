@@ -83,7 +83,6 @@ class Data(IntEnum):
     KITTY_KEYBOARD_FLAGS = 8
     TOTAL_ROWS = 14
     SCROLLBACK_ROWS = 15
-    SCROLLBACK_MAX_BYTES = 34
 
 
 class Emit(IntEnum):
