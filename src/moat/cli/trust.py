@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @click.command("trust")
-@click.argument("path", type=click.Path(path_type=Path), default=".")
+@click.argument("path", type=click.Path(file_okay=False, path_type=Path), default=".")
 @click.option("--show", is_flag=True, help="Show what the file opens, and what of it is new.")
 @click.option("--forget", is_flag=True, help="Forget what you have agreed to for this folder.")
 @click.option(
