@@ -61,7 +61,7 @@ def difference(question: Question) -> list[str]:
     )
     if max(len(before), len(now)) > _COMPARED:
         # A hostile file would keep the comparison busy for an hour.
-        return [f"more than {_COMPARED} lines: see moat trust --show"]
+        return [f"more than {_COMPARED} lines: see {_how_to_look(question)}"]
     return [*difflib.unified_diff(before, now, "agreed", "now", n=2, lineterm="")]
 
 
@@ -74,7 +74,15 @@ def _heading(question: Question) -> str:
 
 def _listed(question: Question) -> list[str]:
     texts = question.change.texts(_LISTED)
-    return texts if len(question.change) <= _LISTED else [*texts, "All of it: moat trust --show"]
+    return (
+        texts
+        if len(question.change) <= _LISTED
+        else [*texts, f"All of it: {_how_to_look(question)}"]
+    )
+
+
+def _how_to_look(question: Question) -> str:
+    return without_controls(question.how_to_look)
 
 
 def _typed_after(prompt: str) -> str | None:

@@ -58,7 +58,8 @@ def note_open_question(project: Project) -> None:
     question = consent.open_question(project, settings.trust_project, moat_home())
     if question is not None:
         count = consent.counted(question.change)
-        sys.stderr.write(f"moat: it opens {count} that you have not agreed to: moat trust --show\n")
+        look = without_controls(question.how_to_look)
+        sys.stderr.write(f"moat: it opens {count} that you have not agreed to: {look}\n")
 
 
 def _agree(project: Project) -> None:
