@@ -155,10 +155,29 @@ class Denied:
 
 
 @dataclass(frozen=True, slots=True)
+class TrafficDropped:
+    """The record of the network was full: its oldest entries were dropped, and their sums kept."""
+
+    KIND: ClassVar[str] = "traffic_dropped"
+    entries: int
+    since: float
+    """When the first and the last of them began, in seconds since the epoch."""
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
 class Quarantined:
-    """Something that the run left for a program of the host to obey was put aside."""
+    """Something that the run left for a program of the host to obey was put aside or disarmed."""
 
     KIND: ClassVar[str] = "quarantined"
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftBehind:
+    """The run left something that a program of the host obeys, and that was not put aside."""
+
+    KIND: ClassVar[str] = "left_behind"
     lines: tuple[str, ...]
 
 
@@ -185,7 +204,9 @@ Event = (
     | QuestionAsked
     | QuestionClosed
     | Denied
+    | TrafficDropped
     | Quarantined
+    | LeftBehind
     | Fault
 )
 

@@ -52,11 +52,15 @@ class OrdinaryUser:
         """Copy a file into the user's workspace."""
         shutil.copy(file, self.workspace)
 
-    def moat(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def moat(
+        self, *arguments: str, timeout: float = 60, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command of Moat's as this user."""
         other = ["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups"]
         become = other if os.geteuid() == 0 else []
-        command = [*become, str(self.folder / "venv" / "bin" / "python"), "-m", "moat", *arguments]
+        # -P: the workspace, in which this is called, must not come first in the import path.
+        python = str(self.folder / "venv" / "bin" / "python")
+        command = [*become, python, "-P", "-m", "moat", *arguments]
         return subprocess.run(
             command,
             cwd=self.workspace,
@@ -65,7 +69,8 @@ class OrdinaryUser:
                 "HOME": str(self.folder / "home"),
                 "MOAT_HOME": str(self.store),
                 "LANG": "C.UTF-8",
-            },
+            }
+            | environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

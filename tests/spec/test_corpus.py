@@ -21,6 +21,7 @@ from moat.spec import (
     Limits,
     Mount,
     Network,
+    ProtectedPath,
     RunId,
     RunSpec,
     TerminalSize,
@@ -42,6 +43,7 @@ FULL = RunSpec(
     exclude=("secrets", "build/out"),
     writable_git=True,
     trusted_files=("certs/company.pem",),
+    protected_paths=(ProtectedPath("deploy/*.sh", "our deployment", "watched"),),
     interactive=True,
     tty=True,
     size=TerminalSize(132, 43),
@@ -62,15 +64,17 @@ FULL = RunSpec(
         no_upstream_proxy="localhost,.example.com",
         capture="bodies",
         ask_timeout=20.0,
+        traffic_limit=1 << 24,
         timeouts=Timeouts(connect=1.5, tls=2.5, header=3.5, idle=4.5),
     ),
     engine="another",
-    bubblewrap=Bubblewrap(host_path="/usr/bin:/opt/tools/bin"),
+    bubblewrap=Bubblewrap(host_path="/usr/bin:/opt/tools/bin", program="/opt/tools/bin/bwrap"),
     keep=True,
     timeout=5400.0,
     stop_timeout=2.5,
     scrollback=500,
     journal_limit=1 << 20,
+    notifications=False,
 )
 MINIMAL = RunSpec(
     id=RunId("ba9876543210"),
@@ -81,7 +85,18 @@ MINIMAL = RunSpec(
 )
 
 # A project's authorities were trusted for every host, like the user's.
-_ENGINE_SECTIONS = replace(FULL, network=replace(FULL.network, project_ca="", project_ca_hosts=()))
+_ENGINE_SECTIONS = replace(
+    FULL,
+    notifications=MINIMAL.notifications,
+    protected_paths=(),
+    bubblewrap=replace(FULL.bubblewrap, program=""),
+    network=replace(
+        FULL.network,
+        project_ca="",
+        project_ca_hosts=(),
+        traffic_limit=MINIMAL.network.traffic_limit,
+    ),
+)
 _PLAIN_PROXY = replace(_ENGINE_SECTIONS, trusted_files=())
 _NETWORK = replace(
     _PLAIN_PROXY,
@@ -96,7 +111,7 @@ STAGES = {
     "4-plain-proxy": _PLAIN_PROXY,
     "5-trusted-files": _ENGINE_SECTIONS,
     "6-engine-sections": _ENGINE_SECTIONS,
-    "7-project-authorities": FULL,
+    "7-trust": FULL,
 }
 EXPECTED = {f"{stage}-full.json": spec for stage, spec in STAGES.items()} | {
     f"{stage}-minimal.json": MINIMAL for stage in STAGES
@@ -106,6 +121,7 @@ NEWEST = list(STAGES)[-1]
 REQUIRED = {
     RunSpec: {"id", "name", "command", "workspace", "created_at"},
     Mount: {"source", "target"},
+    ProtectedPath: {"path"},
 }
 """Fields without a default, all of them as old as their class."""
 
@@ -146,6 +162,7 @@ def test_the_fullest_specification_leaves_nothing_at_its_default() -> None:
     parts = (
         FULL,
         FULL.mounts[0],
+        FULL.protected_paths[0],
         FULL.limits,
         FULL.size,
         FULL.bubblewrap,

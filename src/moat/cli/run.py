@@ -77,7 +77,8 @@ SHELLS = frozenset(
 @click.option(
     "--writable-git",
     is_flag=True,
-    help="Let the sandbox write .git/config, .git/hooks and agent.yaml.",
+    help="Protect no path: let the run change agent.yaml, git's configuration and hooks, and all "
+    "other files that programs obey unasked.",
 )
 @click.option(
     "--network-policy",
@@ -162,7 +163,15 @@ def _host_context(supervisor: Standby | None, *, detach: bool) -> HostContext:
         size = LocalTerminal(0 if stdin else 1, 1).size()
     run_id = None if supervisor is None else supervisor.run_id
     ask = _ask if stdin and os.isatty(2) else None
-    return HostContext(stdin, stdout, size, detached=detach, run_id=run_id, ask=ask)
+    return HostContext(
+        stdin,
+        stdout,
+        size,
+        detached=detach,
+        run_id=run_id,
+        ask=ask,
+        called_by=sys.argv[0],
+    )
 
 
 def _ask(question: Question) -> Answer:

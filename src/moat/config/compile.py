@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from moat.config import agent_file, names, network
 from moat.config.mounts import split_mount
+from moat.config.protected_paths import protected_paths
 from moat.errors import NameTakenError, UsageError
+from moat.ground.check import check_areas
 from moat.runs.saved_rules import saved_rules
 from moat.spec import Bubblewrap, Limits, Mount, Network, RunId, RunSpec, TerminalSize
 from moat.spec.units import parse_duration, parse_memory
@@ -64,6 +66,8 @@ class HostContext:
     taken_names: Container[str] = field(default_factory=frozenset[str])
     detached: bool = False
     """The run begins without a viewer, so a TTY needs no terminal here."""
+    called_by: str = ""
+    """The path by which `moat` was started; empty for another program."""
     run_id: str | None = None
     """The run's id, where it has been chosen already."""
     rules: Callable[[str], tuple[str, ...]] = lambda _: ()
@@ -95,11 +99,15 @@ def compile_spec(
         workdir=_workdir(options.workdir),
         created_at=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         env=file.get("env", {}) | parse_env(options.env),
-        bubblewrap=Bubblewrap(host_path=os.environ.get("PATH", os.defpath)),
+        bubblewrap=Bubblewrap(
+            host_path=os.environ.get("PATH", os.defpath),
+            program=settings.programs.get("bwrap", ""),
+        ),
         mounts=_mounts(options, file, workspace),
         exclude=tuple(file.get("exclude", ())),
         writable_git=options.writable_git,
         trusted_files=_trusted_files(project, settings),
+        protected_paths=tuple(dict.fromkeys((*settings.protected_paths, *protected_paths(file)))),
         interactive=interactive,
         tty=_tty(options, host, interactive=interactive),
         size=host.size,
@@ -111,6 +119,7 @@ def compile_spec(
         stop_timeout=settings.stop_timeout,
         scrollback=settings.scrollback,
         journal_limit=settings.journal_limit,
+        notifications=settings.notifications == "pass",
     )
 
 
@@ -120,6 +129,13 @@ def create_run(store: Store, options: RunOptions, settings: Settings, host: Host
     A name that wasn't asked for gives way to a free one. Raises `ConsentError` as well.
     """
     project = read_project(options)
+    check_areas(
+        str(project.folder),
+        _mounts(options, project.content, project.folder),
+        environment=os.environ,
+        programs=tuple(settings.programs.values()),
+        command=host.called_by,
+    )
     if project.file is not None:
         from moat.config import consent  # noqa: PLC0415  most folders have no file
 
@@ -268,9 +284,16 @@ def _timeout(options: RunOptions, file: Mapping[str, Any]) -> float | None:
 def _network(
     options: RunOptions, settings: Settings, project: Project, rules: tuple[str, ...]
 ) -> Network:
-    asked = network.OneRun(options.network_policy, options.allow, options.deny)
-    joined = network.join_network(project.network, settings.network, rules, asked)
-    return network.with_host_environment(joined, os.environ)
+    joined = network.join_network(
+        project.network,
+        settings.network,
+        rules,
+        policy=options.network_policy,
+        allow=options.allow,
+        deny=options.deny,
+    )
+    found = network.with_host_environment(joined, os.environ)
+    return replace(found, traffic_limit=settings.traffic_limit)
 
 
 def _engine(name: str | None) -> str:

@@ -18,7 +18,10 @@ without asking anybody.
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from moat.config.fields import Effect
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 Lines = tuple[Line, ...]
 
 _ORDERED: Final = "network.rules"
+_FEW: Final = 4
+"""Things of a field that are named where there are too many."""
 _WIDTH: Final = 160
 """Characters of a line that is shown shortened."""
 
@@ -52,10 +57,19 @@ class Change:
     def __len__(self) -> int:
         return len(self.opened) + len(self.lifted)
 
-    def texts(self) -> list[str]:
-        """Return the difference, one line of text for each thing, shortened."""
-        opened = [shown(line, _WIDTH) for line in self.opened]
-        return opened + [f"no longer {shown(line, _WIDTH)}" for line in self.lifted]
+    def texts(self, at_most: int) -> list[str]:
+        """Return the difference, one line of text for each thing, shortened.
+
+        If there are more than `at_most`, only a few of each field are there and the others are counted:
+        a hostile file can't hide one kind of thing behind many of another.
+        """
+        few = None if len(self) <= at_most else _FEW
+        return [*_texts(self.opened, "", few), *_texts(self.lifted, "no longer ", few)]
+
+    def counts(self) -> list[str]:
+        """Return the fields in the difference, each with the number of its things."""
+        numbers = Counter(line.field for line in (*self.opened, *self.lifted))
+        return [f"{field} ({number})" for field, number in numbers.items()]
 
 
 def lines_of(fields: Mapping[str, Field], content: Mapping[str, Any]) -> Lines:
@@ -102,6 +116,14 @@ def shown(line: Line, width: int | None = None) -> str:
     return f"{text[:width]}... ({len(text) - width} more characters)"
 
 
+def _texts(lines: Lines, prefix: str, few: int | None) -> Iterator[str]:
+    for field, group in groupby(lines, key=attrgetter("field")):
+        known = list(group)
+        yield from (prefix + shown(line, _WIDTH) for line in known[:few])
+        if few is not None and len(known) > few:
+            yield f"{prefix}{field}: and {len(known) - few} more"
+
+
 def _walk(prefix: str, fields: Mapping[str, Field], content: Mapping[str, Any]) -> Iterator[Line]:
     for name, known in fields.items():
         if name not in content:
@@ -120,6 +142,10 @@ def _values(known: Field, value: Any) -> Iterator[tuple[Any, str]]:
     match known.type:
         case "map":
             yield from ((each, f"{each}={value[each]}") for each in value)
+        case "objects":
+            yield from (
+                (each, ", ".join(f"{name}: {each[name]}" for name in each)) for each in value
+            )
         case "command":
             words = shlex.split(value) if isinstance(value, str) else value
             yield value, shlex.join(words)

@@ -19,6 +19,7 @@ from moat.engines.bubblewrap import (
     rlimits,
     seccomp,
     shim_client,
+    writable_areas,
 )
 from moat.engines.bubblewrap.system import DEVICES, TERMINALS
 from moat.engines.engine import CommandRefusedError, SandboxGoneError
@@ -83,13 +84,14 @@ class Bubblewrap:
         try:
             return await self._link.hello()
         except CommandRefusedError as exc:
-            raise host_checks.isolation_failed(exc.summary) from exc
+            chosen = self._spec.bubblewrap.program
+            raise host_checks.isolation_failed(exc.summary, chosen) from exc
 
     # --- commands ---
 
     async def start(self, authority: bytes) -> ProgramIO:
         spec = self._spec
-        bwrap = host_checks.require_bubblewrap()
+        bwrap = writable_areas.trusted_bubblewrap(spec)
         has_input = spec.interactive or spec.tty
         with (
             layout.Layout.of(spec, self._folder.private, authority) as sandbox,
