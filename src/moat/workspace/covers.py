@@ -121,6 +121,13 @@ def mount_folder(
     return WritableFolder(root, protected)
 
 
+def _covers(protected: ProtectedPaths) -> Covers:
+    """Return the covers of protected paths; the folders of links that are to be put back stay there."""
+    covers = dict.fromkeys((path.parent for path in protected.links), Cover.PINNED)
+    covers.pop(PurePosixPath(), None)
+    return covers | dict.fromkeys(protected.read_only, Cover.READ_ONLY)
+
+
 def hide_sockets(
     mounts: Mounts, root: Path, target: PurePosixPath, sockets: Iterable[PurePosixPath]
 ) -> None:
@@ -134,13 +141,6 @@ def hide_sockets(
             "%s is not shown, for a service of the host listens there; mount it by itself to show it",
             root / path,
         )
-
-
-def _covers(protected: ProtectedPaths) -> Covers:
-    """Return the covers of protected paths; the folders of links that are to be put back stay there."""
-    covers = dict.fromkeys((path.parent for path in protected.links), Cover.PINNED)
-    covers.pop(PurePosixPath(), None)
-    return covers | dict.fromkeys(protected.read_only, Cover.READ_ONLY)
 
 
 def workspace_folder(spec: RunSpec) -> Path:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
@@ -78,10 +78,10 @@ class ProtectedPaths:
     """Paths, and the program that obeys each. What a run changes in them is reported."""
     rows: tuple[ProtectedPath, ...] = ()
     """What the user has added to the table."""
-    uncovered: tuple[str, ...] = ()
-    """What is not read-only because there is too much of it, in words."""
     sockets: tuple[PurePosixPath, ...] = ()
     """Unix sockets at which services of the host listen. The sandbox is not to see them."""
+    uncovered: tuple[str, ...] = ()
+    """What is not read-only because there is too much of it, in words."""
     complete: bool = True
     """True if all of the folder was searched."""
 
@@ -120,7 +120,7 @@ def find_protected_paths(
     collector.add_repositories(found)
     collector.add_obeyed(map(PurePosixPath, named), Obeyed("Moat", "is trusted by the next run"))
     collector.add_named(found)
-    return replace(collector.result(rows, complete=found.complete), sockets=sockets.live())
+    return collector.result(rows, sockets.live(), complete=found.complete)
 
 
 def table_with(rows: tuple[ProtectedPath, ...]) -> PathTable:
@@ -163,7 +163,13 @@ class _Collector:
         self._named: dict[PurePosixPath, Obeyed] = {}
         self._all_named = True
 
-    def result(self, rows: tuple[ProtectedPath, ...], *, complete: bool) -> ProtectedPaths:
+    def result(
+        self,
+        rows: tuple[ProtectedPath, ...],
+        sockets: tuple[PurePosixPath, ...],
+        *,
+        complete: bool,
+    ) -> ProtectedPaths:
         root = self._root
         read_only = dict.fromkeys([*self._read_only, *self._obeyed])
         for path in list(read_only):
@@ -180,6 +186,7 @@ class _Collector:
             absent_programs=tuple(self._missing),
             watched=watched | self._named,
             rows=rows,
+            sockets=sockets,
             uncovered=tuple(self._uncovered_lines()),
             complete=complete and self._all_named,
         )
