@@ -35,6 +35,8 @@ class EntryQueue:
         """Bytes that were ever taken; only the writer's thread counts them."""
         self._stuck = False
         """The loop has waited for room in vain, and does so no more until something is taken."""
+        self.has_more = False
+        """More was waiting than was taken at last."""
         self._room = threading.Event()
         self._sleeping = False
         self._wake = threading.Event()
@@ -100,6 +102,7 @@ class EntryQueue:
             entry.queued = False
             batch.append(entry)
         self._taken_bytes += size
+        self.has_more = bool(self._entries)
         self._stuck = False
         self._room.set()
         return batch

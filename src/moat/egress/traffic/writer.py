@@ -157,7 +157,7 @@ class TrafficWriter:
     def _write_all(self) -> None:
         """Write until `close`, and then until the queue is empty or can't be written."""
         while self._persist(self._queue.take()):
-            if not self._queue.pause(PAUSE_S):
+            if not self._queue.pause(0.0 if self._queue.has_more else PAUSE_S):
                 self._queue.sleep()
             elif not self._queue:
                 return
