@@ -5,15 +5,15 @@ Nothing here reads or creates a file; `runs.store` does.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from moat.home import home_path
 
 
 def moat_home() -> Path:
     """Return the absolute path of the store: `$MOAT_HOME`, or else `~/.moat`."""
-    chosen = os.environ.get("MOAT_HOME")
-    return Path(os.path.abspath(os.path.expanduser(chosen or "~/.moat")))  # noqa: PTH100, PTH111  keeps symlinks
+    return Path(home_path())
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,16 @@ class RunFolder:
     def quarantine_report(self) -> Path:
         """What the clean-up changed in the workspace, a line for each change."""
         return self.root / "disarmed.txt"
+
+    @property
+    def workspace_indexes(self) -> Path:
+        """A folder with copies of git's indexes from before the start; see `workspace.snapshot`."""
+        return self.root / "indexes"
+
+    @property
+    def trust_report(self) -> Path:
+        """What the clean-up found in the workspace, for programs; see `workspace.findings`."""
+        return self.root / "findings.json"
 
     @property
     def names(self) -> Path:

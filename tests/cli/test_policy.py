@@ -25,8 +25,8 @@ network:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    home = tmp_path / "home"
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("MOAT_HOME", str(home))
     return home
 
@@ -128,9 +128,8 @@ def test_what_is_remembered_decides_here_too(
 def test_a_project_that_may_open_nothing_is_told_so(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A run would not start either (network.trust_project)."""
-    home.mkdir()
-    (home / "config.yaml").write_text("network: {trust_project: false}\n")
+    """A run would not start either."""
+    (home / "config.yaml").write_text("trust_project: never\n")
     file = tmp_path / "agent.yaml"
     file.write_text(AGENT_FILE)
 
@@ -167,9 +166,8 @@ def test_what_is_remembered_comes_first_in_later_runs(home: Path, tmp_path: Path
         save_rule(store.home, str(workspace), "allow one.example")
         save_rule(store.home, str(workspace), "deny two.example")
         save_rule(store.home, "/elsewhere", "allow three.example")
-        run = create_run(
-            store, RunOptions(path=str(workspace), command=("true",)), Settings(), HostContext()
-        )
+        options = RunOptions(path=str(workspace), command=("true",), trust_project=True)
+        run = create_run(store, options, Settings(), HostContext())
         rules = store.spec(run.id).network.rules
 
     assert rules[:3] == ("deny two.example", "allow one.example", "deny POST example.com/admin/**")
@@ -205,7 +203,9 @@ def test_the_policy_of_a_run_is_shown(
     """The rules are shown in the order in which they decide, also for a run that has ended."""
     (tmp_path / "agent.yaml").write_text(AGENT_FILE)
     with Store() as store:
-        options = RunOptions(path=str(tmp_path), command=("true",), name="shown")
+        options = RunOptions(
+            path=str(tmp_path), command=("true",), name="shown", trust_project=True
+        )
         run = create_run(store, options, Settings(), HostContext())
         folder = store.folder(run.id)
         folder.additions.write_text(json.dumps(["allow given.example"]))

@@ -17,10 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from moat.cli import trace_text
 from moat.cli.main import run
 from moat.egress.traffic.entry import TrafficEntry
 from moat.egress.traffic.writer import Bounds, TrafficWriter
@@ -203,16 +200,6 @@ def test_nothing_that_was_asked_for_acts_on_a_terminal(
     assert out.replace("\n", "").isprintable()
     if not form:
         assert len(out.splitlines()) == len(HOSTILE) + 1
-
-
-@given(st.text())
-def test_shown_text_is_harmless_and_unambiguous(text: str) -> None:
-    """Ordinary text is unchanged, and no two texts look the same."""
-    shown = trace_text.printable(text)
-    assert shown.isascii()
-    assert not shown or shown.isprintable()
-    if shown != text:
-        assert shown.encode().decode("unicode_escape") == text
 
 
 def test_objects_have_stable_keys(folder: RunFolder, moat: Moat) -> None:

@@ -21,6 +21,7 @@ from moat.spec import (
     Limits,
     Mount,
     Network,
+    ProtectedPath,
     RunId,
     RunSpec,
     TerminalSize,
@@ -42,6 +43,7 @@ FULL = RunSpec(
     exclude=("secrets", "build/out"),
     writable_git=True,
     trusted_files=("certs/company.pem",),
+    protected_paths=(ProtectedPath("deploy/*.sh", "our deployment", "watched"),),
     interactive=True,
     tty=True,
     size=TerminalSize(132, 43),
@@ -55,6 +57,8 @@ FULL = RunSpec(
         hosts={"api.example.com": "192.0.2.7"},
         private=("10.0.0.0/8",),
         upstream_ca="-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+        project_ca="-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n",
+        project_ca_hosts=("deny api.example.com", "allow *.example.com"),
         upstream_proxy="http://user:password@proxy.example.com:3128",
         upstream_http_proxy="http://plain.example.com:8080",
         no_upstream_proxy="localhost,.example.com",
@@ -64,7 +68,7 @@ FULL = RunSpec(
         timeouts=Timeouts(connect=1.5, tls=2.5, header=3.5, idle=4.5),
     ),
     engine="another",
-    bubblewrap=Bubblewrap(host_path="/usr/bin:/opt/tools/bin"),
+    bubblewrap=Bubblewrap(host_path="/usr/bin:/opt/tools/bin", program="/opt/tools/bin/bwrap"),
     keep=True,
     timeout=5400.0,
     stop_timeout=2.5,
@@ -80,16 +84,24 @@ MINIMAL = RunSpec(
     created_at="2026-11-23T07:00:00.000Z",
 )
 
+# A project's authorities were trusted for every host, like the user's.
 _ENGINE_SECTIONS = replace(
     FULL,
     notifications=MINIMAL.notifications,
-    network=replace(FULL.network, traffic_limit=Network().traffic_limit),
+    protected_paths=(),
+    bubblewrap=replace(FULL.bubblewrap, program=""),
+    network=replace(
+        FULL.network,
+        project_ca="",
+        project_ca_hosts=(),
+        traffic_limit=MINIMAL.network.traffic_limit,
+    ),
 )
 _PLAIN_PROXY = replace(_ENGINE_SECTIONS, trusted_files=())
 _NETWORK = replace(
     _PLAIN_PROXY,
     # Plain HTTP had no proxy of its own, and went through the one.
-    network=replace(_PLAIN_PROXY.network, upstream_http_proxy=FULL.network.upstream_proxy),
+    network=replace(_PLAIN_PROXY.network, upstream_http_proxy=_PLAIN_PROXY.network.upstream_proxy),
 )
 _ESCAPED = replace(_NETWORK, network=Network())
 STAGES = {
@@ -99,7 +111,7 @@ STAGES = {
     "4-plain-proxy": _PLAIN_PROXY,
     "5-trusted-files": _ENGINE_SECTIONS,
     "6-engine-sections": _ENGINE_SECTIONS,
-    "8-traffic-limit": FULL,
+    "7-trust": FULL,
 }
 EXPECTED = {f"{stage}-full.json": spec for stage, spec in STAGES.items()} | {
     f"{stage}-minimal.json": MINIMAL for stage in STAGES
@@ -109,6 +121,7 @@ NEWEST = list(STAGES)[-1]
 REQUIRED = {
     RunSpec: {"id", "name", "command", "workspace", "created_at"},
     Mount: {"source", "target"},
+    ProtectedPath: {"path"},
 }
 """Fields without a default, all of them as old as their class."""
 
@@ -149,6 +162,7 @@ def test_the_fullest_specification_leaves_nothing_at_its_default() -> None:
     parts = (
         FULL,
         FULL.mounts[0],
+        FULL.protected_paths[0],
         FULL.limits,
         FULL.size,
         FULL.bubblewrap,

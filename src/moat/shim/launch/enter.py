@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 import termios
 
 from moat.shim import linux
-from moat.shim.launch import spawn
+from moat.shim.launch import devices, spawn
 
 TYPE_CHECKING = False  # see the package: importing `typing` costs start-up time
 if TYPE_CHECKING:
@@ -39,15 +40,39 @@ def enter(request: dict[str, Any], pidfd: int, ends: Ends) -> NoReturn:
     # not show the host's Python.
     os.get_exec_path()
     spawn.enter_cgroup(request["cgroup"])
+    if request["tty"]:
+        ends.stdin = ends.stdout = ends.stderr = devices.open_read_only(ends.stdout)
     linux.setns(pidfd, _NAMESPACES)
     # A pid namespace takes in children only: this process stays outside, its child is inside.
     spawn.fork(lambda: _become(request, ends), ends.errors)
     os._exit(0)
 
 
+def limit_pids(init: int, pid_max: int) -> None:
+    """Bound the process numbers of the sandbox whose init is behind the pidfd `init`.
+
+    A namespace's own `kernel.pid_max` is seen from inside alone, and in there only by who has
+    capabilities. This process's child writes it, and is reaped like every other child.
+    """
+
+    def write() -> NoReturn:
+        with open("/proc/sys/kernel/pid_max", "wb") as file:  # noqa: PTH123  pathlib: 5 ms of the start
+            file.write(b"%d" % pid_max)
+        os._exit(0)
+
+    def join() -> NoReturn:
+        linux.setns(init, linux.CLONE_NEWUSER | linux.CLONE_NEWPID)
+        spawn.fork(write, sys.stderr.fileno())
+        os._exit(0)
+
+    spawn.fork(join, sys.stderr.fileno())
+
+
 def _become(request: dict[str, Any], ends: Ends) -> NoReturn:
     os.setsid()
-    spawn.place({0: ends.stdin, 1: ends.stdout, 2: ends.stderr})
+    # Not the host's /dev/null, which would be a way to that inode.
+    stdin = ends.stdin if request["stdin"] else os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    spawn.place({0: stdin, 1: ends.stdout, 2: ends.stderr})
     if request["tty"]:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     spawn.reset_signals()
