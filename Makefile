@@ -10,6 +10,7 @@ PYTEST := $(PYTHON) -m pytest
 INSTALLED := .venv/installed/bin/python
 TYPED := src scripts
 FOR_RUNS := bwrap:bubblewrap git
+FOR_BENCH := busybox:busybox-static nginx:nginx-light squid:squid-openssl
 FOR_TESTS := $(FOR_RUNS) gcc curl wget node:nodejs npm tmux dtach vim less htop dig:bind9-dnsutils ip:iproute2 tinyproxy:tinyproxy-bin
 
 .DEFAULT_GOAL := help
@@ -49,9 +50,11 @@ e2e: .venv/installed/ready programs ## Test the installed command on real termin
 	@$(INSTALLED) -m pytest -q -n $(WORKERS) --dist worksteal --only system
 
 bench: .venv/installed/ready programs ## Compare with docker attach, tmux and dtach, if installed
+	@scripts/programs.sh $(FOR_BENCH)
 	@$(INSTALLED) bench
 
-bench-egress: .venv/installed/ready ## Compare the proxy with squid, mitmproxy and a plain tunnel, if installed
+bench-egress: .venv/installed/ready programs ## Compare the proxy with squid, mitmproxy and a plain tunnel, if installed
+	@scripts/programs.sh $(FOR_BENCH)
 	@$(INSTALLED) bench/egress
 
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \

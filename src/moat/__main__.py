@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+
+from moat.platform import descriptors
 
 
 def main() -> None:
-    from moat.cli.stdio import prepare  # noqa: PLC0415  for the same reason as cli.main below
-
-    prepare()
+    # What is imported stays: to look for garbage in it takes a tenth of the start.
+    gc.set_threshold(50_000)
+    descriptors.open_missing()
     supervisor = None
     if sys.argv[1:2] == ["run"]:
-        from moat.client.connect.standby import begin  # noqa: PLC0415  before the modules that load slowly
+        from moat.client.connect.standby import begin  # noqa: PLC0415  for `run` alone
 
-        supervisor = begin()
+        supervisor = begin()  # first of all: it loads while this process does
+    from moat.cli.stdio import prepare  # noqa: PLC0415  loads slowly
+
+    prepare()
     from moat.cli.main import run  # noqa: PLC0415  `--version` works in a broken installation, too
 
     sys.exit(run(supervisor=supervisor))

@@ -5,15 +5,15 @@ Nothing here reads or creates a file; `runs.store` does.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from moat.home import home_path
 
 
 def moat_home() -> Path:
     """Return the absolute path of the store: `$MOAT_HOME`, or else `~/.moat`."""
-    chosen = os.environ.get("MOAT_HOME")
-    return Path(os.path.abspath(os.path.expanduser(chosen or "~/.moat")))  # noqa: PTH100, PTH111  keeps symlinks
+    return Path(home_path())
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ def test_a_command_that_prints_nothing_needs_no_output(tmp_path: Path) -> None:
 def test_no_file_is_opened_in_the_place_of_a_stream(tmp_path: Path) -> None:
     """It would get what is printed."""
     script = (
-        "import os, sys; from moat.cli.stdio import prepare; prepare();"
+        "import os, sys; from moat.platform.descriptors import open_missing; open_missing();"
         "sys.exit(os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY))"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "file")]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moat.config import agent_file, settings
-from moat.config.compile import HostContext, RunOptions, compile_spec
+from moat.config.compile import HostContext, RunOptions, compile_spec, read_project
 from moat.config.fields import schema
 from moat.errors import UsageError
 from moat.spec import ProtectedPath
@@ -22,7 +22,7 @@ def test_settings_and_project_add_rows(tmp_path: Path) -> None:
     home.mkdir()
     project.mkdir()
     (home / "config.yaml").write_text(
-        "network: {trust_project: false}\n"
+        "trust_project: never\n"
         "protected_paths:\n  - {path: deploy/*.sh, program: ours, treatment: watched}\n"
     )
     (project / "agent.yaml").write_text(
@@ -30,7 +30,7 @@ def test_settings_and_project_add_rows(tmp_path: Path) -> None:
         "- {path: deploy/*.sh, program: ours, treatment: watched}\n"
     )
     options = RunOptions(path=str(project), command=("true",))
-    spec = compile_spec(options, settings.load(home), HostContext())
+    spec = compile_spec(options, settings.load(home), HostContext(), read_project(options))
     assert spec.protected_paths == (
         ProtectedPath("deploy/*.sh", "ours", "watched"),
         ProtectedPath(".toolrc"),

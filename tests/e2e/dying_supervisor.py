@@ -18,7 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from moat.client.connect import launch
+from moat.client.connect import spawn
 from moat.engines.bubblewrap.shim_client import ShimLink
 from moat.supervisor.state import RunState
 
@@ -38,7 +38,7 @@ def main() -> None:
         f'#!/bin/sh\nexec {sys.executable} {__file__} "{moment}" {marker} {SUPERVISOR} "$@"\n'
     )
     starter.chmod(0o700)
-    launch.sys = SimpleNamespace(executable=str(starter))  # pyright: ignore[reportAttributeAccessIssue]
+    spawn.sys = SimpleNamespace(executable=str(starter))  # pyright: ignore[reportAttributeAccessIssue]
     sys.argv[1:] = arguments
     runpy.run_module("moat", run_name="__main__")
 

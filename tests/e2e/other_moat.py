@@ -23,14 +23,14 @@ def main() -> None:
         sys.argv[1:] = arguments[-2:]
         runpy.run_module("moat.supervisor", run_name="__main__")
         return
-    from moat.client.connect import launch  # noqa: PLC0415  of the tree
+    from moat.client.connect import spawn  # noqa: PLC0415  of the tree
 
     starter = Path(tree, "starter")
     starter.write_text(
         f'#!/bin/sh\nexec {sys.executable} {Path(__file__).resolve()} {tree} {SUPERVISOR} "$@"\n'
     )
     starter.chmod(0o700)
-    launch.sys = SimpleNamespace(executable=os.fspath(starter))  # pyright: ignore[reportAttributeAccessIssue]
+    spawn.sys = SimpleNamespace(executable=os.fspath(starter))  # pyright: ignore[reportAttributeAccessIssue]
     sys.argv[1:] = arguments
     runpy.run_module("moat", run_name="__main__")
 

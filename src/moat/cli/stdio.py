@@ -41,14 +41,7 @@ def _output_errors() -> Generator[None]:
 
 
 def prepare() -> None:
-    """Set up the streams, before anything else is opened."""
-    # The next file to be opened would get the number of a closed stream, and then our output. Standard
-    # output is opened for reading, so that writing there fails.
-    for fd, mode in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
-        try:
-            os.fstat(fd)
-        except OSError:
-            os.set_inheritable(os.open(os.devnull, mode), True)
+    """Set up the streams."""
     sys.stdout = _stream(1, sys.stdout, errors="strict")
     sys.stderr = _stream(2, sys.stderr, errors="backslashreplace")
 

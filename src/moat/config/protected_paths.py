@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from moat.config.fields import Field
+from moat.config.fields import Effect, Field
 from moat.spec.protected_path import ProtectedPath, Treatment, check_pattern
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ FIELD: Final = Field(
     "Paths to protect besides those that Moat knows, at any depth of the workspace.",
     check=_check_number,
     each=_check_row,
+    effect=Effect.NARROWS,
     fields={
         "path": Field(
             "string", "Relative path; a star is any part of a name: `deploy/*.sh`.", check_pattern

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sqlite3
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
@@ -119,6 +118,8 @@ class Store:
                 _write_durably(folder.spec, codec.dumps(spec))
                 self.insert(spec)
             except BaseException:
+                import shutil  # noqa: PLC0415  loads slowly
+
                 shutil.rmtree(folder.root)
                 raise
             commits.announce(self._path)
@@ -227,6 +228,8 @@ class Store:
             if folder.root.exists():
                 folder.root.rename(going)
             if going.exists():
+                import shutil  # noqa: PLC0415  loads slowly
+
                 shutil.rmtree(going)
 
     # --- SQL ---

@@ -8,6 +8,7 @@ connect, and the shim starts, while this process still loads.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -26,14 +27,21 @@ from moat.runs.states import State
 from moat.runs.store import Store
 
 READY, LAUNCH_LOCK = 3, 4
-# What takes time to load, in pieces: between two of them we look whether the run exists.
+# What takes time to load, in pieces of a few milliseconds: between two of them we look whether the
+# run exists. The first starts its sandbox.
 HEAVY = (
-    *("asyncio", "moat.engines.bubblewrap.engine", "moat.session.session"),
-    *("moat.supervisor.main", "moat.egress.tls.ca"),
+    *("moat.engines.bubblewrap.shim_client", "ssl", "subprocess", "concurrent.futures.thread"),
+    *("asyncio", "uvloop", "moat.session.io", "moat.workspace.protected_paths"),
+    *("moat.workspace.covers", "moat.workspace.snapshot", "moat.engines.bubblewrap.host_checks"),
+    *("moat.ground.check", "moat.engines.bubblewrap.writable_areas"),
+    *("moat.engines.bubblewrap.layout", "moat.engines.bubblewrap.engine", "moat.session.session"),
+    *("moat.egress.upstream.dialer", "moat.egress.policy.engine", "moat.egress.http.h1.server"),
+    *("moat.egress.gateway", "moat.supervisor.run", "moat.supervisor.main", "moat.egress.tls.ca"),
 )
 
 
 def main(home: Path, run_id: str) -> None:
+    gc.disable()  # while this process loads: what is imported stays
     os.closerange(LAUNCH_LOCK + 1, os.sysconf("SC_OPEN_MAX"))
     # Children that nobody waits for (a shim that ended) leave no zombies.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -58,6 +66,8 @@ def main(home: Path, run_id: str) -> None:
                 registry.warm_up(spec, folder)
             from moat.supervisor.main import supervise  # noqa: PLC0415  heavy
 
+            gc.freeze()
+            gc.enable()
             supervise(store, spec, listener)
     except MoatError as error:
         _answer(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -113,6 +112,8 @@ def _copy_in_place(folder: PathHandle, name: str) -> None:
 
 def _copy(source: IO[bytes], copy: IO[bytes]) -> None:
     """Copy contents, permissions and times."""
+    import shutil  # noqa: PLC0415  loads slowly
+
     status = os.fstat(source.fileno())
     shutil.copyfileobj(source, copy)
     copy.flush()

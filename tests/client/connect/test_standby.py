@@ -30,7 +30,7 @@ def test_a_word_that_nobody_hears_is_no_error(
     """A supervisor that died while it loaded is replaced by whoever connects to the run."""
     monkeypatch.setenv("MOAT_HOME", str(tmp_path))
     waiting = standby.begin()
-    copy = standby.Standby(waiting.home, waiting.run_id, os.dup(waiting._go), waiting._ready)
+    copy = standby.Standby(waiting.run_id, os.dup(waiting._go), waiting._ready)
     waiting.go()  # of a run that does not exist
     copy.wait()
     copy.go()

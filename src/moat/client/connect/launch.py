@@ -7,13 +7,11 @@ one's supervisor answers, even where the first client has been killed meanwhile.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import signal
-import sys
 from typing import TYPE_CHECKING
 
+from moat.client.connect.spawn import spawn
 from moat.errors import RunNotActiveError, RunNotFoundError, SupervisorError
 from moat.paths import RunFolder
 from moat.platform import sockets
@@ -60,7 +58,7 @@ def _start(home: Path, folder: RunFolder, launch_lock: int) -> None:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             log = os.open(folder.supervisor_log, flags, 0o600)
             try:
-                spawn(home, folder.id, log=log, ready=ready_write, held=launch_lock)
+                spawn(str(home), folder.id, log=log, ready=ready_write, held=launch_lock)
             finally:
                 os.close(log)
         finally:
@@ -82,44 +80,3 @@ def _failure(folder: RunFolder, answer: bytes) -> MoatError:
     kinds = {kind.code: kind for kind in (RunNotActiveError, UnsupportedSandboxError)}
     kind = kinds.get(failure["code"], SupervisorError)
     return kind(failure["summary"], failure["hint"])
-
-
-def spawn(home: Path, run_id: str, *, log: int, ready: int, held: int) -> int:
-    """Start a supervisor in a session of its own, so that it outlives this process and its terminal.
-
-    It writes to `log`, and its answer to `ready` (`supervisor.__main__`). `held` is the launch lock, or
-    the pipe of a supervisor on standby. Return its pid.
-    """
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    # Copies with numbers above those that dup2 gives out below: it may not hit one still to be copied.
-    copies = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 16) for fd in (null, log, ready, held)]
-    os.close(null)
-    null, log, ready, held = copies
-    try:
-        return os.posix_spawn(
-            sys.executable,
-            # -I: neither the working directory, which the agent may write, nor PYTHON* variables
-            # decide what code runs.
-            [sys.executable, "-I", "-m", "moat.supervisor", str(home), run_id],
-            {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
-            | {name: os.environ[name] for name in ("HOME", "MOAT_HOME") if name in os.environ},
-            file_actions=[
-                (os.POSIX_SPAWN_DUP2, null, 0),
-                (os.POSIX_SPAWN_DUP2, log, 1),
-                (os.POSIX_SPAWN_DUP2, log, 2),
-                (os.POSIX_SPAWN_DUP2, ready, 3),
-                (os.POSIX_SPAWN_DUP2, held, 4),
-            ],
-            setsid=True,
-            setsigmask=(),
-            setsigdef=(
-                signal.SIGPIPE,
-                signal.SIGINT,
-                signal.SIGHUP,
-                signal.SIGTERM,
-                signal.SIGXFSZ,
-            ),
-        )
-    finally:
-        for fd in copies:
-            os.close(fd)

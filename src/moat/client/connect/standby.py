@@ -4,31 +4,29 @@ Loading is half of the time that it takes to start a run, and on another process
 anything. The supervisor is given the id of a run that doesn't exist yet, loads, and waits. Once the run
 has been created it is sent a byte, takes the launch lock and goes on like any other. Where this process
 ends without sending it, since there was nothing to run, the supervisor ends too.
+
+This module is imported before all others and imports next to nothing, not even `typing`.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from moat.client.connect import launch
-from moat.paths import moat_home
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from moat.client.connect.spawn import spawn
+from moat.home import home_path
 
 
-@dataclass(frozen=True, slots=True)
 class Standby:
     """A supervisor that waits for its run to exist."""
 
-    home: Path
-    run_id: str
-    _go: int
-    """The writing end of a pipe: a byte there says that the run exists."""
-    _ready: int
-    """The reading end of a pipe that closes when the supervisor listens, or has failed."""
+    def __init__(self, run_id: str, go: int, ready: int) -> None:
+        """`go` is the writing end of a pipe: a byte there says that the run exists.
+
+        `ready` is the reading end of a pipe that closes when the supervisor listens, or has failed.
+        """
+        self.run_id = run_id
+        self._go = go
+        self._ready = ready
 
     def go(self) -> None:
         """Tell the supervisor that the run exists now."""
@@ -50,14 +48,14 @@ class Standby:
 
 def begin() -> Standby:
     """Start a supervisor for a run with a new id."""
-    home, run_id = moat_home(), os.urandom(6).hex()
+    run_id = os.urandom(6).hex()
     go_read, go = os.pipe()
     ready, ready_write = os.pipe()
     # The run has no folder for a log yet.
     null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     try:
-        launch.spawn(home, run_id, log=null, ready=ready_write, held=go_read)
+        spawn(home_path(), run_id, log=null, ready=ready_write, held=go_read)
     finally:
         for fd in (go_read, ready_write, null):
             os.close(fd)
-    return Standby(home, run_id, go, ready)
+    return Standby(run_id, go, ready)

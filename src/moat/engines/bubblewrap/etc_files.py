@@ -15,7 +15,6 @@ links lead there from deeper places.
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from dataclasses import dataclass
 from hashlib import sha256
@@ -186,6 +185,8 @@ def _shared_copy(entries: list[_Entry], private: Path) -> Path:
 
 
 def _remove_unused(copies: Path) -> None:
+    import shutil  # noqa: PLC0415  loads slowly
+
     links = copies.parent.glob(f"runs/*/private/{_USED_COPY}")
     in_use = {link.readlink().name for link in links}
     for path in copies.iterdir():

@@ -1,0 +1,54 @@
+"""Starting the process of a supervisor.
+
+`moat run` does this first of all, and whatever is imported before it is waited for. So this module
+imports next to nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+
+
+def spawn(home: str, run_id: str, *, log: int, ready: int, held: int) -> int:
+    """Start a supervisor in a session of its own, so that it outlives this process and its terminal.
+
+    It writes to `log`, and its answer to `ready` (`supervisor.__main__`). `held` is the launch lock, or
+    the pipe of a supervisor on standby. `home` is the store. Return the process's pid.
+    """
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    # Copies with numbers above those that dup2 gives out below: it may not hit one still to be copied.
+    copies = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 16) for fd in (null, log, ready, held)]
+    os.close(null)
+    null, log, ready, held = copies
+    try:
+        return os.posix_spawn(
+            sys.executable,
+            # -I: neither the working directory, which the agent may write, nor PYTHON* variables
+            # decide what code runs.
+            [sys.executable, "-I", "-m", "moat.supervisor", home, run_id],
+            # Whatever else is in the environment could choose code or certificates, too.
+            {"PATH": os.defpath, "LANG": "C.UTF-8"}
+            | {name: os.environ[name] for name in ("HOME", "MOAT_HOME") if name in os.environ},
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, null, 0),
+                (os.POSIX_SPAWN_DUP2, log, 1),
+                (os.POSIX_SPAWN_DUP2, log, 2),
+                (os.POSIX_SPAWN_DUP2, ready, 3),
+                (os.POSIX_SPAWN_DUP2, held, 4),
+            ],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=(
+                signal.SIGPIPE,
+                signal.SIGINT,
+                signal.SIGHUP,
+                signal.SIGTERM,
+                signal.SIGXFSZ,
+            ),
+        )
+    finally:
+        for fd in copies:
+            os.close(fd)

@@ -1,0 +1,11 @@
+"""The place of Moat's own files, found without any import that takes time."""
+
+from __future__ import annotations
+
+import os
+
+
+def home_path() -> str:
+    """Return the absolute path of the store: `$MOAT_HOME`, or else `~/.moat`."""
+    chosen = os.environ.get("MOAT_HOME")
+    return os.path.abspath(os.path.expanduser(chosen or "~/.moat"))  # noqa: PTH100, PTH111  keeps symlinks
