@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "destroy": ("destroy", "Remove runs and everything recorded of them."),
     "wait": ("wait", "Wait until a run ends, is quiet or shows a text."),
     "logs": ("logs", "Print the output of a run."),
+    "diff": ("diff", "Print what a run has changed in its workspace."),
     "events": ("events", "Print what has happened to a run."),
     "trace": ("trace", "Print what went over a run's network."),
     "allow": ("allow", "Allow a running run to reach a host."),
