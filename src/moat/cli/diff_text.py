@@ -23,10 +23,14 @@ def summaries(changes: Iterable[Change]) -> Iterator[bytes]:
     """Yield a line for each folder that tools fill, with the number of its changes."""
     counts: dict[str, Counter[str]] = {}
     for change in changes:
-        kind = "added" if change.before is None else "deleted" if change.after is None else "changed"
+        kind = (
+            "added" if change.before is None else "deleted" if change.after is None else "changed"
+        )
         counts.setdefault(change.generated or "", Counter())[kind] += 1
     for folder, kinds in sorted(counts.items()):
-        listed = ", ".join(f"{kinds[kind]} {kind}" for kind in ("added", "changed", "deleted") if kinds[kind])
+        listed = ", ".join(
+            f"{kinds[kind]} {kind}" for kind in ("added", "changed", "deleted") if kinds[kind]
+        )
         line = f"# {quoted(folder)}/: {listed} (files that tools make)\n"
         yield line.encode(errors="surrogateescape")
 
@@ -83,5 +87,5 @@ def painted(line: str) -> str:
     for start, colour in _COLOURS:
         if line.startswith(start.decode()):
             body = line.rstrip("\n")
-            return f"\x1b[{colour}m{body}\x1b[0m{line[len(body):]}"
+            return f"\x1b[{colour}m{body}\x1b[0m{line[len(body) :]}"
     return line

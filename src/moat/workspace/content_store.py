@@ -1,4 +1,4 @@
-"""What is kept of a workspace from one run to the next: its last manifest, and the contents of its files.
+"""What is kept of a workspace from one run to the next: its last manifest and its files' contents.
 
 A run that starts has only to look at the metadata, and reads the files that are new or changed. All of
 it is in MOAT_HOME, where no run writes. The manifest is replaced as a whole. Its pack grows, until
@@ -21,7 +21,7 @@ from moat.workspace.contents import MAX_PACK, Pack, open_pack
 from moat.workspace.manifest import Folder, Manifest, join
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
     from moat.paths import RunFolder
@@ -44,7 +44,7 @@ class ContentStore:
         return manifest
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> Generator[None]:
         """Hold the store against others that would change it."""
         for folder in (self._folder.parent, self._folder):
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -52,7 +52,7 @@ class ContentStore:
             yield
 
     @contextmanager
-    def pack(self, name: str) -> Iterator[Pack]:
+    def pack(self, name: str) -> Generator[Pack]:
         with open_pack(self._folder / name) as file:
             pack = Pack(file, MAX_PACK)
             yield pack
@@ -91,8 +91,7 @@ class ContentStore:
                 {
                     name: content
                     for name, content in folder.contents.items()
-                    if manifest.settled(folder.entries[name])
-                    and join(path, name) not in late
+                    if manifest.settled(folder.entries[name]) and join(path, name) not in late
                 },
                 folder.targets,
             )
@@ -105,7 +104,9 @@ class ContentStore:
     def _compact(self, manifest: Manifest) -> None:
         """Move what is still of use into a new pack if most of the old one is not."""
         used = sum(
-            length for folder in manifest.folders.values() for _, _, length in folder.contents.values()
+            length
+            for folder in manifest.folders.values()
+            for _, _, length in folder.contents.values()
         )
         with self.pack(manifest.pack) as old:
             if old.size < _COMPACTED_ABOVE or old.size < 2 * used:
@@ -129,4 +130,3 @@ def load(path: Path) -> Manifest | None:
         return manifests.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
         return None
-

@@ -10,7 +10,7 @@ import hashlib
 import os
 import stat
 import zlib
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 from moat.workspace.manifest import NOT_KEPT, SIZE, Content, Status
 from moat.workspace.walk import OPEN_FOLDER, status_of
@@ -97,7 +97,7 @@ class FolderReader:
             os.close(self._descriptor)
             raise FileNotFoundError(path)
 
-    def __enter__(self) -> FolderReader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

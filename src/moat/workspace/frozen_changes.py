@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from moat.atomic import replace_file
 from moat.errors import MoatError, StoreError
 from moat.runs import lock
-from moat.workspace.changes import Change, Changes, Side, compare
+from moat.workspace import changes
+from moat.workspace.comparison import compare
 from moat.workspace.content_store import load
 from moat.workspace.contents import MAX_CHANGES_PACK, Pack, open_pack
 from moat.workspace.walk import take_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from moat.paths import RunFolder
+    from moat.workspace.changes import Changes
     from moat.workspace.manifest import Manifest
 
 
@@ -38,15 +39,15 @@ def freeze(run: RunFolder) -> None:
         run.changed_contents.unlink(missing_ok=True)
         with open_pack(run.changed_contents) as file:
             new = Pack(file, MAX_CHANGES_PACK)
-            changes = _compare(run, before, new)
+            found = _compare(run, before, new)
             new.flush()
-        replace_file(run.changes, _dumps(changes), durable=False)
+        replace_file(run.changes, changes.dumps(found), durable=False)
         run.start_manifest.unlink()
         run.start_contents.unlink(missing_ok=True)
 
 
 @contextmanager
-def changes_of(run: RunFolder, *, ended: bool) -> Iterator[tuple[Changes, Pack]]:
+def changes_of(run: RunFolder, *, ended: bool) -> Generator[tuple[Changes, Pack]]:
     """Yield what a run has changed, up to its end or until now, and the contents.
 
     Raises `MoatError` if it isn't known what was there before.
@@ -55,7 +56,7 @@ def changes_of(run: RunFolder, *, ended: bool) -> Iterator[tuple[Changes, Pack]]
         freeze(run)
         if run.changes.exists():
             with open_pack(run.changed_contents) as file:
-                yield _loads(run), Pack(file, MAX_CHANGES_PACK)
+                yield _saved(run), Pack(file, MAX_CHANGES_PACK)
             return
     before = load(run.start_manifest)
     if before is None:
@@ -83,41 +84,11 @@ def _compare(run: RunFolder, before: Manifest, new: Pack) -> Changes:
         return compare(before, after, Pack(file, os.fstat(file.fileno()).st_size), new)
 
 
-def _dumps(changes: Changes) -> bytes:
-    listed = [
-        {
-            "path": each.path,
-            "before": _fields(each.before),
-            "after": _fields(each.after),
-            "generated": each.generated,
-            "late": each.late,
-        }
-        for each in changes.changes
-    ]
-    return json.dumps({"root": changes.root, "notes": changes.notes, "changes": listed}).encode()
-
-
-def _fields(side: Side | None) -> dict[str, Any] | None:
-    if side is None:
-        return None
-    return {name: getattr(side, name) for name in Side.__slots__}
-
-
-def _loads(run: RunFolder) -> Changes:
+def _saved(run: RunFolder) -> Changes:
     try:
-        saved = json.loads(run.changes.read_bytes())
-        return Changes(saved["root"], [_change(each) for each in saved["changes"]], saved["notes"])
-    except (OSError, ValueError, TypeError, KeyError) as exc:
+        return changes.loads(run.changes.read_bytes())
+    except (OSError, ValueError) as exc:
         raise StoreError(
             f"the changes of run {run.id} can't be read: {exc}",
             "Update moat if a newer one recorded them",
         ) from exc
-
-
-def _change(saved: dict[str, Any]) -> Change:
-    before, after = saved.pop("before"), saved.pop("after")
-    return Change(
-        before=None if before is None else Side(**before),
-        after=None if after is None else Side(**after),
-        **saved,
-    )

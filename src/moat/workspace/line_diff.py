@@ -1,8 +1,8 @@
 """The difference between two texts, by lines. Pure.
 
-Myers' algorithm ("An O(ND) Difference Algorithm and Its Variations", 1986), as git uses it. A hostile run
-can write files whose difference takes for ever to compute, so the work is bounded: beyond the bound, all
-that lies between the first and the last difference counts as replaced. That is longer, but as true.
+Myers' algorithm ("An O(ND) Difference Algorithm and Its Variations", 1986), as git uses it. A hostile
+run can write files whose difference takes for ever to compute, so the work is bounded: beyond the bound,
+all that lies between the first and the last difference counts as replaced. That is longer, but as true.
 """
 
 from __future__ import annotations

@@ -93,9 +93,7 @@ def join(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
 
 
-_HEAD: Final = tuple(
-    "taken_at root hidden unreadable complete generated late pack".split()
-)
+_HEAD: Final = tuple("taken_at root hidden unreadable complete generated late pack".split())
 
 
 def dumps(manifest: Manifest) -> bytes:

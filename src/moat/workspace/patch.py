@@ -113,9 +113,7 @@ def _text(side: Side | None, content: bytes | None) -> bytes | None:
     return content
 
 
-def _not_kept(
-    was: Side | None, now: Side | None, before: bytes | None, after: bytes | None
-) -> str:
+def _not_kept(was: Side | None, now: Side | None, before: bytes | None, after: bytes | None) -> str:
     what = "new" if was is None else "deleted" if now is None else "changed"
     missing = [
         f"{when} {side.size} bytes"

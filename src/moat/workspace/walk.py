@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 # A bound on what a hostile run can make us look at: more than the largest monorepo has.
 MAX_ENTRIES: Final = 1_000_000
 
-OPEN_FOLDER: Final = (
-    os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-)
+OPEN_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NOTHING: Final[frozenset[str]] = frozenset()
 
 
@@ -151,9 +149,9 @@ class _Walk:
 
     def _target(self, descriptor: int, name: str, folder: Folder, known: Folder | None) -> str:
         status = folder.entries[name]
-        if known is not None and known.entries.get(name) == status and name in known.targets:
-            if self._known.settled(status):
-                return known.targets[name]
+        is_known = known is not None and known.entries.get(name) == status
+        if known is not None and is_known and self._known.settled(status):
+            return known.targets.get(name, "")
         try:
             return os.readlink(name, dir_fd=descriptor)
         except OSError:
@@ -169,4 +167,3 @@ def _still_known(known: Folder, folder: Folder) -> dict[str, Content]:
 
 def _name(path: str) -> str:
     return path.rpartition("/")[2]
-
