@@ -11,6 +11,7 @@ from moat.engines import registry
 from moat.engines.engine import UnsupportedSandboxError
 from moat.errors import RunNotActiveError, StoreError, SupervisorError
 from moat.runs import lock
+from moat.workspace import content_store
 
 if TYPE_CHECKING:
     from moat.runs.store import Run, Store
@@ -27,6 +28,7 @@ def remove(store: Store, run: Run, *, force: bool) -> None:
         _kill(store, run)
     if not folder.root.exists():
         store.remove(run.id)
+        _forget_workspace(store, run)
         return
     # A supervisor may still be sending the last of the output to a slow viewer. It is asked to leave,
     # and the lock is ours once it has.
@@ -37,6 +39,14 @@ def remove(store: Store, run: Run, *, force: bool) -> None:
             store.remove(run.id)
     except FileNotFoundError:
         return  # another process has removed it meanwhile
+    _forget_workspace(store, run)
+
+
+def _forget_workspace(store: Store, run: Run) -> None:
+    """Delete what is kept of the removed run's workspace if no other run was started there."""
+    root = os.path.realpath(run.workspace)
+    if all(os.path.realpath(other.workspace) != root for other in store.all()):
+        content_store.forget(store.home, root)
 
 
 def _kill(store: Store, run: Run) -> None:

@@ -26,6 +26,7 @@ from moat.workspace import discovery, snapshot
 from moat.workspace.beneath import PathHandle, SymbolicLinkError, open_beneath, open_folder
 from moat.workspace.discovery import FIRST_NAMES
 from moat.workspace.entries import LINK, exists, is_folder, make_writable, read_text, set_aside
+from moat.workspace.frozen_changes import freeze
 from moat.workspace.quarantine import GitQuarantine
 from moat.workspace.watched_paths import changes
 
@@ -79,6 +80,7 @@ def clean_up_dead_runs(runs: Iterable[RunFolder], has_sandbox: Callable[[RunFold
         try:
             if not lock.is_locked(run.supervisor_lock) and not has_sandbox(run):
                 clean_up(run)
+                freeze(run)
         finally:
             os.close(launch_lock)
 
@@ -90,7 +92,9 @@ def command(run: RunFolder) -> list[str]:
 
 def main(run_folder: str) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
-    clean_up(RunFolder(Path(run_folder)))
+    run = RunFolder(Path(run_folder))
+    clean_up(run)
+    freeze(run)
 
 
 def _clean(folders: list[FolderSnapshot]) -> Iterator[str]:

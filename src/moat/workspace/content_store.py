@@ -33,7 +33,7 @@ class ContentStore:
     """The folder for one workspace."""
 
     def __init__(self, home: Path, root: str) -> None:
-        self._folder = home / "snapshots" / sha256(os.fsencode(root)).hexdigest()[:16]
+        self._folder = _folder(home, root)
         self._index = self._folder / "manifest"
 
     def load(self) -> Manifest | None:
@@ -118,6 +118,18 @@ class ContentStore:
                         compressed = old.compressed(content)
                         if compressed is not None:
                             folder.contents[name] = new.append(content[0], compressed)
+
+
+def forget(home: Path, root: str) -> None:
+    """Delete what is kept of a workspace in which there is no run any more."""
+    folder = _folder(home, root)
+    if folder.exists():
+        with lock.locked(folder / "lock"):
+            shutil.rmtree(folder)
+
+
+def _folder(home: Path, root: str) -> Path:
+    return home / "snapshots" / sha256(os.fsencode(root)).hexdigest()[:16]
 
 
 def new_pack_name() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from moat.workspace.manifest import Manifest
 
 
+log = logging.getLogger(__name__)
+
+
 def freeze(run: RunFolder) -> None:
     """Save what a run has changed, once it has ended. Only the first call for a run does anything.
 
@@ -35,6 +39,9 @@ def freeze(run: RunFolder) -> None:
     with lock.locked(run.recorder_lock):
         before = load(run.start_manifest)
         if before is None or run.changes.exists():
+            return
+        if not Path(before.root).is_dir():
+            log.warning("the workspace %s is gone: what the run changed is unknown", before.root)
             return
         run.changed_contents.unlink(missing_ok=True)
         with open_pack(run.changed_contents) as file:
