@@ -57,7 +57,7 @@ def test_the_agent_file_of_the_tour_is_valid(tmp_path: Path) -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     file = tmp_path / "agent.yaml"
     file.write_text(example)
-    assert agent_file.load(file)["command"]
+    assert agent_file.load(file).content["command"]
 
 
 @pytest.mark.parametrize("line", TOUR)

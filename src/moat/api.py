@@ -25,7 +25,7 @@ from moat.client.display.screen import read_screen
 from moat.client.keyboard.key_names import encode_key
 from moat.client.watch.wait import WaitResult, wait_for_exit, wait_for_idle, wait_for_text
 from moat.config import settings
-from moat.config.compile import HostContext, RunOptions, compile_spec
+from moat.config.compile import HostContext, RunOptions, create_run
 from moat.egress.traffic import reader as traffic
 from moat.errors import MoatError
 from moat.runs.store import Run as Row
@@ -68,7 +68,8 @@ class Moat:
         """Start a run, and return once its command has begun. Raise `MoatError`.
 
         `options` are the other fields of `config.compile.RunOptions`: `name`, `mounts`, `workdir`,
-        `memory`, `network_policy`, `allow`, `deny`, ...
+        `memory`, `network_policy`, `allow`, `deny`, ... Nobody is asked about what the project's file
+        opens: unless it was agreed to before, or `trust_project` is true, that is a `ConsentError`.
         """
         run_options = RunOptions(
             path=str(path),
@@ -85,9 +86,8 @@ class Moat:
                 stdin_is_terminal=tty,
                 stdout_is_terminal=tty,
                 size=size or TerminalSize(),
-                taken_names=frozenset(run.name for run in store.all()),
             )
-            row = store.create(compile_spec(run_options, settings.load(store.home), host))
+            row = create_run(store, run_options, settings.load(store.home), host)
             _supervisor(store, row.id).get("/v1/run", until="started")
             return row
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 # itself, 126 and 127 belong to the command, 128 + n to signals.
 EXIT_FAILURE = 125
 EXIT_USAGE = 2
+# Beside it, because the remedy is another command line, and of its own, because scripts may want to ask.
+EXIT_CONSENT = 3
 
 
 class MoatError(Exception):
@@ -37,6 +39,13 @@ class UsageError(MoatError):
 
     code = "usage"
     exit_code = EXIT_USAGE
+
+
+class ConsentError(MoatError):
+    """A project's file opens something that the user hasn't agreed to."""
+
+    code = "consent"
+    exit_code = EXIT_CONSENT
 
 
 class RunNotFoundError(MoatError):

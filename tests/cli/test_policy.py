@@ -128,9 +128,9 @@ def test_what_is_remembered_decides_here_too(
 def test_a_project_that_may_open_nothing_is_told_so(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A run would not start either (network.trust_project)."""
+    """A run would not start either."""
     home.mkdir()
-    (home / "config.yaml").write_text("network: {trust_project: false}\n")
+    (home / "config.yaml").write_text("trust_project: never\n")
     file = tmp_path / "agent.yaml"
     file.write_text(AGENT_FILE)
 
@@ -167,9 +167,8 @@ def test_what_is_remembered_comes_first_in_later_runs(home: Path, tmp_path: Path
         save_rule(store.home, str(workspace), "allow one.example")
         save_rule(store.home, str(workspace), "deny two.example")
         save_rule(store.home, "/elsewhere", "allow three.example")
-        run = create_run(
-            store, RunOptions(path=str(workspace), command=("true",)), Settings(), HostContext()
-        )
+        options = RunOptions(path=str(workspace), command=("true",), trust_project=True)
+        run = create_run(store, options, Settings(), HostContext())
         rules = store.spec(run.id).network.rules
 
     assert rules[:3] == ("deny two.example", "allow one.example", "deny POST example.com/admin/**")
@@ -205,7 +204,9 @@ def test_the_policy_of_a_run_is_shown(
     """The rules are shown in the order in which they decide, also for a run that has ended."""
     (tmp_path / "agent.yaml").write_text(AGENT_FILE)
     with Store() as store:
-        options = RunOptions(path=str(tmp_path), command=("true",), name="shown")
+        options = RunOptions(
+            path=str(tmp_path), command=("true",), name="shown", trust_project=True
+        )
         run = create_run(store, options, Settings(), HostContext())
         folder = store.folder(run.id)
         folder.additions.write_text(json.dumps(["allow given.example"]))

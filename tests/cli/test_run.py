@@ -218,6 +218,6 @@ def test_the_file_of_another_project_is_used(
 
     monkeypatch.setattr(compiling, "compile_spec", compile_spec)
     monkeypatch.setattr(run_command, "_leave", lambda *_: 0)
-    assert run(["run", "-d", str(other)]) == 0
+    assert run(["run", "-d", "--trust-project", str(other)]) == 0
     assert (seen[0].name, seen[0].command, seen[0].workspace) == ("there", ("make",), str(other))
     assert home.exists()

@@ -10,13 +10,14 @@ from moat.config import agent_file
 from moat.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
-def load(folder: Path, text: str) -> dict[str, object]:
+def load(folder: Path, text: str) -> Mapping[str, object]:
     path = folder / "agent.yaml"
     path.write_text(text)
-    return agent_file.load(path)
+    return agent_file.load(path).content
 
 
 def test_a_whole_file(tmp_path: Path) -> None:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moat.config.compile import HostContext, RunOptions, compile_spec, create_run, parse_env
+from moat.config.compile import (
+    HostContext,
+    RunOptions,
+    compile_spec,
+    create_run,
+    parse_env,
+    read_project,
+)
 from moat.config.settings import Settings
 from moat.errors import NameTakenError, UsageError
 from moat.runs.store import Store
@@ -32,7 +39,7 @@ def compiled(
     project: Path, options: RunOptions | None = None, host: HostContext = SCRIPT
 ) -> RunSpec:
     chosen = options or RunOptions(path=str(project), command=("true",))
-    return compile_spec(chosen, Settings(), host)
+    return compile_spec(chosen, Settings(), host, read_project(chosen))
 
 
 def test_the_command_line_alone(project: Path) -> None:
@@ -90,18 +97,10 @@ def test_the_network_is_what_all_of_them_say(
     (project / "agent.yaml").write_text("network: {policy: permissive, rules: [allow c.com]}\n")
     options = RunOptions(path=str(project), command=("true",), allow=("a.com",))
     settings = Settings(network={"policy": "ask", "rules": ["deny b.com"]})
-    found = compile_spec(options, settings, SCRIPT).network
+    found = compile_spec(options, settings, SCRIPT, read_project(options)).network
     assert found.policy == "ask"
     assert found.rules == ("allow a.com", "deny b.com", "allow c.com")
     assert found.upstream_proxy == "http://u:p@proxy:3128"
-
-
-def test_a_project_that_is_not_trusted_is_refused(project: Path) -> None:
-    """No run starts from half of what the file asks for."""
-    (project / "agent.yaml").write_text("network: {allow: [c.com]}\n")
-    options = RunOptions(path=str(project), command=("true",))
-    with pytest.raises(UsageError, match=r"agent\.yaml:1: allow: .*trust_project"):
-        compile_spec(options, Settings(network={"trust_project": False}), SCRIPT)
 
 
 def test_a_proxy_of_the_host_that_can_not_be_used_is_reported(
@@ -207,7 +206,8 @@ def test_names_nobody_asked_for_give_way(project: Path, tmp_path: Path) -> None:
     def create() -> None:
         with Store(home) as store:
             start.wait()
-            names.append(create_run(store, RunOptions(path=str(project)), Settings(), SCRIPT).name)
+            options = RunOptions(path=str(project), trust_project=True)
+            names.append(create_run(store, options, Settings(), SCRIPT).name)
 
     threads = [threading.Thread(target=create) for _ in range(8)]
     for thread in threads:
@@ -236,7 +236,8 @@ def test_files_of_the_workspace_that_it_trusts_are_named(
     """Otherwise a run could write the certificates that the next run trusts."""
     for name in ("project/ca.pem", "project/mine.pem", "outside.pem"):
         (tmp_path / name).write_text(certificate("a"))
-    (project / "agent.yaml").write_text("network:\n  upstream_ca: ./sub/../ca.pem\n")
+    network = "network:\n  allow: [a.com]\n  upstream_ca: ./sub/../ca.pem\n"
+    (project / "agent.yaml").write_text(network)
     (project / "sub").mkdir()
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "outside.pem"))
     assert compiled(project).trusted_files == ("ca.pem",)

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moat.config.network import join_network, redacted, with_command_line, with_host_environment
+from moat.config.certificates import CertificateFile
+from moat.config.network import join_network, redacted, with_host_environment
 from moat.errors import UsageError
 from moat.spec import Network, Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 def test_who_says_nothing_gets_the_default() -> None:
     """Nothing is added."""
-    assert join_network({}) == join_network({"network": {}}, {}) == Network()
+    assert join_network({}) == join_network({}, {}) == Network()
 
 
-def test_a_project_alone_gets_what_it_says(
-    tmp_path: Path, certificate: Callable[[str], str]
-) -> None:
-    """Every field of the file reaches the specification."""
-    made = certificate("company")
-    (tmp_path / "ca.pem").write_text(made)
+def test_a_project_alone_gets_what_it_says() -> None:
+    """Every field of the file reaches the specification; its authorities hold for its own hosts."""
     said = {
         "policy": "strict",
         "rules": ["deny a.com"],
@@ -34,12 +31,12 @@ def test_a_project_alone_gets_what_it_says(
         "passthrough": ["d.com"],
         "hosts": {"E.com.": "10.0.0.1"},
         "private": ["10.0.0.0/8"],
-        "upstream_ca": str(tmp_path / "ca.pem"),
+        "upstream_ca": CertificateFile(Path("ca.pem"), ("A", "B")),
         "capture": "bodies",
         "ask_timeout": "2m",
         "timeouts": {"connect": "1s", "idle": "1h"},
     }
-    assert join_network({"network": said}) == Network(
+    assert join_network(said) == Network(
         policy="strict",
         rules=("deny a.com",),
         allow=("b.com",),
@@ -47,7 +44,14 @@ def test_a_project_alone_gets_what_it_says(
         passthrough=("d.com",),
         hosts={"e.com": "10.0.0.1"},
         private=("10.0.0.0/8",),
-        upstream_ca=made,
+        project_ca="A\nB\n",
+        project_ca_hosts=(
+            "allow b.com",
+            "allow c.com",
+            "allow d.com",
+            "allow 10.0.0.0/8",
+            "allow e.com",
+        ),
         capture="bodies",
         ask_timeout=120.0,
         timeouts=Timeouts(connect=1.0, idle=3600.0),
@@ -91,41 +95,38 @@ def test_a_project_alone_gets_what_it_says(
             {"timeouts": {"tls": "1", "idle": "1"}},
             {"timeouts": {"idle": "2"}},
             "timeouts",
-            Timeouts(tls=1.0, idle=2.0),
+            Timeouts(tls=1.0, idle=1.0),
         ),
-        ({"trust_project": False}, {}, "policy", "permissive"),
+        ({"timeouts": {"idle": "2"}}, {"timeouts": {"idle": "1"}}, "timeouts", Timeouts(idle=1.0)),
+        ({"ask_timeout": "5"}, {"ask_timeout": "6"}, "ask_timeout", 5.0),
     ],
 )
 def test_a_project_never_loosens_what_the_user_demands(
     ours: dict[str, Any], theirs: dict[str, Any], field: str, expected: object
 ) -> None:
-    """The stricter policy and the fuller record hold; the user's rules and addresses come first."""
-    assert getattr(join_network({"network": theirs}, ours), field) == expected
+    """The stricter policy, fuller record and shorter timeout hold; the user's rules come first."""
+    assert getattr(join_network(theirs, ours), field) == expected
 
 
-def test_certificates_of_both_are_trusted(
-    tmp_path: Path, certificate: Callable[[str], str]
-) -> None:
-    """The user's come first; a file that has disappeared since it was checked is an error."""
-    (tmp_path / "a").write_text(certificate("a"))
-    (tmp_path / "b").write_text(certificate("b"))
-    file = {"network": {"upstream_ca": str(tmp_path / "b")}}
-    joined = join_network(file, {"upstream_ca": str(tmp_path / "a")}).upstream_ca
-    assert joined == (tmp_path / "a").read_text() + (tmp_path / "b").read_text()
-    (tmp_path / "b").unlink()
-    with pytest.raises(UsageError, match="can't be read"):
-        join_network(file)
+def test_the_users_authorities_hold_for_every_host() -> None:
+    """A project's are kept apart from them, because they hold for some hosts only."""
+    ours = {"upstream_ca": CertificateFile(Path("a.pem"), ("A",))}
+    theirs = {"upstream_ca": CertificateFile(Path("b.pem"), ("B",)), "allow": ["b.com"]}
+    joined = join_network(theirs, ours)
+    assert (joined.upstream_ca, joined.project_ca) == ("A\n", "B\n")
+    assert join_network({}, ours).project_ca_hosts == ()
 
 
 def test_the_command_line_comes_before_all() -> None:
     """Its denials come before what it allows, because that is the safer order."""
-    joined = Network(policy="strict", rules=("deny **",))
-    found = with_command_line(
-        joined, policy="permissive", allow=("*.a.com", "b:8443"), deny=("x.a.com",)
-    )
+    ours = {"policy": "strict", "rules": ["deny **"]}
+    asked: Any = {"policy": "permissive", "allow": ["*.a.com", "b:8443"], "deny": ["x.a.com"]}
+    found = join_network({"rules": ["deny y"]}, ours, ("allow saved",), **asked)
     assert found.policy == "permissive"
-    assert found.rules == ("deny x.a.com", "allow *.a.com", "allow b:8443", "deny **")
-    assert with_command_line(joined, policy=None, allow=(), deny=()) == joined
+    assert found.rules == (
+        *("deny x.a.com", "allow *.a.com", "allow b:8443"),
+        *("allow saved", "deny **", "deny y"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ def test_the_command_line_comes_before_all() -> None:
 def test_what_the_command_line_can_not_mean_is_refused(given: dict[str, Any], words: str) -> None:
     """The error names the option."""
     with pytest.raises(UsageError, match=words):
-        with_command_line(Network(), **{"policy": None, "allow": (), "deny": ()} | given)
+        join_network({}, **given)
 
 
 def test_the_hosts_own_way_out_is_written_down(
@@ -170,10 +171,11 @@ def test_what_people_see_holds_no_password(certificate: Callable[[str], str]) ->
         upstream_proxy="http://user:pass@proxy:3128",
         upstream_http_proxy="http://user:pass@plain:8080",
         upstream_ca=certificate("a") + certificate("b"),
+        project_ca=certificate("c"),
     )
     found = redacted(network)
     assert found["upstream_proxy"] == "http://user:***@proxy:3128"
     assert found["upstream_http_proxy"] == "http://user:***@plain:8080"
-    assert found["upstream_ca"] == 2
+    assert (found["upstream_ca"], found["project_ca"]) == (2, 1)
     assert ":pass" not in str(found)
     assert found["policy"] == "permissive"

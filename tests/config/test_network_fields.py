@@ -17,7 +17,7 @@ from moat.egress.policy.engine import Policy
 from moat.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 WHOLE = """\
@@ -71,6 +71,7 @@ WRONG = [
         2,
         "hosts: 'a.b:80' has a port, which means nothing here",
     ),
+    ("network:\n  hosts: {a.com: 1.2.3.4, A.com.: 1.2.3.5}", 2, "'A.com.' is there in another"),
     ("network:\n  hosts: {'a:b:c': 1.2.3.4}", 2, "hosts: 'a:b:c' is not a host name"),
     ("network:\n  allow: ['a.com:0']", 2, "allow: 'a.com:0': 0 is not a port"),
     ("network:\n  hosts: {a.com: 10.0.0}", 2, "'10.0.0' for a.com is not an IP"),
@@ -94,18 +95,19 @@ WRONG = [
 ]
 
 
-def load(folder: Path, text: str, *, narrowing: bool = False) -> dict[str, Any]:
+def load(folder: Path, text: str) -> Mapping[str, Any]:
     path = folder / "agent.yaml"
     path.write_text(text)
-    return agent_file.load(path, narrowing=narrowing)
+    return agent_file.load(path).network
 
 
 def test_a_whole_network(tmp_path: Path, certificate: Callable[[str], str]) -> None:
     """Every field is read; the certificates lie beside the file."""
-    (tmp_path / "ca.pem").write_text(certificate("company"))
-    said = load(tmp_path, WHOLE)["network"]
+    made = certificate("company")
+    (tmp_path / "ca.pem").write_text(made)
+    said = load(tmp_path, WHOLE)
     assert said.keys() == agent_file.FIELDS["network"].fields.keys()
-    assert said["upstream_ca"] == str(tmp_path / "ca.pem")
+    assert said["upstream_ca"] == (tmp_path / "ca.pem", (made.strip(),))
 
 
 def test_what_is_accepted_makes_a_policy(tmp_path: Path, certificate: Callable[[str], str]) -> None:
@@ -153,7 +155,7 @@ def test_whatever_is_accepted_makes_a_policy(name: str, text: str) -> None:
         each(text)
     except (UsageError, ValueError):
         return
-    Policy(join_network({"network": {name: [text]}}))
+    Policy(join_network({name: [text]}))
 
 
 @pytest.mark.parametrize(("text", "line", "words"), WRONG)
@@ -167,32 +169,15 @@ def test_a_mistake_is_reported_with_its_line(
     assert words in raised.value.summary
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "rules: [allow a.com]",
-        "allow: [a.com]",
-        "tcp: ['a.com:22']",
-        "passthrough: [a.com]",
-        "hosts: {a.com: 10.0.0.1}",
-        "private: [10.0.0.0/8]",
-        "upstream_ca: ca.pem",
-    ],
-)
-def test_a_project_that_is_not_trusted_opens_nothing(tmp_path: Path, line: str) -> None:
-    """The hint says where else to write it."""
-    with pytest.raises(UsageError, match=r"agent\.yaml:2: .*trust_project") as raised:
-        load(tmp_path, f"network:\n  {line}\n", narrowing=True)
-    assert raised.value.hint is not None
-    assert "config.yaml" in raised.value.hint
-
-
-def test_a_project_that_is_not_trusted_may_narrow(tmp_path: Path) -> None:
-    """It may deny and set a stricter policy; mistakes are still errors."""
-    said = load(tmp_path, "network: {policy: strict, rules: [deny a.com]}", narrowing=True)
-    assert said["network"] == {"policy": "strict", "rules": ["deny a.com"]}
-    with pytest.raises(UsageError, match="rules: "):
-        load(tmp_path, "network: {rules: [deny a..com]}", narrowing=True)
+def test_what_was_checked_is_what_is_used(
+    tmp_path: Path, certificate: Callable[[str], str]
+) -> None:
+    """The certificates are read once: a run of the same folder may replace the file at any moment."""
+    made = certificate("company")
+    (tmp_path / "ca.pem").write_text(made)
+    said = load(tmp_path, "network: {upstream_ca: ca.pem, allow: [a.com]}")
+    (tmp_path / "ca.pem").unlink()
+    assert join_network(said).project_ca == made
 
 
 @pytest.mark.parametrize(
@@ -202,6 +187,7 @@ def test_a_project_that_is_not_trusted_may_narrow(tmp_path: Path) -> None:
         ("network:\n  upstream_ca: /nonexistent", "/nonexistent can't be read"),
         ("network:\n  policy: open", "policy must be one of"),
         ("network:\n  trust_project: 1", "trust_project must be true or false"),
+        ("network:\n  trust_project: false", "trust_project: this setting has moved"),
         ("network:\n  rules: [permit a]", "rules: "),
     ],
 )
@@ -219,10 +205,11 @@ def test_the_users_certificates_may_lie_at_home(
 ) -> None:
     """`~` is the home, like in a shell."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "ca.pem").write_text(certificate("company"))
+    made = certificate("company")
+    (tmp_path / "ca.pem").write_text(made)
     (tmp_path / "config.yaml").write_text("network: {upstream_ca: ~/ca.pem, capture: bodies}")
     assert settings.load(tmp_path).network == {
-        "upstream_ca": str(tmp_path / "ca.pem"),
+        "upstream_ca": (tmp_path / "ca.pem", (made.strip(),)),
         "capture": "bodies",
     }
 

@@ -179,7 +179,7 @@ class Attacked:
 
 @contextmanager
 def attacked(network: str, **environment: str) -> Generator[Attacked]:
-    """`network`: lines of the same in agent.yaml, with PLAIN, SECURE and BYSTANDER for the ports.
+    """`network`: lines of the same in the user's settings; PLAIN, SECURE and BYSTANDER are the ports.
 
     `environment` is the supervisor's, too.
     """
@@ -199,7 +199,7 @@ def attacked(network: str, **environment: str) -> Generator[Attacked]:
             ("BYSTANDER", bystander.port),
         ):
             network = network.replace(word, str(port))
-        (moat.workspace / "agent.yaml").write_text(f"network:\n  upstream_ca: ca.pem\n{network}")
+        moat.write_settings(f"network:\n  upstream_ca: {moat.workspace}/ca.pem\n{network}")
         stack.callback(_end, moat)
         moat.ok("run", "-d", "-n", "x", "--", "sleep", "infinity", **environment)
         yield Attacked(moat, plain, secure, bystander)

@@ -114,6 +114,14 @@ class Moat:
         """The pid of the run's latest supervisor."""
         return self.inspect(run)["supervisor"]["pid"]
 
+    def trust_projects(self) -> None:
+        """The settings of a user whom nobody asks, for tests about what a trusted project gets."""
+        self.write_settings("trust_project: always\n")
+
+    def write_settings(self, text: str) -> None:
+        self.home.mkdir(mode=0o700, exist_ok=True)
+        (self.home / "config.yaml").write_text(text)
+
     def kill(self, run: str, *what: str) -> None:
         """SIGKILL for `supervisor`, `shim` or both, in this order."""
         found = self.inspect(run)

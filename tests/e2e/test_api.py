@@ -8,7 +8,9 @@ import pytest
 
 from moat import Moat
 from moat.api import WaitResult
-from moat.errors import RunNotFoundError, UsageError
+from moat.errors import ConsentError, RunNotFoundError, UsageError
+from moat.runs.saved_rules import save_rule
+from moat.runs.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,3 +79,23 @@ async def test_a_program_decides_what_its_run_may_reach(api: Moat, project: Path
     assert policy["additions"] == ["deny *.example.com", "allow GET example.com/a/**"]
     assert policy["waiting"] == []
     await run.destroy()
+
+
+async def test_what_a_project_opens_needs_consent(api: Moat, project: Path) -> None:
+    """The error has the words of the command line, nothing starts, and the caller can agree."""
+    (project / "agent.yaml").write_text("env: {A: one}\n")
+    with pytest.raises(ConsentError, match="nobody has agreed to: env: A=one") as raised:
+        await api.start(["true"], path=project)
+    assert (raised.value.code, raised.value.exit_code) == ("consent", 3)
+    assert await api.runs(ended=True) == []
+    run = await api.start(["sh", "-c", "echo $A"], path=project, trust_project=True)
+    assert await run.wait(timeout=20) is WaitResult.EXIT
+    assert await run.logs() == b"one\n"
+
+
+async def test_what_is_remembered_holds_for_runs_from_python(api: Moat, project: Path) -> None:
+    """A rule that was given `--always` is for every later run of the folder."""
+    with Store() as store:
+        save_rule(store.home, str(project), "deny evil.test")
+    run = await api.start(["sleep", "1000"], path=project)
+    assert (await run.policy())["rules"] == ["deny evil.test"]

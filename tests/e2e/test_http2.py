@@ -47,6 +47,7 @@ def origin(moat: Moat, tmp_path: Path) -> Iterator[str]:
         "rules": [f"allow origin.test:{port}"],
     }
     (moat.workspace / "agent.yaml").write_text(json.dumps({"network": network}))
+    moat.trust_projects()
     yield f"https://origin.test:{port}"
     node.kill()
     node.wait()

@@ -53,6 +53,7 @@ def site(moat: Moat, tmp_path: Path) -> Iterator[Site]:
     folder.mkdir()
     authority = CertificateAuthority.load_or_create(folder)
     with Origin(authority.context("origin.test", ("http/1.1",))) as origin:
+        moat.trust_projects()
         found = Site(origin, moat.workspace, authority.certificate_pem.decode())
         found.allow(f"allow origin.test:{origin.port}")
         yield found

@@ -136,12 +136,14 @@ def open_way(moat: Moat, port: int) -> None:
         "rules": [f"allow origin.test:{port}"],
     }
     (moat.workspace / "agent.yaml").write_text(yaml.safe_dump({"network": network}))
+    moat.trust_projects()
 
 
 @pytest.fixture
 def online(moat: Moat) -> Moat:
     """Runs that reach the world as this machine does."""
     (moat.workspace / "agent.yaml").write_text("network: {private: ['**']}\n")
+    moat.trust_projects()
     moat.environment |= {name: os.environ[name] for name in WAY_OUT if name in os.environ}
     python = str(Path(sys.executable).parent)
     moat.environment["PATH"] = f"{python}:{moat.environment['PATH']}"

@@ -532,6 +532,98 @@ async def test_a_body_of_another_length_is_an_error_of_its_stream_alone(
     assert client.statuses == {waits: "200", short: "400", other: "200"}
 
 
+@pytest.mark.parametrize(
+    ("said", "body", "trailers"),
+    [
+        ("10", b"12345", False),
+        ("3", b"12345", False),
+        ("0", b"12345", False),
+        ("10", b"", True),
+        ("10", b"12345", True),
+    ],
+)
+async def test_a_body_of_another_length_in_one_piece_with_its_head_fails_alone(
+    run: Path,
+    authority: CertificateAuthority,
+    origin: Origin,
+    said: str,
+    body: bytes,
+    trailers: bool,
+) -> None:
+    """Head, body and end may come in one read, and still fail the stream and no other."""
+    ca = authority.certificate_pem.decode()
+    async with opened(run, upstream_ca=ca) as gateway:
+        client = await connected(gateway, origin.port)
+        waits = client.ask("/wait", origin.port)
+        client.flush()
+        await asyncio.to_thread(origin.waiting.wait, TIMEOUT_S)
+        wrong = client.ask("/echo", origin.port, ("content-length", said), ends=False)
+        if body:
+            client.h2.send_data(wrong, body, end_stream=not trailers)
+        if trailers:
+            client.h2.send_headers(wrong, [("x-end", "1")], end_stream=True)
+        other = client.ask("/a", origin.port)
+        client.flush()
+        await client.until(lambda: client.over >= {wrong, other})
+        origin.proceed.set()
+        await client.until(lambda: waits in client.over)
+        client.writer.close()
+
+    assert client.statuses == {waits: "200", wrong: "400", other: "200"}
+    rows = {row.path: row for row in gateway.rows("request")}
+    assert rows["/echo"].error == "the body is not as long as its Content-Length"
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "said", "body", "trailers"),
+    [
+        ("GET", "200", "10", b"12345", False),
+        ("GET", "200", "3", b"12345", False),
+        ("GET", "200", "0", b"12345", False),
+        ("GET", "200", "10", b"", True),
+        ("HEAD", "200", "10", b"12345", False),
+        ("GET", "304", "10", b"12345", False),
+        ("GET", "204", "0", b"12345", False),
+    ],
+)
+async def test_a_response_of_another_length_in_one_piece_with_its_head_fails_alone(
+    run: Path,
+    authority: CertificateAuthority,
+    method: str,
+    status: str,
+    said: str,
+    body: bytes,
+    trailers: bool,
+) -> None:
+    """A server's wrong body fails its stream; others on both connections go on."""
+
+    async def lies(peer: Peer) -> None:
+        await peer.until(lambda: len(peer.requests) == 2)
+        peer.h2.send_headers(1, [(":status", status), ("content-length", said)])
+        if body:
+            peer.h2.send_data(1, body, end_stream=not trailers)
+        if trailers:
+            peer.h2.send_headers(1, [("x-end", "1")], end_stream=True)
+        peer.h2.send_headers(3, [(":status", "200"), ("content-length", "2")])
+        peer.h2.send_data(3, b"ok", end_stream=True)
+        peer.flush()
+
+    ca = authority.certificate_pem.decode()
+    async with serving(authority, lies) as port, opened(run, upstream_ca=ca) as gateway:
+        client = await connected(gateway, port)
+        client.ask("/wrong", port, method=method)
+        client.ask("/right", port)
+        client.flush()
+        await client.until(lambda: client.over >= {1, 3})
+        client.writer.close()
+
+    assert client.bodies[3] == b"ok"
+    rows = {row.path: row for row in gateway.rows("request")}
+    assert rows["/right"].verdict == "allowed"
+    assert rows["/wrong"].verdict == "failed"
+    assert client.bodies.get(1, b"") in {b"", b"12345"[: int(said)]}
+
+
 async def test_the_users_time_is_not_the_clients(
     run: Path, authority: CertificateAuthority, origin: Origin
 ) -> None:

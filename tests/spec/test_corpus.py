@@ -55,20 +55,24 @@ FULL = RunSpec(
         hosts={"api.example.com": "192.0.2.7"},
         private=("10.0.0.0/8",),
         upstream_ca="-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+        project_ca="-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n",
+        project_ca_hosts=("deny api.example.com", "allow *.example.com"),
         upstream_proxy="http://user:password@proxy.example.com:3128",
         upstream_http_proxy="http://plain.example.com:8080",
         no_upstream_proxy="localhost,.example.com",
         capture="bodies",
         ask_timeout=20.0,
+        traffic_limit=1 << 24,
         timeouts=Timeouts(connect=1.5, tls=2.5, header=3.5, idle=4.5),
     ),
     engine="another",
-    bubblewrap=Bubblewrap(host_path="/usr/bin:/opt/tools/bin"),
+    bubblewrap=Bubblewrap(host_path="/usr/bin:/opt/tools/bin", program="/opt/tools/bin/bwrap"),
     keep=True,
     timeout=5400.0,
     stop_timeout=2.5,
     scrollback=500,
     journal_limit=1 << 20,
+    notifications=False,
 )
 MINIMAL = RunSpec(
     id=RunId("ba9876543210"),
@@ -78,11 +82,23 @@ MINIMAL = RunSpec(
     created_at="2026-11-23T07:00:00.000Z",
 )
 
-_PLAIN_PROXY = replace(FULL, trusted_files=())
+# A project's authorities were trusted for every host, like the user's.
+_ENGINE_SECTIONS = replace(
+    FULL,
+    notifications=MINIMAL.notifications,
+    bubblewrap=replace(FULL.bubblewrap, program=""),
+    network=replace(
+        FULL.network,
+        project_ca="",
+        project_ca_hosts=(),
+        traffic_limit=MINIMAL.network.traffic_limit,
+    ),
+)
+_PLAIN_PROXY = replace(_ENGINE_SECTIONS, trusted_files=())
 _NETWORK = replace(
     _PLAIN_PROXY,
     # Plain HTTP had no proxy of its own, and went through the one.
-    network=replace(FULL.network, upstream_http_proxy=FULL.network.upstream_proxy),
+    network=replace(_PLAIN_PROXY.network, upstream_http_proxy=_PLAIN_PROXY.network.upstream_proxy),
 )
 _ESCAPED = replace(_NETWORK, network=Network())
 STAGES = {
@@ -90,8 +106,9 @@ STAGES = {
     "2-escaped": _ESCAPED,
     "3-network": _NETWORK,
     "4-plain-proxy": _PLAIN_PROXY,
-    "5-trusted-files": FULL,
-    "6-engine-sections": FULL,
+    "5-trusted-files": _ENGINE_SECTIONS,
+    "6-engine-sections": _ENGINE_SECTIONS,
+    "7-trust": FULL,
 }
 EXPECTED = {f"{stage}-full.json": spec for stage, spec in STAGES.items()} | {
     f"{stage}-minimal.json": MINIMAL for stage in STAGES

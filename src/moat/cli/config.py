@@ -9,10 +9,8 @@ import click
 
 from moat.cli.output import print_json
 from moat.config import agent_file
-from moat.config import settings as user_settings
 from moat.config.fields import schema as schema_of
 from moat.errors import UsageError
-from moat.paths import moat_home
 
 
 @click.group("config")
@@ -29,9 +27,14 @@ def schema() -> None:
 @command.command("check")
 @click.argument("path", default=".")
 def check(path: str) -> None:
-    """Check the agent.yaml of the project folder PATH (default: here)."""
-    found = agent_file.find(Path(path))
-    if found is None:
+    """Check the agent.yaml of the project folder PATH (default: here).
+
+    What it opens may need your consent all the same, which is said on stderr (see moat trust).
+    """
+    from moat.cli.trust import note_open_question  # noqa: PLC0415  not for the schema
+
+    project = agent_file.project_in(Path(path))
+    if project.file is None:
         raise UsageError(f"there is no agent.yaml in {path}")
-    agent_file.load(found, narrowing=not user_settings.load(moat_home()).trust_project)
-    sys.stdout.write(f"{found} is fine\n")
+    sys.stdout.write(f"{project.file} is fine\n")
+    note_open_question(project)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from moat.cli.arguments import find, run_argument
+from moat.printable import without_controls
 from moat.runs.event_reader import EventReader
 from moat.runs.store import Store
 
@@ -40,8 +41,8 @@ def command(
 
     Events are changes of its state, supervisors that start or adopt it, viewers that come and go,
     commands of moat exec, input by moat send, signals, changes of its policy, questions to you,
-    denials, faults, and what was quarantined in the workspace. Each tells who did it, where somebody
-    did: the user id and process id at the other end.
+    denials, faults, entries that the record of the network dropped, and what was quarantined in the
+    workspace. Each tells who did it, where somebody did: the user id and process id at the other end.
 
     The keys of --json: time (RFC 3339), event (the kind), and what belongs to the kind. Further keys
     and kinds may come.
@@ -84,7 +85,9 @@ def _write_json(events: Iterable[Event]) -> None:
 
 def _write_lines(events: Iterable[Event]) -> None:
     for event in events:
-        sys.stdout.write(f"{event['time']}  {event['event']:<18}  {_printable(describe(event))}\n")
+        sys.stdout.write(
+            f"{event['time']}  {event['event']:<18}  {without_controls(describe(event))}\n"
+        )
     sys.stdout.flush()
 
 
@@ -133,6 +136,12 @@ def _denied(event: Event) -> str:
     return f"{event['scheme']} {event['host']}:{event['port']}{times}: {event['reason']}"
 
 
+def _timestamp_of(seconds: float) -> str:
+    from moat.cli.logs import timestamp  # noqa: PLC0415  for few events
+
+    return timestamp(seconds).decode().strip()
+
+
 _DESCRIPTIONS: Final[dict[str, Callable[[Event], str]]] = {
     "state_changed": _state_changed,
     "supervisor_started": _supervisor_started,
@@ -146,11 +155,9 @@ _DESCRIPTIONS: Final[dict[str, Callable[[Event], str]]] = {
     "question_asked": lambda event: f"{event['host']}:{event['port']} waits for an answer",
     "question_closed": lambda event: f"{event['host']}:{event['port']} waits no more",
     "denied": _denied,
+    "traffic_dropped": lambda event: (
+        f"{event['entries']} entries, to {_timestamp_of(event['until'])}; their sums are kept"
+    ),
     "quarantined": lambda event: "; ".join(event["lines"]),
     "fault": lambda event: f"{event['part']}: {event['detail'] or 'works again'}",
 }
-
-
-def _printable(text: str) -> str:
-    """Return text that a terminal can show: the run has chosen some of it."""
-    return text if text.isprintable() else text.encode("unicode_escape").decode()

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from moat.cli.trust import note_open_question
 from moat.config import agent_file, network, settings
 from moat.egress.http.messages import RequestHead
 from moat.egress.http.method_override import strictest_decision
@@ -38,10 +39,10 @@ def decision_on(file: Path, method: str, url: str) -> tuple[str, bool]:
     request = _parse(method, url)
     home = moat_home()
     user = settings.load(home)
+    project = agent_file.load(file)
+    note_open_question(project)
     joined = network.join_network(
-        agent_file.load(file, narrowing=not user.trust_project),
-        user.network,
-        saved_rules(home, str(file.parent.resolve())),
+        project.network, user.network, saved_rules(home, str(project.folder))
     )
     policy = Policy(joined)
     decision = _decide(policy, Dialer(joined, lambda: policy), request)

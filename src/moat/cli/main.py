@@ -10,6 +10,7 @@ import click
 
 from moat.cli.stdio import discard
 from moat.errors import EXIT_FAILURE, EXIT_USAGE, MoatError, OutputError
+from moat.printable import without_controls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +40,7 @@ COMMANDS: Final = {
     "exec": ("exec", "Run another command in the sandbox of a run."),
     "inspect": ("inspect", "Print the details of a run as JSON."),
     "detach": ("detach", "Detach everybody from a run."),
+    "trust": ("trust", "Agree to what a project's agent.yaml opens."),
     "config": ("config", "Check agent.yaml, or print its JSON schema."),
     "doctor": ("doctor", "Check what this machine needs for sandboxes."),
     "completion": ("completion", "Print a completion script for a shell."),
@@ -133,8 +135,11 @@ def _flush_what_can_be() -> None:
 
 
 def _report(summary: str, hint: str | None, code: int) -> int:
+    # An error may quote a project's file, and so a hostile program.
+    lines = [f"moat: {without_controls(summary)}\n"]
+    lines += [f"      {without_controls(hint)}\n"] if hint else []
     try:
-        sys.stderr.write(f"moat: {summary}\n" + (f"      {hint}\n" if hint else ""))
+        sys.stderr.write("".join(lines))
     except (OSError, OutputError):
         discard(2)  # the exit code still says that it failed
     return code

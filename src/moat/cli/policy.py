@@ -12,6 +12,7 @@ from moat.cli.arguments import find, run_argument, supervisor_of
 from moat.cli.output import print_json
 from moat.errors import RunNotActiveError, UsageError
 from moat.paths import moat_home
+from moat.printable import printable
 from moat.runs.store import Store
 
 if TYPE_CHECKING:
@@ -57,8 +58,9 @@ def show(run: str | None, *, as_json: bool) -> None:
 def test(file: Path, method: str, url: str) -> None:
     """Say what a run with this agent.yaml would decide about a request, and why.
 
-    Your own settings count, and the rules that are remembered for the file's folder. The exit code is
-    0 if the request is allowed, 1 if it is denied or you would be asked.
+    Your own settings count, and the rules that are remembered for the file's folder. What the file opens
+    counts as if you had agreed to it; if you haven't, that is said on stderr (see moat trust). The exit
+    code is 0 if the request is allowed, 1 if it is denied or you would be asked.
     """
     from moat.cli.explained import decision_on  # noqa: PLC0415  it loads YAML, which nothing else here needs
 
@@ -151,8 +153,6 @@ def _render(policy: dict[str, Any]) -> str:
 
 def _question(waiting: dict[str, Any]) -> str:
     """Show a question in the form of a rule. The path comes from the sandbox, and may be anything."""
-    from moat.cli.trace_text import printable  # noqa: PLC0415  most often no request waits
-
     request = f"{waiting['method']} {waiting['host']}:{waiting['port']}{waiting['path']}"
     times = f"    ({waiting['count']} times)" if waiting["count"] > 1 else ""
     return f"waits for an answer: {printable(request)}{times}"

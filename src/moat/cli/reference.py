@@ -19,8 +19,9 @@ RUN is the id of a run, the unique beginning of one, or its name. Where it is op
 the newest run that has not ended, or else the newest run. DURATION is like `10s`, `1h30m` or `500ms`.
 
 Exit codes: `run`, `attach` and `exec` exit with the code of the command (128 + n after signal n, 126 and
-127 as in a shell), or 0 after detaching. Otherwise: 0 for success, 2 for a wrong command line, 124 for a
-`wait` that timed out, 125 for every other failure.
+127 as in a shell), or 0 after detaching. Otherwise: 0 for success, 2 for a wrong command line, 3 for an
+`agent.yaml` that opens something nobody has agreed to, 124 for a `wait` that timed out, 125 for every
+other failure.
 """
 
 

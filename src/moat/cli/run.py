@@ -21,6 +21,7 @@ from moat.spec import TerminalSize
 
 if TYPE_CHECKING:
     from moat.client.connect.standby import Standby
+    from moat.config.consent import Answer, Question
 
 SHELLS = frozenset(
     ("bash", "dash", "fish", "ipython", "irb", "node", "python", "python3", "sh", "sqlite3", "zsh")
@@ -95,6 +96,11 @@ SHELLS = frozenset(
     metavar="HOST[:PORT]",
     help="Deny this run a host, whatever else allows it.",
 )
+@click.option(
+    "--trust-project",
+    is_flag=True,
+    help="Agree, for this run, to all that the project's agent.yaml opens (see moat trust).",
+)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -109,6 +115,9 @@ def command(
     The sandbox has the project at /workspace, a home folder of its own, the host's programs read-only,
     and no way to the network but Moat's proxy. The run goes on when you detach, log out, or close the
     terminal.
+
+    If the project's agent.yaml opens something that you haven't agreed to, you are asked first. Where
+    there is no terminal, nothing is started and the exit code is 3 (see moat trust).
 
     \b
     moat run -i -- bash                 a shell; Ctrl-/ d detaches
@@ -151,7 +160,22 @@ def _host_context(supervisor: Standby | None, *, detach: bool) -> HostContext:
 
         size = LocalTerminal(0 if stdin else 1, 1).size()
     run_id = None if supervisor is None else supervisor.run_id
-    return HostContext(stdin, stdout, size, detached=detach, run_id=run_id)
+    ask = _ask if stdin and os.isatty(2) else None
+    return HostContext(
+        stdin,
+        stdout,
+        size,
+        detached=detach,
+        run_id=run_id,
+        ask=ask,
+        called_by=sys.argv[0],
+    )
+
+
+def _ask(question: Question) -> Answer:
+    from moat.cli.consent import ask  # noqa: PLC0415  once for each change of a project's file
+
+    return ask(question)
 
 
 def _hint(run: Run) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from moat.cli.output import table
 from moat.egress.traffic.totals import SHARES, TOKENS, percentile
+from moat.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,13 +144,6 @@ def _filled(text: str, indent: int, width: int) -> list[str]:
     return textwrap.wrap(
         text, width, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False
     )
-
-
-def printable(text: str) -> str:
-    """Escape all but printable ASCII: it can't act on a terminal, and no letters look alike."""
-    if text.isascii() and text.isprintable():
-        return text
-    return text.encode("unicode_escape").decode()
 
 
 def size(count: int) -> str:

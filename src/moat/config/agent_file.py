@@ -1,8 +1,9 @@
 """`agent.yaml` (or `moat.yaml`): how a project is to be run.
 
 The agent in the sandbox can write the workspace, and therefore this file where there was none. So the
-file may give a run less than the command line can: no mounts from outside the workspace. What it may
-and may not say under `network` is explained in `config.network`.
+file may give a run less than the command line can: no mounts from outside the workspace. What it opens
+holds only with the user's consent (`config.consent`); the table says of each field whether it opens
+anything. How `network` is joined with the user's own is explained in `config.network`.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import os
 import shlex
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from moat.config import network_fields
-from moat.config.fields import Field, positive
+from moat.config.certificates import CertificateFile, fingerprint
+from moat.config.fields import Effect, Field, positive
 from moat.config.mounts import split_mount
 from moat.config.names import check_name
 from moat.errors import UsageError
@@ -22,6 +25,8 @@ from moat.spec.units import parse_duration, parse_memory
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from moat.config.openings import Lines
 
 NAMES: Final = ("agent.yaml", "moat.yaml")
 
@@ -63,12 +68,20 @@ def _check_env(variables: dict[str, str]) -> None:
             raise ValueError(f"{name!r} is not the name of a variable")
 
 
+def _effect_of_input(connected: bool) -> Effect:
+    # What the user types, or what a script pipes to Moat, would go to the command.
+    return Effect.OPENS if connected else Effect.NEUTRAL
+
+
 FIELDS: Final[Mapping[str, Field]] = {
     "name": Field(
-        "string", "Name of the runs. A number is added while the name is taken.", check_name
+        "string",
+        "Name of the runs. A number is added while the name is taken.",
+        check_name,
+        effect=Effect.NEUTRAL,
     ),
     "command": Field("command", "Command to run where the command line has none.", _check_command),
-    "interactive": Field("boolean", "Connect standard input, like -i."),
+    "interactive": Field("boolean", "Connect standard input, like -i.", effect=_effect_of_input),
     "env": Field("map", "Environment variables of the command.", _check_env),
     "mounts": Field(
         "strings",
@@ -76,7 +89,10 @@ FIELDS: Final[Mapping[str, Field]] = {
         _check_mounts,
     ),
     "exclude": Field(
-        "strings", "Paths below the workspace that are hidden from the sandbox.", _check_paths
+        "strings",
+        "Paths below the workspace that are hidden from the sandbox.",
+        _check_paths,
+        effect=Effect.NARROWS,
     ),
     "limits": Field(
         "object",
@@ -86,18 +102,61 @@ FIELDS: Final[Mapping[str, Field]] = {
                 "quantity",
                 "Memory, in bytes or like 512m or 2g.",
                 lambda v: parse_memory(str(v)),
+                effect=Effect.NEUTRAL,
             ),
-            "cpus": Field("number", "CPU seconds per second.", positive),
-            "pids": Field("integer", "Processes and threads.", positive),
+            "cpus": Field("number", "CPU seconds per second.", positive, effect=Effect.NEUTRAL),
+            "pids": Field("integer", "Processes and threads.", positive, effect=Effect.NEUTRAL),
             "timeout": Field(
                 "quantity",
                 "Time after which the run is stopped: 30m, 2h.",
                 lambda v: parse_duration(str(v)),
+                effect=Effect.NEUTRAL,
             ),
         },
     ),
     "network": Field("object", "What the runs may reach, and how.", fields=network_fields.FIELDS),
 }
+
+
+class Project(NamedTuple):
+    """A project's folder, and its file as it was when it was read, once: it may change at any moment.
+
+    So what the user agrees to is what the run gets.
+    """
+
+    folder: Path
+    """The real path."""
+    file: Path | None
+    """`None` where the folder has none."""
+    content: Mapping[str, Any]
+    """The checked content, in which `network.upstream_ca` is a `CertificateFile`."""
+
+    @property
+    def openings(self) -> Lines:
+        """The lines of what the file opens; see `config.openings`."""
+        if self.file is None:
+            return ()
+        from moat.config.openings import lines_of  # noqa: PLC0415  most folders have no file
+
+        return lines_of(FIELDS, {**self.content, "network": _with_fingerprints(self.network)})
+
+    @property
+    def network(self) -> Mapping[str, Any]:
+        return self.content.get("network", {})
+
+    def without_command(self) -> Project:
+        """Return the project for a run whose command line has a command, so that its own isn't run."""
+        others = {name: each for name, each in self.content.items() if name != "command"}
+        return self._replace(content=others)
+
+
+def _with_fingerprints(network: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the section with the certificates themselves in place of the name of their file."""
+    authorities: CertificateFile | None = network.get("upstream_ca")
+    if authorities is None:
+        return network
+    shown = [f"certificate {fingerprint(each)}" for each in authorities.certificates]
+    return {**network, "upstream_ca": shown}
 
 
 def find(workspace: Path) -> Path | None:
@@ -110,16 +169,24 @@ def find(workspace: Path) -> Path | None:
     return found[0] if found else None
 
 
-def load(path: Path, *, narrowing: bool = False) -> dict[str, Any]:
-    """Return the checked content, with absolute paths. Raises `UsageError` with file and line.
+def project_in(folder: Path) -> Project:
+    """Read the file of a folder, if it has one. Raises `UsageError` with file and line."""
+    real = folder.resolve()
+    path = find(real)
+    return Project(real, None, {}) if path is None else load(path)
 
-    `narrowing`: the section `network` may deny, but open nothing.
-    """
+
+def load(path: Path) -> Project:
+    """Read a project's file, whatever its name. Raises `UsageError` with file and line."""
     from moat.config.document import read  # noqa: PLC0415  loads YAML only where there is a file
 
-    here = network_fields.project_fields(path.parent, narrowing=narrowing)
-    file = read(path, {**FIELDS, "network": replace(FIELDS["network"], fields=here)})
-    network: dict[str, Any] = file.get("network", {})
+    @cache  # what has been checked is what is used
+    def authorities(text: str) -> CertificateFile:
+        return CertificateFile.read(path.parent / text)
+
+    fields = network_fields.project_fields(authorities)
+    content = read(path, {**FIELDS, "network": replace(FIELDS["network"], fields=fields)})
+    network: dict[str, Any] = content.get("network", {})
     if "upstream_ca" in network:
-        network["upstream_ca"] = str(path.parent / network["upstream_ca"])
-    return file
+        network["upstream_ca"] = authorities(network["upstream_ca"])
+    return Project(path.parent.resolve(), path, content)

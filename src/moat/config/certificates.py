@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moat.config.files import read_bounded
 from moat.errors import UsageError
@@ -15,7 +15,25 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 2 * 1024 * 1024
 
 _BEGIN: Final = "-----BEGIN CERTIFICATE-----"
-_BLOCK: Final = re.compile(rf"{_BEGIN}\r?\n[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----", re.ASCII)
+_BLOCK: Final = re.compile(
+    rf"{_BEGIN}\r?\n[A-Za-z0-9+/\s]+(?:=\s*){{0,2}}-----END CERTIFICATE-----", re.ASCII
+)
+
+
+class CertificateFile(NamedTuple):
+    """A file of certificates, as it was when it was read: it may be another one by the next time."""
+
+    path: Path
+    certificates: tuple[str, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> CertificateFile:
+        """Raise `UsageError` like `read_certificates`."""
+        return cls(path, read_certificates(path))
+
+    @property
+    def pem(self) -> str:
+        return to_pem(self.certificates)
 
 
 def read_certificates(path: Path) -> tuple[str, ...]:
@@ -36,6 +54,16 @@ def read_certificates(path: Path) -> tuple[str, ...]:
 def to_pem(certificates: tuple[str, ...]) -> str:
     """Return the content of a file with the certificates."""
     return "".join(f"{each}\n" for each in certificates)
+
+
+def fingerprint(certificate: str) -> str:
+    """Return a certificate's SHA-256 fingerprint in the form of `openssl x509 -fingerprint -sha256`."""
+    # Few projects have certificates, and these two take milliseconds to load.
+    from base64 import b64decode  # noqa: PLC0415
+    from hashlib import sha256  # noqa: PLC0415
+
+    body = "".join(certificate.splitlines()[1:-1])
+    return sha256(b64decode(body)).digest().hex(":").upper()
 
 
 def without(certificates: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Command line, `agent.yaml` and settings, made into a `RunSpec`.
 
-Every mistake is found here, before anything exists.
+Every mistake is found here, and the user's consent is asked for, before anything exists.
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 from moat.config import agent_file, names, network
 from moat.config.mounts import split_mount
 from moat.errors import NameTakenError, UsageError
+from moat.ground.check import check_areas
 from moat.runs.saved_rules import saved_rules
 from moat.spec import Bubblewrap, Limits, Mount, Network, RunId, RunSpec, TerminalSize
 from moat.spec.units import parse_duration, parse_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
+    from moat.config.agent_file import Project
+    from moat.config.consent import Ask
     from moat.config.settings import Settings
     from moat.runs.store import Run, Store
 
@@ -48,6 +51,8 @@ class RunOptions:
     network_policy: str | None = None
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
+    trust_project: bool = False
+    """What the project's file opens holds for this run, without a question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +65,30 @@ class HostContext:
     taken_names: Container[str] = field(default_factory=frozenset[str])
     detached: bool = False
     """The run begins without a viewer, so a TTY needs no terminal here."""
+    called_by: str = ""
+    """The path by which `moat` was started; empty for another program."""
     run_id: str | None = None
     """The run's id, where it has been chosen already."""
     rules: Callable[[str], tuple[str, ...]] = lambda _: ()
     """Returns the rules that the user has saved for a workspace (`--always`)."""
+    ask: Ask | None = None
+    """Asks the user about what a project's file opens; `None` where nobody can be asked."""
 
 
-def compile_spec(options: RunOptions, settings: Settings, host: HostContext) -> RunSpec:
-    """Return the specification of a run. Raises `UsageError` or `NameTakenError`; changes nothing."""
-    workspace = _workspace(options.path)
-    file = _project_file(workspace, settings)
+def read_project(options: RunOptions) -> Project:
+    """Return the project of a run, without the command that the run doesn't use. Raises `UsageError`."""
+    project = agent_file.project_in(_workspace(options.path))
+    return project.without_command() if options.command else project
+
+
+def compile_spec(
+    options: RunOptions, settings: Settings, host: HostContext, project: Project
+) -> RunSpec:
+    """Return the specification of a run. Raises `UsageError` or `NameTakenError`; changes nothing.
+
+    What the project's file opens is taken as agreed to.
+    """
+    workspace, file = project.folder, project.content
     interactive = _interactive(options, file)
     return RunSpec(
         id=RunId(host.run_id or names.new_id()),
@@ -79,34 +98,51 @@ def compile_spec(options: RunOptions, settings: Settings, host: HostContext) -> 
         workdir=_workdir(options.workdir),
         created_at=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         env=file.get("env", {}) | parse_env(options.env),
-        bubblewrap=Bubblewrap(host_path=os.environ.get("PATH", os.defpath)),
+        bubblewrap=Bubblewrap(
+            host_path=os.environ.get("PATH", os.defpath),
+            program=settings.programs.get("bwrap", ""),
+        ),
         mounts=_mounts(options, file, workspace),
         exclude=tuple(file.get("exclude", ())),
         writable_git=options.writable_git,
-        trusted_files=_trusted_files(file, settings, workspace),
+        trusted_files=_trusted_files(project, settings),
         interactive=interactive,
         tty=_tty(options, host, interactive=interactive),
         size=host.size,
         limits=_limits(options, file),
-        network=_network(options, settings, file, host.rules(str(workspace))),
+        network=_network(options, settings, project, host.rules(str(workspace))),
         engine=_engine(options.engine),
         keep=options.keep,
         timeout=_timeout(options, file),
         stop_timeout=settings.stop_timeout,
         scrollback=settings.scrollback,
         journal_limit=settings.journal_limit,
+        notifications=settings.notifications == "pass",
     )
 
 
 def create_run(store: Store, options: RunOptions, settings: Settings, host: HostContext) -> Run:
-    """Compile a specification and add the run to the store.
+    """Compile a specification and add the run to the store, once the user agrees to the project's file.
 
-    A name that wasn't asked for gives way to a free one.
+    A name that wasn't asked for gives way to a free one. Raises `ConsentError` as well.
     """
+    project = read_project(options)
+    check_areas(
+        str(project.folder),
+        _mounts(options, project.content, project.folder),
+        environment=os.environ,
+        programs=tuple(settings.programs.values()),
+        command=host.called_by,
+    )
+    if project.file is not None:
+        from moat.config import consent  # noqa: PLC0415  most folders have no file
+
+        trust = "always" if options.trust_project else settings.trust_project
+        consent.require(project, trust, store.home, host.ask)
     while True:
         taken = frozenset(run.name for run in store.all())
         here = replace(host, taken_names=taken, rules=partial(saved_rules, store.home))
-        spec = compile_spec(options, settings, here)
+        spec = compile_spec(options, settings, here, project)
         try:
             return store.create(spec)
         except NameTakenError:
@@ -150,19 +186,13 @@ def _expanded(path: str) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111
 
 
-def _project_file(workspace: Path, settings: Settings) -> dict[str, Any]:
-    """Return the checked content of `agent.yaml`, empty where there is none."""
-    path = agent_file.find(workspace)
-    return {} if path is None else agent_file.load(path, narrowing=not settings.trust_project)
-
-
-def _interactive(options: RunOptions, file: dict[str, Any]) -> bool:
+def _interactive(options: RunOptions, file: Mapping[str, Any]) -> bool:
     if options.interactive is None:
         return bool(file.get("interactive", False))
     return options.interactive
 
 
-def _name(options: RunOptions, file: dict[str, Any], taken: Container[str]) -> str:
+def _name(options: RunOptions, file: Mapping[str, Any], taken: Container[str]) -> str:
     if options.name is not None:
         names.check_name(options.name)
         if options.name in taken:
@@ -176,7 +206,7 @@ def _name(options: RunOptions, file: dict[str, Any], taken: Container[str]) -> s
     return names.new_name(taken)
 
 
-def _command(file: dict[str, Any], workspace: Path) -> tuple[str, ...]:
+def _command(file: Mapping[str, Any], workspace: Path) -> tuple[str, ...]:
     command: str | list[str] | None = file.get("command")
     if not command:
         raise UsageError(
@@ -192,7 +222,7 @@ def _workdir(path: str | None) -> str:
     return path if path.startswith("/") else os.path.normpath(f"/workspace/{path}")
 
 
-def _mounts(options: RunOptions, file: dict[str, Any], workspace: Path) -> tuple[Mount, ...]:
+def _mounts(options: RunOptions, file: Mapping[str, Any], workspace: Path) -> tuple[Mount, ...]:
     """Return the mounts of the project's file, then those of the command line."""
     project = [_project_mount(each, workspace) for each in file.get("mounts", ())]
     return (*project, *(_mount(each, Path.cwd()) for each in options.mounts))
@@ -215,9 +245,10 @@ def _mount(text: str, folder: Path) -> Mount:
     return replace(mount, source=str(source))
 
 
-def _trusted_files(file: dict[str, Any], settings: Settings, workspace: Path) -> tuple[str, ...]:
+def _trusted_files(project: Project, settings: Settings) -> tuple[str, ...]:
     """Return the certificate files that lie below the workspace, by each of their names."""
-    named = network.certificate_files(file, settings.network, os.environ)
+    workspace = project.folder
+    named = network.certificate_files(project.network, settings.network, os.environ)
     places = {Path(os.path.normpath(Path.cwd() / each)) for each in named}  # keeps symbolic links
     places |= {Path(os.path.realpath(each)) for each in places}
     below = (each.relative_to(workspace) for each in places if each.is_relative_to(workspace))
@@ -233,7 +264,7 @@ def _tty(options: RunOptions, host: HostContext, *, interactive: bool) -> bool:
     return options.tty or (interactive and host.stdin_is_terminal and host.stdout_is_terminal)
 
 
-def _limits(options: RunOptions, file: dict[str, Any]) -> Limits:
+def _limits(options: RunOptions, file: Mapping[str, Any]) -> Limits:
     limits: dict[str, Any] = file.get("limits", {})
     memory = options.memory or limits.get("memory")
     return Limits(
@@ -243,19 +274,24 @@ def _limits(options: RunOptions, file: dict[str, Any]) -> Limits:
     )
 
 
-def _timeout(options: RunOptions, file: dict[str, Any]) -> float | None:
+def _timeout(options: RunOptions, file: Mapping[str, Any]) -> float | None:
     timeout = options.timeout or file.get("limits", {}).get("timeout")
     return None if timeout is None else parse_duration(str(timeout))
 
 
 def _network(
-    options: RunOptions, settings: Settings, file: dict[str, Any], rules: tuple[str, ...]
+    options: RunOptions, settings: Settings, project: Project, rules: tuple[str, ...]
 ) -> Network:
-    joined = network.join_network(file, settings.network, rules)
-    commanded = network.with_command_line(
-        joined, policy=options.network_policy, allow=options.allow, deny=options.deny
+    joined = network.join_network(
+        project.network,
+        settings.network,
+        rules,
+        policy=options.network_policy,
+        allow=options.allow,
+        deny=options.deny,
     )
-    return network.with_host_environment(commanded, os.environ)
+    found = network.with_host_environment(joined, os.environ)
+    return replace(found, traffic_limit=settings.traffic_limit)
 
 
 def _engine(name: str | None) -> str:

@@ -1,16 +1,29 @@
 """Tables of the fields that a configuration file may have.
 
-One table drives the check of a file and the suggestion for a misspelt field (`document`), the JSON
-schema and the documentation (`reference`). Pure, and without YAML, which is loaded only to read a file.
+One table drives the check of a file and the suggestion for a misspelt field (`document`), the question
+for the user's consent (`openings`), the JSON schema and the documentation (`reference`). Pure, and
+without YAML, which is loaded only to read a file.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+
+class Effect(Enum):
+    """What a value does to a run when it comes from a project, whose author may be hostile."""
+
+    OPENS = auto()
+    """It gives the run more, or decides what it does. It holds only with the user's consent."""
+    NARROWS = auto()
+    """It takes something from the run. It holds without consent, and consent is given beside it."""
+    NEUTRAL = auto()
+    """Nobody gains anything by it, nor by its absence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +42,12 @@ class Field:
     """The values of an "enum"."""
     fields: Mapping[str, Field] = field(default_factory=dict[str, "Field"])
     """The fields of an "object"."""
+    effect: Effect | Callable[[Any], Effect] = Effect.OPENS
+    """The effect of the value; a function tells it from the value, or from one item of "strings".
+
+    Whoever adds a field and forgets this has users asked for their consent. An "enum" that narrows lists
+    its choices from the loosest to the strictest.
+    """
 
 
 def positive(value: float) -> None:
@@ -41,6 +60,18 @@ def not_negative(value: float) -> None:
     """Check a number that must not be less than zero. Raises `ValueError`."""
     if value < 0:
         raise ValueError(f"{value:g} is less than zero")
+
+
+def check_absolute(path: str) -> None:
+    """Check a path that must not depend on the working directory. Raises `ValueError`."""
+    if not path.startswith("/"):
+        raise ValueError(f"{path!r} is not absolute")
+
+
+def at_least(value: float, least: float, shown: str) -> None:
+    """Check a number that must not be less than another one. Raises `ValueError`."""
+    if value < least:
+        raise ValueError(f"it is less than {shown}")
 
 
 def schema(title: str, fields: Mapping[str, Field]) -> dict[str, Any]:

@@ -3,16 +3,17 @@
 `agent.yaml` may have been written by a hostile program, where there was none before, or by the author
 of a project that was only cloned. So it is joined with the settings in such a way that:
 
-- of two policies the stricter one holds, and of two captures the one that records more;
+- of two policies the stricter one holds, of two captures the one that records more, and of two timeouts
+  the shorter one;
 - the user's rules (and `allow`) come first, so `deny **` as the last of them leaves the project's rules
   nothing to allow;
-- a name to which the settings give an address keeps that address.
+- a host that the user's own words name is the user's: no project gives it an address or an authority
+  (`own_hosts`).
 
-Beyond that a project is trusted. Its `allow` and its rules open what the user's rules don't deny. Its
-`tcp` and `passthrough` open what no rule denies as a whole (methods and paths aren't read there). Its
-`private` reaches the user's LAN. Its `hosts` and `upstream_ca` together put a server of its choice in
-the place of any host and make the run trust that server. A user who doesn't want this writes
-`network.trust_project: false` into the settings; then `agent.yaml` may deny, but open nothing.
+What a project opens beyond that holds with the user's consent alone (`consent`), for it is much. Its
+`allow` and its rules open what the user's rules don't deny. Its `tcp` and `passthrough` open what no
+rule denies as a whole (methods and paths aren't read there). Its `private` reaches the user's LAN. Its
+`hosts` and `upstream_ca` together put a server of its choice in the place of another.
 
 The command line is what the user says of this one run, and wins over both.
 """
@@ -23,8 +24,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from moat.config import upstream
-from moat.config.certificates import read_certificates, to_pem
+from moat.config import own_hosts, upstream
+from moat.config.certificates import to_pem
 from moat.config.network_fields import CAPTURES, MODES, bracketed, check_host
 from moat.errors import UsageError
 from moat.spec.hosts import canonical_host
@@ -34,6 +35,9 @@ from moat.spec.units import parse_duration
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from moat.config.certificates import CertificateFile
+    from moat.spec.network import PolicyMode
+
     # The checked content under `network:` in a file; a field that isn't in the file isn't in here.
     Section = Mapping[str, Any]
 
@@ -41,44 +45,49 @@ T = TypeVar("T")
 
 
 def join_network(
-    file: Mapping[str, Any], user: Section | None = None, saved: tuple[str, ...] = ()
+    project: Section,
+    user: Section | None = None,
+    saved: Iterable[str] = (),
+    *,
+    policy: str | None = None,
+    allow: Iterable[str] = (),
+    deny: Iterable[str] = (),
 ) -> Network:
-    """Return the network that a project's file and the user's settings make together.
+    """Return the network that a project, the user's settings and the command line make together.
 
-    `file`: the checked content of `agent.yaml`. `user`: `Settings.network`. `saved`: rules that the user
-    saved with `--always`, which come before all others.
+    `project`: the checked content under `network:` of its file. `user`: `Settings.network`. `saved`:
+    rules that the user saved with `--always`, which come before those of the settings. `policy`, `allow`
+    and `deny`: the options of the command line; denials come first, because that is the safer order.
 
-    Raises `UsageError` for certificates that can no longer be read.
+    Raises `UsageError`, also for an address that the project gives to a host of the user's.
     """
     ours: Section = user or {}
-    theirs: Section = file.get("network", {})
+    theirs = project
+    options = (*_option_rules("deny", deny), *_option_rules("allow", allow))
+    rules = (*options, *saved, *_rules_of(ours))
+    own = own_hosts.named(ours, rules)
+    hosts = _canonical(ours.get("hosts", {}))
+    theirs_alone = {
+        name: address
+        for name, address in _canonical(theirs.get("hosts", {})).items()
+        if name not in hosts
+    }
+    own_hosts.refuse_addresses(own, theirs_alone)
     return Network(
-        policy=_strictest(MODES, ours.get("policy"), theirs.get("policy")),
-        rules=(*saved, *_rules_of(ours), *theirs.get("rules", ())),
+        policy=_policy(ours, theirs, policy),
+        rules=(*rules, *theirs.get("rules", ())),
         allow=tuple(theirs.get("allow", ())),
         tcp=_both(ours, theirs, "tcp"),
         passthrough=_both(ours, theirs, "passthrough"),
-        hosts=_canonical(theirs.get("hosts", {})) | _canonical(ours.get("hosts", {})),
+        hosts=hosts | theirs_alone,
         private=tuple(bracketed(each) for each in _both(ours, theirs, "private")),
-        upstream_ca=_certificates(ours) + _certificates(theirs),
+        upstream_ca=_certificates(ours),
+        project_ca=_certificates(theirs),
+        project_ca_hosts=own_hosts.authority_hosts(own, theirs) if "upstream_ca" in theirs else (),
         capture=_strictest(CAPTURES, ours.get("capture"), theirs.get("capture")),
         ask_timeout=_ask_timeout(ours, theirs),
         timeouts=_timeouts(ours, theirs),
     )
-
-
-def with_command_line(
-    network: Network, *, policy: str | None, allow: Iterable[str], deny: Iterable[str]
-) -> Network:
-    """Return the network with the options of the command line: its denials first, then what it allows.
-
-    Raises `UsageError`.
-    """
-    rules = [*_option_rules("deny", deny), *_option_rules("allow", allow)]
-    mode = network.policy if policy is None else policy
-    if mode not in MODES:
-        raise UsageError(f"there is no policy {mode!r}", f"There are: {', '.join(MODES)}")
-    return replace(network, policy=mode, rules=(*rules, *network.rules))
 
 
 def with_host_environment(network: Network, environment: Mapping[str, str]) -> Network:
@@ -100,19 +109,19 @@ def redacted(network: Network) -> dict[str, Any]:
     """Return the network as it may be shown: without the proxies' passwords, certificates counted."""
     return asdict(network) | {
         "upstream_ca": network.upstream_ca.count("-----BEGIN "),
+        "project_ca": network.project_ca.count("-----BEGIN "),
         "upstream_proxy": upstream.redacted(network.upstream_proxy),
         "upstream_http_proxy": upstream.redacted(network.upstream_http_proxy),
     }
 
 
 def certificate_files(
-    file: Mapping[str, Any], user: Section, environment: Mapping[str, str]
+    project: Section, user: Section, environment: Mapping[str, str]
 ) -> list[Path]:
     """Return the files whose certificates a run trusts."""
-    sections = (file.get("network", {}), user)
-    named: list[str | None] = [section.get("upstream_ca") for section in sections]
-    named.append(environment.get("SSL_CERT_FILE"))
-    return [Path(each) for each in named if each]
+    files: list[CertificateFile | None] = [each.get("upstream_ca") for each in (project, user)]
+    named = environment.get("SSL_CERT_FILE")
+    return [each.path for each in files if each] + ([Path(named)] if named else [])
 
 
 def _rules_of(section: Section) -> list[str]:
@@ -139,6 +148,15 @@ def _strictest(scale: tuple[T, ...], *values: T | None) -> T:
     return scale[max(0 if each is None else scale.index(each) for each in values)]
 
 
+def _policy(ours: Section, theirs: Section, asked: str | None) -> PolicyMode:
+    if asked is None:
+        return _strictest(MODES, ours.get("policy"), theirs.get("policy"))
+    for mode in MODES:
+        if mode == asked:
+            return mode
+    raise UsageError(f"there is no policy {asked!r}", f"There are: {', '.join(MODES)}")
+
+
 def _both(ours: Section, theirs: Section, name: str) -> tuple[str, ...]:
     return (*ours.get(name, ()), *theirs.get(name, ()))
 
@@ -149,15 +167,21 @@ def _canonical(hosts: Mapping[str, str]) -> dict[str, str]:
 
 
 def _ask_timeout(ours: Section, theirs: Section) -> float:
-    value: str | None = theirs.get("ask_timeout", ours.get("ask_timeout"))
-    return Network().ask_timeout if value is None else parse_duration(value)
+    given = [
+        parse_duration(each["ask_timeout"]) for each in (ours, theirs) if "ask_timeout" in each
+    ]
+    return min(given, default=Network().ask_timeout)
 
 
 def _timeouts(ours: Section, theirs: Section) -> Timeouts:
-    values: dict[str, str] = ours.get("timeouts", {}) | theirs.get("timeouts", {})
-    return Timeouts(**{name: parse_duration(value) for name, value in values.items()})
+    shortest: dict[str, float] = {}
+    for section in (ours, theirs):
+        for name, value in section.get("timeouts", {}).items():
+            seconds = parse_duration(value)
+            shortest[name] = min(seconds, shortest.get(name, seconds))
+    return Timeouts(**shortest)
 
 
 def _certificates(section: Section) -> str:
-    path: str | None = section.get("upstream_ca")
-    return "" if path is None else to_pem(read_certificates(Path(path)))
+    authorities: CertificateFile | None = section.get("upstream_ca")
+    return "" if authorities is None else authorities.pem

@@ -5,19 +5,19 @@ from __future__ import annotations
 import ipaddress
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from moat.config.certificates import read_certificates
-from moat.config.fields import Field, positive
+from moat.config.fields import Effect, Field, positive
 from moat.errors import UsageError
 from moat.spec.hosts import canonical_host, is_address
-from moat.spec.network import DNS_PORT, PROXY_PORT
+from moat.spec.network import DNS_PORT, PROXY_PORT, Network, Timeouts
 from moat.spec.rules import Rule, host_rule
 from moat.spec.units import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from moat.spec.network import Capture, PolicyMode
 
@@ -30,9 +30,6 @@ _RESERVED_PORTS: Final = {
     DNS_PORT: "in a run, port 53 of every address is Moat's DNS",
     PROXY_PORT: "in a run, port 3128 is Moat's own proxy",
 }
-
-_OPENING: Final = ("allow", "tcp", "passthrough", "hosts", "private", "upstream_ca")
-"""Fields that make more reachable, or less of it visible to Moat. Rules that allow do so, too."""
 
 
 def check_host(text: str) -> None:
@@ -77,6 +74,14 @@ def _check_override(name: str, address: str) -> None:
         raise ValueError(f"{address!r} for {name} is not an IP address") from None
 
 
+def _check_spellings(hosts: dict[str, str]) -> None:
+    seen: set[str] = set()
+    for name in hosts:
+        if canonical_host(name) in seen:
+            raise ValueError(f"{name!r} is there in another spelling, too")
+        seen.add(canonical_host(name))
+
+
 def _check_private(text: str) -> None:
     try:
         ipaddress.ip_network(text.strip("[]"))
@@ -95,15 +100,26 @@ def _check_timeout(value: str) -> None:
     positive(parse_duration(value))
 
 
+def _effect_of_rule(rule: str) -> Effect:
+    return Effect.OPENS if Rule.parse(rule).action == "allow" else Effect.NARROWS
+
+
+def _effect_of_timeout(default: float, value: str) -> Effect:
+    # A longer one lets the run hold connections, and the user's attention, for longer.
+    return Effect.OPENS if parse_duration(value) > default else Effect.NEUTRAL
+
+
+def _timeout(description: str, default: float) -> Field:
+    return Field(
+        "quantity", description, _check_timeout, effect=partial(_effect_of_timeout, default)
+    )
+
+
 _TIMEOUTS: Final = {
-    "connect": Field(
-        "quantity", "Resolving the name of a server and connecting to it.", _check_timeout
-    ),
-    "tls": Field("quantity", "A TLS handshake.", _check_timeout),
-    "header": Field(
-        "quantity", "From the first byte of a request's head to its last.", _check_timeout
-    ),
-    "idle": Field("quantity", "Without a byte in either direction.", _check_timeout),
+    "connect": _timeout("Resolving the name of a server and connecting to it.", Timeouts().connect),
+    "tls": _timeout("A TLS handshake.", Timeouts().tls),
+    "header": _timeout("From the first byte of a request's head to its last.", Timeouts().header),
+    "idle": _timeout("Without a byte in either direction.", Timeouts().idle),
 }
 
 FIELDS: Final[Mapping[str, Field]] = {
@@ -112,11 +128,13 @@ FIELDS: Final[Mapping[str, Field]] = {
         "What happens to a request that no rule matches: it passes, it waits for the user's answer,"
         " or it is denied.",
         choices=MODES,
+        effect=Effect.NARROWS,  # of the user's and the project's, the stricter one holds
     ),
     "rules": Field(
         "strings",
         "allow|deny [METHOD] host[:port][/path]; the first that matches decides.",
         each=Rule.parse,
+        effect=_effect_of_rule,
     ),
     "allow": Field("strings", "Hosts to allow, after the rules.", each=check_host),
     "tcp": Field("strings", "host:port to which raw TCP is open.", each=_check_endpoint),
@@ -125,65 +143,56 @@ FIELDS: Final[Mapping[str, Field]] = {
         "Hosts whose TLS connections are not intercepted, for clients that pin certificates.",
         each=_check_without_port,
     ),
-    "hosts": Field("map", "Addresses of names, in place of DNS.", each=_check_override),
+    "hosts": Field(
+        "map", "Addresses of names, in place of DNS.", _check_spellings, each=_check_override
+    ),
     "private": Field(
         "strings",
         "Networks (10.0.0.0/8) and hosts that may be reached although they are private.",
         each=_check_private,
     ),
     "upstream_ca": Field("string", "A file of PEM certificates to trust in addition."),
-    "capture": Field("enum", "What to record of each request beyond its entry.", choices=CAPTURES),
+    "capture": Field(
+        "enum",
+        "What to record of each request beyond its entry.",
+        choices=CAPTURES,
+        effect=Effect.NARROWS,  # the one that records more holds
+    ),
     "ask_timeout": Field(
-        "quantity", "Time that a request waits for the user's answer: 60s.", parse_duration
+        "quantity",
+        "Time that a request waits for the user's answer: 60s.",
+        parse_duration,
+        effect=partial(_effect_of_timeout, Network().ask_timeout),
     ),
     "timeouts": Field("object", "When the proxy gives up: 10s, 15m.", fields=_TIMEOUTS),
 }
 
 
-def project_fields(folder: Path, *, narrowing: bool) -> dict[str, Field]:
-    """Return the fields for a file in `folder`; with `narrowing` it may open nothing."""
-
-    def check_ca(path: str) -> None:
-        read_certificates(folder / path)
-
-    fields = {**FIELDS, "upstream_ca": replace(FIELDS["upstream_ca"], check=check_ca)}
-    if not narrowing:
-        return fields
-    closed = {name: replace(fields[name], check=_refuse, each=None) for name in _OPENING}
-    return fields | closed | {"rules": replace(fields["rules"], each=_check_denial)}
+def project_fields(check_authorities: Callable[[str], object] | None) -> dict[str, Field]:
+    """Return the fields for a project's file, with a check of `upstream_ca`."""
+    return {**FIELDS, "upstream_ca": replace(FIELDS["upstream_ca"], check=check_authorities)}
 
 
-def user_fields() -> dict[str, Field]:
-    """Return the fields for the user's settings."""
-    return {
-        **FIELDS,
-        "upstream_ca": replace(FIELDS["upstream_ca"], check=_check_user_ca),
-        "trust_project": Field(
-            "boolean", "Whether agent.yaml may open anything, or only deny; true by default."
-        ),
+def user_fields(check_authorities: Callable[[str], object] | None) -> dict[str, Field]:
+    """Return the fields for the user's settings, with a check of `upstream_ca`."""
+    return project_fields(check_authorities) | {
+        "trust_project": Field("boolean", "Now `trust_project` at the top level.", _moved)
     }
 
 
-def expanded(text: str) -> Path:
-    """Return a path from the settings, in which `~` is the home; an unknown user's is left as it is."""
-    return Path(os.path.expanduser(text))  # noqa: PTH111  Path.expanduser raises there
+def absolute(text: str) -> Path:
+    """Return a path from the settings, in which `~` is the home. Raises `UsageError` for a relative one.
 
-
-def _check_user_ca(text: str) -> None:
-    # The settings lie in no project, so there is nothing that a path could be relative to.
-    if not expanded(text).is_absolute():
+    The settings lie in no project, so there is nothing that a path could be relative to.
+    """
+    path = Path(os.path.expanduser(text))  # noqa: PTH111  Path.expanduser raises for an unknown user
+    if not path.is_absolute():
         raise UsageError(f"{text!r} is not an absolute path", "Begin it with / or ~/")
-    read_certificates(expanded(text))
+    return path
 
 
-def _refuse(_value: Any) -> None:
+def _moved(_value: bool) -> None:
     raise UsageError(
-        "your settings let a project open nothing (network.trust_project: false)",
-        "Write it into your settings, $MOAT_HOME/config.yaml, or allow a host to one run:"
-        " moat run --allow HOST",
+        "this setting has moved",
+        "Write `trust_project: never` at the top level for false; `always` or `ask` for true",
     )
-
-
-def _check_denial(rule: str) -> None:
-    if Rule.parse(rule).action != "deny":
-        _refuse(rule)

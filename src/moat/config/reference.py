@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from moat.config import agent_file, settings
+from moat.config.fields import Effect
 from moat.spec.network import Network
 
 if TYPE_CHECKING:
@@ -29,14 +30,16 @@ _AGENT: Final = """\
 ## agent.yaml
 
 This file lies in the project's folder and says what its runs need. The command line wins over it.
+The last column says which fields hold only if you have agreed to their values
+([Security](security.md#consent)).
 
 """
 _SETTINGS: Final = """\
 ## config.yaml
 
 This file lies in the store (`~/.moat`, or `$MOAT_HOME`) and says what you want for all runs. Its
-`network` has the fields that it has in `agent.yaml`, and one more. [The network](network.md) explains
-how the two files are joined.
+`network` has the fields that it has in `agent.yaml`; one that it had has moved. [The
+network](network.md) explains how the two files are joined.
 
 """
 _TYPES: Final = {
@@ -60,20 +63,24 @@ def reference() -> str:
     return (
         _HEAD
         + _AGENT
-        + _table(agent_file.FIELDS, {"network": _defaults(Network())})
+        + _table(agent_file.FIELDS, {"network": _defaults(Network())}, consent=True)
         + "\n"
         + _SETTINGS
-        + _table(own, _defaults(settings.Settings()))
+        + _table(own, _defaults(settings.Settings()), consent=False)
     )
 
 
-def _table(fields: Mapping[str, Field], defaults: Mapping[str, Any]) -> str:
-    return "| Field | Value | Meaning | Default |\n|---|---|---|---|\n" + "".join(
-        _rows("", fields, defaults)
+def _table(fields: Mapping[str, Field], defaults: Mapping[str, Any], *, consent: bool) -> str:
+    columns = ["Field", "Value", "Meaning", "Default", *(["Consent"] if consent else [])]
+    head = f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n"
+    return head + "".join(
+        f"| {' | '.join(row[: len(columns)])} |\n" for row in _rows("", fields, defaults)
     )
 
 
-def _rows(prefix: str, fields: Mapping[str, Field], defaults: Mapping[str, Any]) -> Generator[str]:
+def _rows(
+    prefix: str, fields: Mapping[str, Field], defaults: Mapping[str, Any]
+) -> Generator[list[str]]:
     for name, field in fields.items():
         default = defaults.get(name, "")
         nested = field.type == "object"
@@ -82,9 +89,19 @@ def _rows(prefix: str, fields: Mapping[str, Field], defaults: Mapping[str, Any])
         )
         meaning = field.description.replace("|", "\\|")
         shown = "" if nested else _shown(field, default)
-        yield f"| `{prefix}{name}` | {kind} | {meaning} | {shown} |\n"
+        yield [f"`{prefix}{name}`", kind, meaning, shown, "" if nested else _consent(field)]
         if nested:
             yield from _rows(f"{prefix}{name}.", field.fields, default or {})
+
+
+def _consent(field: Field) -> str:
+    match field.effect:
+        case Effect.OPENS:
+            return "yes"
+        case Effect.NARROWS | Effect.NEUTRAL:
+            return "no"
+        case _:
+            return "in part"
 
 
 def _defaults(values: Any) -> dict[str, Any]:

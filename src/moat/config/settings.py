@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from moat.ground import own
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-FILE: Final = "config.yaml"
+    from moat.config.certificates import CertificateFile
+    from moat.config.fields import Field
+
+FILE: Final = own.SETTINGS
+Trust = Literal["always", "ask", "never"]
+TRUSTS: Final[tuple[Trust, ...]] = ("always", "ask", "never")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +30,18 @@ class Settings:
     """Lines above the screen that a terminal gets when it attaches."""
     journal_limit: int = 256 * 1024 * 1024
     """Bytes of a session's output that are kept."""
+    traffic_limit: int = 256 * 1024 * 1024
+    """Bytes of the record of a run's network traffic."""
+    notifications: str = "pass"
+    """`pass` or `drop` a program's notifications to the terminals of its viewers."""
     stop_timeout: float = 10.0
     """Seconds between asking a command to end and killing it."""
+    trust_project: Trust = "ask"
+    """Whether what a project's file opens holds; see `config.consent`."""
+    programs: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Paths of the host's programs that Moat starts, where the user has chosen them."""
     network: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """The file's checked section `network`, with absolute paths; see `config.network`."""
-
-    @property
-    def trust_project(self) -> bool:
-        """True where `agent.yaml` may open anything, and not only deny."""
-        return self.network.get("trust_project", True)
+    """The file's checked section `network`, in which `upstream_ca` is a `CertificateFile`."""
 
 
 def load(home: Path) -> Settings:
@@ -38,25 +49,34 @@ def load(home: Path) -> Settings:
     path = home / FILE
     if not path.exists():
         return Settings()
+    own.check_settings(str(path))
+    from moat.config.certificates import CertificateFile  # noqa: PLC0415  as above
     from moat.config.document import read  # noqa: PLC0415  loads YAML only where there is a file
+    from moat.config.network_fields import absolute  # noqa: PLC0415
 
-    values: dict[str, Any] = read(path, fields())
-    if "journal_limit" in values:
+    @cache  # what has been checked is what is used
+    def authorities(text: str) -> CertificateFile:
+        return CertificateFile.read(absolute(text))
+
+    values: dict[str, Any] = read(path, fields(authorities))
+    for name in {"journal_limit", "traffic_limit"} & values.keys():
         from moat.spec.units import parse_memory  # noqa: PLC0415
 
-        values["journal_limit"] = parse_memory(str(values["journal_limit"]))
+        values[name] = parse_memory(str(values[name]))
     network: dict[str, Any] = values.get("network", {})
     if "upstream_ca" in network:
-        from moat.config.network_fields import expanded  # noqa: PLC0415
-
-        network["upstream_ca"] = str(expanded(network["upstream_ca"]))
+        network["upstream_ca"] = authorities(network["upstream_ca"])
     return Settings(**values)
 
 
-def fields() -> Any:
-    """Return the table of the file's fields (see `config.document`)."""
+def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str, Field]:
+    """Return the table of the file's fields (see `config.document`).
+
+    `check_authorities` checks `network.upstream_ca`; a table that checks no file has none.
+    """
     from moat.config import network_fields  # noqa: PLC0415
-    from moat.config.fields import Field, not_negative  # noqa: PLC0415
+    from moat.config.fields import Field, at_least, check_absolute, not_negative  # noqa: PLC0415
+    from moat.ground import programs  # noqa: PLC0415
     from moat.spec.units import parse_memory  # noqa: PLC0415
 
     return {
@@ -76,12 +96,36 @@ def fields() -> Any:
             "Output of a session that is kept, like 256m.",
             lambda v: parse_memory(str(v)),
         ),
+        "traffic_limit": Field(
+            "quantity",
+            "The record of a run's network traffic, at least 1m; of what is older, sums are kept.",
+            lambda v: at_least(parse_memory(str(v)), 1 << 20, "1m"),
+        ),
+        "notifications": Field(
+            "enum",
+            "What becomes of a program's notifications (OSC 9 and 777) to attached terminals.",
+            choices=("pass", "drop"),
+        ),
         "stop_timeout": Field(
             "number", "Seconds between asking a command to end and killing it.", not_negative
+        ),
+        "trust_project": Field(
+            "enum",
+            "Whether what agent.yaml opens holds: without asking, once you have agreed to it, or not"
+            " at all.",
+            choices=TRUSTS,
+        ),
+        "programs": Field(
+            "object",
+            "Programs that Moat starts, where they aren't to be found in the system's folders.",
+            fields={
+                name: Field("string", f"Absolute path of {name}.", check_absolute)
+                for name in programs.NAMES
+            },
         ),
         "network": Field(
             "object",
             "What all runs may reach, and how. It comes before what a project says.",
-            fields=network_fields.user_fields(),
+            fields=network_fields.user_fields(check_authorities),
         ),
     }

@@ -52,6 +52,12 @@ class ExchangeServices:
     def decide(self, method: str, host: str, port: int, path: str) -> Decision:
         return self._policy.policy.decide(method, host, port, path)
 
+    def denies_paths(self) -> bool:
+        return self._policy.policy.denies_paths()
+
+    def denied_path(self, method: str, host: str, port: int, path: str) -> Decision | None:
+        return self._policy.policy.denied_path(method, host, port, path)
+
     def ask(self, exchange: PendingExchange, method: str, target: str) -> Question:
         _, host, port = exchange.destination.key
         question = self._policy.ask(method, host, port, target)
@@ -64,7 +70,20 @@ class ExchangeServices:
         return question
 
     def authorize(self, exchange: PendingExchange) -> None:
-        exchange.authorized(exchange.request)
+        request = exchange.request
+        if self._reads_bodies(exchange):
+            request = request.copy()
+            request.fields = [
+                (name, llm_usage.readable(value) if name.lower() == b"accept-encoding" else value)
+                for name, value in request.fields
+            ]
+        exchange.authorized(request)
+
+    def _reads_bodies(self, exchange: PendingExchange) -> bool:
+        """Tell whether the response is looked into, and so must have a coding that can be decoded."""
+        return self._capture == "bodies" or llm_usage.asks_model(
+            exchange.request.method, exchange.target
+        )
 
     def connect(self, exchange: PendingExchange, *, fresh: bool) -> None:
         self._pool.connect(exchange, fresh=fresh)
@@ -72,14 +91,8 @@ class ExchangeServices:
     def observer(self, exchange: PendingExchange) -> Observer | None:
         capture = self._capture
         request = exchange.request
-        asks_model = llm_usage.asks_model(request.method, exchange.target)
-        if capture == "none" and not asks_model:
+        if capture == "none" and not llm_usage.asks_model(request.method, exchange.target):
             return None
-        if capture == "bodies" or asks_model:
-            request.fields[:] = [
-                (name, llm_usage.readable(value) if name.lower() == b"accept-encoding" else value)
-                for name, value in request.fields
-            ]
         return Observer(exchange.entry, request, capture)
 
     def put(self, entry: TrafficEntry) -> None:

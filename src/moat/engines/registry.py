@@ -11,6 +11,7 @@ from moat.errors import EngineError
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Mapping
 
     from moat.engines.engine import Check, Engine, EngineEvents
     from moat.paths import RunFolder
@@ -52,9 +53,10 @@ def warm_up(spec: RunSpec, folder: RunFolder) -> None:
     """
     match spec.engine:
         case "bubblewrap":
-            from moat.engines.bubblewrap import shim_client  # noqa: PLC0415
+            from moat.engines.bubblewrap import layout, shim_client  # noqa: PLC0415
 
             shim_client.ensure(folder)
+            layout.search_ahead(spec)
         case name:
             raise _unknown(name)
 
@@ -84,11 +86,14 @@ def kill(run: Run, folder: RunFolder) -> None:
             raise _unknown(name)
 
 
-def checks() -> list[Check]:
-    """Return what the engines need of this machine and whether it is there; starts processes."""
+def checks(programs: Mapping[str, str]) -> list[Check]:
+    """Return what the engines need of this machine and whether it is there; starts processes.
+
+    `programs` are the paths of those that the user has chosen.
+    """
     from moat.engines.bubblewrap import host_checks  # noqa: PLC0415
 
-    return host_checks.checks()
+    return host_checks.checks(programs.get("bwrap", ""))
 
 
 def _unknown(name: str) -> EngineError:

@@ -14,6 +14,10 @@ CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
+# The three flags of a mount have the same values in statvfs(3).
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8
+_MS_REMOUNT, _MS_BIND = 32, 4096
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_SECCOMP = 22
@@ -22,6 +26,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _SECCOMP_MODE_FILTER = 2
 _LINUX_CAPABILITY_VERSION_3 = 0x20080522
+# CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, which pass over the permissions of files.
+_CAP_DAC = 1 << 1 | 1 << 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -46,6 +52,19 @@ def unshare(flags: int) -> None:
 
 def setns(fd: int, flags: int) -> None:
     _check(_libc.setns(fd, flags), "setns")
+
+
+def mount_read_only(path: str) -> None:
+    """Mount a file or device over itself, so that its inode can't be changed through this path.
+
+    A device can still be read and written: what a read-only mount refuses is chmod, utime and the like.
+    """
+    place = os.fsencode(path)
+    _check(_libc.mount(place, place, None, ctypes.c_ulong(_MS_BIND), None), f"mount {path}")
+    # The kernel lets nobody drop what a more privileged namespace has forbidden on a mount.
+    kept = os.statvfs(path).f_flag & (_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+    flags = ctypes.c_ulong(_MS_REMOUNT | _MS_BIND | _MS_RDONLY | kept)
+    _check(_libc.mount(None, place, None, flags, None), f"remount {path}")
 
 
 def _prctl(option: int, argument: int, call: str, extra: object = 0) -> None:
@@ -89,6 +108,20 @@ def drop_privileges() -> None:
     nothing = (ctypes.c_uint32 * 6)()
     _check(_libc.capset(ctypes.byref(header), ctypes.byref(nothing)), "capset")
     _prctl(_PR_SET_NO_NEW_PRIVS, 1, "prctl(PR_SET_NO_NEW_PRIVS)")
+
+
+def respect_file_modes() -> None:
+    """Have the kernel look at the permissions of files again, until the next exec.
+
+    The shim is root in its own user namespace. To exec a program that its user may not read is a way to
+    forbid dumps of that program (as `forbid_dumps` does of this one), but not for those whom
+    permissions don't bind.
+    """
+    header = _CapHeader(_LINUX_CAPABILITY_VERSION_3, 0)
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; low halves first, then high
+    _check(_libc.capget(ctypes.byref(header), ctypes.byref(sets)), "capget")
+    sets[0] &= ~_CAP_DAC
+    _check(_libc.capset(ctypes.byref(header), ctypes.byref(sets)), "capset")
 
 
 def filter_syscalls(program: bytes) -> None:

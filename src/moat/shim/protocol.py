@@ -38,12 +38,12 @@ the normal case. These rules keep them talking:
    shim of another version that holds no session has nothing to lose, and is replaced.
 
 `tests/shim/corpus` keeps conversations of every version, and tests hold both sides to them. What
-version 2 has changed is `launch`.
+versions 2 and 3 have changed is `launch`.
 """
 
 from __future__ import annotations
 
-VERSION = 2
+VERSION = 3
 OLDEST = 1
 
 MAX_MESSAGE = 192 * 1024

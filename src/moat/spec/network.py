@@ -45,6 +45,10 @@ class Network:
     """Networks (CIDR) and hosts that may be reached although their addresses are private."""
     upstream_ca: str = ""
     """PEM certificates that are trusted upstream, in addition to the host's own."""
+    project_ca: str = ""
+    """PEM certificates of the project's file, which are trusted for `project_ca_hosts` alone."""
+    project_ca_hosts: tuple[str, ...] = ()
+    """`allow|deny host`; the first that matches decides, and none means that they aren't trusted."""
     upstream_proxy: str = ""
     """URL of the host's own proxy, through which tunnels lead upstream; may hold a password."""
     upstream_http_proxy: str = ""
@@ -53,6 +57,8 @@ class Network:
     """Hosts that are reached without these proxies, in the form of NO_PROXY."""
     capture: Capture = "none"
     """The parts of each request that are recorded beyond its entry."""
+    traffic_limit: int = 256 * 1024 * 1024
+    """Bytes of the record; the oldest entries are dropped, and their sums kept."""
     ask_timeout: float = 60.0
     """Seconds that a request waits for an answer under `ask`, after which it is denied."""
     timeouts: Timeouts = Timeouts()

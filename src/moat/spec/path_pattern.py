@@ -6,9 +6,13 @@ A pattern matches in time linear to the path, because a hostile program writes t
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from moat.spec import request_path
+from moat.spec.path_skeleton import skeleton_of_rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _SEGMENTS: Final = r"(?:/[^/]*+)*"
 
@@ -21,8 +25,17 @@ def compile_path_pattern(text: str, *, ignore_case: bool) -> re.Pattern[str]:
     paths, unambiguous = request_path.interpretations_of_rule(text)
     if not unambiguous and "*" not in text:
         raise ValueError(f"path {text!r} can be understood in more than one way")
-    patterns = "|".join(_pattern(each.split("/")[1:]) for each in paths)
-    return re.compile(patterns, re.DOTALL | (re.IGNORECASE if ignore_case else 0))
+    return _compile(paths, re.IGNORECASE if ignore_case else 0)
+
+
+def compile_skeleton_pattern(text: str) -> re.Pattern[str]:
+    """Return an expression for the skeletons (`path_skeleton`) of the paths that `text` means."""
+    return _compile(map(skeleton_of_rule, request_path.interpretations_of_rule(text).paths))
+
+
+def _compile(paths: Iterable[str], flags: int = 0) -> re.Pattern[str]:
+    patterns = [_pattern(each.split("/")[1:]) for each in dict.fromkeys(paths)]
+    return re.compile("|".join(patterns), re.DOTALL | flags)
 
 
 def _pattern(segments: list[str]) -> str:

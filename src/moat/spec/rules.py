@@ -7,7 +7,8 @@
     path    `*` is one segment, `**` any number of segments. Without one, any path.
 
 A path is compared in each form in which a server may understand it (`request_path`). A rule that denies
-a path denies it in upper and lower case: to some servers `/Admin` is `/admin`.
+a path also denies what it turns into on a server that ignores case, streams or invisible characters
+(`path_skeleton`): to some servers `/Admin` is `/admin`, and so is `/admin::$DATA`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Final, Literal, cast
 
 from moat.errors import UsageError
 from moat.spec.host_pattern import HostPattern, parse_host_pattern
-from moat.spec.path_pattern import compile_path_pattern
+from moat.spec.path_pattern import compile_path_pattern, compile_skeleton_pattern
 
 Action = Literal["allow", "deny"]
 
@@ -48,6 +49,7 @@ class Rule:
     """`None` for every path. Such a rule is decided without understanding the path."""
     _host: HostPattern
     _path: re.Pattern[str] | None
+    _skeleton: re.Pattern[str] | None
 
     @classmethod
     def parse(cls, text: str, written: str | None = None) -> Rule:
@@ -82,6 +84,7 @@ class Rule:
             _path=None
             if path is None
             else compile_path_pattern(path, ignore_case=action == "deny"),
+            _skeleton=None if path is None else compile_skeleton_pattern(path),
         )
 
     @property
@@ -104,6 +107,10 @@ class Rule:
     def matches_path(self, path: str) -> bool:
         """Tell whether the rule is about a path, one of `request_path.interpretations`."""
         return self._path is None or self._path.fullmatch(path) is not None
+
+    def matches_skeleton(self, path: str) -> bool:
+        """Tell whether the rule is about paths with a skeleton, one of `path_skeleton.skeletons`."""
+        return self._skeleton is None or self._skeleton.fullmatch(path) is not None
 
 
 def host_rule(host: str, action: Action = "allow") -> Rule:

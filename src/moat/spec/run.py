@@ -49,6 +49,8 @@ class Bubblewrap:
 
     host_path: str = ""
     """The user's PATH, where the engine looks for the toolchains that the sandbox sees."""
+    program: str = ""
+    """The path of `bwrap` that the user has chosen; empty where it is looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,3 +95,5 @@ class RunSpec:
     """Lines."""
     journal_limit: int = 256 * 1024 * 1024
     """Bytes of output that are kept; the oldest segment is deleted first."""
+    notifications: bool = True
+    """The program's notifications (OSC 9 and 777) reach the terminals of viewers."""

@@ -34,6 +34,7 @@ HEAVY = (
     *("moat.engines.bubblewrap.shim_client", "ssl", "subprocess", "concurrent.futures.thread"),
     *("asyncio", "uvloop", "moat.session.io", "moat.workspace.protected_paths"),
     *("moat.workspace.covers", "moat.workspace.snapshot", "moat.engines.bubblewrap.host_checks"),
+    *("moat.ground.check", "moat.engines.bubblewrap.writable_areas"),
     *("moat.engines.bubblewrap.layout", "moat.engines.bubblewrap.engine", "moat.session.session"),
     *("moat.egress.upstream.dialer", "moat.egress.policy.engine", "moat.egress.http.h1.server"),
     *("moat.egress.gateway", "moat.supervisor.run", "moat.supervisor.main", "moat.egress.tls.ca"),

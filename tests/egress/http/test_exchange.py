@@ -123,6 +123,12 @@ class Gateway:
     def decide(self, method: str, host: str, port: int, path: str) -> Decision:
         return self.policy.decide(method, host, port, path)
 
+    def denies_paths(self) -> bool:
+        return self.policy.denies_paths()
+
+    def denied_path(self, method: str, host: str, port: int, path: str) -> Decision | None:
+        return self.policy.denied_path(method, host, port, path)
+
     def ask(self, exchange: PendingExchange, method: str, target: str) -> Gateway:
         about = "" if method == exchange.request.method else f" about {method} {target}"
         self._told.append(f"user: asked{about}")

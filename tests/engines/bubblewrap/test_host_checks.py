@@ -8,6 +8,7 @@ import pytest
 
 from moat.engines.bubblewrap import host_checks
 from moat.errors import EngineError
+from moat.ground import programs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +45,7 @@ def test_this_machine_is_fit() -> None:
 
 def test_bubblewrap_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The error says what to install, and checks that need bubblewrap are left out."""
+    monkeypatch.setattr(programs, "PLACES", ())
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EngineError, match="not installed") as error:
         host_checks.require_bubblewrap()
@@ -54,13 +56,48 @@ def test_bubblewrap_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 def test_an_old_bubblewrap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The error names the option that this bubblewrap lacks."""
-    old = tmp_path / "bwrap"
-    old.write_text("#!/bin/sh\necho --size --perms --clearenv --info-fd\n")
-    old.chmod(0o755)
+    old = executable(tmp_path / "bwrap", "echo --size --perms --clearenv --info-fd")
+    monkeypatch.setattr(programs, "PLACES", (str(tmp_path),))
+    for error in (
+        host_checks.isolation_failed("unknown option"),
+        host_checks.isolation_failed("unknown option", str(old)),
+    ):
+        assert "--ro-bind-fd" in error.summary
+        assert "unknown option" in error.summary
+
+
+def executable(path: Path, script: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_program_of_path_is_named_and_not_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where there is a trusted one besides, it is used; else the error says what to do."""
+    planted = executable(tmp_path / "bwrap", f"touch {tmp_path}/marker")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    error = host_checks.isolation_failed("unknown option")
-    assert "--ro-bind-fd" in error.summary
-    assert "unknown option" in error.summary
+    detail = host_checks.checks()[0].detail
+    assert detail.startswith(host_checks.require_bubblewrap())
+    assert f"not used: {planted}: not in a folder of the system" in detail
+    monkeypatch.setattr(programs, "PLACES", ())
+    with pytest.raises(EngineError, match="no bwrap that can be trusted") as error:
+        host_checks.require_bubblewrap()
+    assert "programs: {bwrap:" in str(error.value.hint)
+    assert not (tmp_path / "marker").exists()
+
+
+def test_the_choice_of_the_settings_is_bad(tmp_path: Path) -> None:
+    """Nothing else takes its place: the user wanted that one."""
+    with pytest.raises(EngineError, match=f"there is no {tmp_path}/bwrap"):
+        host_checks.require_bubblewrap(f"{tmp_path}/bwrap")
+    chosen = executable(tmp_path / "bwrap", "true")
+    assert host_checks.require_bubblewrap(str(chosen)) == str(chosen)
+    chosen.chmod(0o777)
+    with pytest.raises(EngineError, match="can be written by others") as error:
+        host_checks.require_bubblewrap(str(chosen))
+    assert "programs.bwrap" in str(error.value.hint)
 
 
 @pytest.mark.usefixtures("_ordinary_user")

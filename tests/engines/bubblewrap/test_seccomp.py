@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moat.engines.bubblewrap.seccomp import POLICY, program
+from moat.engines.bubblewrap.seccomp import INIT_POLICY, PINNED, POLICY, program
 from moat.engines.bubblewrap.syscalls import NEWEST, numbers
 from moat.errors import EngineError
 
@@ -173,7 +173,18 @@ def test_an_unknown_processor_has_no_filter() -> None:
 
 def test_the_policy_names_only_calls_of_the_table() -> None:
     """A misspelt call would silently be allowed."""
-    assert POLICY.keys() == numbers("x86_64").keys()
+    assert {*POLICY, *PINNED, *INIT_POLICY} == numbers("x86_64").keys()
+
+
+def test_bubblewrap_is_told_that_it_can_be_dumped(machine: str) -> None:
+    """It is answered as if it could, and everything else that it asks for is done."""
+    code, prctl = program(machine, INIT_POLICY), numbers(machine)["prctl"]
+
+    def verdict(*args: int) -> int:
+        return decide(code, prctl, *args, architecture=ARCHITECTURES[machine])
+
+    assert verdict(4, 1) == 0x00050000
+    assert verdict(4, 0) == verdict(38, 1) == ALLOW
 
 
 def filtered(*command: str, stdin: int = subprocess.DEVNULL) -> subprocess.CompletedProcess[str]:

@@ -29,7 +29,8 @@ def spawn(home: str, run_id: str, *, log: int, ready: int, held: int) -> int:
             # -I: neither the working directory, which the agent may write, nor PYTHON* variables
             # decide what code runs.
             [sys.executable, "-I", "-m", "moat.supervisor", home, run_id],
-            {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
+            # Whatever else is in the environment could choose code or certificates, too.
+            {"PATH": os.defpath, "LANG": "C.UTF-8"}
             | {name: os.environ[name] for name in ("HOME", "MOAT_HOME") if name in os.environ},
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, null, 0),

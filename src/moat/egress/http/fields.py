@@ -6,10 +6,9 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from moat.egress.http.messages import BadMessageError
+from moat.egress.http.override_fields import overrides
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from moat.egress.traffic.entry import Fields
 
 NOT_FORWARDED: Final = frozenset(
@@ -21,30 +20,15 @@ NOT_FORWARDED: Final = frozenset(
 )
 """Fields between two neighbours only (RFC 9110 7.6.1), and those that the proxy writes itself."""
 
-# Servers may let these override the method or the path. They are forwarded, but the policy has to
-# consider them.
-_OVERRIDING: Final = frozenset((b"x-http-method-override", b"x-http-method", b"x-method-override"))
-_REROUTING: Final = frozenset(
-    (b"x-original-url", b"x-original-uri", b"x-rewrite-url", b"x-forwarded-uri")
-)
-ALTERNATIVES: Final = _OVERRIDING | _REROUTING
-_MOST_ALTERNATIVES: Final = 4
-"""Methods, or targets, that fields may name: every combination of them needs a decision."""
-_METHOD: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}")
-_URL_START: Final = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 # HTTP's names for itself (RFC 9110 16.7, RFC 7540 3.1), and TLS to speak it in (RFC 2817).
 _HTTP_PROTOCOL: Final = re.compile(rb"https?|h[23].*|tls|ssl")
 # In trailers these would describe a message that has already been decided about and forwarded
 # (RFC 9110 6.5.1).
-_NOT_IN_TRAILERS: Final = (
-    NOT_FORWARDED
-    | ALTERNATIVES
-    | {
-        *(b"trailer", b"authorization", b"cookie", b"set-cookie", b"content-encoding"),
-        *(b"content-type", b"content-range", b"cache-control"),
-    }
-)
+_NOT_IN_TRAILERS: Final = NOT_FORWARDED | {
+    *(b"trailer", b"authorization", b"cookie", b"set-cookie", b"content-encoding"),
+    *(b"content-type", b"content-range", b"cache-control"),
+}
 
 
 def content_length(value: bytes) -> int:
@@ -57,40 +41,10 @@ def content_length(value: bytes) -> int:
 def fit_for_trailers(fields: Fields) -> Fields:
     """Return the fields that are allowed in trailers."""
     return [
-        field for field in fields if field[0].lower().replace(b"_", b"-") not in _NOT_IN_TRAILERS
+        field
+        for field in fields
+        if field[0].lower().replace(b"_", b"-") not in _NOT_IN_TRAILERS and not overrides(field[0])
     ]
-
-
-def overriding_methods(fields: Iterable[tuple[bytes, bytes]]) -> tuple[str, ...]:
-    """Return the methods that fields override the request's with. Raises `BadMessageError`."""
-    methods = _values(fields, _OVERRIDING)
-    if not all(map(_METHOD.fullmatch, methods)):
-        raise BadMessageError("a field that overrides the method has an invalid value")
-    return tuple(method.decode("ascii").upper() for method in methods)
-
-
-def rerouted_targets(fields: Iterable[tuple[bytes, bytes]]) -> tuple[str, ...]:
-    """Return the targets, in origin-form, that fields override the request's with.
-
-    Raises `BadMessageError` if there are too many.
-    """
-    targets: list[str] = []
-    for value in _values(fields, _REROUTING):
-        text = "".join(chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in value)
-        targets.append("/" + _URL_START.sub("", text).removeprefix("/"))
-    return tuple(targets)
-
-
-def _values(fields: Iterable[tuple[bytes, bytes]], names: frozenset[bytes]) -> list[bytes]:
-    """Return the different values of the fields with these names.
-
-    To servers that pass fields as variables (RFC 3875 4.1.18), `_` in a name equals `-`.
-    """
-    values = (value for name, value in fields if name.lower().replace(b"_", b"-") in names)
-    different = list(dict.fromkeys(values))
-    if len(different) > _MOST_ALTERNATIVES:
-        raise BadMessageError("too many fields name another method or path")
-    return different
 
 
 def members(value: bytes) -> set[bytes]:

@@ -173,6 +173,14 @@ class Gateway(Protocol):
         ...
 
     def decide(self, method: str, host: str, port: int, path: str) -> Decision: ...
+    def denies_paths(self) -> bool:
+        """Tell whether a rule denies some paths of a host."""
+        ...
+
+    def denied_path(self, method: str, host: str, port: int, path: str) -> Decision | None:
+        """Return the denial of a path that a request only mentions, by a rule about paths."""
+        ...
+
     def ask(self, exchange: PendingExchange, method: str, target: str) -> Question:
         """Ask the user.
 

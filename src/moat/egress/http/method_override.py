@@ -1,8 +1,8 @@
 """Other methods and targets that a server may understand a request by. Pure.
 
-Frameworks let clients that can only GET and POST name another method, in a field or in a parameter of
-the query; servers behind a rewriting proxy believe its fields about the path. A method in a body
-(`_method` of a form) is not considered.
+They stand in fields (`override_fields`) or, for a method, in a parameter of the query. Where a rule
+denies some paths of a server, no field may mention one of these, whatever it is called. A method in a
+body (`_method` of a form) is not considered, nor is a path in a parameter.
 """
 
 from __future__ import annotations
@@ -11,19 +11,32 @@ import re
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import unquote_plus
 
+from moat.egress.http.override_fields import mentioned_targets
+from moat.egress.policy.decision import Verdict
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from moat.egress.http.messages import RequestHead
     from moat.egress.policy.decision import Decision
 
-_PARAMETERS: Final = frozenset(("_method", "_httpmethod", "x-http-method-override"))
+_PARAMETER: Final = re.compile(
+    # As it stands alone, `method` is mostly the name of a function.
+    r"(?:[^a-z0-9]|http[^a-z0-9]?)(?:method|verb)|method[^a-z0-9]?override"
+)
 _METHOD: Final = re.compile(r"[A-Za-z]{1,32}")
 _SEPARATORS: Final = re.compile(r"[?&;]")
 
 
 class Decider(Protocol):
     def decide(self, method: str, host: str, port: int, target: str, /) -> Decision: ...
+    def denies_paths(self) -> bool:
+        """Tell whether a rule denies some paths of a host."""
+        ...
+
+    def denied_path(self, method: str, host: str, port: int, target: str, /) -> Decision | None:
+        """Return the denial of a target that a request only mentions, by a rule about paths."""
+        ...
 
 
 def strictest_decision(
@@ -40,7 +53,21 @@ def strictest_decision(
         decision = decider.decide(method, host, port, path)
         if decision.strictness > strictest[0].strictness:
             strictest = decision, method, path
+    if decider.denies_paths() and strictest[0].verdict is not Verdict.DENY:
+        return _decide_mentioned(decider, request, host, port) or strictest
     return strictest
+
+
+def _decide_mentioned(
+    decider: Decider, request: RequestHead, host: str, port: int
+) -> tuple[Decision, str, str] | None:
+    """Return the denial of a path that a field mentions, with the method and the path."""
+    for path in mentioned_targets(request.fields):
+        for method in dict.fromkeys((request.method, *request.overriding)):
+            decision = decider.denied_path(method, host, port, path)
+            if decision is not None:
+                return decision, method, path
+    return None
 
 
 def other_readings(request: RequestHead, target: str) -> Iterator[tuple[str, str]]:
@@ -62,7 +89,7 @@ def methods_in_query(target: str) -> list[str]:
     methods: list[str] = []
     for parameter in _SEPARATORS.split(query):
         name, _, value = parameter.partition("=")
-        if unquote_plus(name).strip().lower() in _PARAMETERS:
+        if _PARAMETER.search(unquote_plus(name).lower()):
             method = unquote_plus(value).strip()
             if _METHOD.fullmatch(method):
                 methods.append(method.upper())

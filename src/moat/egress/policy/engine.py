@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 
 from moat.egress.policy.decision import Decision, Verdict
 from moat.egress.policy.denials import Denials, endpoint, shown
 from moat.errors import UsageError
 from moat.spec.hosts import canonical_host
+from moat.spec.path_skeleton import skeletons
 from moat.spec.request_path import interpretations
 from moat.spec.rules import Rule, host_rule
 
@@ -57,6 +59,9 @@ class Policy:
             if each.port and each.action == "allow"
         ).difference(WEB_PORTS)
         """Ports to capture besides those of the web."""
+        self._denies_paths = any(
+            each.action == "deny" and each.path is not None for each in self.rules
+        )
         self._decided: dict[tuple[str, str, int], Decision] = {}
 
     # --- requests ---
@@ -67,11 +72,7 @@ class Policy:
         decision = self._decided.get(key)
         if decision is not None:
             return decision
-        rules = [
-            rule
-            for rule in self.rules
-            if rule.matches_method(method) and rule.matches_host(host, port)
-        ]
+        rules = self._rules_about(method, host, port)
         plain = next((at for at, rule in enumerate(rules) if rule.path is None), len(rules))
         if plain:
             # Rules behind one about any path are never asked.
@@ -85,6 +86,27 @@ class Policy:
             self._decided.clear()
         self._decided[key] = decision
         return decision
+
+    def denies_paths(self) -> bool:
+        """Tell whether a rule denies some paths of a host."""
+        return self._denies_paths
+
+    def denied_path(self, method: str, host: str, port: int, target: str) -> Decision | None:
+        """Return the denial of a target that a request only mentions, by a rule about paths."""
+        rules = self._rules_about(method, host, port)
+        about_paths = list(takewhile(lambda rule: rule.path is not None, rules))
+        if not any(rule.action == "deny" for rule in about_paths):
+            return None
+        decision = self._decide_by_path(about_paths, method, host, port, target)
+        by_rule = decision.verdict is Verdict.DENY and decision.rule != self._default
+        return decision if by_rule else None
+
+    def _rules_about(self, method: str, host: str, port: int) -> list[Rule]:
+        return [
+            rule
+            for rule in self.rules
+            if rule.matches_method(method) and rule.matches_host(host, port)
+        ]
 
     def unanswered(self, method: str, host: str, port: int, why: str) -> Decision:
         """Return the denial of a request about which the user gave no answer."""
@@ -113,6 +135,9 @@ class Policy:
             matches.append(match)
         if not clear:
             return self._denials.ambiguous(method, host, port, target)
+        disguised = self._deny_disguised(rules, method, host, port, target)
+        if disguised is not None:
+            return disguised
         first = matches[0]
         if first is not None and None not in matches:
             return Decision(Verdict.ALLOW, first.text)
@@ -120,6 +145,28 @@ class Policy:
         if default.verdict is Verdict.DENY and any(matches):
             return self._denials.ambiguous(method, host, port, target)
         return default
+
+    def _deny_disguised(
+        self, rules: list[Rule], method: str, host: str, port: int, target: str
+    ) -> Decision | None:
+        """Return the denial of a path with a skeleton that a rule denies, or that can't be known.
+
+        An earlier rule that allows the path as it is spelt comes first, if it allows the skeleton, too.
+        """
+        if not any(rule.action == "deny" and rule.path is not None for rule in rules):
+            return None
+        found, clear = skeletons(target)
+        if not clear:
+            return self._denials.ambiguous(method, host, port, target)
+        readings = interpretations(target).paths
+        heeded = [
+            rule for rule in rules if rule.action == "deny" or all(map(rule.matches_path, readings))
+        ]
+        for skeleton in found:
+            match = next((rule for rule in heeded if _is_about(rule, skeleton)), None)
+            if match is not None and match.action == "deny":
+                return self._by_rule(match, method, host, port, skeleton)
+        return None
 
     def _by_rule(self, rule: Rule, method: str, host: str, port: int, path: str = "") -> Decision:
         if rule.action == "allow":
@@ -215,6 +262,13 @@ class Policy:
             "private": list(network.private),
             "hosts": dict(network.hosts),
         }
+
+
+def _is_about(rule: Rule, skeleton: str) -> bool:
+    """Tell whether a rule decides about a skeleton, or about names with colons, so that none counts."""
+    return rule.matches_skeleton(skeleton) or (
+        rule.action == "allow" and rule.path is not None and ":" in rule.path
+    )
 
 
 def _endpoint_rule(text: str) -> Rule:

@@ -1,4 +1,4 @@
-"""Trust in servers: the host's trust store and the authorities of `network.upstream_ca`.
+"""Trust in servers: the host's trust store, the user's authorities, and a project's for its hosts.
 
 asyncio can't resume TLS sessions, so each connection is a full handshake. Connections that are kept and
 used again make up for it.
@@ -10,7 +10,12 @@ import ssl
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from moat.spec.rules import Rule
+
+if TYPE_CHECKING:
+    from moat.spec.network import Network
 
 _BUNDLES: Final = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine, Arch, NixOS
@@ -22,6 +27,22 @@ _BUNDLES: Final = (
 # X509_V_ERR_*, OpenSSL's x509_vfy.h: self-signed, alone (18) or at the end of the chain; no issuer.
 _NOT_TRUSTED: Final = {2, 18, 19, 20, 21}
 _loading = Lock()
+
+
+class Authorities:
+    """The authorities of a run in addition to the host's own."""
+
+    def __init__(self, network: Network) -> None:
+        self._own = network.upstream_ca
+        self._with_project = network.upstream_ca + network.project_ca
+        self._project_hosts = [Rule.parse(each) for each in network.project_ca_hosts]
+
+    def of(self, host: str) -> str:
+        """Return the PEM text of those that are trusted for a canonical host."""
+        for rule in self._project_hosts:
+            if rule.matches_host(host, None):
+                return self._with_project if rule.action == "allow" else self._own
+        return self._own
 
 
 def upstream_context(extra_ca: str, alpn: tuple[str, ...]) -> ssl.SSLContext:
@@ -59,7 +80,7 @@ def explain(error: ssl.SSLError) -> str:
         why = f"its certificate is not valid here: {error.verify_message}"
         if error.verify_code not in _NOT_TRUSTED:
             return why
-        return f"{why}; if its authority is to be trusted, add it to network.upstream_ca"
+        return f"{why}; to trust its authority, add it to network.upstream_ca of your settings"
     if error.reason == "WRONG_VERSION_NUMBER":  # OpenSSL reads an answer in HTTP or SSH so
         return "no TLS: the server speaks something else on this port"
     return f"no TLS: {(error.reason or str(error)).lower().replace('_', ' ')}"

@@ -24,6 +24,8 @@ class TrafficEntry:
     """Assigned by the writer."""
     queued = False
     """For the writer alone: the entry is waiting to be written."""
+    weight = 0
+    """For the writer alone: bytes of what is long in it, as it waits."""
     scheme = ""
     """http, https, tcp, tls, udp, ..."""
     method = ""

@@ -15,7 +15,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Self
 
 from moat.egress.traffic import versions
-from moat.egress.traffic.schema import IN_PROGRESS, NO_CAPTURE, Captured, Row
+from moat.egress.traffic.schema import IN_PROGRESS, NO_CAPTURE, TOKENS, Captured, Row
+from moat.egress.traffic.totals import HostTotal, ModelTotal
 from moat.errors import StoreError
 
 if TYPE_CHECKING:
@@ -135,7 +136,40 @@ class TrafficReader:
 
         An entry is lost where the queue of the writer is full.
         """
-        return dict(self._select("SELECT name, value FROM meta"))
+        names = "name IN ('dropped', 'lost')"
+        return dict(self._select(f"SELECT name, value FROM meta WHERE {names}"))  # noqa: S608
+
+    def dropped_until(self) -> float | None:
+        """Return when the last row that was dropped began, in seconds since the epoch, if any was."""
+        found = self._select("SELECT value FROM meta WHERE name = 'dropped_until'")
+        return found[0][0] / 1000 if found else None
+
+    def dropped_hosts(self, wanted: Filter) -> list[HostTotal]:
+        """Return the sums of the rows that were dropped, by host, if they are all of one answer.
+
+        Only hosts can be told apart in them: with another condition there are none.
+        """
+        if wanted != Filter(host=wanted.host) or not self._has_sums:
+            return []
+        condition, values = wanted.sql(0.0)
+        rows = self._select(f"SELECT * FROM dropped_hosts WHERE {condition}", *values)  # noqa: S608
+        return [HostTotal(*row) for row in rows]
+
+    def dropped_models(self, wanted: Filter) -> list[ModelTotal]:
+        """Return the sums of the rows that were dropped, by language model; as above."""
+        if wanted != Filter(models=True) or not self._has_sums:
+            return []
+        return [
+            ModelTotal(provider, model, requests, uncounted, dict(zip(TOKENS, tokens, strict=True)))
+            for provider, model, requests, uncounted, *tokens in self._select(
+                "SELECT * FROM dropped_models"
+            )
+        ]
+
+    @property
+    def _has_sums(self) -> bool:
+        with self._reported():
+            return versions.version_of(self._db, self._path) >= versions.WITH_SUMS
 
     def before_the_last(self, count: int, wanted: Filter, now: float) -> int:
         """Return the id after which there are `count` rows."""

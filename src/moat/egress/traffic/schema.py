@@ -18,9 +18,34 @@ BODY_LIMIT: Final = 64 * 1024
 _PATH_LIMIT: Final = 8192
 """Characters of a path that are recorded; more is data."""
 
-SCHEMA_VERSION: Final = 2  # see `versions`
+SCHEMA_VERSION: Final = 3  # see `versions`
+# The sums of rows that were dropped; see `room`. `meta` has their number, and when they began: from
+# `dropped_since` to `dropped_until`, in milliseconds since the epoch.
+DROPPED: Final = """
+CREATE TABLE IF NOT EXISTS dropped_hosts (
+  host TEXT PRIMARY KEY,     -- *: all those that have no row of their own
+  requests INTEGER NOT NULL, -- requests and tunnels
+  dns INTEGER NOT NULL,
+  denied INTEGER NOT NULL,
+  failed INTEGER NOT NULL,
+  sent INTEGER NOT NULL,     -- bytes, as the next
+  received INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dropped_models (
+  provider TEXT NOT NULL,
+  model TEXT NOT NULL,       -- *: as above
+  requests INTEGER NOT NULL,
+  uncounted INTEGER NOT NULL,
+  input_tokens INTEGER NOT NULL,
+  cache_read_tokens INTEGER NOT NULL,
+  cache_write_tokens INTEGER NOT NULL,
+  output_tokens INTEGER NOT NULL,
+  PRIMARY KEY (provider, model)
+) WITHOUT ROWID;
+"""
 # The only index is of the few rows in progress: another one would double the cost of each request.
-SCHEMA: Final = """
+SCHEMA: Final = (
+    """
 CREATE TABLE entries (
   id INTEGER PRIMARY KEY,    -- in the order in which they began
   kind TEXT NOT NULL,        -- request, dns, tunnel, refusal
@@ -58,6 +83,12 @@ CREATE TABLE captures (
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO meta VALUES ('dropped', 0), ('lost', 0);
 """
+    + DROPPED
+)
+OTHERS: Final = "*"
+"""Stands for many hosts or models, of which only the sum is kept."""
+TOKENS: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
+"""The counts that `llm_usage` makes comparable; their sum is everything that was consumed."""
 IN_PROGRESS: Final = "total < 0 AND error = ''"
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}

@@ -7,13 +7,13 @@ from array import array
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from moat.egress.traffic.schema import TOKENS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from moat.egress.traffic.schema import Row
 
-TOKENS: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
-"""The counts that `llm_usage` makes comparable; their sum is everything that was consumed."""
 SHARES: Final = {"p50": 0.5, "p95": 0.95}
 """The percentiles of times that are shown."""
 
@@ -31,7 +31,7 @@ class HostTotal:
     sent: int = 0
     received: int = 0
     times: array[float] = field(default_factory=lambda: array("d"), repr=False)
-    """Seconds that completed requests and tunnels took, sorted."""
+    """Seconds that completed requests and tunnels took, sorted; without those that were dropped."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the public form (`moat trace --summary --json`)."""
@@ -68,9 +68,9 @@ class ModelTotal:
         }
 
 
-def by_host(rows: Iterable[Row]) -> list[HostTotal]:
-    """Sum up rows by host, in descending order of requests."""
-    totals: dict[str, HostTotal] = {}
+def by_host(rows: Iterable[Row], dropped: Iterable[HostTotal] = ()) -> list[HostTotal]:
+    """Sum up rows by host, in descending order of requests. `dropped`: sums to begin with."""
+    totals = {each.host: each for each in dropped}
     for row in rows:
         total = totals.setdefault(row.host, HostTotal(row.host))
         total.requests += row.kind in ("request", "tunnel")
@@ -86,9 +86,9 @@ def by_host(rows: Iterable[Row]) -> list[HostTotal]:
     return sorted(totals.values(), key=lambda each: (-each.requests, each.host))
 
 
-def by_model(rows: Iterable[Row]) -> list[ModelTotal]:
-    """Sum up rows by model, in descending order of tokens."""
-    totals: dict[tuple[str, str], ModelTotal] = {}
+def by_model(rows: Iterable[Row], dropped: Iterable[ModelTotal] = ()) -> list[ModelTotal]:
+    """Sum up rows by model, in descending order of tokens. `dropped`: sums to begin with."""
+    totals = {(each.provider, each.model): each for each in dropped}
     for row in rows:
         usage: dict[str, object] = json.loads(row.usage or "{}")
         name = str(usage.get("provider") or ""), str(usage.get("model") or "")

@@ -17,13 +17,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from moat.egress.traffic.schema import SCHEMA, SCHEMA_VERSION
+from moat.egress.traffic.schema import DROPPED, SCHEMA, SCHEMA_VERSION
 from moat.errors import StoreError
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
     from pathlib import Path
+
+
+WITH_SUMS: Final = 3
+"""The first version that keeps the sums of rows that were dropped."""
 
 
 class _Added(NamedTuple):
@@ -54,7 +58,7 @@ def bring_up_to_date(db: sqlite3.Connection, version: int) -> None:
     """Make the tables of a new file, or add what a file of an earlier version lacks."""
     if version == SCHEMA_VERSION and not _missing(db):
         return
-    script = SCHEMA if version == 0 else "".join(map(_add, _missing(db)))
+    script = SCHEMA if version == 0 else "".join(map(_add, _missing(db))) + DROPPED
     db.executescript(f"BEGIN; {script} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
 
 

@@ -1,8 +1,9 @@
 """Writing a run's traffic into its database (`run.db`) while it happens.
 
 The event loop hands entries over in well under a microsecond; a thread writes them, many in one
-transaction. Where the disk fails, nothing is lost but time: `problem` says why, its caller lets no
-traffic through, and the batch is written as soon as there is room again.
+transaction. Where the loop is faster than the thread, it waits for it. Where the disk fails, nothing is
+lost but time: `problem` says why, its caller lets no traffic through, and the batch is written as soon
+as there is room again.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import logging
 import os
 import sqlite3
 import threading
-from collections import deque
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from moat.egress.traffic import versions
+from moat.egress.traffic.queue import EntryQueue
+from moat.egress.traffic.room import Dropped, drop_through
 from moat.egress.traffic.schema import (
     BODY_LIMIT,
     IN_PROGRESS,
@@ -31,6 +33,7 @@ from moat.errors import StoreError
 from moat.platform import commits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from moat.egress.traffic.entry import TrafficEntry
@@ -43,12 +46,10 @@ PAUSE_S: Final = 0.02
 """Between two transactions under load; the first entry after a pause is written at once."""
 RETRY_S: Final = 0.5
 """Before a failed transaction is retried."""
-BATCH: Final = 4096
-"""Entries in one transaction: the work of a twentieth of a second."""
 AT_ONCE: Final = 32
 """Rows in one statement, at most. SQLite runs without the GIL, which each statement hands over."""
 WAL_BYTES: Final = 16 << 20
-"""The size to which the write-ahead log is truncated."""
+"""The largest write-ahead log that is worth keeping."""
 CACHE_KIB: Final = 256
 """The page cache: a table that is only appended to is not read again."""
 
@@ -57,12 +58,20 @@ INTERRUPTED: Final = "interrupted: the supervisor ended"
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Limits of the database; the oldest rows are dropped, and counted in `meta.dropped`."""
+    """Limits of the record; the oldest rows are dropped, and their sums kept (`room`)."""
 
     rows: int = 1_000_000
-    bytes: int = 1 << 30
+    bytes: int = 256 << 20
+    """Of the database with its write-ahead log."""
     queued: int = 20_000
-    """Entries that may wait to be written before nothing passes; take fewer with bodies."""
+    """Entries that may wait to be written before nothing passes."""
+    queued_bytes: int = 32 << 20
+    """Bytes of paths and bodies that may wait."""
+
+    @property
+    def log_bytes(self) -> int:
+        """The size to which the write-ahead log is truncated."""
+        return min(WAL_BYTES, self.bytes // 8)
 
 
 def _insertion(table: str, columns: tuple[str, ...], rows: int = 1) -> str:
@@ -81,10 +90,10 @@ class TrafficWriter:
         """Open a database, or make it. Raises `StoreError`."""
         self._bounds = bounds
         self._path = path
-        self._db = _open(path)
+        self._db = _open(path, bounds)
         self._first, self._last = _ends(self._db)
         self._next = self._last + 1
-        self._queue: deque[TrafficEntry] = deque()
+        self._queue = EntryQueue(bounds.queued, bounds.queued_bytes)
         self._problem = ""
         self._unmarked = self._last > 0
         """Entries that an earlier supervisor left in progress have to be marked as interrupted."""
@@ -92,9 +101,8 @@ class TrafficWriter:
         """Entries for which the queue had no room."""
         self._lost_written: int = 0
         """The number of lost entries that the database has."""
-        self._sleeping = False
-        self._wake = threading.Event()
-        self._closing = threading.Event()
+        self.on_dropped: Callable[[Dropped], object] = _ignore
+        """Called by the writer's thread when rows were dropped to make room."""
         self._writer = threading.Thread(target=self._run, name="traffic writer", daemon=True)
         self._writer.start()
 
@@ -102,22 +110,18 @@ class TrafficWriter:
         """Have the entry written soon, as it is then; call it again whenever the entry has changed."""
         if entry.queued:
             return
-        if len(self._queue) >= 2 * self._bounds.queued:
+        if not self._queue.accepts():
             self._lost += 1
             return
         if not entry.id:
             entry.id = self._next
             self._next += 1
-        entry.queued = True
-        self._queue.append(entry)
-        if self._sleeping:
-            self._sleeping = False
-            self._wake.set()
+        self._queue.put(entry)
 
     @property
     def problem(self) -> str:
         """The reason why nothing can be recorded now, in one line; empty while all is well."""
-        if len(self._queue) >= self._bounds.queued:
+        if self._queue.is_full:
             return self._problem or "the record is written too slowly: the disk is overloaded"
         return self._problem
 
@@ -127,8 +131,7 @@ class TrafficWriter:
 
     def close(self) -> None:
         """Write what is queued, and close the file."""
-        self._closing.set()
-        self._wake.set()
+        self._queue.close()
         self._writer.join()
 
     # --- the writer's thread ---
@@ -144,9 +147,9 @@ class TrafficWriter:
 
     def _write_all(self) -> None:
         """Write until `close`, and then until the queue is empty or can't be written."""
-        while self._persist(self._take()):
-            if not self._closing.wait(PAUSE_S):
-                self._sleep()
+        while self._persist(self._queue.take()):
+            if not self._queue.pause(PAUSE_S):
+                self._queue.sleep()
             elif not self._queue:
                 return
         log.error("the last entries are lost: %s", self._problem)
@@ -154,25 +157,9 @@ class TrafficWriter:
     def _persist(self, batch: list[TrafficEntry]) -> bool:
         """Try until the batch is written; after `close`, only once more."""
         while not self._try(batch):
-            if self._closing.wait(RETRY_S):
+            if self._queue.pause(RETRY_S):
                 return self._try(batch)
         return True
-
-    def _sleep(self) -> None:
-        """Wait for an entry. `put` sets the event only for a thread that sleeps."""
-        self._wake.clear()
-        self._sleeping = True
-        if not self._queue and not self._closing.is_set():
-            self._wake.wait()
-        self._sleeping = False
-
-    def _take(self) -> list[TrafficEntry]:
-        queue = self._queue
-        batch = [queue.popleft() for _ in range(min(len(queue), BATCH))]
-        for entry in batch:
-            # Before the entry is read: whoever changes it from now on puts it again.
-            entry.queued = False
-        return batch
 
     def _try(self, batch: list[TrafficEntry]) -> bool:
         try:
@@ -206,11 +193,13 @@ class TrafficWriter:
         if lost != self._lost_written:
             _count(db, "lost", lost - self._lost_written)
         last = max(self._last, max((entry.id for entry in batch), default=0))
-        first = self._make_room(last)
+        first, dropped = self._make_room(last)
         db.execute("COMMIT")
         self._first, self._last = first, last
         self._lost_written, self._unmarked = lost, False
         commits.announce(self._path)
+        if dropped is not None:
+            self.on_dropped(dropped)
 
     def _insert(self, entries: list[TrafficEntry]) -> None:
         rows = [row_of(entry) for entry in entries]
@@ -222,16 +211,15 @@ class TrafficWriter:
     def _insert_rows(self, rows: list[tuple[object, ...]]) -> None:
         self._db.execute(_insert(len(rows)), list(chain.from_iterable(rows)))
 
-    def _make_room(self, last: int) -> int:
-        """Drop the oldest rows, a twentieth at a time, and return the first id that is left."""
+    def _make_room(self, last: int) -> tuple[int, Dropped | None]:
+        """Drop the oldest rows, a twentieth at a time; return the first id that is left."""
         first = self._first
+        dropped: Dropped | None = None
         while first < last and self._is_too_much(last - first + 1):
             through = min(last - 1, first + (last - first) // 20)
-            dropped = self._db.execute("DELETE FROM entries WHERE id <= ?", (through,)).rowcount
-            self._db.execute("DELETE FROM captures WHERE id <= ?", (through,))
-            _count(self._db, "dropped", dropped)
+            dropped = _together(dropped, drop_through(self._db, through))
             first = through + 1
-        return first
+        return first, dropped
 
     def _is_too_much(self, rows: int) -> bool:
         if rows > self._bounds.rows:
@@ -240,7 +228,17 @@ class TrafficWriter:
             self._db.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("page_count", "freelist_count", "page_size")
         )
-        return (pages - free) * size > self._bounds.bytes
+        return (pages - free) * size > self._bounds.bytes - self._bounds.log_bytes
+
+
+def _ignore(_: Dropped) -> None:
+    """Do nothing: the database has the sums."""
+
+
+def _together(earlier: Dropped | None, later: Dropped | None) -> Dropped | None:
+    if earlier is None or later is None:
+        return earlier or later
+    return earlier.with_later(later)
 
 
 @cache
@@ -248,14 +246,14 @@ def _insert(rows: int) -> str:
     return _insertion("entries", Row._fields, rows)
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path, bounds: Bounds) -> sqlite3.Connection:
     try:
         # SQLite gives the files that it puts beside this one the same mode.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         # Autocommit: `_write` begins transactions. Opened here, used by the writer's thread alone.
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
-            _prepare(db, path)
+            _prepare(db, path, bounds)
         except BaseException:
             db.close()
             raise
@@ -267,12 +265,12 @@ def _open(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _prepare(db: sqlite3.Connection, path: Path) -> None:
+def _prepare(db: sqlite3.Connection, path: Path, bounds: Bounds) -> None:
     version = versions.version_of(db, path)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")
     db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-    db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+    db.execute(f"PRAGMA journal_size_limit = {bounds.log_bytes}")
     versions.bring_up_to_date(db, version)
 
 

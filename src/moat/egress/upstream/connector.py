@@ -48,11 +48,11 @@ class ConnectError(Exception):
 
 class Connector:
     def __init__(self, network: Network, dialer: Dialer, loop: asyncio.AbstractEventLoop) -> None:
-        self._upstream_ca = network.upstream_ca
+        self._authorities = trust.Authorities(network)
         self._tls_timeout = network.timeouts.tls
         self._dialer = dialer
         self._loop = loop
-        self._contexts: dict[ALPN, ssl.SSLContext] = {}
+        self._contexts: dict[tuple[str, ALPN], ssl.SSLContext] = {}
 
     async def connect(
         self, destination: Destination, alpn: ALPN, make: ClientFactory, *, forward: bool
@@ -90,7 +90,7 @@ class Connector:
                     lambda: make(protocol, dialled), sock=dialled.sock
                 )
                 return times
-            context = await self._context(alpn)
+            context = await self._context(host, alpn)
             begun = self._loop.time()
             await self._loop.create_connection(
                 lambda: NegotiatedProtocol(lambda protocol: make(protocol, dialled)),
@@ -105,12 +105,11 @@ class Connector:
             raise
         return times
 
-    async def _context(self, alpn: ALPN) -> ssl.SSLContext:
-        context = self._contexts.get(alpn)
+    async def _context(self, host: str, alpn: ALPN) -> ssl.SSLContext:
+        key = (self._authorities.of(host), alpn)
+        context = self._contexts.get(key)
         if context is None:
             # The system's certificates are parsed once, which takes tens of milliseconds.
-            context = await self._loop.run_in_executor(
-                None, trust.upstream_context, self._upstream_ca, alpn
-            )
-            self._contexts[alpn] = context
+            context = await self._loop.run_in_executor(None, trust.upstream_context, *key)
+            self._contexts[key] = context
         return context

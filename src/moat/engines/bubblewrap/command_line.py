@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # Bubblewrap's descriptors beside the standard three. `Mounts` has those from 32 on.
-STARTED, STDIN, STDOUT, STDERR, INFO, ARGUMENTS, SECCOMP = range(3, 10)
+STARTED, STDIN, STDOUT, STDERR, INFO, ARGUMENTS, SECCOMP, PROGRAM = range(3, 11)
 
 NUMBERS: Final = {
     "started": STARTED,
@@ -27,23 +27,30 @@ NUMBERS: Final = {
 # for bubblewrap's messages), tells the shim its pid by writing to a socket that passes credentials,
 # and becomes the command in a session of its own, with the sandbox's `sh` and `setsid`.
 _TRAMPOLINE: Final = (
-    f"exec <&{STDIN} >&{STDOUT} 2>&{STDERR} {STDIN}<&- {STDOUT}>&- {STDERR}>&- {INFO}>&-; "
+    f"exec {{streams}} {STDIN}<&- {STDOUT}>&- {STDERR}>&- {INFO}>&-; "
     f"echo >&{STARTED}; exec {STARTED}>&-; "
     'command -v "$1" >/dev/null || '
     '{{ echo "moat: $1: command not found in the sandbox" >&2; exit 127; }}; '
     'exec setsid {ctty} "$@"'
 )
+# A terminal and /dev/null are opened anew, as the sandbox shows them: through the shim's descriptors
+# the command could change the host's inodes.
+_TERMINAL: Final = "<>/dev/console >&0 2>&0"
+_PIPES: Final = f"<&{STDIN} >&{STDOUT} 2>&{STDERR}"
+_NO_INPUT: Final = f"</dev/null >&{STDOUT} 2>&{STDERR}"
 
 
-def command_line(bwrap: str, command: Sequence[str], *, tty: bool) -> list[str]:
+def command_line(bwrap: str, command: Sequence[str], *, tty: bool, stdin: bool) -> list[str]:
     """Return the arguments that run `command` behind the program `bwrap`.
 
-    What the sandbox shows is not among them: bubblewrap reads that from the descriptor `ARGUMENTS`.
+    `tty` says whether it has a terminal, and `stdin` whether it has input. What the sandbox shows is
+    not among them: bubblewrap reads that from the descriptor `ARGUMENTS`.
     """
     # The command's pty is of the host's /dev/pts, and the sandbox has its own, so ttyname(3) would
     # not find it. Bubblewrap resolves this link before it builds the sandbox.
     console = ("--dev-bind", f"/proc/self/fd/{STDOUT}", "/dev/console") if tty else ()
-    trampoline = _TRAMPOLINE.format(ctty="-c" if tty else "")
+    streams = _TERMINAL if tty else _PIPES if stdin else _NO_INPUT
+    trampoline = _TRAMPOLINE.format(streams=streams, ctty="-c" if tty else "")
     return [
         *(bwrap, "--args", str(ARGUMENTS), "--seccomp", str(SECCOMP)),
         *console,

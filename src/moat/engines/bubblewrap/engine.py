@@ -6,17 +6,22 @@ import json
 import logging
 import os
 import platform
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from moat.engines.bubblewrap import (
     command_line,
     host_checks,
     layout,
+    memory_files,
     packet_filter,
     rlimits,
     seccomp,
     shim_client,
+    writable_areas,
 )
+from moat.engines.bubblewrap.system import DEVICES
 from moat.engines.engine import CommandRefusedError, SandboxGoneError
 from moat.session.io import PipeIO, ProgramIO, TerminalIO
 from moat.session.journal.index import Stream
@@ -24,7 +29,6 @@ from moat.workspace import cleanup, snapshot
 
 if TYPE_CHECKING:
     import asyncio
-    from pathlib import Path
 
     from moat.engines.engine import EngineEvents, Execution, SessionState
     from moat.paths import RunFolder
@@ -80,45 +84,52 @@ class Bubblewrap:
         try:
             return await self._link.hello()
         except CommandRefusedError as exc:
-            raise host_checks.isolation_failed(exc.summary) from exc
+            chosen = self._spec.bubblewrap.program
+            raise host_checks.isolation_failed(exc.summary, chosen) from exc
 
     # --- commands ---
 
     async def start(self, authority: bytes) -> ProgramIO:
         spec = self._spec
-        bwrap = host_checks.require_bubblewrap()
-        with layout.Layout.of(spec, self._folder.private, authority) as sandbox:
+        bwrap = writable_areas.trusted_bubblewrap(spec)
+        has_input = spec.interactive or spec.tty
+        with (
+            layout.Layout.of(spec, self._folder.private, authority) as sandbox,
+            ExitStack() as opened,
+        ):
             snapshot.take(sandbox.writable_folders, self._folder)
-            program = _memory_file("seccomp", seccomp.program(platform.machine()))
-            arguments = _memory_file(
-                "arguments", b"".join(os.fsencode(each) + b"\0" for each in sandbox.arguments)
-            )
-            try:
-                bounds = self._bounds()
-                request = {
-                    "argv": command_line.command_line(bwrap, spec.command, tty=spec.tty),
-                    "numbers": command_line.NUMBERS,
-                    "passed": [
-                        command_line.ARGUMENTS,
-                        command_line.SECCOMP,
-                        *sandbox.descriptors,
-                    ],
-                    "tty": spec.tty,
-                    "stdin": spec.interactive or spec.tty,
-                    "size": [spec.size.columns, spec.size.rows],
-                    "limits": dict(bounds.rlimits),
-                    "processors": bounds.processors,
-                    "cgroup": bounds.cgroup,
-                    "clean_up": cleanup.command(self._folder),
-                }
-                fds = (arguments, program, *sandbox.descriptors)
-                answer, streams = await self._call("launch", fds, **request)
-            finally:
-                os.close(program)
-                os.close(arguments)
+            bounds = self._bounds()
+            words = b"".join(os.fsencode(each) + b"\0" for each in sandbox.arguments)
+            passed = {
+                command_line.ARGUMENTS: memory_files.plain("arguments", words),
+                command_line.SECCOMP: memory_files.plain("seccomp", _filter(bounds)),
+                command_line.PROGRAM: memory_files.sealed_copy(Path(bwrap)),
+            }
+            for fd in passed.values():
+                opened.callback(os.close, fd)
+            request = {
+                "argv": command_line.command_line(
+                    bwrap, spec.command, tty=spec.tty, stdin=has_input
+                ),
+                "numbers": command_line.NUMBERS,
+                "passed": [*passed, *sandbox.descriptors],
+                "program": command_line.PROGRAM,
+                "filter": seccomp.program(platform.machine(), seccomp.INIT_POLICY).hex(),
+                "read_only": DEVICES,
+                "tty": spec.tty,
+                "stdin": has_input,
+                "size": [spec.size.columns, spec.size.rows],
+                "limits": dict(bounds.rlimits),
+                "processors": bounds.processors,
+                "cgroup": bounds.cgroup,
+                "clean_up": cleanup.command(self._folder),
+            }
+            fds = (*passed.values(), *sandbox.descriptors)
+            answer, streams = await self._call("launch", fds, **request)
         return self._program_io(_MAIN, dict(zip(answer["fds"], streams, strict=True)))
 
     async def execute(self, session: str, execution: Execution) -> ProgramIO:
+        bounds = self._bounds_again()
         request = {
             "command": execution.command,
             "env": layout.environment(self._spec, tty=execution.tty) | execution.env,
@@ -126,12 +137,12 @@ class Bubblewrap:
             "tty": execution.tty,
             "stdin": execution.stdin or execution.tty,
             "size": [execution.size.columns, execution.size.rows],
-            "seccomp": seccomp.program(platform.machine()).hex(),
-            "limits": rlimits.rlimits(self._spec.limits),
-            "processors": rlimits.processors(self._spec.limits),
-            "cgroup": self._cgroup(),
+            "seccomp": _filter(bounds).hex(),
+            "limits": dict(bounds.rlimits),
+            "processors": bounds.processors,
+            "cgroup": bounds.cgroup,
         }
-        file = _memory_file("request", json.dumps(request).encode())
+        file = memory_files.plain("request", json.dumps(request).encode())
         try:
             answer, fds = await self._call("exec", (file,), session=session)
         finally:
@@ -225,6 +236,10 @@ class Bubblewrap:
             self._cgroup_file.write_text(bounds.cgroup)
         return bounds
 
+    def _bounds_again(self) -> rlimits.Bounds:
+        """Return what bounds the run's first command, for one that joins it."""
+        return rlimits.Bounds.of(self._spec.limits, self._cgroup())
+
     def _cgroup(self) -> str | None:
         try:
             return self._cgroup_file.read_text()
@@ -268,8 +283,7 @@ class Bubblewrap:
                 log.info("the shim reports something that this version doesn't know: %s", event)
 
 
-def _memory_file(name: str, content: bytes) -> int:
-    fd = os.memfd_create(name, os.MFD_CLOEXEC)
-    os.write(fd, content)
-    os.lseek(fd, 0, os.SEEK_SET)
-    return fd
+def _filter(bounds: rlimits.Bounds) -> bytes:
+    """Return the command's system call filter."""
+    policy = {**seccomp.POLICY, **(seccomp.PINNED if bounds.processors else {})}
+    return seccomp.program(platform.machine(), policy)

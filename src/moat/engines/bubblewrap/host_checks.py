@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import shutil
 import subprocess
 import sys
 from contextlib import suppress
@@ -14,9 +13,14 @@ from typing import Final
 from moat.engines.bubblewrap.rlimits import delegating_cgroup
 from moat.engines.engine import Check
 from moat.errors import EngineError
+from moat.ground import programs
 
 _SYSCTL: Final = Path("/proc/sys")
 _INSTALL: Final = "install bubblewrap (the package has that name in every distribution)"
+_CHOOSE: Final = (
+    f"{_INSTALL}, or name yours in Moat's settings: programs: {{bwrap: /path/of/bwrap}}"
+)
+_CORRECT: Final = "correct programs.bwrap in Moat's settings, or leave it out"
 # The newest options that `layout` uses. They came with 0.10, and distributions added them to older
 # versions when they fixed CVE-2024-42472.
 _NEEDED_OPTIONS: Final = ("--ro-bind-fd", "--size", "--perms", "--clearenv", "--info-fd")
@@ -25,44 +29,64 @@ _APPARMOR_SWITCH: Final = "kernel.apparmor_restrict_unprivileged_userns"
 _CLONE_NEWUSER, _CLONE_NEWNET, _CLONE_NEWNS = 0x10000000, 0x40000000, 0x00020000
 
 
-def require_bubblewrap() -> str:
-    """Return the path of `bwrap`.
+def require_bubblewrap(chosen: str = "") -> str:
+    """Return the path of `bwrap`: the one that the user has `chosen`, or else the system's.
 
     Raises `EngineError` with a remedy if it is missing or user namespaces are switched off. The check
     is cheap: it looks at files and starts nothing, so it misses what only an attempt shows.
     """
-    for check in (_bubblewrap(), _user_namespaces_on()):
+    found = programs.search("bwrap", chosen)
+    for check in (_bubblewrap(found, chosen), _user_namespaces_on()):
         if not check.ok:
             raise EngineError(check.detail, check.remedy)
-    return str(shutil.which("bwrap"))
+    return str(found.path)
 
 
-def isolation_failed(reason: str) -> EngineError:
+def isolation_failed(reason: str, chosen: str = "") -> EngineError:
     """Return an error that explains, as far as possible, why the kernel refused a sandbox."""
-    for check in (_bubblewrap(), _user_namespaces_on(), _bubblewrap_options(), _namespaces()):
+    found = programs.search("bwrap", chosen)
+    checks = [_bubblewrap(found, chosen), _user_namespaces_on()]
+    if found.path is not None:
+        checks += [_bubblewrap_options(found.path), _namespaces()]
+    for check in checks:
         if not check.ok:
             return EngineError(f"no sandbox: {check.detail} ({reason})", check.remedy)
     return EngineError(f"no sandbox: {reason}", "moat doctor shows what this machine lacks")
 
 
-def checks() -> list[Check]:
-    """Run all checks, for `moat doctor`; some start processes."""
-    found = [_bubblewrap(), _user_namespaces_on(), _namespaces()]
-    if found[0].ok:
-        found += [_bubblewrap_options(), _sandbox()]
-    return [*found, _cgroups()]
+def checks(chosen: str = "") -> list[Check]:
+    """Run all checks, for `moat doctor`; some start processes. `chosen`: see `require_bubblewrap`."""
+    found = programs.search("bwrap", chosen)
+    done = [_bubblewrap(found, chosen), _user_namespaces_on(), _namespaces()]
+    if found.path is not None:
+        done += [_bubblewrap_options(found.path), _sandbox(found.path)]
+    return [*done, _cgroups()]
 
 
-def _bubblewrap() -> Check:
-    place = shutil.which("bwrap")
-    if place is None:
-        return Check("bubblewrap", False, "bubblewrap (bwrap) is not installed", _INSTALL)
-    return Check("bubblewrap", True, place)
+def _bubblewrap(found: programs.Search, chosen: str) -> Check:
+    ignored = programs.ignored_on_path("bwrap", os.environ.get("PATH", ""))
+    passed_over = [
+        *found.passed_over,
+        *(f"{path}: not in a folder of the system" for path in ignored if path != chosen),
+    ]
+    if found.path is not None:
+        unused = "".join(f"\n      not used: {each}" for each in passed_over)
+        return Check("bubblewrap", True, f"{found.path}{unused}")
+    if chosen:
+        reason = found.passed_over[0] if found.passed_over else f"there is no {chosen}"
+        return Check(
+            "bubblewrap", False, f"the bwrap of your settings can't be used: {reason}", _CORRECT
+        )
+    if passed_over:
+        return Check(
+            "bubblewrap", False, f"no bwrap that can be trusted: {'; '.join(passed_over)}", _CHOOSE
+        )
+    return Check("bubblewrap", False, "bubblewrap (bwrap) is not installed", _INSTALL)
 
 
-def _bubblewrap_options() -> Check:
+def _bubblewrap_options(bwrap: str) -> Check:
     name = "bubblewrap options"
-    done = subprocess.run(["bwrap", "--help"], capture_output=True, text=True, check=False)
+    done = _run(bwrap, "--help")
     missing = [option for option in _NEEDED_OPTIONS if option not in done.stdout]
     if missing:
         return Check(
@@ -143,15 +167,23 @@ def _try_namespaces() -> str | None:
     return failure or None
 
 
-def _sandbox() -> Check:
+def _sandbox(bwrap: str) -> Check:
     """Run bubblewrap itself, with the mounts that containers forbid most often."""
     name = "sandbox"
-    command = ["bwrap", "--unshare-user", "--unshare-pid", "--ro-bind", "/", "/"]
-    command += ["--proc", "/proc", "--dev", "/dev", "true"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    mounts = ("--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev")
+    done = _run(
+        *(bwrap, "--unshare-user", "--unshare-pid", *mounts),
+        # This sandbox shows the whole host: nothing that PATH leads to may run in it.
+        *("--", sys.executable, "-I", "-S", "-c", ""),
+    )
     if done.returncode == 0:
         return Check(name, True, "bubblewrap runs a command")
     return Check(name, False, done.stderr.strip(), _namespace_remedy())
+
+
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.defpath}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 def _cgroups() -> Check:

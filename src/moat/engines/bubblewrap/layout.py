@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING, Final, Self
 from moat.engines.bubblewrap.etc_files import EtcFiles, etc_file
 from moat.engines.bubblewrap.mounts import Mounts
 from moat.engines.bubblewrap.system import HOME, UID, hostname, mount_system, shell
-from moat.engines.bubblewrap.toolchains import HostFolders, Toolchains, find_toolchains
+from moat.engines.bubblewrap.toolchains.ahead import SearchAhead
+from moat.engines.bubblewrap.toolchains.find import HostFolders, Toolchains, find_toolchains
+from moat.engines.bubblewrap.toolchains.show import Software
 from moat.engines.bubblewrap.user_mounts import mount_user_mounts
 from moat.engines.trust_store import certificates
 from moat.errors import UsageError
@@ -33,8 +35,9 @@ from moat.workspace.covers import mount_workspace, workspace_folder
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from moat.engines.bubblewrap.toolchains.ahead import Found
     from moat.engines.trust_store.certificates import TrustStore
-    from moat.spec import RunSpec
+    from moat.spec import RunId, RunSpec
     from moat.workspace.covers import WritableFolder
 
 _NAMESPACES: Final = (
@@ -68,10 +71,13 @@ class Layout:
         mounts = Mounts(private)
         with ExitStack() as on_failure:
             on_failure.callback(mounts.close)
-            toolchains = find_toolchains(spec.bubblewrap.host_path, host)
+            ahead = _searches.pop(spec.id, None)
+            searched = ahead.result() if ahead is not None else {}
+            software = Software.of(spec.bubblewrap.host_path, host, searched)
+            toolchains = software.toolchains
             java_home = spec.env.get("JAVA_HOME")
             trust = certificates.trust_store(authority, toolchains, java_home)
-            _mount_software(mounts, spec, private, toolchains, trust)
+            _mount_software(mounts, spec, private, software, trust)
             writable = mount_workspace(mounts, spec)
             writable += mount_user_mounts(mounts, spec, host, writable)
             # The root is a tmpfs without a size limit: nothing may be written to it.
@@ -101,6 +107,19 @@ class Layout:
             os.close(descriptor)
 
 
+_searches: Final[dict[RunId, SearchAhead]] = {}
+
+
+def search_ahead(spec: RunSpec) -> None:
+    """Have the user's software searched for secrets by another process, until `Layout.of` needs it."""
+
+    def search() -> Found:
+        software = Software.of(spec.bubblewrap.host_path, _host_folders(spec), {})
+        return {str(root): dict(hidden) for root, hidden in software.hidden.items()}
+
+    _searches[spec.id] = SearchAhead(search)
+
+
 def environment(spec: RunSpec, *, tty: bool) -> dict[str, str]:
     """Return all environment variables of a command in the run's sandbox."""
     toolchains = find_toolchains(spec.bubblewrap.host_path, _host_folders(spec))
@@ -122,15 +141,14 @@ def _host_folders(spec: RunSpec) -> HostFolders:
 
 
 def _mount_software(
-    mounts: Mounts, spec: RunSpec, private: Path, toolchains: Toolchains, trust: TrustStore
+    mounts: Mounts, spec: RunSpec, private: Path, software: Software, trust: TrustStore
 ) -> None:
     """Mount the system and the user's toolchains, which trust the run's authority."""
     mount_system(mounts, spec, private, EtcFiles(trust.files, trust.links))
-    for path in sorted(toolchains.roots):
-        mounts.bind_read_only(path, path)
+    software.mount(mounts)
     home = Path.home()
     real_home = Path(os.path.realpath(home))
-    if toolchains.roots and home not in {real_home, Path(HOME)}:
+    if software.toolchains.roots and home not in {real_home, Path(HOME)}:
         mounts.symlink(real_home, home)  # shebangs may name the folder by the link
     for path, name in trust.covers.items():
         mounts.bind_read_only(etc_file(private, name), path)

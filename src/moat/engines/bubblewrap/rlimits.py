@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,6 +34,17 @@ class Bounds:
     descriptions: tuple[str, ...] = ()
     """A line for each limit that tells people what it really bounds."""
 
+    @classmethod
+    def of(cls, limits: Limits, cgroup: str | None) -> Self:
+        """Return what enforces these limits in this cgroup; without one, each process is bounded."""
+        if cgroup is not None:
+            return cls(cgroup=cgroup, descriptions=_descriptions(limits, together=True))
+        return cls(
+            rlimits=rlimits(limits),
+            processors=processors(limits),
+            descriptions=_descriptions(limits, together=False),
+        )
+
 
 def apply(limits: Limits, run_id: str) -> Bounds:
     """Create the run's cgroup if possible; otherwise choose the resource limits to set."""
@@ -44,12 +55,8 @@ def apply(limits: Limits, run_id: str) -> Bounds:
     if parent is not None:
         made = _make_cgroup(parent / f"moat-{run_id}", wanted)
         if made is not None:
-            return Bounds(cgroup=str(made), descriptions=_descriptions(limits, together=True))
-    return Bounds(
-        rlimits=rlimits(limits),
-        processors=processors(limits),
-        descriptions=_descriptions(limits, together=False),
-    )
+            return Bounds.of(limits, str(made))
+    return Bounds.of(limits, None)
 
 
 def release(cgroup: str) -> None:

@@ -67,6 +67,7 @@ _SETUID: Final = 0o4000
 _FORMAT: Final = 0o170000
 _DEVICES: Final = (0o020000, 0o060000)  # character, block
 
+_PR_SET_DUMPABLE: Final = 4
 _PTRACE_ATTACH, _PTRACE_SEIZE = 16, 0x4206
 _TIOCSTI, _TIOCLINUX, _TIOCSETD = 0x5412, 0x541C, 0x5423
 
@@ -151,6 +152,20 @@ POLICY: Final[Mapping[str, tuple[Refusal, ...]]] = {
     **dict.fromkeys(_FORBIDDEN, _refuse(EPERM)),
 }
 
+PINNED: Final[Mapping[str, tuple[Refusal, ...]]] = {
+    "sched_setaffinity": _refuse(EPERM),
+}
+"""An addition for commands whose limit of processors is kept by affinity (`rlimits.Bounds`)."""
+
+INIT_POLICY: Final[Mapping[str, tuple[Refusal, ...]]] = {
+    "prctl": _refuse(0, _is(0, _PR_SET_DUMPABLE), _is(1, 1)),
+}
+"""For bubblewrap itself: the call that would let the sandbox look into its init does nothing.
+
+`shim.launch.start` begins bubblewrap as a process that can't be dumped or opened, and bubblewrap,
+which knows nothing of that, asks for the opposite. The answer is 0, as if it had been done.
+"""
+
 # linux/audit.h: AUDIT_ARCH_*
 _ARCHITECTURES: Final[Mapping[str, int]] = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
@@ -166,7 +181,7 @@ _KILL: Final = 0x80000000  # the whole process
 _ERRNO: Final = 0x00050000
 
 
-def program(machine: str) -> bytes:
+def program(machine: str, policy: Mapping[str, tuple[Refusal, ...]] = POLICY) -> bytes:
     """Return the filter for `machine`, as `os.uname` names it; raises `EngineError` for others."""
     try:
         architecture, known = _ARCHITECTURES[machine], numbers(machine)
@@ -185,7 +200,7 @@ def program(machine: str) -> bytes:
         _op(_IF_NOT_BELOW, NEWEST + 1, otherwise=1),
         _op(_RETURN, _ERRNO | ENOSYS),
     ]
-    for name, refusals in POLICY.items():
+    for name, refusals in policy.items():
         if name in known:
             code += _case(known[name], refusals)
     return b"".join([*code, _op(_RETURN, _ALLOW)])

@@ -39,6 +39,11 @@ _HIDDEN_IN_PROC: Final = (
 # doesn't find these.
 _READ_ONLY_IN_PROC: Final = ("bus", "irq", "pressure", "sys")
 
+DEVICES: Final = tuple(
+    f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty")
+)
+"""The host's devices that bubblewrap's /dev shows."""
+
 _DEVICE_MEMORY: Final = 64 * 1024 * 1024
 _RUN_MEMORY: Final = 16 * 1024 * 1024
 

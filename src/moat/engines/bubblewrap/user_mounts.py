@@ -20,7 +20,7 @@ from moat.workspace.covers import WORKSPACE, WritableFolder, mount_folder
 
 if TYPE_CHECKING:
     from moat.engines.bubblewrap.mounts import Mounts
-    from moat.engines.bubblewrap.toolchains import HostFolders
+    from moat.engines.bubblewrap.toolchains.find import HostFolders
     from moat.spec import Mount, RunSpec
 
 _KERNEL: Final = tuple(map(PurePosixPath, ("/proc", "/dev", "/sys")))

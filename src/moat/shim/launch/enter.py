@@ -12,7 +12,7 @@ import os
 import termios
 
 from moat.shim import linux
-from moat.shim.launch import spawn
+from moat.shim.launch import devices, spawn
 
 TYPE_CHECKING = False  # see the package: importing `typing` costs start-up time
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ def enter(request: dict[str, Any], pidfd: int, ends: Ends) -> NoReturn:
     # not show the host's Python.
     os.get_exec_path()
     spawn.enter_cgroup(request["cgroup"])
+    if request["tty"]:
+        ends.stdin = ends.stdout = ends.stderr = devices.open_read_only(ends.stdout)
     linux.setns(pidfd, _NAMESPACES)
     # A pid namespace takes in children only: this process stays outside, its child is inside.
     spawn.fork(lambda: _become(request, ends), ends.errors)
@@ -47,7 +49,9 @@ def enter(request: dict[str, Any], pidfd: int, ends: Ends) -> NoReturn:
 
 def _become(request: dict[str, Any], ends: Ends) -> NoReturn:
     os.setsid()
-    spawn.place({0: ends.stdin, 1: ends.stdout, 2: ends.stderr})
+    # Not the host's /dev/null, which would be a way to that inode.
+    stdin = ends.stdin if request["stdin"] else os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    spawn.place({0: stdin, 1: ends.stdout, 2: ends.stderr})
     if request["tty"]:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     spawn.reset_signals()

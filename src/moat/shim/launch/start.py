@@ -6,7 +6,7 @@ import os
 import socket
 
 from moat.shim import linux
-from moat.shim.launch import enter, spawn
+from moat.shim.launch import devices, enter, spawn
 from moat.shim.launch.session import Session
 from moat.shim.launch.streams import Ends, open_pipes, open_terminal
 
@@ -20,10 +20,15 @@ def launch(name: str, request: dict[str, Any], passed: list[int]) -> Session:
     """Start the program that makes the sandbox and runs the first command in it.
 
     `request`: `argv`; `numbers`, under which the program finds the descriptors that are made here;
-    `passed`, under which it finds the descriptors `passed`; `tty`, `stdin`, `size`, `limits`,
-    `processors`, `cgroup`. In `numbers`, `started` is a socket for one byte from the command-to-be,
-    `info` a pipe for bubblewrap's `--info-fd`, and `stdin`, `stdout` and `stderr` are the command's.
-    Standard error of the program itself is for the reason why there is no command.
+    `passed`, under which it finds the descriptors `passed`; `program`, the number among these of the
+    program's own file; `filter`, the program's system call filter (hex); `read_only`, devices that it
+    may show, but not change; `tty`, `stdin`, `size`, `limits`, `processors`, `cgroup`. In `numbers`,
+    `started` is a socket for one byte from the command-to-be, `info` a pipe for bubblewrap's
+    `--info-fd`, and `stdin`, `stdout` and `stderr` are the command's. Standard error of the program
+    itself is for the reason why there is no command.
+
+    The program becomes the sandbox's init, which everybody in there can see. Its file may be executed
+    and not read, so the kernel lets nobody there look into the process (proc_pid_fd(5) and others).
     """
     info_read, info_write = os.pipe()
     shim = os.getpid()
@@ -33,6 +38,8 @@ def launch(name: str, request: dict[str, Any], passed: list[int]) -> Session:
         os.setsid()
         os.umask(0o022)
         spawn.enter_cgroup(request["cgroup"])
+        terminal = [os.ttyname(ends.stdout)] if request["tty"] else []
+        devices.make_read_only([*request["read_only"], *terminal])
         made = {
             "started": ends.started,
             "stdin": ends.stdin,
@@ -46,7 +53,11 @@ def launch(name: str, request: dict[str, Any], passed: list[int]) -> Session:
         spawn.place(placed)
         spawn.reset_signals()
         spawn.apply_limits(request["limits"], request["processors"])
-        os.execv(request["argv"][0], request["argv"])
+        program: int = request["program"]
+        os.set_inheritable(program, False)
+        linux.filter_syscalls(bytes.fromhex(request["filter"]))
+        linux.respect_file_modes()
+        os.execve(program, request["argv"], os.environ)
 
     try:
         session = _start(name, request, become, joins=False)

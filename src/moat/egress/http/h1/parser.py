@@ -13,14 +13,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from moat.egress.http.fields import (
-    ALTERNATIVES,
     NOT_FORWARDED,
     content_length,
     fit_for_trailers,
     members,
     offers_http,
-    overriding_methods,
-    rerouted_targets,
 )
 from moat.egress.http.messages import (
     CHUNKED,
@@ -31,6 +28,7 @@ from moat.egress.http.messages import (
     RequestHead,
     ResponseHead,
 )
+from moat.egress.http.override_fields import overrides, overriding_methods, rerouted_targets
 
 if TYPE_CHECKING:
     from moat.egress.traffic.entry import Fields
@@ -49,7 +47,8 @@ _NEVER_A_HEAD: Final = re.compile(rb"[^\r]\n|\r[^\n]|\A\n|\x00")
 """Bytes that no continuation turns into a valid head: a bare CR or LF, a NUL."""
 _CACHED_SIZE: Final = 2048
 """Bytes of fields whose parsed form is worth caching."""
-_HEEDED: Final = NOT_FORWARDED | ALTERNATIVES
+_OVERRIDES: Final = b"(overrides)"
+"""Among the fields that are heeded: others may name another method or path. No field is called so."""
 _ONCE: Final = frozenset((b"host", b"content-length", b"transfer-encoding"))
 
 
@@ -98,7 +97,7 @@ def _apply_to_request(request: RequestHead, heeded: dict[bytes, bytes]) -> None:
     upgrade = _apply_connection(request, heeded)
     if upgrade is not None and request.minor and not offers_http(upgrade):
         request.upgrade = upgrade
-    if not heeded.keys().isdisjoint(ALTERNATIVES):
+    if _OVERRIDES in heeded:
         request.overriding = overriding_methods(request.fields)
         request.rerouted = rerouted_targets(request.fields)
     if b"expect" in heeded and request.minor:
@@ -145,7 +144,7 @@ def parse_trailers(block: bytes) -> Fields:
 def _parse_fields(lines: bytes) -> tuple[dict[bytes, bytes], Fields]:
     """Return the fields that the proxy heeds, by name, and those that it forwards.
 
-    `lines` ends with the empty line. Fields that may override method or path are in both.
+    `lines` ends with the empty line.
     """
     heeded: dict[bytes, bytes] = {}
     forwarded: Fields = []
@@ -153,12 +152,9 @@ def _parse_fields(lines: bytes) -> tuple[dict[bytes, bytes], Fields]:
         lower = field[0].lower()
         if lower not in NOT_FORWARDED:
             forwarded.append(field)
-            if not lower.startswith(b"x"):  # as every one of `ALTERNATIVES` does
-                continue
-            lower = lower.replace(b"_", b"-")
-            if lower not in _HEEDED:
-                continue
-        if lower not in heeded:
+            if overrides(lower):
+                heeded[_OVERRIDES] = b""
+        elif lower not in heeded:
             heeded[lower] = field[1]
         elif lower in _ONCE:
             raise BadMessageError(f"more than one {lower.decode('ascii')}")

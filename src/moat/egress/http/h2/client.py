@@ -71,7 +71,6 @@ class HTTP2Client(HTTP2Connection):
         if isinstance(event, ResponseReceived | InformationalResponseReceived):
             stream = self.streams.get(event.stream_id or 0)
             if stream is not None:
-                self.leave_length_unchecked(stream.number)
                 section = cast("Fields", event.headers)
                 cast("ClientStream", stream).response_received(section, ends=_ends(event))
 

@@ -30,6 +30,9 @@ from moat.egress.streams import StreamProtocol, ending
 if TYPE_CHECKING:
     import asyncio
 
+    from h2.connection import AllowedStreamIDs
+    from h2.stream import H2Stream
+
     from moat.egress.http.h2.stream import Stream
     from moat.egress.traffic.entry import Fields
 
@@ -48,11 +51,31 @@ _SETTINGS: Final = {
 _PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
+class _Connection(H2Connection):
+    """h2's state machine, without its check of the length of bodies.
+
+    A body of another length than its head says is an error of the stream alone (RFC 9113 8.1.1), and the
+    exchange finds it. h2 would end the connection with all its streams.
+    """
+
+    def _begin_new_stream(self, stream_id: int, allowed_ids: AllowedStreamIDs) -> H2Stream:
+        stream = super()._begin_new_stream(stream_id, allowed_ids)
+        # There is no setting for it.
+        stream._initialize_content_length = _expect_any_length  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        return stream
+
+
+def _expect_any_length(headers: object) -> None:
+    """Do nothing: `heads` reads the length."""
+
+
 class HTTP2Connection(StreamProtocol):
     """A connection whose streams do not hold back one another."""
 
     def __init__(self, *, client: bool) -> None:
-        self.h2 = H2Connection(H2Configuration(client_side=client, header_encoding=None))
+        self.h2: H2Connection = _Connection(
+            H2Configuration(client_side=client, header_encoding=None)
+        )
         # Set at once: h2 does not announce values that are assigned one by one, but relies on them as
         # soon as the peer has acknowledged the others.
         self.h2.local_settings = Settings(client=client, initial_values=_SETTINGS)
@@ -189,17 +212,6 @@ class HTTP2Connection(StreamProtocol):
             stream.ended(heads.trailers(cast("Fields", event.headers)))
 
     # --- for streams ---
-
-    def leave_length_unchecked(self, number: int) -> None:
-        """Make h2 accept a body of another length than its head says.
-
-        That is an error of the stream alone (RFC 9113 8.1.1), and the exchange finds it. h2 would end
-        the connection with all its streams.
-        """
-        stream = self.h2.streams.get(number)
-        if stream is not None:
-            # There is no setting for it.
-            stream._expected_content_length = None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
     def flush(self) -> None:
         data = self.h2.data_to_send()

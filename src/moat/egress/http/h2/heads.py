@@ -13,8 +13,6 @@ from moat.egress.http.fields import (
     NOT_FORWARDED,
     content_length,
     fit_for_trailers,
-    overriding_methods,
-    rerouted_targets,
 )
 from moat.egress.http.messages import (
     CHUNKED,
@@ -23,6 +21,7 @@ from moat.egress.http.messages import (
     RequestHead,
     ResponseHead,
 )
+from moat.egress.http.override_fields import overrides, overriding_methods, rerouted_targets
 
 if TYPE_CHECKING:
     from moat.egress.http.interfaces import Destination
@@ -46,10 +45,11 @@ def request_head(section: Fields, *, ends: bool) -> RequestHead:
     host = _host(pseudo.get(b":authority"), heeded.get(b"host"))
     request = RequestHead(method, target, _forwarded(regular, heeded))
     request.host = host
-    request.overriding = overriding_methods(regular)
-    request.rerouted = rerouted_targets(regular)
+    if any(overrides(name) for name, _ in regular):
+        request.overriding = overriding_methods(regular)
+        request.rerouted = rerouted_targets(regular)
     request.continues = heeded.get(b"expect", b"").lower() == b"100-continue"
-    framing = _framing(heeded.get(b"content-length"))
+    framing = _framing(section)
     if not ends:
         request.framing = framing
     elif framing > 0:
@@ -109,11 +109,10 @@ def response_head(section: Fields, method: str, *, ends: bool) -> ResponseHead:
 
     Raises `BadMessageError`.
     """
-    heeded = {name: value for name, value in section if name in {b":status", b"content-length"}}
-    status = heeded.get(b":status", b"")
+    status = next((value for name, value in section if name == b":status"), b"")
     if not _STATUS.fullmatch(status):
         raise BadMessageError("malformed status")
-    framing = _framing(heeded.get(b"content-length"))
+    framing = _framing(section)
     regular = [each for each in section if each[0] != b":status" and each[0] not in NOT_FORWARDED]
     head = ResponseHead(int(status), _checked(regular), framing)
     if method == "HEAD" or head.status < 200 or head.status in {204, 304}:
@@ -145,8 +144,11 @@ def lowered(fields: Fields) -> Fields:
     return [(name.lower(), value) for name, value in fields]
 
 
-def _framing(length: bytes | None) -> int:
-    return CHUNKED if length is None else content_length(length)
+def _framing(section: Fields) -> int:
+    lengths = [value for name, value in section if name == b"content-length"]
+    if len(lengths) > 1:
+        raise BadMessageError("more than one content-length")
+    return content_length(lengths[0]) if lengths else CHUNKED
 
 
 def _missing_body() -> BadMessageError:

@@ -116,7 +116,6 @@ class HTTP2Server(HTTP2Connection):
     def _request(self, number: int, section: Fields, *, ends: bool) -> None:
         self._requested = True
         stream = self.streams[number] = _ServerStream(self, number)
-        self.leave_length_unchecked(number)
         try:
             request = heads.request_head(section, ends=ends)
             checked = self._origin.check(request)

@@ -8,7 +8,7 @@ import pytest
 
 from moat.engines.bubblewrap import secret_paths
 from moat.engines.bubblewrap.system import STANDARD_PATH
-from moat.engines.bubblewrap.toolchains import HostFolders, find_toolchains
+from moat.engines.bubblewrap.toolchains.find import HostFolders, find_toolchains
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,8 +1,6 @@
-"""The user's toolchains: what PATH leads to outside the system's folders.
+"""From the folders of the user's PATH to what their programs need.
 
-They are mounted read-only at the same absolute paths, because shebangs, virtual environments and
-shims name those. The home folder itself is never shown, nor anything that holds a path of
-`secret_paths.HOME`.
+The home folder itself is never shown, nor anything that holds a path of `secret_paths.HOME`.
 """
 
 from __future__ import annotations
@@ -10,36 +8,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from moat.engines.bubblewrap import secret_paths
 from moat.engines.bubblewrap.system import STANDARD_PATH, SYSTEM_FOLDERS
+from moat.engines.bubblewrap.toolchains import layouts
+from moat.engines.bubblewrap.toolchains.versions import chosen_versions
 from moat.workspace.beneath import SymbolicLinkError, overlap, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-# Version managers whose commands need the whole folder, by path below the home folder, and the
-# variable that says where the folder is: the sandbox's home folder is another.
-_MANAGERS: Final[Mapping[str, str]] = {
-    ".asdf": "ASDF_DATA_DIR",
-    ".fnm": "FNM_DIR",
-    ".local/share/fnm": "FNM_DIR",
-    ".local/share/mise": "MISE_DATA_DIR",
-    ".nodenv": "NODENV_ROOT",
-    ".nvm": "NVM_DIR",
-    ".pyenv": "PYENV_ROOT",
-    ".rbenv": "RBENV_ROOT",
-    ".rustup": "RUSTUP_HOME",
-    ".sdkman": "SDKMAN_DIR",
-    ".volta": "VOLTA_HOME",
-}
-_CARGO, _RUSTUP = ".cargo/bin", ".rustup"
-
-# Names that mark the parent of a `bin` as an installation rather than a project or a home folder.
-_INSTALLATION: Final = ("lib", "lib64", "libexec", "pyvenv.cfg")
-# Each folder below these belongs to one program.
-_PROGRAM_FOLDERS: Final = (".local/share", ".local/lib", ".local/opt")
+    from collections.abc import Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +31,8 @@ class HostFolders:
 
     def is_private(self, path: Path) -> bool:
         """Return whether `path` would show a secret, the home folder, the store or the workspace."""
+        if any(path.is_relative_to(self.home / name) for name in layouts.PUBLIC):
+            return overlap(path, self.workspace)
         secrets = (self.store, *(self.home / name for name in secret_paths.HOME))
         return (
             self.home.is_relative_to(path)
@@ -67,6 +47,8 @@ class Toolchains:
 
     roots: list[Path] = field(default_factory=list[Path])
     """Files and folders to mount read-only where they are."""
+    prefixes: set[Path] = field(default_factory=set[Path])
+    """The roots that are whole installations, with settings among the programs."""
     path: list[str] = field(default_factory=list[str])
     """The folders of PATH in the sandbox."""
     env: dict[str, str] = field(default_factory=dict[str, str])
@@ -82,16 +64,18 @@ def find_toolchains(host_path: str, host: HostFolders) -> Toolchains:
     for entry in host_path.split(":"):
         # A relative entry names a folder below wherever the user was.
         folder = _resolve(entry, host) if entry.startswith("/") else None
-        if folder is None or not folder.is_dir():
+        if folder is None or entry in layouts.UNUSABLE or not folder.is_dir():
             continue
         if folder.is_relative_to(host.workspace):
             # The sandbox has it already, under another name.
             found.path.append(str(Path("/workspace", folder.relative_to(host.workspace))))
         elif _in_system(folder):
-            found.path.append(entry)
+            # A link outside the system's folders, such as Nix's ~/.nix-profile, isn't shown.
+            found.path.append(entry if _in_system(Path(entry)) else str(folder))
         elif _add_folder(found, folder, host):
             found.path.append(str(folder))
     found.path = list(dict.fromkeys([*found.path, *filter(os.path.isdir, STANDARD_PATH)]))
+    found.env |= chosen_versions(host.home, found.env.keys())
     return found
 
 
@@ -115,6 +99,8 @@ def _add_folder(found: Toolchains, folder: Path, host: HostFolders) -> bool:
     if root is None:
         return False
     _add_root(found, root, host)
+    if root == folder and folder.name in layouts.BIN and not host.is_private(folder.parent):
+        _add_project_libraries(found, folder.parent)
     for target in _link_targets(folder, host):
         _add_program(found, target, host)
     return True
@@ -123,10 +109,11 @@ def _add_folder(found: Toolchains, folder: Path, host: HostFolders) -> bool:
 def _add_program(found: Toolchains, program: Path, host: HostFolders) -> None:
     if found.shows(program):
         return
-    if program.parent.name == "bin" and _is_installation(program.parent.parent):
+    if program.parent.name in layouts.BIN and _is_installation(program.parent.parent):
         _add_folder(found, program.parent, host)
         return
-    root = _program_folder(program, host.home) or program
+    packages = _packages_around(program)
+    root = packages or _program_folder(program, host.home) or program
     for candidate in (root, program):
         if not host.is_private(candidate):
             _add_root(found, candidate, host)
@@ -135,32 +122,64 @@ def _add_program(found: Toolchains, program: Path, host: HostFolders) -> None:
 
 def _add_root(found: Toolchains, root: Path, host: HostFolders) -> None:
     found.roots.append(root)
-    for name, variable in _MANAGERS.items():
-        if root == host.home / name:
+    if _is_manager(root, host) or _is_prefix(root):
+        found.prefixes.add(root)
+    for name, variable in layouts.MANAGERS.items():
+        if variable is not None and root == host.home / name:
             found.env[variable] = str(root)
-    rustup = host.home / _RUSTUP
-    if root == host.home / _CARGO and rustup.is_dir() and rustup not in found.roots:
+    rustup = host.home / layouts.RUSTUP
+    if root == host.home / layouts.CARGO and rustup.is_dir() and rustup not in found.roots:
         _add_root(found, rustup, host)  # cargo and rustc in ~/.cargo/bin start programs of rustup's
+
+
+def _add_project_libraries(found: Toolchains, project: Path) -> None:
+    for name in layouts.OF_PROJECTS:
+        part = project / name
+        if part.is_dir() and not part.is_symlink() and not found.shows(part):
+            found.roots.append(part)
 
 
 def _root_of(folder: Path, host: HostFolders) -> Path | None:
     """Return the largest part of the installation around a folder of programs that may be shown."""
-    for name in _MANAGERS:
+    for name in layouts.MANAGERS:
         manager = host.home / name
         if folder.is_relative_to(manager) and manager.is_dir():
             return manager
-    prefix = folder.parent
-    if folder.name in {"bin", "sbin"} and _is_installation(prefix) and not host.is_private(prefix):
-        return prefix
+    above = folder.parent
+    is_whole = (folder.name in layouts.BIN and _is_installation(above)) or (
+        layouts.DEPENDENCIES.get(above.name) == folder.name
+    )
+    if is_whole and not host.is_private(above):
+        return above
     return None if host.is_private(folder) else folder
 
 
+def _is_manager(root: Path, host: HostFolders) -> bool:
+    return any(root == host.home / name for name in layouts.MANAGERS)
+
+
+def _is_prefix(root: Path) -> bool:
+    return root.is_dir() and any((root / name).is_dir() for name in layouts.BIN)
+
+
 def _is_installation(prefix: Path) -> bool:
-    return not (prefix / ".git").exists() and any((prefix / m).exists() for m in _INSTALLATION)
+    if (prefix / layouts.ENVIRONMENT).exists():
+        return True
+    if any((prefix / mark).exists() for mark in layouts.PROJECT):
+        return False
+    return any((prefix / mark).exists() for mark in layouts.INSTALLATION)
+
+
+def _packages_around(program: Path) -> Path | None:
+    """Return the outermost folder of packages that a program lies in: they load one another."""
+    for parent in reversed(program.parents):
+        if parent.name in layouts.DEPENDENCIES:
+            return parent
+    return None
 
 
 def _program_folder(program: Path, home: Path) -> Path | None:
-    for name in _PROGRAM_FOLDERS:
+    for name in layouts.PROGRAM_FOLDERS:
         if program.is_relative_to(home / name):
             return home / name / program.relative_to(home / name).parts[0]
     return None
