@@ -82,6 +82,31 @@ class RunFolder:
         return self.root / "findings.json"
 
     @property
+    def start_manifest(self) -> Path:
+        """What lay in the workspace when the run started; see `workspace.manifest`."""
+        return self.root / "start.manifest"
+
+    @property
+    def start_contents(self) -> Path:
+        """The contents of the files in the manifest: another name of a file in `snapshots`."""
+        return self.root / "start.contents"
+
+    @property
+    def recorder_lock(self) -> Path:
+        """Held (`flock`) by the process that records the workspace at the start, or at the end."""
+        return self.root / "recorder.lock"
+
+    @property
+    def changes(self) -> Path:
+        """What the run has changed in the workspace, once it has ended; see `workspace.changes`."""
+        return self.root / "changes.json"
+
+    @property
+    def changed_contents(self) -> Path:
+        """The contents of changed files, as they were before and after."""
+        return self.root / "changes.contents"
+
+    @property
     def names(self) -> Path:
         """The names that the sandbox has resolved, in the order of their addresses; see `egress`."""
         return self.root / "names"

@@ -24,8 +24,6 @@ STOPPERS = {
         "a pipe": "mkfifo {}",
         "a file nobody may read": "touch {0}; chmod 000 {0}",
         "a folder nobody may list": "mkdir {0}; chmod 000 {0}",
-        "what is not YAML": "echo '{{' > {}",
-        "what is too large": "head -c 300000 /dev/zero > {}",
     }.items()
     for name in ("agent.yaml", ".envrc", "lib/.git", ".zed")
 }

@@ -25,6 +25,7 @@ from moat.platform import sockets
 from moat.runs import lock
 from moat.runs.states import State
 from moat.runs.store import Store
+from moat.workspace import recorder
 
 READY, LAUNCH_LOCK = 3, 4
 # What takes time to load, in pieces of a few milliseconds: between two of them we look whether the
@@ -63,6 +64,7 @@ def main(home: Path, run_id: str) -> None:
             listener = sockets.listen(folder.root, RunFolder.SUPERVISOR_SOCKET)
             _answer(b"ready")
             if run.state is State.CREATED:
+                recorder.begin(folder, spec.workspace, spec.exclude)
                 registry.warm_up(spec, folder)
             from moat.supervisor.main import supervise  # noqa: PLC0415  heavy
 

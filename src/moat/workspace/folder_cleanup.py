@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from moat.errors import UsageError
 from moat.workspace.beneath import PathHandle, SymbolicLinkError, open_beneath, open_folder
 from moat.workspace.entries import LINK, exists, is_folder, read_text, set_aside
 from moat.workspace.file_modes import take_off_lending
@@ -210,15 +209,15 @@ class FolderCleanup:
     def _stops_runs(self, path: PurePosixPath) -> bool:
         """Return whether the next run would be refused because of what lies at this path.
 
-        That is a symbolic link, and in the place of `agent.yaml` whatever can't be read as one.
+        That is a symbolic link, and in the place of `agent.yaml` whatever is no file that can be read.
         """
         rules = self._table.rules(str(path))
         place = self._root / path
         if not any(rule.refuses_links for rule in rules):
             return False
-        return place.is_symlink() or (
-            any(rule.twin is not None for rule in rules) and not _is_agent_file(place)
-        )
+        if any(rule.twin is not None for rule in rules):
+            return not place.is_file() or place.is_symlink() or not os.access(place, os.R_OK)
+        return place.is_symlink()
 
     def _check_modes(self, root: PathHandle, modes: FileModes) -> Iterator[Finding]:
         for path in modes.lending:
@@ -262,16 +261,6 @@ _WAITS: Final = "makes whoever opens it wait, or talk to a program"
 _OPEN: Final = "can be changed by every user of this machine"
 
 _Check = Callable[[PathHandle, PurePosixPath], Iterator[Finding]]
-
-
-def _is_agent_file(path: Path) -> bool:
-    from moat.config import agent_file  # noqa: PLC0415  for runs that leave one
-
-    try:
-        agent_file.load(path)
-    except UsageError:
-        return False
-    return True
 
 
 def _reason(name: str) -> str:
