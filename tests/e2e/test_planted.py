@@ -55,6 +55,30 @@ def test_the_user_looks_at_the_difference(
     )
 
 
+def test_the_whole_list_is_shown_with_reasons(moat: Any, project: Path) -> None:
+    """One line at the end names what is new and the command that lists all of it; settings add to it."""
+    (moat.home / "config.yaml").write_text("protected_paths: [{path: '*.plan', program: us}]\n")
+    script = "mkdir a; touch a/.envrc a/x.plan; install -m 2755 /bin/true y; echo > .git/commondir"
+    done = moat("run", "-n", "x", "--", "sh", "-c", script, cwd=project)
+    said = f"moat: after the run: {project}: new or changed, and obeyed unasked: "
+    assert f"{said}a/.envrc (direnv), a/x.plan (us)" in done.stderr
+    run = moat.inspect("x")["id"]
+    assert f"moat: with reasons: moat diff {run} --trust\n" in done.stderr
+    shown = moat.ok("diff", run, "--trust").splitlines()
+    assert shown == [
+        "Put aside or disarmed:",
+        f"  {project}/.git/commondir  renamed to commondir.disarmed  [git: it names another git folder"
+        " to obey]",
+        "Taken off:",
+        f"  {project}/y  setgid  [the kernel: it lends its owner's rights to whoever starts it]",
+        "New or changed, and left as it is:",
+        f"  {project}/a/.envrc  [direnv: it is run by a shell that enters the folder]",
+        f"  {project}/a/x.plan  [us: it is protected by a setting]",
+    ]
+    kinds = [event["event"] for event in moat.events("x")]
+    assert {"quarantined", "left_behind"} <= {*kinds}
+
+
 def test_nothing_waits_for_the_next_supervisor(
     moat: Any, project: Path, git: Callable[..., str], tmp_path: Path
 ) -> None:
