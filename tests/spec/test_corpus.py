@@ -84,11 +84,11 @@ MINIMAL = RunSpec(
     created_at="2026-11-23T07:00:00.000Z",
 )
 
-_TRUST = replace(FULL, protected_paths=())
 # A project's authorities were trusted for every host, like the user's.
 _ENGINE_SECTIONS = replace(
-    _TRUST,
+    FULL,
     notifications=MINIMAL.notifications,
+    protected_paths=(),
     bubblewrap=replace(FULL.bubblewrap, program=""),
     network=replace(
         FULL.network,
@@ -111,8 +111,7 @@ STAGES = {
     "4-plain-proxy": _PLAIN_PROXY,
     "5-trusted-files": _ENGINE_SECTIONS,
     "6-engine-sections": _ENGINE_SECTIONS,
-    "7-trust": _TRUST,
-    "8-protected-paths": FULL,
+    "7-trust": FULL,
 }
 EXPECTED = {f"{stage}-full.json": spec for stage, spec in STAGES.items()} | {
     f"{stage}-minimal.json": MINIMAL for stage in STAGES

@@ -37,12 +37,12 @@ class Settings:
     """`pass` or `drop` a program's notifications to the terminals of its viewers."""
     stop_timeout: float = 10.0
     """Seconds between asking a command to end and killing it."""
-    protected_paths: tuple[ProtectedPath, ...] = ()
-    """Paths that are protected in all runs, besides those that Moat knows."""
     trust_project: Trust = "ask"
     """Whether what a project's file opens holds; see `config.consent`."""
     programs: Mapping[str, str] = field(default_factory=dict[str, str])
     """Paths of the host's programs that Moat starts, where the user has chosen them."""
+    protected_paths: tuple[ProtectedPath, ...] = ()
+    """Paths that are protected in all runs, besides those that Moat knows."""
     network: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The file's checked section `network`, in which `upstream_ca` is a `CertificateFile`."""
 
@@ -116,7 +116,6 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
         "stop_timeout": Field(
             "number", "Seconds between asking a command to end and killing it.", not_negative
         ),
-        "protected_paths": protected_paths.FIELD,
         "trust_project": Field(
             "enum",
             "Whether what agent.yaml opens holds: without asking, once you have agreed to it, or not"
@@ -131,6 +130,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
                 for name in programs.NAMES
             },
         ),
+        "protected_paths": protected_paths.FIELD,
         "network": Field(
             "object",
             "What all runs may reach, and how. It comes before what a project says.",
