@@ -21,7 +21,9 @@ statuses = st.tuples(
 )
 folder_statuses = statuses.map(lambda each: (stat.S_IFDIR | 0o755, *each[1:]))
 contents = st.tuples(
-    st.integers(1, 255).map(lambda each: bytes([each] * 32)), st.integers(-1, 2**60), st.integers(0, 2**31)
+    st.integers(1, 255).map(lambda each: bytes([each] * 32)),
+    st.integers(-1, 2**60),
+    st.integers(0, 2**31),
 )
 
 

@@ -11,7 +11,6 @@ from moat.cli.arguments import WithCommand, find, split_at_dashes
 from moat.cli.diff_text import painted, shown, stat_lines, summaries
 from moat.cli.output import print_json
 from moat.runs.store import Store
-from moat.workspace.frozen_changes import changes_of
 from moat.workspace.patch import kind_of, patch, quoted
 
 if TYPE_CHECKING:
@@ -45,6 +44,8 @@ def command(
     as PATH to list what is in it. Lines that begin with # say what a patch can't: git apply and patch
     skip them. On a terminal, control characters are made visible.
     """
+    from moat.workspace.frozen_changes import changes_of  # noqa: PLC0415  loads slowly
+
     reference, paths = split_at_dashes(ctx, before)
     with Store() as store:
         run = find(store, reference)
