@@ -1,7 +1,8 @@
-"""`moat diff [RUN] [-- PATH...]`."""
+"""`moat diff [RUN] [--trust] [-- PATH...]`."""
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import click
 
 from moat.cli.arguments import WithCommand, find, split_at_dashes
 from moat.cli.diff_text import painted, shown, stat_lines, summaries
-from moat.cli.output import print_json
+from moat.cli.trust_report import print_trust_report
 from moat.runs.store import Store
 from moat.workspace.patch import kind_of, patch, quoted
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @click.argument("before", nargs=-1, metavar="[RUN] [-- PATH...]")
 @click.option("--stat", "as_stat", is_flag=True, help="Print the number of changed lines per file.")
 @click.option("--name-only", is_flag=True, help="Print the names of changed files alone.")
+@click.option("--trust", is_flag=True, help="Print what programs on the host may obey, instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print the changed files as a JSON object.")
 @click.pass_context
 def command(
@@ -32,6 +34,7 @@ def command(
     *,
     as_stat: bool,
     name_only: bool,
+    trust: bool,
     as_json: bool,
 ) -> None:
     """Print all that a run has changed in its workspace, up to its end, as git diff would.
@@ -43,17 +46,29 @@ def command(
     Folders that tools fill, such as node_modules, .venv and .git/objects, are summed in a line; name one
     as PATH to list what is in it. Lines that begin with # say what a patch can't: git apply and patch
     skip them. On a terminal, control characters are made visible.
+
+    The keys of --json: workspace, notes, and changes (with path, before, after, generated and late);
+    before and after are null, or have kind, mode, size, sha256, target and kept.
+
+    With --trust, each line has a path, what was done about it, the program that obeys it, and why that
+    matters. docs/protected-paths.md lists the paths that are looked at. The keys of --json are then
+    findings (with root, path, treatment, done, program and reason) and more (the number of findings
+    that were not kept). A treatment is quarantined, cleared, left or unchecked.
     """
     from moat.workspace.frozen_changes import changes_of  # noqa: PLC0415  loads slowly
 
     reference, paths = split_at_dashes(ctx, before)
     with Store() as store:
         run = find(store, reference)
+        if trust:
+            print_trust_report(run, store.folder(run.id), as_json=as_json)
+            return
         with changes_of(store.folder(run.id), ended=run.ended) as (changes, pack):
             chosen = [change for change in changes.changes if _is_chosen(change.path, paths)]
             listed = [change for change in chosen if _is_listed(change, paths)]
             if as_json:
-                print_json(_as_json(changes, chosen))
+                # ASCII, for a path needn't be valid Unicode.
+                sys.stdout.write(json.dumps(_as_json(changes, chosen), indent=2) + "\n")
             elif name_only:
                 _print(f"{quoted(change.path)}\n".encode() for change in listed)
             else:

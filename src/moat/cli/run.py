@@ -77,7 +77,8 @@ SHELLS = frozenset(
 @click.option(
     "--writable-git",
     is_flag=True,
-    help="Let the sandbox write .git/config, .git/hooks and agent.yaml.",
+    help="Protect no path: let the run change agent.yaml, git's configuration and hooks, and all "
+    "other files that programs obey unasked.",
 )
 @click.option(
     "--network-policy",

@@ -50,7 +50,7 @@ def own_ground(environment: Mapping[str, str], command: str = "") -> Iterator[Gr
     home = home_path()
     yield _ground(home, "where Moat keeps its runs", _MOVE)
     yield _ground(f"{home}/{SETTINGS}", "which holds Moat's settings", _MOVE)
-    if command:
+    if command and command != "-c":
         yield from _named(command, "by which moat was started", _INSTALL)
 
 

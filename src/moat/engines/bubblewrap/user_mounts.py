@@ -49,7 +49,8 @@ def mount_user_mounts(
         is_writable = mount.mode == "rw"
         if is_writable and source.is_dir() and not spec.writable_git:
             named = _protected_in(source, protected)
-            folders.append(mount_folder(mounts, source, target, named=named))
+            rows = spec.protected_paths
+            folders.append(mount_folder(mounts, source, target, named=named, rows=rows))
         else:
             with _open(source) as opened:
                 mounts.bind_handle(opened, target, writable=is_writable)
