@@ -72,16 +72,6 @@ class RunFolder:
         return self.root / "disarmed.txt"
 
     @property
-    def workspace_indexes(self) -> Path:
-        """A folder with copies of git's indexes from before the start; see `workspace.snapshot`."""
-        return self.root / "indexes"
-
-    @property
-    def trust_report(self) -> Path:
-        """What the clean-up found in the workspace, for programs; see `workspace.findings`."""
-        return self.root / "findings.json"
-
-    @property
     def start_manifest(self) -> Path:
         """What lay in the workspace when the run started; see `workspace.manifest`."""
         return self.root / "start.manifest"
@@ -105,6 +95,16 @@ class RunFolder:
     def changed_contents(self) -> Path:
         """The contents of changed files, as they were before and after."""
         return self.root / "changes.contents"
+
+    @property
+    def workspace_indexes(self) -> Path:
+        """A folder with copies of git's indexes from before the start; see `workspace.snapshot`."""
+        return self.root / "indexes"
+
+    @property
+    def trust_report(self) -> Path:
+        """What the clean-up found in the workspace, for programs; see `workspace.findings`."""
+        return self.root / "findings.json"
 
     @property
     def names(self) -> Path:

@@ -75,7 +75,9 @@ def recorded(tmp_path: Path) -> Recorded:
 def age(root: Path) -> None:
     """Wait for the clock of the file system, so that what is there is settled in the next manifest."""
     manifest = take_manifest(root)
-    newest = max(each[3] for folder in manifest.folders.values() for each in folder.entries.values())
+    newest = max(
+        each[3] for folder in manifest.folders.values() for each in folder.entries.values()
+    )
     while time.time_ns() < newest + 200_000_000:
         os.sched_yield()
 
@@ -140,8 +142,13 @@ def test_a_patch_makes_the_one_from_the_other(recorded: Recorded, tmp_path: Path
     """`git apply` takes it: odd names, no newline at the end, empty files, links, modes."""
     root = recorded.root
     contents = {
-        **{"a b": "x\n", 'q"uo\\te': "1\n2\n3\n", "tab\tnew\nline": "y", "é": "e\n"},
-        **{"crlf": "a\r\nb\r\n", "gone": "g\n", "script": "#!/bin/sh\n"},
+        "a b": "x\n",
+        'q"uo\\te': "1\n2\n3\n",
+        "tab\tnew\nline": "y",
+        "é": "e\n",
+        "crlf": "a\r\nb\r\n",
+        "gone": "g\n",
+        "script": "#!/bin/sh\n",
     }
     for name, text in contents.items():
         (root / name).write_text(text, newline="")
@@ -299,7 +306,7 @@ def test_nothing_is_followed_or_waited_for(recorded: Recorded, tmp_path: Path) -
 
 def test_names_that_are_not_text(recorded: Recorded) -> None:
     """A name is any bytes, and is quoted."""
-    os.mkdir(os.fsencode(recorded.root) + b"/\xff\n")
+    (recorded.root / "\udcff\n").mkdir()
     recorded.record()
     os.close(os.open(os.fsencode(recorded.root) + b"/\xff\n/\x1b[2J", os.O_CREAT))
     assert b'"b/\\377\\n/\\033[2J"' in recorded.patch()
@@ -361,5 +368,6 @@ def test_changes_are_what_was_saved() -> None:
     side = Side(0o100644, 3, "00" * 32, 5, 6)
     changes = Changes("/root", [Change("a\udc80", None, side, late=True)], ["note"])
     assert loads(dumps(changes)) == changes
-    old = b'{"root": "/", "notes": [], "changes": [{"path": "x", "before": null, "after": {"mode": 1, "size": 2}}]}'
-    assert loads(old).changes == [Change("x", None, Side(1, 2))]
+    old = '{"path": "x", "before": null, "after": {"mode": 1, "size": 2}}'
+    saved = f'{{"root": "/", "notes": [], "changes": [{old}]}}'.encode()
+    assert loads(saved).changes == [Change("x", None, Side(1, 2))]

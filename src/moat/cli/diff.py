@@ -1,7 +1,8 @@
-"""`moat diff [RUN] [-- PATH...]`, and `moat diff [RUN] --trust`."""
+"""`moat diff [RUN] [--trust] [-- PATH...]`."""
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +10,8 @@ import click
 
 from moat.cli.arguments import WithCommand, find, split_at_dashes
 from moat.cli.diff_text import painted, shown, stat_lines, summaries
-from moat.cli.output import print_json
-from moat.cli.trust_report import print_report
+from moat.cli.trust_report import print_trust_report
 from moat.runs.store import Store
-from moat.workspace.frozen_changes import changes_of
 from moat.workspace.patch import kind_of, patch, quoted
 
 if TYPE_CHECKING:
@@ -26,10 +25,8 @@ if TYPE_CHECKING:
 @click.argument("before", nargs=-1, metavar="[RUN] [-- PATH...]")
 @click.option("--stat", "as_stat", is_flag=True, help="Print the number of changed lines per file.")
 @click.option("--name-only", is_flag=True, help="Print the names of changed files alone.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-@click.option(
-    "--trust", "only_trust", is_flag=True, help="Print what programs on the host may obey now."
-)
+@click.option("--trust", is_flag=True, help="Print what programs on the host may obey, instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print the changed files as a JSON object.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -37,8 +34,8 @@ def command(
     *,
     as_stat: bool,
     name_only: bool,
+    trust: bool,
     as_json: bool,
-    only_trust: bool,
 ) -> None:
     """Print all that a run has changed in its workspace, up to its end, as git diff would.
 
@@ -50,20 +47,28 @@ def command(
     as PATH to list what is in it. Lines that begin with # say what a patch can't: git apply and patch
     skip them. On a terminal, control characters are made visible.
 
-    With --trust, print instead what the clean-up at the run's end has found: files that programs on the
-    host obey unasked, what was done about each, and why. docs/protected-paths.md lists such files.
+    The keys of --json: workspace, notes, and changes (with path, before, after, generated and late);
+    before and after are null, or have kind, mode, size, sha256, target and kept.
+
+    With --trust, each line has a path, what was done about it, the program that obeys it, and why that
+    matters. docs/protected-paths.md lists the paths that are looked at. The keys of --json are then
+    findings (with root, path, treatment, done, program and reason) and more (the number of findings
+    that were not kept). A treatment is quarantined, cleared, left or unchecked.
     """
+    from moat.workspace.frozen_changes import changes_of  # noqa: PLC0415  loads slowly
+
     reference, paths = split_at_dashes(ctx, before)
     with Store() as store:
         run = find(store, reference)
-        if only_trust:
-            print_report(run, store.folder(run.id), as_json=as_json)
+        if trust:
+            print_trust_report(run, store.folder(run.id), as_json=as_json)
             return
         with changes_of(store.folder(run.id), ended=run.ended) as (changes, pack):
             chosen = [change for change in changes.changes if _is_chosen(change.path, paths)]
             listed = [change for change in chosen if _is_listed(change, paths)]
             if as_json:
-                print_json(_as_json(changes, chosen))
+                # ASCII, for a path needn't be valid Unicode.
+                sys.stdout.write(json.dumps(_as_json(changes, chosen), indent=2) + "\n")
             elif name_only:
                 _print(f"{quoted(change.path)}\n".encode() for change in listed)
             else:

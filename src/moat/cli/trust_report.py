@@ -25,17 +25,17 @@ _HEADINGS: Final[Mapping[Treatment, str]] = {
 }
 
 
-def print_report(run: Run, folder: RunFolder, *, as_json: bool) -> None:
-    """Print what the clean-up after a run found. Raises `MoatError` while there was none."""
-    report = _load(run, folder)
+def print_trust_report(run: Run, folder: RunFolder, *, as_json: bool) -> None:
+    report = load_report(run, folder)
     if as_json:
         # ASCII, for a path needn't be valid Unicode.
         sys.stdout.write(json.dumps(asdict(report), indent=2) + "\n")
     else:
-        sys.stdout.writelines(f"{line}\n" for line in _lines(report))
+        sys.stdout.writelines(f"{line}\n" for line in report_lines(report))
 
 
-def _load(run: Run, folder: RunFolder) -> Report:
+def load_report(run: Run, folder: RunFolder) -> Report:
+    """Return what the clean-up after a run found. Raises `MoatError` while there was none."""
     try:
         return findings.loads(folder.trust_report.read_text())
     except FileNotFoundError:
@@ -51,7 +51,7 @@ def _load(run: Run, folder: RunFolder) -> Report:
         ) from exc
 
 
-def _lines(report: Report) -> Iterator[str]:
+def report_lines(report: Report) -> Iterator[str]:
     """Yield the lines of a report, by what was done."""
     for treatment, heading in _HEADINGS.items():
         chosen = [each for each in report.findings if each.treatment == treatment]

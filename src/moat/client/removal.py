@@ -49,6 +49,13 @@ def remove(store: Store, run: Run, *, force: bool) -> list[str]:
     return lines
 
 
+def _forget_workspace(store: Store, run: Run) -> None:
+    """Delete what is kept of the removed run's workspace if no other run was started there."""
+    root = os.path.realpath(run.workspace)
+    if all(os.path.realpath(other.workspace) != root for other in store.all()):
+        content_store.forget(store.home, root)
+
+
 def _clean_workspace(run: Run, folder: RunFolder) -> list[str]:
     """Quarantine what the run has left in the workspace, if no supervisor could do it.
 
@@ -66,13 +73,6 @@ def _clean_workspace(run: Run, folder: RunFolder) -> list[str]:
             "Look what the run left there before you use git in it, then: "
             f"rm {shlex.quote(str(folder.workspace_snapshot))}",
         ) from exc
-
-
-def _forget_workspace(store: Store, run: Run) -> None:
-    """Delete what is kept of the removed run's workspace if no other run was started there."""
-    root = os.path.realpath(run.workspace)
-    if all(os.path.realpath(other.workspace) != root for other in store.all()):
-        content_store.forget(store.home, root)
 
 
 def _kill(store: Store, run: Run) -> None:

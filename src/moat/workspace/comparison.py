@@ -18,6 +18,7 @@ from moat.workspace.manifest import (
     is_folder,
     join,
 )
+from moat.workspace.patch import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -45,13 +46,17 @@ def _notes(before: Manifest, after: Manifest) -> Iterator[str]:
     late = set(before.late) & before.folders.keys()
     for path in sorted(late):
         yield (
-            f"{path or '.'}/ changed before it was recorded: files that were deleted there in the "
+            f"{_shown(path)} changed before it was recorded: files that were deleted there in the "
             "run's first moments may be missing here"
         )
     for path in sorted({*before.unreadable, *after.unreadable}):
-        yield f"{path or '.'}/ can't be read: what is in it was not compared"
+        yield f"{_shown(path)} can't be read: what is in it was not compared"
     if not before.complete or not after.complete:
         yield "there is more in the workspace than can be looked at: not all of it was compared"
+
+
+def _shown(folder: str) -> str:
+    return quoted(f"{folder or '.'}/")  # a run may have chosen its name
 
 
 class _Comparison:
