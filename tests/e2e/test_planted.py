@@ -66,10 +66,10 @@ def test_the_whole_list_is_shown_with_reasons(moat: Any, project: Path) -> None:
     run = moat.inspect("x")["id"]
     assert f"moat: with reasons: moat diff {run} --trust\n" in done.stderr
     shown = moat.ok("diff", run, "--trust").splitlines()
+    pointer = project / ".git" / "commondir"
     assert shown == [
         "Put aside or disarmed:",
-        f"  {project}/.git/commondir  renamed to commondir.disarmed  [git: it names another git folder"
-        " to obey]",
+        f"  {pointer}  renamed to commondir.disarmed  [git: it names another git folder to obey]",
         "Taken off:",
         f"  {project}/y  setgid  [the kernel: it lends its owner's rights to whoever starts it]",
         "New or changed, and left as it is:",
