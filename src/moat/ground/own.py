@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 from moat.errors import UsageError
 from moat.ground.areas import Ground, is_in
 from moat.ground.way import flaw, steps
-from moat.home import home_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,16 +40,15 @@ _FILES: Final = ("LD_AUDIT", "LD_PRELOAD")
 _SYSTEM_PREFIXES: Final = frozenset(("/", "/usr", "/usr/local"))
 
 
-def own_ground(environment: Mapping[str, str], command: str = "") -> Iterator[Ground]:
+def own_ground(environment: Mapping[str, str], store: str, command: str = "") -> Iterator[Ground]:
     """Yield what this process runs and believes. `command` is the path by which it was called."""
     yield from _variables(environment)
     yield from _interpreter()
     yield from _import_path()
     yield from _loaded()
-    home = home_path()
-    yield _ground(home, "where Moat keeps its runs", _MOVE)
-    yield _ground(f"{home}/{SETTINGS}", "which holds Moat's settings", _MOVE)
-    if command:
+    yield _ground(store, "where Moat keeps its runs", _MOVE)
+    yield _ground(f"{store}/{SETTINGS}", "which holds Moat's settings", _MOVE)
+    if os.path.exists(command):  # noqa: PTH110  with `python -c`, it isn't the name of a file
         yield from _named(command, "by which moat was started", _INSTALL)
 
 
@@ -149,10 +147,11 @@ def _loaded() -> Iterator[Ground]:
             yield Ground("which Moat has loaded", (path,), _INSTALL)
 
 
-def check_settings(path: str) -> None:
+def check_settings(store: str) -> None:
     """Raise `UsageError` for settings outside the store that another user could change."""
+    path = f"{store}/{SETTINGS}"
     way = steps(path)
-    if os.path.dirname(way[-1].path) == os.path.realpath(home_path()):  # noqa: PTH120
+    if os.path.dirname(way[-1].path) == os.path.realpath(store):  # noqa: PTH120
         return  # nobody else gets into the store
     reason = flaw(way)
     if reason is not None:
