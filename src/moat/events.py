@@ -155,6 +155,17 @@ class Denied:
 
 
 @dataclass(frozen=True, slots=True)
+class TrafficDropped:
+    """The record of the network was full: its oldest entries were dropped, and their sums kept."""
+
+    KIND: ClassVar[str] = "traffic_dropped"
+    entries: int
+    since: float
+    """When the first and the last of them began, in seconds since the epoch."""
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
 class Quarantined:
     """Something that the run left for a program of the host to obey was put aside."""
 
@@ -185,6 +196,7 @@ Event = (
     | QuestionAsked
     | QuestionClosed
     | Denied
+    | TrafficDropped
     | Quarantined
     | Fault
 )

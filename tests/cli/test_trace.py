@@ -325,7 +325,15 @@ def test_what_is_no_longer_kept_is_said(folder: RunFolder, moat: Moat) -> None:
     record(folder, (entry() for _ in range(1_000)), Bounds(rows=100))
     _, out, err = moat("trace", "fix")
     assert len(out.splitlines()) <= 101
-    assert "entries were dropped to make room" in err
+    assert "entries were dropped to make room (through 20" in err
+
+
+def test_sums_count_what_is_no_longer_kept(folder: RunFolder, moat: Moat) -> None:
+    """Sums by host are right whatever was dropped, but for a part of the record."""
+    record(folder, (entry() for _ in range(1_000)), Bounds(rows=100))
+    (whole,) = map(json.loads, moat("trace", "fix", "--summary", "--json")[1].splitlines())
+    (part,) = map(json.loads, moat("trace", "fix", "--summary", "--json", "-n5")[1].splitlines())
+    assert (whole["requests"], part["requests"]) == (1_000, 5)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moat.config.certificates import CertificateFile
-from moat.config.network import OneRun, join_network, redacted, with_host_environment
+from moat.config.network import join_network, redacted, with_host_environment
 from moat.errors import UsageError
 from moat.spec import Network, Timeouts
 
@@ -120,14 +120,13 @@ def test_the_users_authorities_hold_for_every_host() -> None:
 def test_the_command_line_comes_before_all() -> None:
     """Its denials come before what it allows, because that is the safer order."""
     ours = {"policy": "strict", "rules": ["deny **"]}
-    asked = OneRun("permissive", allow=("*.a.com", "b:8443"), deny=("x.a.com",))
-    found = join_network({"rules": ["deny y"]}, ours, ("allow saved",), asked)
+    asked: Any = {"policy": "permissive", "allow": ["*.a.com", "b:8443"], "deny": ["x.a.com"]}
+    found = join_network({"rules": ["deny y"]}, ours, ("allow saved",), **asked)
     assert found.policy == "permissive"
     assert found.rules == (
         *("deny x.a.com", "allow *.a.com", "allow b:8443"),
         *("allow saved", "deny **", "deny y"),
     )
-    assert join_network({}, ours, (), OneRun()) == join_network({}, ours)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +142,7 @@ def test_the_command_line_comes_before_all() -> None:
 def test_what_the_command_line_can_not_mean_is_refused(given: dict[str, Any], words: str) -> None:
     """The error names the option."""
     with pytest.raises(UsageError, match=words):
-        join_network({}, options=OneRun(**given))
+        join_network({}, **given)
 
 
 def test_the_hosts_own_way_out_is_written_down(

@@ -71,6 +71,7 @@ WRONG = [
         2,
         "hosts: 'a.b:80' has a port, which means nothing here",
     ),
+    ("network:\n  hosts: {a.com: 1.2.3.4, A.com.: 1.2.3.5}", 2, "'A.com.' is there in another"),
     ("network:\n  hosts: {'a:b:c': 1.2.3.4}", 2, "hosts: 'a:b:c' is not a host name"),
     ("network:\n  allow: ['a.com:0']", 2, "allow: 'a.com:0': 0 is not a port"),
     ("network:\n  hosts: {a.com: 10.0.0}", 2, "'10.0.0' for a.com is not an IP"),

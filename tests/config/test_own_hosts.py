@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from moat.config.certificates import CertificateFile
-from moat.config.network import OneRun, join_network
+from moat.config.network import join_network
 from moat.egress.tls.trust import Authorities
 from moat.errors import UsageError
 
@@ -16,35 +16,35 @@ CA = {"upstream_ca": CertificateFile(Path("ca.pem"), ("PROJECT",))}
 OWN = {"upstream_ca": CertificateFile(Path("own.pem"), ("OWN",))}
 
 WAYS = [
-    ({}, (), OneRun(allow=("api.test",))),
-    ({}, (), OneRun(allow=("*.test:443",))),
-    ({}, (), OneRun(deny=("api.test",))),
-    ({}, ("allow GET api.test/x",), OneRun()),
-    ({"rules": ["deny POST api.test/admin"]}, (), OneRun()),
-    ({"allow": ["API.test."]}, (), OneRun()),
-    ({"tcp": ["api.test:5432"]}, (), OneRun()),
-    ({"passthrough": ["api.test"]}, (), OneRun()),
-    ({"private": ["api.test"]}, (), OneRun()),
-    ({"allow": ["**"]}, (), OneRun()),
+    ({}, (), {"allow": ("api.test",)}),
+    ({}, (), {"allow": ("*.test:443",)}),
+    ({}, (), {"deny": ("api.test",)}),
+    ({}, ("allow GET api.test/x",), {}),
+    ({"rules": ["deny POST api.test/admin"]}, (), {}),
+    ({"allow": ["API.test."]}, (), {}),
+    ({"tcp": ["api.test:5432"]}, (), {}),
+    ({"passthrough": ["api.test"]}, (), {}),
+    ({"private": ["api.test"]}, (), {}),
+    ({"allow": ["**"]}, (), {}),
 ]
 
 
 @pytest.mark.parametrize(("user", "saved", "options"), WAYS)
 def test_a_project_gives_no_address_to_a_host_of_the_users(
-    user: dict[str, Any], saved: tuple[str, ...], options: OneRun
+    user: dict[str, Any], saved: tuple[str, ...], options: dict[str, Any]
 ) -> None:
     """The user's key for that host would go to a server of the project's choice."""
     with pytest.raises(UsageError, match=r"the project gives api\.test an address") as raised:
-        join_network({"hosts": {"Api.Test": "192.0.2.1"}}, user, saved, options)
+        join_network({"hosts": {"Api.Test": "192.0.2.1"}}, user, saved, **options)
     assert "network.hosts of your settings" in str(raised.value.hint)
 
 
 @pytest.mark.parametrize(("user", "saved", "options"), WAYS)
 def test_a_projects_authority_vouches_for_no_host_of_the_users(
-    user: dict[str, Any], saved: tuple[str, ...], options: OneRun
+    user: dict[str, Any], saved: tuple[str, ...], options: dict[str, Any]
 ) -> None:
     """Not even where the project names the host as well."""
-    joined = join_network({**CA, "allow": ["api.test", "**"]}, user | OWN, saved, options)
+    joined = join_network({**CA, "allow": ["api.test", "**"]}, user | OWN, saved, **options)
     assert Authorities(joined).of("api.test") == "OWN\n"
 
 

@@ -23,14 +23,29 @@ def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
     """Amounts may have units."""
     (tmp_path / "config.yaml").write_text(
         'escape_keys: ""\ninterrupt_window: 3\njournal_limit: 1g\nstop_timeout: 0\n'
+        "traffic_limit: 64m\nnotifications: drop\n"
     )
     found = settings.load(tmp_path)
     assert found == settings.Settings(
-        escape_keys="", interrupt_window=3.0, journal_limit=1 << 30, stop_timeout=0.0
+        escape_keys="",
+        interrupt_window=3.0,
+        journal_limit=1 << 30,
+        stop_timeout=0.0,
+        traffic_limit=64 << 20,
+        notifications="drop",
     )
 
 
-@pytest.mark.parametrize("line", ["scrolback: 1", "scrollback: -1", "journal_limit: lots"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "scrolback: 1",
+        "scrollback: -1",
+        "journal_limit: lots",
+        "traffic_limit: 1k",
+        "notifications: maybe",
+    ],
+)
 def test_a_wrong_setting_is_reported_with_its_place(tmp_path: Path, line: str) -> None:
     """The error has the path and the line of the file."""
     (tmp_path / "config.yaml").write_text(f"\n{line}\n")

@@ -9,6 +9,8 @@ import pytest
 from moat import Moat
 from moat.api import WaitResult
 from moat.errors import ConsentError, RunNotFoundError, UsageError
+from moat.runs.saved_rules import save_rule
+from moat.runs.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,3 +91,11 @@ async def test_what_a_project_opens_needs_consent(api: Moat, project: Path) -> N
     run = await api.start(["sh", "-c", "echo $A"], path=project, trust_project=True)
     assert await run.wait(timeout=20) is WaitResult.EXIT
     assert await run.logs() == b"one\n"
+
+
+async def test_what_is_remembered_holds_for_runs_from_python(api: Moat, project: Path) -> None:
+    """A rule that was given `--always` is for every later run of the folder."""
+    with Store() as store:
+        save_rule(store.home, str(project), "deny evil.test")
+    run = await api.start(["sleep", "1000"], path=project)
+    assert (await run.policy())["rules"] == ["deny evil.test"]

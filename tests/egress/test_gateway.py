@@ -303,6 +303,7 @@ async def test_an_answer_without_a_length_is_cut_off_by_a_reset(run: Path, origi
 async def test_an_absolute_url_goes_where_it_says(run: Path, origin: Origin) -> None:
     """A request in absolute-form goes where its URL says, if its Host agrees."""
     async with opened(run) as gateway:
+        await gateway.open_port(origin.port)
         reader, writer = await gateway.connect()
         where = f"origin.test:{origin.port}"
         writer.write(f"GET http://{where}/abs HTTP/1.1\r\nHost: {where}\r\n\r\n".encode())

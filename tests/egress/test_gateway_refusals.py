@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from tests.origin import Origin
 
+    from moat.spec.network import PolicyMode
+
 EDNS = b"\x00\x00\x29\x10\x00\x00\x00\x00\x00\x00\x00"
 """An OPT record: whoever sends it takes one."""
 SMUGGLED = (
@@ -58,10 +60,36 @@ async def test_a_blank_line_may_come_before_a_connect(run: Path, origin: Origin)
     assert answer.endswith(b"hello from /a")
 
 
+@pytest.mark.parametrize("policy", ["permissive", "strict", "ask"])
+@pytest.mark.parametrize(
+    "url", ["http://origin.test:%d/a", "https://origin.test:%d/a", "http://[2001:db8::1]:%d/a"]
+)
+async def test_a_request_for_a_port_that_nothing_opens_is_refused(
+    run: Path, origin: Origin, policy: PolicyMode, url: str
+) -> None:
+    """A URL opens no port, as CONNECT doesn't: a 403 at once, a record, and nothing is sent."""
+    target = url % origin.port
+    host = target.partition("//")[2].partition("/")[0]
+    allow = ("origin.test", "2001:db8::1")
+    async with opened(run, policy=policy, allow=allow) as gateway:
+        reader, writer = await gateway.connect()
+        writer.write(f"GET {target} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
+        answer = await reader.read()
+        writer.close()
+
+    assert status_of(answer) == 403
+    assert b"\r\nX-Moat-Denied: rule=one way out\r\n" in answer
+    assert b"nothing opens port %d" % origin.port in answer
+    assert origin.heads == []
+    [row] = gateway.rows("request")
+    assert (row.verdict, row.status, row.rule) == ("denied", 403, "one way out")
+
+
 async def test_a_connect_that_is_not_the_first_is_told_so(run: Path, origin: Origin) -> None:
     """A later CONNECT gets an error that tells the client to open another connection."""
     request = get(f"http://origin.test:{origin.port}/a", origin).replace(b"close", b"keep-alive")
     async with opened(run) as gateway:
+        await gateway.open_port(origin.port)
         reader, writer = await gateway.connect()
         writer.write(request + b"CONNECT origin.test:%d HTTP/1.1\r\nHost: x\r\n\r\n" % origin.port)
         answer = await reader.read()

@@ -62,6 +62,7 @@ FULL = RunSpec(
         no_upstream_proxy="localhost,.example.com",
         capture="bodies",
         ask_timeout=20.0,
+        traffic_limit=1 << 24,
         timeouts=Timeouts(connect=1.5, tls=2.5, header=3.5, idle=4.5),
     ),
     engine="another",
@@ -71,6 +72,7 @@ FULL = RunSpec(
     stop_timeout=2.5,
     scrollback=500,
     journal_limit=1 << 20,
+    notifications=False,
 )
 MINIMAL = RunSpec(
     id=RunId("ba9876543210"),
@@ -80,11 +82,17 @@ MINIMAL = RunSpec(
     created_at="2026-11-23T07:00:00.000Z",
 )
 
-_PROJECT_AUTHORITIES = replace(FULL, bubblewrap=replace(FULL.bubblewrap, program=""))
 # A project's authorities were trusted for every host, like the user's.
 _ENGINE_SECTIONS = replace(
-    _PROJECT_AUTHORITIES,
-    network=replace(FULL.network, project_ca="", project_ca_hosts=()),
+    FULL,
+    notifications=MINIMAL.notifications,
+    bubblewrap=replace(FULL.bubblewrap, program=""),
+    network=replace(
+        FULL.network,
+        project_ca="",
+        project_ca_hosts=(),
+        traffic_limit=MINIMAL.network.traffic_limit,
+    ),
 )
 _PLAIN_PROXY = replace(_ENGINE_SECTIONS, trusted_files=())
 _NETWORK = replace(
@@ -100,8 +108,7 @@ STAGES = {
     "4-plain-proxy": _PLAIN_PROXY,
     "5-trusted-files": _ENGINE_SECTIONS,
     "6-engine-sections": _ENGINE_SECTIONS,
-    "7-project-authorities": _PROJECT_AUTHORITIES,
-    "8-chosen-programs": FULL,
+    "7-trust": FULL,
 }
 EXPECTED = {f"{stage}-full.json": spec for stage, spec in STAGES.items()} | {
     f"{stage}-minimal.json": MINIMAL for stage in STAGES

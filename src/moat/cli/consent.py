@@ -8,7 +8,7 @@ import sys
 import termios
 from typing import TYPE_CHECKING, Final
 
-from moat.config.consent import Answer, counted, listed_at_most
+from moat.config.consent import Answer, counted
 from moat.config.openings import shown
 from moat.printable import without_controls
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from moat.config.consent import Question
 
 _LISTED: Final = 20
-"""Things that the question names; a hostile file has ten thousand."""
+"""Things that the question names; a hostile file has ten thousand, and of those a few are named."""
 _COMPARED: Final = 200
-"""Lines of a difference that are shown."""
+"""Lines of a list that is compared."""
 _WIDTH: Final = 400
 """Characters of a line in a difference."""
 _MAX_ANSWER: Final = 1024
@@ -54,12 +54,10 @@ def difference(question: Question) -> list[str]:
     before, now = (
         [shown(line, _WIDTH) for line in lines] for lines in (question.agreed, question.current)
     )
-    # Without the limit, a hostile file would keep this busy for an hour.
-    limit = _COMPARED * 5
-    lines = difflib.unified_diff(before[:limit], now[:limit], "agreed", "now", n=2, lineterm="")
-    cut = max(0, len(before) - limit) + max(0, len(now) - limit)
-    texts = listed_at_most(_COMPARED, list(lines))
-    return [*texts, f"and {cut} lines that were not compared"] if cut else texts
+    if max(len(before), len(now)) > _COMPARED:
+        # A hostile file would keep the comparison busy for an hour.
+        return [f"more than {_COMPARED} lines: see moat trust --show"]
+    return [*difflib.unified_diff(before, now, "agreed", "now", n=2, lineterm="")]
 
 
 def _heading(question: Question) -> str:
@@ -70,9 +68,8 @@ def _heading(question: Question) -> str:
 
 
 def _listed(question: Question) -> list[str]:
-    texts = question.change.texts()
-    listed = listed_at_most(_LISTED, texts)
-    return listed if len(listed) == len(texts) else [*listed, "all of it: moat trust --show"]
+    texts = question.change.texts(_LISTED)
+    return texts if len(question.change) <= _LISTED else [*texts, "All of it: moat trust --show"]
 
 
 def _typed_after(prompt: str) -> str | None:

@@ -41,8 +41,8 @@ def command(
 
     Events are changes of its state, supervisors that start or adopt it, viewers that come and go,
     commands of moat exec, input by moat send, signals, changes of its policy, questions to you,
-    denials, faults, and what was quarantined in the workspace. Each tells who did it, where somebody
-    did: the user id and process id at the other end.
+    denials, faults, entries that the record of the network dropped, and what was quarantined in the
+    workspace. Each tells who did it, where somebody did: the user id and process id at the other end.
 
     The keys of --json: time (RFC 3339), event (the kind), and what belongs to the kind. Further keys
     and kinds may come.
@@ -136,6 +136,12 @@ def _denied(event: Event) -> str:
     return f"{event['scheme']} {event['host']}:{event['port']}{times}: {event['reason']}"
 
 
+def _timestamp_of(seconds: float) -> str:
+    from moat.cli.logs import timestamp  # noqa: PLC0415  for few events
+
+    return timestamp(seconds).decode().strip()
+
+
 _DESCRIPTIONS: Final[dict[str, Callable[[Event], str]]] = {
     "state_changed": _state_changed,
     "supervisor_started": _supervisor_started,
@@ -149,6 +155,9 @@ _DESCRIPTIONS: Final[dict[str, Callable[[Event], str]]] = {
     "question_asked": lambda event: f"{event['host']}:{event['port']} waits for an answer",
     "question_closed": lambda event: f"{event['host']}:{event['port']} waits no more",
     "denied": _denied,
+    "traffic_dropped": lambda event: (
+        f"{event['entries']} entries, to {_timestamp_of(event['until'])}; their sums are kept"
+    ),
     "quarantined": lambda event: "; ".join(event["lines"]),
     "fault": lambda event: f"{event['part']}: {event['detail'] or 'works again'}",
 }

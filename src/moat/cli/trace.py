@@ -14,6 +14,7 @@ import click
 from moat.cli.arguments import HostGlob, find, run_argument
 from moat.egress.traffic.entry import Kind
 from moat.egress.traffic.reader import Filter, Follower, TrafficReader, is_readable
+from moat.egress.traffic.schema import timestamp
 from moat.errors import MoatError, UsageError
 from moat.runs.store import Store
 from moat.spec.units import parse_duration
@@ -84,7 +85,9 @@ def command(  # noqa: PLR0913  an option each
 
     --summary counts requests and tunnels together, and DNS questions apart, because a program asks
     several for one request. DENIED and FAILED count entries of all kinds. P50 and P95 are percentiles
-    of the times of completed requests and tunnels.
+    of the times of completed requests and tunnels. Entries that were dropped to make room still count in
+    these sums and in those of --llm, but not in the percentiles, nor where other options than --host
+    choose entries. The host * stands for hosts of which only a sum together is left.
 
     --llm makes the counts of all vendors comparable: INPUT came from no cache, CACHE READ came from
     one, CACHE WRITE was put into one, and OUTPUT includes reasoning. Their sum is everything that was
@@ -111,7 +114,8 @@ def command(  # noqa: PLR0913  an option each
         with TrafficReader(store.folder(found.id).database) as reader:
             _warn_of_gaps(reader)
             rows = reader.rows(wanted, time.time(), after=_start(reader, wanted, last))
-            _write(_pieces(form, reader, rows, as_json="json" in forms))
+            whole = wanted if last is None else None
+            _write(_pieces(form, reader, rows, whole, as_json="json" in forms))
 
 
 def _form(forms: tuple[str, ...]) -> str | None:
@@ -143,7 +147,12 @@ def _start(reader: TrafficReader, wanted: Filter, last: int | None) -> int:
 
 
 def _pieces(
-    form: str | None, reader: TrafficReader, rows: Iterable[Row], *, as_json: bool
+    form: str | None,
+    reader: TrafficReader,
+    rows: Iterable[Row],
+    wanted: Filter | None,
+    *,
+    as_json: bool,
 ) -> Iterable[str]:
     if form == "har":
         from moat.egress.traffic import har  # noqa: PLC0415  for --har alone
@@ -151,17 +160,23 @@ def _pieces(
         captured = ((row, reader.capture(row.id)) for row in rows if row.is_http)
         return har.document(har.entry(row, capture) for row, capture in captured)
     if form in ("summary", "llm"):
-        return _sums(form, rows, as_json=as_json)
+        return _sums(form, reader, rows, wanted, as_json=as_json)
     header, line_of = _lines(form)
     return chain([header], map(line_of, rows))
 
 
-def _sums(form: str, rows: Iterable[Row], *, as_json: bool) -> Iterable[str]:
+def _sums(
+    form: str, reader: TrafficReader, rows: Iterable[Row], wanted: Filter | None, *, as_json: bool
+) -> Iterable[str]:
+    """Return the sums; `wanted`: the condition on rows, with which dropped ones count, too."""
     from moat.cli import trace_text  # noqa: PLC0415  as above
     from moat.egress.traffic import totals  # noqa: PLC0415
 
-    hosts = totals.by_host(rows) if form == "summary" else []
-    models = totals.by_model(rows) if form == "llm" else []
+    hosts, models = list[totals.HostTotal](), list[totals.ModelTotal]()
+    if form == "summary":
+        hosts = totals.by_host(rows, () if wanted is None else reader.dropped_hosts(wanted))
+    else:
+        models = totals.by_model(rows, () if wanted is None else reader.dropped_models(wanted))
     if as_json:
         return (_as_line(each.as_json()) for each in (*hosts, *models))
     width = trace_text.terminal_width()
@@ -203,8 +218,10 @@ def _write(pieces: Iterable[str]) -> None:
 def _warn_of_gaps(reader: TrafficReader) -> None:
     counts = reader.counts()
     if counts["dropped"]:
+        until = reader.dropped_until()
+        through = "" if until is None else f" (through {timestamp(until)})"
         sys.stderr.write(
-            f"moat: the oldest {counts['dropped']:,} entries were dropped to make room\n"
+            f"moat: the oldest {counts['dropped']:,} entries were dropped to make room{through}\n"
         )
     if counts["lost"]:
         sys.stderr.write(f"moat: {counts['lost']:,} entries could not be written in time\n")

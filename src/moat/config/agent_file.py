@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 import shlex
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from moat.config import network_fields
 from moat.config.certificates import CertificateFile, fingerprint
@@ -118,8 +118,7 @@ FIELDS: Final[Mapping[str, Field]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
+class Project(NamedTuple):
     """A project's folder, and its file as it was when it was read, once: it may change at any moment.
 
     So what the user agrees to is what the run gets.
@@ -127,9 +126,9 @@ class Project:
 
     folder: Path
     """The real path."""
-    file: Path | None = None
+    file: Path | None
     """`None` where the folder has none."""
-    content: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    content: Mapping[str, Any]
     """The checked content, in which `network.upstream_ca` is a `CertificateFile`."""
 
     @property
@@ -147,9 +146,8 @@ class Project:
 
     def without_command(self) -> Project:
         """Return the project for a run whose command line has a command, so that its own isn't run."""
-        return replace(
-            self, content={name: each for name, each in self.content.items() if name != "command"}
-        )
+        others = {name: each for name, each in self.content.items() if name != "command"}
+        return self._replace(content=others)
 
 
 def _with_fingerprints(network: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -175,7 +173,7 @@ def project_in(folder: Path) -> Project:
     """Read the file of a folder, if it has one. Raises `UsageError` with file and line."""
     real = folder.resolve()
     path = find(real)
-    return Project(real) if path is None else load(path)
+    return Project(real, None, {}) if path is None else load(path)
 
 
 def load(path: Path) -> Project:

@@ -117,6 +117,7 @@ def compile_spec(
         stop_timeout=settings.stop_timeout,
         scrollback=settings.scrollback,
         journal_limit=settings.journal_limit,
+        notifications=settings.notifications == "pass",
     )
 
 
@@ -282,9 +283,16 @@ def _timeout(options: RunOptions, file: Mapping[str, Any]) -> float | None:
 def _network(
     options: RunOptions, settings: Settings, project: Project, rules: tuple[str, ...]
 ) -> Network:
-    asked = network.OneRun(options.network_policy, options.allow, options.deny)
-    joined = network.join_network(project.network, settings.network, rules, asked)
-    return network.with_host_environment(joined, os.environ)
+    joined = network.join_network(
+        project.network,
+        settings.network,
+        rules,
+        policy=options.network_policy,
+        allow=options.allow,
+        deny=options.deny,
+    )
+    found = network.with_host_environment(joined, os.environ)
+    return replace(found, traffic_limit=settings.traffic_limit)
 
 
 def _engine(name: str | None) -> str:

@@ -18,7 +18,7 @@ from moat.errors import ConsentError, UsageError
 from moat.runs import consents
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from moat.config.agent_file import Project
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Ask = Callable[["Question"], "Answer"]
 
 _NAMED: Final = 5
-"""What is opened is named in an error up to this number of things."""
+"""Things that an error names; of more it names the fields."""
 
 
 class Answer(Enum):
@@ -95,12 +95,6 @@ def counted(change: Change) -> str:
     return "1 thing" if len(change) == 1 else f"{len(change)} things"
 
 
-def listed_at_most(limit: int, texts: Sequence[str]) -> list[str]:
-    """Return the texts, and instead of those beyond the limit their number."""
-    more = len(texts) - limit
-    return [*texts[:limit], f"and {more} more"] if more > 0 else list(texts)
-
-
 def _unanswered(question: Question) -> ConsentError:
     folder = shlex.quote(str(question.folder))
     return ConsentError(
@@ -112,4 +106,6 @@ def _unanswered(question: Question) -> ConsentError:
 
 
 def _listed(change: Change) -> str:
-    return "; ".join(listed_at_most(_NAMED, change.texts()))
+    if len(change) > _NAMED:
+        return ", ".join(change.counts())
+    return "; ".join(change.texts(_NAMED))

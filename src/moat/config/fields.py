@@ -68,6 +68,12 @@ def check_absolute(path: str) -> None:
         raise ValueError(f"{path!r} is not absolute")
 
 
+def at_least(value: float, least: float, shown: str) -> None:
+    """Check a number that must not be less than another one. Raises `ValueError`."""
+    if value < least:
+        raise ValueError(f"it is less than {shown}")
+
+
 def schema(title: str, fields: Mapping[str, Field]) -> dict[str, Any]:
     """Return the table as a JSON schema (draft 2020-12), for editors."""
     return {

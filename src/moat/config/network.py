@@ -20,7 +20,7 @@ The command line is what the user says of this one run, and wins over both.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -44,36 +44,27 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class OneRun:
-    """What the user says of one run, on the command line."""
-
-    policy: str | None = None
-    allow: tuple[str, ...] = ()
-    deny: tuple[str, ...] = ()
-
-    def rules(self) -> list[str]:
-        """Return the options as rules: denials first, because that is the safer order."""
-        return [*_option_rules("deny", self.deny), *_option_rules("allow", self.allow)]
-
-
 def join_network(
     project: Section,
     user: Section | None = None,
-    saved: tuple[str, ...] = (),
-    options: OneRun | None = None,
+    saved: Iterable[str] = (),
+    *,
+    policy: str | None = None,
+    allow: Iterable[str] = (),
+    deny: Iterable[str] = (),
 ) -> Network:
     """Return the network that a project, the user's settings and the command line make together.
 
     `project`: the checked content under `network:` of its file. `user`: `Settings.network`. `saved`:
-    rules that the user saved with `--always`, which come before those of the settings.
+    rules that the user saved with `--always`, which come before those of the settings. `policy`, `allow`
+    and `deny`: the options of the command line; denials come first, because that is the safer order.
 
     Raises `UsageError`, also for an address that the project gives to a host of the user's.
     """
     ours: Section = user or {}
     theirs = project
-    asked = options or OneRun()
-    rules = (*asked.rules(), *saved, *_rules_of(ours))
+    options = (*_option_rules("deny", deny), *_option_rules("allow", allow))
+    rules = (*options, *saved, *_rules_of(ours))
     own = own_hosts.named(ours, rules)
     hosts = _canonical(ours.get("hosts", {}))
     theirs_alone = {
@@ -83,7 +74,7 @@ def join_network(
     }
     own_hosts.refuse_addresses(own, theirs_alone)
     return Network(
-        policy=_policy(ours, theirs, asked.policy),
+        policy=_policy(ours, theirs, policy),
         rules=(*rules, *theirs.get("rules", ())),
         allow=tuple(theirs.get("allow", ())),
         tcp=_both(ours, theirs, "tcp"),

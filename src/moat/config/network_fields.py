@@ -74,6 +74,14 @@ def _check_override(name: str, address: str) -> None:
         raise ValueError(f"{address!r} for {name} is not an IP address") from None
 
 
+def _check_spellings(hosts: dict[str, str]) -> None:
+    seen: set[str] = set()
+    for name in hosts:
+        if canonical_host(name) in seen:
+            raise ValueError(f"{name!r} is there in another spelling, too")
+        seen.add(canonical_host(name))
+
+
 def _check_private(text: str) -> None:
     try:
         ipaddress.ip_network(text.strip("[]"))
@@ -135,7 +143,9 @@ FIELDS: Final[Mapping[str, Field]] = {
         "Hosts whose TLS connections are not intercepted, for clients that pin certificates.",
         each=_check_without_port,
     ),
-    "hosts": Field("map", "Addresses of names, in place of DNS.", each=_check_override),
+    "hosts": Field(
+        "map", "Addresses of names, in place of DNS.", _check_spellings, each=_check_override
+    ),
     "private": Field(
         "strings",
         "Networks (10.0.0.0/8) and hosts that may be reached although they are private.",

@@ -18,7 +18,10 @@ without asking anybody.
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from moat.config.fields import Effect
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 Lines = tuple[Line, ...]
 
 _ORDERED: Final = "network.rules"
+_FEW: Final = 4
+"""Things of a field that are named where there are too many."""
 _WIDTH: Final = 160
 """Characters of a line that is shown shortened."""
 
@@ -52,10 +57,19 @@ class Change:
     def __len__(self) -> int:
         return len(self.opened) + len(self.lifted)
 
-    def texts(self) -> list[str]:
-        """Return the difference, one line of text for each thing, shortened."""
-        opened = [shown(line, _WIDTH) for line in self.opened]
-        return opened + [f"no longer {shown(line, _WIDTH)}" for line in self.lifted]
+    def texts(self, at_most: int) -> list[str]:
+        """Return the difference, one line of text for each thing, shortened.
+
+        If there are more than `at_most`, only a few of each field are there and the others are counted:
+        a hostile file can't hide one kind of thing behind many of another.
+        """
+        few = None if len(self) <= at_most else _FEW
+        return [*_texts(self.opened, "", few), *_texts(self.lifted, "no longer ", few)]
+
+    def counts(self) -> list[str]:
+        """Return the fields in the difference, each with the number of its things."""
+        numbers = Counter(line.field for line in (*self.opened, *self.lifted))
+        return [f"{field} ({number})" for field, number in numbers.items()]
 
 
 def lines_of(fields: Mapping[str, Field], content: Mapping[str, Any]) -> Lines:
@@ -100,6 +114,14 @@ def shown(line: Line, width: int | None = None) -> str:
     if width is None or len(text) <= width:
         return text
     return f"{text[:width]}... ({len(text) - width} more characters)"
+
+
+def _texts(lines: Lines, prefix: str, few: int | None) -> Iterator[str]:
+    for field, group in groupby(lines, key=attrgetter("field")):
+        known = list(group)
+        yield from (prefix + shown(line, _WIDTH) for line in known[:few])
+        if few is not None and len(known) > few:
+            yield f"{prefix}{field}: and {len(known) - few} more"
 
 
 def _walk(prefix: str, fields: Mapping[str, Field], content: Mapping[str, Any]) -> Iterator[Line]:

@@ -30,6 +30,10 @@ class Settings:
     """Lines above the screen that a terminal gets when it attaches."""
     journal_limit: int = 256 * 1024 * 1024
     """Bytes of a session's output that are kept."""
+    traffic_limit: int = 256 * 1024 * 1024
+    """Bytes of the record of a run's network traffic."""
+    notifications: str = "pass"
+    """`pass` or `drop` a program's notifications to the terminals of its viewers."""
     stop_timeout: float = 10.0
     """Seconds between asking a command to end and killing it."""
     trust_project: Trust = "ask"
@@ -55,10 +59,10 @@ def load(home: Path) -> Settings:
         return CertificateFile.read(absolute(text))
 
     values: dict[str, Any] = read(path, fields(authorities))
-    if "journal_limit" in values:
+    for name in {"journal_limit", "traffic_limit"} & values.keys():
         from moat.spec.units import parse_memory  # noqa: PLC0415
 
-        values["journal_limit"] = parse_memory(str(values["journal_limit"]))
+        values[name] = parse_memory(str(values[name]))
     network: dict[str, Any] = values.get("network", {})
     if "upstream_ca" in network:
         network["upstream_ca"] = authorities(network["upstream_ca"])
@@ -71,7 +75,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
     `check_authorities` checks `network.upstream_ca`; a table that checks no file has none.
     """
     from moat.config import network_fields  # noqa: PLC0415
-    from moat.config.fields import Field, check_absolute, not_negative  # noqa: PLC0415
+    from moat.config.fields import Field, at_least, check_absolute, not_negative  # noqa: PLC0415
     from moat.ground import programs  # noqa: PLC0415
     from moat.spec.units import parse_memory  # noqa: PLC0415
 
@@ -91,6 +95,16 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
             "quantity",
             "Output of a session that is kept, like 256m.",
             lambda v: parse_memory(str(v)),
+        ),
+        "traffic_limit": Field(
+            "quantity",
+            "The record of a run's network traffic, at least 1m; of what is older, sums are kept.",
+            lambda v: at_least(parse_memory(str(v)), 1 << 20, "1m"),
+        ),
+        "notifications": Field(
+            "enum",
+            "What becomes of a program's notifications (OSC 9 and 777) to attached terminals.",
+            choices=("pass", "drop"),
         ),
         "stop_timeout": Field(
             "number", "Seconds between asking a command to end and killing it.", not_negative

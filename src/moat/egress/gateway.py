@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final, ParamSpec
 
 from moat.egress.connections import ConnectionTable, connection_limit
@@ -22,7 +23,7 @@ from moat.egress.policy.live_policy import LivePolicy
 from moat.egress.policy.routing_decision import decide_route
 from moat.egress.reporter import TrafficReporter
 from moat.egress.tls.leaf_certs import LeafCertificates
-from moat.egress.traffic.writer import TrafficWriter
+from moat.egress.traffic.writer import Bounds, TrafficWriter
 from moat.egress.tunnels import TunnelOpener
 from moat.egress.upstream.connector import Connector
 from moat.egress.upstream.dialer import Dialer
@@ -66,11 +67,12 @@ class RunGateway:
         self.live_policy = LivePolicy(network, read_rules(folder.additions), self._save_rules, run)
         self._addresses = PersistentAddresses(folder.names)
         try:
-            self.traffic = TrafficWriter(folder.database)
+            self.traffic = TrafficWriter(folder.database, Bounds(bytes=network.traffic_limit))
         except BaseException:
             self._addresses.close()
             raise
         reporter = self.reporter = TrafficReporter(self.traffic, time.time)
+        self.traffic.on_dropped = partial(loop.call_soon_threadsafe, reporter.dropped)
         limit = connection_limit()
         dialer = self._dialer = Dialer(network, lambda: self.policy)
         connector = Connector(network, dialer, loop)

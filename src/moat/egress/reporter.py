@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from moat.egress.http.messages import BadMessageError
     from moat.egress.policy.decision import Decision
     from moat.egress.policy.routing_decision import OpenTunnel
+    from moat.egress.traffic.room import Dropped
     from moat.egress.traffic.writer import TrafficWriter
 
 
-def _ignore(_entry: TrafficEntry) -> None:
-    """Do nothing: the record keeps what was denied."""
+def _ignore(_: object) -> None:
+    """Do nothing: the record keeps what was denied, and the sums of what it dropped."""
 
 
 class TrafficReporter:
@@ -32,6 +33,11 @@ class TrafficReporter:
         self._now = now
         self.on_denied: Callable[[TrafficEntry], None] = _ignore
         """Called with each entry that says what was denied."""
+        self.on_dropped: Callable[[Dropped], None] = _ignore
+        """Called when the record has dropped entries to make room."""
+
+    def dropped(self, dropped: Dropped) -> None:
+        self.on_dropped(dropped)
 
     def problem(self) -> str:
         """Return why nothing may pass at all, in one line; empty while all is well."""

@@ -62,8 +62,13 @@ class Session:
         screen: Screen | None,
         loop: asyncio.AbstractEventLoop,
         listener: SessionListener,
+        *,
+        notifications: bool = True,
     ) -> None:
-        """`screen`: the model of the terminal; `None` where the program has pipes."""
+        """`screen`: the model of the terminal; `None` where the program has pipes.
+
+        `notifications`: those of the program reach its viewers.
+        """
         self.name = name
         self.journal = journal
         self.screen = screen
@@ -76,7 +81,9 @@ class Session:
         """The command has ended and all of its output is in the journal."""
         self._loop = loop
         self._listener = listener
-        self._filter = None if screen is None else _output_filter(screen)
+        self._filter = (
+            None if screen is None else _output_filter(screen, notifications=notifications)
+        )
         self._io: ProgramIO | None = None
         self._input = InputQueue(None)
         self._shown = journal.ends[Stream.STDOUT]
@@ -292,11 +299,12 @@ class Session:
             self._io = None
 
 
-def _output_filter(screen: Screen) -> OutputFilter:
+def _output_filter(screen: Screen, *, notifications: bool) -> OutputFilter:
     """Return a filter that is in the middle of whatever sequence the screen is in the middle of."""
-    from moat.session.terminal.filter import OutputFilter  # noqa: PLC0415  only for sessions with a TTY
+    # Only for sessions with a TTY.
+    from moat.session.terminal.filter import OutputFilter, OutputPolicy  # noqa: PLC0415
 
-    output_filter = OutputFilter()
+    output_filter = OutputFilter(OutputPolicy(notifications=notifications))
     output_filter.feed(screen.incomplete_output())
     return output_filter
 

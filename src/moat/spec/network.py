@@ -57,6 +57,8 @@ class Network:
     """Hosts that are reached without these proxies, in the form of NO_PROXY."""
     capture: Capture = "none"
     """The parts of each request that are recorded beyond its entry."""
+    traffic_limit: int = 256 * 1024 * 1024
+    """Bytes of the record; the oldest entries are dropped, and their sums kept."""
     ask_timeout: float = 60.0
     """Seconds that a request waits for an answer under `ask`, after which it is denied."""
     timeouts: Timeouts = Timeouts()

@@ -95,3 +95,5 @@ class RunSpec:
     """Lines."""
     journal_limit: int = 256 * 1024 * 1024
     """Bytes of output that are kept; the oldest segment is deleted first."""
+    notifications: bool = True
+    """The program's notifications (OSC 9 and 777) reach the terminals of viewers."""

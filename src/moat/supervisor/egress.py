@@ -11,6 +11,7 @@ from moat.engines.engine import CommandRefusedError, SandboxGoneError
 from moat.errors import EngineError, MoatError
 from moat.events import Fault
 from moat.supervisor.denials import Denials
+from moat.supervisor.dropped_traffic import DroppedTraffic
 from moat.supervisor.state import RETRY_S
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class RunEgress:
         self._loop = run.loop
         self._questions = questions
         self._denials = Denials(run)
+        self._dropped = DroppedTraffic(run)
         self._gateway: RunGateway | None = None
         self._preparing: asyncio.Future[CertificateAuthority] | None = None
 
@@ -90,6 +92,7 @@ class RunEgress:
             self._spec.name,
         )
         gateway.reporter.on_denied = self._report_denied
+        gateway.reporter.on_dropped = self._dropped.add
         # Before the gateway is open: requests come at once.
         self._questions.follow(gateway.live_policy)
         return gateway
@@ -143,6 +146,7 @@ class RunEgress:
     def close(self) -> None:
         self._questions.close()
         self._denials.flush()
+        self._dropped.flush()
         if self._gateway is not None:
             self._gateway.close()
 

@@ -10,6 +10,7 @@ import uvloop
 
 from moat.errors import StoreError
 from moat.supervisor.api import serve
+from moat.supervisor.log_file import BoundedLog
 from moat.supervisor.run import Supervisor
 from moat.supervisor.state import RETRY_S
 from moat.supervisor.tasks import BackgroundTasks
@@ -29,7 +30,11 @@ REMOVAL_ATTEMPTS: Final = 30
 
 def supervise(store: Store, spec: RunSpec, listener: socket.socket) -> None:
     """Serve until the run has ended and nobody watches any more, or until SIGTERM."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(name)s: %(message)s",
+        handlers=[BoundedLog(store.folder(spec.id).supervisor_log)],
+    )
     log.info("supervisor %s of run %s (%s)", __version__, spec.id, spec.name)
     with listener:
         uvloop.run(_live(store, spec, listener))

@@ -51,7 +51,14 @@ class Sessions:
         """
         journal = Journal(self._folder.journal / name, self._spec.size, self._spec.journal_limit)
         screen = self._screen(journal) if tty else None
-        return Session(name, journal, screen, self._loop, self._listener)
+        return Session(
+            name,
+            journal,
+            screen,
+            self._loop,
+            self._listener,
+            notifications=self._spec.notifications,
+        )
 
     def _screen(self, journal: Journal) -> Screen:
         from moat.session.rebuild import rebuild_screen  # noqa: PLC0415  runs without a TTY need none

@@ -62,7 +62,7 @@ STRICT, PRIVATE, PORT = "policy: strict", "network.private", "one way out"
 RAW, PINNED = "tcp: tcp raw.test:5432", "tls: passthrough pinned.test"
 ASKERS = tuple(Asker)
 assert [each.name for each in ASKERS] == [
-    *("CAPTURED", "TLS", "CONNECT", "SOCKS", "TCP_TUNNEL", "TLS_TUNNEL"),
+    *("CAPTURED", "TLS", "CONNECT", "SOCKS", "REQUEST", "TCP_TUNNEL", "TLS_TUNNEL"),
     *("HTTP_TEST", "HTTPS_TEST"),
 ]
 
@@ -75,8 +75,9 @@ def _row(
     tunnels: tuple[str, str],
     tests: tuple[str, str],
 ) -> list[tuple[str, Asker, str]]:
-    """CONNECT and SOCKS say the same, always."""
-    expected = (captured, tls, proxied, proxied, *tunnels, *tests)
+    """CONNECT and SOCKS say the same, always; a request is refused for its port alone."""
+    request = "read" if Policy(NETWORK).opens(int(where.rpartition(":")[2])) else PORT
+    expected = (captured, tls, proxied, proxied, request, *tunnels, *tests)
     return [(where, asker, route) for asker, route in zip(ASKERS, expected, strict=True)]
 
 
@@ -143,6 +144,8 @@ def test_a_lax_policy_opens_no_port(mode: Mode, where: str, route: str) -> None:
     policy = Policy(Network(policy=mode, rules=("deny cut.test",)))
     for asker in (Asker.CONNECT, Asker.SOCKS, Asker.HTTP_TEST, Asker.HTTPS_TEST):
         assert _shown(_route(policy, asker, host, int(port))) == route
+    request = PORT if route == PORT else "read"
+    assert _shown(_route(policy, Asker.REQUEST, host, int(port))) == request
 
 
 HOSTS = ("one.test", "two.test", "ten.test", "10.0.0.1")
@@ -185,6 +188,7 @@ def test_every_asker_gets_the_same_answer(
         if isinstance(routes[Asker.CONNECT], Refuse):
             assert isinstance(routes[test], Refuse)
         elif isinstance(routes[test], Refuse):
+            assert isinstance(routes[Asker.REQUEST], Intercept)
             # The dial would say so: a tunnel's address is checked there.
             assert _shown(routes[test]) == PRIVATE
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import ssl
 import threading
 import time
@@ -13,15 +14,18 @@ from tests.egress.handshakes import handshake, trusting
 from moat.egress.tls import leaf_certs
 from moat.egress.tls.ca import CertificateAuthority
 from moat.egress.tls.leaf_certs import (
+    BURST,
     LIFETIME_S,
     LIMIT,
     MAX_PENDING,
+    RATE,
     USES,
     LeafCertificates,
     TooManyNamesError,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -48,8 +52,10 @@ def slow() -> Slow:
 
 @pytest.fixture
 async def quick(slow: Slow) -> LeafCertificates:
+    """Return certificates that are made at once, at any rate."""
     slow.proceed.set()
-    return LeafCertificates(slow, asyncio.get_running_loop())
+    hours = itertools.count(step=3600)
+    return LeafCertificates(slow, asyncio.get_running_loop(), lambda: float(next(hours)))
 
 
 async def test_a_host_gets_its_certificate(tmp_path: Path) -> None:
@@ -148,12 +154,64 @@ async def test_too_many_names_are_refused(slow: Slow) -> None:
         asyncio.create_task(subject.context(f"h{number}.test")) for number in range(MAX_PENDING)
     ]
     await asyncio.sleep(0)
-    with pytest.raises(TooManyNamesError, match=f"{MAX_PENDING} other names"):
+    with pytest.raises(TooManyNamesError, match=f"for {MAX_PENDING} others"):
         await subject.context("one-more.test")
     same = asyncio.create_task(subject.context("h0.test"))
     slow.proceed.set()
-    await asyncio.gather(*waiting, same)
+    await asyncio.gather(waiting[0], same)
     assert await subject.context("one-more.test")
+    for each in waiting:
+        each.cancel()
+
+
+class Turns(ByHand):
+    """A loop whose timers go off when the test lets time pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1000.0
+        self.hosts: list[str] = []
+        self._timers: list[tuple[float, Callable[[str], None], str]] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    def run_in_executor(self, *given: object) -> asyncio.Future[ssl.SSLContext]:
+        self.hosts.append(str(given[-1]))
+        return super().run_in_executor(*given)
+
+    def call_later(self, delay: float, mint: Callable[[str], None], host: str) -> None:
+        self._timers.append((self.now + delay, mint, host))
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        due = [each for each in self._timers if each[0] <= self.now + 1e-6]
+        self._timers = [each for each in self._timers if each not in due]
+        for _, mint, host in due:
+            mint(host)
+
+
+async def test_after_a_burst_certificates_are_made_at_a_rate(slow: Slow) -> None:
+    """However many names a program asks for, each is made in its turn and costs no more than that."""
+    loop = Turns()
+    subject = LeafCertificates(slow, cast("asyncio.AbstractEventLoop", loop), loop.clock)
+    names = [f"h{number}.test" for number in range(MAX_PENDING)]
+    waiting = [asyncio.create_task(subject.context(name)) for name in names]
+    await asyncio.sleep(0)
+    assert loop.hosts == names[:BURST]
+    loop.pass_time(3.01 / RATE)
+    assert loop.hosts == names[: BURST + 3]
+    loop.pass_time((len(names) - BURST) / RATE)
+    assert loop.hosts == names
+    for minted in loop.minted:
+        minted.set_result(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    await asyncio.gather(*waiting)
+    loop.pass_time(BURST / RATE)
+    later = [asyncio.create_task(subject.context(f"l{number}.test")) for number in range(BURST)]
+    await asyncio.sleep(0)
+    assert len(loop.hosts) == len(names) + BURST, "a quiet time makes room for another burst"
+    for each in later:
+        each.cancel()
 
 
 async def test_the_one_used_longest_ago_goes(quick: LeafCertificates) -> None:

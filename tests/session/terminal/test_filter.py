@@ -185,6 +185,15 @@ def test_settings() -> None:
     assert filtered(title + link, policy=OutputPolicy(hyperlinks=False)) == title
 
 
+def test_notifications_pass_by_setting() -> None:
+    """Both spellings of a notification pass or not, and what isn't one has other rules."""
+    shown = b"\x1b]9;built\x07\x1b]777;notify;moat;built\x1b\\"
+    progress, commands, kitty = b"\x1b]9;4;1;50\x07", b"\x1b]9;7;calc\x07", b"\x1b]99;;x\x07"
+    every = shown + progress + commands + kitty
+    assert filtered(every) == shown + progress
+    assert filtered(every, policy=OutputPolicy(notifications=False)) == progress
+
+
 # --- chunks ---
 
 fragments = st.lists(

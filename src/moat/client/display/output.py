@@ -67,7 +67,9 @@ class ProgramOutput:
         if fd not in self._filters:
             from moat.session.terminal.filter import (  # noqa: PLC0415  for terminals alone
                 OutputFilter,
+                OutputPolicy,
             )
 
-            self._filters[fd] = OutputFilter()
+            # Output of the past notifies nobody.
+            self._filters[fd] = OutputFilter(OutputPolicy(notifications=False))
         return self._filters[fd].feed(data)

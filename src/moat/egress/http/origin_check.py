@@ -15,6 +15,8 @@ from moat.egress.names import canonical_host
 from moat.egress.policy.decision import Decision, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from moat.egress.http.messages import RequestHead
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -35,13 +37,21 @@ class CheckedTarget(NamedTuple):
 class OriginCheck:
     """The check of one connection's requests."""
 
-    __slots__ = ("destination", "mismatch")
+    __slots__ = ("_refusal", "destination", "mismatch")
 
-    def __init__(self, destination: Destination | None, mismatch: str = "") -> None:
+    def __init__(
+        self,
+        destination: Destination | None,
+        mismatch: str = "",
+        *,
+        refusal: Callable[[str, int], Decision | None] | None = None,
+    ) -> None:
+        """`refusal`: why no request on the proxy's own port may name a host and port."""
         self.destination = destination
         """The server that was dialled; `None` on the proxy's own port, where each request names one."""
         self.mismatch = mismatch
         """The reason why every request is refused: the handshake named another server."""
+        self._refusal = refusal
 
     def described(self, why: str) -> str:
         """Return the reason why the connection ended, with the mismatch if there is one."""
@@ -68,7 +78,10 @@ class OriginCheck:
             raise BadMessageError("CONNECT is for the proxy's own port", 405)
         named, target = _split(request)
         if self.destination is None:
-            return CheckedTarget(_named_twice(named, request.host), target)
+            destination = _named_twice(named, request.host)
+            _, host, port = destination.key
+            refusal = None if self._refusal is None else self._refusal(host, port)
+            return CheckedTarget(destination, target, refusal)
         if self.mismatch:
             return _misdirected(self.destination, target, self.mismatch)
         dialled = self.destination.key

@@ -22,6 +22,7 @@ from moat.egress.policy.routing_decision import Asker, OpenTunnel, Refuse
 from moat.egress.streams import NegotiatedProtocol, break_off, reason
 from moat.egress.tls import client_hello
 from moat.egress.tls.alert import Alert
+from moat.egress.tls.leaf_certs import TooManyNamesError
 from moat.spec.network import DNS_PORT, PROXY_PORT
 
 if TYPE_CHECKING:
@@ -128,7 +129,11 @@ class Acceptor:
             return
         if named != host:
             connection.mismatch = f"the TLS handshake names {named}, the connection is for {host}"
-        context = await self._services.certificates.context(named)
+        try:
+            context = await self._services.certificates.context(named)
+        except TooManyNamesError as exc:
+            self._reject(connection, str(exc), Alert.INTERNAL_ERROR)
+            return
         destination = Destination("https", host, port)
         origin = OriginCheck(destination, connection.mismatch)
         await self._loop.connect_accepted_socket(

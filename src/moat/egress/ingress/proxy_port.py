@@ -55,8 +55,12 @@ class ProxyPort:
 
     async def _serve_http(self, sock: socket.socket) -> None:
         http = self._services.http
-        origin = OriginCheck(None)
+        origin = OriginCheck(None, refusal=self._refusal)
         await self._loop.connect_accepted_socket(lambda: HTTP1Server(http, origin), sock)
+
+    def _refusal(self, host: str, port: int) -> Decision | None:
+        route = self._services.route(Asker.REQUEST, host, port)
+        return route.decision if isinstance(route, Refuse) else None
 
     async def _connect(self, sock: socket.socket) -> Target | None:
         """Answer a CONNECT (RFC 9110 9.3.6)."""

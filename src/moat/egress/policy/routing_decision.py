@@ -12,7 +12,9 @@ Everyone who needs a route asks `decide_route`, which knows one order:
 Askers differ in what is known by then and in how a refusal can be told. A client of the proxy port
 waits for the answer to its CONNECT, so steps 3 to 5 are taken before it has said anything else. A
 captured connection skips them: it came by a port that is open, and its client is best answered in
-its own protocol, by a 403 that names the rule. Whoever dials checks the address once more.
+its own protocol, by a 403 that names the rule. Of a request that names its server on the proxy port
+only the port is to be checked (5), since it is decided by itself in any case. Whoever dials checks the
+address once more.
 """
 
 from __future__ import annotations
@@ -39,6 +41,8 @@ class Asker(Enum):
     """A client of the proxy port that waits for the answer to its CONNECT."""
     SOCKS = auto()
     """A client of the proxy port that waits for the answer to its SOCKS request."""
+    REQUEST = auto()
+    """A client of the proxy port whose request names a server in absolute-form."""
     TCP_TUNNEL = auto()
     """A tunnel of raw TCP that is open while the policy changes."""
     TLS_TUNNEL = auto()
@@ -90,6 +94,8 @@ def decide_route(
     policy: Policy, addresses: KnownAddresses, asker: Asker, host: str, port: int
 ) -> Route:
     """Return where a connection to a canonical host and port leads."""
+    if asker is Asker.REQUEST:
+        return Intercept() if policy.opens(port) else Refuse(policy.unopened(host, port))
     raw = policy.tcp(host, port)
     if raw is not None and raw.verdict is Verdict.DENY:
         return Intercept() if _is_answered_inside(asker, port) else Refuse(raw)

@@ -1,7 +1,8 @@
 """Leaf certificates for the servers that a sandbox talks to, made when they are first needed.
 
 Programs of the sandbox choose the names, and how often they connect. So the certificates that are kept
-and the requests for new ones are bounded, and so is what OpenSSL keeps by itself.
+and the requests for new ones are bounded, and so is what OpenSSL keeps by itself. New ones are made at
+a rate that leaves the processor to others: after a burst, each waits for its turn.
 """
 
 from __future__ import annotations
@@ -14,13 +15,18 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from moat.egress.tls.ca import CertificateAuthority
 
 LIMIT: Final = 512
 """Certificates that are kept, 20 KiB each; the one that was used longest ago goes first."""
 MAX_PENDING: Final = 256
-"""Certificates that are being made at once: a third of a second of work."""
+"""Certificates that are being made, or wait for their turn."""
+BURST: Final = 200
+"""Certificates that are made at once: a quarter of a second of work."""
+RATE: Final = 50.0
+"""Certificates a second after that: some twentieth of a processor."""
 USES: Final = 128
 """Connections that share a context.
 
@@ -32,7 +38,7 @@ LIFETIME_S: Final = 30 * 24 * 3600.0
 
 
 class TooManyNamesError(OSError):
-    """More certificates are wanted at once than are made at once."""
+    """More certificates are wanted than may wait for their turn."""
 
 
 @dataclass(slots=True)
@@ -44,9 +50,17 @@ class _Kept:
 
 
 class LeafCertificates:
-    def __init__(self, authority: CertificateAuthority, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        authority: CertificateAuthority,
+        loop: asyncio.AbstractEventLoop,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._authority = authority
         self._loop = loop
+        self._clock = clock
+        self._turn = clock() - BURST / RATE
+        """When the last certificate was due, had each come at the rate."""
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._making: dict[str, asyncio.Future[None]] = {}
 
@@ -75,13 +89,23 @@ class LeafCertificates:
         return context
 
     def _make(self, host: str) -> asyncio.Future[None]:
-        """Begin to make a certificate; the future is done, and not in `_making` any more, at the end."""
+        """Make a certificate in its turn; then the future is done, and not in `_making` any more."""
         if len(self._making) >= MAX_PENDING:
-            raise TooManyNamesError(f"certificates for {MAX_PENDING} other names are being made")
-        minted = self._loop.run_in_executor(None, self._authority.context, host)
+            raise TooManyNamesError(
+                f"too many names: certificates for {MAX_PENDING} others are wanted already"
+            )
         making = self._making[host] = self._loop.create_future()
-        minted.add_done_callback(lambda minted: self._keep(host, minted))
+        now = self._clock()
+        self._turn = max(self._turn + 1 / RATE, now - BURST / RATE)
+        if self._turn > now:
+            self._loop.call_later(self._turn - now, self._mint, host)
+        else:
+            self._mint(host)
         return making
+
+    def _mint(self, host: str) -> None:
+        minted = self._loop.run_in_executor(None, self._authority.context, host)
+        minted.add_done_callback(lambda minted: self._keep(host, minted))
 
     def _keep(self, host: str, minted: asyncio.Future[ssl.SSLContext]) -> None:
         making = self._making.pop(host)

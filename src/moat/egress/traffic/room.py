@@ -26,6 +26,10 @@ class Dropped(NamedTuple):
     """When the first and the last of them began, in seconds since the epoch."""
     until: float
 
+    def with_later(self, other: Dropped) -> Dropped:
+        """Return this together with what was dropped later."""
+        return Dropped(self.entries + other.entries, self.since, other.until)
+
 
 class _Sums(NamedTuple):
     """A table of sums."""

@@ -101,7 +101,7 @@ class TrafficWriter:
         """Entries for which the queue had no room."""
         self._lost_written: int = 0
         """The number of lost entries that the database has."""
-        self.on_dropped: Callable[[Dropped], None] = _ignore
+        self.on_dropped: Callable[[Dropped], object] = _ignore
         """Called by the writer's thread when rows were dropped to make room."""
         self._writer = threading.Thread(target=self._run, name="traffic writer", daemon=True)
         self._writer.start()
@@ -238,7 +238,7 @@ def _ignore(_: Dropped) -> None:
 def _together(earlier: Dropped | None, later: Dropped | None) -> Dropped | None:
     if earlier is None or later is None:
         return earlier or later
-    return Dropped(earlier.entries + later.entries, earlier.since, later.until)
+    return earlier.with_later(later)
 
 
 @cache

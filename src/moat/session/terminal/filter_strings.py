@@ -18,6 +18,8 @@ class OutputPolicy:
     clipboard: bool = False
     """Write the clipboard (OSC 52). Reading it is never allowed."""
     hyperlinks: bool = True
+    notifications: bool = True
+    """Show notifications (OSC 9 of iTerm2, OSC 777 of urxvt); others (OSC 99) never pass."""
     title: bool = True
 
 
@@ -33,7 +35,7 @@ _CLIPBOARD_WRITE: Final = re.compile(rb"52;[cpqs0-7]*;[A-Za-z0-9+/=]*")
 _PROGRESS: Final = re.compile(rb"9;4;[0-4](?:;[0-9]*)?")
 _NOTIFICATION: Final = re.compile(rb"9;(?![0-9]+(?:;|$)).*|777;notify;.*", re.DOTALL)
 _PROMPT_MARK: Final = re.compile(rb"133;[A-DP].*", re.DOTALL)
-_ALWAYS: Final = (_COLORS, _PROGRESS, _NOTIFICATION, _PROMPT_MARK)
+_ALWAYS: Final = (_COLORS, _PROGRESS, _PROMPT_MARK)
 
 _SIXEL: Final = re.compile(rb"[0-9;]*q[!-~]*")
 # Kitty's graphics protocol: keys, then base64.
@@ -68,6 +70,7 @@ def _command_passes(body: bytes, policy: OutputPolicy) -> bool:
         any(pattern.fullmatch(body) for pattern in _ALWAYS)
         or (policy.title and _TITLE.fullmatch(body) is not None)
         or (policy.hyperlinks and _HYPERLINK.fullmatch(body) is not None)
+        or (policy.notifications and _NOTIFICATION.fullmatch(body) is not None)
         or (policy.clipboard and _CLIPBOARD_WRITE.fullmatch(body) is not None)
     )
 
