@@ -50,7 +50,7 @@ READ: Final[Mapping[str, str]] = {
         egress.persistence egress.tls.ca egress.traffic.reader egress.traffic.writer
         engines.bubblewrap.engine runs.event_log runs.event_reader runs.index runs.lock runs.rebuild
         runs.json_file runs.rmtree runs.store session.journal.journal session.journal.transcript
-        shim.launch.sessions supervisor.__main__ workspace.snapshot
+        shim.launch.sessions supervisor.__main__ supervisor.log_file workspace.snapshot
     """,
     "devices, and descriptors that are open already": """
         cli.stdio client.connect.spawn client.connect.standby engines.bubblewrap.toolchains.ahead
