@@ -26,6 +26,7 @@ _LIBC: Final = "the C library that this process has loaded already"
 STARTED: Final[Mapping[str, str]] = {
     "moat.cli.doctor find_spec": "looks for a module of Moat's and loads nothing",
     "moat.cli.main importlib.import_module": "a command of the table, from Moat's own package",
+    "moat.cli.run os.execv": f"this command again, with {_OWN_PYTHON}",
     "moat.client.connect.spawn os.posix_spawn": _OWN_PYTHON,
     "moat.engines.bubblewrap.host_checks ctypes.CDLL": _LIBC,
     "moat.engines.bubblewrap.host_checks os.fork": "goes on in this program",

@@ -139,3 +139,12 @@ def test_settings_that_others_could_change(folder: Path) -> None:
         check_settings(str(folder))
     (folder / "dotfiles" / "moat.yaml").chmod(0o644)
     check_settings(str(folder))
+
+
+def test_settings_with_a_second_name(folder: Path) -> None:
+    """What a run writes by the other name would be settings."""
+    own = folder / "config.yaml"
+    own.touch()
+    os.link(own, folder / "other")
+    with pytest.raises(UsageError, match="hard link"):
+        check_settings(str(folder))

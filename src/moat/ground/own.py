@@ -37,7 +37,7 @@ _FILES: Final = ("LD_AUDIT", "LD_PRELOAD")
 """Lists that may have names without a folder, which are looked for in the system's."""
 
 # Prefixes in which folders of projects lie, too. What is imported from there is on `sys.path`.
-_SYSTEM_PREFIXES: Final = frozenset(("/", "/usr", "/usr/local"))
+SYSTEM_PREFIXES: Final = frozenset(("/", "/usr", "/usr/local"))
 
 
 def own_ground(environment: Mapping[str, str], store: str, command: str = "") -> Iterator[Ground]:
@@ -85,7 +85,7 @@ def _variables(environment: Mapping[str, str]) -> Iterator[Ground]:
 def _interpreter() -> Iterator[Ground]:
     paths = (sys.executable, sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix)
     for path in dict.fromkeys(filter(None, paths)):
-        names = frozenset[str]() if os.path.realpath(path) in _SYSTEM_PREFIXES else None
+        names = frozenset[str]() if os.path.realpath(path) in SYSTEM_PREFIXES else None
         yield from _named(path, "which is Moat's Python", _INSTALL, names)
 
 
@@ -151,6 +151,12 @@ def check_settings(store: str) -> None:
     """Raise `UsageError` for settings outside the store that another user could change."""
     path = f"{store}/{SETTINGS}"
     way = steps(path)
+    status = way[-1].status
+    if status is not None and status.st_nlink > 1:
+        raise UsageError(
+            f"{path} has another name (hard link), by which a run could write it",
+            f"make it a file of its own: cp {path} {path}.own && mv {path}.own {path}",
+        )
     if os.path.dirname(way[-1].path) == os.path.realpath(store):  # noqa: PTH120
         return  # nobody else gets into the store
     reason = flaw(way)
