@@ -47,7 +47,7 @@ STARTED: Final[Mapping[str, str]] = {
 
 READ: Final[Mapping[str, str]] = {
     "the store, which no run sees": """
-        atomic client.attach.attach client.connect.launch client.display.quarantine_notice
+        atomic cli.trust_report client.attach.attach client.connect.launch client.display.quarantine_notice
         egress.persistence egress.tls.ca egress.traffic.reader egress.traffic.writer
         engines.bubblewrap.engine runs.event_log runs.event_reader runs.index runs.lock runs.rebuild
         runs.json_file runs.rmtree runs.store session.journal.journal session.journal.transcript
@@ -73,7 +73,8 @@ READ: Final[Mapping[str, str]] = {
     """,
     "files of a run and of toolchains, read as those of an enemy": """
         engines.bubblewrap.toolchains.search engines.bubblewrap.toolchains.versions
-        workspace.beneath workspace.entries workspace.git_layout workspace.links workspace.quarantine
+        workspace.beneath workspace.entries workspace.git_layout workspace.git_index_review
+        workspace.links workspace.quarantine
     """,
 }
 """Why a file may be read, and the modules of `moat` that read for that reason."""

@@ -167,9 +167,17 @@ class TrafficDropped:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """Something that the run left for a program of the host to obey was put aside."""
+    """Something that the run left for a program of the host to obey was put aside or disarmed."""
 
     KIND: ClassVar[str] = "quarantined"
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftBehind:
+    """The run left something that a program of the host obeys, and that was not put aside."""
+
+    KIND: ClassVar[str] = "left_behind"
     lines: tuple[str, ...]
 
 
@@ -198,6 +206,7 @@ Event = (
     | Denied
     | TrafficDropped
     | Quarantined
+    | LeftBehind
     | Fault
 )
 

@@ -72,6 +72,16 @@ class RunFolder:
         return self.root / "disarmed.txt"
 
     @property
+    def workspace_indexes(self) -> Path:
+        """A folder with copies of git's indexes from before the start; see `workspace.snapshot`."""
+        return self.root / "indexes"
+
+    @property
+    def trust_report(self) -> Path:
+        """What the clean-up found in the workspace, for programs; see `workspace.findings`."""
+        return self.root / "findings.json"
+
+    @property
     def names(self) -> Path:
         """The names that the sandbox has resolved, in the order of their addresses; see `egress`."""
         return self.root / "names"

@@ -27,7 +27,8 @@ def test_a_whole_file(tmp_path: Path) -> None:
         "name: fix\ncommand: claude --print 'a b'\ninteractive: true\nenv: {A: 1}\n"
         "mounts: [data:/data:ro]\nexclude: [.env, secrets/]\n"
         "limits: {memory: 8G, cpus: 1.5, pids: 100, timeout: 2h}\n"
-        "network: {policy: strict}\n",
+        "network: {policy: strict}\n"
+        "protected_paths: [{path: deploy/*.sh, program: ours, treatment: watched}]\n",
     )
     assert found.keys() == agent_file.FIELDS.keys()
 

@@ -39,7 +39,13 @@ OPENS = {
     "network.timeouts.header: 31s",
     "network.timeouts.idle: 16m",
 }
-NARROWS = {"exclude", "network.policy", "network.rules: deny a.com", "network.capture"}
+NARROWS = {
+    "exclude",
+    "protected_paths",
+    "network.policy",
+    "network.rules: deny a.com",
+    "network.capture",
+}
 NEUTRAL = {
     "name",
     "interactive: false",

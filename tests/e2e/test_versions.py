@@ -113,12 +113,18 @@ def test_an_end_that_only_an_unable_supervisor_was_there_for(moat: Any, newer: N
 
 
 def test_a_run_of_a_newer_moat_can_be_destroyed(moat: Any, newer: Newer) -> None:
-    """By force, as any other that has not ended."""
-    newer("run", "-d", "-n", "x", "--", "sleep", "1000")
+    """By force, as any other that has not ended; its workspace is cleaned up all the same."""
+    subprocess.run(["git", "init", "-q", moat.workspace], check=True)
+    planted = moat.workspace / ".git" / "commondir"
+    script = "echo ../fake > .git/commondir; echo planted; sleep 1000"
+    newer("run", "-d", "-n", "x", "--", "sh", "-c", script)
+    newer("wait", "--text", "planted", "x")
     command = os.pidfd_open(moat.inspect("x")["pid"])
     moat.kill("x", "supervisor")
     assert moat("destroy", "x").returncode == 125
-    moat.ok("destroy", "--force", "x")
+    done = moat("destroy", "--force", "x")
+    assert f"moat: after the run: {planted}: renamed to commondir.disarmed" in done.stderr
+    assert not planted.exists()
     assert select.select([command], [], [], 20)[0]
     assert moat.runs() == []
     os.close(command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import subprocess
+from contextlib import ExitStack
 
 import pytest
 
@@ -41,3 +42,22 @@ def test_a_process_that_has_ended_is_nobody() -> None:
         process.kill()
     with pytest.raises(ProcessLookupError):
         Process(child.pid)
+
+
+def test_the_processes_that_a_process_has_started() -> None:
+    """At any depth; whoever kills the first can wait for all of them."""
+    nested = ["sh", "-c", """sh -c 'sh -c "echo; read line; true"; true'; true"""]
+    with (
+        subprocess.Popen(nested, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child,
+        Process(child.pid) as process,
+        ExitStack() as stack,
+    ):
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stdout.read(1) == b"\n"
+        started = [stack.enter_context(each) for each in process.descendants()]
+        assert len(started) == 2
+        child.stdin.close()
+        for each in started:
+            each.wait()
+            assert list(each.descendants()) == []

@@ -21,6 +21,7 @@ from moat.spec import (
     Limits,
     Mount,
     Network,
+    ProtectedPath,
     RunId,
     RunSpec,
     TerminalSize,
@@ -42,6 +43,7 @@ FULL = RunSpec(
     exclude=("secrets", "build/out"),
     writable_git=True,
     trusted_files=("certs/company.pem",),
+    protected_paths=(ProtectedPath("deploy/*.sh", "our deployment", "watched"),),
     interactive=True,
     tty=True,
     size=TerminalSize(132, 43),
@@ -86,6 +88,7 @@ MINIMAL = RunSpec(
 _ENGINE_SECTIONS = replace(
     FULL,
     notifications=MINIMAL.notifications,
+    protected_paths=(),
     bubblewrap=replace(FULL.bubblewrap, program=""),
     network=replace(
         FULL.network,
@@ -118,6 +121,7 @@ NEWEST = list(STAGES)[-1]
 REQUIRED = {
     RunSpec: {"id", "name", "command", "workspace", "created_at"},
     Mount: {"source", "target"},
+    ProtectedPath: {"path"},
 }
 """Fields without a default, all of them as old as their class."""
 
@@ -158,6 +162,7 @@ def test_the_fullest_specification_leaves_nothing_at_its_default() -> None:
     parts = (
         FULL,
         FULL.mounts[0],
+        FULL.protected_paths[0],
         FULL.limits,
         FULL.size,
         FULL.bubblewrap,

@@ -42,7 +42,7 @@ class Host:
     def attacked(self, script: str) -> list[str]:
         """Run a script in the sandbox to its end, clean up, and return the lines of the clean-up."""
         self.sandbox.shell(script.replace("PAYLOAD", self.payload))
-        return clean_up(self.sandbox.folder)
+        return clean_up(self.sandbox.folder).lines()
 
     def is_safe(self, *commands: str, folder: str = ".") -> None:
         """Check that commands work on the host and run nothing of the sandbox's."""

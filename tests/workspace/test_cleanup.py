@@ -224,7 +224,7 @@ def test_a_file_that_the_user_replaced(host: Host) -> None:
     hook = "printf '#!/bin/sh\nPAYLOAD' > .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit"
     host.sandbox.shell("true")  # takes the snapshot
     host.prepare(f"git config user.name me; {script}; {hook}".replace("PAYLOAD", host.payload))
-    lines = clean_up(host.sandbox.folder)
+    lines = clean_up(host.sandbox.folder).lines()
     host.is_safe("git status", "git diff", "git config filter.ours.clean", "git config user.name")
     host.is_safe("git status", folder="nested")
     host.is_safe("GIT commit -q --allow-empty -m y; test -x .git/hooks/post-commit")
@@ -296,7 +296,7 @@ def test_a_configuration_that_is_no_file_goes_aside(host: Host, config: str) -> 
 def test_a_run_is_cleaned_up_once(host: Host) -> None:
     """A supervisor and the program that the shim starts may both try."""
     assert host.attacked(f"{MAKE_LIB}; git -C lib config core.pager x")
-    assert clean_up(host.sandbox.folder) == []
+    assert clean_up(host.sandbox.folder).lines() == []
     assert host.sandbox.folder.quarantine_report.read_text().count("\n") == 1
 
 
@@ -314,7 +314,7 @@ def test_a_pointer_that_was_there_is_put_back(host: Host) -> None:
     host.prepare("GIT worktree add -q tree; GIT init -q --bare fake")
     host.sandbox.shell("true")  # takes the snapshot
     host.prepare("cd .git/worktrees/tree; echo ../../../fake > new; mv new commondir")
-    lines = clean_up(host.sandbox.folder)
+    lines = clean_up(host.sandbox.folder).lines()
     assert lines == [f"{host.root}/.git/worktrees/tree/commondir: renamed to commondir.disarmed"]
     host.is_safe("git status", "git log -1", folder="tree")
 

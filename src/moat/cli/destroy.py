@@ -19,5 +19,6 @@ def command(runs: tuple[str, ...], *, force: bool) -> None:
     with Store() as store:
         found = [store.find(each) for each in runs]
         for run in found:
-            remove(store, run, force=force)
+            for line in remove(store, run, force=force):
+                sys.stderr.write(f"moat: after the run: {line}\n")
             sys.stdout.write(f"{run.name}\n")

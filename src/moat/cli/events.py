@@ -41,8 +41,9 @@ def command(
 
     Events are changes of its state, supervisors that start or adopt it, viewers that come and go,
     commands of moat exec, input by moat send, signals, changes of its policy, questions to you,
-    denials, faults, entries that the record of the network dropped, and what was quarantined in the
-    workspace. Each tells who did it, where somebody did: the user id and process id at the other end.
+    denials, faults, entries that the record of the network dropped, what was quarantined in the
+    workspace, and what was left behind there for programs to obey. Each tells who did it, where
+    somebody did: the user id and process id at the other end.
 
     The keys of --json: time (RFC 3339), event (the kind), and what belongs to the kind. Further keys
     and kinds may come.
@@ -159,5 +160,6 @@ _DESCRIPTIONS: Final[dict[str, Callable[[Event], str]]] = {
         f"{event['entries']} entries, to {_timestamp_of(event['until'])}; their sums are kept"
     ),
     "quarantined": lambda event: "; ".join(event["lines"]),
+    "left_behind": lambda event: "; ".join(event["lines"]),
     "fault": lambda event: f"{event['part']}: {event['detail'] or 'works again'}",
 }

@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "wait": ("wait", "Wait until a run ends, is quiet or shows a text."),
     "logs": ("logs", "Print the output of a run."),
     "events": ("events", "Print what has happened to a run."),
+    "diff": ("diff", "Show what a run left for programs on the host to obey."),
     "trace": ("trace", "Print what went over a run's network."),
     "allow": ("allow", "Allow a running run to reach a host."),
     "deny": ("deny", "Deny a running run a host."),

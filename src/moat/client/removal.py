@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,15 @@ from moat.errors import RunNotActiveError, StoreError, SupervisorError
 from moat.runs import lock
 
 if TYPE_CHECKING:
+    from moat.paths import RunFolder
     from moat.runs.store import Run, Store
 
 
-def remove(store: Store, run: Run, *, force: bool) -> None:
-    """Remove a run. Raise `RunNotActiveError` where it has not ended, unless `force` kills it first."""
+def remove(store: Store, run: Run, *, force: bool) -> list[str]:
+    """Remove a run; return what had to be done in its workspace.
+
+    Raises `RunNotActiveError` where it has not ended, unless `force` kills it first.
+    """
     folder = store.folder(run.id)
     if not run.ended:
         if not force:
@@ -27,16 +32,37 @@ def remove(store: Store, run: Run, *, force: bool) -> None:
         _kill(store, run)
     if not folder.root.exists():
         store.remove(run.id)
-        return
+        return []
     # A supervisor may still be sending the last of the output to a slow viewer. It is asked to leave,
     # and the lock is ours once it has.
     if lock.is_locked(folder.supervisor_lock):
         _dismiss(store, run)
     try:
         with lock.locked(folder.launch_lock), lock.locked(folder.supervisor_lock):
+            lines = _clean_workspace(run, folder)
             store.remove(run.id)
     except FileNotFoundError:
-        return  # another process has removed it meanwhile
+        return []  # another process has removed it meanwhile
+    return lines
+
+
+def _clean_workspace(run: Run, folder: RunFolder) -> list[str]:
+    """Quarantine what the run has left in the workspace, if no supervisor could do it.
+
+    Afterwards nobody would know any more what was there before the run.
+    """
+    if not folder.workspace_snapshot.exists():
+        return []
+    from moat.workspace import cleanup  # noqa: PLC0415  rarely needed
+
+    try:
+        return cleanup.clean_up(folder).lines()
+    except (OSError, ValueError) as exc:
+        raise StoreError(
+            f"the workspace of run {run.name} can't be cleaned up: {exc}",
+            "Look what the run left there before you use git in it, then: "
+            f"rm {shlex.quote(str(folder.workspace_snapshot))}",
+        ) from exc
 
 
 def _kill(store: Store, run: Run) -> None:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from moat.config import network_fields
+from moat.config import network_fields, protected_paths
 from moat.config.certificates import CertificateFile, fingerprint
 from moat.config.fields import Effect, Field, positive
 from moat.config.mounts import split_mount
@@ -94,6 +94,7 @@ FIELDS: Final[Mapping[str, Field]] = {
         _check_paths,
         effect=Effect.NARROWS,
     ),
+    "protected_paths": protected_paths.FIELD,
     "limits": Field(
         "object",
         "Upper bounds for all processes of the sandbox together.",

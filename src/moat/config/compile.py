@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from moat.config import agent_file, names, network
 from moat.config.mounts import split_mount
+from moat.config.protected_paths import protected_paths
 from moat.errors import NameTakenError, UsageError
 from moat.ground.check import Surroundings, check_areas
 from moat.runs.saved_rules import saved_rules
@@ -106,6 +107,7 @@ def compile_spec(
         exclude=tuple(file.get("exclude", ())),
         writable_git=options.writable_git,
         trusted_files=_trusted_files(project, settings),
+        protected_paths=tuple(dict.fromkeys((*settings.protected_paths, *protected_paths(file)))),
         interactive=interactive,
         tty=_tty(options, host, interactive=interactive),
         size=host.size,

@@ -129,6 +129,8 @@ class _Reader:
         match known.type:
             case "object":
                 value = self.object(node, known.fields)
+            case "objects":
+                value = self._objects(node, known, name)
             case "strings":
                 value = self._strings(node, name, known.each)
             case "map":
@@ -155,6 +157,15 @@ class _Reader:
             hint = exc.hint if isinstance(exc, UsageError) else None
             text = exc.summary if isinstance(exc, UsageError) else str(exc)
             raise self._wrong(node, f"{name}: {text}", hint) from exc
+
+    def _objects(self, node: yaml.Node, known: Field, name: str) -> list[dict[str, Any]]:
+        if not isinstance(node, yaml.SequenceNode):
+            raise self._wrong(node, f"{name} must be a list of maps")
+        values: list[dict[str, Any]] = []
+        for item in node.value:
+            values.append(self.object(item, known.fields))
+            self._checked(item, name, known.each, values[-1])
+        return values
 
     def _strings(
         self, node: yaml.Node, name: str, each: Callable[..., object] | None = None

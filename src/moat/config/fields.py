@@ -31,17 +31,17 @@ class Field:
     """A field: the type of its value, its meaning, and a further check of the value."""
 
     type: str
-    """One of "string", "boolean", "number", "integer", "quantity", "enum", "strings", "map", "command"
-    and "object"."""
+    """One of "string", "boolean", "number", "integer", "quantity", "enum", "strings", "map", "command",
+    "object" and "objects"."""
     description: str
     check: Callable[[Any], object] | None = None
     """Raises `UsageError` or `ValueError` for a value that isn't valid."""
     each: Callable[..., object] | None = None
-    """Like `check`, for one item of "strings", or for one name and value of a "map"."""
+    """Like `check`, for one item of "strings" or "objects", or for one name and value of a "map"."""
     choices: tuple[str, ...] = ()
     """The values of an "enum"."""
     fields: Mapping[str, Field] = field(default_factory=dict[str, "Field"])
-    """The fields of an "object"."""
+    """The fields of an "object", or of each of "objects"."""
     effect: Effect | Callable[[Any], Effect] = Effect.OPENS
     """The effect of the value; a function tells it from the value, or from one item of "strings".
 
@@ -110,6 +110,8 @@ def _value_schema(known: Field) -> dict[str, Any]:
     match known.type:
         case "object":
             return _object_schema(known.fields)
+        case "objects":
+            return {"type": "array", "items": _object_schema(known.fields)}
         case "enum":
             return {"type": "string", "enum": list(known.choices)}
         case simple:

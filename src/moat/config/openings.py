@@ -142,6 +142,10 @@ def _values(known: Field, value: Any) -> Iterator[tuple[Any, str]]:
     match known.type:
         case "map":
             yield from ((each, f"{each}={value[each]}") for each in value)
+        case "objects":
+            yield from (
+                (each, ", ".join(f"{name}: {each[name]}" for name in each)) for each in value
+            )
         case "command":
             words = shlex.split(value) if isinstance(value, str) else value
             yield value, shlex.join(words)

@@ -49,6 +49,7 @@ _TYPES: Final = {
     "command": "text or list of words",
     "quantity": "amount",
     "object": "fields",
+    "objects": "list of fields",
     "boolean": "true or false",
 }
 _NETWORK: Final = agent_file.FIELDS["network"]
@@ -83,7 +84,7 @@ def _rows(
 ) -> Generator[list[str]]:
     for name, field in fields.items():
         default = defaults.get(name, "")
-        nested = field.type == "object"
+        nested = bool(field.fields)
         kind = ", ".join(f"`{each}`" for each in field.choices) or _TYPES.get(
             field.type, field.type
         )
@@ -91,7 +92,8 @@ def _rows(
         shown = "" if nested else _shown(field, default)
         yield [f"`{prefix}{name}`", kind, meaning, shown, "" if nested else _consent(field)]
         if nested:
-            yield from _rows(f"{prefix}{name}.", field.fields, default or {})
+            separator = "[]." if field.type == "objects" else "."
+            yield from _rows(f"{prefix}{name}{separator}", field.fields, default or {})
 
 
 def _consent(field: Field) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from moat.config.certificates import CertificateFile
     from moat.config.fields import Field
+    from moat.spec import ProtectedPath
 
 FILE: Final = own.SETTINGS
 Trust = Literal["always", "ask", "never"]
@@ -40,6 +41,8 @@ class Settings:
     """Whether what a project's file opens holds; see `config.consent`."""
     programs: Mapping[str, str] = field(default_factory=dict[str, str])
     """Paths of the host's programs that Moat starts, where the user has chosen them."""
+    protected_paths: tuple[ProtectedPath, ...] = ()
+    """Paths that are protected in all runs, besides those that Moat knows."""
     network: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The file's checked section `network`, in which `upstream_ca` is a `CertificateFile`."""
 
@@ -63,6 +66,10 @@ def load(home: Path) -> Settings:
         from moat.spec.units import parse_memory  # noqa: PLC0415
 
         values[name] = parse_memory(str(values[name]))
+    if "protected_paths" in values:
+        from moat.config.protected_paths import protected_paths  # noqa: PLC0415
+
+        values["protected_paths"] = protected_paths(values)
     network: dict[str, Any] = values.get("network", {})
     if "upstream_ca" in network:
         network["upstream_ca"] = authorities(network["upstream_ca"])
@@ -74,7 +81,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
 
     `check_authorities` checks `network.upstream_ca`; a table that checks no file has none.
     """
-    from moat.config import network_fields  # noqa: PLC0415
+    from moat.config import network_fields, protected_paths  # noqa: PLC0415
     from moat.config.fields import Field, at_least, check_absolute, not_negative  # noqa: PLC0415
     from moat.ground import programs  # noqa: PLC0415
     from moat.spec.units import parse_memory  # noqa: PLC0415
@@ -123,6 +130,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
                 for name in programs.NAMES
             },
         ),
+        "protected_paths": protected_paths.FIELD,
         "network": Field(
             "object",
             "What all runs may reach, and how. It comes before what a project says.",

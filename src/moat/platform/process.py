@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 import select
 import signal
+from collections import deque
+from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Process:
@@ -41,7 +46,28 @@ class Process:
             signal.pidfd_send_signal(self._fd, signal.SIGKILL)
         except ProcessLookupError:
             return
+        self.wait()
+
+    def wait(self) -> None:
+        """Return when the process has ended."""
         select.select([self._fd], [], [])
+
+    def descendants(self) -> Iterator[Process]:
+        """Yield the processes that it has started, those first that it started itself."""
+        ahead = deque([self._pid])
+        while ahead:
+            for child in _children(ahead.popleft()):
+                ahead.append(child)
+                with suppress(ProcessLookupError):
+                    yield Process(child)
 
     def _has_ended(self) -> bool:
         return bool(select.select([self._fd], [], [], 0)[0])
+
+
+def _children(pid: int) -> list[int]:
+    """Return the processes that a process has started (proc_pid_task(5)), none if it has ended."""
+    try:
+        return [int(pid) for pid in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []

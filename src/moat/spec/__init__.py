@@ -6,6 +6,7 @@ user's configuration.
 """
 
 from moat.spec.network import Network, Timeouts
+from moat.spec.protected_path import ProtectedPath
 from moat.spec.run import Bubblewrap, Limits, Mount, RunId, RunSpec, TerminalSize
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Limits",
     "Mount",
     "Network",
+    "ProtectedPath",
     "RunId",
     "RunSpec",
     "TerminalSize",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NewType
 
 from moat.spec.network import Network
+from moat.spec.protected_path import ProtectedPath
 
 RunId = NewType("RunId", str)
 
@@ -72,9 +73,11 @@ class RunSpec:
     exclude: tuple[str, ...] = ()
     """Paths below the workspace that are hidden from the sandbox; relative, without wildcards."""
     writable_git: bool = False
-    """The sandbox may write `.git/config`, `.git/hooks` and `agent.yaml`."""
+    """No path of the workspace and of mounts is protected (`moat.workspace.path_rules`)."""
     trusted_files: tuple[str, ...] = ()
     """Files below the workspace that its configuration names, so that the next run would trust them."""
+    protected_paths: tuple[ProtectedPath, ...] = ()
+    """Paths that the user protects besides those that Moat knows."""
     interactive: bool = False
     """Standard input is connected."""
     tty: bool = False

@@ -12,7 +12,7 @@ import logging
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from moat.engines.engine import CommandRefusedError, SandboxGoneError
-from moat.events import Fault, Quarantined
+from moat.events import Fault, LeftBehind, Quarantined
 from moat.runs.states import Happened, State
 from moat.runs.store import empty_private
 from moat.wire.messages import MAIN_SESSION, Exited, Failure
@@ -171,13 +171,15 @@ class Teardown:
         that does the same.
         """
         try:
-            lines = await self._in_thread(lambda: cleanup.clean_up(self._run.folder))
+            report = await self._in_thread(lambda: cleanup.clean_up(self._run.folder))
         except (OSError, ValueError) as exc:
             # The end of the run stands. What was noted is kept, so the next supervisor tries again.
             log.error("the workspace was not cleaned up: %s", exc)  # noqa: TRY400  no traceback
         else:
-            if lines:
-                self._run.emit(Quarantined(tuple(lines)))
+            if done := report.lines("quarantined", "cleared"):
+                self._run.emit(Quarantined(tuple(done)))
+            if left := report.lines("left", "unchecked"):
+                self._run.emit(LeftBehind(tuple(left)))
 
     async def _release(self) -> None:
         try:

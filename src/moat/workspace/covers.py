@@ -20,18 +20,20 @@ from typing import TYPE_CHECKING, Final, Protocol
 from moat.errors import UsageError
 from moat.workspace.beneath import PathHandle, SymbolicLinkError, open_beneath, open_folder
 from moat.workspace.git_layout import repository_of_worktree
+from moat.workspace.host_sockets import live_sockets
 from moat.workspace.links import break_hard_links
 from moat.workspace.protected_paths import ProtectedPaths, find_protected_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from moat.spec import RunSpec
+    from moat.spec import ProtectedPath, RunSpec
 
 log = logging.getLogger(__name__)
 
 WORKSPACE: Final = PurePosixPath("/workspace")
 _GIT: Final = PurePosixPath(".git")
+_UNPROTECTED: Final = "run with --writable-git, which protects no path of the workspace at all"
 
 
 class Cover(IntEnum):
@@ -80,28 +82,65 @@ def mount_workspace(mounts: Mounts, spec: RunSpec) -> list[WritableFolder]:
     covers: Covers = {}
     if not spec.writable_git:
         protected = find_protected_paths(
-            root, named=spec.trusted_files, hidden=hidden, configs=configs
+            root,
+            named=spec.trusted_files,
+            hidden=hidden,
+            configs=configs,
+            rows=spec.protected_paths,
         )
         folders.append(WritableFolder(root, protected, hidden))
-        covers |= dict.fromkeys(protected.read_only, Cover.READ_ONLY)
+        covers |= _covers(protected)
     covers |= dict.fromkeys(hidden, Cover.HIDDEN)
     _mount(mounts, root, WORKSPACE, covers)
+    sockets = folders[0].protected.sockets if folders else live_sockets(root)
+    hide_sockets(mounts, root, WORKSPACE, sockets)
     if repository is not None and covers.get(_GIT) is not Cover.HIDDEN:
         target = PurePosixPath(repository)
         if spec.writable_git:
             _mount(mounts, repository, target, {})
         else:
-            folders.append(mount_folder(mounts, repository, target))
+            folders.append(mount_folder(mounts, repository, target, rows=spec.protected_paths))
     return folders
 
 
 def mount_folder(
-    mounts: Mounts, root: Path, target: PurePosixPath, *, named: Iterable[str] = ()
+    mounts: Mounts,
+    root: Path,
+    target: PurePosixPath,
+    *,
+    named: Iterable[str] = (),
+    rows: tuple[ProtectedPath, ...] = (),
 ) -> WritableFolder:
-    """Mount a folder writable, except for its protected paths and those `named` besides."""
-    protected = find_protected_paths(root, named=named)
-    _mount(mounts, root, target, dict.fromkeys(protected.read_only, Cover.READ_ONLY))
+    """Mount a folder writable, except for its protected paths and those `named` besides.
+
+    `rows` are the user's own, in addition to the table of protected paths.
+    """
+    protected = find_protected_paths(root, named=named, rows=rows)
+    _mount(mounts, root, target, _covers(protected))
+    hide_sockets(mounts, root, target, protected.sockets)
     return WritableFolder(root, protected)
+
+
+def _covers(protected: ProtectedPaths) -> Covers:
+    """Return the covers of protected paths; the folders of links that are to be put back stay there."""
+    covers = dict.fromkeys((path.parent for path in protected.links), Cover.PINNED)
+    covers.pop(PurePosixPath(), None)
+    return covers | dict.fromkeys(protected.read_only, Cover.READ_ONLY)
+
+
+def hide_sockets(
+    mounts: Mounts, root: Path, target: PurePosixPath, sockets: Iterable[PurePosixPath]
+) -> None:
+    """Hide sockets of the folder `root`, which is mounted at `target`; the log has their names.
+
+    Nothing keeps the folders above them in their places: a cover moves along.
+    """
+    for path in sockets:
+        mounts.hide(target / path, is_folder=False)
+        log.warning(
+            "%s is not shown, for a service of the host listens there; mount it by itself to show it",
+            root / path,
+        )
 
 
 def workspace_folder(spec: RunSpec) -> Path:
@@ -161,7 +200,7 @@ def _break_hard_links(top: PathHandle, covers: Covers) -> None:
             raise UsageError(
                 f"{top.path / path} can't be protected: it has another name (hard link), and a copy "
                 f"can't take its place: {exc.strerror}",
-                "copy it yourself, or run with --writable-git to let the sandbox change it",
+                f"copy it yourself, or {_UNPROTECTED}",
             ) from exc
         for file in copied:
             log.warning("%s had another name (hard link), and is a copy now", top.path / file)
@@ -187,8 +226,7 @@ def _open(top: PathHandle, path: PurePosixPath) -> PathHandle:
     except SymbolicLinkError as link:
         raise UsageError(
             f"{top.path / path} can't be protected: {link} is a symbolic link",
-            "put what it leads to in its place, or run with --writable-git to let the sandbox "
-            "change it",
+            f"put what it leads to in its place, or {_UNPROTECTED}",
         ) from None
     except OSError as exc:
         # It existed a moment ago, so another run is moving files in this workspace.

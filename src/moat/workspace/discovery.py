@@ -13,11 +13,13 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from moat.workspace.git_layout import GIT
-from moat.workspace.path_rules import PROJECT, FirstNames
+from moat.workspace.known_paths import PROJECT_TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
+
+    from moat.workspace.path_rules import PathTable
 
 # The folders of a large project. They take a tenth of a second, for which the user waits at the start.
 MAX_FOLDERS_BEFORE: Final = 10_000
@@ -26,8 +28,6 @@ MAX_FOLDERS_AFTER: Final = 1_000_000
 
 # Package managers own these folders, remove and fill them. Nobody opens a package as a project.
 _PACKAGES: Final = "/node_modules/"
-
-FIRST_NAMES: Final = FirstNames(PROJECT)
 
 Listing = tuple[list[str], list[str]]
 """The names of a folder's folders, and of everything else in it."""
@@ -49,14 +49,16 @@ class Discovery:
     complete: bool = True
     """False if the search reached its limit."""
 
-    def add_folder(self, folder: str, folders: list[str], others: list[str]) -> None:
+    def add_folder(
+        self, folder: str, folders: list[str], others: list[str], table: PathTable
+    ) -> None:
         """Note what there is in a folder, given the names in it."""
         # Git wants a file or link of that name, and few folders have one.
         if "HEAD" in others and is_git_folder({*folders, *others}):
             self.git_folders.append(PurePosixPath(folder))
         if GIT in others:
             self.gitfiles.append(PurePosixPath(folder, GIT))
-        named = FIRST_NAMES.among(folders + others)
+        named = table.among(folders + others)
         if named and _PACKAGES not in f"/{folder}/":
             self.named.extend(PurePosixPath(folder, name) for name in named)
 
@@ -76,12 +78,14 @@ def discover(
     *,
     skipped: Collection[str] = (),
     enters_git: bool,
+    table: PathTable = PROJECT_TABLE,
     read: Callable[[str], Listing] = list_folder,
 ) -> Discovery:
     """Search `root` and the folders below it, at most `limit` in all.
 
-    `skipped` are folders not to enter; those called `.git` are entered if `enters_git` says so.
-    A folder that `read` can't list is noted as unreadable; no `OSError` is raised.
+    `table` has the rules whose paths are looked for. `skipped` are folders not to enter; those called
+    `.git` are entered if `enters_git` says so. A folder that `read` can't list is noted as unreadable;
+    no `OSError` is raised.
     """
     found = Discovery()
     top = str(root)
@@ -96,7 +100,7 @@ def discover(
         except OSError:
             found.unreadable.append(PurePosixPath(folder))
             continue
-        found.add_folder(folder, folders, others)
+        found.add_folder(folder, folders, others, table)
         for name in folders:
             path = f"{folder}/{name}" if folder else name
             if name == GIT and not enters_git:

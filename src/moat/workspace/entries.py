@@ -24,7 +24,7 @@ _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def read_text(folder: PathHandle, name: str) -> str | None:
+def read_text(folder: PathHandle, name: str, limit: int = _MAX_BYTES) -> str | None:
     """Return the text of a file, or `None` where nothing is there.
 
     For a symbolic link that is `LINK` and its target; for a folder, a socket, a file that is too
@@ -44,10 +44,10 @@ def read_text(folder: PathHandle, name: str) -> str | None:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return UNREADABLE
         with open(descriptor, "rb", closefd=False) as file:
-            data = file.read(_MAX_BYTES + 1)
+            data = file.read(limit + 1)
     finally:
         os.close(descriptor)
-    return UNREADABLE if len(data) > _MAX_BYTES else data.decode(errors="surrogateescape")
+    return UNREADABLE if len(data) > limit else data.decode(errors="surrogateescape")
 
 
 def is_regular(text: str) -> bool:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 GIT: Final = ".git"
 _MAX_CONFIG_SIZE: Final = 1024 * 1024
+_MAX_BEGINNING: Final = 16 * 1024
+"""Bytes in which git itself writes a path, or the place of a submodule's worktree."""
 
 
 def is_repository(folder: Path) -> bool:
@@ -51,7 +53,7 @@ def _folders_in(folder: Path) -> list[Path]:
 
 def worktree_of(git: Path) -> Path:
     """Return the folder in which git starts what a git folder's configuration names."""
-    for entry in git_config.parse(read_config(git / "config") or "")[0]:
+    for entry in git_config.parse(read_config(git / "config", _MAX_BEGINNING) or "")[0]:
         if entry.name == "core.worktree":  # of a submodule
             return Path(os.path.normpath(git / entry.value))
     gitfile = first_line(git / "gitdir")  # of a linked worktree
@@ -87,17 +89,17 @@ def gitfile_target(gitfile: Path) -> Path | None:
 
 
 def first_line(path: Path) -> str | None:
-    text = read_config(path)
+    text = read_config(path, _MAX_BEGINNING)
     return None if text is None else text.partition("\n")[0].rstrip("\r")
 
 
-def read_config(path: Path) -> str | None:
+def read_config(path: Path, limit: int = _MAX_CONFIG_SIZE) -> str | None:
     """Return the beginning of a file; `None` where there is none or git can't read it either."""
     if os.path.islink(path) or not os.path.isfile(path):  # noqa: PTH113, PTH114  as in `is_repository`
         return None
     try:
         with path.open(errors="surrogateescape", newline="") as file:
-            return file.read(_MAX_CONFIG_SIZE)
+            return file.read(limit)
     except PermissionError:
         return None
 

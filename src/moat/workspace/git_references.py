@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache
+import re
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -17,49 +17,77 @@ if TYPE_CHECKING:
 
 # Includes within includes; git itself stops at ten levels.
 _MAX_CONFIGS: Final = 32
+# A hostile run can leave any number of repositories with long configurations, and the user waits while
+# they are read: 2 MiB take a fifth of a second, and so do some thousand names.
+_MAX_TEXT: Final = 2 * 1024 * 1024
+_MAX_NAMES: Final = 2_000
+
+# Few configurations have such a word, and to search one is faster than to parse it.
+_MAY_NAME: Final = re.compile("|".join(sorted(git_settings.NAMING_WORDS)), re.IGNORECASE)
 
 
-def paths_named_by(root: Path, config: Path, base: Path) -> Iterator[PurePosixPath]:
-    """Yield the paths in `root` that a configuration, or one that it includes, names.
+class ConfigReader:
+    """A reader of the configurations that hold in `root`, within a bound for all of them together."""
 
-    `base` is the folder in which git starts the programs that the configuration names.
-    """
-    for entry, folder in _settings(root, config, base):
-        for path in _paths_in(root, entry, folder):
-            if git_settings.names_path(entry) or path.is_file():
-                yield PurePosixPath(path.relative_to(root))
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._entries: dict[Path, list[Entry]] = {}
+        self._text_left = _MAX_TEXT
+        self._names_left = _MAX_NAMES
+        self.unread: set[Path] = set()
+        """Configurations that were beyond the bound, or had names beyond it."""
 
+    def paths_named_by(self, config: Path, base: Path) -> Iterator[PurePosixPath]:
+        """Yield the paths in `root` that a configuration, or one that it includes, names.
 
-def missing_programs(root: Path, config: Path, base: Path) -> Iterator[PurePosixPath]:
-    """Yield the files in `root` that command lines of a configuration name and that don't exist."""
-    for entry, folder in _settings(root, config, base):
-        if git_settings.names_path(entry):
-            continue
-        for text in filter(git_settings.looks_like_path, git_settings.possible_paths(entry)):
-            path = _path_in(root, folder, text)
-            if path is not None and not os.path.lexists(path):
-                yield PurePosixPath(path.relative_to(root))
+        `base` is the folder in which git starts the programs that the configuration names.
+        """
+        for entry, folder in self._settings(config, base):
+            for path in _paths_in(self._root, entry, folder):
+                if git_settings.names_path(entry) or path.is_file():
+                    yield PurePosixPath(path.relative_to(self._root))
 
+    def missing_programs(self, config: Path, base: Path) -> Iterator[PurePosixPath]:
+        """Yield the files in `root` that command lines of a configuration name and that don't exist."""
+        for entry, folder in self._settings(config, base):
+            if git_settings.names_path(entry):
+                continue
+            for text in filter(git_settings.looks_like_path, git_settings.possible_paths(entry)):
+                path = _path_in(self._root, folder, text)
+                if path is not None and not os.path.lexists(path):
+                    yield PurePosixPath(path.relative_to(self._root))
 
-def _settings(root: Path, config: Path, base: Path) -> Iterator[tuple[Entry, Path]]:
-    """Yield every setting that names something, and the folder to which its paths are relative."""
-    remaining, seen = [config], set[Path]()
-    while remaining and len(seen) < _MAX_CONFIGS:
-        file = remaining.pop()
-        text = None if file in seen else read_config(file)
-        seen.add(file)
-        for entry in _entries(text or ""):
-            if git_settings.is_include(entry):
-                yield entry, file.parent
-                remaining.extend(_paths_in(root, entry, file.parent))
-            else:
-                yield entry, base
+    def _settings(self, config: Path, base: Path) -> Iterator[tuple[Entry, Path]]:
+        """Yield every setting that names something, and the folder to which its paths are relative."""
+        remaining, seen = [config], set[Path]()
+        while remaining and len(seen) < _MAX_CONFIGS:
+            file = remaining.pop()
+            entries = [] if file in seen else self._entries_of(file)
+            seen.add(file)
+            for entry in entries:
+                if self._names_left == 0:
+                    self.unread.add(file)
+                    return
+                self._names_left -= 1
+                if git_settings.is_include(entry):
+                    yield entry, file.parent
+                    remaining.extend(_paths_in(self._root, entry, file.parent))
+                else:
+                    yield entry, base
 
+    def _entries_of(self, file: Path) -> list[Entry]:
+        """Parse a file once; the user's own configurations are looked at for every repository."""
+        if file not in self._entries:
+            text = read_config(file)
+            self._entries[file] = self._parse(file, text) if text and _MAY_NAME.search(text) else []
+        return self._entries[file]
 
-@lru_cache(maxsize=8)
-def _entries(text: str) -> list[Entry]:
-    """Parse a text; the user's own configurations are looked at for every repository."""
-    return [entry for entry in git_config.parse(text)[0] if git_settings.names_program(entry)]
+    def _parse(self, file: Path, text: str) -> list[Entry]:
+        if len(text) > self._text_left:
+            self.unread.add(file)
+            return []
+        self._text_left -= len(text)
+        return [entry for entry in git_config.parse(text)[0] if git_settings.names_program(entry)]
 
 
 def _paths_in(root: Path, entry: Entry, base: Path) -> Iterator[Path]:

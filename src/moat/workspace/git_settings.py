@@ -58,6 +58,9 @@ _PROGRAM_KEYS: Final = frozenset(
 
 _PROGRAM_SECTIONS: Final = frozenset(("alias", "pager", "include", "includeif"))
 
+NAMING_WORDS: Final = _PROGRAM_KEYS | _PROGRAM_SECTIONS
+"""Words of which a configuration has one, in upper or lower case, if it names anything."""
+
 _PATH_KEYS: Final = frozenset(("hookspath", "templatedir", "path", "sslcainfo", "sslcapath"))
 """The keys among them whose value is a path rather than a command line."""
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _MAX_FILES: Final = 1_000
 """Files of one protected folder that are looked at: more than any has, and a bound on a hostile one."""
 
+# More than any path has, and a bound on links that lead to each other.
+_MAX_STEPS: Final = 400
+
 # Git's object files are shared by hard links between clones, and named by what they contain.
 _OBJECTS: Final = "objects"
 
@@ -40,16 +43,39 @@ def _walk(folder: str) -> Iterator[str]:
             yield f"{where}/{name}"
 
 
-def linked_paths(root: Path, folder: Path) -> Iterator[PurePosixPath]:
-    """Yield what symbolic links in a protected folder lead to, as far as it lies in `root`."""
+def links_in(folder: Path) -> Iterator[Path]:
+    """Yield the symbolic links in a protected folder."""
     if not os.path.isdir(folder) or os.path.islink(folder):  # noqa: PTH112, PTH114  strings, for speed
         return
     for file in files_at(str(folder)):
-        if not os.path.islink(file):  # noqa: PTH114  strings, for speed
-            continue
-        target = Path(os.path.realpath(file))
-        if target != root and target.is_relative_to(root) and target.exists():
+        if os.path.islink(file):  # noqa: PTH114  strings, for speed
+            yield Path(file)
+
+
+def linked_paths(root: Path, folder: Path) -> Iterator[PurePosixPath]:
+    """Yield what symbolic links in a protected folder lead to, as far as it lies in `root`.
+
+    It need not exist.
+    """
+    for link in links_in(folder):
+        target = Path(os.path.realpath(link))
+        if target != root and target.is_relative_to(root):
             yield PurePosixPath(target.relative_to(root))
+
+
+def links_on_the_way(root: Path, link: Path) -> Iterator[PurePosixPath]:
+    """Yield the other symbolic links in `root` by which a link leads to its target."""
+    ahead = list(reversed(link.readlink().parts))
+    here = link.parent
+    for _ in range(_MAX_STEPS):
+        if not ahead:
+            return
+        here = Path(os.path.normpath(here / ahead.pop()))  # `here` has no links that .. could skip
+        if here.is_symlink():
+            if here != root and here.is_relative_to(root):
+                yield PurePosixPath(here.relative_to(root))
+            ahead.extend(reversed(here.readlink().parts))
+            here = here.parent
 
 
 def break_hard_links(root: PathHandle, path: PurePosixPath) -> list[PurePosixPath]:

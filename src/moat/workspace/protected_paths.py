@@ -9,12 +9,14 @@ A path that doesn't exist can't be; `moat.workspace.cleanup` looks for it after 
 from __future__ import annotations
 
 import os
+from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from moat.workspace import discovery, path_rules
+from moat.workspace import discovery, known_paths
 from moat.workspace.git_layout import (
     GIT,
     common_folder,
@@ -24,26 +26,34 @@ from moat.workspace.git_layout import (
     linked_git_folders,
     worktree_of,
 )
-from moat.workspace.git_references import missing_programs, paths_named_by, user_configs
+from moat.workspace.git_references import ConfigReader, user_configs
 from moat.workspace.git_state import CONFIGS, HOOKS
-from moat.workspace.links import linked_paths
+from moat.workspace.host_sockets import SocketSearch
+from moat.workspace.known_paths import PROJECT, PROJECT_TABLE
+from moat.workspace.links import linked_paths, links_in, links_on_the_way
 from moat.workspace.named_paths import named_paths
-from moat.workspace.path_rules import PathRule, Protection
+from moat.workspace.path_rules import PathRule, PathTable, Protection, rule_of
+from moat.workspace.watched_paths import Obeyed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from moat.spec import ProtectedPath
     from moat.workspace.discovery import Discovery
 
-# Bubblewrap's work grows with the square of the number of mounts: 200 take some 50 ms, 600 a third of
-# a second. A repository takes up to six, a path of the table one and one for each folder above it.
-# Whatever goes beyond these bounds is checked after the run only.
 _MAX_REPOSITORIES: Final = 100
 _MAX_GIT_FOLDERS: Final = 200
 _MAX_INFO_FOLDERS: Final = 20
 _MAX_NAMED_COVERS: Final = 60
+# Bubblewrap's work grows with the square of the number of mounts: 200 take some 50 ms, 600 a third of
+# a second. A path takes one, and one for each folder above it, of which a hostile run can make
+# hundreds. Whatever goes beyond these bounds is checked after the run only.
+MAX_GIT_MOUNTS: Final = 400
+MAX_NAMED_MOUNTS: Final = 200
 # A hostile run can leave any number of files for the next run to look at.
 _MAX_NAMED: Final = 1_000
+
+_NAMED_BY_GIT: Final = Obeyed("git", "is named by a configuration")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,17 +63,25 @@ class ProtectedPaths:
     read_only: tuple[PurePosixPath, ...] = ()
     """Paths to make read-only; some of them may not exist."""
     git_folders: tuple[PurePosixPath, ...] = ()
-    """Git folders of which `read_only` has everything that git obeys."""
+    """Git folders whose state is to be what it was; of the nearest, `read_only` has what git obeys."""
     sealed: tuple[PurePosixPath, ...] = ()
     """Git folders that are read-only as a whole, because of symbolic links in them."""
     gitfiles: tuple[PurePosixPath, ...] = ()
     """Files and symbolic links called `.git`, which lead to a git folder."""
+    links: tuple[PurePosixPath, ...] = ()
+    """Symbolic links by which git comes to what it runs. They can't be covered, but put back."""
     absent: tuple[PurePosixPath, ...] = ()
     """Paths that the host would obey and that don't exist. A run may not leave them behind."""
     absent_programs: tuple[PurePosixPath, ...] = ()
     """The same, but for files only: a word of a command line may be a folder by another meaning."""
-    watched: Mapping[PurePosixPath, str] = field(default_factory=dict[PurePosixPath, str])
-    """Paths that exist, and the program that obeys each. What a run changes in them is reported."""
+    watched: Mapping[PurePosixPath, Obeyed] = field(default_factory=dict[PurePosixPath, Obeyed])
+    """Paths, and the program that obeys each. What a run changes in them is reported."""
+    rows: tuple[ProtectedPath, ...] = ()
+    """What the user has added to the table."""
+    sockets: tuple[PurePosixPath, ...] = ()
+    """Unix sockets at which services of the host listen. The sandbox is not to see them."""
+    uncovered: tuple[str, ...] = ()
+    """What is not read-only because there is too much of it, in words."""
     complete: bool = True
     """True if all of the folder was searched."""
 
@@ -74,45 +92,84 @@ def find_protected_paths(
     named: Iterable[str] = (),
     hidden: Collection[PurePosixPath] = (),
     configs: Iterable[Path] = (),
+    rows: tuple[ProtectedPath, ...] = (),
 ) -> ProtectedPaths:
     """Find what the host obeys in a folder now.
 
     `named` are files that the project's own configuration names, `hidden` paths that the sandbox won't
-    see, and `configs` git configurations outside the folder that hold in it. A repository without
-    a `hooks` folder is given one.
+    see, `configs` git configurations outside the folder that hold in it, and `rows` what the user adds
+    to the table. A repository without a `hooks` folder is given one.
     """
-    collector = _Collector(root)
+    table = table_with(rows)
+    collector = _Collector(root, table)
+    sockets = SocketSearch(root)
     _make_hooks(root)
     found = discovery.discover(
         root,
         discovery.MAX_FOLDERS_BEFORE,
         skipped=frozenset(map(str, hidden)),
         enters_git=False,
+        table=table,
+        read=sockets.read,
     )
-    collector.add_repositories(found)
-    for git, worktree in enclosing_repositories(root):
-        collector.add_outer_repository(git, worktree)
+    # What the user has comes before what a run may have left, which can be more than is read.
     for config in (*configs, *user_configs()):
         collector.add_config(config, root)
-    collector.add_obeyed(map(PurePosixPath, named), "Moat")
+    for git, worktree in enclosing_repositories(root):
+        collector.add_outer_repository(git, worktree)
+    collector.add_repositories(found)
+    collector.add_obeyed(map(PurePosixPath, named), Obeyed("Moat", "is trusted by the next run"))
     collector.add_named(found)
-    return collector.result(complete=found.complete)
+    return collector.result(rows, sockets.live(), complete=found.complete)
+
+
+def table_with(rows: tuple[ProtectedPath, ...]) -> PathTable:
+    """Return the table of the paths in a project with the rows that the user has added."""
+    return PathTable((*PROJECT, *map(rule_of, rows))) if rows else PROJECT_TABLE
+
+
+class _MountBudget:
+    """A bound on the mounts that a list of covers takes, those on the folders above them included."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._mounts: set[PurePosixPath] = set()
+
+    def admits(self, paths: Iterable[PurePosixPath]) -> bool:
+        """Return whether covers over all of these paths are within the bound, and count them if so."""
+        needed = self._mounts.union(*((path, *path.parents) for path in paths))
+        if len(needed) > self._limit:
+            return False
+        self._mounts = needed
+        return True
 
 
 class _Collector:
     """The protected paths of a folder, while they are being collected."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, table: PathTable) -> None:
         self._root = root
+        self._table = table
+        self._configs = ConfigReader(root)
+        self._git_budget = _MountBudget(MAX_GIT_MOUNTS)
+        self._uncovered: Counter[str] = Counter()
         self._read_only: dict[PurePosixPath, None] = {}
         self._git_folders: dict[PurePosixPath, None] = {}
         self._sealed: dict[PurePosixPath, None] = {}
         self._gitfiles: dict[PurePosixPath, None] = {}
-        self._obeyed: dict[PurePosixPath, str] = {}
+        self._obeyed: dict[PurePosixPath, Obeyed] = {}
         self._missing: dict[PurePosixPath, None] = {}
-        self._named: dict[PurePosixPath, str] = {}
+        self._links: dict[PurePosixPath, None] = {}
+        self._named: dict[PurePosixPath, Obeyed] = {}
+        self._all_named = True
 
-    def result(self, *, complete: bool) -> ProtectedPaths:
+    def result(
+        self,
+        rows: tuple[ProtectedPath, ...],
+        sockets: tuple[PurePosixPath, ...],
+        *,
+        complete: bool,
+    ) -> ProtectedPaths:
         root = self._root
         read_only = dict.fromkeys([*self._read_only, *self._obeyed])
         for path in list(read_only):
@@ -124,11 +181,22 @@ class _Collector:
             git_folders=tuple(self._git_folders),
             sealed=tuple(self._sealed),
             gitfiles=tuple(self._gitfiles),
+            links=tuple(self._links),
             absent=tuple(path for path in wanted if not self._exists(path)),
             absent_programs=tuple(self._missing),
             watched=watched | self._named,
-            complete=complete,
+            rows=rows,
+            sockets=sockets,
+            uncovered=tuple(self._uncovered_lines()),
+            complete=complete and self._all_named,
         )
+
+    def _uncovered_lines(self) -> Iterator[str]:
+        """Say what was not made read-only because there is too much of it."""
+        self._uncovered["what long configurations name"] += len(self._configs.unread)
+        for what, number in self._uncovered.items():
+            if number:
+                yield f"{what} ({number})"
 
     def _exists(self, path: PurePosixPath) -> bool:
         return os.path.lexists(self._root / path)
@@ -137,10 +205,13 @@ class _Collector:
 
     def add_repositories(self, found: Discovery) -> None:
         self._add_root()
-        for path in [*found.unentered, *found.git_folders][:_MAX_REPOSITORIES]:
+        repositories = [*found.unentered, *found.git_folders]
+        for path in repositories[:_MAX_REPOSITORIES]:
             self._add_git_folder(path)
         for path in found.gitfiles[:_MAX_REPOSITORIES]:
             self._add_gitfile(path)
+        more = len(repositories[_MAX_REPOSITORIES:]) + len(found.gitfiles[_MAX_REPOSITORIES:])
+        self._uncovered["repositories"] += more
 
     def _add_root(self) -> None:
         git = self._root / GIT
@@ -155,7 +226,7 @@ class _Collector:
         git = self._root / path
         if path in self._git_folders:
             return
-        if may_seal and any((git / rule.path).is_symlink() for rule in path_rules.GIT):
+        if may_seal and any((git / rule.path).is_symlink() for rule in known_paths.GIT):
             self._sealed[path] = self._read_only[path] = None
             return
         for folder in (git, *linked_git_folders(git)):
@@ -166,12 +237,20 @@ class _Collector:
     def _add_one_git_folder(self, git: Path) -> None:
         path = PurePosixPath(git.relative_to(self._root))
         self._git_folders[path] = None
-        for rule in path_rules.GIT:
+        is_near = len(self._git_folders) <= _MAX_INFO_FOLDERS
+        covers: list[PurePosixPath] = []
+        for rule in known_paths.GIT:
             is_info = "/" in rule.path
-            if is_info and len(self._git_folders) > _MAX_INFO_FOLDERS:
+            if rule.protection is Protection.WATCHED and is_near:
+                self._named[path / rule.path] = Obeyed(rule.program, rule.reason)
+            if rule.protection is Protection.WATCHED or (is_info and not is_near):
                 continue
             if not is_info or os.path.realpath(git / rule.path) == str(git / rule.path):
-                self._read_only[path / rule.path] = None
+                covers.append(path / rule.path)
+        if self._git_budget.admits(list(filter(self._exists, covers))):
+            self._read_only |= dict.fromkeys(covers)
+        else:
+            self._uncovered["repositories"] += 1
         self._add_configs(git, worktree_of(git))
 
     def _add_gitfile(self, path: PurePosixPath) -> None:
@@ -179,9 +258,10 @@ class _Collector:
         gitfile = self._root / path
         if gitfile.is_symlink():
             return  # can't be covered: `cleanup` sees whether it has changed
-        self._read_only[path] = None
+        if self._git_budget.admits([path]):
+            self._read_only[path] = None
         git = gitfile_target(gitfile)
-        if git is None or git == self._root:
+        if git is None or git == self._root or not git.is_dir():
             return
         if git.is_relative_to(self._root):
             self._add_git_folder(PurePosixPath(git.relative_to(self._root)))
@@ -199,38 +279,56 @@ class _Collector:
         for config in (*(folder / name for folder in folders for name in CONFIGS), *user_configs()):
             self.add_config(config, worktree)
         for folder in folders:
-            self.add_obeyed(linked_paths(self._root, folder / HOOKS), "git")
+            self.add_obeyed(linked_paths(self._root, folder / HOOKS), _NAMED_BY_GIT)
+            self._add_links(folder / HOOKS)
+
+    def _add_links(self, folder: Path) -> None:
+        for link in links_in(folder):
+            self._links |= dict.fromkeys(links_on_the_way(self._root, link))
 
     def add_config(self, config: Path, worktree: Path) -> None:
-        self.add_obeyed(paths_named_by(self._root, config, worktree), "git")
-        self._missing |= dict.fromkeys(missing_programs(self._root, config, worktree))
+        named = list(self._configs.paths_named_by(config, worktree))
+        self.add_obeyed(named, _NAMED_BY_GIT)
+        for path in named:
+            self.add_obeyed(linked_paths(self._root, self._root / path), _NAMED_BY_GIT)
+            self._add_links(self._root / path)
+        self._missing |= dict.fromkeys(self._configs.missing_programs(config, worktree))
 
-    def add_obeyed(self, paths: Iterable[PurePosixPath], program: str) -> None:
-        self._obeyed |= dict.fromkeys(paths, program)
+    def add_obeyed(self, paths: Iterable[PurePosixPath], obeyed: Obeyed) -> None:
+        self._obeyed |= dict.fromkeys(paths, obeyed)
 
     # --- the table ---
 
     def add_named(self, found: Discovery) -> None:
         """Add the paths of the table, nearest first."""
-        covers = 0
-        for path, rule in islice(named_paths(self._root, found.named), _MAX_NAMED):
-            self._named[path] = rule.program
-            if rule.protection is Protection.READ_ONLY and covers < _MAX_NAMED_COVERS:
+        covers, budget = 0, _MountBudget(MAX_NAMED_MOUNTS)
+        named = named_paths(self._root, found.named, self._table)
+        for path, rule in islice(named, _MAX_NAMED):
+            self._named.setdefault(path, Obeyed(rule.program, rule.reason))
+            if rule.protection is not Protection.READ_ONLY:
+                continue
+            if covers < _MAX_NAMED_COVERS and budget.admits([path]):
                 self._add_cover(path, rule)
                 covers += 1
+            else:
+                self._uncovered["files that programs obey"] += 1
+        self._all_named = next(named, None) is None
 
     def _add_cover(self, path: PurePosixPath, rule: PathRule) -> None:
         """Make a path of the table read-only, or what it leads to if it has a symbolic link."""
         real = Path(os.path.realpath(self._root / path))
-        if real == self._root / path or (rule.refuses_links and len(path.parts) == 1):
-            self._read_only[path] = None  # where it is a link after all, the start fails
+        if rule.refuses_links and len(path.parts) == 1:
+            self._read_only[path] = None  # where it is a link, the start fails
+        elif real == self._root / path:
+            if not real.is_symlink():  # as one that leads to itself is
+                self._read_only[path] = None
         elif real.exists() and real != self._root and real.is_relative_to(self._root):
             self._read_only[PurePosixPath(real.relative_to(self._root))] = None
 
 
 def _twins(root: Path) -> Iterator[PurePosixPath]:
     """Yield the other name of every file that has two and is there under one of them."""
-    for rule in path_rules.PROJECT:
+    for rule in PROJECT:
         if rule.twin is not None and os.path.lexists(root / rule.path):
             yield PurePosixPath(rule.twin)
 
@@ -246,4 +344,6 @@ def _make_hooks(root: Path) -> None:
         if git.is_symlink():
             continue
         if is_repository(git) and not os.path.lexists(git / HOOKS):
-            (git / HOOKS).mkdir()
+            # An earlier run may have taken away the right to: what this one makes there is put aside.
+            with suppress(PermissionError):
+                (git / HOOKS).mkdir()

@@ -7,7 +7,7 @@ deleted: what git must not obey stays beside its place under another name.
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from moat.workspace import entries, git_config, git_settings
 from moat.workspace.beneath import open_beneath
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
     from moat.workspace.beneath import PathHandle
     from moat.workspace.git_state import GitState
+
+
+# That of a clone with thousands of branches. A hostile run can make any number of repositories, whose
+# configurations the next run has to read.
+_MAX_NEW_CONFIG: Final = 256 * 1024
+
+Done = tuple[str, str]
+"""A path, and what was done about it."""
 
 
 class GitQuarantine:
@@ -41,8 +49,8 @@ class GitQuarantine:
         self._is_checked = is_checked
         self._keeps_worktree = keeps_worktree
 
-    def run(self) -> Iterator[str]:
-        """Yield a line for the user for everything done, which begins with a name in the folder.
+    def run(self) -> Iterator[Done]:
+        """Yield everything that was done: a path in the folder, and words for the user.
 
         Raises `OSError` where something can't be read or renamed.
         """
@@ -65,11 +73,12 @@ class GitQuarantine:
         """Return whether a folder that was protected before didn't have this name then."""
         return self._before is not None and self._before[name] is None
 
-    def _check_config(self, name: str) -> Iterator[str]:
+    def _check_config(self, name: str) -> Iterator[Done]:
         text = self._changed(name)
         if text is None:
             return
-        if self._was_absent(name) or not entries.is_regular(text):
+        is_huge = self._before is None and len(text) > _MAX_NEW_CONFIG
+        if self._was_absent(name) or not entries.is_regular(text) or is_huge:
             yield self._set_aside(name)
             return
         review = git_settings.review(text, self._text_before(name) or "", self._keeps_worktree)
@@ -78,11 +87,11 @@ class GitQuarantine:
             old = entries.set_aside(self._git, name)
             entries.write_new(self._git, name, harmless)
             names = ", ".join(dict.fromkeys(entry.full_name for entry in review.removed))
-            yield f"{name}: took out {names or 'what git could not read'} (as it was: {old})"
+            yield name, f"took out {names or 'what git could not read'} (as it was: {old})"
         elif not git_config.is_canonical(text):
             entries.overwrite(self._git, name, harmless)
 
-    def _check_pointer(self, name: str) -> Iterator[str]:
+    def _check_pointer(self, name: str) -> Iterator[Done]:
         text = self._changed(name)
         if text is None:
             return
@@ -102,7 +111,7 @@ class GitQuarantine:
             return False
         return name != "commondir" or self._is_checked(text.rstrip("\r\n"))
 
-    def _check_info(self) -> Iterator[str]:
+    def _check_info(self) -> Iterator[Done]:
         """Restore excludes and attributes; a repository that the run made may keep its own."""
         before = self._before or {}
         for path, text in info_texts(self._git).items():
@@ -114,7 +123,7 @@ class GitQuarantine:
                 if (old := before[path]) is not None:
                     entries.write_new(info, name, old)
 
-    def _check_hooks(self) -> Iterator[str]:
+    def _check_hooks(self) -> Iterator[Done]:
         name = HOOKS.name
         kind = entries.read_text(self._git, name)
         before = self._before or {}
@@ -129,9 +138,9 @@ class GitQuarantine:
                 with open_beneath(self._git, HOOKS) as hooks:
                     yield _renamed(path, entries.set_aside(hooks, PurePosixPath(path).name))
 
-    def _set_aside(self, name: str) -> str:
+    def _set_aside(self, name: str) -> Done:
         return _renamed(name, entries.set_aside(self._git, name))
 
 
-def _renamed(path: str, new: str) -> str:
-    return f"{path}: renamed to {new}"
+def _renamed(path: str, new: str) -> Done:
+    return path, f"renamed to {new}"

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moat import typed_json
 from moat.atomic import replace_file
+from moat.spec import ProtectedPath
 from moat.workspace.beneath import PathHandle, open_beneath, open_folder
 from moat.workspace.entries import read_text
-from moat.workspace.git_state import GitState, git_state
+from moat.workspace.git_index_review import copy_index
+from moat.workspace.git_state import GitState, git_state, replacements
 from moat.workspace.watched_paths import Watched, watch
 
 if TYPE_CHECKING:
@@ -46,10 +48,24 @@ class FolderSnapshot:
     """Paths that the host obeys; earlier versions of Moat didn't record them."""
     searched_at: int | None = None
     """The time (ns) of a search that ended before it had seen all of the folder."""
+    rows: list[ProtectedPath] = field(default_factory=list[ProtectedPath])
+    """What the user had added to the table of protected paths."""
+    taken_at: int | None = None
+    """The time (ns) at which the snapshot was taken, before the run could change anything."""
+    indexes: dict[str, str] = field(default_factory=dict[str, str])
+    """By git folder: the name of the copy of its index."""
+    links: dict[str, str] = field(default_factory=dict[str, str])
+    """Symbolic links by which git comes to what it runs, and what each leads to."""
+    uncovered: list[str] = field(default_factory=list[str])
+    """What was not read-only because there was too much of it, in words."""
+    replacements: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """By git folder: the objects in whose place git shows others."""
 
     @classmethod
-    def of(cls, folder: WritableFolder) -> FolderSnapshot:
+    def of(cls, folder: WritableFolder, indexes: IndexCopies) -> FolderSnapshot:
         protected = folder.protected
+        now = time.time_ns()
+        watched, complete = watch(folder.root, protected.watched)
         with open_folder(folder.root) as root:
             return cls(
                 str(folder.root),
@@ -58,17 +74,50 @@ class FolderSnapshot:
                 [str(path) for path in (*folder.hidden, *protected.sealed)],
                 [str(path) for path in protected.absent],
                 [str(path) for path in protected.absent_programs],
-                watch(folder.root, protected.watched),
-                None if protected.complete else time.time_ns(),
+                watched,
+                None if protected.complete and complete else now,
+                list(protected.rows),
+                now,
+                indexes.copy(root, protected.git_folders[:_MAX_INDEXES]),
+                {str(path): str((folder.root / path).readlink()) for path in protected.links},
+                list(protected.uncovered),
+                {
+                    str(path): _replacements(root, path)
+                    for path in protected.git_folders[:_MAX_INDEXES]
+                },
             )
+
+
+class IndexCopies:
+    """The copies of git's indexes, in a folder of the run's."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._number = 0
+
+    def copy(self, root: PathHandle, git_folders: Iterable[PurePosixPath]) -> dict[str, str]:
+        """Copy the indexes of git folders below `root`; return the names of those that were copied."""
+        names: dict[str, str] = {}
+        for path in git_folders:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            name = str(self._number)
+            with open_beneath(root, path) as git:
+                if copy_index(git, self._folder / name):
+                    names[str(path)] = name
+                    self._number += 1
+        return names
 
 
 def take(folders: Iterable[WritableFolder], run: RunFolder) -> None:
     """Save a snapshot of the folders, before the run starts."""
-    snapshots = [asdict(FolderSnapshot.of(folder)) for folder in folders]
+    indexes = IndexCopies(run.workspace_indexes)
+    snapshots = [asdict(FolderSnapshot.of(folder, indexes)) for folder in folders]
     if snapshots:
         replace_file(run.workspace_snapshot, json.dumps(snapshots).encode(), durable=False)
 
+
+# Of the nearest repositories: an index can be as large as a few megabytes.
+_MAX_INDEXES: Final = 20
 
 # The names of the fields in earlier versions: a run may outlive an update of Moat.
 _EARLIER_FIELDS: Final = {
@@ -94,6 +143,11 @@ def load(run: RunFolder) -> list[FolderSnapshot]:
 def _git_state(root: PathHandle, path: PurePosixPath) -> GitState:
     with open_beneath(root, path) as git:
         return git_state(git)
+
+
+def _replacements(root: PathHandle, path: PurePosixPath) -> list[str]:
+    with open_beneath(root, path) as git:
+        return sorted(replacements(git))
 
 
 def _text(root: PathHandle, path: PurePosixPath) -> str | None:

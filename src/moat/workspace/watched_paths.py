@@ -7,6 +7,7 @@ Files are told apart by their metadata and not read. A run can't forge the time 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
 from pathlib import PurePosixPath
@@ -20,48 +21,73 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from moat.workspace.discovery import Discovery
+    from moat.workspace.path_rules import PathTable
 
 Watched = dict[str, list[str]]
-"""By path: the program that obeys it, and a fingerprint of what is there."""
+"""By path: the program that obeys it, a fingerprint of what is there, and the reason to watch it, which
+earlier versions of Moat didn't record."""
 
 # More than anybody reads, and a bound on what a hostile run can make us look at.
 _MAX_PATHS: Final = 10_000
+# An earlier run can leave any number of files for the next start to look at: 20,000 take 50 ms.
+_MAX_FILES: Final = 20_000
 
 
-def watch(root: Path, paths: Mapping[PurePosixPath, str]) -> Watched:
-    """Take the fingerprints of paths, given the program that obeys each."""
-    return {str(path): [program, _fingerprint(root, path)] for path, program in paths.items()}
+@dataclass(frozen=True, slots=True)
+class Obeyed:
+    """A path that a program obeys."""
+
+    program: str
+    reason: str
+
+
+def watch(root: Path, paths: Mapping[PurePosixPath, Obeyed]) -> tuple[Watched, bool]:
+    """Take the fingerprints of paths; return them, and whether they are those of all the paths."""
+    watched: Watched = {}
+    remaining = _MAX_FILES
+    for path, obeyed in paths.items():
+        fingerprint, files = _fingerprint(root, path)
+        remaining -= files
+        if remaining < 0:
+            return watched, False
+        watched[str(path)] = [obeyed.program, fingerprint, obeyed.reason]
+    return watched, True
 
 
 def changes(
-    root: Path, before: Watched, found: Discovery, since: int | None
-) -> Iterator[tuple[PurePosixPath, str]]:
+    root: Path, before: Watched, found: Discovery, since: int | None, table: PathTable
+) -> Iterator[tuple[PurePosixPath, Obeyed]]:
     """Yield the watched paths that are new or changed, and the program that obeys each.
 
     If not all paths were known before, `since` is the time (ns) when they were searched for: a path
     that wasn't known counts as new only if it has changed after that.
     """
-    for path, (program, fingerprint) in before.items():
+    for path, (program, fingerprint, *reason) in before.items():
         now = PurePosixPath(path)
-        if os.path.lexists(root / now) and _fingerprint(root, now) != fingerprint:
-            yield now, program
-    for path, rule in islice(named_paths(root, found.named), _MAX_PATHS):
+        if os.path.lexists(root / now) and _fingerprint(root, now)[0] != fingerprint:
+            yield now, Obeyed(program, "".join(reason))
+    for path, rule in islice(named_paths(root, found.named, table), _MAX_PATHS):
         if str(path) in before or not os.path.lexists(root / path):
             continue
         if since is None or _last_change(root, path) >= since:
-            yield path, rule.program
+            yield path, Obeyed(rule.program, rule.reason)
 
 
-def _fingerprint(root: Path, path: PurePosixPath) -> str:
-    """Return a text that changes with the path's files, or with the links that lead to them."""
+def _fingerprint(root: Path, path: PurePosixPath) -> tuple[str, int]:
+    """Return a text that changes with the path's files, or with the links that lead to them.
+
+    The number is that of the files.
+    """
     real = os.path.realpath(root / path)
     digest = sha256(os.fsencode(real))
+    number = 1
     if PurePosixPath(real).is_relative_to(root):  # what lies elsewhere the run can't write
         for file in files_at(real):
+            number += 1
             for status in _statuses(file):
                 facts = (status.st_ino, status.st_ctime_ns, status.st_size, status.st_mode)
                 digest.update(f"{file}\0{facts}\n".encode(errors="surrogateescape"))
-    return digest.hexdigest()
+    return digest.hexdigest(), number
 
 
 def _last_change(root: Path, path: PurePosixPath) -> int:

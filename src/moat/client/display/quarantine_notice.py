@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from moat.paths import RunFolder
 
-# The file has the rest.
+# `moat diff --trust` has the rest.
 MAX_LINES: Final = 10
 
 
@@ -22,4 +22,6 @@ def show_quarantine_notice(run: RunFolder) -> None:
         sys.stderr.write(f"moat: after the run: {line}\n")
     if len(lines) > MAX_LINES:
         more = len(lines) - MAX_LINES
-        sys.stderr.write(f"moat: and {more} more: see {run.quarantine_report}\n")
+        sys.stderr.write(f"moat: and {more} more\n")
+    if run.trust_report.exists():  # earlier versions of Moat made none
+        sys.stderr.write(f"moat: with reasons: moat diff {run.id} --trust\n")

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 from collections import deque
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -262,6 +263,10 @@ def kill(data: Mapping[str, Any], folder: RunFolder) -> None:
         with Process(pid) as shim:
             # The pid of a shim that died long ago may be another process's.
             if os.fsencode(folder.exits) in shim.arguments():
-                shim.kill()
+                with ExitStack() as sandboxes:
+                    dying = [sandboxes.enter_context(each) for each in shim.descendants()]
+                    shim.kill()
+                    for each in dying:
+                        each.wait()
     except ProcessLookupError:
         return

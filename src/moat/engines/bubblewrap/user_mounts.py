@@ -16,7 +16,8 @@ from moat.workspace.beneath import (
     overlap,
     resolve,
 )
-from moat.workspace.covers import WORKSPACE, WritableFolder, mount_folder
+from moat.workspace.covers import WORKSPACE, WritableFolder, hide_sockets, mount_folder
+from moat.workspace.host_sockets import live_sockets
 
 if TYPE_CHECKING:
     from moat.engines.bubblewrap.mounts import Mounts
@@ -49,10 +50,13 @@ def mount_user_mounts(
         is_writable = mount.mode == "rw"
         if is_writable and source.is_dir() and not spec.writable_git:
             named = _protected_in(source, protected)
-            folders.append(mount_folder(mounts, source, target, named=named))
+            rows = spec.protected_paths
+            folders.append(mount_folder(mounts, source, target, named=named, rows=rows))
         else:
             with _open(source) as opened:
                 mounts.bind_handle(opened, target, writable=is_writable)
+            if source.is_dir():
+                hide_sockets(mounts, source, target, live_sockets(source))
     return folders
 
 
