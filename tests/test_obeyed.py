@@ -47,7 +47,8 @@ STARTED: Final[Mapping[str, str]] = {
 
 READ: Final[Mapping[str, str]] = {
     "the store, which no run sees": """
-        atomic cli.trust_report client.attach.attach client.connect.launch client.display.quarantine_notice
+        atomic cli.trust_report client.attach.attach client.connect.launch
+        client.display.quarantine_notice
         egress.persistence egress.tls.ca egress.traffic.reader egress.traffic.writer
         engines.bubblewrap.engine runs.event_log runs.event_reader runs.index runs.lock runs.rebuild
         runs.json_file runs.rmtree runs.store session.journal.journal session.journal.transcript
