@@ -5,8 +5,7 @@ All paths are absolute, and those of areas have no symbolic link in them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moat.errors import UsageError
 from moat.ground.home_paths import OBEYED
@@ -35,8 +34,7 @@ _WHOLE: Final = (
 """Folders that hold parts of the system or of its users. A folder in one may be a project."""
 
 
-@dataclass(frozen=True, slots=True)
-class Area:
+class Area(NamedTuple):
     """A folder or file that the sandbox is to see."""
 
     name: str
@@ -46,8 +44,7 @@ class Area:
     is_workspace: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
+class Ground(NamedTuple):
     """Something that Moat obeys."""
 
     name: str

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moat.ground.areas import Area, Ground, is_in, refuse_overlap, refuse_unfit
 from moat.ground.own import own_ground
@@ -20,8 +19,7 @@ _FIRST_PERSON: Final = 1000  # login.defs(5); below are services, and above `_NO
 _NOBODY: Final = 65534
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """What this process obeys besides its own code."""
 
     store: str
