@@ -32,7 +32,7 @@ from moat.ground.own_files import separate_own_files
 from moat.runs.store import Run as Row
 from moat.runs.store import Store
 from moat.session.journal.index import Stream
-from moat.session.journal.journal import JournalReader
+from moat.session.journal.reader import JournalReader
 from moat.spec import TerminalSize
 from moat.spec.rules import Rule
 from moat.wire.frames import FrameType

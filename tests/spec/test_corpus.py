@@ -73,6 +73,7 @@ FULL = RunSpec(
     timeout=5400.0,
     stop_timeout=2.5,
     scrollback=500,
+    scrollback_memory=1 << 22,
     journal_limit=1 << 20,
     notifications=False,
 )
@@ -88,6 +89,7 @@ MINIMAL = RunSpec(
 _ENGINE_SECTIONS = replace(
     FULL,
     notifications=MINIMAL.notifications,
+    scrollback_memory=MINIMAL.scrollback_memory,
     protected_paths=(),
     bubblewrap=replace(FULL.bubblewrap, program=""),
     network=replace(

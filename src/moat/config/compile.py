@@ -118,6 +118,7 @@ def compile_spec(
         timeout=_timeout(options, file),
         stop_timeout=settings.stop_timeout,
         scrollback=settings.scrollback,
+        scrollback_memory=settings.scrollback_memory,
         journal_limit=settings.journal_limit,
         notifications=settings.notifications == "pass",
     )
