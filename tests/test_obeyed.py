@@ -52,7 +52,8 @@ READ: Final[Mapping[str, str]] = {
         client.display.quarantine_notice
         egress.persistence egress.tls.ca egress.traffic.reader egress.traffic.writer
         engines.bubblewrap.engine runs.event_log runs.event_reader runs.index runs.lock runs.rebuild
-        runs.json_file runs.rmtree runs.store runs.unfinished session.journal.journal session.journal.transcript
+        runs.json_file runs.rmtree runs.store runs.unfinished session.journal.journal
+        session.journal.reader session.journal.transcript
         shim.launch.sessions supervisor.__main__ supervisor.log_file workspace.content_store
         workspace.frozen_changes workspace.snapshot
     """,
