@@ -41,6 +41,7 @@ STARTED: Final[Mapping[str, str]] = {
     "moat.shim.launch.spawn os.posix_spawn": _OWN_PYTHON,
     "moat.shim.launch.start os.execve": "a sealed copy of what moat.ground.programs has found",
     "moat.shim.linux ctypes.CDLL": _LIBC,
+    "moat.workspace.recorder os.fork": "goes on in this program",
     "moat.supervisor.__main__ importlib.import_module": "modules of a table, Moat's own",
 }
 """A module and what it calls, and why a run can't choose what is started or loaded."""
@@ -52,7 +53,8 @@ READ: Final[Mapping[str, str]] = {
         egress.persistence egress.tls.ca egress.traffic.reader egress.traffic.writer
         engines.bubblewrap.engine runs.event_log runs.event_reader runs.index runs.lock runs.rebuild
         runs.json_file runs.rmtree runs.store session.journal.journal session.journal.transcript
-        shim.launch.sessions supervisor.__main__ supervisor.log_file workspace.snapshot
+        shim.launch.sessions supervisor.__main__ supervisor.log_file workspace.content_store
+        workspace.frozen_changes workspace.snapshot
     """,
     "devices, and descriptors that are open already": """
         cli.stdio client.connect.spawn client.connect.standby engines.bubblewrap.toolchains.ahead
@@ -74,8 +76,8 @@ READ: Final[Mapping[str, str]] = {
     """,
     "files of a run and of toolchains, read as those of an enemy": """
         engines.bubblewrap.toolchains.search engines.bubblewrap.toolchains.versions
-        workspace.beneath workspace.entries workspace.git_layout workspace.git_index_review
-        workspace.links workspace.quarantine
+        workspace.beneath workspace.contents workspace.entries workspace.git_index_review
+        workspace.git_layout workspace.links workspace.quarantine workspace.walk
     """,
 }
 """Why a file may be read, and the modules of `moat` that read for that reason."""

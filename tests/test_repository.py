@@ -60,7 +60,7 @@ def test_nothing_of_a_machine_is_in_the_repository() -> None:
     # In pieces, because this file is searched too.
     registries = ("pypi" + ".org", "pythonhosted" + ".org", "npmjs" + ".com", "/simple" + "/")
     homes = re.compile(
-        "/(?:" + "work/|home/(?!agent\\b|you\\b|me\\b|user\\b|linuxbrew\\b)|root/\\.|Users/)"
+        "/(?:" + "work/|home/(?!agent\\b|linuxbrew\\b|you\\b|me\\b|user\\b)|root/\\.|Users/)"
     )
     found = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"

@@ -73,7 +73,9 @@ SHELLS = frozenset(
 @click.option(
     "--cpus", type=click.FloatRange(min=0, min_open=True), help="Limit of processors, such as 1.5."
 )
-@click.option("--pids", type=click.IntRange(min=1), help="Limit of processes and threads.")
+@click.option(
+    "--pids", type=click.IntRange(min=1), help="Limit of processes and threads (default: 4096)."
+)
 @click.option("--timeout", metavar="DURATION", help="Stop the run after this time, such as 30m.")
 @click.option(
     "--writable-git",
