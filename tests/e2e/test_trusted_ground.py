@@ -260,7 +260,7 @@ def test_an_ordinary_user(ordinary_user: OrdinaryUser, marker: Path) -> None:
     """The same holds where Moat and the system belong to somebody else: to root."""
     user = ordinary_user
     done = user.moat("run", "--", "sh", "-c", planting(".venv/bin", marker))
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
     path = {"PATH": f"{user.workspace}/.venv/bin:/usr/bin:/bin"}
     assert user.moat("run", "--", "/bin/true", **path).returncode == 0
     assert f"not used: {user.workspace}/.venv/bin/bwrap" in user.moat("doctor", **path).stdout
