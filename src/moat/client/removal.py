@@ -12,6 +12,7 @@ from moat.engines import registry
 from moat.engines.engine import UnsupportedSandboxError
 from moat.errors import RunNotActiveError, StoreError, SupervisorError
 from moat.runs import lock
+from moat.workspace import content_store
 
 if TYPE_CHECKING:
     from moat.paths import RunFolder
@@ -32,6 +33,7 @@ def remove(store: Store, run: Run, *, force: bool) -> list[str]:
         _kill(store, run)
     if not folder.root.exists():
         store.remove(run.id)
+        _forget_workspace(store, run)
         return []
     # A supervisor may still be sending the last of the output to a slow viewer. It is asked to leave,
     # and the lock is ours once it has.
@@ -43,7 +45,15 @@ def remove(store: Store, run: Run, *, force: bool) -> list[str]:
             store.remove(run.id)
     except FileNotFoundError:
         return []  # another process has removed it meanwhile
+    _forget_workspace(store, run)
     return lines
+
+
+def _forget_workspace(store: Store, run: Run) -> None:
+    """Delete what is kept of the removed run's workspace if no other run was started there."""
+    root = os.path.realpath(run.workspace)
+    if all(os.path.realpath(other.workspace) != root for other in store.all()):
+        content_store.forget(store.home, root)
 
 
 def _clean_workspace(run: Run, folder: RunFolder) -> list[str]:
