@@ -26,6 +26,7 @@ _LIBC: Final = "the C library that this process has loaded already"
 STARTED: Final[Mapping[str, str]] = {
     "moat.cli.doctor find_spec": "looks for a module of Moat's and loads nothing",
     "moat.cli.main importlib.import_module": "a command of the table, from Moat's own package",
+    "moat.cli.run os.execv": f"this command again, with {_OWN_PYTHON}",
     "moat.client.connect.spawn os.posix_spawn": _OWN_PYTHON,
     "moat.engines.bubblewrap.host_checks ctypes.CDLL": _LIBC,
     "moat.engines.bubblewrap.host_checks os.fork": "goes on in this program",
@@ -47,11 +48,12 @@ STARTED: Final[Mapping[str, str]] = {
 
 READ: Final[Mapping[str, str]] = {
     "the store, which no run sees": """
-        atomic client.attach.attach client.connect.launch client.display.quarantine_notice
+        atomic cli.trust_report client.attach.attach client.connect.launch
+        client.display.quarantine_notice
         egress.persistence egress.tls.ca egress.traffic.reader egress.traffic.writer
         engines.bubblewrap.engine runs.event_log runs.event_reader runs.index runs.lock runs.rebuild
         runs.json_file runs.rmtree runs.store session.journal.journal session.journal.transcript
-        shim.launch.sessions supervisor.__main__ workspace.content_store
+        shim.launch.sessions supervisor.__main__ supervisor.log_file workspace.content_store
         workspace.frozen_changes workspace.snapshot
     """,
     "devices, and descriptors that are open already": """
@@ -74,8 +76,8 @@ READ: Final[Mapping[str, str]] = {
     """,
     "files of a run and of toolchains, read as those of an enemy": """
         engines.bubblewrap.toolchains.search engines.bubblewrap.toolchains.versions
-        workspace.beneath workspace.contents workspace.entries workspace.git_layout workspace.links
-        workspace.quarantine workspace.walk
+        workspace.beneath workspace.contents workspace.entries workspace.git_index_review
+        workspace.git_layout workspace.links workspace.quarantine workspace.walk
     """,
 }
 """Why a file may be read, and the modules of `moat` that read for that reason."""
