@@ -2,7 +2,7 @@
 
 Makes a workspace of 40,000 files in 400 folders and one of 40,000 folders. Prints for each how long
 the search for protected paths takes, the recorder's first and later walk, the comparison at the end, and
-`moat run -- true` and `moat diff` with the installed command. With the path of another `moat`, that one's
+`moat run -- true` and `moat diff` with the installed command. With the path of another `moat`, its
 runs are measured in turn with ours. The smallest of several figures is printed: other work only adds.
 """
 

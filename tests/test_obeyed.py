@@ -47,12 +47,13 @@ STARTED: Final[Mapping[str, str]] = {
 
 READ: Final[Mapping[str, str]] = {
     "the store, which no run sees": """
-        atomic client.attach.attach client.connect.launch client.display.quarantine_notice
+        atomic cli.trust_report client.attach.attach client.connect.launch
+        client.display.quarantine_notice
         egress.persistence egress.tls.ca egress.traffic.reader egress.traffic.writer
         engines.bubblewrap.engine runs.event_log runs.event_reader runs.index runs.lock runs.rebuild
         runs.json_file runs.rmtree runs.store session.journal.journal session.journal.transcript
-        shim.launch.sessions supervisor.__main__ workspace.content_store
-        workspace.frozen_changes workspace.snapshot
+        shim.launch.sessions supervisor.__main__ supervisor.log_file workspace.snapshot
+        workspace.content_store workspace.frozen_changes
     """,
     "devices, and descriptors that are open already": """
         cli.stdio client.connect.spawn client.connect.standby engines.bubblewrap.toolchains.ahead
@@ -74,8 +75,9 @@ READ: Final[Mapping[str, str]] = {
     """,
     "files of a run and of toolchains, read as those of an enemy": """
         engines.bubblewrap.toolchains.search engines.bubblewrap.toolchains.versions
-        workspace.beneath workspace.contents workspace.entries workspace.git_layout workspace.links
-        workspace.quarantine workspace.walk
+        workspace.beneath workspace.entries workspace.git_layout workspace.git_index_review
+        workspace.links workspace.quarantine
+        workspace.contents workspace.walk
     """,
 }
 """Why a file may be read, and the modules of `moat` that read for that reason."""

@@ -17,7 +17,7 @@ from moat.errors import MoatError, RunNotFoundError, UsageError
 from moat.runs import lock
 from moat.runs.states import State
 from moat.runs.store import Run, Store
-from moat.spec import TerminalSize
+from moat.spec import Limits, TerminalSize
 
 if TYPE_CHECKING:
     from moat.client.connect.standby import Standby
@@ -136,6 +136,7 @@ def command(
         run = create_run(store, run_options, settings, _host_context(supervisor, detach=detach))
         if supervisor is not None:
             supervisor.go()
+        _tell_weaknesses(store, run)
         from moat.client.attach.attach import AttachOptions, attach  # noqa: PLC0415  loads meanwhile
 
         if supervisor is not None:
@@ -177,6 +178,16 @@ def _ask(question: Question) -> Answer:
     from moat.cli.consent import ask  # noqa: PLC0415  once for each change of a project's file
 
     return ask(question)
+
+
+def _tell_weaknesses(store: Store, run: Run) -> None:
+    """Say which limits can't be kept here, before anybody relies on them."""
+    spec = store.spec(run.id)
+    if spec.limits != Limits():
+        from moat.engines import registry  # noqa: PLC0415  for runs with limits alone
+
+        for line in registry.weaknesses(spec):
+            sys.stderr.write(f"moat: {line}\n")
 
 
 def _hint(run: Run) -> None:

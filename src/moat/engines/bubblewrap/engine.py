@@ -122,6 +122,7 @@ class Bubblewrap:
                 "limits": dict(bounds.rlimits),
                 "processors": bounds.processors,
                 "cgroup": bounds.cgroup,
+                "pid_max": bounds.pid_max,
                 "clean_up": cleanup.command(self._folder),
             }
             fds = (*passed.values(), *sandbox.descriptors)

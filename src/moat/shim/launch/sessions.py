@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 
-from moat.shim.launch import spawn, start
+from moat.shim.launch import enter, spawn, start
 
 TYPE_CHECKING = False  # see the package: importing `typing` costs start-up time
 if TYPE_CHECKING:
@@ -130,6 +130,8 @@ class Sessions:
             fd = session.info
             if session.take_init():
                 self._host.unwatch(fd)
+                if session.init_pidfd is not None and session.pid_max is not None:
+                    enter.limit_pids(session.init_pidfd, session.pid_max)
 
     def _began(self, session: Session) -> None:
         """Report that the command is about to begin, or that it never will."""
