@@ -26,6 +26,7 @@ _LIBC: Final = "the C library that this process has loaded already"
 STARTED: Final[Mapping[str, str]] = {
     "moat.cli.doctor find_spec": "looks for a module of Moat's and loads nothing",
     "moat.cli.main importlib.import_module": "a command of the table, from Moat's own package",
+    "moat.cli.run os.execv": f"this command again, with {_OWN_PYTHON}",
     "moat.client.connect.spawn os.posix_spawn": _OWN_PYTHON,
     "moat.engines.bubblewrap.host_checks ctypes.CDLL": _LIBC,
     "moat.engines.bubblewrap.host_checks os.fork": "goes on in this program",
@@ -52,8 +53,8 @@ READ: Final[Mapping[str, str]] = {
         egress.persistence egress.tls.ca egress.traffic.reader egress.traffic.writer
         engines.bubblewrap.engine runs.event_log runs.event_reader runs.index runs.lock runs.rebuild
         runs.json_file runs.rmtree runs.store session.journal.journal session.journal.transcript
-        shim.launch.sessions supervisor.__main__ supervisor.log_file workspace.snapshot
-        workspace.content_store workspace.frozen_changes
+        shim.launch.sessions supervisor.__main__ supervisor.log_file workspace.content_store
+        workspace.frozen_changes workspace.snapshot
     """,
     "devices, and descriptors that are open already": """
         cli.stdio client.connect.spawn client.connect.standby engines.bubblewrap.toolchains.ahead
@@ -75,9 +76,8 @@ READ: Final[Mapping[str, str]] = {
     """,
     "files of a run and of toolchains, read as those of an enemy": """
         engines.bubblewrap.toolchains.search engines.bubblewrap.toolchains.versions
-        workspace.beneath workspace.entries workspace.git_layout workspace.git_index_review
-        workspace.links workspace.quarantine
-        workspace.contents workspace.walk
+        workspace.beneath workspace.contents workspace.entries workspace.git_index_review
+        workspace.git_layout workspace.links workspace.quarantine workspace.walk
     """,
 }
 """Why a file may be read, and the modules of `moat` that read for that reason."""
