@@ -567,6 +567,8 @@ def test_all_lines_are_kept_however_many_colours_they_have(before: bytes) -> Non
     screen.feed(b"".join(map(coloured, range(2100))))
     kept = screen._terminal.get(Data.SCROLLBACK_ROWS)
     assert kept >= 2000
+    screen.feed(b"plain\r\n" * 2000)  # pages are used again, and the limit is adjusted
+    assert screen._terminal.get(Data.SCROLLBACK_ROWS) >= 2000
     copy = Screen.from_snapshot(screen.snapshot() or b"", 2000)
     assert copy.contents() == screen.contents()
     assert len(screen.contents().split("\n")) >= 2000

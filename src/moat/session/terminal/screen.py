@@ -174,6 +174,7 @@ class Screen:
         With `scrollback`, they are for a terminal that was just attached: what it shows is scrolled
         up, and the scrollback follows. Without, they are for one that has shown this screen before.
         """
+        self._kept.loosen()
         return restore(
             self._terminal,
             scrollback=self._scrollback if scrollback else None,
@@ -238,6 +239,7 @@ class Screen:
 
         Return `None` in the middle of a sequence too long to be kept.
         """
+        self._kept.loosen()
         try:
             state = self._terminal.encode()
         except GhosttyError:

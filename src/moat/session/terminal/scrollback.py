@@ -5,6 +5,10 @@ of 400). Limited in bytes it uses its pages again. It doesn't say how many bytes
 may take 10 bytes a cell or 50. So the limit is the largest one until there are enough rows, and is
 lowered then until rows go. It is raised as soon as rows become few. A reader always finds the lines
 that were asked for, unless they take more than the largest limit.
+
+A page that is used again for rows of more colours grows, which the emulator counts only when the limit
+is set again: then all rows go that are too many at once. So the limit is never set to what it was or
+lower, but raised to the largest one first.
 """
 
 from __future__ import annotations
@@ -45,12 +49,17 @@ class Scrollback:
         self._few = self._lines + 3 * page_rows
         self._enough = self._few + page_rows
         self._many = self._enough + 2 * page_rows
+        self.loosen()
+
+    def loosen(self) -> None:
+        """Allow the most, as a snapshot needs it: its copy keeps the limit, but needs more bytes."""
         self._set(self._most)
 
     def adjust(self) -> None:
         """Adjust the limit after output."""
         rows = self._rows()
         if rows > self._many:
+            self.loosen()
             while rows > self._enough and self._limit > _FEWEST_BYTES:
                 # A page at a time: the oldest rows may be plain, and many of them in few bytes.
                 self._set(max(self._limit - _PAGE_BYTES, _FEWEST_BYTES))
