@@ -73,11 +73,7 @@ FULL = RunSpec(
     timeout=5400.0,
     stop_timeout=2.5,
     scrollback=500,
-<<<<<<< HEAD
-    scrollback_memory=1 << 22,
-=======
     scrollback_memory=1 << 25,
->>>>>>> h/journal
     journal_limit=1 << 20,
     notifications=False,
 )
@@ -94,7 +90,6 @@ _TRUST = replace(FULL, scrollback_memory=MINIMAL.scrollback_memory)
 _ENGINE_SECTIONS = replace(
     _TRUST,
     notifications=MINIMAL.notifications,
-    scrollback_memory=MINIMAL.scrollback_memory,
     protected_paths=(),
     bubblewrap=replace(FULL.bubblewrap, program=""),
     network=replace(
