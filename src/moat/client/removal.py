@@ -17,6 +17,7 @@ from moat.engines import registry
 from moat.engines.engine import UnsupportedSandboxError
 from moat.errors import MoatError, RunNotActiveError, RunNotFoundError, StoreError, SupervisorError
 from moat.runs import lock
+from moat.workspace import content_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -88,7 +89,15 @@ def _remove(store: Store, removals: Sequence[Removal]) -> None:
             each.take(Removal.clean)
     _side_by_side(Removal.empty, removals)
     store.forget([each.run.id for each in removals if each.goes_on])
+    _forget_workspaces(store, [each.run for each in removals if each.goes_on])
     _side_by_side(Removal.discard, removals)
+
+
+def _forget_workspaces(store: Store, removed: Sequence[Run]) -> None:
+    """Delete what is kept of the removed runs' workspaces if no other run was started there."""
+    in_use = {os.path.realpath(run.workspace) for run in store.all()}
+    for root in {os.path.realpath(run.workspace) for run in removed} - in_use:
+        content_store.forget(store.home, root)
 
 
 def _side_by_side(step: Callable[[Removal], None], removals: Sequence[Removal]) -> None:

@@ -54,7 +54,7 @@ def load(home: Path) -> Settings:
     path = home / FILE
     if not path.exists():
         return Settings()
-    own.check_settings(str(path))
+    own.check_settings(str(home))
     from moat.config.certificates import CertificateFile  # noqa: PLC0415  as above
     from moat.config.document import read  # noqa: PLC0415  loads YAML only where there is a file
     from moat.config.network_fields import absolute  # noqa: PLC0415

@@ -21,7 +21,7 @@ from moat.engines.bubblewrap import (
     shim_client,
     writable_areas,
 )
-from moat.engines.bubblewrap.system import DEVICES
+from moat.engines.bubblewrap.system import DEVICES, TERMINALS
 from moat.engines.engine import CommandRefusedError, SandboxGoneError
 from moat.session.io import PipeIO, ProgramIO, TerminalIO
 from moat.session.journal.index import Stream
@@ -123,6 +123,7 @@ class Bubblewrap:
                 "processors": bounds.processors,
                 "cgroup": bounds.cgroup,
                 "pid_max": bounds.pid_max,
+                "terminals": TERMINALS,
                 "clean_up": cleanup.command(self._folder),
             }
             fds = (*passed.values(), *sandbox.descriptors)

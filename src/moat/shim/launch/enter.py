@@ -48,20 +48,24 @@ def enter(request: dict[str, Any], pidfd: int, ends: Ends) -> NoReturn:
     os._exit(0)
 
 
-def limit_pids(init: int, pid_max: int) -> None:
-    """Bound the process numbers of the sandbox whose init is behind the pidfd `init`.
+def bound(pidfd: int, pid_max: int | None, terminals: int) -> None:
+    """Bound the process numbers and the ptys of the sandbox of the process behind `pidfd`.
 
-    A namespace's own `kernel.pid_max` is seen from inside alone, and in there only by who has
-    capabilities. This process's child writes it, and is reaped like every other child.
+    A pid namespace's own `kernel.pid_max` is seen from inside alone, and there only somebody with
+    capabilities may write it. This process's child has those of the shim, whose user namespace is
+    around the sandbox's, and is reaped like every other child.
     """
 
     def write() -> NoReturn:
-        with open("/proc/sys/kernel/pid_max", "wb") as file:  # noqa: PTH123  pathlib: 5 ms of the start
-            file.write(b"%d" % pid_max)
+        if pid_max is not None:
+            with open("/proc/sys/kernel/pid_max", "wb") as file:  # noqa: PTH123  pathlib: 5 ms of the start
+                file.write(b"%d" % pid_max)
+        linux.setns(pidfd, linux.CLONE_NEWNS)  # the sandbox's /proc/sys is read-only
+        linux.remount_terminals(terminals)
         os._exit(0)
 
     def join() -> NoReturn:
-        linux.setns(init, linux.CLONE_NEWUSER | linux.CLONE_NEWPID)
+        linux.setns(pidfd, linux.CLONE_NEWPID)
         spawn.fork(write, sys.stderr.fileno())
         os._exit(0)
 

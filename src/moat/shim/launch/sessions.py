@@ -130,8 +130,6 @@ class Sessions:
             fd = session.info
             if session.take_init():
                 self._host.unwatch(fd)
-                if session.init_pidfd is not None and session.pid_max is not None:
-                    enter.limit_pids(session.init_pidfd, session.pid_max)
 
     def _began(self, session: Session) -> None:
         """Report that the command is about to begin, or that it never will."""
@@ -140,6 +138,8 @@ class Sessions:
         self._host.unwatch(session.started.fileno())
         if session.take_pid():
             self._host.send({"event": "started", "session": session.name, "pid": session.pid})
+            if session.pidfd is not None and not session.joins:
+                enter.bound(session.pidfd, *session.bounds)
         elif session.joins:
             self._failed(session)
         session.started.close()

@@ -22,7 +22,8 @@ def launch(name: str, request: dict[str, Any], passed: list[int]) -> Session:
     `request`: `argv`; `numbers`, under which the program finds the descriptors that are made here;
     `passed`, under which it finds the descriptors `passed`; `program`, the number among these of the
     program's own file; `filter`, the program's system call filter (hex); `read_only`, devices that it
-    may show, but not change; `tty`, `stdin`, `size`, `limits`, `processors`, `cgroup`, `pid_max`.
+    may show, but not change; `tty`, `stdin`, `size`, `limits`, `processors`, `cgroup`; `pid_max` and
+    `terminals` as `enter.bound` takes them.
 
     In `numbers`, `started` is a socket for one byte from the command-to-be, `info` a pipe for
     bubblewrap's `--info-fd`, and `stdin`, `stdout` and `stderr` are the command's. Standard error of
@@ -63,7 +64,7 @@ def launch(name: str, request: dict[str, Any], passed: list[int]) -> Session:
     try:
         session = _start(name, request, become, joins=False)
         session.info = info_read
-        session.pid_max = request["pid_max"]
+        session.bounds = request["pid_max"], request["terminals"]
         return session
     finally:
         os.close(info_write)
