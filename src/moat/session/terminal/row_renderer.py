@@ -28,8 +28,8 @@ _PLAIN: Final = b"\x1b[0m"
 _END_LINK: Final = b"\x1b]8;;\x1b\\"
 # A cell that was never written, or that was erased without a background, is all zeros.
 _EMPTY: Final = bytes(8)
-# Text that makes a terminal wrap and is drawn over then: of one column, and of two.
-_NARROW, _WIDE = b" \r", "\N{IDEOGRAPHIC SPACE}\r".encode()
+# Text that makes a terminal wrap, and is drawn over then.
+_WRAP: Final = b" \r"
 # The first bytes of characters whose width terminals disagree about: combining ones, East Asian wide
 # and ambiguous ones, emoji, joiners and variation selectors, but not Latin, Greek and Cyrillic.
 _WIDTH_UNSURE: Final = re.compile(rb"[\xcc\xcd\xd4-\xf4]")
@@ -59,9 +59,9 @@ class _Row(NamedTuple):
 def everything(terminal: Terminal, scrollback: int) -> bytes:
     """Draw the newest `scrollback` lines above the screen, and the screen.
 
-    The bytes are for the top left of an empty screen. The scrollback is running text that scrolls by
-    itself, and wraps by itself where the program's text did. Each row of the screen is put in its
-    place, so that one which the viewer takes for longer than it is moves no other.
+    The bytes are for an empty screen, which they scroll by themselves. Rows that are one line wrap as
+    the program's text did. Each row of the screen begins at its own place, and no row leaves the one
+    that it begins in, so a row which the viewer takes for longer than it is moves no other.
     """
     total, columns = terminal.get(Data.TOTAL_ROWS), terminal.get(Data.COLUMNS)
     height = terminal.get(Data.ROWS)
@@ -70,30 +70,32 @@ def everything(terminal: Terminal, scrollback: int) -> bytes:
     lines = _formatted(terminal, first, total - first, columns)
     out: list[bytes] = []
     wrap = b""
-    for number, (raw, line) in enumerate(zip(rows, lines, strict=True), first):
-        following = rows[number + 1 - first] if number + 1 < total else None
-        row = _Row(number, raw.cells, linked=raw.links)
-        if number == top:
-            out.append(_scrolled_up(top - first, height))
-        if number >= top:
-            out.append(wrap + b"\x1b[%dH" % (number - top + 1))
-        next_wrap = b"" if following is None or number + 1 == top else _wrap(raw, following)
+    for place, (raw, line) in enumerate(zip(rows, lines, strict=True)):
+        next_wrap = _WRAP if place + 1 < len(rows) and _wraps(raw, rows[place + 1]) else b""
+        row = _Row(first + place, raw.cells, linked=raw.links)
         drawn = _drawn(terminal, row, line, fill=bool(next_wrap))
         if _WIDTH_UNSURE.search(drawn):
             next_wrap = b""
             drawn = _unwrapped(_drawn(terminal, row, line))
-        if number < top and drawn.startswith(b"\x1b"):
-            out.append(wrap)
+        if first + place < top:
+            out.append(_next_line(wrap, drawn) if place else b"")
+        elif place < height:
+            out.append(wrap + _row_begin(place))
+        else:
+            out.append((wrap or _row_begin(height - 1) + b"\n") + _row_begin(height - 1))
         out.append(drawn)
-        if number < top and not next_wrap:
-            out.append(b"\r\n")
         wrap = next_wrap
     return b"".join(out)
 
 
-def _scrolled_up(above: int, height: int) -> bytes:
-    """Scroll the lines that were drawn above the screen out of it."""
-    return b"\x1b[%dH" % height + b"\n" * min(above, height - 1) if above else b""
+def _next_line(wrap: bytes, row: bytes) -> bytes:
+    if not wrap:
+        return b"\r\n"
+    return wrap if row.startswith(b"\x1b") else b""  # text wraps by itself
+
+
+def _row_begin(y: int) -> bytes:
+    return b"\x1b[%dH" % (y + 1)
 
 
 def _unwrapped(row: bytes) -> bytes:
@@ -132,17 +134,14 @@ def _formatted(terminal: Terminal, first: int, rows: int, columns: int) -> list[
     return lines + [b""] * (rows - len(lines))
 
 
-def _wrap(row: RawRow, following: RawRow) -> bytes:
-    """Return what makes a terminal wrap between the two rows; nothing if they aren't one line.
+def _wraps(row: RawRow, following: RawRow) -> bool:
+    """Tell whether the rows are one line, and a terminal can be made to wrap between them.
 
-    A terminal wraps after a row that is written to its end, before a row that begins with text.
+    A terminal wraps after a row that is written to its end, before a row that begins with text. A wide
+    character that didn't fit leaves the last column free, but only in terminals that agree on its width.
     """
-    if not (row.wraps and following.continues):
-        return b""
-    begin = describe(following.cells[0])
-    if describe(row.cells[-1]).wide is Wide.SPACER_HEAD:
-        return _WIDE if begin.wide is Wide.WIDE else b""
-    return _NARROW if begin.text else b""
+    whole = describe(row.cells[-1]).wide is not Wide.SPACER_HEAD
+    return row.wraps and following.continues and whole and describe(following.cells[0]).text
 
 
 def _drawn(terminal: Terminal, row: _Row, line: bytes, *, fill: bool = False) -> bytes:
