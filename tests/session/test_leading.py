@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given
@@ -16,8 +16,8 @@ from moat.spec import PixelSize, TerminalSize
 class Viewer:
     name: str
     may_type: bool = True
-    size: TerminalSize = TerminalSize()
-    pixels: PixelSize = PixelSize()
+    size: TerminalSize = field(default_factory=TerminalSize)
+    pixels: PixelSize = field(default_factory=PixelSize)
 
 
 GUESTS = "xyz"

@@ -1,13 +1,13 @@
 """The viewer that leads: its terminal's size is the program's. Pure.
 
-| what happens                                        | who leads then                                   |
-|-----------------------------------------------------|--------------------------------------------------|
-| a viewer comes that may type                        | it does, unless one that may type leads          |
-| a viewer comes that only looks                      | who led before, perhaps nobody                   |
-| a key, a paste or a click comes from a viewer       | this viewer                                      |
-| its terminal reports focus, motion, or its own size | who led before                                   |
-| the leader leaves or dies                           | the newest that may type, or else the newest     |
-| any other leaves                                    | who led before                                   |
+| what happens                                   | who leads then                               |
+|------------------------------------------------|----------------------------------------------|
+| a viewer comes that may type                   | it does, unless one that may type leads      |
+| a viewer comes that only looks                 | who led before, perhaps nobody               |
+| a key, a paste or a click comes from a viewer  | this viewer                                  |
+| a terminal reports focus, motion or a new size | who led before                               |
+| the leader leaves or dies                      | the newest that may type, or else the newest |
+| any other leaves                               | who led before                               |
 
 The program has the size of the leader's terminal, and follows it at once. A leader too small to work in
 changes nothing while others watch. Where nobody leads the size stays as it is.

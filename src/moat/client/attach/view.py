@@ -220,7 +220,7 @@ class View:
     def _welcomed(self, welcome: Welcome) -> None:
         self.painted = self._settings.on_screen
         self._level = welcome.level
-        if self._resized_early:
+        if self._resized_early and self._level > 0:
             self._report_size()  # once more, with what this supervisor understands
         if not self._settings.on_screen:
             self._offsets[STDOUT], self._offsets[STDERR] = welcome.stdout, welcome.stderr

@@ -115,6 +115,8 @@ class KeyMachine:
                     self._sequence(raw)
                 case TokenKind.REPORT:
                     self._between(not_a_key(raw))
+                case TokenKind.ANSWER:
+                    pass  # nobody was asked
                 case TokenKind.LITERAL:
                     self._give_up()
                     self._send(raw)
@@ -141,7 +143,7 @@ class KeyMachine:
 
     def _sequence(self, raw: bytes) -> None:
         if is_answer(raw):
-            return
+            return  # nobody was asked
         if self._held or raw[-1:] in (b"u", b"~"):
             self._key(decode(raw))
         else:
