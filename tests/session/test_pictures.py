@@ -45,7 +45,8 @@ def test_rows_move_no_more_than_they_must(top: int, cursor: int, expected: int) 
 
 
 @pytest.mark.parametrize(
-    ("left", "cursor", "expected"), [(0, 29, 0), (0, 30, 10), (10, 39, 10), (10, 40, 20), (20, 9, 0)]
+    ("left", "cursor", "expected"),
+    [(0, 29, 0), (0, 30, 10), (10, 39, 10), (10, 40, 20), (20, 9, 0)],
 )
 def test_columns_leap(left: int, cursor: int, expected: int) -> None:
     """Thirty of a hundred are seen; at the beginning of the lines they stay there."""
