@@ -11,7 +11,7 @@ INSTALLED := .venv/installed/bin/python
 TYPED := src scripts
 FOR_RUNS := bwrap:bubblewrap git
 FOR_BENCH := busybox:busybox-static nginx:nginx-light squid:squid-openssl
-FOR_TESTS := $(FOR_RUNS) gcc curl wget node:nodejs npm tmux dtach vim less htop dig:bind9-dnsutils ip:iproute2 tinyproxy:tinyproxy-bin
+FOR_TESTS := $(FOR_RUNS) direnv gcc curl wget node:nodejs npm tmux dtach vim less htop dig:bind9-dnsutils ip:iproute2 tinyproxy:tinyproxy-bin
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check fast unit matrix fuzz e2e bench bench-egress lock release programs clean

@@ -65,7 +65,7 @@ def listing(place: Place) -> Iterator[Figure]:
 
 
 def _fill(home: Path) -> None:
-    """Make ended runs without folders, of which a listing reads the index alone."""
+    """Make ended runs with empty folders: a listing reads the index, and the folders' names."""
     with Store(home) as store:
         for number in range(LISTED):
             spec = RunSpec(
@@ -75,6 +75,7 @@ def _fill(home: Path) -> None:
                 workspace="/srv/project",
                 created_at=f"2026-01-01T{number // 3600:02}:{number // 60 % 60:02}:{number % 60:02}Z",
             )
+            store.folder(spec.id).root.mkdir(parents=True)
             store.insert(spec)
     with sqlite3.connect(home / "moat.db") as index:
         index.execute(

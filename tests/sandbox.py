@@ -93,14 +93,22 @@ def _memory(content: bytes) -> int:
     return descriptor
 
 
+@pytest.fixture(scope="session")
+def searched_toolchains(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is kept of the search of this machine's toolchains, for all tests: the first takes long."""
+    return tmp_path_factory.mktemp("toolchains")
+
+
 @pytest.fixture
-def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, searched_toolchains: Path) -> Sandbox:
     home = tmp_path / "users" / "someone"
     workspace = home / "project"
     workspace.mkdir(parents=True)
     store = home / ".moat"
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("MOAT_HOME", str(store))
+    store.mkdir()
+    (store / "toolchains").symlink_to(searched_toolchains)
     private = store / "runs" / "0123456789ab" / "private"
     path = f"{Path(sys.executable).resolve().parent}:/usr/local/bin:/usr/bin:/bin"
     return Sandbox(home, workspace, private, {"host_path": path})

@@ -26,6 +26,7 @@ _LIBC: Final = "the C library that this process has loaded already"
 STARTED: Final[Mapping[str, str]] = {
     "moat.cli.doctor find_spec": "looks for a module of Moat's and loads nothing",
     "moat.cli.main importlib.import_module": "a command of the table, from Moat's own package",
+    "moat.cli.run os.execv": f"this command again, with {_OWN_PYTHON}",
     "moat.client.connect.spawn os.posix_spawn": _OWN_PYTHON,
     "moat.engines.bubblewrap.host_checks ctypes.CDLL": _LIBC,
     "moat.engines.bubblewrap.host_checks os.fork": "goes on in this program",
@@ -40,17 +41,21 @@ STARTED: Final[Mapping[str, str]] = {
     "moat.shim.launch.spawn os.posix_spawn": _OWN_PYTHON,
     "moat.shim.launch.start os.execve": "a sealed copy of what moat.ground.programs has found",
     "moat.shim.linux ctypes.CDLL": _LIBC,
+    "moat.workspace.recorder os.fork": "goes on in this program",
     "moat.supervisor.__main__ importlib.import_module": "modules of a table, Moat's own",
 }
 """A module and what it calls, and why a run can't choose what is started or loaded."""
 
 READ: Final[Mapping[str, str]] = {
     "the store, which no run sees": """
-        atomic client.attach.attach client.connect.launch client.display.quarantine_notice
+        atomic cli.trust_report client.attach.attach client.connect.launch
+        client.display.quarantine_notice
         egress.persistence egress.tls.ca egress.traffic.reader egress.traffic.writer
         engines.bubblewrap.engine runs.event_log runs.event_reader runs.index runs.lock runs.rebuild
-        runs.json_file runs.rmtree runs.store session.journal.journal session.journal.transcript
-        shim.launch.sessions supervisor.__main__ workspace.snapshot
+        runs.json_file runs.rmtree runs.store runs.unfinished session.journal.journal
+        session.journal.reader session.journal.transcript
+        shim.launch.sessions supervisor.__main__ supervisor.log_file workspace.content_store
+        workspace.frozen_changes workspace.snapshot
     """,
     "devices, and descriptors that are open already": """
         cli.stdio client.connect.spawn client.connect.standby engines.bubblewrap.toolchains.ahead
@@ -72,7 +77,8 @@ READ: Final[Mapping[str, str]] = {
     """,
     "files of a run and of toolchains, read as those of an enemy": """
         engines.bubblewrap.toolchains.search engines.bubblewrap.toolchains.versions
-        workspace.beneath workspace.entries workspace.git_layout workspace.links workspace.quarantine
+        workspace.beneath workspace.contents workspace.entries workspace.git_index_review
+        workspace.git_layout workspace.links workspace.quarantine workspace.walk
     """,
 }
 """Why a file may be read, and the modules of `moat` that read for that reason."""

@@ -59,7 +59,9 @@ def test_nothing_of_a_machine_is_in_the_repository() -> None:
     """No file names a path of one machine or a package registry."""
     # In pieces, because this file is searched too.
     registries = ("pypi" + ".org", "pythonhosted" + ".org", "npmjs" + ".com", "/simple" + "/")
-    homes = re.compile("/(?:" + "work/|home/(?!agent\\b|you\\b|me\\b|user\\b)|root/\\.|Users/)")
+    homes = re.compile(
+        "/(?:" + "work/|home/(?!agent\\b|linuxbrew\\b|you\\b|me\\b|user\\b)|root/\\.|Users/)"
+    )
     found = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
         for path in TRACKED

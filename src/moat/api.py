@@ -27,11 +27,12 @@ from moat.client.watch.wait import WaitResult, wait_for_exit, wait_for_idle, wai
 from moat.config import settings
 from moat.config.compile import HostContext, RunOptions, create_run
 from moat.egress.traffic import reader as traffic
-from moat.errors import MoatError
+from moat.errors import MoatError, UsageError
+from moat.ground.own_files import separate_own_files
 from moat.runs.store import Run as Row
 from moat.runs.store import Store
 from moat.session.journal.index import Stream
-from moat.session.journal.journal import JournalReader
+from moat.session.journal.reader import JournalReader
 from moat.spec import TerminalSize
 from moat.spec.rules import Rule
 from moat.wire.frames import FrameType
@@ -81,6 +82,12 @@ class Moat:
         )
 
         def begin(store: Store) -> Row:
+            if separate_own_files():
+                raise UsageError(
+                    "Moat's files were those of other environments, too (hard links, as uv makes them);"
+                    " now they are its own",
+                    "Start this program again: it has loaded them already",
+                )
             # A caller that asks for a TTY is its terminal.
             host = HostContext(
                 stdin_is_terminal=tty,

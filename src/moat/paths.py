@@ -72,6 +72,31 @@ class RunFolder:
         return self.root / "disarmed.txt"
 
     @property
+    def start_manifest(self) -> Path:
+        """What lay in the workspace when the run started; see `workspace.manifest`."""
+        return self.root / "start.manifest"
+
+    @property
+    def start_contents(self) -> Path:
+        """The contents of the files in the manifest: another name of a file in `snapshots`."""
+        return self.root / "start.contents"
+
+    @property
+    def recorder_lock(self) -> Path:
+        """Held (`flock`) by the process that records the workspace at the start, or at the end."""
+        return self.root / "recorder.lock"
+
+    @property
+    def changes(self) -> Path:
+        """What the run has changed in the workspace, once it has ended; see `workspace.changes`."""
+        return self.root / "changes.json"
+
+    @property
+    def changed_contents(self) -> Path:
+        """The contents of changed files, as they were before and after."""
+        return self.root / "changes.contents"
+
+    @property
     def workspace_indexes(self) -> Path:
         """A folder with copies of git's indexes from before the start; see `workspace.snapshot`."""
         return self.root / "indexes"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -136,3 +137,30 @@ def test_an_unknown_run_is_named(moat) -> None:  # type: ignore[no-untyped-def]
     for command in ("attach", "logs", "inspect", "stop"):
         code, _, err = moat(command, "nobody")
         assert (code, "'nobody'" in err, "moat list -a" in err) == (125, True, True)
+
+
+def test_halves_of_runs_are_named_and_removed(moat, home: Path) -> None:  # type: ignore[no-untyped-def]
+    """A row whose folder somebody has deleted, and a folder that no row knows (case 43)."""
+    shutil.rmtree(home / "runs" / "fix-id")
+    (home / "runs" / "loose").mkdir()
+    code, out, _ = moat("list", "-a")
+    assert code == 0
+    assert "fix: its folder is gone. Remove it: moat destroy fix\n" in out
+    assert "loose: this folder is in no index. Remove it: moat destroy loose, or" in out
+    assert "gone: its folder" not in out
+    code, out, err = moat("list", "-a", "--json")
+    assert {run["name"] for run in json.loads(out)} == {"fix", "gone"}
+    assert err.count("Remove it") == 2
+    assert moat("destroy", "fix", "loose") == (0, "loose\nfix\n", "")
+    assert moat("list", "-a")[1].count("Remove it") == 0
+    assert [path.name for path in (home / "runs").iterdir()] == ["gone-id"]
+
+
+def test_destroy_tries_every_run(moat, home: Path) -> None:  # type: ignore[no-untyped-def]
+    """One that lives is reported, and the others are removed all the same."""
+    with Store(home) as store:
+        store.update("gone-id", state=State.RUNNING)
+    code, out, err = moat("destroy", "gone", "fix", "fix")
+    assert (code, out) == (125, "fix\n")
+    assert "run gone is running" in err
+    assert "moat destroy -f gone" in err

@@ -33,10 +33,9 @@ REPORT = Report(
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     """The folder of a run called x."""
     monkeypatch.setenv("MOAT_HOME", str(tmp_path / "store"))
+    (tmp_path / "project").mkdir()
     with Store() as store:
-        workspace = tmp_path / "work"
-        workspace.mkdir()
-        options = RunOptions(path=str(workspace), command=("true",), name="x")
+        options = RunOptions(path=str(tmp_path / "project"), command=("true",), name="x")
         return store.folder(create_run(store, options, Settings(), HostContext()).id)
 
 

@@ -19,8 +19,10 @@ from moat.cli.logs import moment_of, timestamp
 from moat.errors import UsageError
 from moat.runs.states import State
 from moat.runs.store import Store
+from moat.session.journal import journal as journal_module
 from moat.session.journal.index import Stream
 from moat.session.journal.journal import Journal
+from moat.session.terminal.screen import Screen
 from moat.spec import RunId, RunSpec, TerminalSize
 
 if TYPE_CHECKING:
@@ -169,6 +171,37 @@ def test_a_recording_can_be_exported(ended: Callable[..., None]) -> None:
     assert (header["version"], header["command"], header["title"]) == (3, "make all", "fix")
     assert "".join(event[2] for event in events if event[1] == "o").startswith("a\nb\none\n")
     assert events[-1][1:] == ["x", "3"]
+
+
+def test_a_replay_of_a_trimmed_journal_begins_with_its_screen(
+    ended: Callable[..., None], tmp_path: Path
+) -> None:
+    """What the program had shown and set before is there, though its output is gone."""
+    ended([], tty=True)
+    folder = tmp_path / "home" / "runs" / "0123456789ab" / "journal" / "main"
+    screen = Screen(TerminalSize(80, 24), 2000)
+    journal = Journal(folder, TerminalSize(80, 24), limit=100)
+    journal.keep_screens(screen.snapshot)
+    read, write = os.pipe()
+    for piece in (
+        b"\x1b]2;title\x07\x1b[?2004hbefore ",
+        b"x" * journal_module.SEGMENT_BYTES,
+        b"after",
+    ):
+        for start in range(0, len(piece), 65536):
+            os.write(write, piece[start : start + 65536])
+            journal.take(OUT, read)
+        screen.feed(piece)
+        journal.trim({})
+    journal.close()
+    screen.close()
+    os.close(read)
+    os.close(write)
+    replayed = moat("replay", "fix", "--speed", "0").stdout
+    assert replayed.index(b"title") < replayed.index(b"after")
+    assert b"\x1b[?2004h" in replayed
+    first = json.loads(moat("replay", "fix", "--cast").stdout.splitlines()[1])
+    assert "title" in first[2]
 
 
 def test_an_unknown_session_is_said_so(ended: Callable[..., None]) -> None:

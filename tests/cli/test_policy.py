@@ -26,7 +26,7 @@ network:
 
 @pytest.fixture
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    home = tmp_path_factory.mktemp("home")
+    home = tmp_path_factory.mktemp("store") / "home"
     monkeypatch.setenv("MOAT_HOME", str(home))
     return home
 
@@ -129,6 +129,7 @@ def test_a_project_that_may_open_nothing_is_told_so(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A run would not start either."""
+    home.mkdir()
     (home / "config.yaml").write_text("trust_project: never\n")
     file = tmp_path / "agent.yaml"
     file.write_text(AGENT_FILE)

@@ -146,7 +146,8 @@ def test_who_reads_the_file_says_what_is_assumed(
 ) -> None:
     """Nobody is asked: the answer is about the file, and a note says that it doesn't hold yet."""
     out, err = said(*command)
-    assert err == "moat: it opens 2 things that you have not agreed to: moat trust --show\n"
+    look = f"moat trust --show {project}"
+    assert err == f"moat: it opens 2 things that you have not agreed to: {look}\n"
     said("trust")
     assert said(*command) == (out, "")
 

@@ -357,10 +357,18 @@ def _sandboxes_work() -> None:
         pytest.fail(f"no sandbox on this machine:\n{done.stdout}{done.stderr}", pytrace=False)
 
 
+@pytest.fixture(scope="session")
+def searched_toolchains(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is kept of the search of this machine's toolchains, for all tests: the first takes long."""
+    return tmp_path_factory.mktemp("toolchains")
+
+
 @pytest.fixture
-def moat_home() -> Iterator[Path]:
+def moat_home(searched_toolchains: Path) -> Iterator[Path]:
     """A store. Its path is short: not every test is about long socket paths."""
     folder = Path(tempfile.mkdtemp(prefix="m-"))
+    (folder / "home").mkdir(mode=0o700)
+    (folder / "home" / "toolchains").symlink_to(searched_toolchains)
     yield folder / "home"
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -138,18 +138,34 @@ def test_a_script_is_not_asked(moat: Moat, option: str) -> None:
     assert moat.runs() == []
 
 
-def test_what_a_run_changed_after_consent_is_new(moat: Moat) -> None:
-    """The user agreed to the file as it was. What a run may write for its part narrows only."""
-    file = moat.workspace / "agent.yaml"
-    file.write_text("env: {A: '1'}")
+@pytest.mark.parametrize(
+    ("change", "new"),
+    [
+        ("s/one/two/", "env: A=two"),
+        ("/deny/d", "no longer network.rules: deny evil.test"),
+        ("/policy/d", "no longer network.policy: at least ask"),
+        ("s/deny .*/deny other.test/", "no longer network.rules: deny evil.test"),
+    ],
+)
+def test_what_a_run_changed_after_consent_is_new(moat: Moat, change: str, new: str) -> None:
+    """The user agreed to the file as it was, with its restrictions."""
+    (moat.workspace / "agent.yaml").write_text(
+        "env:\n  A: one\nnetwork:\n  policy: ask\n  rules:\n  - deny evil.test\n  - allow **.test\n"
+    )
     moat.ok("trust")
-    change = "sed -i 's/1/2/' agent.yaml"
-    moat.ok("run", "--writable-git", "--", "sh", "-c", change)
+    moat.ok("run", "--writable-git", "--", "sed", "-i", change, "agent.yaml")
     done = moat("run", "--", "true")
     assert done.returncode == 3
-    assert done.stderr.splitlines()[0].endswith("agreed to: env: A=2")
-    file.write_text("exclude: [secret]\nenv: {A: '1'}")
-    moat.ok("run", "--", "true")
+    assert done.stderr.splitlines()[0].endswith(f"agreed to: {new}")
+
+
+def test_what_a_run_takes_from_the_next_needs_no_consent(moat: Moat) -> None:
+    """It narrows, and the file opens no more than before."""
+    (moat.workspace / "agent.yaml").write_text("env: {A: one, B: two}\n")
+    moat.ok("trust")
+    script = "echo 'exclude: [secret]\nenv: {B: two}\nnetwork: {rules: [deny b.test]}' > agent.yaml"
+    moat.ok("run", "--writable-git", "--", "sh", "-c", script)
+    assert moat.ok("run", "--", "sh", "-c", "echo $A$B") == "two\n"
 
 
 def test_a_certificate_that_was_replaced_is_new(

@@ -23,7 +23,7 @@ PATIENCE_S = 90.0
 
 def changed_at(*paths: str) -> dict[str, int]:
     """Return when each inode last changed in any way but by being written to."""
-    return {path: os.stat(path).st_ctime_ns for path in paths}
+    return {path: Path(path).stat().st_ctime_ns for path in paths}
 
 
 @pytest.fixture

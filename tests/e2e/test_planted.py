@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,31 @@ def test_the_user_looks_at_the_difference(
         "after the run"
         in (moat.home / "runs" / moat.inspect("x")["id"] / "supervisor.log").read_text()
     )
+
+
+def test_the_whole_list_is_shown_with_reasons(moat: Any, project: Path) -> None:
+    """One line at the end names what is new and the command that lists all of it; settings add to it."""
+    moat.write_settings("protected_paths: [{path: '*.plan', program: us}]\n")
+    script = "mkdir a; touch a/.envrc a/x.plan; install -m 2755 /bin/true y; echo > .git/commondir"
+    done = moat("run", "-n", "x", "--", "sh", "-c", script, cwd=project)
+    said = f"moat: after the run: {project}: new or changed, and obeyed unasked: "
+    assert f"{said}a/.envrc (direnv), a/x.plan (us)" in done.stderr
+    run = moat.inspect("x")["id"]
+    assert f"moat: with reasons: moat diff {run} --trust\n" in done.stderr
+    shown = moat.ok("diff", run, "--trust").splitlines()
+    pointer = project / ".git" / "commondir"
+    assert shown == [
+        "Put aside or disarmed:",
+        f"  {pointer}  renamed to commondir.disarmed  [git: it names another git folder to obey]",
+        "Taken off:",
+        f"  {project}/y  setgid  [the kernel: it lends its owner's rights to whoever starts it]",
+        "New or changed, and left as it is:",
+        f"  {project}/a/.envrc  [direnv: it is run by a shell that enters the folder]",
+        f"  {project}/a/x.plan  [us: it is protected by a setting]",
+    ]
+    lines = moat.ok("events", "x", "--json").splitlines()
+    kinds = {json.loads(line)["event"] for line in lines}
+    assert {"quarantined", "left_behind"} <= kinds
 
 
 def test_nothing_waits_for_the_next_supervisor(

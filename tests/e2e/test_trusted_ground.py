@@ -6,6 +6,7 @@ plant it isn't started.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -105,35 +106,55 @@ def virtual_environment(folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
+def call(moat: Any, python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the Moat in an environment, where the other one's would run it."""
+    return subprocess.run(
+        [str(python), "-I", "-m", "moat", *arguments],
+        cwd=moat.workspace,
+        env=moat.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def test_moat_in_the_workspaces_environment(moat: Any, marker: Path) -> None:
     """A .pth file there would be run by the next `moat list`, so the run isn't started."""
     python = virtual_environment(moat.workspace / ".venv")
-
-    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [str(python), "-I", "-m", "moat", *arguments]
-        return subprocess.run(
-            command,
-            cwd=moat.workspace,
-            env=moat.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
     plant = (
         f'echo "import os; os.mknod({str(marker)!r})" >"$(echo .venv/lib/*/site-packages)/x.pth"'
     )
-    refused(call("run", "--", "sh", "-c", plant), ".venv", "uv tool install")
-    refused(call("run", ".venv/lib", "--", "true"), "Moat's Python")
+    refused(call(moat, python, "run", "--", "sh", "-c", plant), ".venv", "uv tool install")
+    refused(call(moat, python, "run", ".venv/lib", "--", "true"), "Moat's Python")
     (moat.workspace.parent / "other").mkdir()
     mount = f"{moat.workspace}:/data"
-    refused(call("run", "-m", mount, "../other", "--", "true"), "mount", "Moat's Python")
-    assert call("list").returncode == 0
+    refused(call(moat, python, "run", "-m", mount, "../other", "--", "true"), "mount")
+    assert call(moat, python, "list").returncode == 0
     assert not marker.exists()
     # Another Moat may work there: it obeys nothing of it.
     moat.ok("run", "--", "sh", "-c", plant)
     moat.ok("list")
+    assert not marker.exists()
+
+
+def test_a_module_that_the_projects_environment_shares(
+    moat: Any, marker: Path, tmp_path: Path
+) -> None:
+    """uv links the files of a package into every environment: one file, two names."""
+    python = virtual_environment(tmp_path / "tool")
+    (packages,) = (tmp_path / "tool").glob("lib/python3*/site-packages")
+    own = Path(sysconfig.get_paths()["purelib"])
+    shutil.copytree(own / "click", moat.workspace / "click")
+    (packages / "click-8.dist-info").mkdir()
+    (moat.workspace / "METADATA").write_text("Name: click\n")
+    (packages / "click-8.dist-info" / "METADATA").hardlink_to(moat.workspace / "METADATA")
+    shutil.copytree(moat.workspace / "click", packages / "click", copy_function=os.link)
+    plant = f"echo 'import os; os.mknod(\"{marker}\")' >>click/__init__.py"
+    done = call(moat, python, "run", "--", "sh", "-c", plant)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "mknod" in (moat.workspace / "click" / "__init__.py").read_text()
+    assert call(moat, python, "list").returncode == 0
     assert not marker.exists()
 
 
@@ -239,7 +260,7 @@ def test_an_ordinary_user(ordinary_user: OrdinaryUser, marker: Path) -> None:
     """The same holds where Moat and the system belong to somebody else: to root."""
     user = ordinary_user
     done = user.moat("run", "--", "sh", "-c", planting(".venv/bin", marker))
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
     path = {"PATH": f"{user.workspace}/.venv/bin:/usr/bin:/bin"}
     assert user.moat("run", "--", "/bin/true", **path).returncode == 0
     assert f"not used: {user.workspace}/.venv/bin/bwrap" in user.moat("doctor", **path).stdout

@@ -8,6 +8,7 @@ import gzip
 import json
 import sqlite3
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -323,6 +324,36 @@ async def test_a_slow_head_is_given_up(run: Path, origin: Origin) -> None:
         answer = await gateway.ask("origin.test", origin.port, b"GET / HTTP/1.1\r\nHost: ")
 
     assert status_of(answer) == 408
+
+
+async def test_an_event_stream_lives_for_as_long_as_it_says_something(run: Path) -> None:
+    """Hours of events, each just in time, are one exchange and one row of the record."""
+    streams: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        await streams.put(writer)
+
+    now = time.monotonic()
+    async with await asyncio.start_server(accept, "127.0.0.1") as server, opened(run) as gateway:
+        gateway.gateway.services.clock = lambda: now
+        port = server.sockets[0].getsockname()[1]
+        reader, writer = await gateway.tunnel("origin.test", port)
+        writer.write(b"GET /events HTTP/1.1\r\nHost: origin.test:%d\r\n\r\n" % port)
+        await reader.readuntil(b"\r\n\r\n")
+        events = await streams.get()
+        for _ in range(500):
+            now += Timeouts().idle - 1
+            gateway.gateway.connections.check(now)
+            events.write(b"data: x\n\n")
+            await reader.readuntil(b"data: x\n\n")
+        events.close()
+        await reader.readuntil(b"0\r\n\r\n")
+        writer.close()
+
+    [row] = gateway.rows("request")
+    assert (row.verdict, row.error, row.received) == ("allowed", "", 500 * len(b"data: x\n\n"))
 
 
 async def test_silence_is_given_up(run: Path, origin: Origin) -> None:

@@ -1,5 +1,5 @@
 """A sandbox to look from."""
 
-from tests.sandbox import descriptors, repository, sandbox
+from tests.sandbox import descriptors, repository, sandbox, searched_toolchains
 
-__all__ = ["descriptors", "repository", "sandbox"]
+__all__ = ["descriptors", "repository", "sandbox", "searched_toolchains"]

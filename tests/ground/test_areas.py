@@ -45,7 +45,7 @@ def refusal(area: Area) -> UsageError | None:
         *("/nix", "/nix/store/x", "/boot", "/proc/1", "/users", "/users/me", "/root"),
         *("/users/me/.ssh", "/users/me/.ssh/keys", "/users/me/.config", "/users/me/.config/git"),
         *("/users/me/.local", "/users/me/.local/bin", "/users/me/bin", "/users/me/.bashrc"),
-        *("/users/me/.config/systemd/user", "/root/.aws", "/users/me/.oh-my-zsh"),
+        *("/users/me/.config/systemd/user", "/users/me/.aws", "/users/me/.oh-my-zsh"),
     ],
 )
 def test_what_the_host_obeys_is_no_project(path: str) -> None:

@@ -9,25 +9,32 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moat.errors import UsageError
-from moat.ground.check import check_areas
+from moat.ground.check import Surroundings, check_areas
 from moat.spec import Mount
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 
 @pytest.fixture
-def workspace(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("MOAT_HOME", str(folder / "store"))
+def workspace(folder: Path) -> Path:
     (folder / "project").mkdir()
     return folder / "project"
 
 
-def refused(workspace: Path, *mounts: Mount, **options: Any) -> str:
+def refused(
+    workspace: Path,
+    *mounts: Mount,
+    environment: Mapping[str, str] | None = None,
+    others: Sequence[str] = (),
+    **around: Any,
+) -> str:
     """Return the lines of the error that refuses a run; empty if it may start."""
-    environment = {"PATH": "/usr/bin:/bin"} | options.pop("environment", {})
+    variables = {"PATH": "/usr/bin:/bin", **(environment or {})}
+    here = Surroundings(f"{workspace.parent}/store", variables, **around)
     try:
-        check_areas(str(workspace), mounts, environment=environment, **options)
+        check_areas(str(workspace), mounts, here, others=others)
     except UsageError as error:
         return str(error)
     return ""

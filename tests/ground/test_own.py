@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def leads_to(path: Path | str, **environment: str) -> str | None:
+def leads_to(path: Path | str, store: str = "/srv/store", **environment: str) -> str | None:
     """Return the remedy of the ground that leads to a path, or over it."""
-    found = (each for each in own_ground(environment) if str(path) in each.places)
+    found = (each for each in own_ground(environment, store) if str(path) in each.places)
     return next((each.remedy for each in found), None)
 
 
@@ -33,18 +33,15 @@ def test_the_interpreter_and_the_package_are_known() -> None:
     assert leads_to(os.path.realpath(sys.executable)) is not None
 
 
-def test_the_store_and_its_settings_are_known(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_store_and_its_settings_are_known(folder: Path) -> None:
     """Settings may be a link into another folder, which then decides."""
-    monkeypatch.setenv("MOAT_HOME", str(folder / "link"))
     (folder / "home").mkdir()
     (folder / "link").symlink_to("home")
     (folder / "dotfiles").mkdir()
     (folder / "dotfiles" / "moat.yaml").touch()
     (folder / "home" / "config.yaml").symlink_to("../dotfiles/moat.yaml")
     for path in ("link", "home", "dotfiles/moat.yaml"):
-        assert "MOAT_HOME" in str(leads_to(folder / path))
+        assert "MOAT_HOME" in str(leads_to(folder / path, store=str(folder / "link")))
 
 
 @pytest.mark.parametrize(
@@ -129,17 +126,25 @@ def test_what_doctor_names_comes_first() -> None:
     assert list(installation())[:2] == [moat.__path__[0], sys.executable]
 
 
-def test_settings_that_others_could_change(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_that_others_could_change(folder: Path) -> None:
     """Nobody gets into the store, so its own file may have any mode; one outside may not."""
-    monkeypatch.setenv("MOAT_HOME", str(folder))
     own = folder / "config.yaml"
     own.touch()
     own.chmod(0o666)
-    check_settings(str(own))
+    check_settings(str(folder))
     (folder / "dotfiles").mkdir()
     own.rename(folder / "dotfiles" / "moat.yaml")
     own.symlink_to("dotfiles/moat.yaml")
     with pytest.raises(UsageError, match="can be written by others"):
-        check_settings(str(own))
+        check_settings(str(folder))
     (folder / "dotfiles" / "moat.yaml").chmod(0o644)
-    check_settings(str(own))
+    check_settings(str(folder))
+
+
+def test_settings_with_a_second_name(folder: Path) -> None:
+    """What a run writes by the other name would be settings."""
+    own = folder / "config.yaml"
+    own.touch()
+    os.link(own, folder / "other")
+    with pytest.raises(UsageError, match="hard link"):
+        check_settings(str(folder))

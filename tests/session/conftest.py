@@ -9,7 +9,8 @@ import pytest
 from tests.manual_loop import ManualLoop
 from tests.scripted_io import ScriptedIO
 
-from moat.session.journal.journal import Journal, JournalReader
+from moat.session.journal.journal import Journal
+from moat.session.journal.reader import JournalReader
 from moat.session.rebuild import rebuild_screen
 from moat.session.session import Session
 from moat.spec import TerminalSize

@@ -13,7 +13,8 @@ import pytest
 from moat.platform import tty
 from moat.session.io import Moved, PipeIO, TerminalIO
 from moat.session.journal.index import Stream
-from moat.session.journal.journal import Journal, JournalReader
+from moat.session.journal.journal import Journal
+from moat.session.journal.reader import JournalReader
 from moat.spec import PixelSize, TerminalSize
 
 if TYPE_CHECKING:

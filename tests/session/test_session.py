@@ -15,7 +15,7 @@ from tests.session.viewing import Reader, SlowSink, Window
 from moat.session import viewers
 from moat.session.journal import journal as journal_module
 from moat.session.journal.index import Resized, Stream
-from moat.session.journal.journal import JournalReader
+from moat.session.journal.reader import JournalReader
 from moat.session.session import DISK_RETRY_S, PASS_BYTES
 from moat.session.viewers import TerminalViewer
 from moat.spec import PixelSize, TerminalSize

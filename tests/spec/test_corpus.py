@@ -73,6 +73,7 @@ FULL = RunSpec(
     timeout=5400.0,
     stop_timeout=2.5,
     scrollback=500,
+    scrollback_memory=1 << 25,
     journal_limit=1 << 20,
     notifications=False,
 )
@@ -84,9 +85,10 @@ MINIMAL = RunSpec(
     created_at="2026-11-23T07:00:00.000Z",
 )
 
+_TRUST = replace(FULL, scrollback_memory=MINIMAL.scrollback_memory)
 # A project's authorities were trusted for every host, like the user's.
 _ENGINE_SECTIONS = replace(
-    FULL,
+    _TRUST,
     notifications=MINIMAL.notifications,
     protected_paths=(),
     bubblewrap=replace(FULL.bubblewrap, program=""),
@@ -111,7 +113,8 @@ STAGES = {
     "4-plain-proxy": _PLAIN_PROXY,
     "5-trusted-files": _ENGINE_SECTIONS,
     "6-engine-sections": _ENGINE_SECTIONS,
-    "7-trust": FULL,
+    "7-trust": _TRUST,
+    "8-scrollback": FULL,
 }
 EXPECTED = {f"{stage}-full.json": spec for stage, spec in STAGES.items()} | {
     f"{stage}-minimal.json": MINIMAL for stage in STAGES

@@ -25,16 +25,7 @@ STOPPERS = {
         "a file nobody may read": "touch {0}; chmod 000 {0}",
         "a folder nobody may list": "mkdir {0}; chmod 000 {0}",
     }.items()
-    for name in (
-        "agent.yaml",
-        "moat.yaml",
-        ".envrc",
-        ".vscode",
-        ".idea",
-        "lib/.git",
-        ".zed",
-        ".mcp.json",
-    )
+    for name in ("agent.yaml", ".envrc", "lib/.git", ".zed")
 }
 
 

@@ -69,6 +69,8 @@ def test_what_a_repository_around_the_workspace_obeys(host: Host, place: str) ->
 # --- other names of protected files ---
 
 
+HOOK_LINK = "ln -s ../tools/hook post-commit"
+
 CHAINS = {
     "a link to a link": (
         "mkdir tools real; ln -s ../../tools/hook .git/hooks/post-commit;"
@@ -101,8 +103,7 @@ CHAINS = {
         HOOK.format("tools/evil") + "; ln -sf evil tools/hook",
     ),
     "a link in a folder of hooks to nothing": (
-        "git config core.hooksPath .githooks; mkdir .githooks tools;"
-        "ln -s ../tools/hook .githooks/post-commit",
+        "git config core.hooksPath .githooks; mkdir .githooks tools; cd .githooks;" + HOOK_LINK,
         HOOK.format("tools/hook"),
     ),
 }

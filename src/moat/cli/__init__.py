@@ -3,5 +3,5 @@
 Decisions are made elsewhere. `main` loads the module of a command when it is used, and is the only place
 where an error becomes text and an exit code. `arguments` has what several commands take, `output` draws
 tables, `stdio` makes the standard streams reliable. `trace_text` belongs to `trace`, `rule_change` to
-`allow` and `deny`, `explained` to `policy test`.
+`allow` and `deny`, `explained` to `policy test`, and `consent` is what `run` asks the user.
 """

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import difflib
 import os
+import select
+import signal
 import sys
 import termios
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from moat.config.consent import Answer, counted
@@ -13,6 +16,8 @@ from moat.config.openings import shown
 from moat.printable import without_controls
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from moat.config.consent import Question
 
 _LISTED: Final = 20
@@ -56,7 +61,7 @@ def difference(question: Question) -> list[str]:
     )
     if max(len(before), len(now)) > _COMPARED:
         # A hostile file would keep the comparison busy for an hour.
-        return [f"more than {_COMPARED} lines: see moat trust --show"]
+        return [f"more than {_COMPARED} lines: see {_how_to_look(question)}"]
     return [*difflib.unified_diff(before, now, "agreed", "now", n=2, lineterm="")]
 
 
@@ -69,18 +74,49 @@ def _heading(question: Question) -> str:
 
 def _listed(question: Question) -> list[str]:
     texts = question.change.texts(_LISTED)
-    return texts if len(question.change) <= _LISTED else [*texts, "All of it: moat trust --show"]
+    return (
+        texts
+        if len(question.change) <= _LISTED
+        else [*texts, f"All of it: {_how_to_look(question)}"]
+    )
+
+
+def _how_to_look(question: Question) -> str:
+    return without_controls(question.how_to_look)
 
 
 def _typed_after(prompt: str) -> str | None:
     """Return the word that the user types up to Enter; `None` at the end of the input."""
-    # What was typed before the question is no answer to it.
-    termios.tcflush(0, termios.TCIFLUSH)
-    sys.stderr.write(prompt)
-    sys.stderr.flush()
-    # Read directly: a buffer of Python's would keep what is typed next from the run.
-    data = os.read(0, _MAX_ANSWER)
+    try:
+        # What was typed before the question is no answer to it.
+        termios.tcflush(0, termios.TCIFLUSH)
+        with _signals() as signals:
+            sys.stderr.write(prompt)
+            sys.stderr.flush()
+            while 0 not in select.select([0, signals], [], [])[0]:
+                os.read(signals, 64)
+        # Read directly: a buffer of Python's would keep what is typed next from the run.
+        data = os.read(0, _MAX_ANSWER)
+    except (OSError, termios.error):  # the terminal is gone
+        return None
     return data.decode(errors="replace").strip().lower() if data.endswith(b"\n") else None
+
+
+@contextmanager
+def _signals() -> Generator[int]:
+    """Yield a descriptor that a signal makes readable.
+
+    A signal that comes just before a system call doesn't interrupt it, and Ctrl-C would be lost.
+    """
+    fd, write = os.pipe()
+    os.set_blocking(write, False)
+    before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    try:
+        yield fd
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(fd)
+        os.close(write)
 
 
 def _write(*lines: str) -> None:

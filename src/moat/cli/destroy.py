@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from moat.cli.arguments import RunReference
-from moat.client.removal import remove
+from moat.client.removal import remove_all, remove_loose_folder
 from moat.runs.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moat.errors import MoatError
 
 
 @click.command("destroy")
@@ -17,8 +23,25 @@ from moat.runs.store import Store
 def command(runs: tuple[str, ...], *, force: bool) -> None:
     """Remove runs: their output, their records and their private folders, but not the workspace."""
     with Store() as store:
-        found = [store.find(each) for each in runs]
-        for run in found:
-            for line in remove(store, run, force=force):
-                sys.stderr.write(f"moat: after the run: {line}\n")
-            sys.stdout.write(f"{run.name}\n")
+        loose = [each for each in runs if each in store.without_row()]
+        # A run that is named twice is removed once.
+        found = {run.id: run for run in (store.find(each) for each in runs if each not in loose)}
+        failures: list[MoatError] = []
+        for run_id in loose:
+            _show(remove_loose_folder(store, run_id))
+            sys.stdout.write(f"{run_id}\n")
+        for removal in remove_all(store, list(found.values()), force=force):
+            _show(removal.quarantined)
+            if removal.error is None:
+                sys.stdout.write(f"{removal.run.name}\n")
+            else:
+                failures.append(removal.error)
+        if failures:
+            *others, last = failures
+            sys.stderr.write("".join(f"moat: {each.summary}\n" for each in others))
+            raise last
+
+
+def _show(quarantined: Sequence[str]) -> None:
+    for line in quarantined:
+        sys.stderr.write(f"moat: after the run: {line}\n")

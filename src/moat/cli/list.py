@@ -13,7 +13,7 @@ from moat.client.watch.run_list import RunList
 from moat.runs.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable
 
     from moat.runs.store import Run
 
@@ -30,12 +30,29 @@ def command(*, everything: bool, as_json: bool, watch: bool) -> None:
         listing = RunList(store, ended=everything)
         if watch:
             for runs in listing.watch():
-                sys.stdout.write(_CLEAR + draw(runs))
+                sys.stdout.write(_CLEAR + draw(runs) + halves(store, runs))
                 sys.stdout.flush()
         elif as_json:
-            print_json_array(run.as_json() for run in listing.read())
+            runs = listing.read()
+            print_json_array(run.as_json() for run in runs)
+            sys.stderr.write(halves(store, runs))
         else:
-            sys.stdout.write(draw(listing.read()))
+            runs = listing.read()
+            sys.stdout.write(draw(runs) + halves(store, runs))
+
+
+def halves(store: Store, runs: Iterable[Run]) -> str:
+    """Return a line for each run without its folder, and for each folder without its run."""
+    gone = (
+        f"{run.name}: its folder is gone. Remove it: moat destroy {run.name}\n"
+        for run in store.without_folder(runs)
+    )
+    loose = (
+        f"{run_id}: this folder is in no index. Remove it: moat destroy {run_id}, "
+        "or enter it: moat doctor --rebuild-index\n"
+        for run_id in store.without_row()
+    )
+    return "".join((*gone, *loose))
 
 
 def draw(runs: list[Run]) -> str:

@@ -14,7 +14,7 @@ from moat.runs.store import Store
 from moat.session.journal import transcript
 from moat.session.journal.events import Event, Lines, Written
 from moat.session.journal.index import Stream
-from moat.session.journal.journal import JournalReader
+from moat.session.journal.reader import JournalReader
 from moat.spec.units import parse_duration
 from moat.wire.messages import MAIN_SESSION
 

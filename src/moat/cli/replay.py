@@ -17,7 +17,8 @@ from moat.errors import UsageError
 from moat.runs.store import Store
 from moat.session.journal import transcript
 from moat.session.journal.events import Written
-from moat.session.journal.journal import JournalReader
+from moat.session.journal.index import Stream
+from moat.session.journal.reader import JournalReader
 from moat.wire.messages import MAIN_SESSION
 
 if TYPE_CHECKING:
@@ -51,11 +52,27 @@ def command(run: str, *, speed: float, cast: bool, session: str) -> None:
         if session != MAIN_SESSION and not reader.segments():
             raise UsageError(f"run {found.name} has no session {session!r}")
         events = transcript.events(reader, transcript.starts(reader), transcript.ends(reader))
+        if found.tty and reader.start(Stream.STDOUT):
+            events = _opened(store, found, reader, events)
         if cast:
             _write_cast(store, found, reader, events)
         else:
             with _ended_by_signals(), ProgramOutput(tty=found.tty) as output:
                 _play(events, speed, output)
+
+
+def _opened(
+    store: Store, run: Run, reader: JournalReader, events: Iterable[Event]
+) -> Generator[Event]:
+    """Put before the output of a trimmed journal what shows the screen that it was written over."""
+    from moat.session.rebuild import opening  # noqa: PLC0415  loads the emulator
+
+    before = opening(reader, store.spec(run.id).scrollback)
+    for event in events:
+        if before and isinstance(event, Written):
+            yield Written(event.time, Stream.STDOUT, before)
+            before = b""
+        yield event
 
 
 def _play(events: Iterable[Event], speed: float, output: ProgramOutput) -> None:

@@ -14,10 +14,11 @@ from moat.client.keyboard.key_names import parse_escape_prefix
 from moat.config import settings as user_settings
 from moat.config.compile import HostContext, RunOptions, create_run
 from moat.errors import MoatError, RunNotFoundError, UsageError
+from moat.ground.own_files import separate_own_files
 from moat.runs import lock
 from moat.runs.states import State
 from moat.runs.store import Run, Store
-from moat.spec import TerminalSize
+from moat.spec import Limits, TerminalSize
 
 if TYPE_CHECKING:
     from moat.client.connect.standby import Standby
@@ -72,7 +73,9 @@ SHELLS = frozenset(
 @click.option(
     "--cpus", type=click.FloatRange(min=0, min_open=True), help="Limit of processors, such as 1.5."
 )
-@click.option("--pids", type=click.IntRange(min=1), help="Limit of processes and threads.")
+@click.option(
+    "--pids", type=click.IntRange(min=1), help="Limit of processes and threads (default: 4096)."
+)
 @click.option("--timeout", metavar="DURATION", help="Stop the run after this time, such as 30m.")
 @click.option(
     "--writable-git",
@@ -128,6 +131,9 @@ def command(
     path, command_line = split_at_dashes(ctx, before)
     if os.environ.get("MOAT_RUN"):
         raise UsageError("this command runs inside a run", "Start runs from outside")
+    if separate_own_files():
+        # This process, and the supervisor on standby, have loaded files that a run could write.
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     with Store() as store:
         settings = user_settings.load(store.home)
         prefix = parse_escape_prefix(settings.escape_keys if escape_keys is None else escape_keys)
@@ -136,6 +142,7 @@ def command(
         run = create_run(store, run_options, settings, _host_context(supervisor, detach=detach))
         if supervisor is not None:
             supervisor.go()
+        _tell_weaknesses(store, run)
         from moat.client.attach.attach import AttachOptions, attach  # noqa: PLC0415  loads meanwhile
 
         if supervisor is not None:
@@ -181,6 +188,16 @@ def _ask(question: Question) -> Answer:
     from moat.cli.consent import ask  # noqa: PLC0415  once for each change of a project's file
 
     return ask(question)
+
+
+def _tell_weaknesses(store: Store, run: Run) -> None:
+    """Say which limits can't be kept here, before anybody relies on them."""
+    spec = store.spec(run.id)
+    if spec.limits != Limits():
+        from moat.engines import registry  # noqa: PLC0415  for runs with limits alone
+
+        for line in registry.weaknesses(spec):
+            sys.stderr.write(f"moat: {line}\n")
 
 
 def _hint(run: Run) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @click.command("trust")
-@click.argument("path", type=click.Path(path_type=Path), default=".")
+@click.argument("path", type=click.Path(file_okay=False, path_type=Path), default=".")
 @click.option("--show", is_flag=True, help="Show what the file opens, and what of it is new.")
 @click.option("--forget", is_flag=True, help="Forget what you have agreed to for this folder.")
 @click.option(
@@ -58,7 +58,8 @@ def note_open_question(project: Project) -> None:
     question = consent.open_question(project, settings.trust_project, moat_home())
     if question is not None:
         count = consent.counted(question.change)
-        sys.stderr.write(f"moat: it opens {count} that you have not agreed to: moat trust --show\n")
+        look = without_controls(question.how_to_look)
+        sys.stderr.write(f"moat: it opens {count} that you have not agreed to: {look}\n")
 
 
 def _agree(project: Project) -> None:

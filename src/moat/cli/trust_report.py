@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from moat.errors import MoatError, StoreError
@@ -20,6 +23,15 @@ _HEADINGS: Final[Mapping[Treatment, str]] = {
     "left": "New or changed, and left as it is:",
     "unchecked": "Not checked:",
 }
+
+
+def print_trust_report(run: Run, folder: RunFolder, *, as_json: bool) -> None:
+    report = load_report(run, folder)
+    if as_json:
+        # ASCII, for a path needn't be valid Unicode.
+        sys.stdout.write(json.dumps(asdict(report), indent=2) + "\n")
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in report_lines(report))
 
 
 def load_report(run: Run, folder: RunFolder) -> Report:

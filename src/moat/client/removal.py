@@ -1,21 +1,34 @@
-"""Removing a run, so that nobody writes to it meanwhile."""
+"""Removing runs, so that nobody writes to one meanwhile.
+
+Many runs are removed side by side: most of the time is spent waiting for their supervisors. Only one
+thread uses the index.
+"""
 
 from __future__ import annotations
 
 import os
 import shlex
 import signal
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final
 
 from moat.client.connect.supervisor_client import SupervisorClient
 from moat.engines import registry
 from moat.engines.engine import UnsupportedSandboxError
-from moat.errors import RunNotActiveError, StoreError, SupervisorError
+from moat.errors import MoatError, RunNotActiveError, RunNotFoundError, StoreError, SupervisorError
 from moat.runs import lock
+from moat.workspace import content_store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from moat.paths import RunFolder
     from moat.runs.store import Run, Store
+    from moat.runs.unfinished import Mark
+
+# Each holds two locks open meanwhile.
+_AT_ONCE: Final = 100
+_THREADS: Final = 16
 
 
 def remove(store: Store, run: Run, *, force: bool) -> list[str]:
@@ -23,30 +36,85 @@ def remove(store: Store, run: Run, *, force: bool) -> list[str]:
 
     Raises `RunNotActiveError` where it has not ended, unless `force` kills it first.
     """
-    folder = store.folder(run.id)
-    if not run.ended:
-        if not force:
-            raise RunNotActiveError(
-                f"run {run.name} is {run.state}", f"Stop it first, or: moat destroy -f {run.name}"
-            )
-        _kill(store, run)
-    if not folder.root.exists():
-        store.remove(run.id)
-        return []
-    # A supervisor may still be sending the last of the output to a slow viewer. It is asked to leave,
-    # and the lock is ours once it has.
-    if lock.is_locked(folder.supervisor_lock):
-        _dismiss(store, run)
+    (removal,) = remove_all(store, [run], force=force)
+    if removal.error is not None:
+        raise removal.error
+    return removal.quarantined
+
+
+def remove_all(store: Store, runs: Sequence[Run], *, force: bool) -> Iterator[Removal]:
+    """Remove runs as `remove` does, and yield what became of each, in their order."""
+    for start in range(0, len(runs), _AT_ONCE):
+        removals = [Removal(store, run, force=force) for run in runs[start : start + _AT_ONCE]]
+        try:
+            _remove(store, removals)
+        finally:
+            for each in removals:
+                each.close()
+        yield from removals
+
+
+def remove_loose_folder(store: Store, run_id: str) -> list[str]:
+    """Remove a folder that has no row; return what had to be done in its workspace.
+
+    Raises `RunNotFoundError` where there is no such folder.
+    """
+    folder = store.folder(run_id)
+    if run_id not in store.without_row():
+        raise RunNotFoundError(f"no run {run_id!r}", "See them: moat list -a")
+    held = lock.try_lock(folder.supervisor_lock)
+    if held is None:
+        raise RunNotActiveError(
+            f"run {run_id} is not in the index, but its supervisor lives",
+            "Enter it again: moat doctor --rebuild-index",
+        )
     try:
-        with lock.locked(folder.launch_lock), lock.locked(folder.supervisor_lock):
-            lines = _clean_workspace(run, folder)
-            store.remove(run.id)
-    except FileNotFoundError:
-        return []  # another process has removed it meanwhile
+        lines = _clean_workspace(folder, run_id)
+        store.remove(run_id)
+    finally:
+        os.close(held)
     return lines
 
 
-def _clean_workspace(run: Run, folder: RunFolder) -> list[str]:
+def _remove(store: Store, removals: Sequence[Removal]) -> None:
+    _side_by_side(Removal.end, removals)
+    # A supervisor may still be sending the last of the output to a slow viewer. It is asked to leave,
+    # and the lock is ours once it has.
+    pids = {run.id: run.supervisor_pid for run in store.all()}
+    for each in removals:
+        each.dismiss(pids.get(each.run.id))
+    _side_by_side(Removal.wait, removals)
+    for each in removals:
+        if each.goes_on:  # one after the other: runs may share a workspace
+            each.take(Removal.clean)
+    _side_by_side(Removal.empty, removals)
+    store.forget([each.run.id for each in removals if each.goes_on])
+    _forget_workspaces(store, [each.run for each in removals if each.goes_on])
+    _side_by_side(Removal.discard, removals)
+
+
+def _forget_workspaces(store: Store, removed: Sequence[Run]) -> None:
+    """Delete what is kept of the removed runs' workspaces if no other run was started there."""
+    in_use = {os.path.realpath(run.workspace) for run in store.all()}
+    for root in {os.path.realpath(run.workspace) for run in removed} - in_use:
+        content_store.forget(store.home, root)
+
+
+def _side_by_side(step: Callable[[Removal], None], removals: Sequence[Removal]) -> None:
+    """Take a step for all that are not done with."""
+    going = [each for each in removals if each.goes_on]
+    if len(going) < 2:
+        for each in going:
+            each.take(step)
+        return
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  for many runs alone
+
+    with ThreadPoolExecutor(_THREADS) as threads:
+        for done in [threads.submit(each.take, step) for each in going]:
+            done.result()
+
+
+def _clean_workspace(folder: RunFolder, name: str) -> list[str]:
     """Quarantine what the run has left in the workspace, if no supervisor could do it.
 
     Afterwards nobody would know any more what was there before the run.
@@ -59,39 +127,108 @@ def _clean_workspace(run: Run, folder: RunFolder) -> list[str]:
         return cleanup.clean_up(folder).lines()
     except (OSError, ValueError) as exc:
         raise StoreError(
-            f"the workspace of run {run.name} can't be cleaned up: {exc}",
+            f"the workspace of run {name} can't be cleaned up: {exc}",
             "Look what the run left there before you use git in it, then: "
             f"rm {shlex.quote(str(folder.workspace_snapshot))}",
         ) from exc
 
 
-def _kill(store: Store, run: Run) -> None:
-    try:
-        SupervisorClient(store.home, store.folder(run.id)).post("/v1/kill")
-    except RunNotActiveError:
-        return  # it has ended by itself
-    except UnsupportedSandboxError:
-        registry.kill(run, store.folder(run.id))
-    except SupervisorError:
-        if _has_readable_spec(store, run):
-            raise
-        registry.kill(run, store.folder(run.id))
+class Removal:
+    """The removal of one run, step by step; it ends at the first one that fails."""
 
+    def __init__(self, store: Store, run: Run, *, force: bool) -> None:
+        self.run = run
+        self.error: MoatError | None = None
+        """The reason why the run was not removed."""
+        self.quarantined: list[str] = []
+        """What had to be done in its workspace."""
+        self._store = store
+        self._folder = store.folder(run.id)
+        self._force = force
+        self._gone = False
+        """Another process has removed it meanwhile."""
+        self._mark: Mark | None = None
+        self._locks = ExitStack()
 
-def _has_readable_spec(store: Store, run: Run) -> bool:
-    try:
-        store.spec(run.id)
-    except StoreError:
-        return False
-    return True
+    @property
+    def goes_on(self) -> bool:
+        return self.error is None and not self._gone
 
+    def take(self, step: Callable[[Removal], None]) -> None:
+        try:
+            step(self)
+        except MoatError as error:
+            self.error = error
 
-def _dismiss(store: Store, run: Run) -> None:
-    """Ask the supervisor of a run that has ended to leave."""
-    pid = store.get(run.id).supervisor_pid
-    if pid is None:
-        raise SupervisorError(f"the supervisor of run {run.name} is not in the index", "Try again")
-    try:
-        os.kill(pid, signal.SIGTERM)
-    except ProcessLookupError:
-        return  # it has left meanwhile
+    def end(self) -> None:
+        """Kill the run, if it has not ended and that is wanted."""
+        if self.run.ended:
+            return
+        if not self._folder.root.exists():
+            # Nobody can supervise it any more: what is left of it is killed, asked for or not.
+            registry.kill(self.run, self._folder)
+            return
+        if not self._force:
+            raise RunNotActiveError(
+                f"run {self.run.name} is {self.run.state}",
+                f"Stop it first, or: moat destroy -f {self.run.name}",
+            )
+        client = SupervisorClient(self._store.home, self._folder)
+        try:
+            client.post("/v1/kill")
+        except RunNotActiveError:
+            return  # it has ended by itself
+        except UnsupportedSandboxError:
+            registry.kill(self.run, self._folder)
+        except SupervisorError:
+            if self._has_readable_spec():
+                raise
+            registry.kill(self.run, self._folder)
+
+    def _has_readable_spec(self) -> bool:
+        try:
+            self._store.spec(self.run.id)
+        except StoreError:
+            return False
+        return True
+
+    def dismiss(self, supervisor_pid: int | None) -> None:
+        """Ask the supervisor of a run that has ended to leave."""
+        if not self.goes_on or not lock.is_locked(self._folder.supervisor_lock):
+            return
+        if supervisor_pid is None:
+            self.error = SupervisorError(
+                f"the supervisor of run {self.run.name} is not in the index", "Try again"
+            )
+            return
+        try:
+            os.kill(supervisor_pid, signal.SIGTERM)
+        except ProcessLookupError:
+            return  # it has left meanwhile
+
+    def wait(self) -> None:
+        """Wait until nobody writes to the run any more."""
+        if not self._folder.root.exists():
+            return  # only the row is left
+        try:
+            for path in (self._folder.launch_lock, self._folder.supervisor_lock):
+                self._locks.enter_context(lock.locked(path))
+        except FileNotFoundError:
+            self._gone = True
+
+    def clean(self) -> None:
+        self.quarantined = _clean_workspace(self._folder, self.run.name)
+
+    def empty(self) -> None:
+        """Delete what the sandbox wrote."""
+        self._store.empty(self.run.id)
+        self._mark = self._locks.enter_context(self._store.mark(self.run.id))
+
+    def discard(self) -> None:
+        self._store.discard(self.run.id)
+        if self._mark is not None:
+            self._mark.clear()
+
+    def close(self) -> None:
+        """Let go of the locks, whose files are gone if the run is."""
+        self._locks.close()

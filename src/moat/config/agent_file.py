@@ -106,7 +106,12 @@ FIELDS: Final[Mapping[str, Field]] = {
                 effect=Effect.NEUTRAL,
             ),
             "cpus": Field("number", "CPU seconds per second.", positive, effect=Effect.NEUTRAL),
-            "pids": Field("integer", "Processes and threads.", positive, effect=Effect.NEUTRAL),
+            "pids": Field(
+                "integer",
+                "Processes and threads; 4096 without it.",
+                positive,
+                effect=Effect.NEUTRAL,
+            ),
             "timeout": Field(
                 "quantity",
                 "Time after which the run is stopped: 30m, 2h.",

@@ -16,7 +16,7 @@ from moat.config import agent_file, names, network
 from moat.config.mounts import split_mount
 from moat.config.protected_paths import protected_paths
 from moat.errors import NameTakenError, UsageError
-from moat.ground.check import check_areas
+from moat.ground.check import Surroundings, check_areas
 from moat.runs.saved_rules import saved_rules
 from moat.spec import Bubblewrap, Limits, Mount, Network, RunId, RunSpec, TerminalSize
 from moat.spec.units import parse_duration, parse_memory
@@ -118,6 +118,7 @@ def compile_spec(
         timeout=_timeout(options, file),
         stop_timeout=settings.stop_timeout,
         scrollback=settings.scrollback,
+        scrollback_memory=settings.scrollback_memory,
         journal_limit=settings.journal_limit,
         notifications=settings.notifications == "pass",
     )
@@ -129,13 +130,14 @@ def create_run(store: Store, options: RunOptions, settings: Settings, host: Host
     A name that wasn't asked for gives way to a free one. Raises `ConsentError` as well.
     """
     project = read_project(options)
-    check_areas(
-        str(project.folder),
-        _mounts(options, project.content, project.folder),
+    around = Surroundings(
+        store=str(store.home),
         environment=os.environ,
         programs=tuple(settings.programs.values()),
         command=host.called_by,
     )
+    mounts = _mounts(options, project.content, project.folder)
+    check_areas(str(project.folder), mounts, around)
     if project.file is not None:
         from moat.config import consent  # noqa: PLC0415  most folders have no file
 

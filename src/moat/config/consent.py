@@ -51,6 +51,11 @@ class Question:
     def change(self) -> Change:
         return changes(self.agreed, self.current)
 
+    @property
+    def how_to_look(self) -> str:
+        """The command that shows all that the file opens."""
+        return f"moat trust --show {shlex.quote(str(self.folder))}"
+
 
 def open_question(project: Project, trust: Trust, home: Path) -> Question | None:
     """Return what the user would have to agree to; `None` if what the file opens holds.
@@ -100,7 +105,7 @@ def _unanswered(question: Question) -> ConsentError:
     return ConsentError(
         f"{question.file} opens {counted(question.change)} that nobody has agreed to:"
         f" {_listed(question.change)}",
-        f"Look: moat trust --show {folder}; agree: moat trust {folder}, or for one run:"
+        f"Look: {question.how_to_look}; agree: moat trust {folder}, or for one run:"
         " moat run --trust-project",
     )
 

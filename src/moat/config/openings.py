@@ -153,6 +153,9 @@ def _values(known: Field, value: Any) -> Iterator[tuple[Any, str]]:
             # A stricter value implies the looser ones, and so has their lines, too.
             degrees = known.choices[1 : known.choices.index(value) + 1]
             yield from ((each, f"at least {each}") for each in degrees)
+        case "objects":
+            for each in value:
+                yield each, ", ".join(f"{name} {each[name]}" for name in each)
         case _ if isinstance(value, list | tuple):
             yield from ((each, str(each)) for each in cast("Iterable[Any]", value))
         case "boolean":

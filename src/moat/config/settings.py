@@ -33,6 +33,8 @@ class Settings:
     """Seconds within which a second Ctrl-C stops a run that takes no input."""
     scrollback: int = 2000
     """Lines above the screen that a terminal gets when it attaches."""
+    scrollback_memory: int = 64 * 1024 * 1024
+    """Bytes that those lines take at most."""
     journal_limit: int = 256 * 1024 * 1024
     """Bytes of a session's output that are kept."""
     traffic_limit: int = 256 * 1024 * 1024
@@ -56,7 +58,7 @@ def load(home: Path) -> Settings:
     path = home / FILE
     if not path.exists():
         return Settings()
-    own.check_settings(str(path))
+    own.check_settings(str(home))
     from moat.config.certificates import CertificateFile  # noqa: PLC0415  as above
     from moat.config.document import read  # noqa: PLC0415  loads YAML only where there is a file
     from moat.config.network_fields import absolute  # noqa: PLC0415
@@ -66,7 +68,7 @@ def load(home: Path) -> Settings:
         return CertificateFile.read(absolute(text))
 
     values: dict[str, Any] = read(path, fields(authorities))
-    for name in {"journal_limit", "traffic_limit"} & values.keys():
+    for name in {"journal_limit", "scrollback_memory", "traffic_limit"} & values.keys():
         from moat.spec.units import parse_memory  # noqa: PLC0415
 
         values[name] = parse_memory(str(values[name]))
@@ -110,6 +112,11 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
         ),
         "scrollback": Field(
             "integer", "Lines above the screen that a terminal gets on attach.", not_negative
+        ),
+        "scrollback_memory": Field(
+            "quantity",
+            "Memory that those lines may take, like 64m; the oldest go first.",
+            lambda v: parse_memory(str(v)),
         ),
         "journal_limit": Field(
             "quantity",

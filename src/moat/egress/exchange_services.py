@@ -52,8 +52,8 @@ class ExchangeServices:
     def decide(self, method: str, host: str, port: int, path: str) -> Decision:
         return self._policy.policy.decide(method, host, port, path)
 
-    def denies_paths(self) -> bool:
-        return self._policy.policy.denies_paths()
+    def denies_paths(self, method: str, host: str, port: int) -> bool:
+        return self._policy.policy.denies_paths(method, host, port)
 
     def denied_path(self, method: str, host: str, port: int, path: str) -> Decision | None:
         return self._policy.policy.denied_path(method, host, port, path)

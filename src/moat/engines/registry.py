@@ -61,6 +61,17 @@ def warm_up(spec: RunSpec, folder: RunFolder) -> None:
             raise _unknown(name)
 
 
+def weaknesses(spec: RunSpec) -> list[str]:
+    """Return a line for each limit of the run that can't be kept strictly on this machine."""
+    match spec.engine:
+        case "bubblewrap":
+            from moat.engines.bubblewrap import rlimits  # noqa: PLC0415
+
+            return rlimits.weaknesses(spec.limits)
+        case name:
+            raise _unknown(name)
+
+
 def has_sandbox(run: Run, folder: RunFolder) -> bool:
     """Return whether a run's sandbox exists, when its supervisor does not. Raises `EngineError`."""
     match run.engine:

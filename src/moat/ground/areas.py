@@ -5,8 +5,7 @@ All paths are absolute, and those of areas have no symbolic link in them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moat.errors import UsageError
 from moat.ground.home_paths import OBEYED
@@ -35,8 +34,11 @@ _WHOLE: Final = (
 """Folders that hold parts of the system or of its users. A folder in one may be a project."""
 
 
-@dataclass(frozen=True, slots=True)
-class Area:
+_COPY: Final = "copy what is needed to a folder of its own, and work there"
+_READ_ONLY: Final = "mount it read-only (:ro)"
+
+
+class Area(NamedTuple):
     """A folder or file that the sandbox is to see."""
 
     name: str
@@ -46,8 +48,7 @@ class Area:
     is_workspace: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
+class Ground(NamedTuple):
     """Something that Moat obeys."""
 
     name: str
@@ -67,22 +68,18 @@ def refuse_unfit(area: Area, homes: Sequence[str]) -> None:
 
     `homes` are the home folders of this machine's people, the user's first.
     """
+    below = "work in a folder below it" if area.is_workspace else "mount what the run needs of it"
     reason = _home_shown(area.path, homes)
-    if reason is None and area.writable:
-        reason = _system_part(area.path)
     if reason is not None:
-        below = (
-            "work in a folder below it" if area.is_workspace else "mount what the run needs of it"
-        )
         raise UsageError(f"{area.name} {reason}", below)
-    reason = _obeyed(area.path, homes) if area.writable else None
+    if not area.writable:
+        return
+    reason = _system_part(area.path)
     if reason is not None:
-        elsewhere = (
-            "copy what is needed to a folder of its own, and work there"
-            if area.is_workspace
-            else "mount it read-only (:ro)"
-        )
-        raise UsageError(f"{area.name} {reason}", elsewhere)
+        raise UsageError(f"{area.name} {reason}", below if area.is_workspace else _READ_ONLY)
+    reason = _obeyed(area.path, homes)
+    if reason is not None:
+        raise UsageError(f"{area.name} {reason}", _COPY if area.is_workspace else _READ_ONLY)
 
 
 def _home_shown(path: str, homes: Sequence[str]) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moat.ground.areas import Area, Ground, is_in, refuse_overlap, refuse_unfit
 from moat.ground.own import own_ground
@@ -19,19 +19,29 @@ _FIRST_PERSON: Final = 1000  # login.defs(5); below are services, and above `_NO
 _NOBODY: Final = 65534
 
 
+class Surroundings(NamedTuple):
+    """What this process obeys besides its own code."""
+
+    store: str
+    """MOAT_HOME."""
+    environment: Mapping[str, str]
+    """The user's."""
+    programs: Sequence[str] = ()
+    """The host's programs that it starts."""
+    command: str = ""
+    """The path by which it was started; empty for a program that isn't `moat`."""
+
+
 def check_areas(
     workspace: str,
-    mounts: Sequence[Mount] = (),
+    mounts: Sequence[Mount],
+    around: Surroundings,
     *,
-    environment: Mapping[str, str],
     others: Sequence[str] = (),
-    programs: Sequence[str] = (),
-    command: str = "",
 ) -> None:
     """Raise `UsageError` unless a run can be given these without any danger to the host.
 
-    `others` are folders that it is to write besides. `programs` are those that Moat starts, `command`
-    is the path by which it was started itself, and `environment` is the user's.
+    `others` are folders that it is to write besides.
     """
     areas = [Area(f"workspace {workspace}", os.path.realpath(workspace), is_workspace=True)]
     areas += [
@@ -43,11 +53,14 @@ def check_areas(
         for mount in mounts
     ]
     areas += [Area(f"repository {path}", os.path.realpath(path)) for path in others]
-    homes = tuple(dict.fromkeys(_homes(environment)))
+    homes = tuple(dict.fromkeys(_homes(around.environment)))
     for area in areas:
         refuse_unfit(area, homes)
-    grounds = [*own_ground(environment, command), *map(_program, programs)]
-    searched = tuple(_searched(environment.get("PATH", ""), areas[0]))
+    grounds = [
+        *own_ground(around.environment, around.store, around.command),
+        *map(_program, around.programs),
+    ]
+    searched = tuple(_searched(around.environment.get("PATH", ""), areas[0]))
     for area in areas:
         if area.writable:
             refuse_overlap(area, grounds)

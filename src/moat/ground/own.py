@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 from moat.errors import UsageError
 from moat.ground.areas import Ground, is_in
 from moat.ground.way import flaw, steps
-from moat.home import home_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,19 +37,18 @@ _FILES: Final = ("LD_AUDIT", "LD_PRELOAD")
 """Lists that may have names without a folder, which are looked for in the system's."""
 
 # Prefixes in which folders of projects lie, too. What is imported from there is on `sys.path`.
-_SYSTEM_PREFIXES: Final = frozenset(("/", "/usr", "/usr/local"))
+SYSTEM_PREFIXES: Final = frozenset(("/", "/usr", "/usr/local"))
 
 
-def own_ground(environment: Mapping[str, str], command: str = "") -> Iterator[Ground]:
+def own_ground(environment: Mapping[str, str], store: str, command: str = "") -> Iterator[Ground]:
     """Yield what this process runs and believes. `command` is the path by which it was called."""
     yield from _variables(environment)
     yield from _interpreter()
     yield from _import_path()
     yield from _loaded()
-    home = home_path()
-    yield _ground(home, "where Moat keeps its runs", _MOVE)
-    yield _ground(f"{home}/{SETTINGS}", "which holds Moat's settings", _MOVE)
-    if command and command != "-c":
+    yield _ground(store, "where Moat keeps its runs", _MOVE)
+    yield _ground(f"{store}/{SETTINGS}", "which holds Moat's settings", _MOVE)
+    if os.path.exists(command):  # noqa: PTH110  with `python -c`, it isn't the name of a file
         yield from _named(command, "by which moat was started", _INSTALL)
 
 
@@ -87,7 +85,7 @@ def _variables(environment: Mapping[str, str]) -> Iterator[Ground]:
 def _interpreter() -> Iterator[Ground]:
     paths = (sys.executable, sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix)
     for path in dict.fromkeys(filter(None, paths)):
-        names = frozenset[str]() if os.path.realpath(path) in _SYSTEM_PREFIXES else None
+        names = frozenset[str]() if os.path.realpath(path) in SYSTEM_PREFIXES else None
         yield from _named(path, "which is Moat's Python", _INSTALL, names)
 
 
@@ -149,10 +147,17 @@ def _loaded() -> Iterator[Ground]:
             yield Ground("which Moat has loaded", (path,), _INSTALL)
 
 
-def check_settings(path: str) -> None:
+def check_settings(store: str) -> None:
     """Raise `UsageError` for settings outside the store that another user could change."""
+    path = f"{store}/{SETTINGS}"
     way = steps(path)
-    if os.path.dirname(way[-1].path) == os.path.realpath(home_path()):  # noqa: PTH120
+    status = way[-1].status
+    if status is not None and status.st_nlink > 1:
+        raise UsageError(
+            f"{path} has another name (hard link), by which a run could write it",
+            f"make it a file of its own: cp {path} {path}.own && mv {path}.own {path}",
+        )
+    if os.path.dirname(way[-1].path) == os.path.realpath(store):  # noqa: PTH120
         return  # nobody else gets into the store
     reason = flaw(way)
     if reason is not None:

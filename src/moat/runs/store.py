@@ -9,20 +9,21 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
 from moat.errors import NameTakenError, RunNotFoundError, StoreError
 from moat.paths import RunFolder, moat_home
 from moat.platform import commits
-from moat.runs import index
+from moat.runs import index, unfinished
 from moat.runs.index import damaged, reported
 from moat.runs.rmtree import empty_folder
 from moat.runs.states import ENDED, State
 from moat.spec import RunId, RunSpec, codec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 
@@ -91,6 +92,9 @@ class Store:
         _own_folder(self.home)
         self._path = self.home / "moat.db"
         self._db = index.connect(self._path)
+        # What can't be finished (a store that is read-only) is left as it is, and `moat list` says so.
+        with suppress(OSError, StoreError):
+            unfinished.finish(self.home, self._has_row, self.discard)
 
     def __enter__(self) -> Self:
         return self
@@ -106,24 +110,31 @@ class Store:
     def create(self, spec: RunSpec) -> Run:
         """Add the folder, the specification and the row, in this order: a row always has its spec.
 
-        Raises `NameTakenError` and `StoreError`; then nothing of the run is left.
+        Raises `NameTakenError` and `StoreError`; then nothing of the run is left. Nor is there, once
+        the store is opened again, after this process was killed before the row was there.
         """
-        folder = self.folder(spec.id)
-        with reported(f"run {spec.name} can't be written"):
-            folder.root.parent.mkdir(mode=0o700, exist_ok=True)
-            folder.root.mkdir(mode=0o700)
+        with (
+            reported(f"run {spec.name} can't be written"),
+            unfinished.Mark(self.home, spec.id) as mark,
+        ):
             try:
-                for each in (folder.journal, folder.private, folder.exits):
-                    each.mkdir(mode=0o700)
-                _write_durably(folder.spec, codec.dumps(spec))
+                self._make_folder(spec)
                 self.insert(spec)
             except BaseException:
-                import shutil  # noqa: PLC0415  loads slowly
-
-                shutil.rmtree(folder.root)
+                self.discard(spec.id)
+                mark.clear()
                 raise
+            mark.clear()
             commits.announce(self._path)
         return self.get(spec.id)
+
+    def _make_folder(self, spec: RunSpec) -> None:
+        folder = self.folder(spec.id)
+        folder.root.parent.mkdir(mode=0o700, exist_ok=True)
+        folder.root.mkdir(mode=0o700)
+        for each in (folder.journal, folder.private, folder.exits):
+            each.mkdir(mode=0o700)
+        _write_durably(folder.spec, codec.dumps(spec))
 
     def insert(self, spec: RunSpec) -> None:
         """Add the row alone, unannounced. Raises `NameTakenError`."""
@@ -148,6 +159,31 @@ class Store:
                 f"a run named {spec.name} exists",
                 f"Choose another --name, or remove it: moat destroy {spec.name}",
             ) from exc
+
+    # --- halves ---
+
+    def without_folder(self, runs: Iterable[Run]) -> list[Run]:
+        """Return those whose folder is gone: somebody has deleted it."""
+        folders = self._folders()
+        gone = [run for run in runs if run.id not in folders]
+        return [run for run in gone if self._has_row(run.id)]  # it may have been removed meanwhile
+
+    def without_row(self) -> list[str]:
+        """Return the ids of folders that belong to no run, such as those of a lost index."""
+        folders = self._folders()
+        marks = unfinished.marks(self.home)  # a run that is being made has its row last
+        loose = folders - marks - {run.id for run in self.all()} if folders else set[str]()
+        return sorted(each for each in loose if self.folder(each).root.exists())
+
+    def _folders(self) -> set[str]:
+        with reported(f"the store {self.home} can't be read"):
+            try:
+                return {each.name for each in (self.home / "runs").iterdir()}
+            except FileNotFoundError:
+                return set()
+
+    def _has_row(self, run_id: str) -> bool:
+        return bool(self._execute("SELECT 1 FROM runs WHERE id = ?", run_id))
 
     # --- reading ---
 
@@ -215,16 +251,40 @@ class Store:
         self._write(f"UPDATE runs SET {assignments} WHERE id = ?", *changed.values(), run_id)  # noqa: S608  columns are ours
 
     def remove(self, run_id: str) -> None:
-        """Delete the row, then the folder, so that a crash never leaves a row without a folder.
+        """Remove a run, to which nobody writes any more; see the three steps."""
+        self.empty(run_id)
+        with self.mark(run_id) as mark:
+            self.forget([run_id])
+            self.discard(run_id)
+            mark.clear()
 
-        What the sandbox wrote is deleted before both: if that fails, the run can still be named. The
-        folder is renamed first, so that no process finds half of it or puts a lock into it.
+    def mark(self, run_id: str) -> unfinished.Mark:
+        """Return the mark that a run has between `forget` and `discard`. Raises `StoreError`."""
+        with reported(f"run {run_id} can't be removed"):
+            return unfinished.Mark(self.home, run_id)
+
+    def empty(self, run_id: str) -> None:
+        """Delete what the sandbox wrote, while the run can still be named should that fail.
+
+        Like `discard`, it leaves the index alone, so any thread may call it.
+        """
+        with reported(f"the folder of run {run_id} can't be removed"):
+            empty_private(self.folder(run_id))
+
+    def forget(self, run_ids: Sequence[str]) -> None:
+        """Delete rows, all in one transaction: before the folders, so no row is without its folder."""
+        if run_ids:
+            marks = ", ".join("?" * len(run_ids))
+            self._write(f"DELETE FROM runs WHERE id IN ({marks})", *run_ids)  # noqa: S608  marks
+
+    def discard(self, run_id: str) -> None:
+        """Delete the folder of a run without a row.
+
+        It is renamed first, so that no process finds half of it or puts a lock into it.
         """
         folder = self.folder(run_id)
         going = self.home / f"removed-{run_id}"
         with reported(f"the folder of run {run_id} can't be removed"):
-            empty_private(folder)
-            self._write("DELETE FROM runs WHERE id = ?", run_id)
             if folder.root.exists():
                 folder.root.rename(going)
             if going.exists():

@@ -7,7 +7,8 @@ The order never changes: program, pipe, journal, screen, viewers. Whatever is sh
 - `viewers` watch the session, each at its own pace, through a `write_queue` each.
 - `journal` is the output on disk, and everything that is read from there.
 - `terminal` is the emulated screen of a program with a TTY, and the filter between it and viewers.
-- `rebuild` makes a screen from a journal: the one place, beside `session`, where those two meet.
+- `checkpoints` are the screens that a session keeps in its journal. `rebuild` makes a screen from a
+  journal: the one place, beside `session`, where journal and terminal meet.
 
 A session knows neither the supervisor that holds it nor the engine behind its descriptors.
 """

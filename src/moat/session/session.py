@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+from moat.session.checkpoints import Checkpoints
 from moat.session.input import InputQueue
 from moat.session.io import Moved
 from moat.session.journal.index import Stream
@@ -86,6 +87,8 @@ class Session:
         self._io: ProgramIO | None = None
         self._input = InputQueue(None)
         self._shown = journal.ends[Stream.STDOUT]
+        self._checkpoints = None if screen is None else Checkpoints(screen)
+        journal.keep_screens(self._checkpoint)
         self._announced = dict(journal.ends)
         self._held_back = False
         """The program waits: for a full disk, or for a viewer that must get every byte."""
@@ -224,6 +227,13 @@ class Session:
                     viewer.pump()
         # A program with a terminal waits for nobody: a stream viewer that far behind loses the oldest.
         self.journal.trim({})
+
+    def _checkpoint(self) -> bytes | None:
+        """Return the screen for the journal's next segment, if it has taken all output before that."""
+        at = self.journal.ends[Stream.STDOUT]
+        if self._checkpoints is None or self._shown != at:
+            return None
+        return self._checkpoints.take(at)
 
     def viewer_moved(self) -> None:
         """Let a program that was held back for a slow viewer go on."""

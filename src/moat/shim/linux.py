@@ -67,6 +67,13 @@ def mount_read_only(path: str) -> None:
     _check(_libc.mount(None, place, None, flags, None), f"remount {path}")
 
 
+def remount_terminals(most: int) -> None:
+    """Let this mount namespace's /dev/pts have so many ptys; of all of them the kernel has few."""
+    options = b"mode=620,ptmxmode=666,max=%d" % most
+    flags = ctypes.c_ulong(_MS_REMOUNT | _MS_NOSUID | _MS_NOEXEC)
+    _check(_libc.mount(None, b"/dev/pts", None, flags, options), "remount /dev/pts")
+
+
 def _prctl(option: int, argument: int, call: str, extra: object = 0) -> None:
     _check(_libc.prctl(option, ctypes.c_ulong(argument), extra, 0, 0), call)
 

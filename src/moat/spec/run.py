@@ -112,7 +112,9 @@ class RunSpec:
     """Seconds between the stop signal and SIGKILL, unless the request to stop names another number."""
     scrollback: int = 2000
     """Lines."""
+    scrollback_memory: int = 64 * 1024 * 1024
+    """Bytes that the scrollback takes at most, however many colours it has."""
     journal_limit: int = 256 * 1024 * 1024
-    """Bytes of output that are kept; the oldest segment is deleted first."""
+    """Bytes of output and checkpoints that are kept; the oldest segment is deleted first."""
     notifications: bool = True
     """The program's notifications (OSC 9 and 777) reach the terminals of viewers."""

@@ -33,6 +33,7 @@ HEAVY = (
     *("moat.engines.bubblewrap.shim_client", "ssl", "subprocess", "concurrent.futures.thread"),
     *("asyncio", "uvloop", "moat.session.io", "moat.workspace.protected_paths"),
     *("moat.workspace.covers", "moat.workspace.snapshot", "moat.engines.bubblewrap.host_checks"),
+    "moat.workspace.recorder",
     *("moat.ground.check", "moat.engines.bubblewrap.writable_areas"),
     *("moat.engines.bubblewrap.layout", "moat.engines.bubblewrap.engine", "moat.session.session"),
     *("moat.egress.upstream.dialer", "moat.egress.policy.engine", "moat.egress.http.h1.server"),
@@ -64,6 +65,9 @@ def main(home: Path, run_id: str) -> None:
             _answer(b"ready")
             if run.state is State.CREATED:
                 registry.warm_up(spec, folder)
+                from moat.workspace import recorder  # noqa: PLC0415  loaded on standby
+
+                recorder.begin(folder, spec.workspace, spec.exclude)
             from moat.supervisor.main import supervise  # noqa: PLC0415  heavy
 
             gc.freeze()

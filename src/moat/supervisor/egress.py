@@ -146,9 +146,10 @@ class RunEgress:
     def close(self) -> None:
         self._questions.close()
         self._denials.flush()
-        self._dropped.flush()
         if self._gateway is not None:
             self._gateway.close()
+        # Behind what the writer's thread has reported just now.
+        self._loop.call_soon(self._dropped.flush)
 
 
 def _authority(folder: Path) -> CertificateAuthority:

@@ -63,7 +63,10 @@ class Sessions:
     def _screen(self, journal: Journal) -> Screen:
         from moat.session.rebuild import rebuild_screen  # noqa: PLC0415  runs without a TTY need none
 
-        return rebuild_screen(journal.reader.folder, self._spec.scrollback, self._spec.size)
+        spec = self._spec
+        return rebuild_screen(
+            journal.reader.folder, spec.scrollback, spec.size, spec.scrollback_memory
+        )
 
     def add(self, session: Session) -> None:
         self._sessions[session.name] = session

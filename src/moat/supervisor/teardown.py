@@ -12,17 +12,18 @@ import logging
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from moat.engines.engine import CommandRefusedError, SandboxGoneError
+from moat.errors import MoatError
 from moat.events import Fault, LeftBehind, Quarantined
 from moat.runs.states import Happened, State
 from moat.runs.store import empty_private
 from moat.wire.messages import MAIN_SESSION, Exited, Failure
 from moat.workspace import cleanup
+from moat.workspace.frozen_changes import freeze
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moat.engines.engine import Engine
-    from moat.errors import MoatError
     from moat.session.session import Session
     from moat.supervisor.context import RunContext
     from moat.supervisor.sessions import Sessions
@@ -181,6 +182,14 @@ class Teardown:
             if left := report.lines("left", "unchecked"):
                 self._run.emit(LeftBehind(tuple(left)))
 
+    async def _freeze_changes(self) -> None:
+        """Save what the run has changed, before the user changes more. Nobody waits for it."""
+        try:
+            await self._in_thread(lambda: freeze(self._run.folder))
+        except (OSError, ValueError, MoatError) as exc:
+            # What was recorded at the start is kept: `moat diff` tries again.
+            log.error("the run's changes were not saved: %s", exc)  # noqa: TRY400  no traceback
+
     async def _release(self) -> None:
         try:
             await self._engine.release()
@@ -188,6 +197,7 @@ class Teardown:
             log.warning("sandbox not released: %s", exc.summary)
 
     async def _clean_up(self) -> None:
+        await self._freeze_changes()
         if not self._run.spec.keep:
             try:
                 await self._in_thread(lambda: empty_private(self._run.folder))

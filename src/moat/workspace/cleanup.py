@@ -29,6 +29,7 @@ from moat.workspace.entries import make_writable
 from moat.workspace.file_modes import FileModes
 from moat.workspace.findings import Report
 from moat.workspace.folder_cleanup import FolderCleanup
+from moat.workspace.frozen_changes import freeze
 from moat.workspace.protected_paths import table_with
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def clean_up_dead_runs(runs: Iterable[RunFolder], has_sandbox: Callable[[RunFold
         try:
             if not lock.is_locked(run.supervisor_lock) and not has_sandbox(run):
                 clean_up(run)
+                freeze(run)
         finally:
             os.close(launch_lock)
 
@@ -91,7 +93,9 @@ def command(run: RunFolder) -> list[str]:
 
 def main(run_folder: str) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
-    clean_up(RunFolder(Path(run_folder)))
+    run = RunFolder(Path(run_folder))
+    clean_up(run)
+    freeze(run)
 
 
 def _clean(folders: list[FolderSnapshot], indexes: Path) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from moat.errors import UsageError
 from moat.workspace.beneath import PathHandle, SymbolicLinkError, open_beneath, open_folder
 from moat.workspace.git_layout import repository_of_worktree
+from moat.workspace.host_sockets import live_sockets
 from moat.workspace.links import break_hard_links
 from moat.workspace.protected_paths import ProtectedPaths, find_protected_paths
 
@@ -91,6 +92,8 @@ def mount_workspace(mounts: Mounts, spec: RunSpec) -> list[WritableFolder]:
         covers |= _covers(protected)
     covers |= dict.fromkeys(hidden, Cover.HIDDEN)
     _mount(mounts, root, WORKSPACE, covers)
+    sockets = folders[0].protected.sockets if folders else live_sockets(root)
+    hide_sockets(mounts, root, WORKSPACE, sockets)
     if repository is not None and covers.get(_GIT) is not Cover.HIDDEN:
         target = PurePosixPath(repository)
         if spec.writable_git:
@@ -114,6 +117,7 @@ def mount_folder(
     """
     protected = find_protected_paths(root, named=named, rows=rows)
     _mount(mounts, root, target, _covers(protected))
+    hide_sockets(mounts, root, target, protected.sockets)
     return WritableFolder(root, protected)
 
 
@@ -122,6 +126,21 @@ def _covers(protected: ProtectedPaths) -> Covers:
     covers = dict.fromkeys((path.parent for path in protected.links), Cover.PINNED)
     covers.pop(PurePosixPath(), None)
     return covers | dict.fromkeys(protected.read_only, Cover.READ_ONLY)
+
+
+def hide_sockets(
+    mounts: Mounts, root: Path, target: PurePosixPath, sockets: Iterable[PurePosixPath]
+) -> None:
+    """Hide sockets of the folder `root`, which is mounted at `target`; the log has their names.
+
+    Nothing keeps the folders above them in their places: a cover moves along.
+    """
+    for path in sockets:
+        mounts.hide(target / path, is_folder=False)
+        log.warning(
+            "%s is not shown, for a service of the host listens there; mount it by itself to show it",
+            root / path,
+        )
 
 
 def workspace_folder(spec: RunSpec) -> Path:

@@ -51,7 +51,8 @@ _PROGRAM_KEYS: Final = frozenset(
         *("alternaterefscommand", "clean", "smudge", "process", "command", "cmd", "textconv"),
         *("external", "driver", "helper", "program", "difffilter", "update", "uploadpack"),
         *("receivepack", "packobjectshook", "templatedir", "defaultkeycommand", "path"),
-        *("sslcainfo", "sslcapath"),
+        *("sslcainfo", "sslcapath", "excludesfile", "attributesfile", "allowedsignersfile"),
+        *("tocmd", "cccmd", "smtpserver"),
     )
 )
 """Keys, in any section, whose value is a program, or a file or folder that git obeys."""
@@ -61,7 +62,12 @@ _PROGRAM_SECTIONS: Final = frozenset(("alias", "pager", "include", "includeif"))
 NAMING_WORDS: Final = _PROGRAM_KEYS | _PROGRAM_SECTIONS
 """Words of which a configuration has one, in upper or lower case, if it names anything."""
 
-_PATH_KEYS: Final = frozenset(("hookspath", "templatedir", "path", "sslcainfo", "sslcapath"))
+_PATH_KEYS: Final = frozenset(
+    (
+        *("hookspath", "templatedir", "path", "sslcainfo", "sslcapath"),
+        *("excludesfile", "attributesfile", "allowedsignersfile"),
+    )
+)
 """The keys among them whose value is a path rather than a command line."""
 
 # `transport::address` makes git run git-remote-transport.

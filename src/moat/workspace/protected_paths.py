@@ -28,6 +28,7 @@ from moat.workspace.git_layout import (
 )
 from moat.workspace.git_references import ConfigReader, user_configs
 from moat.workspace.git_state import CONFIGS, HOOKS
+from moat.workspace.host_sockets import SocketSearch
 from moat.workspace.known_paths import PROJECT, PROJECT_TABLE
 from moat.workspace.links import linked_paths, links_in, links_on_the_way
 from moat.workspace.named_paths import named_paths
@@ -77,6 +78,8 @@ class ProtectedPaths:
     """Paths, and the program that obeys each. What a run changes in them is reported."""
     rows: tuple[ProtectedPath, ...] = ()
     """What the user has added to the table."""
+    sockets: tuple[PurePosixPath, ...] = ()
+    """Unix sockets at which services of the host listen. The sandbox is not to see them."""
     uncovered: tuple[str, ...] = ()
     """What is not read-only because there is too much of it, in words."""
     complete: bool = True
@@ -99,6 +102,7 @@ def find_protected_paths(
     """
     table = table_with(rows)
     collector = _Collector(root, table)
+    sockets = SocketSearch(root)
     _make_hooks(root)
     found = discovery.discover(
         root,
@@ -106,6 +110,7 @@ def find_protected_paths(
         skipped=frozenset(map(str, hidden)),
         enters_git=False,
         table=table,
+        read=sockets.read,
     )
     # What the user has comes before what a run may have left, which can be more than is read.
     for config in (*configs, *user_configs()):
@@ -115,7 +120,7 @@ def find_protected_paths(
     collector.add_repositories(found)
     collector.add_obeyed(map(PurePosixPath, named), Obeyed("Moat", "is trusted by the next run"))
     collector.add_named(found)
-    return collector.result(rows, complete=found.complete)
+    return collector.result(rows, sockets.live(), complete=found.complete)
 
 
 def table_with(rows: tuple[ProtectedPath, ...]) -> PathTable:
@@ -158,7 +163,13 @@ class _Collector:
         self._named: dict[PurePosixPath, Obeyed] = {}
         self._all_named = True
 
-    def result(self, rows: tuple[ProtectedPath, ...], *, complete: bool) -> ProtectedPaths:
+    def result(
+        self,
+        rows: tuple[ProtectedPath, ...],
+        sockets: tuple[PurePosixPath, ...],
+        *,
+        complete: bool,
+    ) -> ProtectedPaths:
         root = self._root
         read_only = dict.fromkeys([*self._read_only, *self._obeyed])
         for path in list(read_only):
@@ -175,6 +186,7 @@ class _Collector:
             absent_programs=tuple(self._missing),
             watched=watched | self._named,
             rows=rows,
+            sockets=sockets,
             uncovered=tuple(self._uncovered_lines()),
             complete=complete and self._all_named,
         )

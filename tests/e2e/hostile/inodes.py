@@ -6,6 +6,8 @@ OWN are folders that belong to the sandbox. Everything else is tried by each of 
 that would leave it as it is but for its times. The answer is JSON: {path: [changes that were made]}.
 """
 
+# ruff: noqa: PTH101, PTH114, PTH115, PTH116, PTH118  hundreds of thousands of paths, as strings
+
 from __future__ import annotations
 
 import errno
@@ -21,7 +23,7 @@ LINKS = ("exe", "cwd", "root", "fd/*", "ns/*", "map_files/*", "task/*/fd/*", "ta
 NAMELESS = ("pipe:", "socket:", "anon_inode:")
 
 changed: dict[str, list[str]] = {}
-opened = 0
+tried: set[str] = set()
 
 
 def writing(path: str, status: os.stat_result) -> None:
@@ -53,12 +55,11 @@ CHANGES = {
 
 
 def attack(path: str) -> None:
-    global opened
     try:
         status = os.stat(path)
     except OSError:
         return
-    opened += 1
+    tried.add(path)
     for name, change in CHANGES.items():
         try:
             change(path, status)
@@ -99,4 +100,4 @@ for stream in (0, 1, 2):
     target = os.readlink(f"/proc/self/fd/{stream}")
     if not is_own(target) and not target.startswith(NAMELESS):
         attack(f"/proc/self/fd/{stream}")
-print(json.dumps({"changed": changed, "tried": opened}))
+sys.stdout.write(json.dumps({"changed": changed, "tried": len(tried)}) + "\n")

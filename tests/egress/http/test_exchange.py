@@ -123,8 +123,8 @@ class Gateway:
     def decide(self, method: str, host: str, port: int, path: str) -> Decision:
         return self.policy.decide(method, host, port, path)
 
-    def denies_paths(self) -> bool:
-        return self.policy.denies_paths()
+    def denies_paths(self, method: str, host: str, port: int) -> bool:
+        return self.policy.denies_paths(method, host, port)
 
     def denied_path(self, method: str, host: str, port: int, path: str) -> Decision | None:
         return self.policy.denied_path(method, host, port, path)

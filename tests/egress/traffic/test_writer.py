@@ -258,7 +258,7 @@ def test_closing_on_a_full_disk_ends(
     assert [row.host for row in rows(path)] == ["before"]
 
 
-@pytest.mark.parametrize("bounds", [Bounds(queued=100), Bounds(queued_bytes=100)], ids=repr)
+@pytest.mark.parametrize("bounds", [Bounds(queued=100), Bounds(queued_bytes=100 * 201)], ids=repr)
 def test_a_disk_that_stalls_stops_traffic_before_memory_is_full(path: Path, bounds: Bounds) -> None:
     """Entries of open connections are queued up to a limit, and counted beyond it."""
     record = TrafficWriter(path, bounds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import resource
 import subprocess
 import sys
@@ -32,9 +33,37 @@ def hierarchy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "slice"
 
 
-def test_no_limits_are_no_bounds() -> None:
-    """Without limits no cgroup is created either."""
-    assert rlimits.apply(Limits(), "abc") == rlimits.Bounds()
+def test_without_limits_processes_alone_are_bounded() -> None:
+    """A fork bomb takes no more than its share; no cgroup is created for that."""
+    bounds = rlimits.apply(Limits(), "abc")
+    assert (bounds.cgroup, bounds.rlimits) == (None, {"NPROC": 4096})
+    assert bounds.descriptions == ()
+
+
+@pytest.mark.parametrize(("release", "pid_max"), [("6.14.0-1-amd64", 4396), ("6.13.9", None)])
+def test_older_kernels_have_one_number_of_processes(
+    monkeypatch: pytest.MonkeyPatch, release: str, pid_max: int | None
+) -> None:
+    """What root wrote there would be the whole machine's."""
+    monkeypatch.setattr(platform, "release", lambda: release)
+    assert rlimits.apply(Limits(), "abc").pid_max == pid_max
+
+
+def test_limits_that_can_be_got_around_are_told() -> None:
+    """Without a cgroup, those that were asked for have a line each; others have none."""
+    lines = rlimits.weaknesses(Limits(memory=512 << 20, cpus=1))
+    assert [line.split()[:4] for line in lines] == [
+        ["the", "limit", "of", "memory"],
+        ["the", "run", "gets", "1"],
+    ]
+    assert all("no cgroup is delegated" in line for line in lines)
+    assert rlimits.weaknesses(Limits()) == []
+
+
+def test_a_delegated_cgroup_has_no_weakness(hierarchy: Path) -> None:
+    """It counts what all processes have together."""
+    assert hierarchy.is_dir()
+    assert rlimits.weaknesses(ALL) == []
 
 
 def test_a_cgroup_bounds_all_processes_together(hierarchy: Path) -> None:

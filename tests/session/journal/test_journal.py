@@ -30,7 +30,8 @@ from moat.session.journal.index import (
     encode,
     encode_header,
 )
-from moat.session.journal.journal import Journal, JournalReader
+from moat.session.journal.journal import Journal
+from moat.session.journal.reader import JournalReader
 from moat.spec import TerminalSize
 
 if TYPE_CHECKING:

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from moat.session.journal import journal, transcript
 from moat.session.journal.events import Lines, Written
 from moat.session.journal.index import HEADER_SIZE, RECORD_SIZE, Resized, Stream
-from moat.session.journal.journal import Journal, JournalReader, Segment
+from moat.session.journal.journal import Journal
+from moat.session.journal.reader import JournalReader, Segment
 from moat.spec import TerminalSize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 OUT, ERR = Stream.STDOUT, Stream.STDERR
@@ -103,7 +104,8 @@ class StaleReader(JournalReader):
         super().__init__(reader.folder)
         self._listed = reader.segments()
 
-    def segments(self) -> list[Segment]:
+    def segments(self, start: Mapping[Stream, int] | None = None) -> list[Segment]:
+        del start
         return self._listed
 
 

@@ -11,17 +11,23 @@ import struct
 import sys
 import termios
 from fcntl import ioctl
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.session.screens import (
+    SCROLLBACK,
+    assert_same,
+    cells_of,
+    copy_of,
+    look,
+    pieces,
+)
 
 import moat
 from moat.session.terminal.filter import OutputFilter
-from moat.session.terminal.ghostty import Region
-from moat.session.terminal.ghostty_abi import CursorShape, Data, Emit, GhosttyError, Space
-from moat.session.terminal.ghostty_cells import describe
+from moat.session.terminal.ghostty_abi import Data, GhosttyError
 from moat.session.terminal.screen import Screen
 from moat.spec import TerminalSize
 
@@ -29,7 +35,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SIZE = TerminalSize(20, 6)
-SCROLLBACK = 50
 
 
 def screen_of(*chunks: bytes, size: TerminalSize = SIZE, scrollback: int = SCROLLBACK) -> Screen:
@@ -42,80 +47,6 @@ def screen_of(*chunks: bytes, size: TerminalSize = SIZE, scrollback: int = SCROL
 def viewer_of(screen: Screen, *, shown_before: bytes = b"", scrollback: bool = True) -> Screen:
     """Return a terminal of the same size that has been attached to the screen."""
     return screen_of(shown_before, screen.restore(scrollback=scrollback), size=screen.size)
-
-
-def cells_of(row: bytes) -> list[tuple[str, bytes]]:
-    """Return the characters with their visible attributes, without the empty end."""
-    cells: list[tuple[str, bytes]] = []
-    style = b""
-    for sgr, text in re.findall(rb"((?:\x1b\[[0-9;:]*m)*)([^\x1b]*)", row):
-        if sgr:
-            style = sgr.rpartition(b"\x1b[0m")[2]
-        seen = style if re.search(rb"\[(48|7|4|9|53)\b", style) else b""
-        cells.extend(
-            (character, seen if character == " " else style) for character in text.decode()
-        )
-    while cells and cells[-1] == (" ", b""):
-        cells.pop()
-    return cells
-
-
-def look(screen: Screen) -> dict[str, Any]:
-    """Return all that is to be seen of a screen, and all that decides what output does to it."""
-    state: dict[str, Any] = dict(screen.as_json())
-    # Which of the three ways into the alternate screen were taken, and whether twice, is not kept.
-    state["modes"] = {k: v for k, v in state["modes"].items() if not k.startswith("alternate_s")}
-    terminal = screen._terminal
-    columns, rows = screen.size.columns, screen.size.rows
-    state["cells"] = [cells_of(row) for row in screen.rows_vt(0, columns, rows)]
-    # Without white space: where rows were moved apart that had been one wrapped line, they stay one
-    # for the program's screen. A viewer's can't be told so, and none would show it.
-    state["contents"] = "".join(screen.contents().split())
-    state["pending wrap"] = terminal.get(Data.CURSOR_PENDING_WRAP)
-    shape, blinks = terminal.cursor_shape()
-    # A cursor that the program did not choose is the viewer's own, and blinks as the viewer likes.
-    state["shape"] = (shape, blinks and shape is not CursorShape.HOLLOW)
-    del state["modes"]["cursor_blink"]
-    state["keyboard"] = terminal.get(Data.KITTY_KEYBOARD_FLAGS)
-    corner = Region(0, 0, 0, 0)
-    for extra in ("scrolling_region", "tabstops", "keyboard", "style", "hyperlink", "protection"):
-        text = terminal.format(Emit.VT, corner)
-        state[extra] = terminal.format(Emit.VT, corner, (extra,)).replace(text, b"", 1)
-    state["links"] = {
-        (x, y): terminal.link(x, y, Space.ACTIVE)
-        for y, row in enumerate(terminal.rows(terminal.get(Data.TOTAL_ROWS) - rows, rows))
-        if row.links
-        for x, raw in enumerate(row.cells)
-        if describe(raw).link and describe(raw).text
-    }
-    return state
-
-
-def after(screen: Screen, output: bytes, without: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return how the screen looks after more output; the screen itself stays as it is."""
-    copy = copy_of(screen)
-    copy.feed(output)
-    looks = look(copy)
-    copy.close()
-    return {name: value for name, value in looks.items() if name not in without}
-
-
-def copy_of(screen: Screen) -> Screen:
-    snapshot = screen.snapshot()
-    assert snapshot is not None
-    return Screen.from_snapshot(snapshot, SCROLLBACK)
-
-
-def assert_same(one: Screen, other: Screen, *, scrollback: bool = True) -> None:
-    """Compare two screens now, and after output that shows what is not visible now."""
-    unlike = () if scrollback else ("contents",)
-    reveal = [b"", b"\x1b8.", b"x\r\ny", b"\x0eq\x0fq", b"\x1b[<u"]
-    if one.alternate:
-        number = next(n for n in (1049, 1047, 47) if one._terminal.mode(n))
-        reveal.append(b"\x1b[?%dl." % number)
-    for revealing in reveal:
-        ours, theirs = after(one, revealing, unlike), after(other, revealing, unlike)
-        assert {k: (ours[k], theirs[k]) for k in ours if ours[k] != theirs[k]} == {}, revealing
 
 
 # --- restore ---
@@ -169,71 +100,6 @@ def test_a_restored_screen_is_the_same(output: bytes, scrollback: bool) -> None:
     for screen in (one, other):
         screen.feed(b"\x18")
     assert_same(one, other, scrollback=scrollback)
-
-
-def pieces(alternate_by: int) -> st.SearchStrategy[bytes]:
-    number = st.integers(0, 25)
-    text = st.text(
-        st.sampled_from("abc  xyz你好é👍🏽\u0301─│\t\r\n\n\b"), min_size=1, max_size=30
-    ).map(str.encode)
-    move = st.builds(lambda n, f: b"\x1b[%d%c" % (n, f), number, st.sampled_from(b"ABCDEFGd`ae"))
-    place = st.builds(lambda y, x: b"\x1b[%d;%dH" % (y, x), number, number)
-    erase = st.builds(lambda n, f: b"\x1b[%d%c" % (n, f), st.integers(0, 2), st.sampled_from(b"JK"))
-    edit = st.builds(lambda n, f: b"\x1b[%d%c" % (n, f), number, st.sampled_from(b"@PLMSTXb"))
-    margins = st.builds(lambda a, b: b"\x1b[%d;%dr" % (a, b), number, number)
-    style = st.sampled_from(
-        [
-            b"",
-            b"1",
-            b"3",
-            b"4",
-            b"7",
-            b"9",
-            b"31",
-            b"44",
-            b"38;5;200",
-            b"48;2;1;2;3",
-            b"4:3",
-            b"39;49",
-        ]
-    ).map(lambda body: b"\x1b[%bm" % body)
-    mode = st.builds(
-        lambda n, f: b"\x1b[?%d%c" % (n, f),
-        st.sampled_from([1, 5, 6, 7, 25, 45, 66, 1000, 1002, 1003, 1004, 1006, 2004]),
-        st.sampled_from(b"hl"),
-    )
-    alternate = st.sampled_from(b"hl").map(lambda f: b"\x1b[?%d%c" % (alternate_by, f))
-    other = st.sampled_from(
-        [
-            b"\x1b7",
-            b"\x1b8",
-            b"\x1bD",
-            b"\x1bM",
-            b"\x1bE",
-            b"\x1bH",
-            b"\x1b[3g",
-            # One piece: the emulator makes wide blanks of what the line-drawing set doesn't have.
-            b"\x1b(0lqqk\x1b(B",
-            b"\x1b[4h",
-            b"\x1b[4l",
-            b"\x1b[2 q",
-            b"\x1b[5 q",
-            b"\x1b[0 q",
-            b"\x1b=",
-            b"\x1b>",
-            b"\x1b[>1u",
-            b"\x1b[>9u",
-            b"\x1b[<u",
-            b"\x1b[>4;2m",
-            b"\x1b]8;;http://example.com/\x1b\\",
-            b"\x1b]8;;\x1b\\",
-            b"\x1b]2;a title\x07",
-            b"\x1b#8",
-            b"\x1bc",
-            b"\x1b[!p",
-        ]
-    )
-    return st.one_of(text, text, move, place, erase, edit, margins, style, mode, alternate, other)
 
 
 @settings(max_examples=150, deadline=None)
@@ -619,3 +485,107 @@ def test_basic_colours_stay_basic() -> None:
     drawn = screen_of(b"\x1b[36;101mx\x1b[97;44my\x1b[0;38;5;200mz").rows_vt(0, 80, 1)[0]
     for basic in (b"\x1b[36m", b"\x1b[101m", b"\x1b[97m", b"\x1b[44m", b"\x1b[38;5;200m"):
         assert basic in drawn
+
+
+# --- terminals that disagree about widths ---
+
+FAMILY = "👨‍👩‍👧‍👦"
+UNSURE = {
+    "CJK": ("你", 2),
+    "ZWJ": (FAMILY, 8),
+    "VS16": ("❤\ufe0f", 1),
+    "combining": ("e\u0301", 1),
+    "ambiguous": ("─", 1),
+}
+"""Characters that terminals disagree about, and the columns that the emulator gives them."""
+
+
+@pytest.mark.parametrize(("character", "columns"), UNSURE.values(), ids=UNSURE.keys())
+@pytest.mark.parametrize("wider", [True, False])
+@pytest.mark.parametrize("scrollback", [True, False])
+def test_a_character_of_another_width_shifts_no_other_row(
+    character: str, columns: int, wider: bool, scrollback: bool
+) -> None:
+    """It may look wrong in a viewer; the rows around it are where the program has them (case 53)."""
+    rows = [f"{n} plain" if n % 2 else f"{n}" + character * (18 // columns) for n in range(21)]
+    one = screen_of("\r\n".join(rows).encode() + b"\x1b[2;5H")
+    painted = one.restore(scrollback=scrollback)
+    # A viewer that takes it for twice as wide, or doesn't show it at all.
+    assert character.encode() in painted
+    shown = painted.replace(character.encode(), (character * 2 if wider else "").encode())
+    other = screen_of(shown, size=one.size)
+    assert other.cursor == one.cursor
+    for ours, theirs in zip(one.text().split("\n"), other.text().split("\n"), strict=True):
+        assert ours[:2] == theirs[:2]
+        assert ours == theirs or "plain" not in ours
+    if scrollback:
+        starts = [line.split(" ")[0] for line in other.contents().split("\n") if "plain" in line]
+        assert starts == [f"{n}" for n in range(21) if n % 2]
+
+
+@pytest.mark.parametrize(("character", "columns"), UNSURE.values(), ids=UNSURE.keys())
+def test_a_picture_has_its_rows_in_their_places(character: str, columns: int) -> None:
+    """A row that a viewer takes for too long would wrap over the next, or scroll the picture."""
+    one = screen_of(
+        "\r\n".join("plain" if n % 2 else character * (20 // columns) for n in range(6)).encode()
+    )
+    viewer = screen_of()
+    for y, row in enumerate(one.rows_vt(0, SIZE.columns, SIZE.rows)):
+        wide = row.replace(character.encode(), (character * 2).encode())
+        viewer.feed(b"\x1b[%d;1H\x1b[m\x1b[K%b\x1b[m" % (y + 1, wide))
+    assert viewer.text().split("\n")[1::2] == ["plain"] * 3
+    assert viewer.contents().count("plain") == 3
+
+
+def test_a_long_line_stays_one_line_where_widths_are_certain() -> None:
+    """A viewer copies it as one, and wraps it anew at another size."""
+    line = "Größe привет " * 4
+    viewer = viewer_of(screen_of(line.encode()))
+    assert viewer.contents() == line.rstrip()
+
+
+# --- how much scrollback is kept ---
+
+WIDE = TerminalSize(300, 10)
+
+
+def coloured(number: int) -> bytes:
+    """Return a line with a colour of its own in each cell."""
+    cells = (
+        b"\x1b[38;2;%d;%d;%dm%c" % (number % 256, x % 256, number // 256, 97 + x % 26)
+        for x in range(WIDE.columns)
+    )
+    return b"".join(cells) + b"\x1b[m\r\n"
+
+
+@pytest.mark.parametrize(
+    "before", [b"", b"plain\r\n" * 20_000], ids=["at once", "after plain text"]
+)
+def test_all_lines_are_kept_however_many_colours_they_have(before: bytes) -> None:
+    """2,000 lines of 300 cells, each of another colour (case 52)."""
+    screen = screen_of(before, size=WIDE, scrollback=2000)
+    screen.feed(b"".join(map(coloured, range(2100))))
+    kept = screen._terminal.get(Data.SCROLLBACK_ROWS)
+    assert kept >= 2000
+    screen.feed(b"plain\r\n" * 2000)  # pages are used again, and the limit is adjusted
+    assert screen._terminal.get(Data.SCROLLBACK_ROWS) >= 2000
+    copy = Screen.from_snapshot(screen.snapshot() or b"", 2000)
+    assert copy.contents() == screen.contents()
+    assert len(screen.contents().split("\n")) >= 2000
+
+
+def test_scrollback_is_bounded_in_bytes() -> None:
+    """A user who has little memory gets fewer lines."""
+    screen = Screen(WIDE, 2000, scrollback_bytes=3_000_000)
+    screen.feed(b"".join(map(coloured, range(1000))))
+    assert 100 < screen._terminal.get(Data.SCROLLBACK_ROWS) < 600
+
+
+def test_plain_lines_do_not_use_what_coloured_ones_may() -> None:
+    """No more than a few pages over what was asked for, so that an idle run is small."""
+    screen = screen_of(size=TerminalSize(80, 24), scrollback=2000)
+    most = 0
+    for _ in range(40):
+        screen.feed(b"some plain text\r\n" * 2000)
+        most = max(most, screen._terminal.get(Data.SCROLLBACK_ROWS))
+    assert 2000 <= screen._terminal.get(Data.SCROLLBACK_ROWS) <= most < 10_000

@@ -29,9 +29,12 @@ def spawn(home: str, run_id: str, *, log: int, ready: int, held: int) -> int:
             # -I: neither the working directory, which the agent may write, nor PYTHON* variables
             # decide what code runs.
             [sys.executable, "-I", "-m", "moat.supervisor", home, run_id],
-            # Whatever else is in the environment could choose code or certificates, too.
-            {"PATH": os.defpath, "LANG": "C.UTF-8"}
-            | {name: os.environ[name] for name in ("HOME", "MOAT_HOME") if name in os.environ},
+            # Whatever else is in the environment could choose code or certificates, too. XDG_CONFIG_HOME
+            # says where git's settings are, which name what is to be protected.
+            {"PATH": os.defpath, "LANG": "C.UTF-8", "MOAT_HOME": home}
+            | {
+                name: os.environ[name] for name in ("HOME", "XDG_CONFIG_HOME") if name in os.environ
+            },
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, null, 0),
                 (os.POSIX_SPAWN_DUP2, log, 1),

@@ -18,7 +18,7 @@ def print_last_screen(journal: Path, spec: RunSpec) -> None:
     """Print the rows of the last screen, down to the last one that isn't blank."""
     from moat.session.rebuild import rebuild_screen  # noqa: PLC0415  loads the emulator
 
-    screen = rebuild_screen(journal, spec.scrollback, spec.size)
+    screen = rebuild_screen(journal, spec.scrollback, spec.size, spec.scrollback_memory)
     try:
         rows = screen.rows_vt(0, screen.size.columns, screen.size.rows)
     finally:
@@ -30,7 +30,7 @@ def print_last_screen(journal: Path, spec: RunSpec) -> None:
 
 def print_output(journal: Path, offsets: Mapping[int, int], tail: int) -> None:
     """Print stdout and stderr from `offsets` on; of one that is negative, the last `tail` lines."""
-    from moat.session.journal.journal import JournalReader  # noqa: PLC0415  a last screen needs none
+    from moat.session.journal.reader import JournalReader  # noqa: PLC0415  a last screen needs none
 
     reader = JournalReader(journal)
     for stream, fd in ((Stream.STDOUT, STDOUT), (Stream.STDERR, STDERR)):

@@ -42,7 +42,8 @@ def _rebuilt(store: Store, run: Run, form: Format) -> Any:
     from moat.session.rebuild import rebuild_screen  # noqa: PLC0415  loads the emulator
 
     spec = store.spec(run.id)
-    screen = rebuild_screen(store.folder(run.id).journal / MAIN_SESSION, spec.scrollback, spec.size)
+    journal = store.folder(run.id).journal / MAIN_SESSION
+    screen = rebuild_screen(journal, spec.scrollback, spec.size, spec.scrollback_memory)
     try:
         forms = {
             "text": screen.text,
@@ -60,7 +61,7 @@ def read_text(store: Store, run: Run) -> str:
     if run.tty:
         return read_screen(store, store.get(run.id), "contents")
     from moat.session.journal.index import Stream  # noqa: PLC0415
-    from moat.session.journal.journal import JournalReader  # noqa: PLC0415
+    from moat.session.journal.reader import JournalReader  # noqa: PLC0415
 
     reader = JournalReader(store.folder(run.id).journal / MAIN_SESSION)
     pieces = (

@@ -34,7 +34,8 @@ class RunList:
 
     def read(self) -> list[Run]:
         known = self._store.all(ended=self._ended)
-        orphans = {run.id for run in known if self._is_orphan(run)}
+        gone = {run.id for run in self._store.without_folder(known)}
+        orphans = {run.id for run in known if run.id not in gone and self._is_orphan(run)}
         for run in known:
             if run.id in orphans and run.id not in self._failures:
                 self._adopt(run)

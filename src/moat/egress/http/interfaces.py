@@ -173,8 +173,8 @@ class Gateway(Protocol):
         ...
 
     def decide(self, method: str, host: str, port: int, path: str) -> Decision: ...
-    def denies_paths(self) -> bool:
-        """Tell whether a rule denies some paths of a host."""
+    def denies_paths(self, method: str, host: str, port: int) -> bool:
+        """Tell whether a rule denies some paths of a host to a method."""
         ...
 
     def denied_path(self, method: str, host: str, port: int, path: str) -> Decision | None:

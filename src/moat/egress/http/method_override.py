@@ -30,8 +30,8 @@ _SEPARATORS: Final = re.compile(r"[?&;]")
 
 class Decider(Protocol):
     def decide(self, method: str, host: str, port: int, target: str, /) -> Decision: ...
-    def denies_paths(self) -> bool:
-        """Tell whether a rule denies some paths of a host."""
+    def denies_paths(self, method: str, host: str, port: int, /) -> bool:
+        """Tell whether a rule denies some paths of a host to a method."""
         ...
 
     def denied_path(self, method: str, host: str, port: int, target: str, /) -> Decision | None:
@@ -53,17 +53,24 @@ def strictest_decision(
         decision = decider.decide(method, host, port, path)
         if decision.strictness > strictest[0].strictness:
             strictest = decision, method, path
-    if decider.denies_paths() and strictest[0].verdict is not Verdict.DENY:
-        return _decide_mentioned(decider, request, host, port) or strictest
-    return strictest
+    if strictest[0].verdict is Verdict.DENY:
+        return strictest
+    return _decide_mentioned(decider, request, host, port) or strictest
 
 
 def _decide_mentioned(
     decider: Decider, request: RequestHead, host: str, port: int
 ) -> tuple[Decision, str, str] | None:
     """Return the denial of a path that a field mentions, with the method and the path."""
+    methods = [
+        method
+        for method in (request.method, *request.overriding)
+        if decider.denies_paths(method, host, port)
+    ]
+    if not methods:
+        return None
     for path in mentioned_targets(request.fields):
-        for method in dict.fromkeys((request.method, *request.overriding)):
+        for method in methods:
             decision = decider.denied_path(method, host, port, path)
             if decision is not None:
                 return decision, method, path

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from moat.egress.http.messages import BadMessageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 # The IANA registry of methods, and those of well-known caches.
 METHODS: Final = frozenset(
@@ -56,6 +56,7 @@ _MENTIONED: Final = re.compile(
 _UNHEEDED: Final = frozenset(
     (
         *(b"authorization", b"cookie", b"origin", b"referer", b"user-agent", b"link"),
+        *(b"accept", b"content-type"),
         *(b"traceparent", b"tracestate", b"baggage", b"sec-websocket-key", b"x-forwarded-for"),
     )
 )
@@ -108,17 +109,18 @@ def rerouted_targets(fields: Iterable[tuple[bytes, bytes]]) -> tuple[str, ...]:
     return _few(targets)
 
 
-def mentioned_targets(fields: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
-    """Yield whatever looks like a path or a URL in fields, in origin-form, each once."""
-    found: dict[bytes, None] = {}
+def mentioned_targets(fields: Iterable[tuple[bytes, bytes]]) -> list[str]:
+    """Return whatever looks like a path or a URL in fields, in origin-form, each once."""
+    found: list[bytes] = []
     for name, value in fields:
         if b"/" in value and name.lower() not in _UNHEEDED:
-            found |= dict.fromkeys(_MENTIONED.findall(value))
-            if len(found) > _MOST_MENTIONED:
-                yield TOO_MANY
-                return
-    for each in found:
-        yield _SCHEME.sub("", _ascii(each))
+            found += _MENTIONED.findall(value)
+    if not found:
+        return []
+    different = dict.fromkeys(found)
+    if len(different) > _MOST_MENTIONED:
+        return [TOO_MANY]
+    return [_SCHEME.sub("", _ascii(each)) for each in different]
 
 
 def _names_method(plain: bytes) -> bool:

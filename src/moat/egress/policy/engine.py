@@ -62,6 +62,7 @@ class Policy:
         self._denies_paths = any(
             each.action == "deny" and each.path is not None for each in self.rules
         )
+        self._denying: dict[tuple[str, str, int], bool] = {}
         self._decided: dict[tuple[str, str, int], Decision] = {}
 
     # --- requests ---
@@ -87,9 +88,19 @@ class Policy:
         self._decided[key] = decision
         return decision
 
-    def denies_paths(self) -> bool:
-        """Tell whether a rule denies some paths of a host."""
-        return self._denies_paths
+    def denies_paths(self, method: str, host: str, port: int) -> bool:
+        """Tell whether a rule denies some paths of a host to a method."""
+        if not self._denies_paths:
+            return False
+        key = (method, host, port)
+        denies = self._denying.get(key)
+        if denies is None:
+            if len(self._denying) >= CACHE_LIMIT:
+                self._denying.clear()
+            rules = self._rules_about(method, host, port)
+            denies = any(each.action == "deny" and each.path is not None for each in rules)
+            self._denying[key] = denies
+        return denies
 
     def denied_path(self, method: str, host: str, port: int, target: str) -> Decision | None:
         """Return the denial of a target that a request only mentions, by a rule about paths."""

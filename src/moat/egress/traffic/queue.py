@@ -18,15 +18,16 @@ STALL_S: Final = 0.5
 """Seconds for which the loop waits for room, before it takes the thread for stuck."""
 BATCH: Final = 4096
 """Entries that are taken at once: the work of a twentieth of a second."""
-BATCH_BYTES: Final = 4 << 20
-"""Bytes of their paths and bodies."""
+ROW_BYTES: Final = 200
+"""Bytes that an entry takes on disk besides its path and bodies."""
 
 
 class EntryQueue:
-    def __init__(self, limit: int, limit_bytes: int) -> None:
-        """`limit`: entries; `limit_bytes`: of their paths and bodies."""
+    def __init__(self, limit: int, limit_bytes: int, batch_bytes: int) -> None:
+        """`limit`: entries that may wait; `limit_bytes`: what they may take; `batch_bytes`: at once."""
         self._limit = limit
         self._limit_bytes = limit_bytes
+        self._batch_bytes = batch_bytes
         self._entries: deque[TrafficEntry] = deque()
         self._put_bytes: int = 0
         """Bytes that were ever put; only the loop's thread counts them."""
@@ -34,10 +35,14 @@ class EntryQueue:
         """Bytes that were ever taken; only the writer's thread counts them."""
         self._stuck = False
         """The loop has waited for room in vain, and does so no more until something is taken."""
+        self.has_more = False
+        """More was waiting than was taken at last."""
         self._room = threading.Event()
         self._sleeping = False
         self._wake = threading.Event()
-        self._closing = threading.Event()
+        self._hurry = threading.Event()
+        """Ends a pause: the loop waits for room, or nobody puts any more."""
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -61,7 +66,7 @@ class EntryQueue:
 
     def put(self, entry: TrafficEntry) -> None:
         entry.queued = True
-        entry.weight = len(entry.path)
+        entry.weight = ROW_BYTES + len(entry.path)
         if entry.request_body is not None or entry.response_body is not None:
             entry.weight += len(entry.request_body or b"") + len(entry.response_body or b"")
         self._put_bytes += entry.weight
@@ -74,12 +79,14 @@ class EntryQueue:
 
     def _wait_for_room(self) -> None:
         self._room.clear()
+        self._hurry.set()
         if self.is_full:
             self._stuck = not self._room.wait(STALL_S)
 
     def close(self) -> None:
         """Let nobody wait any more; what was put can still be taken."""
-        self._closing.set()
+        self._closed = True
+        self._hurry.set()
         self._wake.set()
 
     # --- the writer's thread ---
@@ -88,25 +95,29 @@ class EntryQueue:
         """Take some entries, the oldest first."""
         batch: list[TrafficEntry] = []
         size = 0
-        while self._entries and len(batch) < BATCH and size < BATCH_BYTES:
+        while self._entries and len(batch) < BATCH and size < self._batch_bytes:
             entry = self._entries.popleft()
             size += entry.weight
             # Before the entry is read: whoever changes it from now on puts it again.
             entry.queued = False
             batch.append(entry)
         self._taken_bytes += size
+        self.has_more = bool(self._entries)
         self._stuck = False
         self._room.set()
         return batch
 
     def pause(self, seconds: float) -> bool:
-        """Wait for so long, or until `close`; return whether that was called."""
-        return self._closing.wait(seconds)
+        """Wait for so long at most; return whether `close` was called."""
+        if not self._closed:
+            self._hurry.wait(seconds)
+            self._hurry.clear()
+        return self._closed
 
     def sleep(self) -> None:
         """Wait for an entry, or for `close`. `put` sets the event only for a thread that sleeps."""
         self._wake.clear()
         self._sleeping = True
-        if not self._entries and not self._closing.is_set():
+        if not self._entries and not self._closed:
             self._wake.wait()
         self._sleeping = False

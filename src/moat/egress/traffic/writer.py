@@ -50,6 +50,10 @@ AT_ONCE: Final = 32
 """Rows in one statement, at most. SQLite runs without the GIL, which each statement hands over."""
 WAL_BYTES: Final = 16 << 20
 """The largest write-ahead log that is worth keeping."""
+BATCH_BYTES: Final = 4 << 20
+"""What one transaction adds at most."""
+CHECKPOINT_PAGES: Final = 1000
+"""The pages of the log that are written into the file at once: SQLite's default."""
 CACHE_KIB: Final = 256
 """The page cache: a table that is only appended to is not read again."""
 
@@ -66,12 +70,17 @@ class Bounds:
     queued: int = 20_000
     """Entries that may wait to be written before nothing passes."""
     queued_bytes: int = 32 << 20
-    """Bytes of paths and bodies that may wait."""
+    """Bytes of entries that may wait."""
 
     @property
     def log_bytes(self) -> int:
         """The size to which the write-ahead log is truncated."""
         return min(WAL_BYTES, self.bytes // 8)
+
+    @property
+    def batch_bytes(self) -> int:
+        """What one transaction may add: the size of the file is looked at after each."""
+        return max(1, min(BATCH_BYTES, self.bytes // 8))
 
 
 def _insertion(table: str, columns: tuple[str, ...], rows: int = 1) -> str:
@@ -93,7 +102,7 @@ class TrafficWriter:
         self._db = _open(path, bounds)
         self._first, self._last = _ends(self._db)
         self._next = self._last + 1
-        self._queue = EntryQueue(bounds.queued, bounds.queued_bytes)
+        self._queue = EntryQueue(bounds.queued, bounds.queued_bytes, bounds.batch_bytes)
         self._problem = ""
         self._unmarked = self._last > 0
         """Entries that an earlier supervisor left in progress have to be marked as interrupted."""
@@ -148,7 +157,7 @@ class TrafficWriter:
     def _write_all(self) -> None:
         """Write until `close`, and then until the queue is empty or can't be written."""
         while self._persist(self._queue.take()):
-            if not self._queue.pause(PAUSE_S):
+            if not self._queue.pause(0.0 if self._queue.has_more else PAUSE_S):
                 self._queue.sleep()
             elif not self._queue:
                 return
@@ -271,6 +280,8 @@ def _prepare(db: sqlite3.Connection, path: Path, bounds: Bounds) -> None:
     db.execute("PRAGMA synchronous = NORMAL")
     db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     db.execute(f"PRAGMA journal_size_limit = {bounds.log_bytes}")
+    pages = min(CHECKPOINT_PAGES, bounds.log_bytes // 4096)
+    db.execute(f"PRAGMA wal_autocheckpoint = {max(1, pages)}")
     versions.bring_up_to_date(db, version)
 
 

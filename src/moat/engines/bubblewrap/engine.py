@@ -21,7 +21,7 @@ from moat.engines.bubblewrap import (
     shim_client,
     writable_areas,
 )
-from moat.engines.bubblewrap.system import DEVICES
+from moat.engines.bubblewrap.system import DEVICES, TERMINALS
 from moat.engines.engine import CommandRefusedError, SandboxGoneError
 from moat.session.io import PipeIO, ProgramIO, TerminalIO
 from moat.session.journal.index import Stream
@@ -122,6 +122,8 @@ class Bubblewrap:
                 "limits": dict(bounds.rlimits),
                 "processors": bounds.processors,
                 "cgroup": bounds.cgroup,
+                "pid_max": bounds.pid_max,
+                "terminals": TERMINALS,
                 "clean_up": cleanup.command(self._folder),
             }
             fds = (*passed.values(), *sandbox.descriptors)

@@ -2,20 +2,33 @@
 
 A cgroup (version 2) limits all processes of a run together. It needs a cgroup above ours in which we
 may create another, and which delegates its controllers. Where there is none, resource limits bound
-each process by itself, which is less; `Bounds.descriptions` says so.
+each process by itself, which is less; `Bounds.descriptions` and `weaknesses` say so.
+
+The number of processes has a bound in every run, so that a fork bomb takes no more than its share.
 """
 
 from __future__ import annotations
 
 import os
+import platform
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from moat.spec import Limits
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from moat.spec import Limits
+DEFAULT_PIDS: Final = 4096
+"""Processes and threads of a run without a limit: more than builds need, and an eighth of a small
+machine's (kernel.pid_max was 32,768 for decades)."""
+
+_PIDS_OF_NAMESPACES: Final = (6, 14)
+"""The kernel in which each pid namespace got a `kernel.pid_max` of its own."""
+_RESERVED_PIDS: Final = 300
+"""The kernel uses numbers below only once (RESERVED_PIDS in its pid.c)."""
 
 _PERIOD: Final = 100_000
 """Microseconds: the kernel's default period for cpu.max."""
@@ -31,6 +44,8 @@ class Bounds:
     """Limits for setrlimit(2), by name without the prefix RLIMIT_."""
     processors: tuple[int, ...] = ()
     """Processors for `os.sched_setaffinity`; empty for no limit."""
+    pid_max: int | None = None
+    """`kernel.pid_max` of the sandbox's pid namespace: of all that bounds processes, root included."""
     descriptions: tuple[str, ...] = ()
     """A line for each limit that tells people what it really bounds."""
 
@@ -38,10 +53,17 @@ class Bounds:
     def of(cls, limits: Limits, cgroup: str | None) -> Self:
         """Return what enforces these limits in this cgroup; without one, each process is bounded."""
         if cgroup is not None:
-            return cls(cgroup=cgroup, descriptions=_descriptions(limits, together=True))
+            counted = limits.pids is not None
+            return cls(
+                cgroup=cgroup,
+                rlimits={} if counted else rlimits(Limits()),
+                pid_max=None if counted else _pid_max(limits),
+                descriptions=_descriptions(limits, together=True),
+            )
         return cls(
             rlimits=rlimits(limits),
             processors=processors(limits),
+            pid_max=_pid_max(limits),
             descriptions=_descriptions(limits, together=False),
         )
 
@@ -50,7 +72,7 @@ def apply(limits: Limits, run_id: str) -> Bounds:
     """Create the run's cgroup if possible; otherwise choose the resource limits to set."""
     wanted = _cgroup_settings(limits)
     if not wanted:
-        return Bounds()
+        return Bounds.of(limits, None)
     parent = delegating_cgroup(frozenset(name.partition(".")[0] for name in wanted))
     if parent is not None:
         made = _make_cgroup(parent / f"moat-{run_id}", wanted)
@@ -71,8 +93,19 @@ def rlimits(limits: Limits) -> dict[str, int]:
     space than they ever use. Since Linux 5.14, NPROC counts per user and user namespace, so within
     one sandbox; root is exempt.
     """
-    bounds = {"DATA": limits.memory, "NPROC": limits.pids}
-    return {name: value for name, value in bounds.items() if value is not None}
+    bounds = {"NPROC": limits.pids or DEFAULT_PIDS}
+    return bounds if limits.memory is None else {"DATA": limits.memory, **bounds}
+
+
+def _pid_max(limits: Limits) -> int | None:
+    """Return the limit for the sandbox's pid namespace; `None` where a kernel has one for all.
+
+    Root that wrote it there would change the host's.
+    """
+    version = tuple(map(int, re.findall(r"\d+", platform.release())[:2]))
+    if version < _PIDS_OF_NAMESPACES:
+        return None
+    return (limits.pids or DEFAULT_PIDS) + _RESERVED_PIDS
 
 
 def processors(limits: Limits) -> tuple[int, ...]:
@@ -175,7 +208,7 @@ def _descriptions(limits: Limits, *, together: bool) -> tuple[str, ...]:
     if limits.memory is not None:
         lines.append(f"memory: {limits.memory >> 20} MiB for {scope}")
     if limits.pids is not None:
-        mechanism = "cgroup" if together else "rlimit; not enforced when root runs moat"
+        mechanism = "cgroup" if together else f"rlimit, {_pids_for_root(limits)}"
         lines.append(f"processes and threads: {limits.pids} ({mechanism})")
     if limits.cpus is not None:
         amount = (
@@ -185,3 +218,30 @@ def _descriptions(limits: Limits, *, together: bool) -> tuple[str, ...]:
         )
         lines.append(f"cpus: {amount}")
     return tuple(lines)
+
+
+def _pids_for_root(limits: Limits) -> str:
+    if _pid_max(limits) is None:
+        return "which doesn't bind root"
+    return f"and {_RESERVED_PIDS} more at most if root runs moat"
+
+
+def weaknesses(limits: Limits) -> list[str]:
+    """Return a line for each limit that was asked for and that a program can get around here."""
+    wanted = {"memory": limits.memory, "cpu": limits.cpus, "pids": limits.pids}
+    controllers = frozenset(name for name, value in wanted.items() if value is not None)
+    if not controllers or delegating_cgroup(controllers) is not None:
+        return []
+    lines: list[str] = []
+    if limits.memory is not None:
+        lines.append(
+            "the limit of memory is one of each process by itself, and counts no shared memory and no "
+            "files in memory"
+        )
+    if limits.cpus is not None:
+        lines.append(
+            f"the run gets {len(processors(limits))} whole processors, which others may use as well"
+        )
+    if limits.pids is not None and os.geteuid() == 0:
+        lines.append(f"the limit of processes is kept by an rlimit, {_pids_for_root(limits)}")
+    return [f"{line}: no cgroup is delegated to you (see moat doctor)" for line in lines]

@@ -44,6 +44,9 @@ DEVICES: Final = tuple(
 )
 """The host's devices that bubblewrap's /dev shows."""
 
+TERMINALS: Final = 256
+"""Ptys of a sandbox. All of a machine's together are some thousands (kernel.pty.max)."""
+
 _DEVICE_MEMORY: Final = 64 * 1024 * 1024
 _RUN_MEMORY: Final = 16 * 1024 * 1024
 

@@ -16,7 +16,8 @@ from moat.workspace.beneath import (
     overlap,
     resolve,
 )
-from moat.workspace.covers import WORKSPACE, WritableFolder, mount_folder
+from moat.workspace.covers import WORKSPACE, WritableFolder, hide_sockets, mount_folder
+from moat.workspace.host_sockets import live_sockets
 
 if TYPE_CHECKING:
     from moat.engines.bubblewrap.mounts import Mounts
@@ -54,6 +55,8 @@ def mount_user_mounts(
         else:
             with _open(source) as opened:
                 mounts.bind_handle(opened, target, writable=is_writable)
+            if source.is_dir():
+                hide_sockets(mounts, source, target, live_sockets(source))
     return folders
 
 

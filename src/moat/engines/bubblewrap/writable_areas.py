@@ -13,7 +13,8 @@ from moat.engines.bubblewrap import secret_paths
 from moat.engines.bubblewrap.host_checks import require_bubblewrap
 from moat.errors import UsageError
 from moat.ground.areas import is_in
-from moat.ground.check import check_areas
+from moat.ground.check import Surroundings, check_areas
+from moat.paths import moat_home
 from moat.workspace.covers import workspace_folder
 from moat.workspace.git_layout import repository_of_worktree
 
@@ -29,13 +30,13 @@ def trusted_bubblewrap(spec: RunSpec) -> str:
     bwrap = require_bubblewrap(spec.bubblewrap.program)
     workspace = workspace_folder(spec)
     repository = repository_of_worktree(workspace)
-    check_areas(
-        spec.workspace,
-        spec.mounts,
+    around = Surroundings(
+        store=str(moat_home()),
         environment={**os.environ, "PATH": spec.bubblewrap.host_path},
-        others=() if repository is None else (str(repository),),
         programs=(bwrap,),
     )
+    others = () if repository is None else (str(repository),)
+    check_areas(spec.workspace, spec.mounts, around, others=others)
     _refuse_secrets(str(workspace))
     return bwrap
 

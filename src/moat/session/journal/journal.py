@@ -1,9 +1,9 @@
 """A session's output on disk: the raw stream, and all other views of it are readers with an offset.
 
-A journal is a folder of numbered segments, each with `N.stdout`, `N.stderr` (sessions without a TTY)
-and `N.index`. Only the supervisor writes. It moves bytes from the program's pipe into the file with
-`splice`, so a SIGKILL can't lose any: at every moment a byte is in the pipe, which the shim holds too,
-or in the file.
+A journal is a folder of numbered segments, each with `N.stdout`, `N.stderr` (sessions without a TTY),
+`N.index` and, behind a TTY, `N.screen` (`checkpoint`). Only the supervisor writes. It moves bytes from
+the program's pipe into the file with `splice`, so a SIGKILL can't lose any: at every moment a byte is
+in the pipe, which the shim holds too, or in the file.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from __future__ import annotations
 import errno
 import os
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from moat.atomic import replace_file
+from moat.session.journal import checkpoint
 from moat.session.journal.index import (
     HEADER_SIZE,
     RECORD_SIZE,
@@ -23,130 +23,32 @@ from moat.session.journal.index import (
     Record,
     Resized,
     Stream,
-    decode,
-    decode_header,
     encode,
     encode_header,
 )
+from moat.session.journal.reader import (
+    CHECKPOINT,
+    INDEX,
+    SUFFIX,
+    JournalReader,
+    Segment,
+    path_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from moat.spec import TerminalSize
 
-# Whole segments are trimmed, so old output disappears in pieces of this size.
-SEGMENT_BYTES: Final = 8 * 1024 * 1024
+# Whole segments are trimmed, so old output disappears in pieces of this size. And so much is read to
+# make a screen again, some 30 ms of emulation.
+SEGMENT_BYTES: Final = 4 * 1024 * 1024
 INDEX_BYTES: Final = 1024 * 1024
 # Output within this time shares a record of the index: a replay needs no more than 100 a second.
 GRAIN_S: Final = 0.01
 
 DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-_SUFFIX = {Stream.STDOUT: "stdout", Stream.STDERR: "stderr"}
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """The part of a journal that begins at `header`'s offsets."""
-
-    number: int
-    header: Header
-
-    def base(self, stream: Stream) -> int:
-        return self.header.stdout if stream is Stream.STDOUT else self.header.stderr
-
-
-class JournalReader:
-    """Reads a journal that another process may be writing, and never writes it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def segments(self) -> list[Segment]:
-        """Return the segments that there are now, oldest first."""
-        segments: list[Segment] = []
-        if not self.folder.is_dir():
-            return segments
-        for path in sorted(self.folder.glob("*.index")):
-            try:
-                with path.open("rb") as file:
-                    segments.append(Segment(int(path.stem), decode_header(file.read(HEADER_SIZE))))
-            except (FileNotFoundError, ValueError):
-                continue  # it was trimmed since it was listed, or is just being made
-        return segments
-
-    def path(self, segment: Segment, stream: Stream) -> Path:
-        return self.folder / f"{segment.number:08}.{_SUFFIX[stream]}"
-
-    def start(self, stream: Stream) -> int:
-        """Return the offset of the oldest byte that the journal still has."""
-        segments = self.segments()
-        return segments[0].base(stream) if segments else 0
-
-    def end(self, stream: Stream) -> int:
-        segments = self.segments()
-        if not segments:
-            return 0
-        path = self.path(segments[-1], stream)
-        return segments[-1].base(stream) + (path.stat().st_size if path.exists() else 0)
-
-    def tail(self, stream: Stream, lines: int) -> int:
-        """Return the offset at which the last `lines` lines begin; -1 stands for all of them."""
-        if lines < 0:
-            return self.start(stream)
-        if not lines:
-            return self.end(stream)
-        last: int | None = None
-        for offset, data in self._chunks_backwards(stream):
-            cut = len(data)
-            # A newline that is the last byte ends a line, but begins none.
-            last = offset + cut - 1 if last is None else last
-            while (cut := data.rfind(b"\n", 0, cut)) >= 0:
-                lines -= offset + cut != last
-                if not lines:
-                    return offset + cut + 1
-        return self.start(stream)
-
-    def _chunks_backwards(self, stream: Stream, size: int = 1 << 16) -> Iterator[tuple[int, bytes]]:
-        """Yield (offset, bytes) from the present end back to the oldest byte."""
-        for segment in reversed(self.segments()):
-            try:
-                with self.path(segment, stream).open("rb") as file:
-                    end = file.seek(0, os.SEEK_END)
-                    while end:
-                        start = max(0, end - size)
-                        file.seek(start)
-                        yield segment.base(stream) + start, file.read(end - start)
-                        end = start
-            except FileNotFoundError:
-                continue
-
-    def records(self) -> Iterator[Record]:
-        """Yield the records of all segments, each behind the terminal's size at its beginning."""
-        for segment in self.segments():
-            try:
-                index = (self.folder / f"{segment.number:08}.index").read_bytes()
-            except FileNotFoundError:
-                continue  # it was trimmed since it was listed
-            yield Resized(0.0, segment.header.size, segment.header.stdout)
-            yield from decode(index)
-
-    def chunks(
-        self, stream: Stream, start: int = 0, size: int = 1 << 16
-    ) -> Iterator[tuple[int, bytes]]:
-        """Yield (offset, bytes) from `start`, or from the oldest byte, to the present end."""
-        for segment in self.segments():
-            path = self.path(segment, stream)
-            try:
-                with path.open("rb") as file:
-                    offset = max(start, segment.base(stream))
-                    file.seek(offset - segment.base(stream))
-                    while data := file.read(size):
-                        yield offset, data
-                        offset += len(data)
-            except FileNotFoundError:
-                continue
 
 
 class Journal:
@@ -165,18 +67,28 @@ class Journal:
         self._unwritten = bytearray()
         """Records that the disk had no room for, to be written with the next one."""
         self._old: tuple[str, int] | None = None
+        self._state_of_screen: Callable[[], bytes | None] = _no_screen
         folder.mkdir(mode=0o700, exist_ok=True)
         self._segments = self.reader.segments()
+        self._checkpoint_bytes = _checkpoint_bytes(folder)
+        """The size of each checkpoint, by the number of its segment: the limit is theirs, too."""
         self.ends = {stream: self.reader.end(stream) for stream in Stream}
         if self._segments:
             self._open(self._segments[-1])
-            for record in self.reader.records():
+            for record in self.reader.records(self.ends):
                 if isinstance(record, Resized):
                     self._size = record.size
         else:
             self._begin(0)
 
     # --- writing ---
+
+    def keep_screens(self, state: Callable[[], bytes | None]) -> None:
+        """Let each further segment begin with the screen that `state` returns then.
+
+        It is the screen after all output so far, or `None` where it isn't known or not worth keeping.
+        """
+        self._state_of_screen = state
 
     def take(self, stream: Stream, pipe: int, at_most: int = 1 << 20) -> int:
         """Move what is in the pipe into the journal; return the number of bytes, 0 at end of file.
@@ -215,9 +127,10 @@ class Journal:
             if any(offset < following.base(stream) for stream, offset in needed.items()):
                 return False
             oldest = self._segments.pop(0)
-            for suffix in ("index", *_SUFFIX.values()):
-                path = self.reader.folder / f"{oldest.number:08}.{suffix}"
-                path.unlink(missing_ok=True)
+            # The index goes first: without it the rest is no segment to any reader.
+            for suffix in (INDEX, CHECKPOINT, *SUFFIX.values()):
+                path_of(self.reader.folder, oldest.number, suffix).unlink(missing_ok=True)
+            self._checkpoint_bytes.pop(oldest.number, None)
         return True
 
     def start(self, stream: Stream) -> int:
@@ -281,19 +194,37 @@ class Journal:
         return written >= SEGMENT_BYTES or self._index_end >= INDEX_BYTES
 
     def _bytes_kept(self) -> int:
-        return sum(self.ends[stream] - self._segments[0].base(stream) for stream in Stream)
+        output = sum(self.ends[stream] - self._segments[0].base(stream) for stream in Stream)
+        return output + sum(self._checkpoint_bytes.values())
 
     def _begin(self, number: int) -> None:
         header = Header(self.ends[Stream.STDOUT], self.ends[Stream.STDERR], self._size)
         segment = Segment(number, header)
-        path = self.reader.folder / f"{number:08}.index"
+        # The index makes it a segment, so a killed writer leaves one with its screen, or none.
+        self._keep_screen(segment)
+        path = path_of(self.reader.folder, number, INDEX)
         replace_file(path, encode_header(header), durable=False)
         self._segments.append(segment)
         self._open(segment)
 
+    def _keep_screen(self, segment: Segment) -> None:
+        path = path_of(self.reader.folder, segment.number, CHECKPOINT)
+        path.unlink(missing_ok=True)
+        state = self._state_of_screen()
+        if state is None:
+            return
+        data = checkpoint.encode(state, segment.header.stdout)
+        try:
+            replace_file(path, data, durable=False)
+        except OSError as exc:
+            if exc.errno not in DISK_FULL:
+                raise
+            return  # the screen can still be made from an earlier one
+        self._checkpoint_bytes[segment.number] = len(data)
+
     def _open(self, segment: Segment) -> None:
         self.close()
-        path = self.reader.folder / f"{segment.number:08}.index"
+        path = path_of(self.reader.folder, segment.number, INDEX)
         self._index = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         # A record whose writer was killed over it is overwritten.
         whole = (os.fstat(self._index).st_size - HEADER_SIZE) // RECORD_SIZE
@@ -324,3 +255,11 @@ class Journal:
                 os.close(fd)
         self._files.clear()
         self._index, self._old = -1, None
+
+
+def _checkpoint_bytes(folder: Path) -> dict[int, int]:
+    return {int(path.stem): path.stat().st_size for path in folder.glob(f"*.{CHECKPOINT}")}
+
+
+def _no_screen() -> None:
+    """Return nothing: a session without a TTY has no screen."""

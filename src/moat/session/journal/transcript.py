@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from moat.session.journal.events import Written
 from moat.session.journal.index import Appended, Resized, Stream, decode
+from moat.session.journal.reader import INDEX, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from moat.session.journal.events import Event
-    from moat.session.journal.journal import JournalReader, Segment
+    from moat.session.journal.reader import JournalReader, Segment
     from moat.spec import TerminalSize
 
 Offsets = dict[Stream, int]
@@ -42,7 +43,7 @@ def events(reader: JournalReader, start: Mapping[Stream, int], end: Offsets) -> 
     sources = {stream: _Source(reader, stream, start[stream]) for stream in Stream}
     size: TerminalSize | None = None
     now = 0.0
-    for record in reader.records():
+    for record in reader.records(start):
         # The size at a segment's beginning has no time of its own, and a clock may have been set back.
         now = max(now, record.time)
         match record:
@@ -130,7 +131,7 @@ def _pieces(reader: JournalReader, segment: Segment, end: Offsets) -> list[tuple
     at = {stream: segment.base(stream) for stream in Stream}
     pieces: list[tuple[Stream, int, int]] = []
     try:
-        index = (reader.folder / f"{segment.number:08}.index").read_bytes()
+        index = path_of(reader.folder, segment.number, INDEX).read_bytes()
     except FileNotFoundError:
         return pieces  # the segment was trimmed since it was listed
     for record in decode(index):

@@ -10,6 +10,7 @@ feed nor a wrap behind one scrolls in a coloured line (terminals erase with the 
 
 from __future__ import annotations
 
+import re
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -29,6 +30,9 @@ _END_LINK: Final = b"\x1b]8;;\x1b\\"
 _EMPTY: Final = bytes(8)
 # Text that makes a terminal wrap and is drawn over then: of one column, and of two.
 _NARROW, _WIDE = b" \r", "\N{IDEOGRAPHIC SPACE}\r".encode()
+# The first bytes of characters whose width terminals disagree about: combining ones, East Asian wide
+# and ambiguous ones, emoji, joiners and variation selectors, but not Latin, Greek and Cyrillic.
+_WIDTH_UNSURE: Final = re.compile(rb"[\xcc\xcd\xd4-\xf4]")
 
 
 class _Kind(NamedTuple):
@@ -55,27 +59,46 @@ class _Row(NamedTuple):
 def everything(terminal: Terminal, scrollback: int) -> bytes:
     """Draw the newest `scrollback` lines above the screen, and the screen.
 
-    The bytes are for the top left of an empty screen, which scrolls by itself, and wraps by itself
-    where the program's text did.
+    The bytes are for the top left of an empty screen. The scrollback is running text that scrolls by
+    itself, and wraps by itself where the program's text did. Each row of the screen is put in its
+    place, so that one which the viewer takes for longer than it is moves no other.
     """
     total, columns = terminal.get(Data.TOTAL_ROWS), terminal.get(Data.COLUMNS)
-    first = max(0, total - terminal.get(Data.ROWS) - scrollback)
+    height = terminal.get(Data.ROWS)
+    first, top = max(0, total - height - scrollback), total - height
     rows = terminal.rows(first, total - first)
     lines = _formatted(terminal, first, total - first, (0, columns - 1))
     out: list[bytes] = []
     wrap = b""
-    for number, (raw, line) in enumerate(zip(rows, lines, strict=True)):
-        last = number + 1 == len(rows)
-        next_wrap = b"" if last else _wrap(raw, rows[number + 1])
-        row = _Row(first + number, raw.cells, linked=raw.links)
+    for number, (raw, line) in enumerate(zip(rows, lines, strict=True), first):
+        following = rows[number + 1 - first] if number + 1 < total else None
+        row = _Row(number, raw.cells, linked=raw.links)
+        if number == top:
+            out.append(_scrolled_up(top - first, height))
+        if number >= top:
+            out.append(wrap + b"\x1b[%dH" % (number - top + 1))
+        next_wrap = b"" if following is None or number + 1 == top else _wrap(raw, following)
         drawn = _drawn(terminal, row, line, fill=bool(next_wrap))
-        if drawn.startswith(b"\x1b"):
+        if _WIDTH_UNSURE.search(drawn):
+            next_wrap = b""
+            drawn = _unwrapped(_drawn(terminal, row, line))
+        if number < top and drawn.startswith(b"\x1b"):
             out.append(wrap)
         out.append(drawn)
-        if not (last or next_wrap):
+        if number < top and not next_wrap:
             out.append(b"\r\n")
         wrap = next_wrap
     return b"".join(out)
+
+
+def _scrolled_up(above: int, height: int) -> bytes:
+    """Scroll the lines that were drawn above the screen out of it."""
+    return b"\x1b[%dH" % height + b"\n" * min(above, height - 1) if above else b""
+
+
+def _unwrapped(row: bytes) -> bytes:
+    """Draw a row that stays within its row, however wide a terminal takes its characters for."""
+    return b"\x1b[?7l%b\x1b[?7h" % row
 
 
 def visible(
@@ -88,10 +111,11 @@ def visible(
         return []
     top = terminal.get(Data.TOTAL_ROWS) - terminal.get(Data.ROWS) + first
     lines = _formatted(terminal, top, height, (left, left + width - 1))
-    return [
+    drawn = [
         _drawn(terminal, _Row(top + number, raw.cells[left : left + width], False, left), line)
         for number, (raw, line) in enumerate(zip(terminal.rows(top, height), lines, strict=True))
     ]
+    return [_unwrapped(row) if _WIDTH_UNSURE.search(row) else row for row in drawn]
 
 
 def character(terminal: Terminal, x: int, y: int) -> tuple[int, bytes]:

@@ -14,21 +14,15 @@ from moat.session.terminal import ghostty, modes, row_renderer, utf8
 from moat.session.terminal.ghostty import Region
 from moat.session.terminal.ghostty_abi import CursorShape, Data, Emit, GhosttyError, Option, Space
 from moat.session.terminal.restore import KNOWN_STATE, restore
+from moat.session.terminal.scrollback import SCROLLBACK_BYTES, Scrollback
 from moat.spec import TerminalSize
 from moat.version import __version__
 
 if TYPE_CHECKING:
     from moat.session.terminal.ghostty import Terminal
 
-# The emulator's scrollback is limited in bytes. (It also takes a number of lines, but then it unmaps
-# and maps pages of 430 KB all the time: 60 MB/s instead of 400.) A plain row takes up to 10 bytes a
-# cell, and those of one cell more, and two pages are part empty, as measured at 1 to 1000 columns.
-# Whatever is shown is cut to the lines that were asked for.
-_BYTES_A_CELL: Final = 10
-_PAGES_BYTES: Final = 3 * 450_000
-# Rows with very many attributes or long graphemes take more: the limit grows with them, up to this.
-_MOST_BYTES: Final = 64 * 1024 * 1024
-_NO_LINE_LIMIT: Final = 1 << 40
+# The most output that is fed at once. In between the scrollback's limit is adjusted.
+_PIECE_BYTES: Final = 64 * 1024
 
 # The most bytes of answers that wait for the program. If it never reads, it gets no more.
 _REPLY_BYTES: Final = 64 * 1024
@@ -69,22 +63,26 @@ class Screen:
     """The emulated terminal of one TTY session. `close` frees its memory, some MB."""
 
     def __init__(
-        self, size: TerminalSize, scrollback: int, snapshot: _Snapshot | None = None
+        self,
+        size: TerminalSize,
+        scrollback: int,
+        scrollback_bytes: int = SCROLLBACK_BYTES,
+        snapshot: _Snapshot | None = None,
     ) -> None:
-        """Keep `scrollback` lines above the screen; `snapshot` is for `from_snapshot`."""
+        """Keep `scrollback` lines above the screen, as far as they take no more than so many bytes.
+
+        `snapshot` is for `from_snapshot`.
+        """
         self._scrollback = scrollback
         self._replies = bytearray()
         self._size = size
-        self._richness = 1
-        self._lines = 0
-        """The lines in the scrollback after the last output."""
         if snapshot is None:
             snapshot = _Snapshot(ghostty.start(size.columns, size.rows), b"")
         self._terminal = snapshot.terminal
         self._held = snapshot.held
         """The beginning of a character whose rest has not come yet."""
         self._configure(self._terminal)
-        self._keep_scrollback()
+        self._kept = Scrollback(self._terminal, scrollback, scrollback_bytes)
 
     def _configure(self, terminal: Terminal) -> None:
         terminal.on_reply(self._reply)
@@ -102,28 +100,8 @@ class Screen:
         terminal.set_limit(Option.APC_MAX_BYTES_KITTY, 0)
         terminal.set_limit(Option.CLIPBOARD_WRITE_MAX_BYTES, 0)
         terminal.set_limit(Option.CONTINUATION_MAX_BYTES, ghostty.MAX_CONTINUATION)
-        terminal.set_limit(Option.SCROLLBACK_MAX_LINES, _NO_LINE_LIMIT)
         # No program can ask for this shape, so it means that the cursor is the user's own.
         terminal.set_default_cursor(CursorShape.HOLLOW)
-
-    def _keep_scrollback(self) -> None:
-        """Set the scrollback's limit for this size."""
-        lines = self._scrollback + self._size.rows
-        plain = lines * (self._size.columns + 1) * _BYTES_A_CELL + _PAGES_BYTES
-        self._terminal.set_limit(
-            Option.SCROLLBACK_MAX_BYTES, min(plain * self._richness, _MOST_BYTES)
-        )
-        self._lines = self._terminal.get(Data.SCROLLBACK_ROWS)
-
-    def _watch_scrollback(self) -> None:
-        """Adjust the limit if lines were dropped too early, or far too many are kept."""
-        before, self._lines = self._lines, self._terminal.get(Data.SCROLLBACK_ROWS)
-        if 0 < self._lines < min(before, self._scrollback):
-            self._richness = min(self._richness * 2, _MOST_BYTES // _PAGES_BYTES)
-            self._keep_scrollback()
-        elif self._richness > 1 and self._lines > 4 * self._scrollback:
-            self._richness //= 2
-            self._keep_scrollback()
 
     def close(self) -> None:
         self._terminal.close()
@@ -136,8 +114,11 @@ class Screen:
             self._terminal.write(self._held)
         cut = len(data) - utf8.incomplete_tail(data)
         self._held = bytes(data[cut:])
-        self._terminal.write(data, cut)
-        self._watch_scrollback()
+        for start in range(0, cut, _PIECE_BYTES):
+            end = min(start + _PIECE_BYTES, cut)
+            # The one piece of most calls isn't copied.
+            self._terminal.write(data[start:end] if start or end < cut else data, end - start)
+            self._kept.adjust()
 
     def take_replies(self) -> bytes:
         """Return the answers to the program's queries since the last call; they are for its input."""
@@ -153,7 +134,7 @@ class Screen:
         """Change the size; lines of the primary screen are wrapped anew."""
         self._terminal.resize(size.columns, size.rows)
         self._size = size
-        self._keep_scrollback()
+        self._kept.resized()
 
     # --- state ---
 
@@ -193,6 +174,7 @@ class Screen:
         With `scrollback`, they are for a terminal that was just attached: what it shows is scrolled
         up, and the scrollback follows. Without, they are for one that has shown this screen before.
         """
+        self._kept.loosen()
         return restore(
             self._terminal,
             scrollback=self._scrollback if scrollback else None,
@@ -265,6 +247,7 @@ class Screen:
 
         Return `None` in the middle of a sequence too long to be kept.
         """
+        self._kept.loosen()
         try:
             state = self._terminal.encode()
         except GhosttyError:
@@ -283,11 +266,13 @@ class Screen:
             return self._held
 
     @classmethod
-    def from_snapshot(cls, snapshot: bytes, scrollback: int) -> Screen:
+    def from_snapshot(
+        cls, snapshot: bytes, scrollback: int, scrollback_bytes: int = SCROLLBACK_BYTES
+    ) -> Screen:
         """Make the screen again. Raises `GhosttyError` for a snapshot of another release."""
         if not snapshot:
             raise GhosttyError("the snapshot of the screen is empty")
         start = 1 + snapshot[0]
         terminal = ghostty.decode(snapshot[start:], ghostty.MAX_CONTINUATION)
         size = TerminalSize(terminal.get(Data.COLUMNS), terminal.get(Data.ROWS))
-        return cls(size, scrollback, _Snapshot(terminal, snapshot[1:start]))
+        return cls(size, scrollback, scrollback_bytes, _Snapshot(terminal, snapshot[1:start]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 import termios
 
 from moat.shim import linux
@@ -45,6 +46,30 @@ def enter(request: dict[str, Any], pidfd: int, ends: Ends) -> NoReturn:
     # A pid namespace takes in children only: this process stays outside, its child is inside.
     spawn.fork(lambda: _become(request, ends), ends.errors)
     os._exit(0)
+
+
+def bound(pidfd: int, pid_max: int | None, terminals: int) -> None:
+    """Bound the process numbers and the ptys of the sandbox of the process behind `pidfd`.
+
+    A pid namespace's own `kernel.pid_max` is seen from inside alone, and there only somebody with
+    capabilities may write it. This process's child has those of the shim, whose user namespace is
+    around the sandbox's, and is reaped like every other child.
+    """
+
+    def write() -> NoReturn:
+        if pid_max is not None:
+            with open("/proc/sys/kernel/pid_max", "wb") as file:  # noqa: PTH123  pathlib: 5 ms of the start
+                file.write(b"%d" % pid_max)
+        linux.setns(pidfd, linux.CLONE_NEWNS)  # the sandbox's /proc/sys is read-only
+        linux.remount_terminals(terminals)
+        os._exit(0)
+
+    def join() -> NoReturn:
+        linux.setns(pidfd, linux.CLONE_NEWPID)
+        spawn.fork(write, sys.stderr.fileno())
+        os._exit(0)
+
+    spawn.fork(join, sys.stderr.fileno())
 
 
 def _become(request: dict[str, Any], ends: Ends) -> NoReturn:

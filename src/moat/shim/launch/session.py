@@ -39,6 +39,8 @@ class Session:
         """Read end of the pipe that names the sandbox's init, in the words of bubblewrap's --info-fd."""
         self.info_text = b""
         self.init_pidfd: int | None = None
+        self.bounds: tuple[int | None, int] = (None, 0)
+        """The process numbers (`None` for any) and the ptys that the sandbox may have."""
         self.pid: int | None = None
         """The command's pid on the host; `None` until it begins."""
         self.pidfd: int | None = None

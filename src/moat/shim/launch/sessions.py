@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 
-from moat.shim.launch import spawn, start
+from moat.shim.launch import enter, spawn, start
 
 TYPE_CHECKING = False  # see the package: importing `typing` costs start-up time
 if TYPE_CHECKING:
@@ -138,6 +138,8 @@ class Sessions:
         self._host.unwatch(session.started.fileno())
         if session.take_pid():
             self._host.send({"event": "started", "session": session.name, "pid": session.pid})
+            if session.pidfd is not None and not session.joins:
+                enter.bound(session.pidfd, *session.bounds)
         elif session.joins:
             self._failed(session)
         session.started.close()

@@ -22,10 +22,12 @@ def launch(name: str, request: dict[str, Any], passed: list[int]) -> Session:
     `request`: `argv`; `numbers`, under which the program finds the descriptors that are made here;
     `passed`, under which it finds the descriptors `passed`; `program`, the number among these of the
     program's own file; `filter`, the program's system call filter (hex); `read_only`, devices that it
-    may show, but not change; `tty`, `stdin`, `size`, `limits`, `processors`, `cgroup`. In `numbers`,
-    `started` is a socket for one byte from the command-to-be, `info` a pipe for bubblewrap's
-    `--info-fd`, and `stdin`, `stdout` and `stderr` are the command's. Standard error of the program
-    itself is for the reason why there is no command.
+    may show, but not change; `tty`, `stdin`, `size`, `limits`, `processors`, `cgroup`; `pid_max` and
+    `terminals` as `enter.bound` takes them.
+
+    In `numbers`, `started` is a socket for one byte from the command-to-be, `info` a pipe for
+    bubblewrap's `--info-fd`, and `stdin`, `stdout` and `stderr` are the command's. Standard error of
+    the program itself is for the reason why there is no command.
 
     The program becomes the sandbox's init, which everybody in there can see. Its file may be executed
     and not read, so the kernel lets nobody there look into the process (proc_pid_fd(5) and others).
@@ -62,6 +64,7 @@ def launch(name: str, request: dict[str, Any], passed: list[int]) -> Session:
     try:
         session = _start(name, request, become, joins=False)
         session.info = info_read
+        session.bounds = request["pid_max"], request["terminals"]
         return session
     finally:
         os.close(info_write)

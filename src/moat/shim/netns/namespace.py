@@ -30,14 +30,22 @@ _NLMSG_ERROR = 2
 _NO_IPV6 = {errno.EAFNOSUPPORT, errno.EOPNOTSUPP, errno.ENODEV, errno.EACCES, errno.EPERM}
 
 
+# What a user has a limited number of, and which part of it one run may take (user.* in sysctl(8)).
+# Every namespace counts for itself and for those around it, so a run could take all that the user has.
+_SHARES = {"max_inotify_instances": 4, "max_inotify_watches": 2}
+
+
 def isolate() -> None:
     """Move this process into user and network namespaces of its own. Raises `OSError`."""
     uid, gid = os.geteuid(), os.getegid()
+    shares = _shares()
     linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWNET)
     # user_namespaces(7): an unprivileged process may map itself alone, and only without setgroups.
     _write("/proc/self/setgroups", "deny")
     _write("/proc/self/uid_map", f"0 {uid} 1")
     _write("/proc/self/gid_map", f"0 {gid} 1")
+    for path, share in shares.items():
+        _write(path, str(share))
     _raise_loopback()
     _claim_every_address(socket.AF_INET)
     try:
@@ -68,6 +76,21 @@ def _claim_every_address(family: socket.AddressFamily) -> None:
     kind, status = struct.unpack_from("4xH10xi", answer)
     if kind == _NLMSG_ERROR and status != 0:
         raise OSError(-status, f"local route on lo: {os.strerror(-status)}")
+
+
+def _shares() -> dict[str, int]:
+    """Return what this run may take of the user's, by the path of the setting.
+
+    Nothing where settings are missing or read-only, as in some containers: the user's own limits hold.
+    """
+    shares: dict[str, int] = {}
+    for name, part in _SHARES.items():
+        path = f"/proc/sys/user/{name}"
+        if os.path.exists(path) and not os.statvfs(path).f_flag & os.ST_RDONLY:  # noqa: PTH110  no pathlib
+            fd = os.open(path, os.O_RDONLY)
+            shares[path] = max(1, int(os.read(fd, 64)) // part)
+            os.close(fd)
+    return shares
 
 
 def _write(path: str, text: str) -> None:

@@ -67,7 +67,7 @@ PROGRAM_FOLDERS: Final = (".local/share", ".local/lib", ".local/opt")
 PUBLIC: Final = (".config/composer/vendor", ".config/yarn/global/node_modules")
 """Packages that lie, in the home folder, among what is secret otherwise."""
 
-NOT_NEEDED: Final = frozenset(("var", "pkgs", "store", ".cache", "downloads", "archives"))
+NOT_NEEDED: Final = frozenset(("var", "pkgs", ".cache", "downloads", "archives"))
 """Folders at the top of an installation or manager that no program needs to run.
 
 A Homebrew's `var` has databases in it. The others are what was downloaded, and large.

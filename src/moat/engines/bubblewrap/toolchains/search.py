@@ -41,7 +41,6 @@ _SHARE: Final = "/share"
 _MANUALS: Final = frozenset(("doc", "gtk-doc", "info"))
 _BEGINNING: Final = 4096
 _PRIVATE_KEY: Final = re.compile(rb"PRIVATE KEY-----")
-_IN_GIT: Final = secret_names.GIT
 
 
 class UnsearchableError(Exception):
@@ -81,7 +80,7 @@ def search(root: str, before: Searched, omitted: Collection[str] = ()) -> Search
         return before
     now = Searched({folder: at for folder, at in before.folders.items() if folder not in changed})
     for path, is_folder in before.hidden.items():
-        if path.rpartition("/")[0] in now.folders:
+        if path not in changed and path.rpartition("/")[0] in now.folders:
             now.hidden[path] = is_folder
     ahead = deque(changed if before.folders else [""])
     while ahead:
@@ -127,10 +126,12 @@ def _search_folder(
     except OSError:  # nor can the sandbox list it, which is the same user's
         return
     now.folders[folder] = changed
-    if folder.endswith(_IN_GIT):
-        return  # its objects are what was committed, and its configuration has been looked at
-    below = f"{folder}/" if folder else ""
     own_name = path.rpartition("/")[2]
+    if own_name == secret_names.GIT:
+        if _has(secret_names.LOGIN, f"{path}/config"):
+            now.hidden[folder] = True
+        return  # what is in it otherwise is what was committed
+    below = f"{folder}/" if folder else ""
     for name in (*_hidden_folders(path, folders), *(n for n in folders if n in omitted)):
         now.hidden[below + name] = True
     for name in (*secret_names.secret_files(files, own_name), *_keys(path, files), *others):
@@ -148,10 +149,6 @@ def _hidden_folders(path: str, folders: list[str]) -> set[str]:
     hidden = secret_names.FOLDERS.keys() & folders
     if path.endswith(_SHARE):
         hidden |= _MANUALS & set(folders)
-    if secret_names.GIT in folders and _has(
-        secret_names.LOGIN, f"{path}/{secret_names.GIT}/config"
-    ):
-        hidden.add(secret_names.GIT)
     return hidden
 
 

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Mapping
 
 FILES: Final[Mapping[str, str]] = {
     # package managers
@@ -146,15 +146,18 @@ FINGERPRINT: Final = sha256(repr(_TABLES).encode()).hexdigest()[:16]
 """A value that changes with the tables above."""
 
 
-def secret_files(names: Iterable[str], folder: str) -> Iterator[str]:
-    """Yield the names that hold secrets, of those of files in a folder whose own name is `folder`."""
-    for name in names:
-        if name in FILES or (name in BELOW and folder in BELOW[name]) or _has_form(name):
-            yield name
+def secret_files(names: Collection[str], folder: str) -> set[str]:
+    """Return the names that hold secrets, of those of files in a folder whose own name is `folder`."""
+    return (
+        (FILES.keys() & names)
+        | {name for name in BELOW.keys() & names if folder in BELOW[name]}
+        | {name for name in names if name[0] == "." and _is_environment_or_history(name)}
+        | {name for name in names if name.endswith(_KEY_STORES)}
+    )
 
 
-def _has_form(name: str) -> bool:
-    if name.startswith(_ENV):
-        rest = name.removeprefix(_ENV)
-        return not rest or (rest[0] == "." and rest.rpartition(".")[2] not in _EXAMPLES)
-    return name.endswith(_KEY_STORES) or (name[0] == "." and name.endswith(_HISTORY))
+def _is_environment_or_history(name: str) -> bool:
+    if not name.startswith(_ENV):
+        return name.endswith(_HISTORY)
+    rest = name.removeprefix(_ENV)
+    return not rest or (rest[0] == "." and rest.rpartition(".")[2] not in _EXAMPLES)

@@ -46,9 +46,9 @@ class Software:
         What can't be searched is left out, and the log says so.
         """
         toolchains = find_toolchains(host_path, host)
-        system = filter(_is_shown_system, {Path(os.path.realpath(p)) for p in _SETTINGS_OF_SYSTEM})
+        system = {Path(os.path.realpath(folder)) for folder in _SETTINGS_OF_SYSTEM}
         hidden: dict[Path, Mapping[str, bool]] = {}
-        for root in (*toolchains.roots, *system):
+        for root in (*toolchains.roots, *filter(_is_shown_with_system, system)):
             if not root.is_dir():
                 continue
             omitted = layouts.NOT_NEEDED if root in toolchains.prefixes else frozenset[str]()
@@ -58,6 +58,8 @@ class Software:
                 )
             except UnsearchableError as exc:
                 log.warning("not shown in the sandbox: %s", exc)
+                if root not in toolchains.roots:
+                    hidden[root] = {"": True}  # it is mounted with the system, so it is covered
         kept = [root for root in toolchains.roots if root in hidden or not root.is_dir()]
         return cls(replace(toolchains, roots=kept), hidden)
 
@@ -83,7 +85,7 @@ class Software:
         )
 
 
-def _is_shown_system(folder: Path) -> bool:
+def _is_shown_with_system(folder: Path) -> bool:
     return folder.is_dir() and any(map(folder.is_relative_to, SYSTEM_FOLDERS))
 
 

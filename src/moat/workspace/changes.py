@@ -1,0 +1,96 @@
+"""What a run has changed in its workspace, and how that is saved. Pure."""
+
+from __future__ import annotations
+
+import json
+import stat
+from dataclasses import dataclass, field
+from typing import Any
+
+from moat.workspace.manifest import NOT_KEPT, Content
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What is at a path before the run, or after it."""
+
+    mode: int
+    size: int
+    digest: str | None = None
+    """The SHA-256 of a file's content, if it was read."""
+    offset: int = NOT_KEPT
+    length: int = 0
+    """Where the content is in the pack of the changes."""
+    target: str | None = None
+    """Where a symbolic link leads."""
+
+    @property
+    def is_file(self) -> bool:
+        return stat.S_ISREG(self.mode)
+
+    @property
+    def content(self) -> Content | None:
+        return (
+            None if self.digest is None else (bytes.fromhex(self.digest), self.offset, self.length)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One path that isn't what it was."""
+
+    path: str
+    before: Side | None
+    after: Side | None
+    generated: str | None = None
+    """The folder that tools fill in which it lies."""
+    late: bool = False
+    """It changed before it was recorded: `before` is what was known from an earlier run, if anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Everything that a run has changed in its workspace."""
+
+    root: str
+    changes: list[Change] = field(default_factory=list[Change])
+    notes: list[str] = field(default_factory=list[str])
+    """What could not be compared, in sentences."""
+
+
+def dumps(changes: Changes) -> bytes:
+    listed = [
+        {
+            "path": each.path,
+            "before": _fields(each.before),
+            "after": _fields(each.after),
+            "generated": each.generated,
+            "late": each.late,
+        }
+        for each in changes.changes
+    ]
+    return json.dumps({"root": changes.root, "notes": changes.notes, "changes": listed}).encode()
+
+
+def loads(data: bytes) -> Changes:
+    """Return the changes that were saved. Raises `ValueError`."""
+    try:
+        saved = json.loads(data)
+        return Changes(saved["root"], [_change(each) for each in saved["changes"]], saved["notes"])
+    except (TypeError, KeyError) as exc:
+        raise ValueError(f"not changes that this version knows: {exc}") from exc
+
+
+def _fields(side: Side | None) -> dict[str, Any] | None:
+    if side is None:
+        return None
+    return {name: getattr(side, name) for name in Side.__slots__}
+
+
+def _change(saved: dict[str, Any]) -> Change:
+    before, after = saved.pop("before"), saved.pop("after")
+    return Change(
+        before=None if before is None else Side(**before),
+        after=None if after is None else Side(**after),
+        **saved,
+    )
