@@ -12,7 +12,7 @@ from moat.session.journal.index import Stream
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moat.spec import TerminalSize
+    from moat.spec import PixelSize, TerminalSize
 
 
 class ScriptedIO:
@@ -32,6 +32,7 @@ class ScriptedIO:
         """The input that the program has been given and the test has not read yet."""
         self.input_ended = False
         self.size: TerminalSize | None = None
+        self.pixels: PixelSize | None = None
         self.closed = False
 
     # --- the test's side ---
@@ -126,8 +127,8 @@ class ScriptedIO:
     def close_stdin(self) -> None:
         self.input_ended = True
 
-    def resize(self, size: TerminalSize) -> None:
-        self.size = size
+    def resize(self, size: TerminalSize, pixels: PixelSize) -> None:
+        self.size, self.pixels = size, pixels
 
     def close(self) -> None:
         self.closed = True

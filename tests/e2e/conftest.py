@@ -180,8 +180,8 @@ class Terminal:
             except BlockingIOError:
                 self._wait_for(deadline, "the terminal to take input", writing=True)
 
-    def resize(self, columns: int, rows: int) -> None:
-        fcntl.ioctl(self._tty, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    def resize(self, columns: int, rows: int, pixels: tuple[int, int] = (0, 0)) -> None:
+        fcntl.ioctl(self._tty, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, *pixels))
         self.screen.resize(TerminalSize(columns, rows))
 
     def kill(self, number: int = signal.SIGKILL) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import signal
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ while True:
 
 
 def test_who_types_leads(moat: Any, terminal: Any) -> None:
-    """The program has the size of the window that typed last; the other shows the top left of it."""
+    """The program has the size of the window that typed last; the other shows a part of it."""
     (moat.workspace / "sizes.py").write_text(SIZES)
     wide = terminal("run", "-i", "-n", "x", "--", "python3", "sizes.py", size=(100, 30))
     wide.shows("size 100 30;")
@@ -44,25 +45,154 @@ def test_who_types_leads(moat: Any, terminal: Any) -> None:
     assert moat.json("screen", "x", "--json")["columns"] == 100
 
 
-def test_the_leader_leaves(moat: Any, terminal: Any) -> None:
-    """The one that stays shows all that it did; when it types the program is of its size."""
+@pytest.mark.parametrize("way", ["detaches", "is killed", "is closed"])
+def test_the_leader_goes(moat: Any, terminal: Any, way: str) -> None:
+    """The program is of the size of the one that stays, which need not type for that."""
     (moat.workspace / "sizes.py").write_text(SIZES)
     wide = terminal("run", "-i", "-n", "x", "--", "python3", "sizes.py", size=(100, 30))
     wide.shows("size 100 30;")
+    guest = terminal("attach", "--read-only", "x", size=(55, 14))
+    guest.shows("size 100 30;")  # so it is older than the next
     small = terminal("attach", "x", size=(60, 15))
     small.shows("size 100 30;")
-    wide.send(P + b"d")
-    assert wide.wait() == 0
-    small.send(b"x")
+    late = terminal("attach", "--read-only", "x", size=(50, 12))
+    late.shows("size 100 30;")
+    if way == "detaches":
+        wide.send(P + b"d")
+        assert wide.wait() == 0
+    elif way == "is killed":
+        wide.kill()
+    else:
+        wide.hang_up()
     small.shows("size 60 15;")
+    small.resize(61, 16)
+    small.shows("size 61 16;")
+    small.send(P + b"d")
+    assert small.wait() == 0
+    late.shows("size 50 12;")
+    guest.shows("size 50 12;")
+
+
+def test_what_takes_no_lead(byte_log: Any, moat: Any, terminal: Any) -> None:
+    """Focus, motion and the wheel are reported to the program, and answers not even that."""
+    app = byte_log()
+    other = terminal("attach", "x", size=(60, 15))
+    other.shows("ready")
+    for report in (b"\x1b[I", b"\x1b[<35;3;4M", b"\x1b[<65;3;4M", b"\x1b[<0;3;4m"):
+        other.send(report)
+        app.got(report)
+    other.send(b"\x1b[?1;2c\x1b]11;rgb:0000/0000/0000\x07\x1bP>|xterm\x1b\\\x1b[I")
+    app.got(b"\x1b[I")
+    assert moat.json("screen", "x", "--json")["columns"] == 80
+    other.send(b"\x1b[<0;3;4M")
+    app.got(b"\x1b[<0;3;4M")
+    assert moat.json("screen", "x", "--json")["columns"] == 60
+
+
+def test_pixels_reach_the_program(moat: Any, terminal: Any) -> None:
+    """Those of the window that leads, from the beginning and when they change."""
+    program = (
+        "import fcntl, signal, struct, termios\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGWINCH])\n"
+        "while True:\n"
+        "    size = struct.unpack('HHHH', fcntl.ioctl(0, termios.TIOCGWINSZ, bytes(8)))\n"
+        "    print(*size, end=';\\r\\n', flush=True)\n"
+        "    signal.sigwait([signal.SIGWINCH])\n"
+    )
+    (moat.workspace / "pixels.py").write_text(program)
+    window = terminal("run", "-i", "-n", "x", "--", "python3", "pixels.py")
+    window.shows("24 80 0 0;")
+    window.resize(81, 25, pixels=(810, 500))
+    window.shows("25 81 810 500;")
+    other = terminal("attach", "x")
+    other.shows("25 81 810 500;")
+    window.resize(60_000, 25)
+    window.shows("25 2000 0 0;")
+
+
+def test_a_small_window_follows_the_cursor(moat: Any, terminal: Any) -> None:
+    """To whatever corner, read-only or not; vim's cursor is where it is in a large window."""
+    lines = "\n".join(f"{number:03}" + "." * 80 + f"end {number:03}" for number in range(100))
+    (moat.workspace / "long").write_text(lines)
+    wide = terminal("run", "-i", "-n", "x", "--", "vim", "-u", "NONE", "long", size=(100, 30))
+    wide.shows("000...")
+    small = [terminal("attach", *how, "x", size=(40, 10)) for how in ([], ["--read-only"])]
+    for each in small:
+        each.shows("000...")
+    wide.send(b"20G$")
+    for each in small:
+        each.shows("end 019")
+        assert b"\x1b[?1000h" not in each.output
+    wide.send(b"1G0")
+    for each in small:
+        each.shows("000...")
+
+
+@pytest.mark.parametrize("way", ["detach", "stop", "kill"])
+def test_the_last_line_comes_below_all_that_is_shown(moat: Any, terminal: Any, way: str) -> None:
+    """A program that draws on the main screen leaves its cursor above its last row."""
+    script = "printf 'a\\nb\\nc\\033[2A'; exec cat"
+    window = terminal("run", "-i", "-n", "x", "--", "sh", "-c", script)
+    window.shows("c")
+    moat.ok(way, "x")
+    window.wait()
+    rows = [row.rstrip() for row in window.screen.text().split("\n")]
+    assert rows.index("c") == rows.index("a") + 2
+    assert window.screen.cursor[1] > rows.index("c")
+
+
+def test_a_hint_goes_without_a_trace(byte_log: Any) -> None:
+    """It is on the last row while the prefix waits, which the program then gets."""
+    app = byte_log()
+    before = app.window.screen.text()
+    app.window.send(P)
+    app.window.shows("d detach")
+    app.got(P)
+    app.window.until(lambda: "d detach" not in app.window.screen.text())
+    assert app.window.screen.text().startswith(before.rstrip())
+
+
+def test_a_prefix_that_waits(byte_log: Any, moat: Any) -> None:
+    """For as long as it takes, by setting; nothing of it is typed into the program."""
+    moat.write_settings("prefix_timeout: 0\n")
+    app = byte_log()
+    app.window.send(P)
+    app.window.shows("d detach")
+    app.window.linger(0.8)
+    app.window.send(b"d")
+    assert app.window.wait() == 0
+    assert app.typed() == b""
+
+
+def test_a_terminal_that_draws_nothing_keeps_nobody_waiting(moat: Any, terminal: Any) -> None:
+    """Its run ends, its supervisor leaves, and the run can be destroyed."""
+    script = "read _; yes $(seq 200) | head -c 3000000; exit 3"
+    window = terminal("run", "-i", "-n", "x", "--", "sh", "-c", script)
+    moat.ok("wait", "--idle", "0.2", "x")
+    window.kill(signal.SIGSTOP)
+    moat.ok("send", "x", "--", "go\r")
+    moat("wait", "x")
+    moat.ok("destroy", "x")
+
+
+def test_an_update_that_never_ends(moat: Any, terminal: Any) -> None:
+    """Who attaches in the middle of a synchronised one sees what is there, and so does who detaches."""
+    moat.ok("run", "-id", "-t", "-n", "x", "--", "sh", "-c", "printf '\\033[?2026hhalf'; exec cat")
+    moat.ok("wait", "--text", "half", "x")
+    window = terminal("attach", "x")
+    window.shows("half")
+    assert window.output.rindex(b"\x1b[?2026l") > window.output.rindex(b"half")
+    window.send(P + b"d")
+    assert window.wait() == 0
+    assert "half" in window.screen.text()
 
 
 def test_a_tiny_window_shrinks_nobody(moat: Any, terminal: Any) -> None:
-    """Two columns and a row, and it even types: the program keeps its size."""
+    """Two columns and two rows, and it even types: the program keeps its size."""
     (moat.workspace / "sizes.py").write_text(SIZES)
     wide = terminal("run", "-i", "-n", "x", "--", "python3", "sizes.py", size=(100, 30))
     wide.shows("size 100 30;")
-    tiny = terminal("attach", "x", size=(2, 1))
+    tiny = terminal("attach", "x", size=(2, 2))
     tiny.shows("si")
     tiny.send(b"x")
     moat.ok("wait", "--idle", "0.3", "x")

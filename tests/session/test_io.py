@@ -15,7 +15,7 @@ from moat.session.io import Moved, PipeIO, TerminalIO
 from moat.session.journal.index import Stream
 from moat.session.journal.journal import Journal
 from moat.session.journal.reader import JournalReader
-from moat.spec import TerminalSize
+from moat.spec import PixelSize, TerminalSize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -237,7 +237,7 @@ async def test_the_end_of_input_on_a_terminal(pty: Pty) -> None:
 
 async def test_a_terminal_takes_a_size(pty: Pty) -> None:
     """The program's side has it at once."""
-    pty.io.resize(TerminalSize(132, 43))
+    pty.io.resize(TerminalSize(132, 43), PixelSize(1056, 688))
     assert os.get_terminal_size(pty.fd) == (132, 43)
     pty.io.close()
 
@@ -377,7 +377,7 @@ async def test_a_program_without_input(program: Program) -> None:
     assert pipes.io.write(memoryview(b"x")) == 1
     pipes.io.close_stdin()
     assert pipes.ended == 0
-    pipes.io.resize(TerminalSize(10, 10))
+    pipes.io.resize(TerminalSize(10, 10), PixelSize())
     pipes.io.close()
 
 

@@ -18,7 +18,7 @@ from moat.session.journal.index import Resized, Stream
 from moat.session.journal.reader import JournalReader
 from moat.session.session import DISK_RETRY_S, PASS_BYTES
 from moat.session.viewers import TerminalViewer
-from moat.spec import TerminalSize
+from moat.spec import PixelSize, TerminalSize
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,11 +38,12 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(viewers, "BEHIND_BYTES", 200)
 
 
-def window(rig: Rig, size: TerminalSize = SIZE, *, leads: bool = True) -> Window:
+def window(rig: Rig, size: TerminalSize = SIZE, *, may_type: bool = True) -> Window:
     """Attach a terminal, as a client with one does."""
     assert rig.session.screen is not None
     made = Window(rig.session.screen, size, rig.loop)
-    rig.session.add(made.viewer, leads=leads)
+    made.viewer.may_type = may_type
+    rig.session.add(made.viewer)
     made.viewer.begin(scrollback=True)
     return made
 
@@ -131,7 +132,7 @@ def test_a_session_whose_program_is_gone_is_at_its_end(make: Callable[..., Rig])
     taken: list[int] = []
     rig.session.write(b"abc", taken.append)
     rig.session.end_input()
-    rig.session.resize(TerminalSize(30, 5))
+    rig.session.resize(TerminalSize(30, 5), PixelSize())
     rig.session.ended(None)
     assert taken == [3]
     assert rig.reports == ["drained"]
@@ -520,22 +521,22 @@ def test_whoever_typed_last_leads(make: Callable[..., Rig]) -> None:
     one = window(rig, WIDE)
     other = window(rig, NARROW)
     assert rig.io.size == WIDE
-    rig.session.lead(other.viewer)
+    rig.session.typed(other.viewer)
     assert rig.io.size == NARROW
     rig.io.write_output(b"\x1b[2J\x1b[Hnarrow")
     rig.loop.advance(1)
     assert rig.session.screen is not None
     assert one.shows(rig.session.screen)
     assert other.shows(rig.session.screen)
-    rig.session.lead(one.viewer)
-    rig.session.lead(one.viewer)
+    rig.session.typed(one.viewer)
+    rig.session.typed(one.viewer)
     assert sizes_recorded(rig) == [SIZE, WIDE, NARROW, WIDE]
 
 
 def test_a_viewer_that_looks_on_sets_no_size(make: Callable[..., Rig]) -> None:
     """Neither when it comes, where it does not lead, nor when its window changes."""
     rig = make(tty=True)
-    guest = window(rig, WIDE, leads=False)
+    guest = window(rig, WIDE, may_type=False)
     assert rig.io.size is None
     guest.resize(NARROW)
     rig.session.fit(guest.viewer)
@@ -558,18 +559,39 @@ def test_the_leaders_window_changes(make: Callable[..., Rig]) -> None:
     assert sizes_recorded(rig) == [SIZE, WIDE, NARROW]
 
 
-def test_a_leader_that_leaves_leaves_its_size(make: Callable[..., Rig]) -> None:
-    """Until somebody else types, or comes."""
+def test_a_leader_that_leaves_has_a_successor(make: Callable[..., Rig]) -> None:
+    """At once; the last one that leaves leaves its size to the program."""
     rig = make(tty=True)
     one = window(rig, WIDE)
     other = window(rig, NARROW)
     rig.session.remove(one.viewer)
-    assert rig.io.size == WIDE
-    rig.session.lead(other.viewer)
     assert rig.io.size == NARROW
-    rig.session.remove(other.viewer)
-    window(rig, WIDE)
+    other.resize(WIDE)
+    rig.session.fit(other.viewer)
     assert rig.io.size == WIDE
+    rig.session.remove(other.viewer)
+    assert rig.io.size == WIDE
+
+
+def test_a_size_in_pixels_reaches_the_program(make: Callable[..., Rig]) -> None:
+    """Also where it is all that has changed, of which the journal need not know."""
+    rig = make(tty=True)
+    one = window(rig, SIZE)
+    assert rig.io.pixels is None
+    one.viewer.pixels = PixelSize(300, 90)
+    rig.session.fit(one.viewer)
+    assert (rig.io.size, rig.io.pixels) == (SIZE, (300, 90))
+    assert sizes_recorded(rig) == [SIZE]
+
+
+def test_no_window_makes_a_screen_of_any_size(make: Callable[..., Rig]) -> None:
+    """The program's terminal is as large as a screen may be, and the window shows a part of it."""
+    rig = make(tty=True)
+    huge = window(rig, TerminalSize(60_000, 3))
+    assert rig.io.size == TerminalSize(2000, 3)
+    rig.io.write_output(b"here")
+    rig.loop.advance(1)
+    assert huge.take_all().count(b"here") == 1
 
 
 def test_a_tiny_window_shrinks_nobody(make: Callable[..., Rig]) -> None:
@@ -577,7 +599,7 @@ def test_a_tiny_window_shrinks_nobody(make: Callable[..., Rig]) -> None:
     rig = make(tty=True)
     one = window(rig, WIDE)
     tiny = window(rig, TINY)
-    rig.session.lead(tiny.viewer)
+    rig.session.typed(tiny.viewer)
     assert rig.io.size == WIDE
     rig.session.remove(one.viewer)
     rig.session.fit(tiny.viewer)
@@ -610,7 +632,7 @@ class Windows:
         self.rig.session.fit(window.viewer)
 
     def lead(self, window: Window, _count: int) -> None:
-        self.rig.session.lead(window.viewer)
+        self.rig.session.typed(window.viewer)
 
     def pause(self, window: Window, _count: int) -> None:
         window.viewer.pause()

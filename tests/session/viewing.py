@@ -104,8 +104,13 @@ class Window:
         return self.screen.text().split("\n")
 
     def shows(self, screen: Screen) -> bool:
-        """Whether all of a screen is to be seen, or as much of it as the window has room for."""
-        self.take_all()
+        """Whether all of a screen is to be seen, or a part of it around the cursor."""
         columns, rows = self.screen.size.columns, self.screen.size.rows
-        seen = [row[:columns].rstrip() for row in screen.text().split("\n")[:rows]]
-        return self.rows == seen + [""] * (rows - len(seen))
+        x, y = screen.cursor
+        text = screen.text().split("\n")
+        for top in range(max(0, y - rows + 1), min(y, max(0, len(text) - rows)) + 1):
+            for left in range(max(0, x - columns + 1), x + 1):
+                part = [row[left : left + columns].rstrip() for row in text[top : top + rows]]
+                if self.rows == part + [""] * (rows - len(part)):
+                    return True
+        return False

@@ -21,7 +21,7 @@ from moat.session.journal.index import Stream
 from moat.session.terminal.reset import CANCEL
 from moat.session.terminal.screen import Screen
 from moat.spec import TerminalSize
-from moat.supervisor.attached import CONSUMED_BYTES
+from moat.supervisor.said import CONSUMED_BYTES
 from moat.wire import frames
 from moat.wire.frames import FrameType
 
@@ -670,81 +670,3 @@ async def test_frames_that_are_not_known_are_ignored(machine: Machine) -> None:
         peer.send(FrameType.INPUT, b"x")
         await peer.handled()
         assert run.sandbox.io.input == b"x"
-
-
-# --- lines of Moat's own ---
-
-
-def show(run: Run, text: str) -> None:
-    """As when requests wait for an answer."""
-    run.supervisor.questions.notice = text
-    for viewer in run.supervisor.viewers.attached:
-        viewer.show_notice(text)
-
-
-async def test_a_notice_is_shown_to_everybody(machine: Machine, window: UsersTerminal) -> None:
-    """Who comes later sees it, too; no byte of it is the program's."""
-    async with machine.supervised(tty=True) as run:
-        peers = [run.attach(**window.hello()), run.attach()]
-        for each in peers:
-            await welcomed(each)
-        show(run, "a host waits")
-        peers.append(run.attach())
-        for each in peers:
-            assert await each.frame(FrameType.NOTICE) == b"a host waits"
-        assert run.sandbox.io.input == b""
-
-
-async def test_a_notice_is_shown_again_where_it_was_covered(
-    machine: Machine, window: UsersTerminal
-) -> None:
-    """A terminal that was suspended is painted anew, without the line."""
-    async with machine.supervised(tty=True) as run:
-        peer = run.attach(**window.hello())
-        await welcomed(peer)
-        peer.send(FrameType.PAUSE)
-        await peer.frame(FrameType.PAUSED)
-        run.supervisor.questions.notice = "a host waits"
-        peer.send(FrameType.RESUME)
-        assert await peer.frame(FrameType.NOTICE) == b"a host waits"
-
-
-async def test_a_notice_waits_for_what_would_cover_it(
-    machine: Machine, window: UsersTerminal
-) -> None:
-    """The client draws it, but what is painted here first is on the terminal first."""
-    async with machine.supervised(tty=True) as run:
-        peer = run.attach(**window.hello())
-        await welcomed(peer)
-        window.fill()
-        run.sandbox.io.write_output(b"painted")
-        show(run, "a host waits")
-        with pytest.raises(BlockingIOError):
-            peer.sock.recv(1)
-        await window.until(lambda: b"painted" in window.output)
-        assert await peer.frame(FrameType.NOTICE) == b"a host waits"
-
-
-async def test_a_notice_that_changes(machine: Machine, window: UsersTerminal) -> None:
-    """A terminal's line is replaced, and taken away; a stream keeps what it was sent."""
-    async with machine.supervised(tty=True) as run:
-        run.sandbox.io.write_output(b"the program's")
-        seeing, reading = run.attach(**window.hello()), run.attach()
-        for each in (seeing, reading):
-            await welcomed(each)
-        await window.shows("the program's")
-        for viewer in run.supervisor.viewers.attached:
-            viewer.show_notice("two hosts wait")
-            viewer.update_notice("one host waits")
-        assert await seeing.frame(FrameType.NOTICE) == b"two hosts wait"
-        assert await seeing.frame(FrameType.NOTICE) == b"one host waits"
-        os.write(window.fd, b"\x1b[H\x1b[7ma notice\x1b[m")  # the client
-        await window.shows("a notice")
-        for viewer in run.supervisor.viewers.attached:
-            viewer.clear_notice()
-        await window.until(lambda: window.rows[0] == "the program's")
-        run.sandbox.exit(0)
-        kinds: list[int] = []
-        while FrameType.EXITED not in kinds:
-            kinds.append((await reading.next_frame())[0])
-        assert kinds == [FrameType.STDOUT, FrameType.NOTICE, FrameType.EXITED]

@@ -33,12 +33,14 @@ class Passed:
     def __init__(self, fd: int, saved: list[Any]) -> None:
         self.drained = asyncio.Event()
         self.broken: list[OSError] = []
+        self.left_over: list[bytes] = []
         self.terminal = PassedTerminal(
             fd,
             saved,
             asyncio.get_running_loop(),
             drained=self.drained.set,
             broken=self.broken.append,
+            left_over=self.left_over.append,
         )
 
 

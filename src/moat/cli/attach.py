@@ -60,5 +60,7 @@ def command(
             read_only=read_only,
             interactive=interactive,
             interrupt_window=settings.interrupt_window,
+            prefix_timeout=settings.prefix_timeout,
+            status_row=settings.status_row,
         )
         return attach(store, found, options)

@@ -85,6 +85,8 @@ def command(  # noqa: PLR0913  an option each
             escape_prefix=prefix,
             fresh=True,
             interrupt_window=settings.interrupt_window,
+            prefix_timeout=settings.prefix_timeout,
+            status_row=settings.status_row,
         )
         return attach(store, run, options)
 

@@ -148,7 +148,11 @@ def command(
         if supervisor is not None:
             supervisor.wait()
         options = AttachOptions(
-            escape_prefix=prefix, fresh=True, interrupt_window=settings.interrupt_window
+            escape_prefix=prefix,
+            fresh=True,
+            interrupt_window=settings.interrupt_window,
+            prefix_timeout=settings.prefix_timeout,
+            status_row=settings.status_row,
         )
         try:
             if detach:

@@ -25,6 +25,10 @@ TRUSTS: Final[tuple[Trust, ...]] = ("always", "ask", "never")
 class Settings:
     escape_keys: str = "ctrl-/"
     """Prefix of the attached terminal's own keys; empty turns them off."""
+    prefix_timeout: float = 0.5
+    """Seconds after which a prefix alone is the program's; 0: it waits for the next key."""
+    status_row: bool = True
+    """Show Moat's own lines on the last row of an attached terminal."""
     interrupt_window: float = 1.5
     """Seconds within which a second Ctrl-C stops a run that takes no input."""
     scrollback: int = 2000
@@ -91,6 +95,15 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
     return {
         "escape_keys": Field(
             "string", "Prefix of the attached terminal's own keys; empty turns them off."
+        ),
+        "prefix_timeout": Field(
+            "number",
+            "Seconds after which a prefix alone goes to the program; 0: it waits for the next key.",
+            not_negative,
+        ),
+        "status_row": Field(
+            "boolean",
+            "Show lines of Moat's own (hints, questions) on the last row of an attached terminal.",
         ),
         "interrupt_window": Field(
             "number",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Mapping
 
-    from moat.spec import TerminalSize
+    from moat.spec import PixelSize, TerminalSize
 
 # A terminal gives at most 4 KiB per read; a pipe holds sixteen such pieces (pipe(7)).
 _READS_PER_PIPE: Final = 16
@@ -93,7 +93,7 @@ class ProgramIO(Protocol):
         """Let the program read end of file behind its input so far."""
         ...
 
-    def resize(self, size: TerminalSize) -> None:
+    def resize(self, size: TerminalSize, pixels: PixelSize) -> None:
         """Set the size of the program's terminal (SIGWINCH tells the program)."""
         ...
 
@@ -184,8 +184,8 @@ class TerminalIO:
         if local_flags & termios.ICANON:
             os.write(self._terminal, characters[termios.VEOF])
 
-    def resize(self, size: TerminalSize) -> None:
-        packed = struct.pack("HHHH", size.rows, size.columns, 0, 0)
+    def resize(self, size: TerminalSize, pixels: PixelSize) -> None:
+        packed = struct.pack("HHHH", size.rows, size.columns, pixels.width, pixels.height)
         fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, packed)
 
     def close(self) -> None:
@@ -274,7 +274,7 @@ class PipeIO:
             self._stdin = None
             self._stdin_closed()
 
-    def resize(self, size: TerminalSize) -> None:
+    def resize(self, size: TerminalSize, pixels: PixelSize) -> None:
         """Do nothing: pipes have no size."""
 
     def close(self) -> None:

@@ -14,8 +14,9 @@ from moat.session.input import InputQueue
 from moat.session.io import Moved
 from moat.session.journal.index import Stream
 from moat.session.journal.journal import DISK_FULL
+from moat.session.leading import Leading
 from moat.session.viewers import StreamViewer, TerminalViewer
-from moat.spec import TerminalSize
+from moat.spec import PixelSize
 
 if TYPE_CHECKING:
     import asyncio
@@ -25,12 +26,10 @@ if TYPE_CHECKING:
     from moat.session.journal.journal import Journal
     from moat.session.terminal.filter import OutputFilter
     from moat.session.terminal.screen import Screen
+    from moat.spec import TerminalSize
 
 Viewer = StreamViewer | TerminalViewer
 
-# No terminal that a person looks at is smaller. A smaller viewer does not set the program's size
-# while others watch.
-SMALLEST: Final = TerminalSize(columns=10, rows=3)
 # A full disk gives no notice when it has room again.
 DISK_RETRY_S: Final = 1.0
 # One pass over a stream moves about this much, so that a flood leaves time for the rest.
@@ -74,8 +73,8 @@ class Session:
         self.journal = journal
         self.screen = screen
         self.viewers: dict[Viewer, None] = {}
-        self.leader: TerminalViewer | None = None
-        """The viewer whose terminal sets the program's size."""
+        self._leading: Leading[TerminalViewer] = Leading()
+        self._pixels = PixelSize()
         self.disk_full = False
         self.exit_code: int | None = None
         self.drained = False
@@ -243,43 +242,51 @@ class Session:
 
     # --- viewers ---
 
-    def add(self, viewer: Viewer, *, leads: bool = False) -> None:
-        """Serve one more viewer; with `leads` it sets the program's size unless another does."""
+    def add(self, viewer: Viewer) -> None:
+        """Serve one more viewer. Whether its size is the program's is `leading`'s to say."""
         self.viewers[viewer] = None
-        if leads and self.leader is None and isinstance(viewer, TerminalViewer):
-            self.lead(viewer)
+        if isinstance(viewer, TerminalViewer):
+            self._leading.came(viewer)
+            self._follow_leader()
 
     def remove(self, viewer: Viewer) -> None:
         self.viewers.pop(viewer, None)
-        if viewer is self.leader:
-            self.leader = None
+        if isinstance(viewer, TerminalViewer):
+            self._leading.left(viewer)
+            self._follow_leader()
         self.viewer_moved()
 
-    def lead(self, viewer: TerminalViewer) -> None:
-        """Make this viewer the leader: it typed last, so its size is the program's."""
-        if viewer is not self.leader:
-            self.leader = viewer
-            self.fit(viewer)
+    def typed(self, viewer: TerminalViewer) -> None:
+        """Let the viewer lead: a key, a paste or a click has come from it."""
+        if viewer is not self._leading.leader:
+            self._leading.typed(viewer)
+            self._follow_leader()
 
     def fit(self, viewer: TerminalViewer) -> None:
         """Adapt to a viewer whose terminal has a new size."""
-        alone = len(self.viewers) <= 1
-        tiny = viewer.size.columns < SMALLEST.columns or viewer.size.rows < SMALLEST.rows
-        if viewer is self.leader and (alone or not tiny):
-            self.resize(viewer.size)
-        else:
+        if not self._follow_leader():
             viewer.refit()
 
-    def resize(self, size: TerminalSize) -> None:
-        """Give the program's terminal another size, and repaint all viewers."""
-        if self.screen is None or self._io is None or size == self.screen.size:
-            return
-        self._io.resize(size)
-        self.journal.resized(size)
-        self.screen.resize(size)
-        for each in self.viewers:
-            if isinstance(each, TerminalViewer):
-                each.refit()
+    def _follow_leader(self) -> bool:
+        """Give the program the size of the leader's terminal; return whether it had another."""
+        leader = self._leading.deciding
+        return leader is not None and self.resize(leader.size.bounded(), leader.pixels)
+
+    def resize(self, size: TerminalSize, pixels: PixelSize) -> bool:
+        """Give the program's terminal this size, and repaint all viewers if it had another."""
+        if self.screen is None or self._io is None:
+            return False
+        changed = size != self.screen.size
+        if changed or pixels != self._pixels:
+            self._pixels = pixels
+            self._io.resize(size, pixels)
+        if changed:
+            self.journal.resized(size)
+            self.screen.resize(size)
+            for each in self.viewers:
+                if isinstance(each, TerminalViewer):
+                    each.refit()
+        return changed
 
     # --- input ---
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from moat.session.journal.index import Stream
-from moat.session.terminal.reset import CANCEL, reset_sequence
+from moat.session.pictures import Picture
+from moat.session.terminal.reset import CANCEL, NO_MARGINS, reset_sequence
+from moat.spec import PixelSize
 from moat.wire import frames
 from moat.wire.frames import FrameType
 
@@ -77,7 +79,7 @@ class StreamViewer:
 
 
 class TerminalViewer:
-    """A viewer whose terminal shows the screen."""
+    """A viewer whose terminal shows the screen, and on its last row what Moat has to say."""
 
     def __init__(
         self, sink: Sink, screen: Screen, size: TerminalSize, loop: asyncio.AbstractEventLoop
@@ -87,17 +89,24 @@ class TerminalViewer:
         self._loop = loop
         self._behind = False
         self._paused = False
-        self._picture: list[bytes] | None = None
-        """The rows that were painted last; `None` where the program's own output is passed on."""
+        self._picture: Picture | None = None
+        """What was painted last; `None` where the program's own output is passed on."""
+        self._apart = False
+        """Pictures are on the terminal's alternate screen, where nothing of the program's modes is."""
+        self._modes = b""
+        """The modes that were set last beside a picture of the program's size."""
+        self._status = ""
         self._resized = False
         """This terminal's size, or the program's, has changed: what the terminal shows is unknown."""
         self._timer: asyncio.TimerHandle | None = None
         self.size = size
+        self.pixels = PixelSize()
+        self.may_type = True
 
     @property
     def alternate(self) -> bool:
         """Whether the viewer's terminal is in its alternate screen."""
-        return self._picture is not None or self._screen.alternate
+        return self._apart or self._screen.alternate
 
     @property
     def paused(self) -> bool:
@@ -107,7 +116,10 @@ class TerminalViewer:
     @property
     def last_row(self) -> int:
         """The last row, from 0, that may show something: the cursor's, at least."""
-        return self._screen.cursor[1] if self.mirrors else self.size.rows - 1
+        if not self.mirrors:
+            return self.size.rows - 1
+        rows = self._screen.rows_vt(0, self.size.columns, self.size.rows)
+        return max(self._screen.cursor[1], *(y for y, row in enumerate(rows) if row), 0)
 
     def farewell(self) -> bytes:
         """Return what turns off the program's modes and moves below what it has shown.
@@ -116,11 +128,13 @@ class TerminalViewer:
         """
         if self._paused:
             return b""
+        covered = self._picture is not None and not self._apart
+        uncover = self._screen.restore(scrollback=False) if covered else b""
         below = (
             b"" if self.alternate else b"\x1b[%d;1H\r\n" % min(self.size.rows, self.last_row + 1)
         )
         reset = reset_sequence(alternate=self.alternate) + self._screen.undo_modes()
-        return CANCEL + reset + below + POP_TITLE
+        return CANCEL + uncover + reset + below + POP_TITLE
 
     @property
     def mirrors(self) -> bool:
@@ -141,6 +155,20 @@ class TerminalViewer:
             self._behind = True
         else:
             self._sink.output(Stream.STDOUT, data)
+
+    def show_status(self, text: str) -> None:
+        """Show a line of Moat's own on the last row; an empty one takes it away.
+
+        Meanwhile the terminal is painted: the program's own output would tear the row, or scroll it
+        into the scrollback.
+        """
+        before, self._status = self._status, text
+        if text == before or self._paused or self._behind or self._resized:
+            return  # or it is painted soon
+        if not text and not self._apart:
+            self.refresh()
+        else:
+            self._paint_changes()
 
     def drained(self) -> None:
         """Repaint a terminal that was behind, now that it has taken all that was queued."""
@@ -165,7 +193,6 @@ class TerminalViewer:
     def refresh(self) -> None:
         """Paint everything again: another program has written on the terminal."""
         if not self._paused:
-            self._picture = None
             self._repaint(scrollback=False)
 
     def close(self) -> None:
@@ -185,7 +212,7 @@ class TerminalViewer:
         self._timer = None
         if self._sink.queued > BEHIND_BYTES:
             self._behind = True
-        elif self.mirrors or self._picture is None or self._resized:
+        elif self._picture is None or self._resized:
             self._repaint(scrollback=False)
         else:
             self._paint_changes()
@@ -194,35 +221,32 @@ class TerminalViewer:
         """Paint the whole screen, whatever the terminal shows now."""
         self._cancel_timer()
         self._resized = False
+        self._picture = None
         if self.mirrors:
-            leave = b"" if self._picture is None else b"\x1b[?1049l"
-            self._picture = None
+            leave = b"\x1b[?1049l" if self._apart else b""
+            self._apart = False
             self._write(CANCEL + leave + self._screen.restore(scrollback=scrollback))
         else:
-            self._picture = []
             # None of the program's modes is set: a viewer of another size only watches. Once it
             # types, it leads and gets the program's own output.
-            self._write(CANCEL + b"\x1b[?1049h\x1b[m\x1b[r\x1b[2J")
+            plain = reset_sequence(alternate=False) + self._screen.undo_modes()
+            self._apart = True
+            self._write(CANCEL + plain + b"\x1b[?1049h\x1b[m\x1b[2J")
+        if self._apart or self._status:
             self._paint_changes()
 
     def _paint_changes(self) -> None:
-        columns, rows = self.size.columns, self.size.rows
-        picture = self._screen.rows_vt(0, columns, rows)
-        before = self._picture or []
-        out = bytearray()
-        for number, row in enumerate(picture):
-            if number >= len(before) or before[number] != row:
-                # The row is erased before it is written. After a full row the cursor is still on the
-                # last cell, and erasing from there would take that cell with it.
-                out += b"\x1b[%d;1H\x1b[m\x1b[K%b\x1b[m" % (number + 1, row)
-        self._picture = picture
-        x, y = self._screen.cursor
-        visible = b"h" if x < columns and y < rows and self._screen.cursor_visible else b"l"
-        out += b"\x1b[%d;%dH\x1b[?25%b" % (min(y, rows - 1) + 1, min(x, columns - 1) + 1, visible)
-        self._write(bytes(out))
+        if self._picture is None:
+            self._picture = Picture(self._screen, self.size)
+            self._modes = b""
+        modes = b"" if self._apart else self._screen.input_modes()
+        if modes != self._modes:
+            self._write(CANCEL + modes + NO_MARGINS)
+            self._modes = modes
+        self._write(self._picture.changes(self._status))
 
     def _write(self, data: bytes) -> None:
-        if not self._paused:
+        if data and not self._paused:
             self._sink.output(Stream.STDOUT, data)
 
 

@@ -7,13 +7,14 @@ user's configuration.
 
 from moat.spec.network import Network, Timeouts
 from moat.spec.protected_path import ProtectedPath
-from moat.spec.run import Bubblewrap, Limits, Mount, RunId, RunSpec, TerminalSize
+from moat.spec.run import Bubblewrap, Limits, Mount, PixelSize, RunId, RunSpec, TerminalSize
 
 __all__ = [
     "Bubblewrap",
     "Limits",
     "Mount",
     "Network",
+    "PixelSize",
     "ProtectedPath",
     "RunId",
     "RunSpec",

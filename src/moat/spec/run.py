@@ -5,7 +5,7 @@ Every field that is added needs a default, which is what the runs live by that b
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NewType
+from typing import Final, Literal, NamedTuple, NewType
 
 from moat.spec.network import Network
 from moat.spec.protected_path import ProtectedPath
@@ -13,6 +13,9 @@ from moat.spec.protected_path import ProtectedPath
 RunId = NewType("RunId", str)
 
 MountMode = Literal["ro", "rw"]
+
+MOST_CELLS: Final = 2000
+"""The most columns, and the most rows, of a program's terminal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,19 @@ class Limits:
 class TerminalSize:
     columns: int = 80
     rows: int = 24
+
+    def bounded(self) -> "TerminalSize":
+        """Return the size that a program may have: no screen is emulated at any price in memory."""
+        return TerminalSize(
+            min(max(1, self.columns), MOST_CELLS), min(max(1, self.rows), MOST_CELLS)
+        )
+
+
+class PixelSize(NamedTuple):
+    """A terminal's size in pixels; zeros where it doesn't know."""
+
+    width: int = 0
+    height: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

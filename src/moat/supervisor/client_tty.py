@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moat.platform import tty
+from moat.session.journal.index import Stream
 from moat.session.write_queue import WriteQueue
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from moat.session.journal.index import Stream
+    from moat.session.viewers import FrameSink
+    from moat.supervisor.connection import FrameConnection
 
 log = logging.getLogger(__name__)
 
@@ -37,16 +39,19 @@ class PassedTerminal:
         *,
         drained: Callable[[], None],
         broken: Callable[[OSError], None],
+        left_over: Callable[[bytes], None],
     ) -> None:
         """Open the terminal behind the descriptor `passed`, which stays the caller's.
 
         `saved` are its attributes from before the client changed them. `drained` and `broken` are
-        those of a write queue. Raises `OSError` where the terminal can't be opened by name (after
-        `su`, say), and `termios.error` where it is none.
+        those of a write queue. `left_over` gets what of the last bytes there was no room for. Raises
+        `OSError` where the terminal can't be opened by name (after `su`, say), and `termios.error`
+        where it is none.
         """
         flags = os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
         self._fd = os.open(f"/proc/self/fd/{passed}", flags)
         self._saved = saved
+        self._left_over = left_over
         try:
             self._raw = termios.tcgetattr(self._fd)
         except termios.error:
@@ -78,6 +83,12 @@ class PassedTerminal:
             log.info("terminal not reset: %s", exc)
             return b""
 
+    def finish(self, data: bytes) -> None:
+        """Write the last bytes. What there is no room for is its client's to write, which can wait."""
+        rest = self.write_now(data)
+        if rest:
+            self._left_over(rest)
+
     def overwrite(self, data: bytes) -> None:
         """Write in the place of what is queued and, in a full terminal, of what it has not shown yet."""
         self._queue.close()
@@ -101,3 +112,25 @@ class PassedTerminal:
     def close(self) -> None:
         self._queue.close()
         os.close(self._fd)
+
+
+class FramedTerminal:
+    """A terminal that can't be opened here: its client writes what comes in frames."""
+
+    def __init__(self, connection: FrameConnection) -> None:
+        self._sink: FrameSink = connection.sink()
+
+    @property
+    def queued(self) -> int:
+        """Bytes that the client has not taken yet."""
+        return self._sink.queued
+
+    def output(self, stream: Stream, data: bytes) -> None:
+        self._sink.output(stream, data)
+
+    def finish(self, data: bytes) -> None:
+        self._sink.output(Stream.STDOUT, data)
+
+    def overwrite(self, data: bytes) -> None:
+        """Write behind what is queued: what is on its way to a client can't be taken back."""
+        self._sink.output(Stream.STDOUT, data)

@@ -65,12 +65,7 @@ class Questions:
         hosts = [host for host, _ in (*sorted(new), *sorted(old))]
         self.notice = notice(hosts, self._run.spec.name) if hosts else ""
         for viewer in self._run.viewers.attached:
-            if new:
-                viewer.show_notice(self.notice)
-            elif waiting:
-                viewer.update_notice(self.notice)
-            else:
-                viewer.clear_notice()
+            viewer.notice(self.notice, new=bool(new))
         self._run.changes.notify()
         self._timer = self._run.loop.call_later(_NOTICE_S, self._report)
 

@@ -30,16 +30,11 @@ class Viewer(Protocol):
         """Detach the client; the run goes on."""
         ...
 
-    def show_notice(self, text: str) -> None:
-        """Show a line of Moat's own."""
-        ...
+    def notice(self, text: str, *, new: bool) -> None:
+        """Show a line of Moat's own in the place of the last one; an empty one takes that away.
 
-    def update_notice(self, text: str) -> None:
-        """Replace a line that is still shown; there is less to say now."""
-        ...
-
-    def clear_notice(self) -> None:
-        """Take the line away."""
+        With `new` it says more than the last one did.
+        """
         ...
 
     def close(self) -> None:

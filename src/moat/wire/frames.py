@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 HEADER = struct.Struct(">BI")
 SIZE = struct.Struct(">HH")
-"""The payload of RESIZE."""
+"""The payload of RESIZE, up to level 0 (`messages.Welcome`)."""
+SIZE_AND_PIXELS = struct.Struct(">HHHH")
+"""The same from level 1 on."""
 COUNT = struct.Struct(">I")
 """The payload of CONSUMED."""
 
@@ -37,7 +39,7 @@ class FrameType(IntEnum):
     INPUT_END = 3
     """No more input: the program reads end of file."""
     RESIZE = 4
-    """Columns u16, rows u16."""
+    """Columns u16, rows u16; from level 1 on width and height in pixels, u16 each, may follow."""
     SIGNAL = 5
     """Signal number u8, for the command."""
     DETACH = 6
@@ -46,6 +48,10 @@ class FrameType(IntEnum):
     """Stop painting, since the client needs the terminal. Answered by PAUSED once that is free."""
     RESUME = 8
     """Paint again, from the screen as it is now."""
+    REPORT = 9
+    """Bytes for the program that the terminal has sent by itself. For level 1 and up."""
+    HINT = 10
+    """UTF-8 text for the last row of this client's terminal, for a while. For level 1 and up."""
 
     # From the supervisor.
     WELCOME = 16

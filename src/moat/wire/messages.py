@@ -12,6 +12,9 @@ from moat import typed_json
 PROTOCOL = 1
 UPGRADE = f"moat-attach/{PROTOCOL}"
 
+LEVEL: Final = 1
+"""1: REPORT, HINT, and pixels in RESIZE."""
+
 MAIN_SESSION = "main"
 
 
@@ -35,6 +38,11 @@ class Hello:
     """The number of last lines to begin with, for offsets of -1; -1: all lines; 0: only new output."""
     scrollback: bool = True
     """Paint what has scrolled off the screen, too."""
+    width: int = 0
+    """The size of the viewer's terminal in pixels, 0 where it doesn't know."""
+    height: int = 0
+    status_row: bool = True
+    """Show lines of Moat's own on the terminal's last row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,8 @@ class Welcome:
     stdout: int = 0
     """The offset of the first byte of STDOUT that follows."""
     stderr: int = 0
+    level: int = 0
+    """What the supervisor understands beyond the first version: nothing of a higher level is sent."""
 
 
 @dataclass(frozen=True, slots=True)

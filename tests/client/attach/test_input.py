@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from moat.client.attach.endings import Detached
-from moat.client.attach.input import EndOfInput, Input
+from moat.client.attach.input import HINT_AFTER_S, EndOfInput, Input
 from moat.client.keyboard.key_names import parse_escape_prefix
 from moat.client.keyboard.keys import Command, KeyMachine, Send
 from moat.wire.messages import Exited
@@ -63,3 +63,19 @@ def test_endings_are_compared_by_what_they_say() -> None:
     """A detached client and one whose session has ended leave differently."""
     assert Detached("") != Exited(0)
     assert Detached("x") == Detached("x")
+
+
+def test_a_hint_is_due_while_a_prefix_waits() -> None:
+    """For as long as nobody knows what it means, even if it waits for ever."""
+    typed = Input(KeyMachine(b"\x1f", timeout=0), takes_input=True)
+    typed.feed(b"x", 0.0)
+    assert typed.hint_deadline is None
+    typed.feed(b"\x1f", 1.0)
+    assert (typed.deadline, typed.hint_deadline) == (None, 1.0 + HINT_AFTER_S)
+    assert typed.expire(99.0) == []
+    assert typed.feed(b"d", 100.0) == [Command.DETACH]
+    assert typed.hint_deadline is None
+    typed = keyboard()
+    typed.feed(b"\x1f", 1.0)
+    assert typed.expire(2.0) == [Send(b"\x1f")]
+    assert typed.hint_deadline is None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.client.supervisors import ScriptedSupervisor, frames
 
+from moat.client.attach import input as input_module
 from moat.client.attach import view as module
 from moat.client.attach.endings import Detached, OutputClosedError, SupervisorSilentError
 from moat.client.attach.terminal import LocalTerminal
@@ -20,7 +21,7 @@ from moat.client.connect.channel import Channel, ChannelLostError
 from moat.errors import MoatError
 from moat.platform import tty
 from moat.wire import messages
-from moat.wire.frames import COUNT, INPUT_WINDOW, SIZE, FrameType
+from moat.wire.frames import COUNT, INPUT_WINDOW, SIZE, SIZE_AND_PIXELS, FrameType
 from moat.wire.messages import Exited, Hello, Welcome
 
 if TYPE_CHECKING:
@@ -289,6 +290,55 @@ def test_a_window_that_changes_its_size_is_reported(keyboard: int) -> None:
     os.write(keyboard, P + b"k")
     _, supervisor = run(script, settings(on_screen=True), at_terminal=True, control=control)
     assert supervisor.of(FrameType.RESIZE) == [SIZE.pack(80, 24)]
+
+
+MODERN = (
+    FrameType.WELCOME,
+    messages.pack(Welcome("1", tty=True, interactive=True, level=1)),
+)
+
+
+def test_a_supervisor_that_understands_more_is_told_more(keyboard: int) -> None:
+    """Pixels of the window; what the terminal sends by itself, apart; and hints for its last row."""
+
+    def type_in_answer(keys: bytes) -> Callable[[bytes], bytes]:
+        def answer(_payload: bytes) -> bytes:
+            os.write(keyboard, keys)
+            return b""
+
+        return answer
+
+    script: Script = {
+        FrameType.HELLO: frames(MODERN),
+        FrameType.INPUT: type_in_answer(b"\x1b[I"),
+        FrameType.REPORT: type_in_answer(P + b"s" + P + b"k"),
+        FrameType.RESIZE: frames(EXITED),
+    }
+    control = Control(lambda: os.kill(os.getpid(), signal.SIGWINCH))
+    os.write(keyboard, b"x")
+    _, supervisor = run(script, settings(on_screen=True), at_terminal=True, control=control)
+    assert supervisor.of(FrameType.INPUT) == [b"x"]
+    assert supervisor.of(FrameType.REPORT) == [b"\x1b[I"]
+    assert supervisor.of(FrameType.HINT) == [b"screen saved: /screen.txt"]
+    assert supervisor.of(FrameType.RESIZE) == [SIZE_AND_PIXELS.pack(80, 24, 0, 0)]
+
+
+def test_a_prefix_that_waits_is_hinted_at(keyboard: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until the next key, and the program gets none of it."""
+    monkeypatch.setattr(input_module, "HINT_AFTER_S", 0.01)
+
+    def hinted(payload: bytes) -> bytes:
+        if payload:
+            os.write(keyboard, b"d")
+        return b""
+
+    script = {FrameType.HELLO: frames(MODERN), FrameType.HINT: hinted, FrameType.DETACH: DETACHED}
+    os.write(keyboard, P)
+    waiting = settings(on_screen=True, prefix_timeout=0)
+    ending, supervisor = run(script, waiting, at_terminal=True)
+    assert ending == Detached("")
+    assert supervisor.of(FrameType.HINT)[0] == module.PREFIX_HINT.encode()
+    assert supervisor.of(FrameType.INPUT) == []
 
 
 # --- ends ---

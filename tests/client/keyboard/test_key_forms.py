@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from moat.client.keyboard.key_forms import control, decode, plain_key
+from moat.client.keyboard import key_forms, tokenizer
+from moat.client.keyboard.key_forms import control, decode, is_sent_by_terminal, plain_key
 from moat.client.keyboard.key_names import parse_escape_prefix
 from moat.client.keyboard.keys import (
     ESCAPE_TIMEOUT_S,
@@ -26,6 +27,19 @@ KITTY_P = b"\x1b[47;5u"
 REPORTS = [
     b"\x1b[I",  # focus
     b"\x1b[O",
+    b"\x1b[?997;1n",  # colour scheme
+    b"\x1b[<35;100;107M",  # mouse: SGR
+    b"\x1b[<0;100;107m",
+    b"\x1b[32;100;107M",  # urxvt
+    b"\x1b[M#dk",  # X10
+    b"\x1b]5522;type=read:status=OK\x1b\\",  # a paste
+    b"\x1b[57441;2u",  # a modifier goes down, and up
+    b"\x1b[57441;1:3u",
+    b"\x1b[1;1:3A",  # the release of an arrow
+    b"\x1b[97;1:3u",  # and of a letter
+]
+# What it sends that was asked, and nobody asks it.
+ANSWERS = [
     b"\x1b[?1;2c",  # device attributes
     b"\x1b[>41;354;0c",
     b"\x1b[0n",  # status
@@ -34,19 +48,12 @@ REPORTS = [
     b"\x1b[?2026;2$y",  # a mode
     b"\x1b[?1u",  # kitty's keyboard flags
     b"\x1b[48;24;80;480;800t",  # size
-    b"\x1b[?997;1n",  # colour scheme
-    b"\x1b[<35;100;107M",  # mouse: SGR
-    b"\x1b[<0;100;107m",
-    b"\x1b[32;100;107M",  # urxvt
-    b"\x1b[M#dk",  # X10
     b"\x1b]11;rgb:1010/1010/1010\x1b\\",
     b"\x1b]11;rgb:1010/1010/1010\x07",
+    b"\x1b]52;c;cm0gLXJmIH4K\x1b\\",
     b"\x1bP>|a terminal\x1b\\",
+    b"\x1bP1+r544e=787465726d\x1b\\",
     b"\x1b_Gi=1;OK\x1b\\",
-    b"\x1b[57441;2u",  # a modifier goes down, and up
-    b"\x1b[57441;1:3u",
-    b"\x1b[1;1:3A",  # the release of an arrow
-    b"\x1b[97;1:3u",  # and of a letter
 ]
 PIECES = st.one_of(
     st.sampled_from(
@@ -56,6 +63,7 @@ PIECES = st.one_of(
         [KITTY_P, b"\x1b[47;5:2u", b"\x1b[47;1:3u", b"\x1b[115;1:2u", b"\x1b[115;1:3u", b"\x1b["]
     ),
     st.sampled_from(REPORTS),
+    st.sampled_from(ANSWERS),
     st.binary(max_size=4),
 )  # fmt: skip
 PREFIXES = st.sampled_from([P, b"~", b"\x10\x11", b"[", b"\x03"])
@@ -193,14 +201,59 @@ def test_a_report_between_prefix_and_key(prefix: bytes, report: bytes) -> None:
     assert typed(prefix + report + prefix + b"x") == [Send(report + prefix + b"x")]
 
 
+@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize("prefix", [P, KITTY_P])
+def test_an_answer_is_for_nobody(prefix: bytes, answer: bytes) -> None:
+    """It reaches no program, in any reads, and keeps nobody from detaching; pasted it is text."""
+    for reads in ([answer], [answer[n : n + 1] for n in range(len(answer))]):
+        assert typed(b"a", *reads, b"b") == [Send(b"ab")]
+    assert typed(prefix + answer + b"d") == [Command.DETACH]
+    assert typed(prefix + answer + b"x") == [Send(prefix + b"x")]
+    pasted = b"\x1b[200~" + answer + b"\x1b[201~"
+    assert typed(pasted) == [Send(pasted)]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [b"\x1b]1", b"\x1bP1", b"\x1b_G", b"\x1b[1;2R", b"\x1bOR", b"\x1b]11;" + b"x" * 2000 + b"\x07"],
+)
+def test_what_only_looks_like_an_answer_arrives(key: bytes) -> None:
+    """Alt with a key and what is typed after it, F3, and what is far too long."""
+    assert b"".join(each.data for each in typed(key) if isinstance(each, Send)) == key
+
+
+@pytest.mark.parametrize(
+    ("data", "by_itself"),
+    [
+        *(
+            (report, True)
+            for report in REPORTS
+            if b"]" not in report and report not in (b"\x1b[57441;2u", b"\x1b[32;100;107M")
+        ),
+        (b"\x1b[I\x1b[<35;1;1M\x1b[<65;1;1M", True),  # motion and the wheel
+        (b"\x1b[<0;3;4M", False),  # clicks
+        (b"\x1b[34;3;4M", False),
+        (b"\x1b[M !!", False),
+        (b"\x1b[Ix", False),
+        (b"\x1b[A", False),
+        (b"\x1b[97u", False),
+        (b"\x1b[200~\x1b[I", False),
+        (b"x", False),
+    ],
+)
+def test_what_a_terminal_sends_by_itself(data: bytes, by_itself: bool) -> None:
+    """Everything else was done by the user, who leads with it."""
+    assert is_sent_by_terminal(data) is by_itself
+
+
 @pytest.mark.parametrize(
     "report",
     [
         b"\x1b]l~d\x1b\\",  # a title that the program chose
         b"\x1b]l~d\x07",
-        b"\x1b]52;c;~d\x1b\\",
-        b"\x1bP1+r~d\x1b\\",
-        b"\x1b_G~d\x1b\\",
+        b"\x1b]5522;~d\x1b\\",
+        b"\x1bP~d\x1b\\",
+        b"\x1b_~d\x1b\\",
         b"\x1b[M ~d",  # a click in column 94, row 68
         b"\x1b[M~~d",
     ],
@@ -222,12 +275,12 @@ def test_a_string_that_is_cut_short(end: bytes) -> None:
 
 @pytest.mark.parametrize("key", [b"\x1b]", b"\x1bP", b"\x1b_"])
 def test_alt_keys_that_look_like_strings(key: bytes) -> None:
-    """Alt-] is passed at once, and after a moment the prefix is one again."""
+    """Alt-] is held no longer than Escape; then the prefix is one again."""
     machine = KeyMachine(P)
-    assert machine.feed(key) == [Send(key)]
+    assert machine.feed(key) == []
     assert machine.pending
-    assert machine.patience == SEQUENCE_TIMEOUT_S
-    assert machine.timeout() == []
+    assert machine.patience == ESCAPE_TIMEOUT_S
+    assert machine.timeout() == [Send(key)]
     assert not machine.pending
     assert machine.feed(P + b"d") == [Command.DETACH]
 
@@ -358,5 +411,6 @@ def test_reads_do_not_matter(reads: list[bytes | None], prefix: bytes, interrupt
     data=st.lists(PIECES, max_size=12).map(lambda pieces: b"".join(pieces).replace(b"\x1e", b""))
 )
 def test_without_an_action_every_byte_arrives(data: bytes) -> None:
-    """A prefix that is not in it changes nothing, whatever else is."""
+    """A prefix that is not in it changes nothing, whatever else is but answers."""
+    assume(not tokenizer._ANSWER.search(data) and not key_forms._ANSWER.search(data))
     assert typed(data, prefix=b"\x1e") == ([Send(data)] if data else [])

@@ -84,7 +84,6 @@ CASES = {
     "alternate by 47": b"primary\x1b7\r\nfoo\x1b[?47halt",
     "alternate by 1047": b"primary\x1b7\r\nfoo\x1b[?1047halt",
     "two keyboards": b"\x1b[>1u\x1b[?1049h\x1b[>5u",
-    "synchronized": b"\x1b[?2026hhalf",
     "middle of a sequence": b"abc\x1b[3",
     "middle of a title": b"abc\x1b]2;tit",
 }
@@ -100,6 +99,14 @@ def test_a_restored_screen_is_the_same(output: bytes, scrollback: bool) -> None:
     for screen in (one, other):
         screen.feed(b"\x18")
     assert_same(one, other, scrollback=scrollback)
+
+
+@pytest.mark.parametrize("scrollback", [True, False])
+def test_an_update_that_is_in_progress_is_shown(scrollback: bool) -> None:
+    """A viewer can't know whether its end will ever come; terminals show nothing before (attach 48)."""
+    other = viewer_of(screen_of(b"\x1b[?2026hhalf"), scrollback=scrollback)
+    assert other.text().startswith("half")
+    assert not other.modes["synchronized_output"]
 
 
 @settings(max_examples=150, deadline=None)

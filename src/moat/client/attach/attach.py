@@ -24,8 +24,10 @@ from moat.client.connect.supervisor_client import SupervisorClient, SupervisorLe
 from moat.client.display.output import STDERR, STDIN, STDOUT, write_all
 from moat.client.display.quarantine_notice import show_quarantine_notice
 from moat.client.keyboard.interrupts import WINDOW_S
+from moat.client.keyboard.keys import PREFIX_TIMEOUT_S
 from moat.errors import EXIT_FAILURE, MoatError, RunNotActiveError
 from moat.session.terminal.reset import CANCEL, reset_sequence
+from moat.spec import PixelSize
 from moat.wire import tty
 from moat.wire.messages import MAIN_SESSION, NO_SESSION, UPGRADE, Exited, Hello
 
@@ -49,6 +51,10 @@ class AttachOptions:
     tty: bool | None = None
     """The session has a TTY; `None`: if the run has one."""
     interrupt_window: float = WINDOW_S
+    prefix_timeout: float = PREFIX_TIMEOUT_S
+    """See `KeyMachine`."""
+    status_row: bool = True
+    """Lines of Moat's own are shown on the last row of the screen."""
 
 
 def attach(store: Store, run: Run, options: AttachOptions) -> int:
@@ -123,6 +129,7 @@ class _Attachment:
 
     def _hello(self) -> Hello:
         size = self.terminal.size() if self.terminal is not None else None
+        pixels = self.terminal.pixels() if self.terminal is not None else PixelSize()
         on_screen = self._settings.on_screen and size is not None
         return Hello(
             session=self._options.session,
@@ -135,6 +142,9 @@ class _Attachment:
             stderr=self._offsets[STDERR],
             tail=self._tail,
             scrollback=not self._painted,
+            width=pixels.width,
+            height=pixels.height,
+            status_row=self._options.status_row,
         )
 
     @property
@@ -220,6 +230,7 @@ def _settings(run: Run, options: AttachOptions, *, has_tty: bool) -> ViewSetting
         escape_prefix=options.escape_prefix,
         passes_signals=(options.fresh or wants_input) and not options.read_only and not is_watched,
         interrupt_window=options.interrupt_window,
+        prefix_timeout=options.prefix_timeout,
     )
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moat.client.keyboard.keys import Action as KeyAction
 from moat.client.keyboard.keys import Send
 
 if TYPE_CHECKING:
     from moat.client.keyboard.keys import KeyMachine
+
+
+# Who knows the next key types it sooner.
+HINT_AFTER_S: Final = 0.3
 
 
 class EndOfInput(NamedTuple):
@@ -29,6 +33,8 @@ class Input:
         """More is to be read."""
         self.deadline: float | None = None
         """When `expire` decides about keys that are held back; `None` while there are none."""
+        self.hint_deadline: float | None = None
+        """When to say what may follow the prefix; `None` where none was typed."""
 
     def feed(self, data: bytes, now: float) -> list[Action]:
         """Return the actions for what was read; nothing read is the end."""
@@ -39,6 +45,10 @@ class Input:
             return [Send(data)]
         actions = self._machine.feed(data)
         self.deadline = now + self._machine.patience if self._machine.pending else None
+        if not self._machine.holds_prefix:
+            self.hint_deadline = None
+        elif self.hint_deadline is None:
+            self.hint_deadline = now + HINT_AFTER_S
         return [*actions]
 
     def expire(self, now: float) -> list[Action]:
@@ -49,5 +59,5 @@ class Input:
 
     def finish(self) -> list[Action]:
         """Return the actions for keys that nothing will follow: a prefix that was typed is not lost."""
-        self.deadline = None
+        self.deadline = self.hint_deadline = None
         return [] if self._machine is None else [*self._machine.timeout()]

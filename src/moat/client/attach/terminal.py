@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import struct
 import termios
 from typing import TYPE_CHECKING, Self
 
 from moat.platform import tty
-from moat.spec import TerminalSize
+from moat.spec import PixelSize, TerminalSize
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -55,6 +57,14 @@ class LocalTerminal:
         taken, self._taken = self._taken, None
         if taken is not None:
             tty.give_back(self._fd, taken, self.saved)
+
+    def pixels(self) -> PixelSize:
+        """Return the terminal's size in pixels, zeros where it doesn't know."""
+        try:
+            answer = fcntl.ioctl(self._fd, termios.TIOCGWINSZ, bytes(8))
+        except OSError:
+            return PixelSize()  # its window is closed
+        return PixelSize(*struct.unpack("HHHH", answer)[2:])
 
     def size(self) -> TerminalSize:
         """Return the terminal's size, 80 by 24 where it doesn't know."""

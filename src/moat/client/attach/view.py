@@ -20,9 +20,9 @@ from moat.client.attach.input import EndOfInput, Input
 from moat.client.attach.signals import Signals
 from moat.client.connect.channel import raise_failure
 from moat.client.display.output import STDERR, STDIN, STDOUT
-from moat.client.display.status_line import status_line
 from moat.client.keyboard.interrupts import Interrupts, Verdict
-from moat.client.keyboard.keys import Command, KeyMachine, Send
+from moat.client.keyboard.key_forms import is_sent_by_terminal
+from moat.client.keyboard.keys import PREFIX_TIMEOUT_S, Command, KeyMachine, Send
 from moat.wire import frames, messages
 from moat.wire.frames import FrameType
 from moat.wire.messages import Exited, Hello, Welcome
@@ -46,6 +46,9 @@ HELP: Final = """
 """
 
 
+PREFIX_HINT: Final = "d detach, k stop, s save the screen, ? help, the prefix again to send it"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewSettings:
     """How a viewer behaves, which is decided before it connects."""
@@ -59,6 +62,8 @@ class ViewSettings:
     """SIGINT goes to the command: nobody sits here."""
     interrupt_window: float
     """See `Interrupts`."""
+    prefix_timeout: float = PREFIX_TIMEOUT_S
+    """See `KeyMachine`."""
 
 
 class RunControl(Protocol):
@@ -101,6 +106,12 @@ class View:
         self._input = _input(settings, has_terminal=terminal is not None)
         self._output = FrameOutput(offsets, on_screen=settings.on_screen)
         self._leave_deadline: float | None = None
+        self._level = 0
+        """What the supervisor understands; see `Welcome`."""
+        self._resized_early = False
+        """A size was sent before it was known what the supervisor understands."""
+        self._hinting = False
+        """What may follow the prefix is shown."""
         self._pause: _Pause | None = None
         # Not epoll: it refuses regular files, and standard input may be one.
         self._selector = selectors.PollSelector()
@@ -153,12 +164,18 @@ class View:
             self._selector.unregister(STDIN)
 
     def _patience(self) -> float | None:
-        deadlines = (self._input.deadline, self._interrupts.deadline, self._leave_deadline)
+        deadlines = (
+            self._input.deadline,
+            self._interrupts.deadline,
+            self._leave_deadline,
+            None if self._hinting else self._input.hint_deadline,
+        )
         known = [each for each in deadlines if each is not None]
         return max(0.0, min(known) - time.monotonic()) if known else None
 
     def _expire(self, now: float) -> None:
         self._act(self._input.expire(now))
+        self._hint_at_keys(now)
         if self._interrupts.expired(now) is Verdict.DETACH:
             self._detach()
         if self._leave_deadline is not None and now >= self._leave_deadline:
@@ -202,6 +219,9 @@ class View:
 
     def _welcomed(self, welcome: Welcome) -> None:
         self.painted = self._settings.on_screen
+        self._level = welcome.level
+        if self._resized_early and self._level > 0:
+            self._report_size()  # once more, with what this supervisor understands
         if not self._settings.on_screen:
             self._offsets[STDOUT], self._offsets[STDERR] = welcome.stdout, welcome.stderr
 
@@ -223,7 +243,9 @@ class View:
         for action in actions:
             match action:
                 case Send(data):
-                    self._channel.send_input(data)
+                    by_itself = self._level > 0 and is_sent_by_terminal(data)
+                    kind = FrameType.REPORT if by_itself else FrameType.INPUT
+                    self._channel.send_input(data, kind)
                 case EndOfInput():
                     self._channel.send(FrameType.INPUT_END)
                 case Command.DETACH:
@@ -269,8 +291,15 @@ class View:
 
     def _report_size(self) -> None:
         if self._terminal is not None:
-            size = self._terminal.size()
-            self._channel.send(FrameType.RESIZE, frames.SIZE.pack(size.columns, size.rows))
+            size, pixels = self._terminal.size(), self._terminal.pixels()
+            cells = (size.columns, size.rows)
+            self._resized_early = self._level == 0
+            payload = (
+                frames.SIZE_AND_PIXELS.pack(*cells, *pixels)
+                if self._level > 0
+                else frames.SIZE.pack(*cells)
+            )
+            self._channel.send(FrameType.RESIZE, payload)
 
     # --- pauses: the terminal is ours for a while ---
 
@@ -306,16 +335,32 @@ class View:
 
     def _notify(self, text: str) -> None:
         """Show a line to the user: on the last row of a screen, or below other output."""
-        if self._settings.on_screen and self._terminal is not None:
-            os.write(STDOUT, status_line(text, self._terminal.size()))
-        else:
+        if not self._settings.on_screen or self._terminal is None:
             os.write(STDERR, f"moat: {text}\n".encode())
+        elif self._level > 0:
+            self._channel.send(FrameType.HINT, text.encode())
+        else:
+            from moat.session.terminal.status_row import over_last_row  # noqa: PLC0415
+
+            os.write(STDOUT, over_last_row(text, self._terminal.size()))
+
+    def _hint_at_keys(self, now: float) -> None:
+        """Say what may follow the prefix, when its user thinks about that."""
+        deadline = self._input.hint_deadline
+        if self._hinting is (deadline is not None and now >= deadline) or self._level == 0:
+            return
+        self._hinting = not self._hinting
+        self._channel.send(FrameType.HINT, PREFIX_HINT.encode() if self._hinting else b"")
 
 
 def _input(settings: ViewSettings, *, has_terminal: bool) -> Input:
     takes_input = settings.takes_input
     machine = (
-        KeyMachine(settings.escape_prefix, interrupts=not takes_input)
+        KeyMachine(
+            settings.escape_prefix,
+            interrupts=not takes_input,
+            timeout=settings.prefix_timeout,
+        )
         if has_terminal and (settings.on_screen or not takes_input)
         else None
     )

@@ -73,10 +73,10 @@ class Channel:
         self._out.append(memoryview(frames.encode(kind, payload)))
         self.flush()
 
-    def send_input(self, data: bytes) -> None:
+    def send_input(self, data: bytes, kind: FrameType = FrameType.INPUT) -> None:
         self._unconsumed += len(data)
         for start in range(0, len(data), _PIECE_BYTES):
-            self.send(FrameType.INPUT, data[start : start + _PIECE_BYTES])
+            self.send(kind, data[start : start + _PIECE_BYTES])
 
     def flush(self) -> None:
         """Write what the socket takes now."""

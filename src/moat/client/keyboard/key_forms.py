@@ -25,6 +25,23 @@ _OTHER_KEYS: Final = re.compile(rb"\x1b\[27;(\d+);(\d+)~")
 # a report then, and reaches the program all the same.)
 _REPORT: Final = re.compile(rb"\x1b\[(?:[<=>?].*|.*[ -/].|[0-9;:]*[IOMRTcntxy])", re.DOTALL)
 
+# What a terminal sends of itself: one of these, or a release of a key (kitty's event type 3).
+_BY_ITSELF: Final = re.compile(
+    rb"\x1b\[(?:<(?P<sgr>\d+);\d+;\d+[Mm]|(?P<urxvt>\d+);\d+;\d+M|M(?P<x10>.)..|[IO]"
+    rb"|[=>?][0-9;:]*[ -/]*[@-~]|[0-9;:]*[Rntxcy]|\d+(?::\d*)*;\d*:3[@-~])",
+    re.DOTALL,
+)
+# Bits of a mouse button: motion, and the wheel and further buttons. Of the two lowest, both are set
+# where no button is (xterm's ctlseqs, "Mouse Tracking").
+_NO_CLICK, _NO_BUTTON = 32 | 64 | 128, 3
+
+# Answers to queries. Viewers' terminals are asked nothing, so nobody waits for one. CSI ? 997 n is no
+# answer but a report of the colour scheme (mode 2031), and CSI 1 ; n R may be F3.
+_ANSWER: Final = re.compile(
+    rb"\x1b\[(?:[?>=][0-9;]*c|\?[0-9;]*\$y|[0-9;]*\$y|[03]n|\?(?!997;)[0-9;]*n|\?[0-9;]*[uR]"
+    rb"|(?!1;)\d+;\d+R|[0-9;]+[tx]|\?[0-9;]*S)"
+)
+
 # kitty, "Modifiers": the value less one is a bit field. The locks change nothing about a key.
 _SHIFT, _CTRL, _LOCKS = 1, 4, 64 | 128
 _PRESS, _RELEASE = 1, 3
@@ -79,6 +96,34 @@ def decode(sequence: bytes) -> Key:
     if kitty := _KEY.fullmatch(sequence):
         return _kitty_key(kitty)
     return Key(sequence)
+
+
+def is_answer(sequence: bytes) -> bool:
+    """Return whether a whole control sequence is a terminal's answer to a query."""
+    return _ANSWER.fullmatch(sequence) is not None
+
+
+def is_sent_by_terminal(data: bytes) -> bool:
+    """Return whether none of this input was done by the user: no key, no click, no paste."""
+    position = 0
+    while position < len(data):
+        report = _BY_ITSELF.match(data, position)
+        if report is None or _is_click(report):
+            return False
+        position = report.end()
+    return True
+
+
+def _is_click(report: re.Match[bytes]) -> bool:
+    if report["sgr"]:
+        button = int(report["sgr"]) if report[0].endswith(b"M") else _NO_BUTTON
+    elif report["urxvt"]:
+        button = int(report["urxvt"]) - 32
+    elif report["x10"]:
+        button = report["x10"][0] - 32
+    else:
+        return False
+    return not button & _NO_CLICK and button & _NO_BUTTON != _NO_BUTTON
 
 
 def _kitty_key(match: re.Match[bytes]) -> Key:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
-from moat.client.keyboard.key_forms import Key, decode, not_a_key, plain_key
+from moat.client.keyboard.key_forms import Key, decode, is_answer, not_a_key, plain_key
 from moat.client.keyboard.key_names import COMMAND_KEYS
 from moat.client.keyboard.tokenizer import Tokenizer, TokenKind
 
@@ -64,12 +64,16 @@ _MAX_HELD_BYTES: Final = 4096
 class KeyMachine:
     """Keys in, actions out."""
 
-    def __init__(self, prefix: bytes, *, interrupts: bool = False) -> None:
+    def __init__(
+        self, prefix: bytes, *, interrupts: bool = False, timeout: float = PREFIX_TIMEOUT_S
+    ) -> None:
         """`prefix` has a legacy byte for each of its keys; it is empty where there are no escape keys.
 
         With `interrupts` the program takes no input: Ctrl-C is a command, everything else is dropped.
+        After `timeout` seconds a prefix alone is the program's; 0: it waits for the next key.
         """
         self._prefix = prefix
+        self._timeout = timeout
         self._interrupts = interrupts
         self._special = prefix[:1] + (bytes([_CTRL_C]) if interrupts else b"") + b"\x1b"
         self._tokenizer = Tokenizer(self._special)
@@ -86,13 +90,18 @@ class KeyMachine:
     @property
     def pending(self) -> bool:
         """Time matters: call `timeout` after `patience` seconds without input."""
-        return self._tokenizer.is_within_sequence or bool(self._held)
+        return self._tokenizer.is_within_sequence or bool(self._held and self._timeout)
+
+    @property
+    def holds_prefix(self) -> bool:
+        """The prefix was typed, and what follows decides what it means."""
+        return bool(self._prefix) and self._matched == len(self._prefix)
 
     @property
     def patience(self) -> float:
         if self._tokenizer.holds_escape:
             return ESCAPE_TIMEOUT_S
-        return SEQUENCE_TIMEOUT_S if self._tokenizer.is_within_sequence else PREFIX_TIMEOUT_S
+        return SEQUENCE_TIMEOUT_S if self._tokenizer.is_within_sequence else self._timeout
 
     def feed(self, data: bytes) -> list[Action]:
         """Return what to do, in order. After a command to detach, input is discarded."""
@@ -106,6 +115,8 @@ class KeyMachine:
                     self._sequence(raw)
                 case TokenKind.REPORT:
                     self._between(not_a_key(raw))
+                case TokenKind.ANSWER:
+                    pass  # nobody was asked
                 case TokenKind.LITERAL:
                     self._give_up()
                     self._send(raw)
@@ -131,6 +142,8 @@ class KeyMachine:
                 return
 
     def _sequence(self, raw: bytes) -> None:
+        if is_answer(raw):
+            return  # nobody was asked
         if self._held or raw[-1:] in (b"u", b"~"):
             self._key(decode(raw))
         else:

@@ -31,6 +31,20 @@ _STRINGS: Final = (b"]", b"P", b"_")
 _STRING_END: Final = re.compile(rb"\x1b\\|[\x07\x18\x1a\x1b]")
 
 
+# Answers among them: to queries of colours and the like, of the version, of capabilities, of pictures.
+# (The number of a paste has four digits: OSC 5522.)
+_ANSWER: Final = re.compile(
+    rb"\x1b(?:\]\d{1,3};[^\x07\x18\x1a\x1b]*+(?:\x07|\x1b\\)"
+    rb"|(?:P[0-9;]*[$+!>][rq|]|_G)[^\x07\x18\x1a\x1b]*+\x1b\\)"
+)
+_ANSWER_BEGINNING: Final = re.compile(
+    rb"\x1b(?:\](?:\d{1,3}(?:;[^\x07\x18\x1a\x1b]*+\x1b?)?)?"
+    rb"|P[0-9;]*(?:[$+!>](?:[rq|][^\x07\x18\x1a\x1b]*+\x1b?)?)?|_(?:G[^\x07\x18\x1a\x1b]*+\x1b?)?)"
+)
+# Longer than any that somebody asks for.
+_LONGEST_ANSWER: Final = 1024
+
+
 class TokenKind(Enum):
     PLAIN = auto()
     """Keys, by their legacy bytes: one that is special, or any number that are not."""
@@ -38,6 +52,8 @@ class TokenKind(Enum):
     """A whole control sequence, which may be a key."""
     REPORT = auto()
     """Something else that the terminal sends, or a part of it."""
+    ANSWER = auto()
+    """A string that answers a query, whole."""
     LITERAL = auto()
     """The program's, whatever it is: pasted text, and what belongs to bytes that it has already."""
 
@@ -64,8 +80,8 @@ class Tokenizer:
 
     @property
     def holds_escape(self) -> bool:
-        """An ESC is held back, which may be the Escape key or begin a sequence."""
-        return self._rest == b"\x1b"
+        """An ESC is held back, which may be the Escape key or Alt, or begin a sequence."""
+        return self._rest in (b"\x1b", *(b"\x1b" + string for string in _STRINGS))
 
     @property
     def is_within_sequence(self) -> bool:
@@ -107,6 +123,13 @@ class Tokenizer:
         if sequence is not None:
             return self._sequence(data, position, sequence.end())
         if data[position + 1 : position + 2] in _STRINGS:
+            limit = position + _LONGEST_ANSWER
+            answer = _ANSWER.match(data, position, limit)
+            if answer is not None:
+                return (TokenKind.ANSWER, answer[0]), answer.end()
+            beginning = _ANSWER_BEGINNING.match(data, position, limit)
+            if beginning is not None and beginning.end() == len(data) < limit:
+                return self._hold(data, position)
             self._in_string = True
             return (TokenKind.REPORT, data[position : position + 2]), position + 2
         beginning = _CSI_BEGINNING.match(data, position, limit)

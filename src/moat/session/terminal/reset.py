@@ -46,7 +46,7 @@ _PRIVATE_MODES: Final = (
 _COLORS: Final = (104, 105, 110, 111, 112, 113, 114, 117, 119)
 
 # Left and right margins, origin mode, top and bottom margins.
-_NO_MARGINS: Final = b"\x1b[?69l\x1b[?6l\x1b[r"
+NO_MARGINS: Final = b"\x1b[?69l\x1b[?6l\x1b[r"
 
 
 def reset_sequence(*, alternate: bool) -> bytes:
@@ -59,7 +59,7 @@ def reset_sequence(*, alternate: bool) -> bytes:
     return b"".join(
         (
             _POP_KEYBOARD,
-            _leave_alternate() if alternate else _NO_MARGINS,
+            _leave_alternate() if alternate else NO_MARGINS,
             b"".join(b"\x1b[?%dl" % mode for mode in _PRIVATE_MODES),
             b"\x1b[=0u\x1b[>4;0m",  # kitty's key reports, xterm's modifyOtherKeys
             b"".join(b"\x1b]%d\x1b\\" % color for color in _COLORS),
@@ -82,4 +82,4 @@ def _leave_alternate() -> bytes:
     screen; and in the primary one, where 1049 restores it nevertheless (xterm), it stays where it is.
     """
     # Its older modes after it: some terminals remember each by itself, and none acts on them then.
-    return b"\x1b7" + _NO_MARGINS + b"\x1b8\x1b[?1049l\x1b[?1047l\x1b[?47l" + _POP_KEYBOARD
+    return b"\x1b7" + NO_MARGINS + b"\x1b8\x1b[?1049l\x1b[?1047l\x1b[?47l" + _POP_KEYBOARD

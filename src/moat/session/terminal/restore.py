@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 # The state that drawing relies on: plain attributes, ASCII in both charset slots, no margins, no insert
 # mode, no origin mode, autowrap, and line feeds that only go down.
-_KNOWN_STATE: Final = (
+KNOWN_STATE: Final = (
     b'\x1b[?25l\x1b[m\x1b]8;;\x1b\\\x1b[0"q\x1b(B\x1b)B\x1b*B\x1b+B\x0f'
     b"\x1b[4l\x1b[20l\x1b[?6l\x1b[?69l\x1b[?7h\x1b[?5l"
 )
@@ -60,7 +60,7 @@ def restore(terminal: Terminal, *, scrollback: int | None, title: bytes) -> byte
     and is on its primary screen; what it shows is scrolled up. With `None` it has shown this screen, or
     a part of it, before; it may be on either screen, and what it shows is replaced.
     """
-    out = [_make_room(terminal, fresh=scrollback is not None), _KNOWN_STATE, _CLEAR]
+    out = [_make_room(terminal, fresh=scrollback is not None), KNOWN_STATE, _CLEAR]
     if terminal.mode(modes.GRAPHEME_CLUSTERS):
         out.append(b"\x1b[?%dh" % modes.GRAPHEME_CLUSTERS)
     if terminal.get(Data.ACTIVE_SCREEN):
@@ -77,8 +77,8 @@ def restore(terminal: Terminal, *, scrollback: int | None, title: bytes) -> byte
     out.extend(
         (modes.restore_sequence(terminal), _cursor_shape(terminal), _cursor_visibility(terminal))
     )
-    if not terminal.mode(modes.SYNCHRONIZED):
-        out.append(b"\x1b[?2026l")
+    # Also where the program is in the middle of an update: its end might never come.
+    out.append(b"\x1b[?2026l")
     return b"".join(out)
 
 

@@ -67,7 +67,7 @@ def everything(terminal: Terminal, scrollback: int) -> bytes:
     height = terminal.get(Data.ROWS)
     first, top = max(0, total - height - scrollback), total - height
     rows = terminal.rows(first, total - first)
-    lines = _formatted(terminal, first, total - first, columns)
+    lines = _formatted(terminal, first, total - first, (0, columns - 1))
     out: list[bytes] = []
     wrap = b""
     for place, (raw, line) in enumerate(zip(rows, lines, strict=True)):
@@ -103,16 +103,18 @@ def _unwrapped(row: bytes) -> bytes:
     return b"\x1b[?7l%b\x1b[?7h" % row
 
 
-def visible(terminal: Terminal, first: int, columns: int, rows: int) -> list[bytes]:
-    """Draw rows of the screen from `first` on, as far as they fit; see `Screen.rows_vt`."""
-    width = min(columns, terminal.get(Data.COLUMNS))
+def visible(
+    terminal: Terminal, first: int, columns: int, rows: int, *, left: int = 0
+) -> list[bytes]:
+    """Draw a part of the screen, as far as it fits; see `Screen.rows_vt`."""
+    width = min(columns, terminal.get(Data.COLUMNS) - left)
     height = min(rows, terminal.get(Data.ROWS) - first)
     if width < 1 or height < 1:
         return []
     top = terminal.get(Data.TOTAL_ROWS) - terminal.get(Data.ROWS) + first
-    lines = _formatted(terminal, top, height, width)
+    lines = _formatted(terminal, top, height, (left, left + width - 1))
     drawn = [
-        _drawn(terminal, _Row(top + number, raw.cells[:width], linked=False), line)
+        _drawn(terminal, _Row(top + number, raw.cells[left : left + width], False, left), line)
         for number, (raw, line) in enumerate(zip(terminal.rows(top, height), lines, strict=True))
     ]
     return [_unwrapped(row) if _WIDTH_UNSURE.search(row) else row for row in drawn]
@@ -127,9 +129,13 @@ def character(terminal: Terminal, x: int, y: int) -> tuple[int, bytes]:
     return first, b"".join(_pieces(terminal, row))
 
 
-def _formatted(terminal: Terminal, first: int, rows: int, columns: int) -> list[bytes]:
-    """Return a line for each row, also for empty rows at the end, which the formatter leaves out."""
-    region = Region(0, first, columns - 1, first + rows - 1, Space.SCREEN, rectangle=True)
+def _formatted(terminal: Terminal, first: int, rows: int, columns: tuple[int, int]) -> list[bytes]:
+    """Return a line for each row, also for empty rows at the end, which the formatter leaves out.
+
+    `columns` are the first and the last.
+    """
+    begin, end = columns
+    region = Region(begin, first, end, first + rows - 1, Space.SCREEN, rectangle=True)
     lines = terminal.format(Emit.VT, region).split(b"\r\n")
     return lines + [b""] * (rows - len(lines))
 
@@ -154,7 +160,8 @@ def _drawn(terminal: Terminal, row: _Row, line: bytes, *, fill: bool = False) ->
     if not cells:
         return b""
     used = cells.tobytes().rstrip(b"\0")
-    wrong = not line or end is Wide.WIDE or (b"\x1b" in line and _EMPTY in used)
+    halved = describe(cells[0]).wide is Wide.SPACER_TAIL
+    wrong = not line or halved or end is Wide.WIDE or (b"\x1b" in line and _EMPTY in used)
     if not (used and (wrong or row.linked)):
         return line + b" " * (len(cells) - (len(used) + 7) // 8) if fill else line
     pieces = list(_pieces(terminal, row._replace(cells=cells)))
@@ -167,8 +174,9 @@ def _pieces(terminal: Terminal, row: _Row) -> Iterator[bytes]:
     kinds: list[_Kind] = []
     for x, raw in enumerate(row.cells, row.first):
         cell = describe(raw)
-        if cell.wide is Wide.SPACER_TAIL and kinds:
-            kinds.append(kinds[-1])
+        if cell.wide is Wide.SPACER_TAIL:
+            # The half of a character that begins left of what is drawn stays empty.
+            kinds.append(kinds[-1] if kinds else _Kind(False, None, b""))
             continue
         link = terminal.link(x, row.y, Space.SCREEN) if row.linked and cell.link else b""
         kinds.append(_Kind(raw != 0 and cell.background is None, cell.background, link))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict
 from moat.session.terminal import ghostty, modes, row_renderer, utf8
 from moat.session.terminal.ghostty import Region
 from moat.session.terminal.ghostty_abi import CursorShape, Data, Emit, GhosttyError, Option, Space
-from moat.session.terminal.restore import restore
+from moat.session.terminal.restore import KNOWN_STATE, restore
 from moat.session.terminal.scrollback import SCROLLBACK_BYTES, Scrollback
 from moat.spec import TerminalSize
 from moat.version import __version__
@@ -181,17 +181,25 @@ class Screen:
             title=self.title.encode(),
         )
 
+    def input_modes(self) -> bytes:
+        """Return the bytes that make a terminal that is drawn on type as the program wants it to.
+
+        They leave it in the state that drawing relies on.
+        """
+        flags = self._terminal.get(Data.KITTY_KEYBOARD_FLAGS)
+        return modes.restore_sequence(self._terminal) + b"\x1b[=%d;1u" % flags + KNOWN_STATE
+
     def undo_modes(self) -> bytes:
         """Return the bytes that undo the modes that no general reset of a terminal may touch."""
         return modes.undo_sequence(self._terminal)
 
-    def rows_vt(self, first: int, columns: int, rows: int) -> list[bytes]:
-        """Return at most `rows` rows from `first` on, cut to a viewer of another size.
+    def rows_vt(self, first: int, columns: int, rows: int, *, left: int = 0) -> list[bytes]:
+        """Return at most `rows` rows from `first` on and `columns` columns of each from `left` on.
 
         Each is to be written from column 0 of an erased row with plain attributes, and leaves them
         plain. (The row is erased before, because after a full one that would erase its last cell.)
         """
-        return row_renderer.visible(self._terminal, first, columns, rows)
+        return row_renderer.visible(self._terminal, first, columns, rows, left=left)
 
     def text(self) -> str:
         """Return the visible screen, one line for each row."""

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moat.client.display.status_line import status_line
 from moat.session.terminal.screen import Screen
+from moat.session.terminal.status_row import over_last_row
 from moat.spec import TerminalSize
 
 TEXT = st.text(max_size=60) | st.text("a宽é\u0301🦊🇩🇪❤\ufe0f\u200d\x1b\n", max_size=60)
@@ -19,7 +19,7 @@ def _shown(text: str, size: TerminalSize) -> list[str]:
     try:
         rows = [b"%d" % (number % 10) * size.columns for number in range(size.rows)]
         screen.feed(b"\r\n".join(rows) + b"\x1b[1;1H")
-        screen.feed(status_line(text, size) + b"@")
+        screen.feed(over_last_row(text, size) + b"@")
         return screen.text().splitlines()
     finally:
         screen.close()

@@ -1,4 +1,4 @@
-"""A line of our own over the program's screen. No I/O."""
+"""A line of Moat's own over the program's screen. Pure."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ if TYPE_CHECKING:
     from moat.spec import TerminalSize
 
 
-def status_line(text: str, size: TerminalSize) -> bytes:
-    """Draw `text` over the last row of the screen, and put the cursor back.
+def status_row(text: str, columns: int) -> bytes:
+    """Draw `text` on an erased row of a terminal so wide.
 
     The last column stays free: a character there could wrap and scroll the program's screen.
     """
-    line = _fitted(f" moat: {text} ", size.columns - 1).encode()
-    return b"\x1b7\x1b[%d;1H\x1b[m\x1b[2K\x1b[7m%b\x1b[m\x1b8" % (size.rows, line)
+    return b"\x1b[7m%b\x1b[m" % _fitted(f" moat: {text} ", columns - 1).encode()
+
+
+def over_last_row(text: str, size: TerminalSize) -> bytes:
+    """Draw `text` over the last row of the screen, and put the cursor back."""
+    drawn = status_row(text, size.columns)
+    return b"\x1b7\x1b[%d;1H\x1b[m\x1b[2K%b\x1b8" % (size.rows, drawn)
 
 
 def _fitted(text: str, columns: int) -> str:
