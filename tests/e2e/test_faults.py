@@ -163,7 +163,7 @@ def test_a_read_only_store(moat: Any, when: str) -> None:
 @needs_root
 def test_a_store_of_another_user(moat: Any) -> None:
     """A store that another could change is not used."""
-    moat.home.mkdir()
+    moat.home.mkdir(exist_ok=True)
     os.chown(moat.home, 65534, 65534)
     for arguments in (("run", "--", "true"), ("list",)):
         refused(moat(*arguments), "belongs to another user (uid 65534)", "MOAT_HOME")
@@ -213,7 +213,7 @@ def mounted(folder: Path, *how: str) -> Iterator[None]:
 @pytest.fixture
 def small_disk(moat: Any) -> Iterator[Callable[[int], None]]:
     """The store is on a disk of its own, 8 MiB; `small_disk(N)` leaves N KiB of it free."""
-    moat.home.mkdir()
+    moat.home.mkdir(exist_ok=True)
     filler = moat.home / "filler"
 
     def leave(kilobytes: int) -> None:

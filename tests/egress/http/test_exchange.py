@@ -258,6 +258,15 @@ def test_trailers_wait_for_their_connection_too() -> None:
     assert "server: end with trailers" in play.heard
 
 
+def test_trailers_of_a_request_override_nothing() -> None:
+    """The request has been decided about; a server may still take a method from its trailers."""
+    play = Play("POST", framing=CHUNKED)
+    play.exchange.begin()
+    play.connected()
+    play.exchange.request_end([(b"X-HTTP-Method-Override", b"DELETE")])
+    assert play.heard[-1] == "server: end"
+
+
 def test_a_denial_goes_nowhere() -> None:
     """The proxy answers by itself and makes no connection."""
     play = Play(network=Network(policy="strict"))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from moat.egress.http.fields import accepts_upgrade
 from moat.egress.http.messages import NO_BODY, UNTIL_CLOSE, ResponseHead
 from moat.egress.http.method_override import strictest_decision
+from moat.egress.http.override_fields import without_overrides
 from moat.egress.policy.decision import Decision, Verdict, denial_header
 from moat.egress.traffic.entry import TrafficEntry
 
@@ -206,6 +207,7 @@ class Exchange:
             self._fail_request_length()
             return
         self._request_done = True
+        trailers = without_overrides(trailers)
         if self._upstream is None:
             self._trailers = trailers
         elif not self._over:

@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from moat.egress.http.messages import BadMessageError
-from moat.egress.http.override_fields import overrides
 
 if TYPE_CHECKING:
     from moat.egress.traffic.entry import Fields
@@ -41,9 +40,7 @@ def content_length(value: bytes) -> int:
 def fit_for_trailers(fields: Fields) -> Fields:
     """Return the fields that are allowed in trailers."""
     return [
-        field
-        for field in fields
-        if field[0].lower().replace(b"_", b"-") not in _NOT_IN_TRAILERS and not overrides(field[0])
+        field for field in fields if field[0].lower().replace(b"_", b"-") not in _NOT_IN_TRAILERS
     ]
 
 

@@ -67,6 +67,11 @@ def overrides(name: bytes) -> bool:
     return _cached(name) if len(name) <= _CACHED_LENGTH else _overrides(name)
 
 
+def without_overrides(trailers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return a request's trailers without such fields: the request has been decided about before."""
+    return [each for each in trailers if not overrides(each[0])] if trailers else trailers
+
+
 def _overrides(name: bytes) -> bool:
     plain = _plain(name)
     return _names_method(plain) or _names_target(plain)

@@ -30,7 +30,7 @@ def _cut(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in pairwise(edges) if a < b]
 
 
-GRPC = b"Grpc-Status: 0\r\nContent-Length: 9\r\nX-HTTP-Method: DELETE\r\n"
+GRPC = b"Grpc-Status: 0\r\nContent-Length: 9\r\nAuthorization: x\r\n"
 """Trailers, of which only the first is allowed there."""
 
 
