@@ -347,7 +347,9 @@ def test_the_proxy_leads_to_no_host_without_a_rule(proxied: dict[str, Any], host
         assert heard.statuses in ([403], [400]), (way, heard)
         assert heard.statuses == [400] or heard.denial.startswith("rule="), heard
         if host in INWARD:  # a URL given to the proxy doesn't get beyond the port, which is closed
-            assert heard.denial == f"rule={'network.private' if way == 'CONNECT' else 'one way out'}"
+            assert (
+                heard.denial == f"rule={'network.private' if way == 'CONNECT' else 'one way out'}"
+            )
     heard = proxied[f"SOCKS {host}"]
     assert heard.received[:2] == b"\x05\0"
     assert heard.received[2:4] in {b"\x05\x02", b""}, heard
