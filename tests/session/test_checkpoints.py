@@ -21,7 +21,7 @@ from moat.session.journal.index import Stream
 from moat.session.journal.reader import JournalReader
 from moat.session.rebuild import opening, rebuild_screen
 from moat.session.terminal.screen import Screen
-from moat.spec import TerminalSize
+from moat.spec import PixelSize, TerminalSize
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,7 @@ def test_a_screen_from_a_checkpoint_is_the_one_from_the_start(
         rig.connect()
         for each in history:
             if isinstance(each, TerminalSize):
-                rig.session.resize(each)
+                rig.session.resize(each, PixelSize())
                 continue
             cut = data.draw(st.integers(0, len(each)))
             for piece in (each[:cut], each[cut:]):
@@ -101,7 +101,7 @@ def test_a_screen_of_a_real_program_is_resumed(
     monkeypatch.setattr(journal_module, "SEGMENT_BYTES", 700)
     output = (Path(__file__).parent / "recorded" / recorded).read_bytes()
     rig = make(tty=True)
-    rig.session.resize(TerminalSize(80, 24))
+    rig.session.resize(TerminalSize(80, 24), PixelSize())
     for start in range(0, len(output), 97):
         rig.io.write_output(output[start : start + 97])
     assert checkpoints(rig.folder)
@@ -196,7 +196,7 @@ def test_a_writer_killed_after_a_checkpoint_leaves_none_that_is_wrong(
         newest.with_suffix(f".{suffix}").unlink()  # as if it had not been begun
     rig.another_supervisor()
     rig.connect()
-    rig.session.resize(TerminalSize(33, 5))
+    rig.session.resize(TerminalSize(33, 5), PixelSize())
     rig.io.write_output(LINES[1])
     lived = rig.session.screen
     assert lived is not None
