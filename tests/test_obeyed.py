@@ -43,6 +43,7 @@ STARTED: Final[Mapping[str, str]] = {
     "moat.shim.linux ctypes.CDLL": _LIBC,
     "moat.workspace.recorder os.fork": "goes on in this program",
     "moat.supervisor.__main__ importlib.import_module": "modules of a table, Moat's own",
+    "moat.supervisor.teardown import_module": "a module of Moat's own, by its name",
 }
 """A module and what it calls, and why a run can't choose what is started or loaded."""
 

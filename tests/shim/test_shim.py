@@ -688,7 +688,7 @@ async def test_a_sandbox_without_a_supervisor_is_cleaned_up(
     for fifo in (go, done):
         os.mkfifo(fifo)
     program = ["/bin/sh", "-c", f"echo looked after > {done}"]
-    monkeypatch.setattr("moat.workspace.cleanup.command", lambda _: program)
+    monkeypatch.setattr("moat.workspace.snapshot.cleanup_command", lambda _: program)
     await run.engine.connect(create=True)
     await run.engine.start(b"")
     await run.expect("started")

@@ -36,7 +36,6 @@ from moat.supervisor.teardown import Teardown
 from moat.supervisor.viewers import Viewers
 from moat.version import __version__
 from moat.wire.messages import MAIN_SESSION, Exited, Failure
-from moat.workspace import cleanup
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -142,6 +141,7 @@ class Supervisor:
                 f"It needs some megabytes in {self.folder.root}",
             ) from exc
         self._announce(session)
+        self.tasks.start(self.teardown.load())
 
     async def _clean_up_after_dead_runs(self) -> None:
         """Quarantine what runs have left that died with their supervisors, in this workspace say."""
@@ -151,6 +151,8 @@ class Supervisor:
         folders = {self._store.folder(run.id): run for run in others}
 
         def clean_up() -> None:
+            from moat.workspace import cleanup  # noqa: PLC0415  see `Teardown.load`
+
             cleanup.clean_up_dead_runs(
                 folders, lambda folder: registry.has_sandbox(folders[folder], folder)
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from importlib import import_module
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from moat.engines.engine import CommandRefusedError, SandboxGoneError
@@ -17,16 +18,16 @@ from moat.events import Fault, LeftBehind, Quarantined
 from moat.runs.states import Happened, State
 from moat.runs.store import empty_private
 from moat.wire.messages import MAIN_SESSION, Exited, Failure
-from moat.workspace import cleanup
-from moat.workspace.frozen_changes import freeze
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moat.engines.engine import Engine
+    from moat.paths import RunFolder
     from moat.session.session import Session
     from moat.supervisor.context import RunContext
     from moat.supervisor.sessions import Sessions
+    from moat.workspace.findings import Report
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -172,7 +173,7 @@ class Teardown:
         that does the same.
         """
         try:
-            report = await self._in_thread(lambda: cleanup.clean_up(self._run.folder))
+            report = await self._in_thread(lambda: _clean_up(self._run.folder))
         except (OSError, ValueError) as exc:
             # The end of the run stands. What was noted is kept, so the next supervisor tries again.
             log.error("the workspace was not cleaned up: %s", exc)  # noqa: TRY400  no traceback
@@ -185,7 +186,7 @@ class Teardown:
     async def _freeze_changes(self) -> None:
         """Save what the run has changed, before the user changes more. Nobody waits for it."""
         try:
-            await self._in_thread(lambda: freeze(self._run.folder))
+            await self._in_thread(lambda: _freeze(self._run.folder))
         except (OSError, ValueError, MoatError) as exc:
             # What was recorded at the start is kept: `moat diff` tries again.
             log.error("the run's changes were not saved: %s", exc)  # noqa: TRY400  no traceback
@@ -207,6 +208,13 @@ class Teardown:
         self.complete = True
         self.leave_when_unwatched()
 
+    async def load(self) -> None:
+        """Load what the end needs, once the run has begun.
+
+        No start waits for it, and no update of Moat has replaced it yet.
+        """
+        await self._in_thread(lambda: import_module("moat.workspace.cleanup"))
+
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await self._run.loop.run_in_executor(None, work)
 
@@ -219,3 +227,15 @@ class Teardown:
         else:
             patience = FAILURE_LINGER_S if self.removes_run else LINGER_S
             self._run.loop.call_later(patience, self.over.set)
+
+
+def _clean_up(folder: RunFolder) -> Report:
+    from moat.workspace.cleanup import clean_up  # noqa: PLC0415  see `Teardown.load`
+
+    return clean_up(folder)
+
+
+def _freeze(folder: RunFolder) -> None:
+    from moat.workspace.frozen_changes import freeze  # noqa: PLC0415  see `Teardown.load`
+
+    freeze(folder)

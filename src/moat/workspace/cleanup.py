@@ -86,11 +86,6 @@ def clean_up_dead_runs(runs: Iterable[RunFolder], has_sandbox: Callable[[RunFold
             os.close(launch_lock)
 
 
-def command(run: RunFolder) -> list[str]:
-    """Return the command line of a program that cleans up after the run."""
-    return [sys.executable, "-I", "-m", "moat.workspace.cleanup", str(run.root)]
-
-
 def main(run_folder: str) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     run = RunFolder(Path(run_folder))

@@ -54,7 +54,8 @@ _SHELLS: Final = (
         "mise",
         _SHELL,
         "mise.toml mise.*.toml .mise.toml .mise.*.toml .mise/config*.toml .mise/tasks"
-        " .config/mise.toml .config/mise.*.toml .config/mise .rtx.toml .miserc.toml",
+        " .config/mise.toml .config/mise.*.toml .config/mise mise/config*.toml .rtx.toml"
+        " .miserc.toml",
     ),
     *_rows("direnv and Nix", _SHELL, "flake.nix shell.nix default.nix", WATCHED),
     *_rows("direnv and devenv", _SHELL, "devenv.nix devenv.yaml devenv.local.nix", WATCHED),
@@ -156,7 +157,11 @@ _PACKAGES: Final = (
 
 _AGENTS: Final = (
     *_rows("Claude Code", _SERVERS, ".claude/settings*.json .mcp.json"),
-    *_rows("Claude Code", "is run by hooks and the status line", ".claude/hooks .claude/*.sh"),
+    *_rows(
+        "Claude Code",
+        "is run by hooks and the status line",
+        ".claude/hooks .claude/*.sh .claude/*.py .claude/*.js .claude/*.mjs .claude/*.ts",
+    ),
     *_rows(
         "Claude Code",
         _INSTRUCTS,

@@ -7,6 +7,7 @@ own (`moat.workspace.cleanup`).
 from __future__ import annotations
 
 import json
+import sys
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -118,6 +119,12 @@ def take(folders: Iterable[WritableFolder], run: RunFolder) -> None:
 
 # Of the nearest repositories: an index can be as large as a few megabytes.
 _MAX_INDEXES: Final = 20
+
+
+def cleanup_command(run: RunFolder) -> list[str]:
+    """Return the command line of the program that cleans up after the run (`workspace.cleanup`)."""
+    return [sys.executable, "-I", "-m", "moat.workspace.cleanup", str(run.root)]
+
 
 # The names of the fields in earlier versions: a run may outlive an update of Moat.
 _EARLIER_FIELDS: Final = {

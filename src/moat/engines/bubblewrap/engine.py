@@ -25,7 +25,7 @@ from moat.engines.bubblewrap.system import DEVICES, TERMINALS
 from moat.engines.engine import CommandRefusedError, SandboxGoneError
 from moat.session.io import PipeIO, ProgramIO, TerminalIO
 from moat.session.journal.index import Stream
-from moat.workspace import cleanup, snapshot
+from moat.workspace import snapshot
 
 if TYPE_CHECKING:
     import asyncio
@@ -124,7 +124,7 @@ class Bubblewrap:
                 "cgroup": bounds.cgroup,
                 "pid_max": bounds.pid_max,
                 "terminals": TERMINALS,
-                "clean_up": cleanup.command(self._folder),
+                "clean_up": snapshot.cleanup_command(self._folder),
             }
             fds = (*passed.values(), *sandbox.descriptors)
             answer, streams = await self._call("launch", fds, **request)

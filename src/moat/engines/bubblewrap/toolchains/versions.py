@@ -7,7 +7,6 @@ beside them. Each takes a variable for a tool instead.
 from __future__ import annotations
 
 import re
-import tomllib
 from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
@@ -53,8 +52,14 @@ def _tool_versions(home: Path) -> Iterator[tuple[str, str]]:
 def _mise_tools(home: Path) -> Iterator[tuple[str, str]]:
     """Yield the same of mise's own file, and nothing else of it."""
     try:
-        content = tomllib.loads((home / ".config" / "mise" / "config.toml").read_text())
-    except (OSError, ValueError):
+        text = (home / ".config" / "mise" / "config.toml").read_text()
+    except OSError:
+        return
+    import tomllib  # noqa: PLC0415  loads slowly
+
+    try:
+        content = tomllib.loads(text)
+    except ValueError:
         return  # mise itself says what is wrong with it
     tools = content.get("tools")
     if isinstance(tools, dict):
