@@ -166,9 +166,9 @@ def test_a_prefix_that_waits(byte_log: Any, moat: Any) -> None:
 
 def test_a_terminal_that_draws_nothing_keeps_nobody_waiting(moat: Any, terminal: Any) -> None:
     """Its run ends, its supervisor leaves, and the run can be destroyed."""
-    script = "read _; yes $(seq 200) | head -c 3000000; exit 3"
+    script = "echo ready; read _; yes $(seq 200) | head -c 3000000; exit 3"
     window = terminal("run", "-i", "-n", "x", "--", "sh", "-c", script)
-    moat.ok("wait", "--idle", "0.2", "x")
+    window.shows("ready")
     window.kill(signal.SIGSTOP)
     moat.ok("send", "x", "--", "go\r")
     moat("wait", "x")
