@@ -11,10 +11,12 @@ INSTALLED := .venv/installed/bin/python
 TYPED := src scripts
 FOR_RUNS := bwrap:bubblewrap git
 FOR_BENCH := busybox:busybox-static nginx:nginx-light squid:squid-openssl
-FOR_TESTS := $(FOR_RUNS) direnv gcc curl wget node:nodejs npm tmux dtach vim less htop dig:bind9-dnsutils ip:iproute2 tinyproxy:tinyproxy-bin
+FOR_TESTS := $(FOR_RUNS) dbus-run-session:dbus gnome-keyring-daemon:gnome-keyring direnv gcc curl wget node:nodejs npm tmux dtach vim less htop dig:bind9-dnsutils ip:iproute2 tinyproxy:tinyproxy-bin ssh:openssh-client sshd:openssh-server dockerd:docker.io runc podman busybox:busybox-static
+# Programs that hold placeholders, in tests/e2e/clients.
+FOR_CLIENTS := gh skopeo docker-registry cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fast unit matrix fuzz e2e bench bench-egress lock release programs clean
+.PHONY: help demo test check fast unit matrix fuzz e2e agents bench bench-egress lock release programs clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 14
@@ -46,8 +48,12 @@ matrix: ## Run the tests without I/O under each supported Python that is install
 fuzz: .venv/ready ## Fuzz each parser for a few seconds, guided by coverage (MOAT_FUZZ_SECONDS=5)
 	@$(PYTEST) -q -n $(CORES) --only fuzz
 
-e2e: .venv/installed/ready programs ## Test the installed command on real terminals, and the compiled modules
+e2e: .venv/installed/ready .venv/clients/ready .venv/images/ready programs ## Test the installed command on real terminals, and the compiled modules
+	@scripts/programs.sh $(FOR_CLIENTS)
 	@$(INSTALLED) -m pytest -q -n $(WORKERS) --dist worksteal --only system
+
+agents: .venv/installed/ready .venv/agents/ready programs ## Test with the real Claude Code, Codex and Gemini CLI, from npm at fixed versions
+	@$(INSTALLED) -m pytest -q -n $(CORES) --dist worksteal --only agents
 
 bench: .venv/installed/ready programs ## Compare with docker attach, tmux and dtach, if installed
 	@scripts/programs.sh $(FOR_BENCH)
@@ -57,12 +63,14 @@ bench-egress: .venv/installed/ready programs ## Compare the proxy with squid, mi
 	@scripts/programs.sh $(FOR_BENCH)
 	@$(INSTALLED) bench/egress
 
-COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
-  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+COMPILE := $(LOCK) pyproject.toml
 
 lock: ## Pin the newest dependencies that pyproject.toml allows (needs uv)
 	@$(COMPILE) --upgrade --group dev requirements/build.in --output-file requirements/lock.txt
 	@$(COMPILE) --group test --constraint requirements/lock.txt --output-file requirements/test.txt
+	@$(LOCK) --upgrade requirements/clients.in --output-file requirements/clients.txt
 
 release: .venv/ready programs ## Build sdist and wheels, install and try each; upload nothing
 	@scripts/compiler.sh
@@ -77,6 +85,16 @@ clean: ## Remove everything that make and the tools created
 
 .venv/installed/ready: .venv/ready $(shell find src -name '*.py') scripts/build_hook.py scripts/installed.sh scripts/logged.sh
 	@scripts/installed.sh
+
+.venv/clients/ready: requirements/clients.txt scripts/clients.sh scripts/logged.sh .venv/ready
+	@scripts/clients.sh
+
+# Programs in it age; what the tests need of it doesn't.
+.venv/images/ready: scripts/base_image.sh scripts/logged.sh
+	@scripts/base_image.sh
+
+.venv/agents/ready: tests/e2e/agents/package-lock.json scripts/agents.sh scripts/logged.sh
+	@scripts/agents.sh
 
 .venv/ready: requirements/lock.txt pyproject.toml scripts/venv.sh scripts/logged.sh
 	@scripts/venv.sh

@@ -26,9 +26,8 @@ class Terminal:
     ) -> None:
         self._keyboard, line = os.openpty()
         fcntl.ioctl(line, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-        if typed:
-            _without_echo(line)
-            os.write(self._keyboard, typed)
+        _without_echo(line)
+        os.write(self._keyboard, typed)
         self._pid = os.fork()
         if self._pid == 0:
             os.close(self._keyboard)

@@ -20,7 +20,7 @@ for module in pkgutil.walk_packages(moat.__path__, "moat."):
 
 find_python() { # VERSION
   local each
-  for each in "python$1" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$1."*/"bin/python$1"; do
+  for each in "python$1" "${PYENV_ROOT:-${HOME:-}/.pyenv}/versions/$1."*/"bin/python$1"; do
     # pyenv has a program of that name on PATH even for a version that is not switched on.
     if "$each" -c pass 2>/dev/null; then
       echo "$each"

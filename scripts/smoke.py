@@ -46,11 +46,13 @@ def run(*arguments: str, exit_code: int = 0) -> str:
 
 
 def check_modules(kind: str) -> None:
-    """Import every module, and see whether the path of a request is compiled."""
+    """Import every module, and see whether the command and the path of a request are compiled."""
     expect(Path(moat.__file__).is_relative_to(sys.prefix), f"imported from {moat.__file__}")
     for module in pkgutil.walk_packages(moat.__path__, "moat."):
         if not module.name.endswith(".__main__"):
             importlib.import_module(module.name)
+    native = Path(COMMAND).read_bytes().startswith(b"\x7fELF")
+    expect(native == (kind == "compiled"), f"{COMMAND} of a wheel that should be {kind}")
     origin = str(importlib.import_module("moat.egress.http.exchange").__file__)
     is_compiled = origin.endswith(tuple(EXTENSION_SUFFIXES))
     expect(is_compiled == (kind == "compiled"), f"{origin} in a wheel that should be {kind}")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from tests.selection import Selection
 
 if TYPE_CHECKING:
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 
 # Machines that run tests are shared, so the time that an example takes says nothing about the code. The
 # examples are the same each time; `pytest --hypothesis-profile=search` looks for new ones.
-settings.register_profile("moat", deadline=None, derandomize=True)
-settings.register_profile("search", deadline=None, max_examples=1000)
+OF_TIME = [HealthCheck.too_slow]
+settings.register_profile("moat", deadline=None, suppress_health_check=OF_TIME, derandomize=True)
+settings.register_profile("search", deadline=None, suppress_health_check=OF_TIME, max_examples=1000)
 settings.load_profile("moat")
 
 
@@ -33,6 +35,17 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     only: Selection | None = config.getoption("only")
     is_test = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
     return True if only and is_test and not only.selects(collection_path) else None
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Save what coverage.py has measured: pytest-xdist kills a worker that takes long to end."""
+    if hasattr(session.config, "workerinput") and "coverage" in sys.modules:
+        from coverage import Coverage  # noqa: PLC0415  only where it measures
+
+        measuring = Coverage.current()
+        if measuring is not None:
+            measuring.stop()
+            measuring.save()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import socket
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tests.scripted_io import ScriptedIO
@@ -19,6 +21,7 @@ from moat.engines.engine import (
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Mapping
 
     from moat.errors import MoatError
     from moat.paths import RunFolder
@@ -52,6 +55,14 @@ class Sandbox:
         self.engine: MemoryEngine | None = None
         self.kept_exit: int | None = None
         """The exit code that is found when the sandbox is gone."""
+        self.variables: dict[str, str] = {}
+        """The secrets and URLs that the main command was started with."""
+        self.servers: dict[int, int] = {}
+        """The ports of this machine that stand for servers in the sandbox, by their ports there."""
+        self.kept: dict[str, socket.socket] = {}
+        """The sockets that it keeps for supervisors, by name."""
+        self.services: dict[str, socket.socket] = {}
+        """The listening sockets that it keeps, by name."""
         self.refuses: MoatError | None = None
         """The error of the next call."""
         self.obeys_stop = True
@@ -128,7 +139,10 @@ class MemoryEngine:
             return None
         return {name: program.state for name, program in self._sandbox.programs.items()}
 
-    async def start(self, authority: bytes) -> ProgramIO:
+    async def start(
+        self, authority: bytes, variables: Mapping[str, str] = MappingProxyType({})
+    ) -> ProgramIO:
+        self._sandbox.variables = dict(variables)
         assert authority.startswith(b"-----BEGIN CERTIFICATE-----")
         return self._add(MAIN, tty=self._spec.tty)
 
@@ -172,13 +186,32 @@ class MemoryEngine:
         return _bound(socket.SOCK_DGRAM)
 
     async def dial(self, address: str, port: int) -> int:
-        raise CommandRefusedError(f"nothing listens on {address}:{port}")
+        if port not in self._sandbox.servers or address != "127.0.0.1":
+            raise CommandRefusedError("connection refused", errno.ECONNREFUSED)
+        sock = socket.create_connection((address, self._sandbox.servers[port]))
+        sock.setblocking(False)
+        return sock.detach()
+
+    async def keep(self, name: str, sock: socket.socket | None = None) -> int | None:
+        if name not in self._sandbox.kept and sock is not None:
+            self._sandbox.kept[name] = sock.dup()
+        return self._sandbox.kept[name].dup().detach() if name in self._sandbox.kept else None
+
+    async def keep_service(self, name: str) -> int:
+        if name not in self._sandbox.services:
+            sock = self._sandbox.services[name] = socket.socket(socket.AF_UNIX)
+            sock.bind("")  # an abstract name that the kernel chooses
+            sock.listen()
+        return self._sandbox.services[name].dup().detach()
 
     async def recorded_exit(self) -> int | None:
         return self._sandbox.kept_exit
 
     async def release(self) -> None:
         self.released = True
+        for sock in self._sandbox.kept.values():
+            sock.close()
+        self._sandbox.kept.clear()
         if not self._sandbox.exists:
             raise SandboxGoneError("the sandbox is gone")
         self._sandbox.exists = False

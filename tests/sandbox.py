@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moat.engines.bubblewrap.layout import Layout
-from moat.engines.bubblewrap.seccomp import program
+from moat.engines.under_shim.seccomp import program
 from moat.paths import RunFolder
 from moat.spec import Bubblewrap, RunId, RunSpec
 from moat.workspace import snapshot

@@ -41,9 +41,14 @@ class Selection(StrEnum):
     """`make fuzz`."""
     SYSTEM = auto()
     """`make e2e`, which drives whole runs and real sandboxes, and the compiled modules again."""
+    AGENTS = auto()
+    """`make agents`, which drives agents that it fetches first."""
 
     def selects(self, file: Path) -> bool:
-        folder = file.relative_to(TESTS).parts[0]
+        place = file.relative_to(TESTS)
+        if self is Selection.AGENTS or place.is_relative_to("e2e/agents"):
+            return self is Selection.AGENTS and place.is_relative_to("e2e/agents")
+        folder = place.parts[0]
         if self is Selection.FUZZ or folder == "fuzz":
             return folder == "fuzz" and self in {Selection.FUZZ, Selection.SYSTEM}
         if folder == "e2e":

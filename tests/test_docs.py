@@ -12,6 +12,7 @@ from scripts import state_table
 
 from moat.cli.main import moat
 from moat.config import agent_file
+from moat.config.original_fields import INSTEAD
 from moat.runs.states import State
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +43,12 @@ def test_the_state_table_is_the_codes() -> None:
 def test_every_state_is_explained(state: State) -> None:
     """Every state that a listing can show is explained in the concepts."""
     assert f"`{state}`" in (ROOT / "docs" / "concepts.md").read_text()
+
+
+def test_fields_of_the_original_are_explained() -> None:
+    """The page for its users names each field that an error explains."""
+    page = (ROOT / "docs" / "from-moat-go.md").read_text()
+    assert [name for name in INSTEAD if not re.search(rf"`{name}\b", page)] == []
 
 
 @named

@@ -25,15 +25,29 @@ _LIBC: Final = "the C library that this process has loaded already"
 
 STARTED: Final[Mapping[str, str]] = {
     "moat.cli.doctor find_spec": "looks for a module of Moat's and loads nothing",
+    "moat.cli.cockpit.app subprocess.run": _OWN_PYTHON,
+    "moat.cli.plain.dispatch importlib.import_module": "a command of a table, from Moat's own package",
     "moat.cli.main importlib.import_module": "a command of the table, from Moat's own package",
-    "moat.cli.run os.execv": f"this command again, with {_OWN_PYTHON}",
+    "moat.cli.plain.run os.execv": f"this command again, with {_OWN_PYTHON}",
     "moat.client.connect.spawn os.posix_spawn": _OWN_PYTHON,
+    "moat.client.host_git subprocess.run": "what moat.ground.programs has found",
+    "moat.supervisor.hook_process subprocess.Popen": "the user's own command, from their settings",
+    "moat.supervisor.hooks os.posix_spawn": _OWN_PYTHON,
+    "moat.supervisor.spare.__main__ importlib.import_module": "modules of a table, Moat's own",
+    "moat.supervisor.spare.server os.fork": "goes on in this program",
+    "moat.supervisor.spare_launch os.posix_spawn": _OWN_PYTHON,
+    "moat.ground.browser subprocess.run": "what moat.ground.programs has found",
+    "moat.credentials.secret_sources subprocess.run": "what moat.ground.programs has found",
+    "moat.credentials.ssh_obtaining subprocess.run": "what moat.ground.programs has found",
+    "moat.credentials.obtaining.logins subprocess.run": "what moat.ground.programs has found",
+    "moat.egress.authorization.echo importlib.import_module": "brotli, from Moat's own environment",
     "moat.engines.bubblewrap.host_checks ctypes.CDLL": _LIBC,
     "moat.engines.bubblewrap.host_checks os.fork": "goes on in this program",
     "moat.engines.bubblewrap.host_checks subprocess.run": "what moat.ground.programs has found",
-    "moat.engines.bubblewrap.shim_client os.posix_spawn": _OWN_PYTHON,
+    "moat.engines.under_shim.shim_client os.posix_spawn": _OWN_PYTHON,
     "moat.engines.bubblewrap.toolchains.ahead os.fork": "goes on in this program",
     "moat.platform.inotify ctypes.CDLL": _LIBC,
+    "moat.platform.memory ctypes.CDLL": _LIBC,
     "moat.session.terminal.ghostty_abi ctypes.CDLL": "a library from sys.path (moat.ground.own)",
     "moat.session.terminal.ghostty_abi find_spec": "sys.path, which no run may write",
     "moat.shim.launch.enter os.execvpe": "the user's command, in the sandbox",
@@ -42,44 +56,67 @@ STARTED: Final[Mapping[str, str]] = {
     "moat.shim.launch.start os.execve": "a sealed copy of what moat.ground.programs has found",
     "moat.shim.linux ctypes.CDLL": _LIBC,
     "moat.workspace.recorder os.fork": "goes on in this program",
-    "moat.supervisor.__main__ importlib.import_module": "modules of a table, Moat's own",
+    "moat.supervisor.start importlib.import_module": "modules of a table, Moat's own",
     "moat.supervisor.teardown import_module": "a module of Moat's own, by its name",
 }
 """A module and what it calls, and why a run can't choose what is started or loaded."""
 
 READ: Final[Mapping[str, str]] = {
     "the store, which no run sees": """
-        atomic cli.trust_report client.attach.attach client.connect.launch
+        agents.kept_files agents.state atomic audit.bundle audit.log audit.run_log
+        cli.trust_report client.attach.attach
+        client.connect.launch client.host_git client.worktree
+        credentials.key_store
+        credentials.keys credentials.vault
         client.display.quarantine_notice
         egress.persistence egress.tls.ca egress.traffic.reader egress.traffic.writer
-        engines.bubblewrap.engine runs.event_log runs.event_reader runs.index runs.lock runs.rebuild
-        runs.json_file runs.rmtree runs.store runs.unfinished session.journal.journal
-        session.journal.reader session.journal.transcript
-        shim.launch.sessions supervisor.__main__ supervisor.log_file workspace.content_store
-        workspace.frozen_changes workspace.snapshot
+        engines.under_shim.engine engines.bubblewrap.engine
+        engines.container.container engines.container.mounts
+        runs.event_log runs.event_reader runs.index runs.lock runs.rebuild
+        runs.json_file runs.rmtree runs.session_records runs.store runs.unfinished
+        session.journal.journal session.journal.reader session.journal.transcript
+        shim.launch.sessions supervisor.log_file supervisor.start workspace.content_store
+        workspace.earlier_paths workspace.frozen_changes workspace.snapshot
     """,
     "devices, and descriptors that are open already": """
-        cli.stdio client.connect.spawn client.connect.standby engines.bubblewrap.toolchains.ahead
-        platform.descriptors shim.launch.devices shim.launch.enter shim.launch.start
-        supervisor.client_tty
+        cli.stdio client.attach.handover client.connect.spawn client.connect.standby
+        engines.bubblewrap.toolchains.ahead
+        platform.descriptors supervisor.hooks
+        shim.launch.devices shim.launch.enter shim.launch.sandbox shim.launch.start
+        supervisor.client_tty supervisor.spare.__main__
     """,
     "the kernel's answers in /proc and /sys": """
-        engines.bubblewrap.host_checks engines.bubblewrap.rlimits ground.own platform.process
-        platform.sockets shim.launch.spawn shim.linux shim.netns.namespace
+        client.connect.patience engines.container.engine engines.bubblewrap.host_checks
+        engines.bubblewrap.rlimits ground.own
+        platform.foreground platform.process
+        platform.sockets platform.standing shim.launch.memory shim.launch.spawn
+        shim.linux shim.netns.namespace
     """,
     "the system's files, which no run may write (moat.ground.areas)": """
         egress.tls.trust engines.bubblewrap.etc_files engines.trust_store.certificates ground.check
     """,
     "files of the user, checked by `moat.ground` and kept read-only in runs": """
-        config.certificates config.document config.files
+        cli.vault engines.container.finding config.certificates config.document config.files
+        credentials.obtaining.logins
+    """,
+    "certificates in a specification, which are in memory": """
+        credentials.obtaining.http
+    """,
+    "files that the user names, where no run may write": """
+        cli.new_file cli.state credentials.secret_sources credentials.ssh_obtaining
     """,
     "programs that moat.ground.programs has found": """
-        engines.bubblewrap.memory_files
+        engines.under_shim.memory_files
     """,
-    "files of a run and of toolchains, read as those of an enemy": """
+    "configurations of the user's own, of which values alone are taken, and named ones": """
+        workspace.git_identity
+    """,
+    "files of a run and of toolchains, and bundles, read as those of an enemy": """
+        cli.audit engines.bubblewrap.agent_home engines.under_shim.granted_files
         engines.bubblewrap.toolchains.search engines.bubblewrap.toolchains.versions
         workspace.beneath workspace.contents workspace.entries workspace.git_index_review
-        workspace.git_layout workspace.links workspace.quarantine workspace.walk
+        workspace.git_layout workspace.git_objects workspace.links workspace.quarantine
+        workspace.restoring workspace.walk
     """,
 }
 """Why a file may be read, and the modules of `moat` that read for that reason."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILES = sorted(TESTS.rglob("test_*.py"))
-P, M, U, F, S = Selection
+P, M, U, F, S, A = Selection
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,7 @@ P, M, U, F, S = Selection
         ("shim/test_shim.py", {U}),
         ("workspace/test_covers.py", {S}),  # starts a sandbox
         ("e2e/test_life.py", {S}),
+        ("e2e/agents/test_agents.py", {A}),
         ("fuzz/test_fuzz.py", {F, S}),
     ],
 )
@@ -33,8 +34,8 @@ def test_a_test_is_told_by_its_imports_and_its_place(name: str, targets: set[Sel
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(TESTS)))
-def test_every_test_runs_in_make_test(file: Path) -> None:
+def test_every_test_runs_in_ci(file: Path) -> None:
     """No test is left out of all targets, and none runs in both parts of make unit."""
-    assert any(each.selects(file) for each in (M, U, F, S))
+    assert any(each.selects(file) for each in (M, U, F, S, A))
     assert not (M.selects(file) and U.selects(file))
     assert M.selects(file) >= P.selects(file)

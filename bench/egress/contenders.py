@@ -18,8 +18,12 @@ from moat.egress.tls.ca import CertificateAuthority
 if TYPE_CHECKING:
     from lab import Lab
 
-OUR_ADDRESS = "127.0.0.2"
-"""Moat's proxy has a fixed port, which may be taken on the usual address."""
+OUR_KINDS = {
+    "127.0.0.2": ("moat", "bare"),
+    "127.0.0.3": ("moat, two grants", "granted"),
+    "127.0.0.4": ("moat, no audit log", "unaudited"),
+}
+"""Moat's proxy has a fixed port, so each kind has an address of its own, which is not the usual one."""
 SQUID_HELPER = Path("/usr/lib/squid/security_file_certgen")
 
 
@@ -30,7 +34,7 @@ def contenders(lab: Lab) -> list[Contender]:
         found.append(_tunnel(lab))
     else:
         _missing("tinyproxy")
-    found.append(_moat(lab))
+    found += [_moat(lab, name, address, kind) for address, (name, kind) in OUR_KINDS.items()]
     if shutil.which("squid") and SQUID_HELPER.exists():
         found.append(_squid(lab))
     else:
@@ -55,14 +59,14 @@ def _tunnel(lab: Lab) -> Contender:
     return Contender("tunnel (tinyproxy)", f"127.0.0.1:{port}", lab.roots, pid)
 
 
-def _moat(lab: Lab) -> Contender:
-    folder = lab.folder / "moat"
+def _moat(lab: Lab, name: str, address: str, kind: str) -> Contender:
+    folder = lab.folder / address
     folder.mkdir()
-    ours = (sys.executable, str(HERE / "ours.py"), str(folder), OUR_ADDRESS, str(lab.roots))
-    pid = lab.start(*ours, *map(str, lab.ports), port=PROXY_PORT, address=OUR_ADDRESS)
-    roots = lab.folder / "moat.pem"
+    ours = (sys.executable, str(HERE / "ours.py"), str(folder), address, str(lab.roots), kind)
+    pid = lab.start(*ours, *map(str, lab.ports), port=PROXY_PORT, address=address)
+    roots = folder / "roots.pem"
     roots.write_bytes(CertificateAuthority.load_or_create(folder).certificate_pem)
-    return Contender("moat", f"{OUR_ADDRESS}:{PROXY_PORT}", roots, pid)
+    return Contender(name, f"{address}:{PROXY_PORT}", roots, pid)
 
 
 def _squid(lab: Lab) -> Contender:

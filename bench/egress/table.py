@@ -36,6 +36,9 @@ def text(rounds: Mapping[str, Sequence[Figures]]) -> str:
         elif name.startswith("tunnel"):
             more = ours.alone_us - figures.alone_us
             lines.append(f"\nMoat over the {name}: {more:.0f} µs more per request, alone.")
+        elif name.startswith("moat,"):
+            compared = _comparison(rounds[name], rounds["moat"])
+            lines.append(f"\nMoat with two grants, one of them used, against moat: {compared}.")
     lines.append(f"\n{_machine()}")
     return "\n".join(lines)
 

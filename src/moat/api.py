@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +23,21 @@ from moat.client import removal
 from moat.client.connect.channel import Channel, ChannelLostError
 from moat.client.connect.supervisor_client import SupervisorClient
 from moat.client.display.screen import read_screen
-from moat.client.keyboard.key_names import encode_key
-from moat.client.watch.wait import WaitResult, wait_for_exit, wait_for_idle, wait_for_text
+from moat.client.watch.wait import (
+    WaitResult,
+    wait_for_exit,
+    wait_for_idle,
+    wait_for_input,
+    wait_for_text,
+)
 from moat.config import settings
 from moat.config.compile import HostContext, RunOptions, create_run
+from moat.credentials.run_secrets import RunSecrets
 from moat.egress.traffic import reader as traffic
 from moat.errors import MoatError, UsageError
 from moat.ground.own_files import separate_own_files
+from moat.keyboard.key_names import encode_key
+from moat.paths import MAIN_SESSION
 from moat.runs.store import Run as Row
 from moat.runs.store import Store
 from moat.session.journal.index import Stream
@@ -36,13 +45,15 @@ from moat.session.journal.reader import JournalReader
 from moat.spec import TerminalSize
 from moat.spec.rules import Rule
 from moat.wire.frames import FrameType
-from moat.wire.messages import MAIN_SESSION, UPGRADE, Exited, Hello, unpack
+from moat.wire.messages import UPGRADE, Exited, Hello, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self, TypeVar
+
+    from moat.spec import Grant
 
     T = TypeVar("T")
 
@@ -89,12 +100,15 @@ class Moat:
                     "Start this program again: it has loaded them already",
                 )
             # A caller that asks for a TTY is its terminal.
+            own = settings.load(store.home)
             host = HostContext(
                 stdin_is_terminal=tty,
                 stdout_is_terminal=tty,
                 size=size or TerminalSize(),
+                grants=partial(_grants, store.home),
+                secrets=RunSecrets(store.home, own.programs),
             )
-            row = create_run(store, run_options, settings.load(store.home), host)
+            row = create_run(store, run_options, own, host)
             _supervisor(store, row.id).get("/v1/run", until="started")
             return row
 
@@ -148,10 +162,16 @@ class Run:
         return await self._with(lambda store: read_screen(store, store.get(self.id), "text"))
 
     async def wait(
-        self, *, idle: float | None = None, text: str | None = None, timeout: float | None = None
+        self,
+        *,
+        idle: float | None = None,
+        text: str | None = None,
+        for_user: bool = False,
+        timeout: float | None = None,
     ) -> WaitResult:
         """Wait for `idle` seconds without output, for `text` (a regular expression), or for the end.
 
+        With `for_user`, wait until the run waits for its user; `inspect` tells for what (`waits_for`).
         `timeout` is in seconds.
         """
 
@@ -161,6 +181,8 @@ class Run:
                 return wait_for_text(store, row, text, timeout)
             if idle is not None:
                 return wait_for_idle(store, row, idle, timeout)
+            if for_user:
+                return wait_for_input(store, row, timeout)[0]
             return wait_for_exit(store, row, timeout)
 
         return await self._with(wait)
@@ -222,7 +244,7 @@ class Run:
     async def attach(self, *, read_only: bool = False) -> Attachment:
         """Attach to the run, whose output from now on can be iterated over."""
         channel = await self._with(
-            lambda store: Channel(_supervisor(store, self.id).upgrade("/v1/attach", UPGRADE))
+            lambda store: Channel(_supervisor(store, self.id).upgrade("/v1/attach", UPGRADE).sock)
         )
         channel.greet(Hello(read_only=read_only, tail=0))
         return Attachment(channel)
@@ -275,6 +297,12 @@ class Attachment:
 
 def _supervisor(store: Store, run_id: str) -> SupervisorClient:
     return SupervisorClient(store.home, store.folder(run_id))
+
+
+def _grants(home: Path, names: Iterable[str], profile: str) -> tuple[Grant, ...]:
+    from moat.credentials.granted import GrantedCredentials  # noqa: PLC0415  few runs have grants
+
+    return GrantedCredentials(home, None).grants(names, profile)
 
 
 async def _in_store(home: Path | None, act: Callable[[Store], T]) -> T:

@@ -1,7 +1,7 @@
 """Errors in words that a user can act on.
 
 Every error that reaches a user is a `MoatError`: a summary (what failed and why) and a hint (what to do
-now). `cli.main` turns it into one or two lines and an exit code. No other code prints it, and no code
+now). `cli.outcome` turns it into one or two lines and an exit code. No other code prints it, and no code
 below `cli` ends the process.
 """
 
@@ -46,6 +46,12 @@ class ConsentError(MoatError):
 
     code = "consent"
     exit_code = EXIT_CONSENT
+
+
+class GrantMissingError(MoatError):
+    """The vault doesn't have a credential that a run is to be granted, or it has expired."""
+
+    code = "grant_missing"
 
 
 class RunNotFoundError(MoatError):

@@ -12,6 +12,8 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Protocol
 
+from moat import timestamps
+
 
 @dataclass(frozen=True, slots=True)
 class Peer:
@@ -142,6 +144,15 @@ class QuestionClosed:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingChanged:
+    """The run's command waits for its user, or for something else than before, or no more."""
+
+    KIND: ClassVar[str] = "waiting_changed"
+    waits_for: str
+    """`permission`, `question`, `error`, `done` or `attention`; empty: it waits no more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Denied:
     """The network has refused something; like ones that follow soon are counted in one event."""
 
@@ -155,13 +166,85 @@ class Denied:
 
 
 @dataclass(frozen=True, slots=True)
+class CredentialUsed:
+    """A granted credential goes to a server, for the first time since this supervisor began."""
+
+    KIND: ClassVar[str] = "credential_used"
+    credential: str
+    """The grant, as users write it."""
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class SecretsResolved:
+    """A command of the run is about to get secrets as variables."""
+
+    KIND: ClassVar[str] = "secrets_resolved"
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialEchoed:
+    """A server has sent a credential back that it got. The sandbox doesn't have it: it was masked."""
+
+    KIND: ClassVar[str] = "credential_echoed"
+    credential: str
+    """The grant, as users write it."""
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class SSHKeyUsed:
+    """A granted ssh key has authenticated a session; the same session once more is no event."""
+
+    KIND: ClassVar[str] = "ssh_key_used"
+    grant: str
+    host: str
+    user: str
+    key: str
+    """The fingerprint."""
+    peer: Peer
+    """The process of the sandbox that has asked for it, as this machine numbers it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortPublished:
+    """A port of the host leads to a server in the sandbox from now on."""
+
+    KIND: ClassVar[str] = "port_published"
+    name: str
+    port: int
+    """The port in the sandbox."""
+    address: str
+    """The address of the host; where there are two of the loopback, that of IPv4."""
+    host_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class PortConnected:
+    """Somebody has come to a published port; like ones that follow soon are counted in one event."""
+
+    KIND: ClassVar[str] = "port_connected"
+    name: str
+    address: str
+    """The address of the client, without its port."""
+    uid: int | None
+    """The user, where the port is for the run's own user alone."""
+    error: str
+    """The reason why no server in the sandbox got the connection; empty where one did."""
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class TrafficDropped:
     """The record of the network was full: its oldest entries were dropped, and their sums kept."""
 
     KIND: ClassVar[str] = "traffic_dropped"
     entries: int
     since: float
-    """When the first and the last of them began, in seconds since the epoch."""
+    """Times at which the first and the last of the entries began, in seconds since the epoch."""
     until: float
 
 
@@ -187,7 +270,7 @@ class Fault:
 
     KIND: ClassVar[str] = "fault"
     part: str
-    """`disk`, `state`, `network` or `sandbox`."""
+    """`disk`, `state`, `network`, `sandbox`, `hook`, `audit` or `signature` (of the audit log)."""
     detail: str
 
 
@@ -203,7 +286,14 @@ Event = (
     | PolicyAmended
     | QuestionAsked
     | QuestionClosed
+    | WaitingChanged
     | Denied
+    | SecretsResolved
+    | CredentialUsed
+    | CredentialEchoed
+    | SSHKeyUsed
+    | PortPublished
+    | PortConnected
     | TrafficDropped
     | Quarantined
     | LeftBehind
@@ -245,8 +335,8 @@ def as_json(at: float, event: Event) -> dict[str, Any]:
 
     The time is RFC 3339 in UTC, with milliseconds.
     """
-    time = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
-    content: dict[str, Any] = {"time": time.replace("+00:00", "Z"), "event": event.KIND}
+    time = timestamps.text_of(datetime.fromtimestamp(at, UTC))
+    content: dict[str, Any] = {"time": time, "event": event.KIND}
     for field in fields(event):
         value = getattr(event, field.name)
         content[field.name] = (

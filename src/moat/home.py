@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+WORKTREES = "worktrees"
+"""The folder in it with worktrees that runs have for workspaces: nothing there is obeyed."""
+
 
 def home_path() -> str:
     """Return the absolute path of the store: `$MOAT_HOME`, or else `~/.moat`."""

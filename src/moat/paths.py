@@ -5,10 +5,13 @@ Nothing here reads or creates a file; `runs.store` does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, NamedTuple
 
-from moat.home import home_path
+from moat.home import WORKTREES, home_path
+
+MAIN_SESSION: Final = "main"
+"""The session of a run's own command."""
 
 
 def moat_home() -> Path:
@@ -16,8 +19,17 @@ def moat_home() -> Path:
     return Path(home_path())
 
 
-@dataclass(frozen=True, slots=True)
-class RunFolder:
+def worktrees_folder(home: Path) -> Path:
+    """Return the folder of the store with worktrees that runs have for workspaces."""
+    return home / WORKTREES
+
+
+def agent_files(private: Path) -> Path:
+    """Return the folder, in a run's private one, that its agent sees and can't write."""
+    return private / "agent"
+
+
+class RunFolder(NamedTuple):
     """The files of one run, which have mode 0600 and lie below a folder of mode 0700."""
 
     root: Path
@@ -42,6 +54,11 @@ class RunFolder:
         return self.root / "journal"
 
     @property
+    def sessions(self) -> Path:
+        """A folder with a record for each session but `main`; see `runs.session_records`."""
+        return self.root / "sessions"
+
+    @property
     def private(self) -> Path:
         """The folder that the sandbox may write besides the workspace: its home and its /tmp."""
         return self.root / "private"
@@ -57,8 +74,13 @@ class RunFolder:
         return self.root / "events.jsonl"
 
     @property
+    def audit(self) -> Path:
+        """The audit log; see `audit.log`."""
+        return self.root / "audit.log"
+
+    @property
     def workspace_snapshot(self) -> Path:
-        """What the host obeyed in the workspace before the start; see `workspace.snapshot`."""
+        """Record of what the host obeyed in the workspace before the start; see `workspace.snapshot`."""
         return self.root / "trusted.json"
 
     @property
@@ -68,12 +90,12 @@ class RunFolder:
 
     @property
     def quarantine_report(self) -> Path:
-        """What the clean-up changed in the workspace, a line for each change."""
+        """Report of what the clean-up changed in the workspace, a line for each change."""
         return self.root / "disarmed.txt"
 
     @property
     def start_manifest(self) -> Path:
-        """What lay in the workspace when the run started; see `workspace.manifest`."""
+        """Manifest of the workspace when the run started; see `workspace.manifest`."""
         return self.root / "start.manifest"
 
     @property
@@ -88,7 +110,7 @@ class RunFolder:
 
     @property
     def changes(self) -> Path:
-        """What the run has changed in the workspace, once it has ended; see `workspace.changes`."""
+        """Changes that the run has made in the workspace, once it has ended; see `workspace.changes`."""
         return self.root / "changes.json"
 
     @property
@@ -103,7 +125,7 @@ class RunFolder:
 
     @property
     def trust_report(self) -> Path:
-        """What the clean-up found in the workspace, for programs; see `workspace.findings`."""
+        """Findings of the clean-up in the workspace, for programs; see `workspace.findings`."""
         return self.root / "findings.json"
 
     @property

@@ -12,9 +12,18 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moat.cli.arguments import HostGlob, WithCommand, signal_number, split_at_dashes
+from moat.cli.arguments import (
+    HostGlob,
+    WithCommand,
+    signal_number,
+    split_at_dashes,
+)
+from moat.cli.found import find_session
 from moat.cli.main import moat, run
 from moat.errors import UsageError
+from moat.runs import session_records
+from moat.runs.session_records import SessionRecord
+from moat.runs.states import State
 from moat.runs.store import Store
 from moat.spec import RunId, RunSpec
 
@@ -104,6 +113,46 @@ def test_runs_are_completed(runs: list[str]) -> None:
     assert completed("exec", "fix-1") == ["fix-1"]
 
 
+def test_commands_that_need_a_living_run_offer_no_other(runs: list[str]) -> None:
+    """Attach, stop and send leave out what has ended; logs doesn't."""
+    with Store() as store:
+        store.update(runs[0], state=State.STOPPED)
+        ended = store.get(runs[0]).name
+    for command in ("attach", "stop", "send", "kill", "detach"):
+        assert ended not in completed(command, "")
+    assert ended in completed("logs", "")
+
+
+def test_programs_are_completed_after_the_dashes(
+    runs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first word is a program of the PATH, and what follows are files, as in a shell."""
+    for name, mode in (("agent-a", 0o755), ("agent-b", 0o755), ("agent-text", 0o644)):
+        (tmp_path / name).touch(mode)
+    (tmp_path / "agent-folder").mkdir()
+    monkeypatch.setenv("PATH", f"{tmp_path}:{tmp_path / 'missing'}")
+    assert completed("run", "--", "agent-") == ["agent-a", "agent-b"]
+    assert completed("exec", "fix-1", "--", "agent-b") == ["agent-b"]
+    assert completed("exec", "fi") == ["fix-1", "fix-0"]
+    completion = BashComplete(moat, {}, "moat", "_MOAT_COMPLETE")
+    for before, begun in ((["run", "--", "agent-a"], "x"), (["run", "--"], "./x"), (["run"], "x")):
+        assert [each.type for each in completion.get_completions(before, begun)] == ["file"]
+
+
+def test_keys_are_completed() -> None:
+    """The names of keys are offered as `moat send --help` writes them."""
+    assert completed("send", "x", "--key", "pa") == ["Pageup", "Pagedown"]
+
+
+def test_sessions_are_completed(runs: list[str]) -> None:
+    """Behind the slash, for a command that takes one."""
+    with Store() as store:
+        session_records.write(store.folder(runs[0]), "exec-1", SessionRecord())
+    assert completed("attach", "fix-0/") == ["fix-0/main", "fix-0/exec-1"]
+    assert completed("attach", "fix-0/e") == ["fix-0/exec-1"]
+    assert completed("stop", "fix-0/") == []
+
+
 def test_commands_and_options_are_completed() -> None:
     """From the same tables as the help."""
     assert completed("des") == ["destroy"]
@@ -130,3 +179,33 @@ def test_a_pattern_that_no_host_could_match_is_refused(
 def test_a_pattern_is_taken(glob: str) -> None:
     """As SQLite's GLOB has it."""
     assert HostGlob().convert(glob, None, None) == glob
+
+
+@pytest.mark.parametrize(
+    ("reference", "option", "found"),
+    [
+        ("{}", None, "main"),
+        ("{}/exec-1", None, "exec-1"),
+        ("{}", "exec-1", "exec-1"),
+        ("{}/exec-1", "exec-1", "exec-1"),
+        (None, "exec-2", "exec-2"),
+    ],
+)
+def test_a_session_is_named_behind_its_run_or_by_an_option(
+    runs: list[str], reference: str | None, option: str | None, found: str
+) -> None:
+    """Without either it is the run's own command."""
+    name = None if reference is None else reference.format(runs[0])
+    with Store() as store:
+        assert find_session(store, name, option)[1] == found
+
+
+@pytest.mark.parametrize(
+    ("reference", "option"), [("{}/exec-1", "exec-2"), ("{}/", None), ("/x", None)]
+)
+def test_two_sessions_and_half_of_one_are_refused(
+    runs: list[str], reference: str, option: str | None
+) -> None:
+    """Nobody is attached to what they did not mean."""
+    with Store() as store, pytest.raises(UsageError, match="session"):
+        find_session(store, reference.format(runs[0]), option)

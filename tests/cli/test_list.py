@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moat.cli.list import draw, shortened
 from moat.cli.main import run
+from moat.cli.plain.list import draw, shortened
 from moat.client.connect.supervisor_client import SupervisorClient
 from moat.client.watch.run_list import RunList
+from moat.columns import width
 from moat.errors import SupervisorError
 from moat.runs.states import State
 from moat.runs.store import Store
@@ -44,6 +45,26 @@ def add(store: Store, number: int, state: State, command: tuple[str, ...] = ("ma
     store.create(spec)
     store.update(run_id, state=state)
     return run_id
+
+
+def test_ports_have_a_column_where_a_run_has_any(
+    store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loopback goes without saying; a narrow terminal shows what else there is room for."""
+    monkeypatch.setattr(RunList, "_adopt", lambda *_: None)
+    run_id = add(store, 1, State.RUNNING)
+    assert "PORTS" not in draw(store.all())
+    ports = [
+        {"name": "web", "address": "127.0.0.1", "host_port": 40123},
+        {"name": "api", "address": "::1", "host_port": 40124},
+    ]
+    store.update(run_id, ports=tuple(ports))
+    text = draw(store.all())
+    assert "PORTS" in text
+    assert "40123->web, [::1]:40124->api" in text
+    assert "PORTS" in draw(store.all(), columns=60)
+    assert run(["list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["ports"] == ports
 
 
 def test_a_run_whose_supervisor_is_gone_is_looked_after_before_it_is_shown(
@@ -109,3 +130,51 @@ def test_only_the_state_is_coloured(store: Store, monkeypatch: pytest.MonkeyPatc
     line = draw(store.all()).splitlines()[1]
     assert line.startswith(f"run-1  {run_id}  \x1b[31mfailed\x1b[0m  ")
     assert line.endswith("  failed")
+
+
+def drawn(store: Store, columns: int) -> list[str]:
+    return draw(store.all(), None, columns).splitlines()
+
+
+@pytest.mark.parametrize("columns", [10, 24, 40, 60, 80, 200])
+def test_the_list_fits_the_terminal(store: Store, columns: int) -> None:
+    """No line is wider than the terminal, whatever its text is."""
+    add(store, 1, State.RUNNING, ("echo", "宽" * 60))
+    add(store, 2, State.STOPPED, ("x" * 300,))
+    lines = drawn(store, columns)
+    assert max(map(width, lines)) <= columns
+    assert len(lines) == 3
+    assert all(line.startswith(("NAME", "run-")) for line in lines)
+
+
+def test_narrow_terminals_lose_columns_before_the_command(store: Store) -> None:
+    """The name, the state and the command's beginning are there as long as there is room for them."""
+    add(store, 1, State.RUNNING, ("make", "everything", "at", "once", "please"))
+    assert drawn(store, 44)[0].split() == ["NAME", "STATE", "COMMAND"]
+    assert drawn(store, 44)[1].split()[:3] == ["run-1", "running", "make"]
+    assert drawn(store, 200)[0].split() == ["NAME", "ID", "STATE", "CREATED", "VIEWERS", "COMMAND"]
+
+
+def test_scripts_choose_runs_and_fields(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    """Filters select, `--json` and `--format` say which fields; a state of the end implies `--all`."""
+    add(store, 1, State.STOPPED)
+    add(store, 2, State.FAILED)
+    assert run(["list", "--filter", "state=failed", "--json", "name,state"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"name": "run-2", "state": "failed"}]
+    assert run(["list", "-a", "-f", "name=run-1", "--format", r"{{.name}}\t{{.state}}"]) == 0
+    assert capsys.readouterr().out == "run-1\tstopped\n"
+    assert run(["list", "-a", "--json", "--format", "{{.name}}"]) == 2
+    assert run(["list", "-a", "--json", "nam"]) == 2
+    assert "there is no field 'nam'" in capsys.readouterr().err
+
+
+def test_what_a_run_waits_for_has_a_column_while_one_does(store: Store) -> None:
+    """It stays on a narrow terminal."""
+    add(store, 1, State.RUNNING)
+    waits = add(store, 2, State.RUNNING)
+    assert "WAITS FOR" not in draw(store.all())
+    store.update(waits, waits_for="permission")
+    head, first, second = draw(store.all(), None, 60).splitlines()
+    assert "WAITS FOR" in head
+    assert first.index("permission") == head.index("WAITS FOR")
+    assert "permission" not in second

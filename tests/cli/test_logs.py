@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moat.cli.logs import moment_of, timestamp
+from moat.cli.plain.logs import moment_of, timestamp
 from moat.errors import UsageError
 from moat.runs.states import State
 from moat.runs.store import Store
@@ -73,13 +73,13 @@ def on_a_terminal(*arguments: str) -> bytes:
     process = subprocess.Popen([COMMAND, *arguments], stdout=slave, stderr=slave)
     os.close(slave)
     received = b""
-    while select.select([master], [], [], 20)[0]:
+    while select.select([master], [], [], 120)[0]:
         try:
             received += os.read(master, 65536)
         except OSError:  # EIO: the last writer has gone
             break
     os.close(master)
-    assert process.wait(20) == 0
+    assert process.wait(120) == 0
     return received
 
 

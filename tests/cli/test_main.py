@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
+from moat.agents import SHIPPED
 from moat.cli import main
 from moat.cli.main import ALIASES, COMMANDS, moat, run
 from moat.errors import MoatError, UsageError
@@ -32,7 +33,7 @@ HEAVY = {
         ["stop"],
         ["screen"],
         ["send", "x", "y"],
-        *([name, "--help"] for name in COMMANDS if name not in {"config", "doctor"}),
+        *([name, "--help"] for name in COMMANDS if name not in {"config", "doctor", *SHIPPED}),
     ],
     ids=" ".join,
 )
@@ -144,7 +145,7 @@ def test_a_bug_of_ours_is_one_line_and_a_file(
         (["logs", "--since"], "moat logs"),
         (["ls", "--nope"], "moat ls"),
         (["policy", "test", "--nope"], "moat policy test"),
-        (["nope"], "moat"),
+        (["frobnicate"], "moat"),
     ],
 )
 def test_a_usage_error_leads_to_the_commands_own_help(
@@ -172,3 +173,26 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
     assert done.stderr == b""
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("lst", "moat list"),
+        ("atach", "moat attach"),
+        ("rmm", "moat destroy"),
+        ("polcy", "moat policy"),
+    ],
+)
+def test_a_misspelt_command_is_guessed(
+    word: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The error names the command that is spelt like it; an alias stands for its command."""
+    assert run([word, "x"]) == 2
+    assert f"Did you mean: {meant}?" in capsys.readouterr().err
+
+
+def test_a_word_like_no_command_is_not_guessed(capsys: pytest.CaptureFixture[str]) -> None:
+    """A guess that is wrong would help nobody."""
+    assert run(["frobnicate"]) == 2
+    assert "Did you mean" not in capsys.readouterr().err

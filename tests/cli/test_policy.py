@@ -11,6 +11,8 @@ from moat.cli.main import run as moat
 from moat.cli.policy import _render
 from moat.config.compile import HostContext, RunOptions, create_run
 from moat.config.settings import Settings
+from moat.credentials.credential import Credential, CredentialKey
+from moat.credentials.vault import Vault
 from moat.runs.saved_rules import save_rule, saved_rules
 from moat.runs.store import Store
 
@@ -274,3 +276,23 @@ def test_a_rule_for_later_runs_needs_no_run_that_lives(
         f"{verb} a.example: applies to later runs of {tmp_path}; over has ended\n"
     )
     assert saved_rules(home, str(tmp_path)) == (f"{verb} a.example",)
+
+
+def test_the_credential_that_a_request_would_use_is_named(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hosts of a grant are open under `strict`, and others get no credential."""
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/dev/null/bus")
+    (tmp_path / "agent.yaml").write_text(AGENT_FILE)
+    test = ["policy", "test", str(tmp_path / "agent.yaml")]
+    assert moat([*test, "GET", "https://api.github.com/user", "--grant", "github"]) == 125
+    assert "moat grant github" in capsys.readouterr().err
+    Vault(home).put(Credential(key=CredentialKey(provider="github"), fields={"token": "t" * 40}))
+    for method, url, code, words in (
+        ("GET", "https://api.github.com/user", 0, "credential: github"),
+        ("OPTIONS", "https://api.github.com/user", 0, "credential: none"),
+        ("GET", "https://example.com/", 0, "credential: none"),
+        ("GET", "https://other.example/", 1, "denied"),
+    ):
+        assert moat([*test, method, url, "--grant", "github"]) == code
+        assert words in capsys.readouterr().out

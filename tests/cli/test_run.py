@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moat.cli import run as run_command
 from moat.cli.main import run
+from moat.cli.plain import run as run_command
 from moat.config import compile as compiling
 from moat.errors import SupervisorError
+from moat.platform.process import Process
 from moat.runs import lock
 from moat.runs.states import State
 from moat.runs.store import Store
@@ -122,17 +124,13 @@ def test_a_run_that_its_supervisor_removes_is_left_to_it(home: Path, gone: str) 
         assert not folder.exists() or list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("row", ["failed", "gone"])
-def test_it_is_told_when_its_supervisor_has_removed_the_run(home: Path, row: str) -> None:
+def test_it_is_told_when_its_supervisor_has_removed_the_folder(home: Path) -> None:
     """Who sees that a start has failed finds nothing of it any more."""
     found = created(home)
     with Store(home) as store:
         folder = store.folder(found.id)
-        if row == "failed":
-            store.update(found.id, state=State.FAILED)
-        else:
-            store.remove(found.id)
-            folder.root.mkdir()
+        store.remove(found.id)
+        folder.root.mkdir()
         ready, ready_theirs = os.pipe()
         supervisor = os.fork()
         if supervisor == 0:
@@ -143,10 +141,46 @@ def test_it_is_told_when_its_supervisor_has_removed_the_run(home: Path, row: str
             os._exit(0)
         os.close(ready_theirs)
         os.read(ready, 1)
+        try:
+            run_command._discard(store, found)
+            assert not folder.root.exists()
+        finally:
+            os.kill(supervisor, signal.SIGKILL)  # it would look for a waiter for ever
+            os.waitpid(supervisor, 0)
+            os.close(ready)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_the_supervisor_of_a_failed_run_is_waited_for(
+    home: Path, monkeypatch: pytest.MonkeyPatch, *, full: bool
+) -> None:
+    """It may remove the run at once, or try for long on a full disk: not as long as that."""
+    wait = Process.wait
+    asked, asking = os.pipe()
+
+    def ask_and_wait(process: Process, timeout: float | None = None) -> None:
+        assert timeout == run_command.REMOVAL_S
+        os.write(asking, b"?")
+        wait(process, 0 if full else timeout)
+
+    monkeypatch.setattr(Process, "wait", ask_and_wait)
+    found = created(home)
+    with Store(home) as store:
+        folder = store.folder(found.id)
+        supervisor = os.fork()
+        if supervisor == 0:
+            os.read(asked, 1)
+            if full:
+                signal.pause()
+            shutil.rmtree(folder.root)
+            os._exit(0)
+        store.update(found.id, state=State.FAILED, supervisor_pid=supervisor)
         run_command._discard(store, found)
-        assert not folder.root.exists()
-        os.waitpid(supervisor, 0)
-        os.close(ready)
+        assert folder.root.exists() is full
+    os.kill(supervisor, signal.SIGKILL)
+    os.waitpid(supervisor, 0)
+    os.close(asked)
+    os.close(asking)
 
 
 def wait_for_a_waiter(path: Path) -> None:

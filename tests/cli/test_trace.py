@@ -101,13 +101,13 @@ def on_a_terminal(*arguments: str, columns: int = 100) -> str:
     process = subprocess.Popen([COMMAND, *arguments], stdout=slave, stderr=slave)
     os.close(slave)
     received = b""
-    while select.select([master], [], [], 20)[0]:
+    while select.select([master], [], [], 120)[0]:
         try:
             received += os.read(master, 65536)
         except OSError:  # EIO: the last writer has gone
             break
     os.close(master)
-    assert process.wait(20) == 0
+    assert process.wait(120) == 0
     return received.decode().replace("\r\n", "\n")
 
 

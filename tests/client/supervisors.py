@@ -10,7 +10,7 @@ from moat.platform import sockets
 from moat.runs import lock
 from moat.wire import http
 from moat.wire.frames import FrameReader, FrameType, encode
-from moat.wire.messages import UPGRADE
+from moat.wire.messages import LEVEL, UPGRADE
 
 if TYPE_CHECKING:
     import socket
@@ -103,4 +103,4 @@ class Supervisors:
         self._listener.close()
 
 
-UPGRADED = http.encode_upgrade(UPGRADE)
+UPGRADED = http.encode_upgrade(UPGRADE, LEVEL)

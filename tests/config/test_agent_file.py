@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moat.config import agent_file
+from moat.config.original_fields import INSTEAD
 from moat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,12 +26,24 @@ def test_a_whole_file(tmp_path: Path) -> None:
     found = load(
         tmp_path,
         "name: fix\ncommand: claude --print 'a b'\ninteractive: true\nenv: {A: 1}\n"
-        "mounts: [data:/data:ro]\nexclude: [.env, secrets/]\n"
+        "base_image: debian:stable\nmounts: [data:/data:ro]\nexclude: [.env, secrets/]\n"
         "limits: {memory: 8G, cpus: 1.5, pids: 100, timeout: 2h}\n"
-        "network: {policy: strict}\n"
+        "ports: {web: 3000}\n"
+        "network: {policy: strict}\nsecrets: {TOKEN: env://TOKEN}\ngrants: [github]\n"
         "protected_paths: [{path: deploy/*.sh, program: ours, treatment: watched}]\n",
     )
     assert found.keys() == agent_file.FIELDS.keys()
+
+
+def test_fields_of_the_original(tmp_path: Path) -> None:
+    """A field that Moat once had, or has elsewhere, is refused with what to write in its place."""
+    with pytest.raises(UsageError, match=r"agent\.yaml:2: unknown field 'runtime'") as caught:
+        load(tmp_path, "name: fix\nruntime: docker\n")
+    assert caught.value.hint == INSTEAD["runtime"]
+    assert not INSTEAD.keys() & agent_file.FIELDS.keys()
+    with pytest.raises(UsageError, match="unknown field 'version'") as caught:
+        load(tmp_path, "network: {version: 1}\n")
+    assert caught.value.hint != INSTEAD["version"]
 
 
 @pytest.mark.parametrize(
@@ -41,11 +54,19 @@ def test_a_whole_file(tmp_path: Path) -> None:
         "command: []",
         "command: '  '",
         "env: {A=B: 1}",
+        "secrets: {A-B: env://X}",
+        "secrets: {A: hunter2}",
+        "secrets: {A: file://.env}",
         "mounts: [/etc:/data]",
         "mounts: [~/.ssh:/data]",
         "mounts: [../other:/data]",
         "mounts: [a/../../b:/data]",
         "mounts: [data]",
+        "base_image: ''",
+        "base_image: a b",
+        "ports: {web: many}",
+        "ports: {Web: 3000}",
+        "ports: {web: '0.0.0.0:3000'}",
         "exclude: [/etc]",
         "exclude: [../x]",
         "exclude: ['']",

@@ -12,11 +12,11 @@ from moat.config.compile import (
     RunOptions,
     compile_spec,
     create_run,
-    parse_env,
     read_project,
 )
 from moat.config.settings import Settings
 from moat.errors import NameTakenError, UsageError
+from moat.runs.states import State
 from moat.runs.store import Store
 from moat.spec import Limits, Mount, RunSpec, TerminalSize
 
@@ -189,10 +189,45 @@ def test_a_tty_comes_with_input_on_a_terminal(
     assert spec.interactive is interactive
 
 
-def test_a_variable_without_value_is_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`-e TOKEN` keeps it out of the shell's history."""
+def test_variables_come_from_settings_project_and_options(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The later source wins, and what it replaces needs no variable of the caller's."""
     monkeypatch.setenv("TOKEN", "secret")
-    assert parse_env(["TOKEN", "B=2"]) == {"TOKEN": "secret", "B": "2"}
+    monkeypatch.delenv("GONE", raising=False)
+    (project / "agent.yaml").write_text(
+        "command: x\nenv: {TOKEN: , A: project, B: $GONE, C: 'a${TOKEN}$$'}\n"
+    )
+    settings = Settings(env={"A": "$GONE", "D": "own"})
+    options = RunOptions(path=str(project), env=("B=$2",))
+    spec = compile_spec(options, settings, SCRIPT, read_project(options))
+    assert spec.env == {"TOKEN": "secret", "A": "project", "B": "$2", "C": "asecret$", "D": "own"}
+
+
+def test_a_missing_variable_names_its_file(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error of a reference says which of the two files has it."""
+    monkeypatch.delenv("GONE", raising=False)
+    options = RunOptions(path=str(project), command=("true",))
+    with pytest.raises(UsageError, match=r"config.yaml: env.A: there is no variable GONE here"):
+        compile_spec(options, Settings(env={"A": "$GONE"}), SCRIPT, read_project(options))
+    (project / "agent.yaml").write_text("env: {GONE: }\n")
+    with pytest.raises(UsageError, match=r"/agent.yaml: env.GONE: there is no variable GONE"):
+        compiled(project)
+
+
+def test_the_users_mounts_and_limits_hold_in_all_runs(project: Path) -> None:
+    """Mounts of the settings come first; a project can lower the user's limits and not raise them."""
+    (project / "agent.yaml").write_text("limits: {memory: 64g, pids: 5, timeout: 1m}\n")
+    settings = Settings(
+        mounts=(f"{project.parent}:/data:ro",), limits={"memory": "1g", "timeout": "1h"}
+    )
+    options = RunOptions(path=str(project), command=("true",), mounts=(f"{project}:/again",))
+    spec = compile_spec(options, settings, SCRIPT, read_project(options))
+    assert spec.mounts == (
+        Mount(str(project.parent), "/data", "ro"),
+        Mount(str(project), "/again", "rw"),
+    )
+    assert (spec.limits, spec.timeout) == (Limits(1 << 30, None, 5), 60.0)
 
 
 def test_names_nobody_asked_for_give_way(project: Path, tmp_path: Path) -> None:
@@ -244,3 +279,33 @@ def test_files_of_the_workspace_that_it_trusts_are_named(
     (tmp_path / "link.pem").symlink_to(project / "mine.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "link.pem"))
     assert compiled(project).trusted_files == ("ca.pem", "mine.pem")
+
+
+def test_the_name_of_an_ended_run_can_be_taken_again(project: Path, tmp_path: Path) -> None:
+    """The new run gets the name, the ended one a number, and the user is told; a living one keeps it."""
+    told: list[str] = []
+    host = HostContext(tell=told.append)
+    options = RunOptions(path=str(project), command=("true",), name="fix")
+    with Store(tmp_path / "home") as store:
+        first = create_run(store, options, Settings(), host)
+        with pytest.raises(NameTakenError):
+            create_run(store, options, Settings(), host)
+        store.update(first.id, state=State.STOPPED)
+        second = create_run(store, options, Settings(), host)
+        assert store.find("fix").id == second.id
+        assert store.find("fix-2").id == first.id
+        store.update(second.id, state=State.FAILED)
+        create_run(store, options, Settings(), host)
+        assert store.find("fix-3").id == second.id
+    assert told == [
+        "the ended run fix is called fix-2 now",
+        "the ended run fix is called fix-3 now",
+    ]
+
+
+def test_a_run_is_kept_or_removed(project: Path) -> None:
+    """`--rm` and `--keep` exclude each other."""
+    removed = compiled(project, RunOptions(path=str(project), command=("x",), rm=True))
+    assert removed.remove_at_end
+    with pytest.raises(UsageError, match="--rm and --keep"):
+        compiled(project, RunOptions(path=str(project), command=("x",), rm=True, keep=True))

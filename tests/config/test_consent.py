@@ -128,6 +128,52 @@ def test_settings_may_trust_every_project(store: Store, project: Path) -> None:
     assert spec(store, start(store, project, trust="always")).network.allow == ("a.com",)
 
 
+GIVES = {
+    "grants: [github]": "grants: github",
+    "secrets: {KEY: file:///etc/hostname}": "secrets: KEY=file:///etc/hostname",
+    "env: {KEY: }": "env: KEY, as it is set where moat is called",
+    'env: {A: "x-${KEY}"}': "env: A=x-${KEY}",
+    'env: {A: "$$$KEY"}': "env: A=$$$KEY",
+}
+
+
+@pytest.mark.parametrize("line", GIVES)
+@pytest.mark.parametrize("blindly", ["settings", "command line"])
+def test_nobody_gives_away_blindly_what_is_theirs(
+    store: Store, project: Path, line: str, blindly: str
+) -> None:
+    """Credentials and variables need an agreement to just these, which asks for nothing else."""
+    (project / "agent.yaml").write_text(f"{OPENS}{line}\n")
+    user = User(Answer.NO)
+
+    def begin(ask: Callable[[Question], Answer] | None) -> None:
+        if blindly == "settings":
+            start(store, project, ask, trust="always")
+        else:
+            start(store, project, ask, trust_project=True)
+
+    with pytest.raises(ConsentError):
+        begin(user)
+    assert user.new() == [GIVES[line]]
+    with pytest.raises(ConsentError) as raised:
+        begin(None)
+    assert "--trust-project" not in str(raised.value.hint)
+
+
+def test_an_agreement_to_what_is_given_outlasts_other_changes(
+    store: Store, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever trusts every project is asked about what it is given, and about nothing else."""
+    monkeypatch.setenv("HOME", "/home/user")
+    (project / "agent.yaml").write_text("env: {HOME: , A: $$5}\n")
+    user = User(Answer.ALWAYS)
+    start(store, project, user, trust="always")
+    (project / "agent.yaml").write_text(f"{OPENS}env: {{HOME: , A: $$6}}\n")
+    start(store, project, None, trust="always")
+    with pytest.raises(ConsentError):
+        start(store, project)
+
+
 def test_the_command_line_agrees_for_one_run(store: Store, project: Path) -> None:
     """It wins over the settings, and nothing is remembered."""
     (project / "agent.yaml").write_text(OPENS)

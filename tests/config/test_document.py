@@ -169,7 +169,7 @@ def test_python_objects_are_never_made(path: Path) -> None:
 
 
 @given(st.text() | st.binary().map(lambda data: data.decode("latin-1")))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_any_text_is_read_or_refused(path: Path, text: str) -> None:
     """Whatever the file holds, there is no other error."""
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
@@ -193,7 +193,7 @@ _NODES = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(sorted(FIELDS)), _NODES))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_a_known_field_with_any_value_is_read_or_refused(
     path: Path, fields: dict[str, str]
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moat.config.mounts import split_mount
+from moat.config.mounts import check_own_mount, split_mount
 from moat.errors import UsageError
 from moat.spec import Mount
 
@@ -40,3 +40,10 @@ def test_any_text_is_a_mount_or_refused(text: str) -> None:
         return
     assert mount.source
     assert mount.target.startswith("/")
+
+
+def test_a_mount_of_the_settings_has_an_absolute_source() -> None:
+    """Settings hold in any folder, so a relative source would be another one each time."""
+    check_own_mount("~/cache:/cache")
+    with pytest.raises(UsageError, match="relative source"):
+        check_own_mount("cache:/cache")

@@ -10,7 +10,7 @@ import pytest
 from moat.config.certificates import CertificateFile
 from moat.config.network import join_network, redacted, with_host_environment
 from moat.errors import UsageError
-from moat.spec import Network, Timeouts
+from moat.spec import HostService, Network, Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +31,7 @@ def test_a_project_alone_gets_what_it_says() -> None:
         "passthrough": ["d.com"],
         "hosts": {"E.com.": "10.0.0.1"},
         "private": ["10.0.0.0/8"],
+        "host": ["5432", "mcp:5055"],
         "upstream_ca": CertificateFile(Path("ca.pem"), ("A", "B")),
         "capture": "bodies",
         "ask_timeout": "2m",
@@ -44,6 +45,7 @@ def test_a_project_alone_gets_what_it_says() -> None:
         passthrough=("d.com",),
         hosts={"e.com": "10.0.0.1"},
         private=("10.0.0.0/8",),
+        host=(HostService(port=5432), HostService(port=5055, name="mcp")),
         project_ca="A\nB\n",
         project_ca_hosts=(
             "allow b.com",
@@ -56,6 +58,37 @@ def test_a_project_alone_gets_what_it_says() -> None:
         ask_timeout=120.0,
         timeouts=Timeouts(connect=1.0, idle=3600.0),
     )
+
+
+def test_services_of_the_host_are_joined() -> None:
+    """Those of the command line come before every rule but its denials, so that none is overruled."""
+    network = join_network(
+        {"host": ["mcp:5055", "5432"]},
+        {"host": ["5432"], "rules": ["deny **"]},
+        deny=["a.test"],
+        host_ports=["db:5433"],
+    )
+    assert [(each.name, each.port) for each in network.host] == [
+        ("db", 5433),
+        ("", 5432),
+        ("mcp", 5055),
+    ]
+    assert network.rules == ("deny a.test", "allow host.moat:5433", "deny **")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "web", "0", "65536", "Web:80", "a:b:1", "1:2", "-1", "٣", "53"]
+)
+def test_what_is_no_service_of_the_host(text: str) -> None:
+    """It is found before anything starts."""
+    with pytest.raises(UsageError):
+        join_network({}, host_ports=[text])
+
+
+def test_two_services_of_one_name() -> None:
+    """Its variable could tell of one alone."""
+    with pytest.raises(UsageError, match="two services of this machine are called a"):
+        join_network({"host": ["a:1000"]}, {"host": ["a:1001"]})
 
 
 @pytest.mark.parametrize(

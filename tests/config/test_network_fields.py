@@ -30,6 +30,7 @@ network:
   tcp: [db.example:5432]
   passthrough: [pinned.example]
   hosts: {db.example: 10.0.0.7, six.example: "fd00::1"}
+  host: [5433, "mcp:5055"]
   private: [10.0.0.0/8, nas.lan, "fd00::/8", "fd00::1", 192.168.1.4]
   upstream_ca: ca.pem
   capture: headers
@@ -38,6 +39,9 @@ network:
 """
 
 WRONG = [
+    ("network:\n  host: [mcp]", 2, "'mcp' is not a port of this machine"),
+    ("network:\n  host: [3128]", 2, "can't be reached: in a run, port 3128 is Moat's own proxy"),
+    ("network:\n  hosts: {host.moat: 10.0.0.1}", 2, "'host.moat' is this machine"),
     ("network: strict", 1, "a map of fields is expected"),
     ("network:\n  polcy: ask", 2, "unknown field 'polcy'"),
     ("network:\n  policy: stric", 2, "policy must be one of permissive, ask, strict, not 'stric'"),
@@ -115,6 +119,7 @@ def test_what_is_accepted_makes_a_policy(tmp_path: Path, certificate: Callable[[
     (tmp_path / "ca.pem").write_text(certificate("company"))
     policy = Policy(join_network(load(tmp_path, WHOLE)))
     assert policy.tcp("db.example", 5432)
+    assert policy.tcp("host.moat", 5055)
     assert policy.override("six.example") == "fd00::1"
     for address in ("10.1.2.3", "fd00::1", "fd12::1", "192.168.1.4"):
         assert policy.private("any.example", ip_address(address))

@@ -23,14 +23,19 @@ if TYPE_CHECKING:
 
 OPENS = {
     "command",
+    "base_image",
     "interactive: true",
     "env",
     "mounts",
+    "grants",
+    "secrets",
     "network.rules: allow a.com",
+    "ports",
     "network.allow",
     "network.tcp",
     "network.passthrough",
     "network.hosts",
+    "network.host",
     "network.private",
     "network.upstream_ca",
     "network.ask_timeout: 61s",
@@ -126,6 +131,14 @@ def test_restrictions_come_first_then_rules_then_everything_else() -> None:
         "network.hosts: b.com=10.0.0.2",
         "network.timeouts.idle: 1h",
     ]
+
+
+def test_taking_a_variable_of_the_callers_is_agreed_to_by_name() -> None:
+    """A name without a value opens something else than any value, the empty one too."""
+    taken = "env: TOKEN, as it is set where moat is called"
+    assert opened(env={"TOKEN": None}) == [taken]
+    for value in ("", "as it is set where moat is called"):
+        assert changes(lines(env={"TOKEN": value}), lines(env={"TOKEN": None}))
 
 
 def test_a_file_that_only_restricts_opens_nothing() -> None:

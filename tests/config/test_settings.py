@@ -44,6 +44,9 @@ def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
         "journal_limit: lots",
         "traffic_limit: 1k",
         "notifications: maybe",
+        "env: {A: $5}",
+        "mounts: [data:/data]",
+        "limits: {pids: 0}",
     ],
 )
 def test_a_wrong_setting_is_reported_with_its_place(tmp_path: Path, line: str) -> None:
@@ -56,3 +59,14 @@ def test_a_wrong_setting_is_reported_with_its_place(tmp_path: Path, line: str) -
 def test_every_setting_has_a_field() -> None:
     """The table of the file and the dataclass have the same names."""
     assert settings.fields().keys() == settings.Settings.__dataclass_fields__.keys()
+
+
+def test_variables_mounts_and_limits_of_all_runs(tmp_path: Path) -> None:
+    """The settings take what agent.yaml takes, with sources of mounts that hold in any folder."""
+    (tmp_path / "config.yaml").write_text(
+        "env: {TOKEN: , A: x}\nmounts: [~/data:/data:ro]\nlimits: {pids: 9}\n"
+    )
+    found = settings.load(tmp_path)
+    assert found.env == {"TOKEN": None, "A": "x"}
+    assert found.mounts == ("~/data:/data:ro",)
+    assert found.limits == {"pids": 9}

@@ -6,26 +6,30 @@ and there. One run stands many attacks, as a hostile program would try them.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
 import socket
 import tempfile
+import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.e2e.conftest import Family, Moat
+from tests.e2e.conftest import TIMEOUT_S, Family, Moat
 from tests.origin import Origin
 
 from moat.egress.tls.ca import CertificateAuthority
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
+
+    from tests.e2e.container_engines import ContainerEngine
 
 HOSTILE = Path(__file__).with_name("hostile")
-ATTACK_S = 55.0
+ATTACK_S = 250.0
 PROXY = 3128
 HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
@@ -46,7 +50,8 @@ class Conversation:
     tls: bool = False
     answers: int = 1
     until: bytes = b""
-    """What ends it, too, where something is given."""
+    """What ends it, too, where something is given, once it was heard so many `times`."""
+    times: int = 1
     finishes: bool = False
     """Sends no more after the last piece, and says so."""
 
@@ -60,6 +65,7 @@ class Conversation:
             "tls": {"sni": self.sni, "alpn": self.alpn} if self.tls else None,
             "answers": self.answers,
             "until": self.until.decode("latin-1"),
+            "times": self.times,
             "finishes": self.finishes,
         }
 
@@ -87,11 +93,15 @@ class Bystander:
     """A service of the host that no sandbox may reach: TCP and UDP, all its addresses."""
 
     def __init__(self) -> None:
-        self._stream = socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True)
-        self.port: int = self._stream.getsockname()[1]
-        self._datagrams = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-        self._datagrams.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        self._datagrams.bind(("", self.port))
+        while True:
+            self._stream, self._datagrams = _listener(), _datagrams()
+            self.port: int = self._stream.getsockname()[1]
+            try:
+                self._datagrams.bind(("", self.port))
+            except OSError:  # another process has this port of UDP
+                self.close()
+            else:
+                return
 
     def reached(self) -> list[str]:
         """By whom."""
@@ -108,6 +118,16 @@ class Bystander:
     def close(self) -> None:
         self._stream.close()
         self._datagrams.close()
+
+
+def _listener() -> socket.socket:
+    return socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+
+
+def _datagrams() -> socket.socket:
+    sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    return sock
 
 
 def _accept(sock: socket.socket) -> str:
@@ -131,6 +151,7 @@ class Attacked:
     """origin.test, by TLS"""
     bystander: Bystander
     heard: dict[str, Heard] = field(default_factory=dict)
+    _marks: Iterator[int] = field(default_factory=itertools.count)
 
     def program(
         self, name: str, *arguments: object, run: str = "x", timeout: float = ATTACK_S
@@ -154,9 +175,21 @@ class Attacked:
         }
         return self.heard
 
-    def trace(self, *options: str) -> list[dict[str, Any]]:
-        """What is in the record."""
-        lines = self.moat.ok("trace", "x", "--json", *options).splitlines()
+    def trace(self, *options: str, run: str = "x") -> list[dict[str, Any]]:
+        """What is in the record, which is written a moment after it has happened.
+
+        So something more is done that the record shows: all before that is in it, too.
+        """
+        mark = f"mark-{next(self._marks)}.test"
+        look_up = f"import socket\ntry: socket.gethostbyname({mark!r})\nexcept OSError: pass"
+        self.moat.ok("exec", run, "--", "python3", "-c", look_up)
+        deadline = time.monotonic() + TIMEOUT_S
+        while not self._recorded(run, "--host", mark):
+            assert time.monotonic() < deadline, "what is asked is not recorded"
+        return [row for row in self._recorded(run, *options) if row["host"] != mark]
+
+    def _recorded(self, run: str, *options: str) -> list[dict[str, Any]]:
+        lines = self.moat.ok("trace", run, "--json", *options).splitlines()
         return [json.loads(line) for line in lines]
 
     def reached(self, mark: bytes) -> list[bytes]:
@@ -178,7 +211,9 @@ class Attacked:
 
 
 @contextmanager
-def attacked(network: str, **environment: str) -> Generator[Attacked]:
+def attacked(
+    network: str, engine: ContainerEngine | None = None, **environment: str
+) -> Generator[Attacked]:
     """`network`: lines of the same in the user's settings; PLAIN, SECURE and BYSTANDER are the ports.
 
     `environment` is the supervisor's, too.
@@ -186,7 +221,7 @@ def attacked(network: str, **environment: str) -> Generator[Attacked]:
     folder = Path(tempfile.mkdtemp(prefix="m-"))
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        moat = Moat(folder / "home")
+        moat = Moat(folder / "home", engine)
         authority = CertificateAuthority.load_or_create(folder)
         plain = stack.enter_context(Origin())
         secure = stack.enter_context(Origin(authority.context("origin.test", ("http/1.1",))))

@@ -20,11 +20,14 @@ import sys
 import tempfile
 import termios
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.e2e.container_engines import NAMES, ContainerEngine, shared
+from tests.e2e.ordinary_user import OrdinaryUser
 
 from moat.session.terminal.screen import Screen
 from moat.spec import TerminalSize
@@ -32,10 +35,14 @@ from moat.spec import TerminalSize
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+BUBBLEWRAP = "bubblewrap"
+ENGINES = (BUBBLEWRAP, *NAMES)
+ON_EVERY_ENGINE = pytest.mark.parametrize("engine", ENGINES, indirect=True)
 COMMAND = str(Path(sys.executable).with_name("moat"))
 BYTE_LOGGER = Path(__file__).with_name("log_bytes.py")
 LEADER = Path(__file__).with_name("session_leader.py")
-TIMEOUT_S = 20.0
+TIMEOUT_S = 120.0
+"""How long something may take on a machine that is busy with other things."""
 # Terminals show nothing for it, and no program ends its output like this.
 END_OF_OUTPUT = bytes(32)
 
@@ -43,8 +50,10 @@ END_OF_OUTPUT = bytes(32)
 class Moat:
     """The command, with a store of its own; `environment` is what it runs in."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, engine: ContainerEngine | None = None) -> None:
+        """Runs have a container of `engine`, or without one a sandbox of bubblewrap."""
         self.command = COMMAND
+        self.engine = engine
         self.home = home
         self.workspace = home.with_name("work")
         """Where commands are given, unless the test says another place."""
@@ -55,7 +64,9 @@ class Moat:
             "LANG": "C.UTF-8",
             "TERM": "xterm-256color",
             "MOAT_HOME": str(home),
-        }
+            # Each run has a key of its store's vault: the developer's own keyring is no place for it.
+            "DBUS_SESSION_BUS_ADDRESS": "unix:path=/dev/null/bus",
+        } | dict(engine.environment if engine is not None else {})
 
     def __call__(
         self,
@@ -80,7 +91,7 @@ class Moat:
         **environment: str,
     ) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
-            [COMMAND, *map(str, arguments)],
+            [COMMAND, *self.words(arguments)],
             input=stdin.encode() if isinstance(stdin, str) else stdin,
             capture_output=True,
             timeout=timeout,
@@ -93,7 +104,14 @@ class Moat:
         """A command whose streams the test holds; it is the test's to end."""
         settings: dict[str, Any] = {"cwd": self.workspace, "env": self.environment}
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        return subprocess.Popen([COMMAND, *map(str, arguments)], **(settings | pipes | popen))
+        return subprocess.Popen([COMMAND, *self.words(arguments)], **(settings | pipes | popen))
+
+    def words(self, arguments: Sequence[str | Path]) -> list[str]:
+        """The arguments of a command; `run` is told the engine, unless the test says another."""
+        words = list(map(str, arguments))
+        if self.engine is not None and words[:1] == ["run"] and "--engine" not in words:
+            words[1:1] = self.engine.options
+        return words
 
     def ok(self, *arguments: str | Path, **options: Any) -> str:
         """Standard output of a command that must succeed."""
@@ -199,6 +217,19 @@ class Terminal:
         """`fg`: continues the stopped program."""
         os.write(self._control, b"f")
 
+    def take_foreground(self) -> None:
+        """The shell takes the terminal, without having stopped the program."""
+        self._leader.send_signal(signal.SIGUSR1)
+        while os.tcgetpgrp(self._keyboard) != self._leader.pid:
+            self.linger(0.01)
+
+    def read_as_shell(self, size: int) -> bytes:
+        """What was typed, read as the shell does that has the foreground."""
+        data = b""
+        while len(data) < size and select.select([self._tty], [], [], TIMEOUT_S)[0]:
+            data += os.read(self._tty, size - len(data))
+        return data
+
     def termios(self) -> list[Any]:
         """The terminal's settings, as `stty` shows them."""
         return termios.tcgetattr(self._tty)
@@ -217,6 +248,10 @@ class Terminal:
         self._seen = match.end()
         return match
 
+    def skip(self) -> None:
+        """Have `expect` look at what is read from now on alone."""
+        self._seen = len(self.output)
+
     def shows(self, text: str, timeout: float = TIMEOUT_S) -> str:
         """Waits until `text` is on the screen, which is returned."""
         self.until(lambda: text in self.screen.text(), repr(text), timeout)
@@ -231,11 +266,23 @@ class Terminal:
             self._wait_for(deadline, what)
 
     def set_back_to(self, settings: list[Any]) -> None:
-        """Until the settings are these. Nothing tells of a change: this looks again and again."""
+        """Until the settings are these, which is the last that is done to a terminal.
+
+        Nothing tells of a change: this looks again and again. All output is read then.
+        """
         deadline = time.monotonic() + TIMEOUT_S
         while self.termios() != settings and time.monotonic() < deadline:
             self.linger(0.01)
         assert self.termios() == settings
+        self._read_all()
+
+    def keys_are_read(self) -> None:
+        """Until all that was typed is read. Nothing tells of that: this looks again and again."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while any(fcntl.ioctl(self._tty, termios.FIONREAD, bytes(4))):
+            if time.monotonic() > deadline:
+                pytest.fail("nobody reads the keyboard")
+            self.linger(0.01)
 
     def linger(self, seconds: float) -> None:
         """Reads on for so long. For pauses that are what is tested, such as those between keys."""
@@ -373,10 +420,32 @@ def moat_home(searched_toolchains: Path) -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def container_engine(testrun_uid: str) -> Iterator[Callable[[str], ContainerEngine]]:
+    """`container_engine("docker")`: an engine that runs, the same for all tests."""
+    with ExitStack() as stack:
+        yield cache(lambda name: stack.enter_context(shared(name, testrun_uid[:8])))
+
+
 @pytest.fixture
-def moat(moat_home: Path) -> Iterator[Moat]:
-    """`moat(...)`; in the end all of its runs are destroyed and must leave no process."""
-    command = Moat(moat_home)
+def engine(
+    request: pytest.FixtureRequest, container_engine: Callable[[str], ContainerEngine]
+) -> ContainerEngine | None:
+    """The engine of the test's runs; `None` is bubblewrap, as it is without `ON_EVERY_ENGINE`."""
+    return engine_named(getattr(request, "param", BUBBLEWRAP), container_engine)
+
+
+def engine_named(
+    name: str, container_engine: Callable[[str], ContainerEngine]
+) -> ContainerEngine | None:
+    """The engine of a parameter, `None` for bubblewrap."""
+    return None if name == BUBBLEWRAP else container_engine(name)
+
+
+@pytest.fixture
+def moat(moat_home: Path, engine: ContainerEngine | None) -> Iterator[Moat]:
+    """`moat(...)`; in the end all of its runs are destroyed and must leave no process or container."""
+    command = Moat(moat_home, engine)
     yield command
     family = Family(moat_home)
     try:
@@ -390,6 +459,7 @@ def moat(moat_home: Path) -> Iterator[Moat]:
         family.kill()
     assert not complaints
     assert not survivors, f"left behind by the runs of this test: {survivors}"
+    assert engine is None or engine.containers(moat_home) == []
 
 
 @pytest.fixture
@@ -404,7 +474,7 @@ def terminal(moat: Moat) -> Iterator[Callable[..., Terminal]]:
         command: str = COMMAND,
         **environment: str,
     ) -> Terminal:
-        argv = [command, *map(str, arguments)]
+        argv = [command, *moat.words(arguments)]
         opened.append(Terminal(argv, moat.environment | environment, size, cwd or moat.workspace))
         return opened[-1]
 
@@ -430,19 +500,24 @@ def project(tmp_path: Path) -> Path:
 
 class Family:
     """The processes of a store's runs now: those that name it in their arguments (supervisors and
-    shims) and their descendants (sandboxes and commands)."""
+    shims) and their descendants (sandboxes and commands). Spares are none of them."""
 
     def __init__(self, home: Path) -> None:
         self._members: dict[int, str] = {}
         """pidfd: arguments"""
+        self.spares: list[int] = []
         parents: dict[int, int] = {}
         arguments: dict[int, str] = {}
         for entry in Path("/proc").glob("[0-9]*"):
             try:
                 status = (entry / "stat").read_text()
-                arguments[int(entry.name)] = (entry / "cmdline").read_text(errors="replace")
+                words = (entry / "cmdline").read_text(errors="replace")
             except (FileNotFoundError, ProcessLookupError):
                 continue  # it ended while we looked
+            if is_spare(status, words):
+                self.spares += [int(entry.name)] if str(home) in words else []
+                continue
+            arguments[int(entry.name)] = words
             parents[int(entry.name)] = int(status.rpartition(") ")[2].split()[1])
         family = {pid for pid, words in arguments.items() if "moat" in words and str(home) in words}
         while grown := {pid for pid, parent in parents.items() if parent in family} - family:
@@ -451,9 +526,9 @@ class Family:
             with suppress(ProcessLookupError):
                 self._members[os.pidfd_open(pid)] = arguments[pid].replace("\0", " ")
 
-    def survivors(self, patience: float = 5.0) -> list[str]:
-        """Those that have not ended after so many seconds."""
-        deadline = time.monotonic() + patience
+    def survivors(self) -> list[str]:
+        """Those that don't end."""
+        deadline = time.monotonic() + TIMEOUT_S
         return [
             words
             for process, words in self._members.items()
@@ -464,6 +539,15 @@ class Family:
         for process in self._members:
             _kill(process)
             os.close(process)
+        for spare in self.spares:
+            with suppress(ProcessLookupError):  # it may have ended by itself
+                end(spare)
+
+
+def is_spare(status: str, arguments: str) -> bool:
+    """Tell by a process's stat and arguments, which supervisors share that were forked from a spare."""
+    started = "\0moat.supervisor.spare\0" in arguments  # it may not have its name yet
+    return "(moat-spare)" in status or (started and "(moat-supervisor)" not in status)
 
 
 def end(pid: int, number: int = signal.SIGKILL) -> None:
@@ -481,3 +565,15 @@ def _kill(process: int) -> None:
     """`process` is a pidfd."""
     with suppress(ProcessLookupError):
         signal.pidfd_send_signal(process, signal.SIGKILL)
+
+
+@pytest.fixture
+def ordinary_user() -> Iterator[OrdinaryUser]:
+    folder = Path(tempfile.mkdtemp(prefix="m-"))
+    folder.chmod(0o755)
+    user = OrdinaryUser.of(folder)
+    yield user
+    family = Family(user.store)
+    assert family.survivors() == []  # the supervisor is a moment behind its client
+    family.kill()  # and a spare deletes files as long as it lives
+    shutil.rmtree(folder)

@@ -19,7 +19,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from moat.client.connect import spawn
-from moat.engines.bubblewrap.shim_client import ShimLink
+from moat.engines.under_shim.shim_client import ShimLink
 from moat.supervisor.state import RunState
 
 SUPERVISOR = "--supervisor"

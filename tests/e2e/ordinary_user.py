@@ -53,16 +53,27 @@ class OrdinaryUser:
         shutil.copy(file, self.workspace)
 
     def moat(
-        self, *arguments: str, timeout: float = 60, **environment: str
+        self, *arguments: str, timeout: float = 240, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command of Moat's as this user."""
-        other = ["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups"]
-        become = other if os.geteuid() == 0 else []
         # -P: the workspace, in which this is called, must not come first in the import path.
         python = str(self.folder / "venv" / "bin" / "python")
-        command = [*become, python, "-P", "-m", "moat", *arguments]
+        return self.run(python, "-P", "-m", "moat", *arguments, timeout=timeout, **environment)
+
+    def shell(self, script: str) -> str:
+        """Return what a shell script of this user's prints; it must succeed."""
+        done = self.run("bash", "-ec", script)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def run(
+        self, *command: str, timeout: float = 240, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program as this user."""
+        other = ["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups"]
+        become = other if os.geteuid() == 0 else []
         return subprocess.run(
-            command,
+            [*become, *command],
             cwd=self.workspace,
             env={
                 "PATH": "/usr/local/bin:/usr/bin:/bin",

@@ -4,7 +4,7 @@
 
 Leads the session of the terminal on descriptor 0 and gives it to PROGRAM's process group, as a shell
 does with a job in the foreground. Writes "started PID", "stopped SIGNAL" and "ended STATUS" to REPORT.
-A byte on CONTROL is `fg`; its end means that the window was closed.
+A byte on CONTROL is `fg`; its end means that the window was closed. SIGUSR1 has it take the terminal.
 """
 
 import fcntl
@@ -21,6 +21,7 @@ def main() -> None:
     mine = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTOU)
     for number in mine:
         signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, lambda *_: os.tcsetpgrp(0, os.getpgrp()))
     pid = os.fork()
     if pid == 0:
         os.setpgid(0, 0)

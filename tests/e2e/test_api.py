@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.e2e.conftest import TIMEOUT_S
 
 from moat import Moat
 from moat.api import WaitResult
@@ -27,12 +28,12 @@ async def test_an_agent_is_driven(api: Moat, project: Path) -> None:
     run = await api.start(
         ["bash", "--norc"], path=project, tty=True, interactive=True, name="driven"
     )
-    assert await run.wait(text=r"\$", timeout=20) is WaitResult.TEXT
+    assert await run.wait(text=r"\$", timeout=TIMEOUT_S) is WaitResult.TEXT
     await run.send("echo the answer is $((6 * 7))")
     await run.press("Enter")
-    assert await run.wait(text="the answer is 42", timeout=20) is WaitResult.TEXT
+    assert await run.wait(text="the answer is 42", timeout=TIMEOUT_S) is WaitResult.TEXT
     assert "the answer is 42" in await run.screen()
-    assert await run.wait(idle=0.1, timeout=20) is WaitResult.IDLE
+    assert await run.wait(idle=0.1, timeout=TIMEOUT_S) is WaitResult.IDLE
     async with await run.attach() as watched:
         await run.send("exit 3\r")
         output = b"".join([piece async for piece in watched])
@@ -45,7 +46,7 @@ async def test_an_agent_is_driven(api: Moat, project: Path) -> None:
 async def test_output_is_read_by_stream(api: Moat, project: Path) -> None:
     """Both, to the last byte, after the end as well."""
     run = await api.start(["sh", "-c", "echo out; echo err >&2"], path=project)
-    assert await run.wait(timeout=20) is WaitResult.EXIT
+    assert await run.wait(timeout=TIMEOUT_S) is WaitResult.EXIT
     assert (await run.logs(), await run.logs("stderr")) == (b"out\n", b"err\n")
 
 
@@ -89,7 +90,7 @@ async def test_what_a_project_opens_needs_consent(api: Moat, project: Path) -> N
     assert (raised.value.code, raised.value.exit_code) == ("consent", 3)
     assert await api.runs(ended=True) == []
     run = await api.start(["sh", "-c", "echo $A"], path=project, trust_project=True)
-    assert await run.wait(timeout=20) is WaitResult.EXIT
+    assert await run.wait(timeout=TIMEOUT_S) is WaitResult.EXIT
     assert await run.logs() == b"one\n"
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 QUESTIONS, REQUESTS = 40_000, 1_500
 LIMIT = 1 << 20
-FILL_S = 100.0
+FILL_S = 280.0
 NOTIFICATIONS = b"\x1b]9;built\x07\x1b]777;notify;moat;built\x07"
 
 
@@ -54,6 +54,9 @@ def test_a_flood_fills_no_disk_and_its_sums_are_right(moat: Any) -> None:
     left = len(moat.ok("trace", "x", "--json").splitlines())
     assert sum(each["entries"] for each in events) == QUESTIONS + REQUESTS - left
     assert all(each["since"] <= each["until"] for each in events)
+    assert '"event": "traffic_dropped"' in moat.ok("audit", "x", "--json")
+    report = json.loads(moat.ok("audit", "x", "--verify", "--json"))
+    assert report["absent"] > 0, "the log commits to rows that are not there any more, and says so"
 
 
 def test_notifications_reach_a_terminal_unless_they_are_dropped(moat: Any, terminal: Any) -> None:

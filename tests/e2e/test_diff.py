@@ -29,21 +29,26 @@ printf 'a\0b' > binary
 
 @pytest.fixture
 def changed(moat: Any, project: Path) -> Callable[..., None]:
-    """A script in a run to its end, which begins once the workspace has been recorded."""
-    os.mkfifo(project / "go")
+    """A script in a run to its end, which begins once the workspace has been recorded.
 
-    def run(name: str, script: str, *before: str) -> None:
+    Runs that are named behind it start in the same workspace, and stay.
+    """
+    os.mkfifo(project / "go")
+    os.mkfifo(project / "never")
+
+    def run(name: str, script: str, *stay: str) -> None:
         begin(moat, project, name, script)
-        for each in before:
-            begin(moat, project, each, "true")
+        for each in stay:
+            begin(moat, project, each, "true", waits_for="never")
         (project / "go").write_text("\n")
         moat.ok("wait", name)
 
     return run
 
 
-def begin(moat: Any, project: Path, name: str, script: str) -> None:
-    moat.ok("run", "-d", "-n", name, "--", "sh", "-c", f"read line < go; {script}", cwd=project)
+def begin(moat: Any, project: Path, name: str, script: str, *, waits_for: str = "go") -> None:
+    command = ("sh", "-c", f"read line < {waits_for}; {script}")
+    moat.ok("run", "-d", "-n", name, "--", *command, cwd=project)
     lock.wait_until_free(moat.home / "runs" / moat.inspect(name)["id"] / "recorder.lock")
 
 
@@ -130,3 +135,41 @@ def test_a_terminal_obeys_nothing_that_a_run_wrote(
     window.shows(r"a\033[2Jb")
     window.wait()
     assert b"\x1b]0;owned" not in window.output
+
+
+def test_a_run_can_be_undone(moat: Any, project: Path, changed: Callable[..., None]) -> None:
+    """Files come back, the user's own changes and git are left alone, and each path is named."""
+    prepare(project)
+    changed("x", HIDE + "git commit -qam theirs --no-verify")
+    (project / "script").write_text("mine\n")
+    refused = moat("restore", "x", cwd=project)
+    assert refused.returncode == 2
+    assert "moat restore --yes" in refused.stderr
+    planned = moat("restore", "--dry-run", cwd=project)
+    assert planned.returncode == 1
+    assert (project / "tracked").read_text() == "one\nevil\n"
+    some = moat.ok("restore", "x", "--yes", "--", "tracked", "elsewhere", cwd=project)
+    assert some == "removed   elsewhere\nrestored  tracked\n"
+    done = moat("restore", "x", "--yes", cwd=project)
+    assert done.returncode == 1
+    assert set(done.stdout.splitlines()) >= {
+        "left      script: it was changed since",
+        *("removed   binary", "removed   ignored.log", "removed   link", "restored  deleted"),
+    }
+    assert ".git" not in done.stdout
+    for name in ("tracked", "tracked-too", "forged", "deleted", "renamed"):
+        assert (project / name).read_text() == "one\n"
+    assert (project / "script").read_text() == "mine\n"
+    assert (project / "node_modules" / "p" / "i.js").exists()
+    assert (
+        moat("restore", "x", "--yes", cwd=project).stdout
+        == "left      script: it was changed since\n"
+    )
+
+
+def test_a_living_run_is_not_undone(moat: Any, project: Path) -> None:
+    """It would go on and write over it; the message names the command that ends it."""
+    moat.ok("run", "-d", "-n", "x", "--", "sleep", "infinity", cwd=project)
+    refused = moat("restore", "x", "--yes", cwd=project)
+    assert refused.returncode == 2
+    assert "moat stop x" in refused.stderr

@@ -6,6 +6,8 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from tests.e2e.conftest import TIMEOUT_S
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -18,7 +20,7 @@ git init -q nested
 git -C nested config core.fsmonitor 'touch /tmp/marker; false'
 mkdir -p nested/x; mv nested/.git planted-git; cp -r planted-git nested/.git
 echo ready; read line
-curl -s --max-time 30 http://denied.test/
+curl -s --max-time 300 http://denied.test/
 exit 4
 """
 
@@ -40,7 +42,7 @@ def test_everything_that_happens_is_an_event(moat: Moat, terminal: Callable[...,
     moat.kill("x", "supervisor")
     moat.ok("deny", "x", "denied.test")
     moat.ok("send", "x", "go\n")
-    moat.ok("wait", "x", "--exit", timeout=60)
+    moat.ok("wait", "x", "--exit")
     found = events(moat)
     kinds = [event["event"] for event in found]
     assert {
@@ -79,7 +81,7 @@ def test_events_are_followed(moat: Moat) -> None:
     moat.ok("stop", "x")
     rest = [json.loads(line) for line in follower.stdout]
     assert [event["event"] for event in rest] == ["signal_sent", "state_changed", "state_changed"]
-    assert follower.wait(20) == 0
+    assert follower.wait(TIMEOUT_S) == 0
     follower.communicate()
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
 import subprocess
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.e2e.conftest import TIMEOUT_S
+
+from moat.runs import lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,7 +84,7 @@ def test_a_path_that_can_not_be_read(moat: Any) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=TIMEOUT_S,
         cwd=moat.workspace,
         env=moat.environment,
         check=False,
@@ -108,8 +111,8 @@ def test_a_bad_mount(moat: Any, mount: str, words: str) -> None:
 
 
 def test_a_name_that_is_taken(moat: Any) -> None:
-    """The second run is refused, also when the first has ended; the first is as it was."""
-    moat.ok("run", "-n", "x", "--", "true")
+    """The second run is refused while the first lives, and the first is as it was."""
+    moat.ok("run", "-d", "-n", "x", "--", "sleep", "infinity")
     before = moat.runs()
     refused(moat("run", "-n", "x", "--", "true"), "x exists", "moat destroy x")
     assert moat.runs() == before
@@ -149,7 +152,9 @@ def test_a_store_in_a_deep_folder(moat: Any, tmp_path: Path) -> None:
 def test_a_read_only_store(moat: Any, when: str) -> None:
     """What can be read is read; what would have to write says so."""
     if when == "later":
+        moat.write_settings("spare: false\n")  # who has a file open for writing keeps a mount busy
         moat.ok("run", "-n", "x", "--", "echo", "hello")
+        gone(moat.supervisor("x"))
     moat.home.mkdir(exist_ok=True)
     with mounted(moat.home, "--bind", str(moat.home)):
         subprocess.run(["mount", "-o", "remount,bind,ro", moat.home], check=True)
@@ -244,9 +249,9 @@ def test_a_start_on_a_full_disk(
     else:
         refused(done)
         assert "space" in done.stderr or "full" in done.stderr or "megabytes" in done.stderr
-        for lock in (moat.home / "runs").glob("*/supervisor.lock"):
-            with lock.open() as file:
-                fcntl.flock(file, fcntl.LOCK_EX)  # until it has found the room to remove the run
+        for path in (moat.home / "runs").glob("*/supervisor.lock"):
+            with suppress(FileNotFoundError):  # removed while we looked
+                lock.wait_until_free(path)  # until it has found the room to remove the run
         nothing_left(moat)
 
 
@@ -256,8 +261,11 @@ def test_output_on_a_full_disk_waits(moat: Any, small_disk: Callable[[int], None
     moat.ok("run", "-id", "-n", "x", "--", "sh", "-c", "read line; seq 100000")
     small_disk(256)
     moat.ok("send", "x", "go\n")
-    moat.ok("wait", "--idle", "2s", "x")
-    run = moat.inspect("x")
+    deadline = time.monotonic() + TIMEOUT_S
+    while not (run := moat.inspect("x"))[
+        "error"
+    ]:  # nothing tells of it where nothing can be written
+        assert time.monotonic() < deadline
     assert run["state"] == "running"
     assert "full" in run["error"]
     small_disk(1024)
@@ -274,10 +282,10 @@ def test_an_end_on_a_full_disk(moat: Any, small_disk: Callable[[int], None]) -> 
         small_disk(0)
         watching = moat.start("attach", "x")
         moat.ok("send", "x", "go\n")
-        assert watching.wait(20) == 9
+        assert watching.wait(TIMEOUT_S) == 9
         watching.communicate()
         small_disk(1024)
-        out, _ = waiting.communicate(timeout=20)
+        out, _ = waiting.communicate(timeout=TIMEOUT_S)
     assert out == b"9\n"
     assert moat.ok("wait", "x") == "9\n"
     run = moat.inspect("x")
@@ -299,7 +307,7 @@ def test_no_bubblewrap(moat: Any) -> None:
             text=True,
             cwd=moat.workspace,
             env=moat.environment,
-            timeout=20,
+            timeout=TIMEOUT_S,
             check=False,
         )
 
@@ -320,7 +328,7 @@ def test_no_user_namespaces(moat: Any, tmp_path: Path) -> None:
         text=True,
         cwd=moat.workspace,
         env=moat.environment,
-        timeout=20,
+        timeout=TIMEOUT_S,
         check=False,
     )
     refused(done, "user namespace")
@@ -337,7 +345,7 @@ def test_a_killed_shim(moat: Any) -> None:
         command = moat.inspect("x")["pid"]
         handle = os.pidfd_open(command)
         moat.kill("x", "shim")
-        _, err = watching.communicate(timeout=20)
+        _, err = watching.communicate(timeout=TIMEOUT_S)
     assert watching.returncode == 125
     assert b"x is lost" in err
     assert ended(handle)
@@ -357,7 +365,7 @@ def gone(pid: int) -> None:
 
 def ended(handle: int) -> bool:
     try:
-        return bool(select.select([handle], [], [], 10)[0])
+        return bool(select.select([handle], [], [], TIMEOUT_S)[0])
     finally:
         os.close(handle)
 

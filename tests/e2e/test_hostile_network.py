@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.e2e.attacks import PROXY, Attacked, Conversation, attacked
+from tests.e2e.conftest import ENGINES, engine_named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from tests.e2e.container_engines import ContainerEngine
 
 INWARD = {
     "loop.test": "127.0.0.1",
@@ -46,7 +49,7 @@ COMMON = f"""
     - allow origin.test:SECURE
     - allow pinned.test
   passthrough: [pinned.test]
-  timeouts: {{header: 2s, tls: 2s, idle: 3s, connect: 2s}}
+  timeouts: {{header: 10s, tls: 10s, idle: 10s, connect: 10s}}
 """
 
 MARK = "MOAT_TEST_MARK_OF_THE_HOST"
@@ -126,9 +129,12 @@ class Escape:
                 self.was_called = False
 
 
-@pytest.fixture(scope="module")
-def strict() -> Iterator[Attacked]:
-    with attacked("  policy: strict" + COMMON, **{MARK: "1"}) as target:
+@pytest.fixture(scope="module", params=ENGINES)
+def strict(
+    request: pytest.FixtureRequest, container_engine: Callable[[str], ContainerEngine]
+) -> Iterator[Attacked]:
+    engine = engine_named(request.param, container_engine)
+    with attacked("  policy: strict" + COMMON, engine, **{MARK: "1"}) as target:
         yield target
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives import serialization
+from tests.e2e.conftest import TIMEOUT_S
 
 from moat.egress.tls.ca import CertificateAuthority
 
@@ -70,7 +71,7 @@ def test_streams_bodies_and_trailers_pass(moat: Moat, origin: str) -> None:
             str(STREAMS),
             str(SIZE),
         ),
-        timeout=40,
+        timeout=TIMEOUT_S,
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -89,6 +90,6 @@ def test_a_client_of_http_1_reaches_no_server_of_http_2_alone(moat: Moat, origin
     """What they have not in common can't be made up for: an error that says so, and no hang."""
     curl = ("curl", "-sS", "--http1.1", "-o", "/dev/null", "-w", "%{http_code}", f"{origin}/")
 
-    done = moat("run", "--", *curl, timeout=30)
+    done = moat("run", "--", *curl)
 
     assert done.stdout == "502", done.stderr

@@ -7,20 +7,23 @@ import os
 from typing import Any
 
 import pytest
+from tests.e2e.conftest import ON_EVERY_ENGINE, TIMEOUT_S
+
+pytestmark = ON_EVERY_ENGINE
 
 MB = 1_000_000
 
 
 def test_a_pipe_of_60_megabytes(moat: Any) -> None:
     """Case 29: the exact count; the answer comes after the half-close."""
-    done = moat("run", "-i", "--", "wc", "-c", stdin=b"x" * (60 * MB), timeout=60)
+    done = moat("run", "-i", "--", "wc", "-c", stdin=b"x" * (60 * MB))
     assert (done.returncode, done.stdout) == (0, f"{60 * MB}\n"), done.stderr
 
 
 def test_what_goes_in_comes_out(moat: Any) -> None:
     """5 MB of all byte values through `cat`, both ways at once."""
     data = os.urandom(5 * MB)
-    done = moat.binary("run", "-i", "--", "cat", stdin=data, timeout=60)
+    done = moat.binary("run", "-i", "--", "cat", stdin=data)
     assert hashlib.sha256(done.stdout).digest() == hashlib.sha256(data).digest()
     assert done.returncode == 0
 
@@ -57,7 +60,7 @@ def test_a_paste_to_a_slow_program(moat: Any, terminal: Any) -> None:
     for start in range(0, MB, 4096):
         window.send(data[start : start + 4096])
     assert (
-        window.expect(rb"digest (\w+) end", timeout=60)[1].decode()
+        window.expect(rb"digest (\w+) end", timeout=TIMEOUT_S)[1].decode()
         == hashlib.sha256(data).hexdigest()
     )
     assert window.wait() == 0
@@ -73,7 +76,7 @@ def test_input_waits_for_the_next_supervisor(moat: Any) -> None:
         run.stdin.write(b"two\n")
         run.stdin.close()
         assert run.stdout.read() == b"two\n"
-        assert run.wait(20) == 0
+        assert run.wait(TIMEOUT_S) == 0
         assert run.stderr.read() == b""
 
 

@@ -11,9 +11,16 @@ P = b"\x1f"
 DETACHED = rb"moat: detached; the run goes on. Come back: moat attach x"
 
 
-def test_prefix_and_d_a_moment_apart(byte_log: Any) -> None:
+@pytest.fixture
+def patient(moat: Any, byte_log: Any) -> Any:
+    """A `byte_log` that waits for the key behind a prefix, however late the test is with it."""
+    moat.write_settings("prefix_timeout: 0\n")
+    return byte_log
+
+
+def test_prefix_and_d_a_moment_apart(patient: Any) -> None:
     """Case 1: detached, and the program got nothing."""
-    app = byte_log()
+    app = patient()
     app.window.send(P)
     app.window.linger(0.1)
     app.window.send(b"d")
@@ -76,9 +83,9 @@ def test_a_prefix_and_then_the_end(byte_log: Any, way: str) -> None:
     assert app.typed() == b"a" + P
 
 
-def test_keys_of_the_users_own(byte_log: Any) -> None:
+def test_keys_of_the_users_own(patient: Any) -> None:
     """Case 7: two keys, with a pause behind each; the default is a key like any other then."""
-    app = byte_log("--escape-keys", "ctrl-p,ctrl-q")
+    app = patient("--escape-keys", "ctrl-p,ctrl-q")
     app.window.send(P + b"d")
     app.got(P + b"d")
     for key in (b"\x10", b"\x11", b"d"):
@@ -152,16 +159,18 @@ def test_keys_that_are_none(moat: Any, terminal: Any, keys: str) -> None:
     assert moat.runs() == []
 
 
-def test_halves_from_two_viewers(byte_log: Any, terminal: Any) -> None:
+def test_halves_from_two_viewers(patient: Any, terminal: Any) -> None:
     """Case 12: the prefix of one and the d of another are no detach; both are typed."""
-    app = byte_log()
+    app = patient()
     other = terminal("attach", "x")
     other.shows("ready")
     app.window.send(P)
+    app.window.shows("d detach")
     other.send(b"d")
     app.got(b"d")
-    app.got(P)
-    assert app.typed_here(other) == b"d" + P
+    app.window.send(b"x")
+    app.got(P + b"x")
+    assert app.typed_here(other) == b"d" + P + b"x"
     assert app.window.wait() == 0
 
 

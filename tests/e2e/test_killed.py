@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.e2e.conftest import TIMEOUT_S
 from tests.followers import changes
 
 from moat.runs.store import Store
@@ -33,7 +34,7 @@ def dying(moat: Any, tmp_path: Path) -> Callable[..., subprocess.CompletedProces
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=TIMEOUT_S,
             cwd=moat.workspace,
             env=moat.environment | environment,
             check=False,
@@ -140,7 +141,7 @@ def test_exec_goes_through_a_killed_supervisor(moat: Any, options: tuple[str, ..
             assert client.stdout.readline() == b"one\n"
             moat.kill("x", "supervisor")
             (moat.workspace / "go").write_text("\n")
-            out, err = client.communicate(timeout=20)
+            out, err = client.communicate(timeout=TIMEOUT_S)
         assert (out, err, client.returncode) == (b"two\n", b"", 7), number
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.e2e.conftest import ON_EVERY_ENGINE
+
+pytestmark = ON_EVERY_ENGINE
 
 
 @pytest.mark.parametrize(("script", "code"), [("exit 19", 19), ("kill -TERM $$", 143)])
@@ -34,13 +37,15 @@ def test_a_killed_client_takes_nothing_with_it(moat: Any) -> None:
 
 def test_a_flood_goes_through_killed_supervisors(moat: Any) -> None:
     """Case 36: nothing lost or repeated, the same process, and the exit code to the viewer."""
-    with moat.start("run", "-n", "x", "--", "sh", "-c", "seq 400000; exit 5") as run:
+    script = "seq 400000; read line; exit 5"
+    with moat.start("run", "-i", "-n", "x", "--", "sh", "-c", script) as run:
         head = run.stdout.readline()
         pid = moat.inspect("x")["pid"]
         for _ in range(3):
             moat.kill("x", "supervisor")
             head += run.stdout.read(100_000)
         assert moat.inspect("x")["pid"] == pid
+        moat.ok("send", "x", "go\n")
         rest = run.stdout.read()
     wanted = "".join(f"{n}\n" for n in range(1, 400001)).encode()
     assert head + rest == wanted
@@ -60,11 +65,14 @@ def test_an_exec_session_is_recorded(moat: Any) -> None:
 
 
 def test_a_timeout_stops_the_run(moat: Any) -> None:
-    """`--timeout` ends it, and the listing says why."""
-    moat("run", "-n", "x", "--timeout", "1s", "--", "sleep", "1000")
+    """`--timeout` ends it, and whoever attended it or looks at it later is told why."""
+    done = moat("run", "-n", "x", "--timeout", "1s", "--", "sleep", "1000")
+    assert done.stderr == "moat: run x: stopped after its timeout of 1 s\n"
+    assert done.returncode == 143
     run = moat.inspect("x")
     assert (run["state"], run["exit_code"]) == ("stopped", 143)
     assert "timeout" in run["error"]
+    assert moat("attach", "x").stderr == done.stderr
 
 
 def test_a_run_inside_a_run_is_refused(moat: Any) -> None:

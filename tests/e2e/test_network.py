@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.e2e.conftest import TIMEOUT_S
 from tests.origin import Origin
 
 from moat.egress.tls.ca import CertificateAuthority
@@ -70,9 +71,7 @@ def _python(code: str) -> list[str]:
 
 def test_a_program_that_knows_no_proxy_reaches_a_server(moat: Moat, site: Site) -> None:
     """No variable, no option: the system's certificates, and TLS from end to end of the proxy."""
-    done = moat(
-        "run", "--name", "one", "--", "env", "-i", "curl", "-sS", f"{site.url}/plain", timeout=30
-    )
+    done = moat("run", "--name", "one", "--", "env", "-i", "curl", "-sS", f"{site.url}/plain")
 
     assert (done.returncode, done.stdout) == (0, "hello from /plain"), done.stderr
     [request] = _trace(moat, "one", "request")
@@ -95,7 +94,7 @@ def test_every_way_to_ask_leads_through_the_proxy(
     moat: Moat, site: Site, options: list[str]
 ) -> None:
     """An ordinary proxy for programs that insist on one, and each version of HTTP."""
-    done = moat("run", "--name", "one", "--", "curl", "-sS", *options, f"{site.url}/x", timeout=30)
+    done = moat("run", "--name", "one", "--", "curl", "-sS", *options, f"{site.url}/x")
 
     assert (done.returncode, done.stdout) == (0, "hello from /x"), done.stderr
     assert len(_trace(moat, "one", "request")) == 1
@@ -107,7 +106,7 @@ def test_what_is_denied_says_why_inside_and_outside(moat: Moat, site: Site) -> N
         "deny * origin.test/secret/**", f"allow origin.test:{site.origin.port}", policy="strict"
     )
 
-    done = moat("run", "--name", "one", "--", "curl", "-sS", f"{site.url}/secret/x", timeout=30)
+    done = moat("run", "--name", "one", "--", "curl", "-sS", f"{site.url}/secret/x")
 
     assert "denied by rule: deny * origin.test/secret/**. To change: moat allow one" in done.stdout
     assert site.origin.heads == []
@@ -125,7 +124,7 @@ def test_names_without_a_rule_do_not_exist_under_strict(moat: Moat, site: Site) 
             except OSError as exc: print(exc.errno)
     """)
 
-    done = moat("run", "--name", "one", "--", *ask, timeout=30)
+    done = moat("run", "--name", "one", "--", *ask)
 
     assert done.stdout.splitlines() == ["198.18.0.1", "-2"]
     assert ("secret.attacker.example", "denied") in {
@@ -139,7 +138,7 @@ def test_a_denied_name_is_answered_with_its_rule(moat: Moat, site: Site) -> None
     ways = ("", "-k", "-x 127.0.0.1:3128", "--socks5-hostname 127.0.0.1:3128")
     asks = [f"curl -sS {way} {scheme}://s3.test/" for way in ways for scheme in ("http", "https")]
 
-    done = moat("run", "--name", "one", "--", "sh", "-c", "; ".join(asks), timeout=30)
+    done = moat("run", "--name", "one", "--", "sh", "-c", "; ".join(asks))
 
     assert done.stderr == ""
     lines = done.stdout.splitlines()
@@ -156,7 +155,7 @@ def test_dig_shows_why_a_name_does_not_exist(moat: Moat, site: Site) -> None:
     """An extended error (RFC 8914), and the same rule in the record."""
     site.allow("deny s3.test", "allow origin.test", policy="strict")
 
-    done = moat("run", "--name", "one", "--", "sh", "-c", "dig s3.test; dig x.test", timeout=30)
+    done = moat("run", "--name", "one", "--", "sh", "-c", "dig s3.test; dig x.test")
 
     assert "EDE: 15 (Blocked): (moat: s3.test denied by rule: deny s3.test." in done.stdout
     assert "EDE: 15 (Blocked): (moat: x.test denied: no rule allows it (policy: str" in done.stdout
@@ -183,7 +182,7 @@ def test_dig_is_answered_here_whomever_it_asks(moat: Moat, site: Site) -> None:
     status = r"s/.*status: \([A-Z]*\).*/\1/p; s/.*[[:space:]]A[[:space:]]\([0-9.]*\)$/ \1/p"
     asks = [f"dig +tries=1 {each} | sed -n '{status}' | tr -d '\n'; echo" for each in DIG]
 
-    done = moat("run", "--name", "one", "--", "sh", "-c", "; ".join(asks), timeout=30)
+    done = moat("run", "--name", "one", "--", "sh", "-c", "; ".join(asks))
 
     found = (line.split() for line in done.stdout.splitlines())
     assert dict(zip(DIG, map(" ".join, found), strict=True)) == {
@@ -214,7 +213,7 @@ def test_every_other_way_is_refused_at_once_and_written_down(moat: Moat) -> None
         attempt(v4, socket.SOCK_STREAM, "127.0.0.1", 9)
     """)
 
-    done = moat("run", "--name", "one", "--", *attempts, timeout=30)
+    done = moat("run", "--name", "one", "--", *attempts)
 
     assert done.stdout.split() == ["111"] * 5  # ECONNREFUSED
     assert {
@@ -238,7 +237,7 @@ def test_the_policy_of_a_running_run_is_changed_from_outside(moat: Moat, site: S
 
     def answer(seen: str) -> None:
         moat.ok("send", "one", "go\n")
-        moat.ok("wait", "one", "--text", seen, "--timeout", "20", timeout=30)
+        moat.ok("wait", "one", "--text", seen)
 
     answer("CONNECT tunnel failed, response 403")
     moat.ok("allow", "one", f"origin.test:{site.origin.port}")
@@ -254,12 +253,12 @@ def test_the_policy_of_a_running_run_is_changed_from_outside(moat: Moat, site: S
 
 def test_connections_wait_for_the_next_supervisor(moat: Moat, site: Site) -> None:
     """The command goes on asking while nobody looks after it, and gets its answer."""
-    inside = f"read line; curl -sS --retry 0 -m 20 {site.url}/later"
+    inside = f"read line; curl -sS --retry 0 -m 300 {site.url}/later"
     moat.ok("run", "-d", "-i", "--name", "one", "--", "sh", "-c", inside)
     moat.kill("one", "supervisor")
 
     moat.ok("send", "one", "go\n")
-    assert moat("wait", "one", timeout=30).returncode == 0
+    assert moat("wait", "one").returncode == 0
 
     assert moat.ok("logs", "one").endswith("hello from /later")
     assert [row["status"] for row in _trace(moat, "one", "request")] == [200]
@@ -272,7 +271,7 @@ def test_raw_tcp_is_opened_by_name_and_port(moat: Moat, site: Site) -> None:
 
     done = moat(
         *("run", "--name", "one", "--", "curl", "-sS", "--cacert", "ca.pem", f"{site.url}/raw"),
-        timeout=30,
+        timeout=TIMEOUT_S,
     )
 
     assert done.stdout == "hello from /raw", done.stderr
@@ -291,7 +290,7 @@ def test_a_pinned_client_is_let_through_by_its_sni(moat: Moat, site: Site) -> No
         f"curl -sS -k --connect-to evil.test:{port}:origin.test:{port} https://evil.test:{port}/"
     )
 
-    done = moat("run", "--name", "one", "--", "sh", "-c", f"{pinned}; {foreign}", timeout=30)
+    done = moat("run", "--name", "one", "--", "sh", "-c", f"{pinned}; {foreign}")
 
     assert done.stdout == "hello from /pinned"
     assert [row["verdict"] for row in _trace(moat, "one", "tunnel")] == ["allowed"]
@@ -331,7 +330,7 @@ def test_each_request_that_waits_is_answered_for_itself(moat: Moat, site: Site) 
     _until_waiting(moat, "one", 3)
 
     def saw(text: str) -> None:
-        moat.ok("wait", "one", "--text", text, "--timeout", "20", timeout=30)
+        moat.ok("wait", "one", "--text", text)
 
     assert "; 1 waiting request answered" in moat.ok("allow", "one", "GET", "origin.test/one")
     saw("GET 200")
@@ -364,7 +363,7 @@ def test_nobody_is_asked_for_who_gave_up(moat: Moat, site: Site, options: str) -
 
 def _until_waiting(moat: Moat, run: str, count: int) -> None:
     """Until so many requests wait for the user. Nothing tells of it: this looks again and again."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + TIMEOUT_S
     while len(found := moat.json("policy", run, "--json")["waiting"]) != count:
         assert time.monotonic() < deadline, found
     while ("waits for an answer" in (listed := moat.ok("list"))) != bool(count):
@@ -383,7 +382,7 @@ ASKER = _python("""
 
 def _until_listed(moat: Moat, run: str, *waiting: str) -> None:
     """Until these wait for the user. Nothing tells of it: this looks again and again."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + TIMEOUT_S
     while (found := sorted(moat.inspect(run)["waiting"])) != sorted(waiting):
         assert time.monotonic() < deadline, found
 
@@ -405,7 +404,7 @@ def test_all_that_wait_are_told_to_all_who_watch(moat: Moat, terminal: Any, site
         each.shows("moat: b.test waits for an answer: moat allow one b.test, or deny")
         assert "2 hosts" not in each.screen.text()
     moat.ok("kill", "one")
-    piped.communicate(timeout=20)
+    piped.communicate(timeout=TIMEOUT_S)
 
 
 def test_each_port_of_a_host_is_listed(moat: Moat, site: Site) -> None:
@@ -431,6 +430,7 @@ def test_a_notice_is_no_wider_than_its_terminal(moat: Moat, terminal: Any, site:
     before = window.screen.text().splitlines()
     window.send(b"\n")
 
+    window.until(lambda: window.screen.text().splitlines()[-1].endswith("…"), "the notice")
     shown = window.shows(f"moat: {'a' * 60}.").splitlines()
     assert shown[:10] == before[:10]
     assert shown[-1].endswith("…")
@@ -448,7 +448,7 @@ def test_who_follows_sees_what_waits_and_what_came_of_it(moat: Moat, site: Site)
     asking = json.loads(follower.stdout.readline())
     assert (asking["verdict"], asking["in_progress"]) == ("asking", True)
     moat.ok("allow", "one", "origin.test")
-    out, err = follower.communicate(timeout=20)
+    out, err = follower.communicate(timeout=TIMEOUT_S)
     [done] = map(json.loads, out.splitlines())
 
     assert (follower.returncode, err) == (0, b"")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.e2e.attacks import HOSTILE, Attacked, Conversation, Heard, attacked
+from tests.e2e.conftest import TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,6 @@ each.accept()
 open("reached", "w").close()
 """
 LOOK_UP = "import socket; print(*(socket.gethostbyname(n) for n in ('origin.test', 'plain.test')))"
-TIMEOUT_S = 20.0
 
 
 @pytest.fixture

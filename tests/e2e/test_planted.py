@@ -56,6 +56,27 @@ def test_the_user_looks_at_the_difference(
     )
 
 
+LINKED_HOME = """
+home=$(awk '$5 == "/home/agent" {print $4}' /proc/self/mountinfo)
+mkdir ~/lib; cd ~/lib; git init -q; git config core.fsmonitor 'touch %s; false'
+rm -rf /workspace/lib; ln -s "$home/lib" /workspace/lib"""
+
+
+@pytest.mark.parametrize("options", [(), ("--keep",)])
+def test_a_link_to_the_sandboxs_home_leads_nowhere(
+    moat: Any, project: Path, git: Callable[..., str], tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """A run knows where its home lies on the host, and no clean-up looks for repositories there."""
+    marker = tmp_path / "marker"
+    (project / "lib").mkdir()
+    moat("run", "-n", "x", *options, "--", "sh", "-c", LINKED_HOME % marker, cwd=project)
+    assert (project / "lib").is_symlink()
+    subprocess.run(["git", "-C", project / "lib", "status"], capture_output=True, check=False)
+    git("status")
+    private = moat.home / "runs" / moat.inspect("x")["id"] / "private"
+    assert bool([*private.glob("ended-*/*/lib")]) == bool(options)
+
+
 def test_the_whole_list_is_shown_with_reasons(moat: Any, project: Path) -> None:
     """One line at the end names what is new and the command that lists all of it; settings add to it."""
     moat.write_settings("protected_paths: [{path: '*.plan', program: us}]\n")
@@ -79,6 +100,7 @@ def test_the_whole_list_is_shown_with_reasons(moat: Any, project: Path) -> None:
     lines = moat.ok("events", "x", "--json").splitlines()
     kinds = {json.loads(line)["event"] for line in lines}
     assert {"quarantined", "left_behind"} <= kinds
+    assert '"event": "left_behind"' in moat.ok("audit", "x", "--json")
 
 
 def test_nothing_waits_for_the_next_supervisor(

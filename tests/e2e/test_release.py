@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MODULES = {str(path.relative_to(ROOT / "src")) for path in SOURCES} | {"moat/py.typed"}
+DATA = {
+    str(path.relative_to(ROOT / "src"))
+    for path in TRACKED
+    if path.is_relative_to(ROOT / "src") and path.suffix == ".yaml"
+}
+HELD = MODULES | DATA
 
 
 def _copy_tree(target: Path) -> None:
@@ -25,7 +32,7 @@ def _copy_tree(target: Path) -> None:
     for path in TRACKED:
         place = target / path.relative_to(ROOT)
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(path.read_bytes())
+        shutil.copy(path, place)  # with its permissions
     changelog = target / "CHANGELOG.md"
     changelog.write_text(changelog.read_text().replace(" - Unreleased", " - 2026-01-01", 1))
     identity = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
@@ -38,7 +45,7 @@ def _held(wheel: Path) -> set[str]:
     return {name for name in names if ".dist-info/" not in name}
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_a_release_is_built_and_works(tmp_path: Path) -> None:
     """An sdist and two wheels, which hold what they should, can be installed, and start runs.
 
@@ -56,15 +63,18 @@ def test_a_release_is_built_and_works(tmp_path: Path) -> None:
 
     dist = tmp_path / "dist"
     (pure,) = dist.glob("*py3-none-any.whl")
-    assert _held(pure) == MODULES
+    command = f"moat-{__version__}.data/scripts/moat"
+    assert _held(pure) == HELD | {command}
     assert "not compiled" in done.stdout
 
     (compiled,) = set(dist.glob("*.whl")) - {pure}
     held = _held(compiled)
-    assert {name for name in held if name.endswith((".py", ".typed"))} == MODULES
+    assert {name for name in held if name.endswith((".py", ".typed", ".yaml"))} == HELD
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     listed = {name.replace(".", "/") for name in project["tool"]["moat"]["compiled"]}
-    assert {name.partition(".")[0] for name in held - MODULES} == listed | {"moat_egress__mypyc"}
+    others = held - HELD - {command}
+    assert zipfile.ZipFile(compiled).read(command).startswith(b"\x7fELF")
+    assert {name.partition(".")[0] for name in others} == listed | {"moat_egress__mypyc"}
 
     root = f"moat-{__version__}"
     with tarfile.open(dist / f"{root}.tar.gz") as archive:

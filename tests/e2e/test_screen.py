@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.e2e.conftest import TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,13 +68,21 @@ def look(window: Any) -> dict[str, Any]:
 
 
 def assert_same(moat: Any, window: Any, stayed: Any) -> None:
-    """Two windows show the same once the program is quiet."""
+    """Two windows show the same once the program is quiet; a slow one is so before it draws, too."""
     moat.ok("wait", "--idle", "0.3", "x")
-    said = moat.ok("screen", "x").rstrip("\n")
-    for each in (stayed, window):
-        each.until(lambda each=each: each.screen.text().rstrip("\n") == said, "the same text")
-        each.linger(0.05)  # what changes colours alone
+    deadline = time.monotonic() + TIMEOUT_S
+    while not are_the_same(moat, window, stayed) and time.monotonic() < deadline:
+        pass
     assert look(window) == look(stayed)
+
+
+def are_the_same(moat: Any, *windows: Any) -> bool:
+    """Two windows show all that the run's screen shows."""
+    said = moat.ok("screen", "x").rstrip("\n")
+    for each in windows:
+        each.linger(0.05)
+    first, second = map(look, windows)
+    return first == second and windows[0].screen.text().rstrip("\n") == said
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -235,7 +245,7 @@ def tmux(moat: Any, terminal: Any) -> Iterator[Any]:
     def command(*arguments: str) -> str:
         return subprocess.run(
             ["tmux", "-L", socket, *arguments],
-            capture_output=True, text=True, check=True, timeout=20, env=moat.environment,
+            capture_output=True, text=True, check=True, timeout=TIMEOUT_S, env=moat.environment,
         ).stdout  # fmt: skip
 
     def window(*pane: str) -> Any:
@@ -244,7 +254,7 @@ def tmux(moat: Any, terminal: Any) -> Iterator[Any]:
     command.window = window  # type: ignore[attr-defined]
     yield command
     subprocess.run(
-        ["tmux", "-L", socket, "kill-server"], capture_output=True, timeout=20, check=False
+        ["tmux", "-L", socket, "kill-server"], capture_output=True, timeout=TIMEOUT_S, check=False
     )
 
 
@@ -270,6 +280,10 @@ def test_nested_in_tmux(moat: Any, tmux: Any) -> None:
     window.shows("42")
 
 
+def numbered(window: Any) -> list[str]:
+    return [line for line in lines_of(window) if line[:4].isdigit()]
+
+
 def test_wide_narrow_wide(moat: Any, terminal: Any) -> None:
     """Case 18: long lines, wrapped by a narrow window, are whole again in a wide one."""
     expected = [f"{number:04} " + "abcdefghij" * 15 for number in range(1, 301)]
@@ -285,9 +299,9 @@ def test_wide_narrow_wide(moat: Any, terminal: Any) -> None:
     assert stayed.wait() == 0
     narrow = terminal("attach", "x", size=(60, 20))
     narrow.shows("$")
-    assert [line for line in lines_of(narrow) if line[:4].isdigit()] == expected
+    narrow.until(lambda: numbered(narrow) == expected, "all lines")
     narrow.send(P + b"d")
     assert narrow.wait() == 0
     wide = terminal("attach", "x", size=(180, 40))
     wide.shows("$")
-    assert [line for line in lines_of(wide) if line[:4].isdigit()] == expected
+    wide.until(lambda: numbered(wide) == expected, "all lines")

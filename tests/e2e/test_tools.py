@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.e2e.conftest import Moat
+    from tests.e2e.ordinary_user import OrdinaryUser
 
-INSTALL_S = 100.0
+INSTALL_S = 250.0
 """For a registry far away."""
 
 pytestmark = pytest.mark.timeout(2 * INSTALL_S)
@@ -325,3 +326,18 @@ def test_cargo_downloads(online: Moat, name: str) -> None:
     (online.workspace / "lib.rs").touch()
     run(online, f"{name} fetch -q; grep -A1 itoa Cargo.lock")
     assert was_fetched(online, "/itoa/.*(download|[.]crate)$")
+
+
+def test_a_path_that_leads_where_the_user_may_not_go(ordinary_user: OrdinaryUser) -> None:
+    """As `su` and `sudo` leave it; its other folders are shown."""
+    closed = ordinary_user.folder / "closed"
+    (closed / "bin").mkdir(parents=True)
+    closed.chmod(0)
+    listed_by_nobody = ordinary_user.folder / "tools"
+    listed_by_nobody.mkdir()
+    (listed_by_nobody / "tool").symlink_to("/usr/bin/true")
+    listed_by_nobody.chmod(0o711)
+    path = f"{closed}/bin:{listed_by_nobody}:/usr/bin:/bin"
+    done = ordinary_user.moat("run", "--", "tool", PATH=path)
+    assert done.returncode == 0, done.stderr
+    closed.chmod(0o700)

@@ -11,20 +11,19 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.e2e.conftest import Family
-from tests.e2e.ordinary_user import OrdinaryUser
 
 import moat as package
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.e2e.ordinary_user import OrdinaryUser
 
 PROGRAMS = ("bwrap", "git", "python", "python3", "keytool", "uname", "true")
+SUPERVISORS_OWN = {"DBUS_SESSION_BUS_ADDRESS", "HOME", "LANG", "MOAT_HOME", "PATH"}
+"""The first leads to the user's keyring, with the key of the vault."""
 HOSTILE_ENVIRONMENT = {
     "BASH_ENV": "/nowhere/bash",
     "ENV": "/nowhere/env",
@@ -232,9 +231,10 @@ def variables(pid: int) -> set[str]:
 
 def test_the_environment_of_moats_own_processes_is_made_for_them(moat: Any) -> None:
     """Nothing of the user's shell that chooses code, keys or certificates gets there."""
+    moat.write_settings("spare: false\n")  # what is forked shows its parent's in /proc
     moat.ok("run", "-d", "-n", "x", "--", "sleep", "infinity", **HOSTILE_ENVIRONMENT)
     run = moat.inspect("x")
-    assert variables(run["supervisor"]["pid"]) == {"HOME", "LANG", "MOAT_HOME", "PATH"}
+    assert variables(run["supervisor"]["pid"]) == SUPERVISORS_OWN
     shim = run["shim"]["pid"]
     assert variables(shim) == {"PATH"}
     (sandbox,) = Path(f"/proc/{shim}/task/{shim}/children").read_text().split()
@@ -242,18 +242,8 @@ def test_the_environment_of_moats_own_processes_is_made_for_them(moat: Any) -> N
     moat.kill("x", "supervisor")
     moat.ok("exec", "x", "--", "true", **HOSTILE_ENVIRONMENT)
     again = variables(moat.supervisor("x"))
-    assert again == {"HOME", "LANG", "MOAT_HOME", "PATH"}
+    assert again == SUPERVISORS_OWN
     assert "/nowhere" not in Path(f"/proc/{moat.supervisor('x')}/environ").read_text()
-
-
-@pytest.fixture
-def ordinary_user() -> Iterator[OrdinaryUser]:
-    folder = Path(tempfile.mkdtemp(prefix="m-"))
-    folder.chmod(0o755)
-    user = OrdinaryUser.of(folder)
-    yield user
-    assert Family(user.store).survivors() == []  # the supervisor is a moment behind its client
-    shutil.rmtree(folder)
 
 
 def test_an_ordinary_user(ordinary_user: OrdinaryUser, marker: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.e2e.conftest import TIMEOUT_S
 
 import moat as package
 from moat.shim import protocol
@@ -46,7 +47,7 @@ def newer(moat: Any, tmp_path: Path) -> Callable[..., str]:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=TIMEOUT_S,
             cwd=moat.workspace,
             env=moat.environment,
             check=False,
@@ -104,7 +105,7 @@ def test_an_end_that_only_an_unable_supervisor_was_there_for(moat: Any, newer: N
     moat.kill("x", "supervisor")
     assert moat("attach", "x").stderr == REFUSAL
     (moat.workspace / "go").write_text("\n")
-    assert select.select([command], [], [], 20)[0]
+    assert select.select([command], [], [], TIMEOUT_S)[0]
     assert moat("attach", "x").stderr == REFUSAL
     assert moat.inspect("x")["state"] == "running"
     assert newer("wait", "x") == "7\n"
@@ -125,6 +126,6 @@ def test_a_run_of_a_newer_moat_can_be_destroyed(moat: Any, newer: Newer) -> None
     done = moat("destroy", "--force", "x")
     assert f"moat: after the run: {planted}: renamed to commondir.disarmed" in done.stderr
     assert not planted.exists()
-    assert select.select([command], [], [], 20)[0]
+    assert select.select([command], [], [], TIMEOUT_S)[0]
     assert moat.runs() == []
     os.close(command)

@@ -14,6 +14,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from tests.egress.addresses import own_address
 
 from moat.egress.upstream.dialer import Dialer, DialError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from moat.egress.upstream.dialer import Address, Dialled
 
+TINYPROXY = 8888
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
@@ -76,12 +78,13 @@ async def server(host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def tinyproxy(folder: Path, port: int, *settings: str) -> AsyncIterator[int]:
-    """A real proxy for `me:secret`, and its port; it knows where origin.test is, and nobody else."""
+async def tinyproxy(folder: Path, *settings: str) -> AsyncIterator[str]:
+    """A real proxy for `me:secret`, and where it is; it knows where origin.test is, and nobody else."""
     hosts = folder / "hosts"
     hosts.write_text("127.0.0.1 origin.test\n")
     file = folder / "tinyproxy.conf"
-    lines = [f"Port {port}", "Listen 127.0.0.1", "BasicAuth me secret", *settings]
+    address = own_address()
+    lines = [f"Port {TINYPROXY}", f"Listen {address}", "BasicAuth me secret", *settings]
     file.write_text("\n".join([*lines, ""]))
     process = await asyncio.create_subprocess_exec(
         *("bwrap", "--dev-bind", "/", "/", "--ro-bind", str(hosts), "/etc/hosts"),
@@ -92,7 +95,7 @@ async def tinyproxy(folder: Path, port: int, *settings: str) -> AsyncIterator[in
     async for line in process.stdout:
         if b"Accepting connections" in line:
             break
-    yield port
+    yield f"{address}:{TINYPROXY}"
     process.terminate()
     await process.communicate()
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import socket
 import ssl
 import time
 from contextlib import asynccontextmanager, contextmanager
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from tests.egress.addresses import own_address
 from tests.origin import Origin
 
 from moat.egress.gateway import RunGateway
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 
     from moat.egress.traffic.schema import Row
 
-_addresses = count(2)
-TIMEOUT_S = 20.0
+TIMEOUT_S = 120.0
 
 
 class Gateway:
@@ -94,9 +92,7 @@ class Gateway:
 @asynccontextmanager
 async def opened(folder: Path, **network: Any) -> AsyncIterator[Gateway]:
     """Run a gateway during a test."""
-    # Of this process alone: others run tests at the same time.
-    process = os.getpid()
-    address = f"127.{64 | (process >> 8) & 63}.{process & 255}.{next(_addresses) % 250 + 1}"
+    address = own_address()
     loop = asyncio.get_running_loop()
 
     async def listen(_family: str, kind: str, _address: str, port: int) -> int:

@@ -69,7 +69,7 @@ def authorize(exchange: PendingExchange) -> None:
     outgoing = exchange.request.copy()
     outgoing.fields = [each for each in outgoing.fields if each[0].lower() != b"authorization"]
     outgoing.fields.append((b"Authorization", TOKEN))
-    exchange.authorized(outgoing)
+    exchange.authorized(outgoing, exchange.target)
 
 
 class Client:
@@ -154,7 +154,7 @@ async def test_the_server_gets_the_credential_and_the_record_the_clients_request
     [row] = gateway.rows("request")
     assert (row.verdict, row.status) == ("allowed", 200)
     with TrafficReader(RunFolder(run).database) as reader:
-        names = [name.lower() for name, _ in reader.capture(row.id).request_fields]
+        names = [name.lower() for name, _ in reader.captures([row.id])[0].request_fields]
     assert names.count("authorization") == 1
     assert b"t0ken" not in files(run)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from h2.errors import ErrorCodes
+from h2.settings import SettingCodes
 from hyperframe.frame import ContinuationFrame, GoAwayFrame, HeadersFrame, RstStreamFrame
 from tests.egress.gateways import TIMEOUT_S, opened
 from tests.egress.http2_peers import Peer, connected, serving
@@ -642,3 +643,23 @@ async def test_the_users_time_is_not_the_clients(
         client.writer.close()
 
     assert client.statuses == {number: "200"}
+
+
+async def test_an_answer_that_nobody_takes_ends_with_the_idle_time(
+    run: Path, authority: CertificateAuthority, origin: Origin
+) -> None:
+    """A complete answer, too, whether a server or the proxy has given it: its stream is reset."""
+    ca = authority.certificate_pem.decode()
+    rules = (f"deny origin.test:{origin.port}/secret", f"allow origin.test:{origin.port}")
+    async with opened(run, upstream_ca=ca, rules=rules) as gateway:
+        client = await connected(gateway, origin.port)
+        client.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 0})
+        asked = {client.ask(path, origin.port) for path in ("/secret", "/a")}
+        client.flush()
+        await client.until(lambda: client.statuses.keys() >= asked)
+        gateway.let_time_pass(10_000)
+        await client.until(lambda: client.over >= asked)
+        client.writer.close()
+
+    assert client.reset == asked
+    assert client.bodies == {}

@@ -13,7 +13,7 @@ from moat.egress.peek import LIMIT, ClosedEarlyError, peek, take
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 120.0
 
 
 @pytest.fixture

@@ -23,6 +23,13 @@ from moat.spec import RunId, RunSpec
 CORPUS = Path(__file__).parent / "corpus"
 EARLIER = sorted(CORPUS.glob("moat-*.db"))
 
+PORT = {
+    "name": "web",
+    "port": 3000,
+    "address": "127.0.0.1",
+    "host_port": 40123,
+    "url": "http://127.0.0.1:40123",
+}
 NEXT_STEP = (
     "ALTER TABLE runs ADD COLUMN mood TEXT NOT NULL DEFAULT ''",
     "UPDATE runs SET mood = json_object('viewers', viewers)",
@@ -66,6 +73,8 @@ def full(version: int) -> Run:
         supervisor_version="0.1.0",
         viewers=2,
         waiting="api.example.com:443 db.example.com:5432" if version >= 2 else "",
+        ports=(PORT,) if version >= 4 else (),
+        waits_for="permission" if version >= 5 else "",
         engine_data={"shim": {"pid": 4320}},
     )
 
@@ -91,6 +100,8 @@ def minimal(version: int) -> Run:
         supervisor_version=None,
         viewers=0,
         waiting="",
+        ports=(),
+        waits_for="",
         engine_data={} if version >= 3 else {"shim": {"pid": None}},
     )
 

@@ -6,6 +6,8 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
+import pytest
+
 from moat.runs import lock
 
 if TYPE_CHECKING:
@@ -59,3 +61,22 @@ def test_a_killed_holder_leaves_nothing(tmp_path: Path) -> None:
     os.waitpid(child, 0)
     os.close(ready_read)
     assert not lock.is_locked(tmp_path / "x")
+
+
+def test_a_wait_for_a_lock_may_have_an_end(tmp_path: Path) -> None:
+    """Whoever holds it keeps it, and a free lock is had at once."""
+    with lock.locked(tmp_path / "x", 0.01):
+        with pytest.raises(TimeoutError), lock.locked(tmp_path / "x", 0.01):
+            pass
+        with pytest.raises(TimeoutError):
+            lock.wait_until_free(tmp_path / "x", 0.01)
+    lock.wait_until_free(tmp_path / "x", 0.01)
+
+
+def test_the_holder_of_a_lock_is_known(tmp_path: Path) -> None:
+    """The kernel says which process it is, and that nobody is once the lock is free."""
+    assert lock.holder(tmp_path / "x") is None
+    with lock.locked(tmp_path / "x"):
+        assert lock.holder(tmp_path / "x") == os.getpid()
+        assert lock.holder(tmp_path / "y") is None
+    assert lock.holder(tmp_path / "x") is None

@@ -77,3 +77,23 @@ def test_doctor_rebuilds_it(
     monkeypatch.setenv("MOAT_HOME", str(damaged))
     assert run(["doctor", "--rebuild-index"]) == 0
     assert "3 runs" in capsys.readouterr().out
+
+
+def test_of_runs_with_one_name_the_newest_keeps_it(tmp_path: Path) -> None:
+    """A specification has the name of the start, which another run may have taken since."""
+    home = tmp_path / "home"
+    with Store(home) as store:
+        for number in range(2):
+            spec = RunSpec(
+                id=RunId(f"{number}" * 12),
+                name="fix",
+                command=("make",),
+                workspace="/",
+                created_at=f"2026-01-01T00:00:0{number}.000Z",
+            )
+            store.create(spec)
+            store.update(spec.id, state=State.STOPPED)
+            store.rename_ended(spec.id, f"fix-{number}")
+    assert rebuild_index(home) == (2, [])
+    with Store(home) as store:
+        assert [row.name for row in store.all()] == ["fix", f"fix-{'0' * 12}"]

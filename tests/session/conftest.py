@@ -60,6 +60,17 @@ class Rig:
         assert session is self.session
         self.reports.append("wrote")
 
+    def session_typed(self, session: Session) -> None:
+        assert session is self.session
+
+    def session_notified(self, session: Session, text: str) -> None:
+        assert session is self.session
+        self.reports.append(f"notified {text!r}")
+
+    def session_reported(self, session: Session, status: str) -> None:
+        assert session is self.session
+        self.reports.append(f"reported {status!r}")
+
     def session_drained(self, session: Session) -> None:
         assert session.drained
         self.reports.append("drained")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from moat.session.io import ProgramIO
 
 OUT, ERR = Stream.STDOUT, Stream.STDERR
-TIMEOUT_S = 20
+TIMEOUT_S = 120
 
 
 @pytest.fixture

@@ -119,6 +119,7 @@ async def network(run: Supervising) -> None:
     ):
         os.close(await run.engine.listen(family, kind, address, port))
     os.close(await run.engine.blocked())
+    os.close(await run.engine.keep_service("service.sock"))
 
 
 async def start(run: Supervising) -> dict[str, int]:

@@ -63,7 +63,7 @@ class Supervising:
         return successor, found
 
     async def expect(self, what: str) -> object:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             happened, value = await self.events.get()
         assert happened == what, (happened, value)
         return value

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.shim.supervising import Supervising, further
 
-from moat.engines.bubblewrap import seccomp, shim_client
 from moat.engines.engine import CommandRefusedError, SessionState
+from moat.engines.under_shim import seccomp, shim_client
 from moat.platform import sockets
 from moat.shim import protocol
 
@@ -104,6 +104,7 @@ class Asking:
             "listen": engine.listen,
             "packets": lambda **_filter: engine.blocked(),
             "dial": engine.dial,
+            "keep": self._keep,
             "release": engine.release,
         }
         if "error" in answer:
@@ -131,6 +132,12 @@ class Asking:
 
     async def _signal(self, session: str, signal: int) -> None:
         await self._run.engine.signal(session, signal)
+
+    async def _keep(self, name: str) -> int:
+        """Ask for a socket alone: `keep_service` asks a second time where there was none."""
+        with socket.socket(socket.AF_UNIX) as made:
+            _, fds = await self._run.engine._call("keep", (made.fileno(),), name=name)
+        return fds[0]
 
     async def _exec(self, session: str) -> Any:
         return await self._run.engine.execute(session, further("true"))
@@ -170,7 +177,7 @@ class Link:
 
     def __init__(self, run: Supervising) -> None:
         self.sock = sockets.connect(run.folder.root, shim_client.SOCKET, socket.SOCK_SEQPACKET)
-        self.sock.settimeout(20)
+        self.sock.settimeout(120)
         self._heard: list[tuple[Line, int]] = []
         self._fds: list[int] = []
 
@@ -195,7 +202,11 @@ class Link:
 
 @contextlib.contextmanager
 def descriptors_for(line: Line) -> Iterator[list[int]]:
-    """Make the descriptors that came with a message of the supervisor: at most a file."""
+    """Make the descriptors that came with a message of the supervisor: a file, a socket or none."""
+    if line["message"]["do"] == "keep" and line["descriptors"]:
+        with socket.socket(socket.AF_UNIX) as made:
+            yield [made.fileno()]
+        return
     if "file" not in line:
         yield []
         return

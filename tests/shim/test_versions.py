@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 import moat
-from moat.engines.bubblewrap import shim_client
-from moat.engines.bubblewrap.shim_client import Hello
 from moat.engines.engine import CommandRefusedError, SessionState, UnsupportedSandboxError
+from moat.engines.under_shim import shim_client
+from moat.engines.under_shim.shim_client import Hello
 from moat.platform import sockets
 from moat.shim import protocol
 

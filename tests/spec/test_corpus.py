@@ -17,20 +17,50 @@ import pytest
 
 from moat import typed_json
 from moat.spec import (
+    AgentFile,
+    AgentSetup,
     Bubblewrap,
+    Container,
+    EventHook,
+    Grant,
+    HostService,
+    Injection,
     Limits,
     Mount,
     Network,
     ProtectedPath,
+    PublishedPort,
+    Refresh,
     RunId,
     RunSpec,
+    SandboxFile,
     TerminalSize,
     Timeouts,
+    WaitRule,
     codec,
 )
 
 CORPUS = Path(__file__).parent / "corpus"
 
+_AGENT = AgentSetup(
+    name="claude",
+    session="a75affff-0edf-81d0-a9dd-d58403de29f1",
+    state="/srv/moat/state/0123456789abcdef/claude",
+    folders=(".claude",),
+    credentials=(".claude/.credentials.json",),
+    files=(AgentFile(path=".claude/.claude.json", content="{}", kind="merged"),),
+    guide=".claude/rules/moat.md",
+    waiting=(
+        WaitRule(
+            kind="permission",
+            screen=("Do you want to*?",),
+            without=("esc to interrupt",),
+            lines=9,
+            title="Claude",
+            notification="needs your permission",
+        ),
+    ),
+)
 FULL = RunSpec(
     id=RunId("0123456789ab"),
     name="fix-the-tests",
@@ -39,6 +69,7 @@ FULL = RunSpec(
     workdir="/workspace/sub",
     created_at="2026-11-23T08:09:10.123Z",
     env={"LANG": "C.UTF-8", "GREETING": "grüß dich"},
+    secrets=("DATABASE_URL",),
     mounts=(Mount("/data", "/data", "ro"), Mount("/srv/cache", "/cache", "rw")),
     exclude=("secrets", "build/out"),
     writable_git=True,
@@ -55,6 +86,7 @@ FULL = RunSpec(
         tcp=("db.example.com:5432",),
         passthrough=("pinned.example.com",),
         hosts={"api.example.com": "192.0.2.7"},
+        host=(HostService(port=5055, name="mcp"),),
         private=("10.0.0.0/8",),
         upstream_ca="-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
         project_ca="-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n",
@@ -67,15 +99,56 @@ FULL = RunSpec(
         traffic_limit=1 << 24,
         timeouts=Timeouts(connect=1.5, tls=2.5, header=3.5, idle=4.5),
     ),
+    ports=(PublishedPort(name="web", port=3000, address="127.0.0.1", host_port=8080),),
+    grants=(
+        Grant(
+            provider="ssh",
+            scope="git.example.com",
+            profile="work",
+            injections=(
+                Injection(
+                    hosts=("api.example.com",),
+                    ports=(8443,),
+                    methods=("GET",),
+                    paths=("/v1/**",),
+                    kind="query",
+                    name="key",
+                    value="{key}",
+                    replace=True,
+                ),
+            ),
+            placeholders={"key": "placeholder-0001"},
+            env={"EXAMPLE_KEY": "placeholder-0001"},
+            files=(SandboxFile(path=".example", content="key=placeholder-0001"),),
+            hosts=("files.example.com",),
+            tcp=("git.example.com:22",),
+            account="me",
+            refresh=Refresh(
+                token_url="https://auth.example.com/token",
+                client_id="moat",
+                client_secret="known-to-all",
+                json_body=True,
+            ),
+            agent="/run/user/1000/agent.sock",
+        ),
+    ),
+    agent=_AGENT,
     engine="another",
     bubblewrap=Bubblewrap(host_path="/usr/bin:/opt/tools/bin", program="/opt/tools/bin/bwrap"),
+    container=Container(image="debian:stable", variables={"DOCKER_HOST": "unix:///run/d.sock"}),
     keep=True,
+    remove_at_end=True,
     timeout=5400.0,
     stop_timeout=2.5,
     scrollback=500,
     scrollback_memory=1 << 25,
     journal_limit=1 << 20,
     notifications=False,
+    pictures=False,
+    clipboard="drop",
+    term_program="iTerm.app",
+    on_event=(EventHook(command=("/opt/tools/tell", "--now"), events=("waiting_changed",)),),
+    notify="desktop",
 )
 MINIMAL = RunSpec(
     id=RunId("ba9876543210"),
@@ -85,7 +158,20 @@ MINIMAL = RunSpec(
     created_at="2026-11-23T07:00:00.000Z",
 )
 
-_TRUST = replace(FULL, scrollback_memory=MINIMAL.scrollback_memory)
+_PORTS = replace(FULL, agent=replace(_AGENT, waiting=()), on_event=(), notify="off")
+_AGENTS = replace(_PORTS, ports=(), network=replace(FULL.network, host=()))
+_ENGINES = replace(_AGENTS, agent=None)
+_GRANTS = replace(_ENGINES, container=Container())
+_SCROLLBACK = replace(
+    _GRANTS,
+    grants=(),
+    secrets=(),
+    pictures=True,
+    clipboard="ask",
+    term_program="",
+    remove_at_end=False,
+)
+_TRUST = replace(_SCROLLBACK, scrollback_memory=MINIMAL.scrollback_memory)
 # A project's authorities were trusted for every host, like the user's.
 _ENGINE_SECTIONS = replace(
     _TRUST,
@@ -93,7 +179,7 @@ _ENGINE_SECTIONS = replace(
     protected_paths=(),
     bubblewrap=replace(FULL.bubblewrap, program=""),
     network=replace(
-        FULL.network,
+        _AGENTS.network,
         project_ca="",
         project_ca_hosts=(),
         traffic_limit=MINIMAL.network.traffic_limit,
@@ -114,7 +200,12 @@ STAGES = {
     "5-trusted-files": _ENGINE_SECTIONS,
     "6-engine-sections": _ENGINE_SECTIONS,
     "7-trust": _TRUST,
-    "8-scrollback": FULL,
+    "8-scrollback": _SCROLLBACK,
+    "9-grants": _GRANTS,
+    "10-engines": _ENGINES,
+    "11-agents": _AGENTS,
+    "12-ports": _PORTS,
+    "13-waiting": FULL,
 }
 EXPECTED = {f"{stage}-full.json": spec for stage, spec in STAGES.items()} | {
     f"{stage}-minimal.json": MINIMAL for stage in STAGES
@@ -125,6 +216,16 @@ REQUIRED = {
     RunSpec: {"id", "name", "command", "workspace", "created_at"},
     Mount: {"source", "target"},
     ProtectedPath: {"path"},
+    PublishedPort: {"name", "port"},
+    Grant: {"provider"},
+    HostService: {"port"},
+    Injection: {"hosts"},
+    SandboxFile: {"path", "content"},
+    AgentSetup: {"name"},
+    WaitRule: {"kind"},
+    EventHook: {"command", "events"},
+    AgentFile: {"path", "content"},
+    Refresh: {"token_url"},
 }
 """Fields without a default, all of them as old as their class."""
 
@@ -162,14 +263,26 @@ def test_the_newest_stage_is_what_is_written_today(size: str, spec: RunSpec) -> 
 
 def test_the_fullest_specification_leaves_nothing_at_its_default() -> None:
     """Otherwise the corpus wouldn't show that a field is read at all."""
+    assert FULL.agent is not None
     parts = (
         FULL,
         FULL.mounts[0],
         FULL.protected_paths[0],
+        FULL.ports[0],
+        FULL.grants[0],
+        FULL.grants[0].injections[0],
+        FULL.grants[0].files[0],
+        FULL.grants[0].refresh,
+        FULL.agent,
+        FULL.agent.files[0],
+        FULL.agent.waiting[0],
+        FULL.on_event[0],
         FULL.limits,
         FULL.size,
         FULL.bubblewrap,
+        FULL.container,
         FULL.network,
+        FULL.network.host[0],
         FULL.network.timeouts,
     )
     assert {type(part) for part in parts} == set(kinds(RunSpec))
@@ -202,7 +315,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Container:
+class LaterSection:
     """A section for one engine."""
 
     image: str = ""
@@ -214,14 +327,14 @@ class Container:
 class LaterRunSpec(RunSpec):
     """A specification to which a section with nested parts was added."""
 
-    container: Container = Container()
+    later: LaterSection = LaterSection()
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_section_is_added_without_harm_to_earlier_runs(name: str) -> None:
     """It takes a nested class with a default, and neither a table nor a list of exceptions."""
     later = typed_json.read(LaterRunSpec, codec.current_fields(text_of(name)))
-    assert later.container == Container()
+    assert later.later == LaterSection()
     known = {each.name: getattr(later, each.name) for each in fields(RunSpec)}
     assert RunSpec(**known) == EXPECTED[name]
 
@@ -230,8 +343,8 @@ def test_an_added_section_is_read_in_full_and_in_part() -> None:
     """A section may grow as well, and is as strict as the rest."""
     given = codec.current_fields(codec.dumps(MINIMAL))
     section = {"image": "debian", "endpoints": [{"name": "web", "port": 8000}]}
-    later = typed_json.read(LaterRunSpec, given | {"container": section})
-    assert later.container == Container("debian", None, (Endpoint("web", 8000),))
+    later = typed_json.read(LaterRunSpec, given | {"later": section})
+    assert later.later == LaterSection("debian", None, (Endpoint("web", 8000),))
     half = {"endpoints": [{"name": "web"}]}
     with pytest.raises(ValueError, match="Endpoint lacks port"):
-        typed_json.read(LaterRunSpec, given | {"container": half})
+        typed_json.read(LaterRunSpec, given | {"later": half})

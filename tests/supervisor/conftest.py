@@ -16,18 +16,20 @@ from moat.platform import sockets
 from moat.runs.event_reader import EventReader
 from moat.runs.store import Store
 from moat.spec import RunId, RunSpec
+from moat.supervisor import attached
 from moat.supervisor.api import serve
 from moat.supervisor.attached import AttachedClient
 from moat.supervisor.run import Supervisor
+from moat.supervisor.run_commands import RunCommands
 from moat.supervisor.tasks import BackgroundTasks
 from moat.wire import frames, http
 from moat.wire.frames import FrameReader, FrameType
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from pathlib import Path
 
-TIMEOUT_S = 20
+TIMEOUT_S = 120
 
 
 @dataclass
@@ -131,7 +133,7 @@ class Run:
     def connect(self) -> Peer:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        AttachedClient(self.supervisor, theirs)
+        AttachedClient(self.supervisor, theirs, RunCommands(self.supervisor))
         self.peers.append(Peer(ours))
         return self.peers[-1]
 
@@ -153,6 +155,11 @@ class Run:
             writer.close()
             assert head
             return answer.decode()
+
+
+async def _close_logs(supervisors: Sequence[Supervisor]) -> None:
+    for each in supervisors:
+        await each.audit.close(complete=each.teardown.complete)
 
 
 class Machine:
@@ -192,8 +199,12 @@ class Machine:
         folder = self.store.folder(spec.id)
         async with AsyncExitStack() as stack:
             listener = stack.enter_context(sockets.listen(folder.root, folder.SUPERVISOR_SOCKET))
+            made: list[Supervisor] = []
+            # As `supervisor.main` does, behind all tasks.
+            stack.push_async_callback(_close_logs, made)
             tasks = await stack.enter_async_context(BackgroundTasks())
             supervisor = Supervisor(self.store, spec, tasks, self.sandbox.make)
+            made.append(supervisor)
             stack.callback(supervisor.leave)
             server = await serve(supervisor, listener)
             stack.callback(server.close)
@@ -202,9 +213,24 @@ class Machine:
             yield run
 
 
+@pytest.fixture(autouse=True)
+def _no_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that ends has its log signed: the key of a test is no matter for a developer's keyring."""
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/dev/null/bus")
+
+
+@pytest.fixture(autouse=True)
+def _patient_supervisors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a test draws as late as a terminal that hangs."""
+    monkeypatch.setattr(attached, "DRAW_S", 120.0)
+
+
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
     project = tmp_path / "project"
     project.mkdir()
     with Store(tmp_path / "home") as store:
-        yield Machine(store, project)
+        machine = Machine(store, project)
+        yield machine
+        for sock in (*machine.sandbox.services.values(), *machine.sandbox.kept.values()):
+            sock.close()

@@ -19,7 +19,7 @@ from moat.wire.tty import encode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TIMEOUT_S = 20
+TIMEOUT_S = 120
 # N_TTY_BUF_SIZE of Linux, less the byte that tells full from empty.
 _PTY_READ_BYTES = 4095
 
@@ -50,6 +50,9 @@ class UsersTerminal:
         if self._window != -1:
             os.close(self._window)
             self._window = -1
+
+    def type(self, keys: bytes) -> None:
+        os.write(self._window, keys)
 
     def hello(self) -> dict[str, Any]:
         """What a client says that passes the terminal."""

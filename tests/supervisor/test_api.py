@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from moat.engines.engine import CommandRefusedError
+from moat.runs import session_records
 from moat.wire.frames import FrameType
 
 if TYPE_CHECKING:
@@ -24,7 +26,9 @@ async def test_a_run_is_described(machine: Machine) -> None:
         run.sandbox.exit(0)
         answer = await run.ask("GET", "/v1/run?until=ended")
         assert answer["state"] == "stopped"
-        assert answer["sessions"] == {"main": {"tty": False, "exit_code": 0, "ended": True}}
+        assert answer["sessions"] == {
+            "main": {"tty": False, "viewers": 0, "exit_code": 0, "ended": True}
+        }
         assert (await run.ask("GET", "/v1/version"))["attach"] == "moat-attach/1"
 
 
@@ -163,3 +167,86 @@ async def test_attaching_over_the_socket(machine: Machine) -> None:
         await run.until(lambda: len(run.supervisor.viewers.attached) == 1)
         writer.close()
         await run.until(lambda: not run.supervisor.viewers.attached)
+
+
+EXEC = {"command": ["make"], "interactive": True}
+
+
+async def test_a_session_is_waited_for_by_itself(machine: Machine) -> None:
+    """Its output and its end count, and those of the run's command don't."""
+    async with machine.supervised() as run:
+        name = (await run.ask("POST", "/v1/exec", **EXEC))["session"]
+        waiting = asyncio.create_task(run.ask("GET", f"/v1/wait?for=output&after=0&session={name}"))
+        run.sandbox.io.write_output(b"of the run's command")
+        await run.ask("GET", "/v1/wait?for=output&after=0")
+        assert not waiting.done()
+        run.sandbox.programs[name].io.write_output(b"x")
+        assert (await waiting)["happened"] == "output"
+        run.sandbox.exit(4, name)
+        ended = await run.ask("GET", f"/v1/wait?for=exit&session={name}")
+        assert (ended["happened"], ended["exit_code"], ended["state"]) == ("exit", 4, "running")
+        quiet = await run.ask("GET", f"/v1/wait?for=idle&seconds=9&session={name}")
+        assert quiet["happened"] == "exit"
+        assert "no session x" in (await run.ask("GET", "/v1/wait?for=exit&session=x"))["summary"]
+
+
+async def test_a_session_is_killed_alone(machine: Machine) -> None:
+    """The run goes on."""
+    async with machine.supervised() as run:
+        name = (await run.ask("POST", "/v1/exec", **EXEC))["session"]
+        assert await run.ask("POST", "/v1/kill", session=name) == {}
+        assert run.state == "running"
+        assert session_records.find(run.store, run.store.get(run.spec.id), name).command == (
+            "make",
+        )
+
+
+async def test_the_viewers_of_one_session_are_detached(machine: Machine) -> None:
+    """The others stay."""
+    async with machine.supervised() as run:
+        name = (await run.ask("POST", "/v1/exec", **EXEC))["session"]
+        viewers = [run.attach(), run.attach(session=name)]
+        for viewer in viewers:
+            await viewer.frame(FrameType.WELCOME)
+        assert await run.ask("POST", "/v1/detach", session=name) == {"detached": 1}
+        assert await viewers[1].frame(FrameType.DETACHED) == b"detached by moat detach"
+        assert viewers[0].sock.fileno() != -1
+        assert len(run.supervisor.viewers.attached) >= 1
+        for viewer in viewers:
+            viewer.sock.close()
+
+
+async def test_a_session_that_was_given_no_input_takes_none(machine: Machine) -> None:
+    """That is said, with what to do."""
+    async with machine.supervised() as run:
+        name = (await run.ask("POST", "/v1/exec", command=["make"]))["session"]
+        answer = await run.ask("POST", "/v1/send", data="", session=name)
+        assert answer["hint"] == "Start it with: moat exec -i"
+
+
+async def test_why_a_session_never_began_is_recorded(machine: Machine) -> None:
+    """It is listed as failed, with the reason that the client was given."""
+    async with machine.supervised() as run:
+        run.sandbox.refuses = CommandRefusedError("no room")
+        answer = await run.ask("POST", "/v1/exec", **EXEC)
+        (found,) = list(session_records.sessions(run.store, run.store.get(run.spec.id)))[1:]
+        assert (found.state, found.error) == ("failed", answer["summary"])
+
+
+async def test_what_waits_for_the_user_is_told_and_answered(machine: Machine) -> None:
+    """A write to the clipboard, which then reaches the terminal that leads and no other."""
+    async with machine.supervised(tty=True, interactive=True) as run:
+        assert await run.ask("GET", "/v1/questions") == {"questions": []}
+        viewers = [run.attach(terminal=True, columns=80, rows=24) for _ in range(2)]
+        for viewer in viewers:
+            await viewer.frame(FrameType.WELCOME)
+        run.sandbox.io.write_output(b"\x1b]52;c;eA==\x07shown")
+        await run.until(lambda: run.supervisor.questions.clipboard.asks)
+        (question,) = (await run.ask("GET", "/v1/questions"))["questions"]
+        assert question["name"] == "clipboard"
+        assert "clipboard" in run.supervisor.notice("main")
+        await run.ask("POST", "/v1/answer", name="clipboard", allow=True)
+        await viewers[0].output(b"\x1b]52;c;eA==\x07")
+        assert await run.ask("GET", "/v1/questions") == {"questions": []}
+        again = await run.ask("POST", "/v1/answer", name="clipboard", allow=True)
+        assert "answered already" in again["summary"]

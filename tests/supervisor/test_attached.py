@@ -78,6 +78,7 @@ async def test_a_stream_client_gets_every_byte(machine: Machine) -> None:
         assert json.loads(await peer.frame(FrameType.EXITED)) == {
             "exit_code": 4,
             "state": "stopped",
+            "because": "",
         }
         assert await peer.hung_up()
 

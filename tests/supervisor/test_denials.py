@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moat.supervisor.denials import MAX_COUNTED, Denials
+from moat.supervisor.denials import Denials
+from moat.supervisor.repeats import MAX_COUNTED
 
 if TYPE_CHECKING:
     from tests.supervisor.conftest import Machine, Run

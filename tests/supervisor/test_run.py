@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,9 +13,12 @@ from moat.engines.engine import CommandRefusedError, SandboxGoneError, Unsupport
 from moat.errors import RunNotFoundError
 from moat.supervisor import teardown
 from moat.wire.frames import FrameType
+from moat.workspace.findings import Report
 
 if TYPE_CHECKING:
     from tests.supervisor.conftest import Machine, Run
+
+    from moat.paths import RunFolder
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +42,31 @@ async def test_a_command_runs_to_its_end(machine: Machine) -> None:
         row = run.store.get(run.spec.id)
         assert (str(row.state), row.exit_code, row.pid) == ("stopped", 3, None)
     assert not (run.store.folder(run.spec.id).root / "supervisor.sock").exists()
+
+
+async def test_who_comes_during_the_clean_up_waits_for_it(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end that a client is told is that of the run, not of its command."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def clean_up(folder: RunFolder) -> Report:
+        del folder
+        begun.set()
+        go_on.wait(60)
+        return Report([])
+
+    monkeypatch.setattr(teardown, "_clean_up", clean_up)
+    async with machine.supervised() as run:
+        run.sandbox.io.write_output(b"done\n")
+        run.sandbox.exit(3)
+        await asyncio.to_thread(begun.wait)
+        viewer = run.attach()
+        assert await viewer.output(b"done\n") == b"done\n"
+        go_on.set()
+        assert b'"state": "stopped"' in await viewer.frame(FrameType.EXITED)
+        viewer.sock.close()
+        await run.over()
 
 
 async def test_the_row_says_where_the_sandbox_is(machine: Machine) -> None:

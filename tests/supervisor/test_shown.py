@@ -34,9 +34,9 @@ async def welcomed(peer: Peer) -> dict[str, Any]:
 
 def show(run: Run, text: str, *, new: bool = True) -> None:
     """As when requests wait for an answer."""
-    run.supervisor.questions.notice = text
-    for viewer in run.supervisor.viewers.attached:
-        viewer.notice(text, new=new)
+    notices = run.supervisor.context.notices
+    notices.question = text
+    notices.show(new=new)
 
 
 async def test_a_notice_is_shown_to_everybody(machine: Machine, window: UsersTerminal) -> None:

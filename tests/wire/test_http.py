@@ -34,7 +34,9 @@ def test_an_upgrade_names_its_protocol() -> None:
     """Both directions, as RFC 9110 7.8 has it."""
     request = http.decode_request(http.encode_request("GET", "/v1/attach", upgrade="moat-attach/1"))
     assert request.headers["upgrade"] == "moat-attach/1"
-    assert http.decode_response(http.encode_upgrade("moat-attach/1")).status == 101
+    answer = http.decode_response(http.encode_upgrade("moat-attach/1", 3))
+    assert (answer.status, answer.level) == (101, 3)
+    assert http.decode_response(b"HTTP/1.1 101 Switching Protocols\r\n\r\n").level == 0
 
 
 @pytest.mark.parametrize(

@@ -2,5 +2,6 @@
 
 from tests.sandbox import descriptors, repository, sandbox, searched_toolchains
 from tests.workspace.host import host
+from tests.workspace.recorded import recorded
 
-__all__ = ["descriptors", "host", "repository", "sandbox", "searched_toolchains"]
+__all__ = ["descriptors", "host", "recorded", "repository", "sandbox", "searched_toolchains"]

@@ -7,7 +7,14 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from moat.workspace.beneath import SymbolicLinkError, open_beneath, open_folder, overlap, resolve
+from moat.workspace.beneath import (
+    SymbolicLinkError,
+    open_beneath,
+    open_folder,
+    overlap,
+    resolve,
+    settled,
+)
 
 
 def test_a_path_is_opened_part_by_part(tmp_path: Path) -> None:
@@ -55,6 +62,15 @@ def test_links_of_the_user_are_resolved(tmp_path: Path) -> None:
         assert resolve(tmp_path / path, tmp_path / "none") == Path(
             os.path.realpath(tmp_path / path)
         )
+
+
+def test_a_path_by_which_each_process_comes_elsewhere_leads_nowhere(tmp_path: Path) -> None:
+    """Nor does one that nobody can follow."""
+    for name, target in (("me", "/proc/self"), ("one", "two"), ("two", "one"), ("up", "..")):
+        (tmp_path / name).symlink_to(target)
+    for path in ("/proc/self/cwd/x", "/dev/fd/3", "me", "me/root/x", "one", "x" * 256):
+        assert settled(tmp_path / path) is None, path
+    assert settled(tmp_path / "up" / "x") == tmp_path.parent / "x"
 
 
 def test_links_in_an_untrusted_folder_are_not_resolved(tmp_path: Path) -> None:

@@ -6,80 +6,22 @@ import os
 import socket
 import subprocess
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.workspace.recorded import Recorded, age
 
 from moat.cli.diff_text import stat_lines, summaries
 from moat.errors import MoatError, StoreError
-from moat.paths import RunFolder
 from moat.workspace import recorder
 from moat.workspace.changes import Change, Changes, Side, dumps, loads
-from moat.workspace.content_store import ContentStore, forget
+from moat.workspace.content_store import ContentStore, forget, load
 from moat.workspace.frozen_changes import changes_of, freeze
-from moat.workspace.patch import patch
+from moat.workspace.manifest import SIZE
 from moat.workspace.walk import take_manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-FUTURE = 2**62
-"""A start after everything: nothing that is recorded is late."""
-
-
-@dataclass
-class Recorded:
-    """A workspace that was recorded for a run."""
-
-    home: Path
-    root: Path
-    run: RunFolder
-
-    def record(self, *, started_at: int = FUTURE, hidden: tuple[str, ...] = ()) -> None:
-        self.run.recorder_lock.touch()
-        recorder.record(self.run, str(self.root), started_at, set(hidden))
-
-    def another(self, name: str) -> Recorded:
-        """Return another run in the same workspace."""
-        folder = RunFolder(self.home / "runs" / name)
-        folder.root.mkdir(parents=True)
-        return Recorded(self.home, self.root, folder)
-
-    def changes(self, *, ended: bool = False) -> dict[str, Change]:
-        with changes_of(self.run, ended=ended) as (changes, _):
-            return {change.path: change for change in changes.changes}
-
-    def notes(self) -> list[str]:
-        with changes_of(self.run, ended=False) as (changes, _):
-            return changes.notes
-
-    def patch(self, *, ended: bool = False) -> bytes:
-        with changes_of(self.run, ended=ended) as (changes, pack):
-            lines: list[bytes] = []
-            for change in changes.changes:
-                before, after = (
-                    None if side is None or side.content is None else pack.read(side.content)
-                    for side in (change.before, change.after)
-                )
-                lines += patch(change, before, after)
-            return b"".join(lines)
-
-
-@pytest.fixture
-def recorded(tmp_path: Path) -> Recorded:
-    (tmp_path / "root").mkdir()
-    return Recorded(tmp_path / "home", tmp_path / "root", RunFolder(tmp_path)).another("one")
-
-
-def age(root: Path) -> None:
-    """Wait for the clock of the file system, so that what is there is settled in the next manifest."""
-    manifest = take_manifest(root)
-    newest = max(
-        each[3] for folder in manifest.folders.values() for each in folder.entries.values()
-    )
-    while time.time_ns() < newest + 200_000_000:
-        os.sched_yield()
 
 
 def test_all_that_a_run_changes_shows(recorded: Recorded) -> None:
@@ -88,6 +30,7 @@ def test_all_that_a_run_changes_shows(recorded: Recorded) -> None:
     for name in ("same", "changed", "deleted", "mode", "kind", "touched", "folder-mode/x"):
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text(f"{name}\n")
+    (root / "folder-mode").chmod(0o755)  # whatever the umask is
     (root / "link").symlink_to("same")
     (root / "same-link").symlink_to("same")
     recorded.record()
@@ -320,6 +263,31 @@ def test_a_bound_is_told(recorded: Recorded) -> None:
         (recorded.root / f"d{number}").mkdir()
     assert not take_manifest(recorded.root, limit=10).complete
     assert take_manifest(recorded.root, limit=100).complete
+
+
+def test_a_folder_of_any_size_is_bounded(recorded: Recorded) -> None:
+    """One folder can have more names than are looked at."""
+    for number in range(20):
+        (recorded.root / f"f{number}").touch()
+    cut = take_manifest(recorded.root, limit=10)
+    assert (cut.complete, len(cut.folders[""].entries)) == (False, 10)
+    assert take_manifest(recorded.root, limit=100).complete
+
+
+def test_what_is_read_is_bounded(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run can leave any number of files that are nothing but a hole."""
+    monkeypatch.setattr("moat.workspace.contents.MAX_READ", 2500)
+    for number in range(5):
+        (recorded.root / f"f{number}").write_bytes(bytes(1000))
+    recorded.record()
+    manifest = load(recorded.run.start_manifest)
+    assert manifest is not None
+    sizes = [
+        folder.entries[name][SIZE]
+        for folder in manifest.folders.values()
+        for name in folder.contents
+    ]
+    assert 1500 < sum(sizes) <= 2500
 
 
 def test_a_pack_of_little_use_is_replaced(

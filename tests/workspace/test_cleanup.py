@@ -85,6 +85,33 @@ def test_no_way_around(host: Host, way: str) -> None:
     host.is_safe("set +e; git status; git diff; git add -A; git status; git diff HEAD; true")
 
 
+MAGIC = {
+    "common folder": "echo PLACE > lib/.git/commondir",
+    "common folder by a link": "ln -s /proc/self lib/me; echo ../me/cwd/$cwd > lib/.git/commondir",
+    "git folder": "rm -r lib/.git; echo gitdir: PLACE > lib/.git",
+    "git folder by a descriptor": "rm -r lib/.git; echo gitdir: /dev/fd/../cwd/$cwd > lib/.git",
+    "link": "rm -r lib/.git; ln -s PLACE lib/.git",
+}
+
+
+@pytest.mark.parametrize("way", MAGIC)
+def test_a_path_leads_git_to_where_it_leads_us(
+    host: Host, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """One by the working directory is good for us, and evil where the user is.
+
+    The evil folder has no `HEAD`, so that nobody takes it for a repository but by that way.
+    """
+    monkeypatch.chdir("/")
+    cwd = str(host.root / "good/.git").lstrip("/")
+    script = f"""
+        cwd={cwd}; git init -q good; git init -q evil; mkdir -p lib/.git lib/$cwd
+        echo 'ref: refs/heads/main' | tee lib/.git/HEAD; mkdir lib/.git/refs lib/.git/objects
+        git -C evil config core.fsmonitor 'PAYLOAD'; mv evil/.git/* lib/$cwd; rm lib/$cwd/HEAD"""
+    host.attacked(f"{script}; {MAGIC[way]}".replace("PLACE", f"/proc/self/cwd/{cwd}"))
+    host.is_safe("set +e; git status; true", folder="lib")
+
+
 def test_hooks_of_a_new_repository_are_not_run(host: Host) -> None:
     """They are put aside; an example (`x.sample`) isn't a hook and stays."""
     lines = host.attacked(
@@ -242,6 +269,24 @@ def test_a_mounted_folder_is_cleaned_up_too(host: Host, tmp_path: Path) -> None:
     host.is_safe("git status", folder=str(other))
 
 
+@pytest.mark.parametrize("link", ["part/inner", "part"])
+def test_a_mount_that_became_a_link_is_no_way_out(host: Host, tmp_path: Path, link: str) -> None:
+    """It lies in the workspace, where the run can move it. Nothing is touched where the link leads."""
+    mine = tmp_path / "mine" / "inner" / "lib"
+    host.prepare(f"mkdir -p part/inner; GIT init -q {mine}; git -C {mine} config core.pager cat")
+    target = mine.parent if link == "part/inner" else mine.parents[1]
+    spec = host.sandbox.spec_fields.get("mounts", ())
+    mount = Mount(str(host.root / "part/inner"), "/inner")
+    host.sandbox.spec_fields["mounts"] = (*spec, mount)
+    lines = host.attacked(
+        f"{MAKE_LIB}; {ADD_LIB}; git -C lib config core.fsmonitor 'PAYLOAD';"
+        f"mv part/inner moved; rm -rf {link}; ln -s {target} {link}"
+    )
+    assert [line.partition(": ")[0] for line in lines] == [f"{host.root}/lib/.git/config"]
+    host.is_safe(*EVERYDAY)
+    assert "pager" in (mine / ".git/config").read_text()
+
+
 def test_nothing_is_cleaned_up_with_writable_git(host: Host) -> None:
     """The user asked for `--writable-git`."""
     host.sandbox.spec_fields["writable_git"] = True
@@ -298,6 +343,23 @@ def test_a_run_is_cleaned_up_once(host: Host) -> None:
     assert host.attacked(f"{MAKE_LIB}; git -C lib config core.pager x")
     assert clean_up(host.sandbox.folder).lines() == []
     assert host.sandbox.folder.quarantine_report.read_text().count("\n") == 1
+
+
+def test_a_home_that_stays_does_not_keep_the_workspace_from_it(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is a way to the host by itself, and what could not be done is said."""
+
+    def fail(_folder: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("moat.runs.private_folder.move_away", fail)
+    lines = host.attacked("echo x > .git/commondir")
+    private = host.sandbox.folder.private
+    assert lines == [
+        f"{host.root}/.git/commondir: renamed to commondir.disarmed",
+        f"{private} can't be moved away (Permission denied): links in the workspace may lead there",
+    ]
 
 
 def test_the_report_is_bounded(host: Host) -> None:

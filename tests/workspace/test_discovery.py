@@ -6,10 +6,12 @@ import subprocess
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from moat.workspace.discovery import discover, is_git_folder
+from moat.workspace.discovery import discover, is_git_folder, list_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 
 def paths(*names: str) -> list[PurePosixPath]:
@@ -36,6 +38,21 @@ def test_the_work_is_bounded(tmp_path: Path) -> None:
     found = discover(tmp_path, 3, enters_git=False)
     assert found.unentered == paths("z/.git")
     assert not found.complete
+
+
+def test_names_are_bounded_in_one_folder_and_in_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder can have millions of them, which is said as that there is more."""
+    (tmp_path / "x" / "y" / ".git").mkdir(parents=True)
+    for number in range(200):
+        (tmp_path / f"{number}").touch()
+    assert discover(tmp_path, 5, enters_git=False).unentered == paths("x/y/.git")
+    found = discover(tmp_path, 4, enters_git=False)
+    assert (found.unentered, found.complete) == ([], False)
+    monkeypatch.setattr("moat.workspace.discovery.MAX_NAMES_IN_FOLDER", 20)
+    assert not discover(tmp_path, 1000, enters_git=False).complete
+    assert len(list_folder(str(tmp_path))[1]) in {19, 20}
 
 
 def test_an_unreadable_folder_is_named(tmp_path: Path) -> None:
@@ -77,9 +94,21 @@ def test_names_of_the_table_are_found_at_any_depth(tmp_path: Path) -> None:
     )
 
 
+def test_the_spelling_of_gits_names_makes_no_difference(tmp_path: Path) -> None:
+    """On a file system that takes `.GIT` for `.git`, git does the same."""
+    for folder in ("a/.GIT/Objects", "a/.GIT/refs", "b", "c/objects", "c/refs"):
+        (tmp_path / folder).mkdir(parents=True)
+    for file in ("a/.GIT/head", "b/.Git", "b/head", "c/HEAD", "c/Head"):
+        (tmp_path / file).touch()
+    found = discover(tmp_path, 100, enters_git=True)
+    assert sorted(found.git_folders) == paths("a/.GIT", "c")
+    assert found.gitfiles == paths("b/.Git")
+
+
 def test_the_names_in_a_git_folder() -> None:
     """Git's own test, by the names in the folder."""
     assert is_git_folder(["HEAD", "objects", "refs", "x"])
     assert is_git_folder(["HEAD", "commondir"])
+    assert is_git_folder(["head", "Commondir"])
     assert not is_git_folder(["HEAD", "refs"])
     assert not is_git_folder(["objects", "refs", "config"])

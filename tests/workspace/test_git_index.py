@@ -84,7 +84,10 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Repository:
 NAMES = st.lists(st.text("ab.é\x01", min_size=1, max_size=9), min_size=1, max_size=3)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=25,
+)
 @given(st.lists(NAMES, max_size=12), st.sampled_from([2, 3, 4]))
 def test_every_index_of_git_is_read(
     scratch: Repository, names: list[list[str]], version: int
@@ -144,17 +147,6 @@ def test_git_reads_what_was_written_without_caches(repository: Repository, versi
     assert repository.git("diff-files") != b""
     repository.git("update-index", "--refresh")
     assert repository.git("diff-files") == b""
-
-
-def test_a_split_index_stays_one(repository: Repository) -> None:
-    """The extension that names the other half isn't optional."""
-    repository.fill([b"a"])
-    assert not repository.parsed().is_split
-    repository.git("update-index", "--split-index")
-    index = repository.parsed()
-    assert index.is_split
-    again = git_index.parse(git_index.without_caches(index, [], []), git_index.SHA1)
-    assert again.is_split
 
 
 @given(st.binary(max_size=200), st.sampled_from([2, 3, 4]), st.integers(0, 3))

@@ -99,21 +99,90 @@ def test_files_of_a_nested_repository_are_shown(host: Host) -> None:
     assert lines == [f"{host.root}: taken off: lib/x (assume-unchanged)"]
 
 
-@pytest.mark.parametrize(
-    ("attack", "why"),
-    [
-        ("git update-index --split-index --assume-unchanged file", "split"),
-        ("rm .git/index; mkdir .git/index", "not a file"),
-        ("head -c 100 /dev/zero > .git/index", "no index"),
-        ("truncate -s 65M .git/index", "too large"),
-    ],
-)
-def test_an_index_that_can_not_be_checked_is_named(host: Host, attack: str, why: str) -> None:
-    """The user is told before trusting `git status`."""
-    (line,) = host.attacked(attack)
-    assert line.startswith(f"{host.root}/.git/index can't be checked (")
+# Programs that change an index which git has written, or its shared part.
+WRITE = """
+python3 -c "
+import glob, hashlib, os
+NAME = (glob.glob('.git/sharedindex.*') or ['.git/index'])[0]
+data = bytearray(open(NAME, 'rb').read()[:-20])
+at = data.index(b'file')
+{}
+os.chmod(NAME, 0o600)
+open(NAME, 'wb').write(data + hashlib.sha1(data).digest())"
+"""
+UNREADABLE = {
+    "not a file": "rm .git/index; mkdir .git/index",
+    "no index": "head -c 100 /dev/zero > .git/index",
+    "too large": "truncate -s 65M .git/index",
+    "shared part is missing": "git update-index --split-index; rm .git/sharedindex.*",
+    "leaves folders out": "git update-index --refresh;"
+    " printf '/*\\n!/*/\\n' > .git/info/sparse-checkout;"
+    " git -c core.sparseCheckout=1 -c core.sparseCheckoutCone=1 -c index.sparse=1 read-tree -mu HEAD;"
+    " rm .git/info/sparse-checkout; mkdir sub; echo evil > sub/file",
+    # Git would go on behind the length that is said, and so read other entries.
+    "another length": WRITE.format("data[at - 1] -= 2"),
+    # Git would take the last bytes for the extension that says where its threads are to read.
+    "git knows no extension": WRITE.format(
+        "data += b'sdir' + (8).to_bytes(4, 'big') + b'EOIE' * 2"
+    ),
+}
+
+
+@pytest.mark.parametrize("why", UNREADABLE)
+def test_an_index_that_can_not_be_read_gives_way_to_the_one_before(host: Host, why: str) -> None:
+    """What hides in it is put aside with it, and git shows the change."""
+    host.prepare("mkdir sub; echo x > sub/file; git add .; GIT commit -qm y")
+    (line,) = host.attacked(f"{UNREADABLE[why]}\necho evil > sub/file")
+    assert line.startswith(f"{host.root}/.git/index: renamed to index.disarmed, and put back (")
     assert why in line
-    assert line.endswith("it may hide changes from git status")
+    assert status(host) == " M sub/file\n"
+
+
+SPLIT = {
+    "own": "git update-index --assume-unchanged sub/file",
+    "new": "git update-index --split-index --assume-unchanged sub/file",
+    "shared": WRITE.format("data[data.index(b'sub/file') - 2] |= 0x80"),
+}
+
+
+@pytest.mark.parametrize("part", SPLIT)
+def test_an_index_in_two_parts_hides_nothing(host: Host, part: str) -> None:
+    """A flag counts in the index itself and in the shared part, which git reads unseen."""
+    split = "true" if part == "new" else "git update-index --split-index"
+    touch = "touch -d 2020-01-01 file sub/file; git update-index -q --refresh"
+    host.prepare(f"mkdir sub; echo x > sub/file; git add .; GIT commit -qm y; {touch}; {split}")
+    lines = host.attacked(
+        f"{SPLIT[part]}\necho evil > sub/file;"
+        ' test -z "$(GIT_OPTIONAL_LOCKS=0 git status --porcelain sub)"'
+    )
+    assert lines == [f"{host.root}: taken off: sub/file (assume-unchanged)"]
+    assert status(host) == " M sub/file\n"
+
+
+def test_what_was_staged_in_a_split_index_stays(host: Host) -> None:
+    """The user's configuration may ask for such an index; git goes on with a whole one."""
+    host.prepare(
+        "git config core.splitIndex true; seq 100 | split -l 1; git add .; GIT commit -qm y"
+    )
+    lines = host.attacked(
+        f"echo x > xaa; rm xab; echo > new; git add -A; {GIT} commit -qm z; echo y > xac; git add xac"
+    )
+    assert lines == []
+    assert status(host) == "M  xac\n"
+    host.is_safe("git fsck", "GIT commit -qm w", 'test -z "$(git status --porcelain)"')
+
+
+@pytest.mark.parametrize("kind", ["sha256", "worktree of sha256"])
+def test_an_index_of_the_other_kind_of_hashes_is_read(host: Host, kind: str) -> None:
+    """A linked worktree has the kind from the repository that it belongs to."""
+    folder = "lib" if kind == "sha256" else "tree"
+    host.prepare(
+        "GIT init -q --object-format=sha256 lib; touch lib/x; git -C lib add x;"
+        " GIT -C lib commit -qm y; GIT -C lib worktree add -q ../tree"
+    )
+    git = "git" if folder == "lib" else "git --git-dir=../lib/.git/worktrees/tree --work-tree=."
+    lines = host.attacked(f"cd {folder}; echo evil > x; {git} update-index --assume-unchanged x")
+    assert lines == [f"{host.root}: taken off: {folder}/x (assume-unchanged)"]
 
 
 def test_an_index_elsewhere_is_put_aside(host: Host, tmp_path: Path) -> None:
@@ -146,7 +215,9 @@ def test_files_that_show_another_repository_go_aside(host: Host, path: str) -> N
     assert lines == [f"{host.root}/.git/{path}: renamed to {path.rpartition('/')[2]}.disarmed"]
 
 
-@pytest.mark.parametrize("path", ["shallow", "rebase-merge/git-rebase-todo", "remotes/origin"])
+@pytest.mark.parametrize(
+    "path", ["shallow", "rebase-merge/git-rebase-todo", "sequencer/opts", "remotes/origin"]
+)
 def test_what_git_obeys_later_is_named(host: Host, path: str) -> None:
     """To write these is the work of git itself, so they stay."""
     lines = host.attacked(f"mkdir -p $(dirname .git/{path}); git rev-parse HEAD > .git/{path}")

@@ -154,3 +154,51 @@ def next_run(host: Host) -> str:
     if file is not None:
         agent_file.load(file)
     return host.sandbox.shell("echo ran")
+
+
+DECOYS = {
+    "nearer files": "for i in $(seq 100); do mkdir a$i; touch a$i/.envrc; done",
+    "nearer folders": "mkdir -p a/b{1..300}",
+    "names beside them": "touch deep/er/{,still/,lib/}{1..500}",
+}
+
+
+@pytest.mark.parametrize("decoys", DECOYS)
+def test_the_users_own_paths_come_before_what_a_run_has_made(
+    host: Host, decoys: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are few of the nearest, or in few of the nearest folders: those that were there first."""
+    monkeypatch.setattr("moat.workspace.discovery.MAX_FOLDERS_BEFORE", 200)
+    monkeypatch.setattr("moat.workspace.discovery.MAX_NAMES_IN_FOLDER", 200)
+    host.prepare(
+        "mkdir -p deep/er/still; echo mine > deep/er/still/.envrc; GIT init -q deep/er/lib"
+    )
+    host.attacked(DECOYS[decoys])
+    done = host.sandbox.run(
+        "bash", "-c", "echo > deep/er/still/.envrc; echo > deep/er/lib/.git/config"
+    )
+    assert done.stderr.count("Read-only") == 2
+
+
+def test_what_comes_with_a_moved_folder_is_named(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in a workspace too large to be searched at the start, though the file itself is old."""
+    monkeypatch.setattr("moat.workspace.discovery.MAX_FOLDERS_BEFORE", 20)
+    host.attacked(
+        "mkdir -p a/b{1..30} node_modules/x/.vscode; touch node_modules/x/.vscode/tasks.json"
+    )
+    named = host.attacked("mv node_modules/x app")
+    assert named == [f"{host.root}: new or changed, and obeyed unasked: app/.vscode (VS Code)"]
+
+
+def test_a_link_into_packages_is_named(host: Host) -> None:
+    """Whoever opens it finds what nobody has looked at; links of package managers are their own."""
+    host.prepare("mkdir web")
+    lines = host.attacked(
+        "mkdir -p node_modules/x/.vscode node_modules/.bin; ln -s ../x node_modules/.bin/x;"
+        "rmdir web; ln -s node_modules/x web; ln -s node_modules other"
+    )
+    (finding,) = lines
+    assert "web" in finding
+    assert "other" not in finding

@@ -5,6 +5,7 @@ Where git obeys a path, the real git is asked on the host whether the attack's p
 
 from __future__ import annotations
 
+import time
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from tests.full_disk import files_of_at_most
 
 from moat.engines.bubblewrap.mounts import Mounts
 from moat.errors import UsageError
-from moat.workspace import discovery
+from moat.workspace import discovery, recorder
 from moat.workspace.cleanup import clean_up
 from moat.workspace.covers import mount_folder
 from moat.workspace.known_paths import PROJECT
@@ -102,10 +103,12 @@ def test_a_protected_file_that_the_user_replaced_is_reported(host: Host) -> None
 def test_a_large_workspace_is_not_taken_for_new(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Paths beyond the folders that were searched at the start count by their last change."""
+    """Paths beyond the folders that were searched at the start count by what was recorded of it."""
     monkeypatch.setattr(discovery, "MAX_FOLDERS_BEFORE", 2)
     for path in ("a/b/c/old/.envrc", "a/b/c/touched/.vscode/tasks.json"):
         make(host.root, path)
+    host.sandbox.folder.root.mkdir(parents=True)
+    recorder.record(host.sandbox.folder, str(host.root), time.time_ns(), set())
     (line,) = host.attacked(
         "mkdir a/b/c/new; echo > a/b/c/new/.envrc; echo > a/b/c/touched/.vscode/tasks.json;"
         "ln -s old a/b/c/.zed"

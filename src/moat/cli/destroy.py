@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from moat.errors import MoatError
+    from moat.runs.store import Run
 
 
 @click.command("destroy")
@@ -26,20 +27,25 @@ def command(runs: tuple[str, ...], *, force: bool) -> None:
         loose = [each for each in runs if each in store.without_row()]
         # A run that is named twice is removed once.
         found = {run.id: run for run in (store.find(each) for each in runs if each not in loose)}
-        failures: list[MoatError] = []
         for run_id in loose:
             _show(remove_loose_folder(store, run_id))
             sys.stdout.write(f"{run_id}\n")
-        for removal in remove_all(store, list(found.values()), force=force):
-            _show(removal.quarantined)
-            if removal.error is None:
-                sys.stdout.write(f"{removal.run.name}\n")
-            else:
-                failures.append(removal.error)
-        if failures:
-            *others, last = failures
-            sys.stderr.write("".join(f"moat: {each.summary}\n" for each in others))
-            raise last
+        remove_runs(store, list(found.values()), force=force)
+
+
+def remove_runs(store: Store, runs: Sequence[Run], *, force: bool) -> None:
+    """Remove runs, and print the name of each. Raises the last error once all have been tried."""
+    failures: list[MoatError] = []
+    for removal in remove_all(store, runs, force=force):
+        _show(removal.quarantined)
+        if removal.error is None:
+            sys.stdout.write(f"{removal.run.name}\n")
+        else:
+            failures.append(removal.error)
+    if failures:
+        *others, last = failures
+        sys.stderr.write("".join(f"moat: {each.summary}\n" for each in others))
+        raise last
 
 
 def _show(quarantined: Sequence[str]) -> None:

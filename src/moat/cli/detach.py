@@ -6,18 +6,22 @@ import sys
 
 import click
 
-from moat.cli.arguments import find, run_argument, supervisor_of
+from moat.cli.arguments import session_argument, session_option
+from moat.cli.found import find_session, supervisor_of
 from moat.errors import RunNotActiveError
 from moat.runs.store import Store
 
 
 @click.command("detach")
-@run_argument()
-def command(run: str | None) -> None:
-    """Detach everybody from a run (default: the newest). The run goes on."""
+@session_argument(running=True)
+@session_option
+def command(run: str | None, *, session: str | None) -> None:
+    """Detach everybody from a run (default: the newest) or a session of it. The run goes on."""
     with Store() as store:
-        found = find(store, run)
+        named = session is not None or "/" in (run or "")
+        found, name = find_session(store, run, session)
         if found.ended:
             raise RunNotActiveError(f"run {found.name} is {found.state}: nobody is attached to it")
-        count = supervisor_of(store, found).post("/v1/detach")["detached"]
+        fields = {"session": name} if named else {}
+        count = supervisor_of(store, found).post("/v1/detach", **fields)["detached"]
         sys.stdout.write(f"{count} detached\n")

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from moat.cli.arguments import WithCommand, find, split_at_dashes
+from moat.cli.arguments import WithCommand, split_at_dashes
 from moat.cli.diff_text import painted, shown, stat_lines, summaries
+from moat.cli.found import find
+from moat.cli.path_limits import is_chosen, is_listed
 from moat.cli.trust_report import print_trust_report
 from moat.runs.store import Store
 from moat.workspace.patch import kind_of, patch, quoted
@@ -64,8 +66,8 @@ def command(
             print_trust_report(run, store.folder(run.id), as_json=as_json)
             return
         with changes_of(store.folder(run.id), ended=run.ended) as (changes, pack):
-            chosen = [change for change in changes.changes if _is_chosen(change.path, paths)]
-            listed = [change for change in chosen if _is_listed(change, paths)]
+            chosen = [change for change in changes.changes if is_chosen(change.path, paths)]
+            listed = [change for change in chosen if is_listed(change, paths)]
             if as_json:
                 # ASCII, for a path needn't be valid Unicode.
                 sys.stdout.write(json.dumps(_as_json(changes, chosen), indent=2) + "\n")
@@ -73,28 +75,13 @@ def command(
                 _print(f"{quoted(change.path)}\n".encode() for change in listed)
             else:
                 _print(f"# {note}\n".encode(errors="replace") for note in changes.notes)
-                _print(summaries([change for change in chosen if not _is_listed(change, paths)]))
+                _print(summaries([change for change in chosen if not is_listed(change, paths)]))
                 contents = ((change, *_contents(change, pack)) for change in listed)
                 if as_stat:
                     _print(stat_lines(contents))
                 else:
                     for change, old, new in contents:
                         _print(patch(change, old, new))
-
-
-def _is_chosen(path: str, limits: tuple[str, ...]) -> bool:
-    return not limits or any(_is_below(path, limit) or limit in {".", ""} for limit in limits)
-
-
-def _is_listed(change: Change, limits: tuple[str, ...]) -> bool:
-    """Return whether a change is shown by itself; else its folder's are summed."""
-    folder = change.generated
-    return folder is None or any(_is_below(limit.rstrip("/"), folder) for limit in limits)
-
-
-def _is_below(path: str, folder: str) -> bool:
-    folder = folder.removeprefix("./").rstrip("/")
-    return path == folder or path.startswith(f"{folder}/")
 
 
 def _contents(change: Change, pack: Pack) -> tuple[bytes | None, bytes | None]:

@@ -7,18 +7,24 @@ import sys
 
 import click
 
-from moat.cli.arguments import RunReference, WithCommand, find, split_at_dashes, supervisor_of
+from moat.cli.arguments import BeforeCommand, RunReference, WithCommand, split_at_dashes
+from moat.cli.found import find, supervisor_of
 from moat.client.attach.attach import AttachOptions, attach
-from moat.client.keyboard.key_names import parse_escape_prefix
 from moat.config import settings as user_settings
-from moat.config.compile import parse_env
+from moat.config.environment import parse_env
 from moat.errors import RunNotActiveError, UsageError
+from moat.keyboard.key_names import parse_escape_prefix
 from moat.runs.store import Store
 from moat.spec import TerminalSize
 
 
 @click.command("exec", cls=WithCommand)
-@click.argument("before", nargs=-1, type=RunReference(), metavar="[RUN] -- COMMAND...")
+@click.argument(
+    "before",
+    nargs=-1,
+    type=BeforeCommand(RunReference(running=True)),
+    metavar="[RUN] -- COMMAND...",
+)
 @click.option("-i", "--interactive", is_flag=True, help="Connect standard input.")
 @click.option("-t", "--tty", is_flag=True, help="Give the command a TTY.")
 @click.option(
@@ -38,7 +44,7 @@ from moat.spec import TerminalSize
     "-w", "--workdir", metavar="PATH", help="Working directory of the command (default: the run's)."
 )
 @click.option(
-    "--escape-keys", help="Prefix of the escape keys d, k, s and ? (default: ctrl-/; '' for none)."
+    "--escape-keys", help="Prefix of the keys d, k, s, a and ? (default: ctrl-/; '' for none)."
 )
 @click.pass_context
 def command(  # noqa: PLR0913  an option each
@@ -70,7 +76,7 @@ def command(  # noqa: PLR0913  an option each
             command=list(command_line),
             tty=tty,
             interactive=interactive,
-            env=parse_env(env),
+            env=parse_env(env, os.environ),
             workdir=workdir,
             columns=size.columns,
             rows=size.rows,

@@ -8,6 +8,10 @@ from urllib.parse import urlsplit
 
 from moat.cli.trust import note_open_question
 from moat.config import agent_file, network, settings
+from moat.config.granted_hosts import with_grants
+from moat.credentials.granted import GrantedCredentials
+from moat.egress.authorization.choice import Grants
+from moat.egress.http.interfaces import Destination
 from moat.egress.http.messages import RequestHead
 from moat.egress.http.method_override import strictest_decision
 from moat.egress.policy.decision import Decision, Verdict
@@ -20,7 +24,10 @@ from moat.runs.saved_rules import saved_rules
 from moat.spec.hosts import canonical_host
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from moat.spec import Grant
 
 _METHOD: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}")
 _WORDS: Final = {Verdict.ALLOW: "allowed", Verdict.DENY: "denied", Verdict.ASK: "asks the user"}
@@ -34,8 +41,14 @@ class _Request(NamedTuple):
     path: str
 
 
-def decision_on(file: Path, method: str, url: str) -> tuple[str, bool]:
-    """Return what to tell the user, and whether the request is allowed. Raises `UsageError`."""
+def decision_on(
+    file: Path, method: str, url: str, given: Sequence[str], profile: str
+) -> tuple[str, bool]:
+    """Return what to tell the user, and whether the request is allowed.
+
+    `given`: the grants besides those of the file; `profile`: that of grants that name none. Raises
+    `UsageError`, and `GrantMissingError` for a credential that isn't there.
+    """
     request = _parse(method, url)
     home = moat_home()
     user = settings.load(home)
@@ -44,12 +57,30 @@ def decision_on(file: Path, method: str, url: str) -> tuple[str, bool]:
     joined = network.join_network(
         project.network, user.network, saved_rules(home, str(project.folder))
     )
+    names = (*project.content.get("grants", ()), *given)
+    grants = GrantedCredentials(home, None).grants(names, profile) if names else ()
+    theirs = project.network.get("hosts", {}).keys() - user.network.get("hosts", {}).keys()
+    joined = with_grants(joined, grants, theirs)
     policy = Policy(joined)
     decision = _decide(policy, Dialer(joined, lambda: policy), request)
     words = f"{_WORDS[decision.verdict]}: {decision.rule}"
     if decision.reason:
         words += f"\n{decision.reason}"
+    if decision.verdict is not Verdict.DENY and grants:
+        words += f"\n{_credential(grants, request)}"
     return words, decision.verdict is Verdict.ALLOW
+
+
+def _credential(grants: Sequence[Grant], request: _Request) -> str:
+    """Say which credential the request would use, if it carries what the sandbox was given."""
+    server = Destination(request.scheme, request.host, request.port)
+    chosen = Grants(grants).candidates(
+        RequestHead(request.method, request.path, []), server, request.path
+    )
+    if not chosen:
+        return "credential: none"
+    which = " or ".join(grant.name for grant in chosen)
+    return f"credential: {which}" + (", by its placeholder" if len(chosen) > 1 else "")
 
 
 def _parse(method: str, url: str) -> _Request:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 import click
 
-from moat.cli.arguments import find, run_argument, supervisor_of
+from moat.cli.arguments import run_argument
+from moat.cli.found import find, supervisor_of
 from moat.cli.output import print_json
+from moat.client.connect.patience import SupervisorStuckError
 from moat.config.network import redacted
 from moat.engines.engine import UnsupportedSandboxError
 from moat.errors import RunNotActiveError
-from moat.runs.store import Store
+from moat.runs import session_records
+from moat.runs.store import Run, Store
 
 
 @click.command("inspect")
@@ -26,7 +30,7 @@ def command(run: str | None) -> None:
                 known = supervisor_of(store, found).get("/v1/run")
             except RunNotActiveError:
                 known = store.get(found.id).as_json()
-            except UnsupportedSandboxError as error:
+            except (UnsupportedSandboxError, SupervisorStuckError) as error:
                 known |= {"error": error.summary}
         specified = store.spec(found.id)
         spec = asdict(specified)
@@ -36,5 +40,12 @@ def command(run: str | None) -> None:
             known
             | {name: spec[name] for name in also}
             | {"network": redacted(specified.network)}
+            | {"sessions": _sessions(store, store.get(found.id), known.get("sessions", {}))}
             | {"env": sorted(spec["env"]), "folder": str(store.folder(found.id).root)}
         )
+
+
+def _sessions(store: Store, run: Run, live: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the sessions by name: what is recorded of each, and what the supervisor knows of it."""
+    recorded = session_records.sessions(store, run)
+    return {each.name: each.as_json() | live.get(each.name, {}) for each in recorded}

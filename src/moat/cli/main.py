@@ -1,16 +1,15 @@
-"""`moat`: it finds the command, and turns every error into a line or two and an exit code."""
+"""`moat` and its commands: one is loaded when it is used."""
 
 from __future__ import annotations
 
 import importlib
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from moat.cli.stdio import discard
-from moat.errors import EXIT_FAILURE, EXIT_USAGE, MoatError, OutputError
-from moat.printable import without_controls
+from moat.cli.outcome import outcome
+from moat.cli.plain import command_line
+from moat.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,18 +20,27 @@ if TYPE_CHECKING:
 # pays for the imports of another.
 COMMANDS: Final = {
     "run": ("run", "Start a run: a command in a sandbox over a project."),
+    "claude": ("agent", "Start Claude Code in a run, at home in this project."),
+    "codex": ("agent", "Start Codex the same way."),
+    "gemini": ("agent", "Start Gemini CLI the same way."),
     "attach": ("attach", "Attach this terminal to a run."),
     "list": ("list", "List runs."),
+    "top": ("top", "Show all runs in a table that lives, and attach from it."),
     "stop": ("stop", "Stop a run: ask it to end, then kill it."),
     "kill": ("kill", "Kill a run at once, or send it a signal."),
     "destroy": ("destroy", "Remove runs and everything recorded of them."),
+    "prune": ("prune", "Remove all runs that have ended, or some of them."),
     "wait": ("wait", "Wait until a run ends, is quiet or shows a text."),
     "logs": ("logs", "Print the output of a run."),
     "diff": ("diff", "Print what a run has changed in its workspace."),
+    "restore": ("restore", "Bring the workspace back to what it was when a run started."),
     "events": ("events", "Print what has happened to a run."),
+    "audit": ("audit", "Show a run's signed log, verify it, or hand it to somebody else."),
     "trace": ("trace", "Print what went over a run's network."),
     "allow": ("allow", "Allow a running run to reach a host."),
     "deny": ("deny", "Deny a running run a host."),
+    "port": ("port", "List the published ports of a run."),
+    "open": ("open", "Open a published port of a run in the browser."),
     "policy": ("policy", "Show what a run may reach, and why."),
     "replay": ("replay", "Play back the output of a run."),
     "screen": ("screen", "Print the screen of a run."),
@@ -40,13 +48,21 @@ COMMANDS: Final = {
     "exec": ("exec", "Run another command in the sandbox of a run."),
     "inspect": ("inspect", "Print the details of a run as JSON."),
     "detach": ("detach", "Detach everybody from a run."),
+    "grant": ("grant", "Put a credential into the vault, for runs that never hold it."),
+    "revoke": ("revoke", "Remove credentials from the vault."),
+    "vault": ("vault", "Renew the vault's key, back it up, restore it."),
+    "agents": ("agents", "List the agents that Moat knows, or check them."),
+    "state": ("state", "Show, export or remove what agents keep from run to run."),
+    "worktree": ("worktree", "List or remove the worktrees of runs."),
     "trust": ("trust", "Agree to what a project's agent.yaml opens."),
     "config": ("config", "Check agent.yaml, or print its JSON schema."),
     "doctor": ("doctor", "Check what this machine needs for sandboxes."),
     "completion": ("completion", "Print a completion script for a shell."),
     "version": ("version", "Print the version."),
 }
-ALIASES: Final = {"ls": "list", "ps": "list", "rm": "destroy"}
+_AGENT: Final = "agent"
+"""The module of every agent's command; those in `$MOAT_HOME/agents` are commands, too."""
+ALIASES: Final = {**command_line.ALIASES, "rm": "destroy"}
 
 
 class _Commands(click.Group):
@@ -59,10 +75,34 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         del ctx
         name = ALIASES.get(cmd_name, cmd_name)
-        if name not in COMMANDS:
+        if name in COMMANDS and COMMANDS[name][0] != _AGENT:
+            module = importlib.import_module(f"moat.cli.{COMMANDS[name][0]}")
+            return module.command
+        from moat.agents.catalog import AGENTS  # noqa: PLC0415  loads YAML
+
+        if AGENTS.path_of(name) is None:
             return None
-        module = importlib.import_module(f"moat.cli.{COMMANDS[name][0]}")
-        return module.command
+        from moat.cli.agent import command_of  # noqa: PLC0415  as above
+
+        return command_of(name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            raise self._unknown(args[0]) from None
+
+    def _unknown(self, name: str) -> UsageError:
+        """Return the error for a word that is no command, with one that is spelt like it."""
+        import difflib  # noqa: PLC0415  for a mistake alone
+
+        near = difflib.get_close_matches(name, [*COMMANDS, *ALIASES], n=1)
+        hint = (
+            f"Did you mean: moat {ALIASES.get(near[0], near[0])}?" if near else "See: moat --help"
+        )
+        return UsageError(f"there is no command {name!r}", hint)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -85,74 +125,27 @@ def moat() -> None:
     """Run AI coding agents in sealed runs that outlive everything but their own command.
 
     \b
-    moat run -i -- claude     an agent works on ./ in a sandbox
+    moat claude               an agent works on ./ in a sandbox
     Ctrl-/ d                  walk away: the run goes on
     moat attach               come back: the same screen
     """  # noqa: D301  a backspace tells click not to wrap
 
 
 def run(arguments: Sequence[str] | None = None, *, supervisor: Standby | None = None) -> int:
-    """Carry out `moat ARGUMENTS`, and return its exit code. Errors are printed nowhere else.
+    """Carry out `moat ARGUMENTS`, and return its exit code.
 
     `supervisor` is on standby for the run that the arguments start.
     """
-    try:
-        code = _carry_out(arguments, supervisor)
-        sys.stdout.flush()  # here, where a failure can still be reported
-    except (click.Abort, KeyboardInterrupt):
-        return 130
-    except BrokenPipeError:  # nobody reads our output any more
-        discard(1)
-        return 141
-    except OutputError as error:
-        _flush_what_can_be()
-        return _report(error.summary, error.hint, error.exit_code)
-    return code
+    return outcome(lambda: _carry_out(arguments, supervisor))
 
 
-def _carry_out(arguments: Sequence[str] | None, supervisor: Standby | None) -> int:
+def _carry_out(arguments: Sequence[str] | None, supervisor: Standby | None) -> object:
     try:
-        code = moat.main(arguments, prog_name="moat", standalone_mode=False, obj=supervisor)
-        return code if isinstance(code, int) else 0
-    except (click.Abort, KeyboardInterrupt, BrokenPipeError, OutputError):
-        raise
-    except MoatError as error:
-        return _report(error.summary, error.hint, error.exit_code)
+        return moat.main(arguments, prog_name="moat", standalone_mode=False, obj=supervisor)
+    except click.Abort:
+        raise KeyboardInterrupt from None
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx is not None else "moat"
-        return _report(error.format_message(), f"See: {command} --help", EXIT_USAGE)
+        raise UsageError(error.format_message(), f"See: {command} --help") from None
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
-    except Exception as error:  # noqa: BLE001  the root: a line for the user, the rest in a file
-        return _internal(error)
-
-
-def _flush_what_can_be() -> None:
-    try:
-        sys.stdout.flush()
-    except (OSError, OutputError):
-        discard(1)
-
-
-def _report(summary: str, hint: str | None, code: int) -> int:
-    # An error may quote a project's file, and so a hostile program.
-    lines = [f"moat: {without_controls(summary)}\n"]
-    lines += [f"      {without_controls(hint)}\n"] if hint else []
-    try:
-        sys.stderr.write("".join(lines))
-    except (OSError, OutputError):
-        discard(2)  # the exit code still says that it failed
-    return code
-
-
-def _internal(error: Exception) -> int:
-    import tempfile  # noqa: PLC0415  rarely needed
-    import traceback  # noqa: PLC0415
-
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="moat-error-", suffix=".txt", delete=False, encoding="utf-8"
-    ) as file:
-        file.write("".join(traceback.format_exception(error)))
-    return _report(
-        f"internal error: {error!r}", f"Please report it, and attach {file.name}", EXIT_FAILURE
-    )

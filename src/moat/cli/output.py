@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import calendar
 import json
 import os
 import sys
+from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
+
+from moat.columns import fitted, padded, width
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 _COLOURS: Final = {"running": "32", "failed": "31", "lost": "31", "stopping": "33"}
+_EPOCH: Final = date(1970, 1, 1).toordinal()
 _UNITS: Final = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
@@ -21,19 +24,62 @@ def print_json(value: Any) -> None:
 
 
 def print_json_array(items: Iterable[Mapping[str, Any]]) -> None:
-    """Print an item per line, which `json` does fast, and which suits grep and diff."""
+    sys.stdout.write(json_array(items))
+
+
+def json_array(items: Iterable[Mapping[str, Any]]) -> str:
+    """Return a text with an item per line, which `json` makes fast, and which suits grep and diff."""
     lines = ",\n  ".join(json.dumps(item, ensure_ascii=False) for item in items)
-    sys.stdout.write(f"[\n  {lines}\n]\n" if lines else "[]\n")
+    return f"[\n  {lines}\n]\n" if lines else "[]\n"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Align columns to their widest cells; the last column is not padded."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    return "".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        + "\n"
-        for row in (header, *rows)
-    )
+    widths = _widths(header, rows)
+    return "".join(f"{_line(row, widths)}\n" for row in (header, *rows))
+
+
+def fitted_table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    terminal: int,
+    droppable: Sequence[str] = (),
+) -> str:
+    """Draw a table in so many columns of a terminal.
+
+    Columns that are `droppable` give way to the last one, in their order; then that is cut, and at
+    last every line.
+    """
+    table_of = [list(header), *map(list, rows)]
+    for name in droppable:
+        widths = _widths(table_of[0], table_of[1:])
+        if sum(widths[:-1]) + 2 * len(widths[1:]) + min(widths[-1], _LEAST) <= terminal:
+            break
+        place = table_of[0].index(name)
+        for row in table_of:
+            del row[place]
+    widths = _widths(table_of[0], table_of[1:])
+    return "".join(f"{fitted(_line(row, widths), terminal)}\n" for row in table_of)
+
+
+_LEAST: Final = 20
+"""Columns that the last one of a table is worth, at the price of others."""
+
+
+def _widths(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(width, column)) for column in zip(header, *rows, strict=True)]
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(map(padded, row, widths)).rstrip()
+
+
+def terminal_columns() -> int | None:
+    """Return how wide the terminal at standard output is; `None` where it is none, or doesn't say."""
+    try:
+        return os.get_terminal_size(1).columns or None
+    except OSError:
+        return None
 
 
 def colours() -> dict[str, str]:
@@ -61,7 +107,7 @@ def seconds_since_epoch(timestamp: str) -> int:
 
 @cache
 def _midnight(day: str) -> int:
-    return calendar.timegm((int(day[:4]), int(day[5:7]), int(day[8:]), 0, 0, 0))
+    return (date.fromisoformat(day).toordinal() - _EPOCH) * 86400
 
 
 def progress(text: str) -> None:

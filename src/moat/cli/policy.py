@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from moat.cli.arguments import find, run_argument, supervisor_of
+from moat.cli.arguments import run_argument
+from moat.cli.found import find, supervisor_of
+from moat.cli.grant import profile_option
 from moat.cli.output import print_json
 from moat.errors import RunNotActiveError, UsageError
 from moat.paths import moat_home
@@ -55,16 +57,21 @@ def show(run: str | None, *, as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("method")
 @click.argument("url")
-def test(file: Path, method: str, url: str) -> None:
+@click.option(
+    "--grant", "grants", multiple=True, metavar="PROVIDER", help="A grant, as with moat run."
+)
+@profile_option
+def test(file: Path, method: str, url: str, *, grants: tuple[str, ...], profile: str) -> None:
     """Say what a run with this agent.yaml would decide about a request, and why.
 
+    With grants, it says which credential the request would use, too.
     Your own settings count, and the rules that are remembered for the file's folder. What the file opens
     counts as if you had agreed to it; if you haven't, that is said on stderr (see moat trust). The exit
     code is 0 if the request is allowed, 1 if it is denied or you would be asked.
     """
     from moat.cli.explained import decision_on  # noqa: PLC0415  it loads YAML, which nothing else here needs
 
-    words, allowed = decision_on(file, method, url)
+    words, allowed = decision_on(file, method, url, grants, profile)
     click.echo(words)
     if not allowed:
         click.get_current_context().exit(1)
@@ -141,6 +148,7 @@ def _render(policy: dict[str, Any]) -> str:
     lines += policy["rules"]
     lines += [f"tcp {each}" for each in policy["tcp"]]
     lines += [f"passthrough {each}" for each in policy["passthrough"]]
+    lines += [f"host.moat:{each} is port {each} of this machine" for each in policy.get("host", ())]
     lines += [f"private {each}" for each in policy["private"]]
     lines += [f"host {name} is at {address}" for name, address in policy["hosts"].items()]
     lines.append(f"otherwise: {_MODES[policy['policy']]}    (policy: {policy['policy']})")

@@ -16,7 +16,8 @@ This is the help of each command (`moat COMMAND --help`), printed by
 `python -m moat.cli.reference > docs/reference.md`.
 
 RUN is the id of a run, the unique beginning of one, or its name. Where it is optional, the default is
-the newest run that has not ended, or else the newest run. DURATION is like `10s`, `1h30m` or `500ms`.
+the newest run that has not ended, or else the newest run. SESSION is `main`, the run's own command, or
+one of `moat exec`: `exec-1`, `exec-2`, ... DURATION is like `10s`, `1h30m` or `500ms`.
 
 Exit codes: `run`, `attach` and `exec` exit with the code of the command (128 + n after signal n, 126 and
 127 as in a shell), or 0 after detaching. Otherwise: 0 for success, 2 for a wrong command line, 3 for an

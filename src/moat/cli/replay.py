@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from moat.cli.arguments import RunReference
-from moat.cli.logs import FDS
+from moat.cli.arguments import session_argument, session_option
+from moat.cli.found import find_session
+from moat.cli.plain.logs import FDS
 from moat.client.display.output import ProgramOutput
-from moat.errors import UsageError
+from moat.runs import session_records
 from moat.runs.store import Store
 from moat.session.journal import transcript
 from moat.session.journal.events import Written
 from moat.session.journal.index import Stream
 from moat.session.journal.reader import JournalReader
-from moat.wire.messages import MAIN_SESSION
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
+    from moat.runs.session_records import Session
     from moat.runs.store import Run
     from moat.session.journal.events import Event
 
@@ -32,7 +33,7 @@ LONGEST_PAUSE_S: Final = 3.0
 
 
 @click.command("replay")
-@click.argument("run", type=RunReference(), metavar="RUN")
+@session_argument(required=True)
 @click.option(
     "--speed",
     type=click.FloatRange(min=0),
@@ -40,24 +41,23 @@ LONGEST_PAUSE_S: Final = 3.0
     help="Speed: 2 is twice as fast, 0 is all at once (default: 1).",
 )
 @click.option("--cast", is_flag=True, help="Write an asciicast v3 recording to stdout instead.")
-@click.option("--session", default=MAIN_SESSION, help="Session of a moat exec: exec-1, exec-2, ...")
-def command(run: str, *, speed: float, cast: bool, session: str) -> None:
+@session_option
+def command(run: str, *, speed: float, cast: bool, session: str | None) -> None:
     """Play back the output of a run at its own pace, with pauses of at most 3 seconds.
 
     Ctrl-C ends the replay.
     """
     with Store() as store:
-        found = store.find(run)
-        reader = JournalReader(store.folder(found.id).journal / session)
-        if session != MAIN_SESSION and not reader.segments():
-            raise UsageError(f"run {found.name} has no session {session!r}")
+        found, name = find_session(store, run, session)
+        known = session_records.find(store, found, name)
+        reader = JournalReader(store.folder(found.id).journal / name)
         events = transcript.events(reader, transcript.starts(reader), transcript.ends(reader))
-        if found.tty and reader.start(Stream.STDOUT):
+        if known.tty and reader.start(Stream.STDOUT):
             events = _opened(store, found, reader, events)
         if cast:
-            _write_cast(store, found, reader, events)
+            _write_cast(store, known, reader, events)
         else:
-            with _ended_by_signals(), ProgramOutput(tty=found.tty) as output:
+            with _ended_by_signals(), ProgramOutput(tty=known.tty) as output:
                 _play(events, speed, output)
 
 
@@ -88,15 +88,17 @@ def _play(events: Iterable[Event], speed: float, output: ProgramOutput) -> None:
         output.write(FDS[event.stream], event.data)
 
 
-def _write_cast(store: Store, run: Run, reader: JournalReader, events: Iterable[Event]) -> None:
+def _write_cast(
+    store: Store, session: Session, reader: JournalReader, events: Iterable[Event]
+) -> None:
     from moat.session.journal import asciicast  # noqa: PLC0415  for --cast alone
 
     segments = reader.segments()
     recording = asciicast.Recording(
-        size=segments[0].header.size if segments else store.spec(run.id).size,
-        command=" ".join(run.command),
-        title=run.name,
-        exit_code=run.exit_code,
+        size=segments[0].header.size if segments else store.spec(session.run.id).size,
+        command=" ".join(session.command),
+        title=session.reference,
+        exit_code=session.exit_code,
     )
     for line in asciicast.lines(recording, events):
         sys.stdout.write(line)

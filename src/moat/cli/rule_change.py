@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moat.cli.arguments import supervisor_of
+from moat.cli.found import supervisor_of
 from moat.errors import RunNotActiveError
 from moat.runs.store import Store
 from moat.spec.rules import Rule

@@ -6,7 +6,8 @@ import sys
 
 import click
 
-from moat.cli.arguments import find, run_argument, signal_number, supervisor_of
+from moat.cli.arguments import run_argument, signal_number
+from moat.cli.found import find, supervisor_of
 from moat.cli.output import progress
 from moat.client.display.quarantine_notice import show_quarantine_notice
 from moat.errors import RunNotActiveError
@@ -15,7 +16,7 @@ from moat.spec.units import parse_duration
 
 
 @click.command("stop")
-@run_argument()
+@run_argument(running=True)
 @click.option(
     "-t", "--timeout", metavar="DURATION", help="Time to wait before killing it (default: 10s)."
 )

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 import click
 
-from moat.cli.arguments import HostGlob, find, run_argument
+from moat.cli.arguments import HostGlob, run_argument
+from moat.cli.found import find
 from moat.egress.traffic.entry import Kind
 from moat.egress.traffic.reader import Filter, Follower, TrafficReader, is_readable
 from moat.egress.traffic.schema import timestamp
@@ -20,9 +21,10 @@ from moat.runs.store import Store
 from moat.spec.units import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
-    from moat.egress.traffic.schema import Row
+    from moat.egress.traffic.schema import Captured, Row
+    from moat.egress.traffic.totals import HostTotal, ModelTotal
     from moat.runs.store import Run
 
 SLOW: Final = "1s"
@@ -113,9 +115,11 @@ def command(  # noqa: PLR0913  an option each
             raise MoatError(f"run {found.name} has no record of its network traffic")
         with TrafficReader(store.folder(found.id).database) as reader:
             _warn_of_gaps(reader)
-            rows = reader.rows(wanted, time.time(), after=_start(reader, wanted, last))
-            whole = wanted if last is None else None
-            _write(_pieces(form, reader, rows, whole, as_json="json" in forms))
+            chosen = _Chosen(reader, wanted, last)
+            if form in ("summary", "llm"):
+                _write(_sums(form, chosen, as_json="json" in forms))
+            else:
+                _write(_pieces(form, chosen))
 
 
 def _form(forms: tuple[str, ...]) -> str | None:
@@ -134,7 +138,7 @@ def _duration(slow: str) -> float:
 
 
 def _moment(since: str) -> float:
-    from moat.cli.logs import moment_of  # noqa: PLC0415  for --since alone
+    from moat.cli.plain.logs import moment_of  # noqa: PLC0415  for --since alone
 
     return moment_of(since, time.time())
 
@@ -143,46 +147,60 @@ def _start(reader: TrafficReader, wanted: Filter, last: int | None) -> int:
     return 0 if last is None else reader.before_the_last(last, wanted, time.time())
 
 
+class _Chosen:
+    """The rows that the user asked for."""
+
+    def __init__(self, reader: TrafficReader, wanted: Filter, last: int | None) -> None:
+        """`last`: how many of the rows at the end, if not all."""
+        self._reader = reader
+        self._wanted = wanted
+        self._all = last is None
+        self._now = time.time()
+        self._after = _start(reader, wanted, last)
+
+    def rows(self) -> Iterator[Row]:
+        return self._reader.rows(self._wanted, self._now, after=self._after)
+
+    def captured(self) -> Iterator[tuple[Row, Captured]]:
+        return self._reader.captured(row for row in self.rows() if row.is_http)
+
+    def hosts(self) -> list[HostTotal]:
+        from moat.egress.traffic import totals  # noqa: PLC0415  for --summary alone
+
+        dropped = self._reader.dropped_hosts(self._wanted) if self._all else []
+        return totals.by_host(
+            self._reader.by_host(self._wanted, self._now, after=self._after), dropped
+        )
+
+    def models(self) -> list[ModelTotal]:
+        from moat.egress.traffic import totals  # noqa: PLC0415  for --llm alone
+
+        dropped = self._reader.dropped_models(self._wanted) if self._all else []
+        return totals.by_model(self.rows(), dropped)
+
+
 # --- output ---
 
 
-def _pieces(
-    form: str | None,
-    reader: TrafficReader,
-    rows: Iterable[Row],
-    wanted: Filter | None,
-    *,
-    as_json: bool,
-) -> Iterable[str]:
+def _pieces(form: str | None, chosen: _Chosen) -> Iterable[str]:
     if form == "har":
         from moat.egress.traffic import har  # noqa: PLC0415  for --har alone
 
-        captured = ((row, reader.capture(row.id)) for row in rows if row.is_http)
-        return har.document(har.entry(row, capture) for row, capture in captured)
-    if form in ("summary", "llm"):
-        return _sums(form, reader, rows, wanted, as_json=as_json)
+        return har.document(har.entry(row, capture) for row, capture in chosen.captured())
     header, line_of = _lines(form)
-    return chain([header], map(line_of, rows))
+    return chain([header], map(line_of, chosen.rows()))
 
 
-def _sums(
-    form: str, reader: TrafficReader, rows: Iterable[Row], wanted: Filter | None, *, as_json: bool
-) -> Iterable[str]:
-    """Return the sums; `wanted`: the condition on rows, with which dropped ones count, too."""
-    from moat.cli import trace_text  # noqa: PLC0415  as above
-    from moat.egress.traffic import totals  # noqa: PLC0415
-
-    hosts, models = list[totals.HostTotal](), list[totals.ModelTotal]()
-    if form == "summary":
-        hosts = totals.by_host(rows, () if wanted is None else reader.dropped_hosts(wanted))
-    else:
-        models = totals.by_model(rows, () if wanted is None else reader.dropped_models(wanted))
+def _sums(form: str, chosen: _Chosen, *, as_json: bool) -> Iterable[str]:
     if as_json:
-        return (_as_line(each.as_json()) for each in (*hosts, *models))
+        sums = chosen.hosts() if form == "summary" else chosen.models()
+        return (_as_line(each.as_json()) for each in sums)
+    from moat.cli import trace_text  # noqa: PLC0415  as above
+
     width = trace_text.terminal_width()
-    return [
-        trace_text.hosts(hosts, width) if form == "summary" else trace_text.models(models, width)
-    ]
+    if form == "summary":
+        return [trace_text.hosts(chosen.hosts(), width)]
+    return [trace_text.models(chosen.models(), width)]
 
 
 def _lines(form: str | None) -> tuple[str, Callable[[Row], str]]:

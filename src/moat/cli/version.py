@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
-from moat.version import __version__
+from moat.cli.plain.version import carry_out
 
 
 @click.command("version")
 def command() -> None:
     """Print the version."""
-    sys.stdout.write(f"moat {__version__}\n")
+    carry_out()

@@ -2,7 +2,6 @@
 
 Rooms, the lower ones first; none imports one that comes after it:
 
-- `keyboard` tells keys from other bytes, and finds the escape keys among them. No I/O.
 - `connect` finds or starts the supervisor of a run, and talks to it.
 - `display` has what a run shows, and writes it to standard output.
 - `attach` connects a session to this terminal: the one path of `run`, `attach` and `exec`.

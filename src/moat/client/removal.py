@@ -12,7 +12,8 @@ import signal
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
-from moat.client.connect.supervisor_client import SupervisorClient
+from moat.client import force
+from moat.credentials import run_secrets
 from moat.engines import registry
 from moat.engines.engine import UnsupportedSandboxError
 from moat.errors import MoatError, RunNotActiveError, RunNotFoundError, StoreError, SupervisorError
@@ -21,11 +22,16 @@ from moat.workspace import content_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from moat.paths import RunFolder
     from moat.runs.store import Run, Store
     from moat.runs.unfinished import Mark
 
+# A supervisor that was asked to leave does so at once, whoever still reads its last output.
+_LEAVE_S: Final = 5.0
+# One that was killed is gone once it has had the processor, on a busy machine as well.
+_DIE_S: Final = 60.0
 # Each holds two locks open meanwhile.
 _AT_ONCE: Final = 100
 _THREADS: Final = 16
@@ -141,7 +147,7 @@ class Removal:
         self.error: MoatError | None = None
         """The reason why the run was not removed."""
         self.quarantined: list[str] = []
-        """What had to be done in its workspace."""
+        """Lines about changes that had to be made in the run's workspace."""
         self._store = store
         self._folder = store.folder(run.id)
         self._force = force
@@ -173,9 +179,8 @@ class Removal:
                 f"run {self.run.name} is {self.run.state}",
                 f"Stop it first, or: moat destroy -f {self.run.name}",
             )
-        client = SupervisorClient(self._store.home, self._folder)
         try:
-            client.post("/v1/kill")
+            force.kill(self._store, self.run)
         except RunNotActiveError:
             return  # it has ended by itself
         except UnsupportedSandboxError:
@@ -212,9 +217,24 @@ class Removal:
             return  # only the row is left
         try:
             for path in (self._folder.launch_lock, self._folder.supervisor_lock):
-                self._locks.enter_context(lock.locked(path))
+                self._hold(path)
         except FileNotFoundError:
             self._gone = True
+
+    def _hold(self, path: Path) -> None:
+        """Take a lock, for which a supervisor that doesn't leave is killed."""
+        try:
+            self._locks.enter_context(lock.locked(path, _LEAVE_S))
+        except TimeoutError:
+            force.kill_supervisor(self._folder)
+        else:
+            return
+        try:
+            self._locks.enter_context(lock.locked(path, _DIE_S))
+        except TimeoutError:
+            raise SupervisorError(
+                f"a process still writes to run {self.run.name}", "Try again"
+            ) from None
 
     def clean(self) -> None:
         self.quarantined = _clean_workspace(self._folder, self.run.name)
@@ -226,6 +246,7 @@ class Removal:
 
     def discard(self) -> None:
         self._store.discard(self.run.id)
+        run_secrets.forget(self._store.home, self.run.id)
         if self._mark is not None:
             self._mark.clear()
 

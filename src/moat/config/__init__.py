@@ -4,4 +4,5 @@
 `agent_file` has the table of `agent.yaml`, `settings` that of `$MOAT_HOME/config.yaml`. What
 `agent.yaml` opens (`openings`) holds once the user agrees to it (`consent`). `compile` joins both files
 and the command line, which wins, into a `RunSpec`. Nothing below this package sees a configuration.
+A `catalog` is of things with a file each: agents and providers of credentials.
 """

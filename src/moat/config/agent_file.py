@@ -14,13 +14,20 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from moat.config import network_fields, protected_paths
+from moat.config import (
+    environment,
+    limits,
+    network_fields,
+    ports,
+    protected_paths,
+    secret_references,
+)
 from moat.config.certificates import CertificateFile, fingerprint
-from moat.config.fields import Effect, Field, positive
+from moat.config.fields import Effect, Field
 from moat.config.mounts import split_mount
 from moat.config.names import check_name
+from moat.config.original_fields import INSTEAD
 from moat.errors import UsageError
-from moat.spec.units import parse_duration, parse_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +59,11 @@ def outside_workspace(mount: str) -> UsageError:
     )
 
 
+def _check_image(reference: str) -> None:
+    if not reference or not all(each.isalnum() or each in "._-/:@" for each in reference):
+        raise ValueError(f"{reference!r} is no reference of an image, such as debian:stable")
+
+
 def _check_command(command: str | list[str]) -> None:
     if not split_command(command):
         raise ValueError("names no program")
@@ -60,12 +72,6 @@ def _check_command(command: str | list[str]) -> None:
 def split_command(command: str | list[str]) -> tuple[str, ...]:
     """Return the words of a command; a string is split as a shell would do it. Raises `ValueError`."""
     return tuple(shlex.split(command) if isinstance(command, str) else command)
-
-
-def _check_env(variables: dict[str, str]) -> None:
-    for name in variables:
-        if not name or "=" in name:
-            raise ValueError(f"{name!r} is not the name of a variable")
 
 
 def _effect_of_input(connected: bool) -> Effect:
@@ -81,8 +87,18 @@ FIELDS: Final[Mapping[str, Field]] = {
         effect=Effect.NEUTRAL,
     ),
     "command": Field("command", "Command to run where the command line has none.", _check_command),
+    "base_image": Field(
+        "string",
+        "Image that the runs' containers are made from; has them run on docker, or the --engine.",
+        _check_image,
+    ),
     "interactive": Field("boolean", "Connect standard input, like -i.", effect=_effect_of_input),
-    "env": Field("map", "Environment variables of the command.", _check_env),
+    "env": environment.FIELD,
+    "grants": Field(
+        "strings",
+        "Credentials that the runs may use and never hold: PROVIDER[:SCOPE][@PROFILE].",
+    ),
+    "secrets": secret_references.FIELD,
     "mounts": Field(
         "strings",
         "Folders of the workspace to show at a second place: SRC:DST[:ro|rw].",
@@ -95,31 +111,8 @@ FIELDS: Final[Mapping[str, Field]] = {
         effect=Effect.NARROWS,
     ),
     "protected_paths": protected_paths.FIELD,
-    "limits": Field(
-        "object",
-        "Upper bounds for all processes of the sandbox together.",
-        fields={
-            "memory": Field(
-                "quantity",
-                "Memory, in bytes or like 512m or 2g.",
-                lambda v: parse_memory(str(v)),
-                effect=Effect.NEUTRAL,
-            ),
-            "cpus": Field("number", "CPU seconds per second.", positive, effect=Effect.NEUTRAL),
-            "pids": Field(
-                "integer",
-                "Processes and threads; 4096 without it.",
-                positive,
-                effect=Effect.NEUTRAL,
-            ),
-            "timeout": Field(
-                "quantity",
-                "Time after which the run is stopped: 30m, 2h.",
-                lambda v: parse_duration(str(v)),
-                effect=Effect.NEUTRAL,
-            ),
-        },
-    ),
+    "limits": limits.FIELD,
+    "ports": ports.FIELD,
     "network": Field("object", "What the runs may reach, and how.", fields=network_fields.FIELDS),
 }
 
@@ -191,7 +184,8 @@ def load(path: Path) -> Project:
         return CertificateFile.read(path.parent / text)
 
     fields = network_fields.project_fields(authorities)
-    content = read(path, {**FIELDS, "network": replace(FIELDS["network"], fields=fields)})
+    known = {**FIELDS, "network": replace(FIELDS["network"], fields=fields)}
+    content = read(path, known, INSTEAD)
     network: dict[str, Any] = content.get("network", {})
     if "upstream_ca" in network:
         network["upstream_ca"] = authorities(network["upstream_ca"])

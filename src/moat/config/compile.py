@@ -7,27 +7,35 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moat.config import agent_file, names, network
-from moat.config.mounts import split_mount
+from moat import timestamps
+from moat.config import agent_file, environment, limits, names, network, ports
+from moat.config import settings as settings_file
+from moat.config.engine_choice import container_section, engine_of
+from moat.config.environment import parse_env
+from moat.config.granted_hosts import with_grants, with_hosts
+from moat.config.kept_secrets import keeping
 from moat.config.protected_paths import protected_paths
+from moat.config.run_mounts import expanded, run_mounts
 from moat.errors import NameTakenError, UsageError
 from moat.ground.check import Surroundings, check_areas
 from moat.runs.saved_rules import saved_rules
-from moat.spec import Bubblewrap, Limits, Mount, Network, RunId, RunSpec, TerminalSize
-from moat.spec.units import parse_duration, parse_memory
+from moat.spec import Bubblewrap, Limits, Network, RunId, RunSpec, TerminalSize
+from moat.spec.network import HOST_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
     from moat.config.agent_file import Project
     from moat.config.consent import Ask
+    from moat.config.kept_secrets import SecretKeeper
+    from moat.config.run_agent import RunAgent
     from moat.config.settings import Settings
     from moat.runs.store import Run, Store
+    from moat.spec import Grant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +51,10 @@ class RunOptions:
     mounts: tuple[str, ...] = ()
     workdir: str | None = None
     engine: str | None = None
+    image: str | None = None
     keep: bool = False
+    rm: bool = False
+    """Nothing of the run is kept once it has ended."""
     memory: str | None = None
     cpus: float | None = None
     pids: int | None = None
@@ -52,8 +63,18 @@ class RunOptions:
     network_policy: str | None = None
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
+    host_ports: tuple[str, ...] = ()
+    """Services on the host's loopback, in addition to those of files: `[NAME:]PORT`."""
+    publish: tuple[str, ...] = ()
+    """Ports, which replace those of the project's file by name: `[NAME=][HOST:]PORT[:PORT]`."""
+    grants: tuple[str, ...] = ()
+    """Credentials, in addition to those of the project's file: `PROVIDER[:SCOPE][@PROFILE]`."""
+    profile: str = "default"
+    """The profile of grants that name none."""
+    agent: RunAgent | None = None
+    """The agent that is the command."""
     trust_project: bool = False
-    """What the project's file opens holds for this run, without a question."""
+    """Let everything that the project's file opens hold for this run, without a question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +93,15 @@ class HostContext:
     """The run's id, where it has been chosen already."""
     rules: Callable[[str], tuple[str, ...]] = lambda _: ()
     """Returns the rules that the user has saved for a workspace (`--always`)."""
+    grants: Callable[[Iterable[str], str], tuple[Grant, ...]] | None = None
+    """Returns the grants that words name, with the profile of those that name none.
+
+    `None` where runs are granted nothing.
+    """
+    secrets: SecretKeeper | None = None
+    """Looks up secrets; `None` where runs have none."""
+    tell: Callable[[str], None] = lambda _: None
+    """Tells the user what had to be done for the run."""
     ask: Ask | None = None
     """Asks the user about what a project's file opens; `None` where nobody can be asked."""
 
@@ -79,31 +109,46 @@ class HostContext:
 def read_project(options: RunOptions) -> Project:
     """Return the project of a run, without the command that the run doesn't use. Raises `UsageError`."""
     project = agent_file.project_in(_workspace(options.path))
-    return project.without_command() if options.command else project
+    return project.without_command() if options.command or options.agent else project
 
 
 def compile_spec(
-    options: RunOptions, settings: Settings, host: HostContext, project: Project
+    options: RunOptions,
+    settings: Settings,
+    host: HostContext,
+    project: Project,
+    grants: tuple[Grant, ...] = (),
 ) -> RunSpec:
     """Return the specification of a run. Raises `UsageError` or `NameTakenError`; changes nothing.
 
-    What the project's file opens is taken as agreed to.
+    What the project's file opens is taken as agreed to. `grants`: what `granted` has returned.
     """
     workspace, file = project.folder, project.content
     interactive = _interactive(options, file)
+    bounds, timeout = _limits(options, settings, file)
+    image: str = options.image or file.get("base_image", "")
+    run_id = RunId(host.run_id or names.new_id())
+    env = _env(options, settings, project)
+    agent = None
+    if options.agent is not None:
+        agent = options.agent.start(run_id, str(workspace), grants, env)
+    opened = _network(options, settings, project, host, grants)
+    services = {each.variable: f"{HOST_NAME}:{each.port}" for each in opened.host if each.name}
     return RunSpec(
-        id=RunId(host.run_id or names.new_id()),
+        id=run_id,
         name=_name(options, file, host.taken_names),
-        command=options.command or _command(file, workspace),
+        command=agent.command if agent else options.command or _command(file, workspace),
         workspace=str(workspace),
         workdir=_workdir(options.workdir),
-        created_at=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        env=file.get("env", {}) | parse_env(options.env),
+        created_at=timestamps.now(),
+        env={**(agent.env if agent else {}), **services, **env},
+        secrets=tuple(_secrets(options, settings, file)),
         bubblewrap=Bubblewrap(
             host_path=os.environ.get("PATH", os.defpath),
             program=settings.programs.get("bwrap", ""),
         ),
-        mounts=_mounts(options, file, workspace),
+        container=container_section(image),
+        mounts=run_mounts(options.mounts, settings.mounts, project),
         exclude=tuple(file.get("exclude", ())),
         writable_git=options.writable_git,
         trusted_files=_trusted_files(project, settings),
@@ -111,16 +156,25 @@ def compile_spec(
         interactive=interactive,
         tty=_tty(options, host, interactive=interactive),
         size=host.size,
-        limits=_limits(options, file),
-        network=_network(options, settings, project, host.rules(str(workspace))),
-        engine=_engine(options.engine),
+        limits=bounds,
+        network=with_hosts(opened, agent.hosts) if agent else opened,
+        ports=ports.joined(file.get("ports", {}), options.publish),
+        grants=grants,
+        agent=agent.setup if agent else None,
+        engine=engine_of(options.engine, image),
         keep=options.keep,
-        timeout=_timeout(options, file),
+        remove_at_end=_removed_at_end(options),
+        timeout=timeout,
         stop_timeout=settings.stop_timeout,
         scrollback=settings.scrollback,
         scrollback_memory=settings.scrollback_memory,
         journal_limit=settings.journal_limit,
         notifications=settings.notifications == "pass",
+        pictures=settings.pictures,
+        clipboard=settings.clipboard,
+        term_program=settings.term_program,
+        on_event=settings.on_event,
+        notify=settings.notify,
     )
 
 
@@ -133,47 +187,64 @@ def create_run(store: Store, options: RunOptions, settings: Settings, host: Host
     around = Surroundings(
         store=str(store.home),
         environment=os.environ,
-        programs=tuple(settings.programs.values()),
+        programs=(*settings.programs.values(), *_hooks(settings)),
         command=host.called_by,
     )
-    mounts = _mounts(options, project.content, project.folder)
+    mounts = run_mounts(options.mounts, settings.mounts, project)
     check_areas(str(project.folder), mounts, around)
     if project.file is not None:
         from moat.config import consent  # noqa: PLC0415  most folders have no file
 
         trust = "always" if options.trust_project else settings.trust_project
         consent.require(project, trust, store.home, host.ask)
+    grants = granted(options, settings, host, project)
     while True:
-        taken = frozenset(run.name for run in store.all())
+        known = store.all()
+        in_the_way = next((run for run in known if run.name == options.name and run.ended), None)
+        taken = frozenset(run.name for run in known if run is not in_the_way)
         here = replace(host, taken_names=taken, rules=partial(saved_rules, store.home))
-        spec = compile_spec(options, settings, here, project)
+        spec = compile_spec(options, settings, here, project, grants)
+        references = _secrets(options, settings, project.content)
         try:
-            return store.create(spec)
+            if in_the_way is not None:
+                new = names.numbered(in_the_way.name, {run.name for run in known})
+                store.rename_ended(in_the_way.id, new)
+                host.tell(f"the ended run {in_the_way.name} is called {new} now")
+            with keeping(host.secrets, spec, references):
+                return store.create(spec)
         except NameTakenError:
             # Another process has taken the name in the meantime.
-            if options.name is not None:
+            if options.name is not None and in_the_way is None:
                 raise
 
 
-def parse_env(variables: Sequence[str]) -> dict[str, str]:
-    """Parse options like `K=V`, or `K` for a variable of the caller's. Raises `UsageError`."""
-    parsed: dict[str, str] = {}
-    for each in variables:
-        name, equals, value = each.partition("=")
-        if not name:
-            raise UsageError(f"{each!r} is not a variable", "Write -e NAME=VALUE or -e NAME")
-        if equals:
-            parsed[name] = value
-        elif name in os.environ:
-            parsed[name] = os.environ[name]
-        else:
-            raise UsageError(f"-e {name}: there is no such variable here", f"Write {name}=VALUE")
-    return parsed
+def granted(
+    options: RunOptions, settings: Settings, host: HostContext, project: Project
+) -> tuple[Grant, ...]:
+    """Return the grants of a run. Raises `MoatError` for one that can't be had."""
+    names = (*project.content.get("grants", ()), *options.grants)
+    if options.agent is not None:
+        names += options.agent.grants(names, _env(options, settings, project))
+    if not names:
+        return ()
+    if host.grants is None:
+        raise UsageError("this program can't grant credentials", "Start the run with moat run")
+    return host.grants(names, options.profile)
+
+
+def _secrets(options: RunOptions, settings: Settings, file: Mapping[str, Any]) -> dict[str, str]:
+    """Return the references to secrets by variable: the user's own, before those of the project.
+
+    A variable of the command line comes before both.
+    """
+    given = parse_env(options.env, os.environ)
+    references = {**file.get("secrets", {}), **settings.secrets}
+    return {name: text for name, text in references.items() if name not in given}
 
 
 def _workspace(path: str) -> Path:
     try:
-        resolved = _expanded(path).resolve(strict=True)
+        resolved = expanded(path).resolve(strict=True)
         os.listdir(resolved)  # noqa: PTH208  tests the permission to read
     except NotADirectoryError:
         raise UsageError(f"{path} is not a folder", "Name the project's folder") from None
@@ -183,11 +254,6 @@ def _workspace(path: str) -> Path:
             "A command goes after --, as in: moat run -- COMMAND",
         ) from None
     return resolved
-
-
-def _expanded(path: str) -> Path:
-    """Expand `~`. Unlike `Path.expanduser`, leave the name of an unknown user as it is."""
-    return Path(os.path.expanduser(path))  # noqa: PTH111
 
 
 def _interactive(options: RunOptions, file: Mapping[str, Any]) -> bool:
@@ -226,27 +292,28 @@ def _workdir(path: str | None) -> str:
     return path if path.startswith("/") else os.path.normpath(f"/workspace/{path}")
 
 
-def _mounts(options: RunOptions, file: Mapping[str, Any], workspace: Path) -> tuple[Mount, ...]:
-    """Return the mounts of the project's file, then those of the command line."""
-    project = [_project_mount(each, workspace) for each in file.get("mounts", ())]
-    return (*project, *(_mount(each, Path.cwd()) for each in options.mounts))
+def _env(options: RunOptions, settings: Settings, project: Project) -> dict[str, str]:
+    """Return the variables of the user's settings, of the project and of the command line.
+
+    The later one wins, and what it replaces need not be there.
+    """
+    given = parse_env(options.env, os.environ)
+    sources = (
+        (settings.env, settings_file.FILE),
+        (project.content.get("env", {}), str(project.file)),
+    )
+    resolved: dict[str, str] = {}
+    replaced = given.keys()
+    for variables, origin in reversed(sources):
+        wanted = {name: value for name, value in variables.items() if name not in replaced}
+        resolved |= environment.resolve(wanted, os.environ, origin)
+        replaced |= variables.keys()
+    return resolved | given
 
 
-def _project_mount(text: str, workspace: Path) -> Mount:
-    mount = _mount(text, workspace)
-    # The source may be a symbolic link that leads out of the workspace.
-    if not Path(mount.source).resolve().is_relative_to(workspace):
-        raise agent_file.outside_workspace(text)
-    return mount
-
-
-def _mount(text: str, folder: Path) -> Mount:
-    """Parse a mount and make its source, which is relative to `folder` and must exist, absolute."""
-    mount = split_mount(text)
-    source = folder / _expanded(mount.source)
-    if not source.exists():
-        raise UsageError(f"mount source {source} does not exist", "Create it, or correct the path")
-    return replace(mount, source=str(source))
+def _hooks(settings: Settings) -> Iterator[str]:
+    """Yield the programs that are started on events and that a run could lie around."""
+    return (each.command[0] for each in settings.on_event if each.command[0].startswith("/"))
 
 
 def _trusted_files(project: Project, settings: Settings) -> tuple[str, ...]:
@@ -268,37 +335,36 @@ def _tty(options: RunOptions, host: HostContext, *, interactive: bool) -> bool:
     return options.tty or (interactive and host.stdin_is_terminal and host.stdout_is_terminal)
 
 
-def _limits(options: RunOptions, file: Mapping[str, Any]) -> Limits:
-    limits: dict[str, Any] = file.get("limits", {})
-    memory = options.memory or limits.get("memory")
-    return Limits(
-        memory=None if memory is None else parse_memory(str(memory)),
-        cpus=options.cpus or limits.get("cpus"),
-        pids=options.pids or limits.get("pids"),
-    )
-
-
-def _timeout(options: RunOptions, file: Mapping[str, Any]) -> float | None:
-    timeout = options.timeout or file.get("limits", {}).get("timeout")
-    return None if timeout is None else parse_duration(str(timeout))
+def _limits(
+    options: RunOptions, settings: Settings, file: Mapping[str, Any]
+) -> tuple[Limits, float | None]:
+    given = {name: getattr(options, name) for name in limits.FIELD.fields}
+    return limits.join(given, file.get("limits", {}), settings.limits)
 
 
 def _network(
-    options: RunOptions, settings: Settings, project: Project, rules: tuple[str, ...]
+    options: RunOptions,
+    settings: Settings,
+    project: Project,
+    host: HostContext,
+    grants: tuple[Grant, ...],
 ) -> Network:
     joined = network.join_network(
         project.network,
         settings.network,
-        rules,
+        host.rules(str(project.folder)),
         policy=options.network_policy,
         allow=options.allow,
         deny=options.deny,
+        host_ports=options.host_ports,
     )
-    found = network.with_host_environment(joined, os.environ)
+    theirs = project.network.get("hosts", {}).keys() - settings.network.get("hosts", {}).keys()
+    opened = with_grants(joined, grants, theirs)
+    found = network.with_host_environment(opened, os.environ)
     return replace(found, traffic_limit=settings.traffic_limit)
 
 
-def _engine(name: str | None) -> str:
-    if name not in (None, "bubblewrap"):
-        raise UsageError(f"there is no engine {name!r}", "This version has one: bubblewrap")
-    return "bubblewrap"
+def _removed_at_end(options: RunOptions) -> bool:
+    if options.rm and options.keep:
+        raise UsageError("--rm and --keep exclude each other", "Give one of them")
+    return options.rm

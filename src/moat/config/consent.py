@@ -4,6 +4,11 @@ The file may come from a stranger's repository, or an earlier run may have writt
 (`config.openings`) holds only if the user has agreed to exactly that, for this folder: before, with
 `moat trust`; when asked on a terminal; or for one run, with `--trust-project`. The settings can agree
 for all projects, or for none. Where nobody can be asked, nothing starts.
+
+What gives a run something of the user's own needs an agreement to just that: credentials (`grants:`),
+secrets of the host's (`secrets:`), and variables as they are set where Moat is called. Whoever lets all
+projects open what they like, or this one for one run, has not agreed to what a stranger or an earlier
+run has written there.
 """
 
 from __future__ import annotations
@@ -13,7 +18,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
-from moat.config.openings import changes, nearest
+from moat.config.openings import changes, nearest, takes_from_caller
 from moat.errors import ConsentError, UsageError
 from moat.runs import consents
 
@@ -24,9 +29,11 @@ if TYPE_CHECKING:
     from moat.config.agent_file import Project
     from moat.config.openings import Change, Lines
     from moat.config.settings import Trust
+    from moat.runs.agreement import Line
 
     Ask = Callable[["Question"], "Answer"]
 
+_GIVING: Final = frozenset(("grants", "secrets"))
 _NAMED: Final = 5
 """Things that an error names; of more it names the fields."""
 
@@ -45,7 +52,7 @@ class Question:
     folder: Path
     current: Lines
     agreed: Lines
-    """What the user has agreed to that is nearest to it; empty for a project that is new."""
+    """The nearest earlier agreement of the user; empty for a project that is new."""
 
     @property
     def change(self) -> Change:
@@ -63,7 +70,9 @@ def open_question(project: Project, trust: Trust, home: Path) -> Question | None
     Raises `UsageError` where the settings let no project open anything.
     """
     current = project.openings
-    if project.file is None or not current or trust == "always":
+    if trust == "always":
+        current = tuple(line for line in current if not line.opens or gives(line))
+    if project.file is None or not any(line.opens for line in current):
         return None
     if trust == "never":
         raise UsageError(
@@ -96,17 +105,26 @@ def require(project: Project, trust: Trust, home: Path, ask: Ask | None) -> None
             raise ConsentError(f"nothing was started: you did not agree to {question.file}")
 
 
+def gives(line: Line) -> bool:
+    """Return whether an opening gives a run something that the user has, and not the project."""
+    return line.field in _GIVING or (line.field == "env" and takes_from_caller(line.value))
+
+
 def counted(change: Change) -> str:
     return "1 thing" if len(change) == 1 else f"{len(change)} things"
 
 
 def _unanswered(question: Question) -> ConsentError:
     folder = shlex.quote(str(question.folder))
+    once = (
+        ""
+        if any(map(gives, question.change.opened))
+        else ", or for one run: moat run --trust-project"
+    )
     return ConsentError(
         f"{question.file} opens {counted(question.change)} that nobody has agreed to:"
         f" {_listed(question.change)}",
-        f"Look: {question.how_to_look}; agree: moat trust {folder}, or for one run:"
-        " moat run --trust-project",
+        f"Look: {question.how_to_look}; agree: moat trust {folder}{once}",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import yaml
@@ -21,8 +22,13 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 256 * 1024
 
 
-def read(path: Path, fields: Mapping[str, Field]) -> dict[str, Any]:
-    """Return the checked content. Raises `UsageError` with file, line and remedy."""
+def read(
+    path: Path, fields: Mapping[str, Field], instead: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Return the checked content. Raises `UsageError` with file, line and remedy.
+
+    `instead`: remedies for names that aren't fields, at the top level.
+    """
     content = read_bounded(path, MAX_BYTES)
     try:
         node = yaml.compose(content, Loader=_Loader)
@@ -32,7 +38,7 @@ def read(path: Path, fields: Mapping[str, Field]) -> dict[str, Any]:
         raise UsageError(f"{path}: not valid YAML: nested too deeply") from None
     if node is None:
         return {}
-    return _Reader(path).object(node, fields)
+    return _Reader(path).object(node, fields, instead)
 
 
 class _Loader(yaml.SafeLoader):
@@ -74,6 +80,7 @@ _TAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "integer": ("int",),
     "quantity": ("str", "int", "float"),
 }
+_NULL: Final = "tag:yaml.org,2002:null"
 
 
 def _number(text: str) -> float:
@@ -104,12 +111,17 @@ class _Reader:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def object(self, node: yaml.Node, fields: Mapping[str, Field]) -> dict[str, Any]:
+    def object(
+        self,
+        node: yaml.Node,
+        fields: Mapping[str, Field],
+        instead: Mapping[str, str] = MappingProxyType({}),
+    ) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for name, (key, value) in self._pairs(node).items():
             known = fields.get(name)
             if known is None:
-                raise self._unknown(key, fields)
+                raise self._unknown(key, fields, instead)
             result[name] = self._value(value, known, name)
         return result
 
@@ -135,6 +147,8 @@ class _Reader:
                 value = self._strings(node, name, known.each)
             case "map":
                 value = self._map(node, name, known.each)
+            case "variables":
+                value = self._variables(node, name, known.each)
             case "command":
                 is_list = isinstance(node, yaml.SequenceNode)
                 value = self._strings(node, name) if is_list else self._scalar(node, name)
@@ -187,6 +201,16 @@ class _Reader:
             self._checked(key_node, name, each, key, values[key])
         return values
 
+    def _variables(
+        self, node: yaml.Node, name: str, each: Callable[..., object] | None
+    ) -> dict[str, str | None]:
+        values: dict[str, str | None] = {}
+        for key, (key_node, item) in self._pairs(node).items():
+            text = self._scalar(item, f"{name}.{key}")
+            values[key] = None if item.tag == _NULL else text
+            self._checked(key_node, f"{name}.{key}", each, key, values[key])
+        return values
+
     def _choice(self, node: yaml.Node, choices: tuple[str, ...], name: str) -> str:
         text = self._scalar(node, name)
         if text not in choices:
@@ -215,9 +239,11 @@ class _Reader:
         except (ValueError, KeyError):
             raise self._wrong(node, f"{name} must be {_NAMES[kind]}, not {text!r}") from None
 
-    def _unknown(self, key: yaml.Node, fields: Mapping[str, Field]) -> UsageError:
+    def _unknown(
+        self, key: yaml.Node, fields: Mapping[str, Field], instead: Mapping[str, str]
+    ) -> UsageError:
         name = str(key.value)
-        hint = _guess(name, fields) or f"Known here: {', '.join(fields)}"
+        hint = instead.get(name) or _guess(name, fields) or f"Known here: {', '.join(fields)}"
         return self._wrong(key, f"unknown field {name!r}", hint)
 
     def _wrong(self, node: yaml.Node, problem: str, hint: str | None = None) -> UsageError:

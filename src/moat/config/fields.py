@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class Effect(Enum):
-    """What a value does to a run when it comes from a project, whose author may be hostile."""
+    """The effect of a value from a project, whose author may be hostile."""
 
     OPENS = auto()
-    """It gives the run more, or decides what it does. It holds only with the user's consent."""
+    """The value gives the run more, or decides what it does. It holds only with the user's consent."""
     NARROWS = auto()
-    """It takes something from the run. It holds without consent, and consent is given beside it."""
+    """The value takes something from the run. It holds without consent, and agreements record it."""
     NEUTRAL = auto()
     """Nobody gains anything by it, nor by its absence."""
 
@@ -31,13 +31,14 @@ class Field:
     """A field: the type of its value, its meaning, and a further check of the value."""
 
     type: str
-    """One of "string", "boolean", "number", "integer", "quantity", "enum", "strings", "map", "command",
-    "object" and "objects"."""
+    """One of "string", "boolean", "number", "integer", "quantity", "enum", "strings", "map",
+    "variables", "command", "object" and "objects"."""
     description: str
     check: Callable[[Any], object] | None = None
     """Raises `UsageError` or `ValueError` for a value that isn't valid."""
     each: Callable[..., object] | None = None
-    """Like `check`, for one item of "strings" or "objects", or for one name and value of a "map"."""
+    """Like `check`, for one item of "strings" or "objects", or for one name and value of a "map"
+    or of "variables"."""
     choices: tuple[str, ...] = ()
     """The values of an "enum"."""
     fields: Mapping[str, Field] = field(default_factory=dict[str, "Field"])
@@ -87,6 +88,10 @@ _STRINGS: Final = {"type": "array", "items": {"type": "string"}}
 _SCHEMAS: Final[Mapping[str, dict[str, Any]]] = {
     "strings": _STRINGS,
     "map": {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}},
+    "variables": {
+        "type": "object",
+        "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+    },
     "command": {"anyOf": [{"type": "string"}, _STRINGS]},
     "quantity": {"type": ["string", "number"]},
 }

@@ -20,3 +20,9 @@ def split_mount(text: str) -> Mount:
             return Mount(source, target, mode)
         case _:
             raise UsageError(f"{text!r}: {mode!r} is neither ro nor rw")
+
+
+def check_own_mount(text: str) -> None:
+    """Check a mount of the user's settings, which hold in any folder. Raises `UsageError`."""
+    if not split_mount(text).source.startswith(("/", "~")):
+        raise UsageError(f"{text!r} has a relative source", "Begin it with / or ~")

@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from moat.config import own_hosts, upstream
 from moat.config.certificates import to_pem
-from moat.config.network_fields import CAPTURES, MODES, bracketed, check_host
+from moat.config.network_fields import CAPTURES, MODES, bracketed, check_host, host_service
 from moat.errors import UsageError
 from moat.spec.hosts import canonical_host
-from moat.spec.network import Network, Timeouts
+from moat.spec.network import HOST_NAME, HostService, Network, Timeouts
 from moat.spec.units import parse_duration
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def join_network(
+def join_network(  # noqa: PLR0913  an option each
     project: Section,
     user: Section | None = None,
     saved: Iterable[str] = (),
@@ -52,18 +52,24 @@ def join_network(
     policy: str | None = None,
     allow: Iterable[str] = (),
     deny: Iterable[str] = (),
+    host_ports: Iterable[str] = (),
 ) -> Network:
     """Return the network that a project, the user's settings and the command line make together.
 
     `project`: the checked content under `network:` of its file. `user`: `Settings.network`. `saved`:
-    rules that the user saved with `--always`, which come before those of the settings. `policy`, `allow`
-    and `deny`: the options of the command line; denials come first, because that is the safer order.
+    rules that the user saved with `--always`, which come before those of the settings. The others are
+    options of the command line; denials come first, because that is the safer order.
 
     Raises `UsageError`, also for an address that the project gives to a host of the user's.
     """
     ours: Section = user or {}
     theirs = project
-    options = (*_option_rules("deny", deny), *_option_rules("allow", allow))
+    services = [host_service(each) for each in host_ports]
+    options = (
+        *_option_rules("deny", deny),
+        *_option_rules("allow", allow),
+        *(f"allow {HOST_NAME}:{each.port}" for each in services),
+    )
     rules = (*options, *saved, *_rules_of(ours))
     own = own_hosts.named(ours, rules)
     hosts = _canonical(ours.get("hosts", {}))
@@ -80,6 +86,7 @@ def join_network(
         tcp=_both(ours, theirs, "tcp"),
         passthrough=_both(ours, theirs, "passthrough"),
         hosts=hosts | theirs_alone,
+        host=_host_services(services, ours, theirs),
         private=tuple(bracketed(each) for each in _both(ours, theirs, "private")),
         upstream_ca=_certificates(ours),
         project_ca=_certificates(theirs),
@@ -159,6 +166,21 @@ def _policy(ours: Section, theirs: Section, asked: str | None) -> PolicyMode:
 
 def _both(ours: Section, theirs: Section, name: str) -> tuple[str, ...]:
     return (*ours.get(name, ()), *theirs.get(name, ()))
+
+
+def _host_services(
+    given: Iterable[HostService], ours: Section, theirs: Section
+) -> tuple[HostService, ...]:
+    """Return the services, of which a name means the first that has it. Raises `UsageError`."""
+    listed = (host_service(each) for each in _both(ours, theirs, "host"))
+    services = tuple(dict.fromkeys((*given, *listed)))
+    names = [each.name for each in services if each.name]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(
+                f"two services of this machine are called {name}", "Give one another name"
+            )
+    return services
 
 
 def _canonical(hosts: Mapping[str, str]) -> dict[str, str]:

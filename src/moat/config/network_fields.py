@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from moat.config.fields import Effect, Field, positive
 from moat.errors import UsageError
 from moat.spec.hosts import canonical_host, is_address
-from moat.spec.network import DNS_PORT, PROXY_PORT, Network, Timeouts
+from moat.spec.network import DNS_PORT, HOST_NAME, PROXY_PORT, HostService, Network, Timeouts
 from moat.spec.rules import Rule, host_rule
 from moat.spec.units import parse_duration
 
@@ -45,6 +46,28 @@ def check_host(text: str) -> None:
     host_rule(text)
 
 
+_SERVICE: Final = re.compile(
+    r"(?:(?P<name>[a-z](?:[a-z0-9-]{0,30}[a-z0-9])?):)?(?P<port>[0-9]{1,5})", re.ASCII
+)
+
+
+def host_service(text: str) -> HostService:
+    """Parse `[NAME:]PORT`, a service on the host's loopback. Raises `UsageError`."""
+    parts = _SERVICE.fullmatch(text)
+    port = 0 if parts is None else int(parts["port"])
+    if parts is None or not 0 < port < 1 << 16:
+        raise UsageError(
+            f"{text!r} is not a port of this machine",
+            "Write PORT or NAME:PORT; a name has lower-case letters, digits and hyphens",
+        )
+    if port in _RESERVED_PORTS:
+        raise UsageError(
+            f"port {port} of this machine can't be reached: {_RESERVED_PORTS[port]}",
+            "Have the service listen on another port",
+        )
+    return HostService(port=port, name=parts["name"] or "")
+
+
 def _check_endpoint(text: str) -> None:
     check_host(text)
     port = host_rule(text).port
@@ -66,6 +89,8 @@ def _check_override(name: str, address: str) -> None:
         raise UsageError(f"{name!r} has a port, which means nothing here", "Leave the port away")
     if is_address(canonical_host(name)):
         raise ValueError(f"{name!r} is an address itself")
+    if canonical_host(name) == HOST_NAME:
+        raise UsageError(f"{name!r} is this machine", "List its ports in network.host")
     try:
         # An address with a zone means another host on each machine.
         if "%" in ipaddress.ip_address(address).compressed:
@@ -145,6 +170,11 @@ FIELDS: Final[Mapping[str, Field]] = {
     ),
     "hosts": Field(
         "map", "Addresses of names, in place of DNS.", _check_spellings, each=_check_override
+    ),
+    "host": Field(
+        "strings",
+        "Services on this machine's loopback, PORT or NAME:PORT, that runs reach at host.moat:PORT.",
+        each=host_service,
     ),
     "private": Field(
         "strings",

@@ -1,4 +1,4 @@
-"""What a project's file opens, one line for each thing, compared with what was agreed to. Pure.
+"""Lines for all that a project's file opens, compared with what was agreed to. Pure.
 
 The file's author may be hostile, so what the file opens holds only with the user's consent
 (`config.consent`). Restrictions need none, but they are part of what the user agrees to: `private:
@@ -47,7 +47,7 @@ class Change:
     """The difference between what is opened now and what was agreed to; false where there is none."""
 
     opened: Lines
-    """What is opened now and wasn't agreed to."""
+    """Lines for what is opened now and wasn't agreed to."""
     lifted: Lines
     """Restrictions beside which something was agreed to, and which no longer come before it."""
 
@@ -142,6 +142,8 @@ def _values(known: Field, value: Any) -> Iterator[tuple[Any, str]]:
     match known.type:
         case "map":
             yield from ((each, f"{each}={value[each]}") for each in value)
+        case "variables":
+            yield from ((each, _variable(each, value[each])) for each in value)
         case "objects":
             yield from (
                 (each, ", ".join(f"{name}: {each[name]}" for name in each)) for each in value
@@ -153,12 +155,21 @@ def _values(known: Field, value: Any) -> Iterator[tuple[Any, str]]:
             # A stricter value implies the looser ones, and so has their lines, too.
             degrees = known.choices[1 : known.choices.index(value) + 1]
             yield from ((each, f"at least {each}") for each in degrees)
-        case "objects":
-            for each in value:
-                yield each, ", ".join(f"{name} {each[name]}" for name in each)
         case _ if isinstance(value, list | tuple):
             yield from ((each, str(each)) for each in cast("Iterable[Any]", value))
         case "boolean":
             yield value, str(value).lower()
         case _:
             yield value, str(value)
+
+
+def takes_from_caller(value: str) -> bool:
+    """Return whether a line of `env` with this value takes a variable that is set where Moat is called.
+
+    See `config.environment` for the notation. No name has an equals sign.
+    """
+    return "=" not in value or "$" in value.replace("$$", "")
+
+
+def _variable(name: str, value: str | None) -> str:
+    return f"{name}, as it is set where moat is called" if value is None else f"{name}={value}"

@@ -46,6 +46,7 @@ _TYPES: Final = {
     "strings": "list of text",
     "string": "text",
     "map": "names with values",
+    "variables": "names with values, or names alone",
     "command": "text or list of words",
     "quantity": "amount",
     "object": "fields",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -14,11 +15,14 @@ if TYPE_CHECKING:
 
     from moat.config.certificates import CertificateFile
     from moat.config.fields import Field
-    from moat.spec import ProtectedPath
+    from moat.spec import EventHook, Notify, ProtectedPath
 
 FILE: Final = own.SETTINGS
 Trust = Literal["always", "ask", "never"]
 TRUSTS: Final[tuple[Trust, ...]] = ("always", "ask", "never")
+
+# Ghostty's core is the emulator that programs talk to, so what they do for Ghostty is right.
+TERM_PROGRAM: Final = "ghostty"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +45,46 @@ class Settings:
     """Bytes of the record of a run's network traffic."""
     notifications: str = "pass"
     """`pass` or `drop` a program's notifications to the terminals of its viewers."""
+    notify: Notify = "off"
+    """The way to tell the user that a run wants them; see `supervisor.notify`."""
+    on_event: tuple[EventHook, ...] = ()
+    """Commands that are started when something happens to a run; see `config.hooks`."""
+    terminal: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The file's checked section `terminal`: what programs may do to viewers' terminals."""
+    answer_timeout: float = 10.0
+    """Seconds that a run's supervisor may take to answer a command, before that gives up."""
     stop_timeout: float = 10.0
     """Seconds between asking a command to end and killing it."""
+    spare: bool = True
+    """A start leaves a process behind that makes the next ones quicker; see `supervisor.spare`."""
     trust_project: Trust = "ask"
-    """Whether what a project's file opens holds; see `config.consent`."""
+    """The rule for what a project's file opens; see `config.consent`."""
     programs: Mapping[str, str] = field(default_factory=dict[str, str])
     """Paths of the host's programs that Moat starts, where the user has chosen them."""
+    env: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"])
+    """Variables of all runs; see `config.environment`."""
+    mounts: tuple[str, ...] = ()
+    """Mounts of all runs, `SRC:DST[:ro|rw]`."""
+    limits: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The file's checked section `limits`; see `config.limits`."""
+    secrets: Mapping[str, str] = field(default_factory=dict[str, str])
+    """References to secrets that all runs get, by the names of their variables."""
     protected_paths: tuple[ProtectedPath, ...] = ()
     """Paths that are protected in all runs, besides those that Moat knows."""
     network: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The file's checked section `network`, in which `upstream_ca` is a `CertificateFile`."""
+
+    @property
+    def clipboard(self) -> Literal["ask", "pass", "drop"]:
+        return self.terminal.get("clipboard", "ask")
+
+    @property
+    def pictures(self) -> bool:
+        return self.terminal.get("pictures", "pass") == "pass"
+
+    @property
+    def term_program(self) -> str:
+        return self.terminal.get("program", TERM_PROGRAM)
 
 
 def load(home: Path) -> Settings:
@@ -76,6 +110,12 @@ def load(home: Path) -> Settings:
         from moat.config.protected_paths import protected_paths  # noqa: PLC0415
 
         values["protected_paths"] = protected_paths(values)
+    if "on_event" in values:
+        from moat.config.hooks import event_hooks  # noqa: PLC0415
+
+        values["on_event"] = event_hooks(values["on_event"])
+    if "mounts" in values:
+        values["mounts"] = tuple(values["mounts"])
     network: dict[str, Any] = values.get("network", {})
     if "upstream_ca" in network:
         network["upstream_ca"] = authorities(network["upstream_ca"])
@@ -87,8 +127,16 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
 
     `check_authorities` checks `network.upstream_ca`; a table that checks no file has none.
     """
-    from moat.config import network_fields, protected_paths  # noqa: PLC0415
-    from moat.config.fields import Field, at_least, check_absolute, not_negative  # noqa: PLC0415
+    from moat.config import (  # noqa: PLC0415
+        environment,
+        hooks,
+        limits,
+        network_fields,
+        protected_paths,
+        secret_references,
+    )
+    from moat.config.fields import Field, at_least, check_absolute, not_negative, positive  # noqa: PLC0415
+    from moat.config.mounts import check_own_mount  # noqa: PLC0415
     from moat.ground import programs  # noqa: PLC0415
     from moat.spec.units import parse_memory  # noqa: PLC0415
 
@@ -130,16 +178,55 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
         ),
         "notifications": Field(
             "enum",
-            "What becomes of a program's notifications (OSC 9 and 777) to attached terminals.",
+            "What becomes of a program's notifications (OSC 9, 99 and 777) to attached terminals.",
             choices=("pass", "drop"),
+        ),
+        "notify": Field(
+            "enum",
+            "How you are told that a run waits for you or has ended: on the desktop (notify-send or"
+            " osascript) while nobody is attached to it, or by the bell of terminals that are.",
+            choices=("off", "bell", "desktop"),
+        ),
+        "on_event": hooks.FIELD,
+        "terminal": Field(
+            "object",
+            "What programs may do to attached terminals, and which terminal they are told they have.",
+            fields={
+                "clipboard": Field(
+                    "enum",
+                    "Writing to the clipboard (OSC 52): asked about once for each run, or always the"
+                    " same. It can never be read.",
+                    choices=("ask", "pass", "drop"),
+                ),
+                "pictures": Field(
+                    "enum",
+                    "Pictures (sixel, kitty's and iTerm2's), for viewers whose terminals know them.",
+                    choices=("pass", "drop"),
+                ),
+                "program": Field(
+                    "string",
+                    f"TERM_PROGRAM, and the answer to XTVERSION ({TERM_PROGRAM}): agents send"
+                    " notifications to terminals that they know. `moat` for the truth.",
+                    _check_program,
+                ),
+            },
+        ),
+        "answer_timeout": Field(
+            "number",
+            "Seconds that a run's supervisor may take to answer a command, before that gives up.",
+            positive,
         ),
         "stop_timeout": Field(
             "number", "Seconds between asking a command to end and killing it.", not_negative
         ),
+        "spare": Field(
+            "boolean",
+            "Keep a process for ten minutes after a start, from which the next ones begin quicker.",
+        ),
         "trust_project": Field(
             "enum",
             "Whether what agent.yaml opens holds: without asking, once you have agreed to it, or not"
-            " at all.",
+            " at all. Grants, secrets and variables of yours always need an agreement.",
             choices=TRUSTS,
         ),
         "programs": Field(
@@ -150,6 +237,14 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
                 for name in programs.NAMES
             },
         ),
+        "env": environment.FIELD,
+        "mounts": Field(
+            "strings",
+            "Paths of the host to show in all runs: SRC:DST[:ro|rw], SRC absolute or beginning with ~.",
+            each=check_own_mount,
+        ),
+        "limits": limits.FIELD,
+        "secrets": secret_references.FIELD,
         "protected_paths": protected_paths.FIELD,
         "network": Field(
             "object",
@@ -157,3 +252,9 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
             fields=network_fields.user_fields(check_authorities),
         ),
     }
+
+
+def _check_program(name: str) -> None:
+    """Check a name for TERM_PROGRAM and XTVERSION. Raises `ValueError`."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name, re.ASCII):
+        raise ValueError(f"{name!r} is not the name of a terminal, such as ghostty or iTerm.app")

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 MAX_CONNECTIONS: Final = 2000
 _SWEEP_S: Final = 1.0
-_OTHER_DESCRIPTORS: Final = 200
-"""What the supervisor needs besides connections."""
+_OTHER_DESCRIPTORS: Final = 456
+"""Other descriptors of the supervisor: 256 for connections to published ports, 200 for the rest."""
 
 
 class ConnectionTable:
@@ -105,9 +105,14 @@ class ConnectionTable:
 
 
 def connection_limit() -> int:
-    """Raise the process's limit of descriptors, and return how many connections that allows."""
+    """Raise the process's limit of descriptors, and return how many connections that allows.
+
+    It is raised as far as it goes, not only as far as connections need: the kernel lets nobody pass
+    descriptors on whose limit is below the number that all of the user's processes have in flight
+    (unix(7), ETOOMANYREFS), and a hostile run has as many there as it can (`shim.launch.spawn`).
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * MAX_CONNECTIONS + _OTHER_DESCRIPTORS
     granted = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return min(MAX_CONNECTIONS, (granted - _OTHER_DESCRIPTORS) // 2)

@@ -16,9 +16,15 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from moat.egress.authorization.authorizer import Authorizer
     from moat.egress.connections import ConnectionTable
-    from moat.egress.http.interfaces import Connection, Destination, PendingExchange
-    from moat.egress.http.messages import BadMessageError
+    from moat.egress.http.interfaces import (
+        Connection,
+        Destination,
+        PendingExchange,
+        ResponseReceiver,
+    )
+    from moat.egress.http.messages import BadMessageError, RequestHead
     from moat.egress.policy.decision import Decision
     from moat.egress.policy.live_policy import LivePolicy, Question
     from moat.egress.reporter import TrafficReporter
@@ -43,6 +49,8 @@ class ExchangeServices:
         self._reporter = reporter
         self._pool = pool
         self._connections = connections
+        self.authorizer: Authorizer | None = None
+        """Puts in the run's credentials; `None` for a run without grants."""
 
     # --- for an exchange ---
 
@@ -70,14 +78,28 @@ class ExchangeServices:
         return question
 
     def authorize(self, exchange: PendingExchange) -> None:
-        request = exchange.request
+        if self.authorizer is None:
+            self._send(exchange, exchange.request, exchange.target, None)
+        else:
+            self.authorizer.authorize(exchange, self._send)
+
+    def revoked(self, credential: str) -> Decision | None:
+        return None if self.authorizer is None else self.authorizer.revoked(credential)
+
+    def _send(
+        self,
+        exchange: PendingExchange,
+        request: RequestHead,
+        target: str,
+        receiver: ResponseReceiver | None,
+    ) -> None:
         if self._reads_bodies(exchange):
             request = request.copy()
             request.fields = [
                 (name, llm_usage.readable(value) if name.lower() == b"accept-encoding" else value)
                 for name, value in request.fields
             ]
-        exchange.authorized(request)
+        exchange.authorized(request, target, receiver)
 
     def _reads_bodies(self, exchange: PendingExchange) -> bool:
         """Tell whether the response is looked into, and so must have a coding that can be decoded."""

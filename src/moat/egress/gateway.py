@@ -31,13 +31,15 @@ from moat.egress.upstream.pool import ConnectionPool
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
+    from moat.egress.authorization.authorizer import Authorizer, CredentialSource
     from moat.egress.ingress.listeners import Listen
     from moat.egress.ingress.packets import BlockedAttempt
     from moat.egress.policy.routing_decision import Asker, Route
     from moat.egress.tls.ca import CertificateAuthority
     from moat.paths import RunFolder
+    from moat.spec.grants import Grant
     from moat.spec.network import Network
 
 P = ParamSpec("P")
@@ -84,13 +86,14 @@ class RunGateway:
         self.services = ExchangeServices(
             network.capture, self.live_policy, reporter, self._pool, self.connections
         )
+        self.tunnels = TunnelOpener(loop, dialer, self._route, reporter, self.connections)
         services = Services(
             self._addresses.host_of,
             self._route,
             self.name_server.answer,
             LeafCertificates(authority, loop),
             reporter,
-            TunnelOpener(loop, dialer, self._route, reporter, self.connections),
+            self.tunnels,
             self.services,
         )
         self._acceptor = Acceptor(services, network.timeouts, loop)
@@ -98,6 +101,16 @@ class RunGateway:
         self._listen: Listen | None = None
         self._listening = asyncio.Lock()
         self._blocked: BlockedAttempts | None = None
+
+    def grant(self, grants: Sequence[Grant], source: CredentialSource) -> Authorizer:
+        """Put credentials into requests from now on."""
+        from moat.egress.authorization.authorizer import (  # noqa: PLC0415  most runs have no grants
+            Authorizer,
+        )
+
+        authorizer = Authorizer(grants, source, self._spawn)
+        self.services.authorizer = authorizer
+        return authorizer
 
     async def open(self, listen: Listen) -> None:
         """Take everything that the sandbox sends from now on. Raises `OSError`."""
@@ -140,6 +153,10 @@ class RunGateway:
     def missed_ports(self) -> list[int]:
         """Ports that the policy opens, but that aren't captured: a program of the sandbox has them."""
         return sorted(self._listeners.missed)
+
+    def takes(self, port: int) -> bool:
+        """Return whether connections of the sandbox to a port end here, or may at any moment."""
+        return port in self.policy.ports or port in self._listeners.ports
 
     def _route(self, asker: Asker, host: str, port: int) -> Route:
         return decide_route(self.policy, self._dialer, asker, host, port)

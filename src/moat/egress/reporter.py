@@ -1,4 +1,4 @@
-"""What a run records of its traffic besides requests: denials, failures, tunnels.
+"""The record of a run's traffic besides requests: denials, failures, tunnels.
 
 A request's entry is filled in by its exchange (`http.exchange`), a question's by the name server.
 """
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from moat.egress.traffic.writer import TrafficWriter
 
 
+def _nothing() -> str:
+    return ""
+
+
 def _ignore(_: object) -> None:
     """Do nothing: the record keeps what was denied, and the sums of what it dropped."""
 
@@ -35,6 +39,8 @@ class TrafficReporter:
         """Called with each entry that says what was denied."""
         self.on_dropped: Callable[[Dropped], None] = _ignore
         """Called when the record has dropped entries to make room."""
+        self.audit_problem: Callable[[], str] = _nothing
+        """Returns why the audit log lets nothing pass; empty while it does."""
 
     def dropped(self, dropped: Dropped) -> None:
         self.on_dropped(dropped)
@@ -42,7 +48,7 @@ class TrafficReporter:
     def problem(self) -> str:
         """Return why nothing may pass at all, in one line; empty while all is well."""
         if self._writer.healthy:
-            return ""
+            return self.audit_problem()
         return f"nothing passes while it can't be recorded: {self._writer.problem}"
 
     def put(self, entry: TrafficEntry) -> None:

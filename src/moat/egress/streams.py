@@ -1,4 +1,4 @@
-"""What all connections of the proxy share of asyncio: reading and writing without needless copies."""
+"""Streams for all connections of the proxy: reading and writing without needless copies."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ Between `ingress`, which knows the client, and `upstream`, which knows the way t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from moat.egress.ingress.new_connection import close_with
 from moat.egress.ingress.tunnel import Tunnel
@@ -27,6 +27,18 @@ if TYPE_CHECKING:
 _ASKERS: Final = {"tcp": Asker.TCP_TUNNEL, "tls": Asker.TLS_TUNNEL}
 
 
+class TunnelWatch(Protocol):
+    """Somebody who sees what a server sends through a tunnel."""
+
+    def received(self, data: bytes) -> None:
+        """Take the next bytes, which the client doesn't have yet."""
+        ...
+
+    def ended(self) -> None:
+        """The tunnel is closed."""
+        ...
+
+
 class TunnelOpener:
     def __init__(
         self,
@@ -41,6 +53,8 @@ class TunnelOpener:
         self._route = route
         self._reporter = reporter
         self._connections = connections
+        self.watch: Callable[[str, int], TunnelWatch | None] = lambda _host, _port: None
+        """Returns who is to watch a tunnel of raw TCP to a host and port."""
 
     async def open(self, connection: NewConnection, route: OpenTunnel) -> None:
         """Dial the server and join the connection to it; close the connection if that fails."""
@@ -62,14 +76,19 @@ class TunnelOpener:
 
         def ended(tunnel: Tunnel, why: str) -> None:
             entry.sent, entry.received = tunnel.client.received, tunnel.server.received
-            entry.total = self._loop.time() - begun
             if why:
                 entry.verdict = "denied" if entry.verdict == "denied" else "failed"
                 entry.error = why
+            entry.total = self._loop.time() - begun
+            if watch is not None:
+                watch.ended()
             self._connections.closed(tunnel)
             self._reporter.put(entry)
 
+        watch = self.watch(host, port) if route.scheme == "tcp" else None
         tunnel = Tunnel(self._loop, ended, lambda: self._denial(route, entry))
+        if watch is not None:
+            tunnel.server.watched = watch.received
         self._connections.opened(tunnel)
         await tunnel.join(connection.sock, dialled.sock)
         tunnel.reconsider()  # the policy may have changed meanwhile

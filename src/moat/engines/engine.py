@@ -7,12 +7,16 @@ viewers, policies or the record: those are the supervisor's other parts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from moat.errors import EngineError
 
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import Mapping
+
     from moat.session.io import ProgramIO
     from moat.spec import TerminalSize
 
@@ -50,18 +54,27 @@ class Check:
     ok: bool
     detail: str
     remedy: str | None = None
-    """What the administrator of the machine can do about it."""
+    """A remedy that is up to the administrator of the machine."""
+    warnings: tuple[str, ...] = ()
+    """Things that work and aren't as they could be."""
+
+    @property
+    def status(self) -> str:
+        """Return `ok`, `warning` or `error`."""
+        if not self.ok:
+            return "error"
+        return "warning" if self.warnings else "ok"
 
 
 @dataclass(frozen=True, slots=True)
 class SessionState:
-    """What an engine remembers of a session from one supervisor to the next."""
+    """An engine's memory of a session, from one supervisor to the next."""
 
     pid: int | None
     """The command's process id on this machine; `None` until it begins."""
     tty: bool
     exit_code: int | None
-    """As a shell's, 128 + n for a signal; `None` while the command runs."""
+    """Exit code like a shell's, 128 + n for a signal; `None` while the command runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +83,8 @@ class Execution:
 
     command: tuple[str, ...]
     env: dict[str, str]
+    variables: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    """Variables that the run's own command has too, and of which nothing is kept: secrets, and URLs."""
     workdir: str
     tty: bool
     stdin: bool
@@ -85,6 +100,10 @@ class EngineEvents(Protocol):
 
     def command_exited(self, session: str, exit_code: int) -> None:
         """The session's command has ended, and nothing it started writes any more."""
+        ...
+
+    def memory_used_up(self, session: str) -> None:
+        """The kernel has killed the session's command for its memory; `command_exited` follows."""
         ...
 
     def command_failed(self, session: str, reason: str) -> None:
@@ -117,10 +136,13 @@ class Engine(Protocol):
         """
         ...
 
-    async def start(self, authority: bytes) -> ProgramIO:
+    async def start(
+        self, authority: bytes, variables: Mapping[str, str] = MappingProxyType({})
+    ) -> ProgramIO:
         """Start the run's command. `command_started` or `command_failed` follows.
 
-        `authority` is the certificate, in PEM, that programs in the sandbox are to trust.
+        `authority` is the certificate, in PEM, that programs in the sandbox are to trust,
+        `variables` are further ones of the command, of which nothing is kept.
         """
         ...
 
@@ -154,6 +176,20 @@ class Engine(Protocol):
 
     async def dial(self, address: str, port: int) -> int:
         """Return a socket that connects to a server inside the sandbox; it may still be connecting."""
+        ...
+
+    async def keep(self, name: str, sock: socket.socket | None = None) -> int | None:
+        """Return the socket of a name, which outlives this supervisor; `None` where there is none.
+
+        Where there is none yet, `sock` is it from now on.
+        """
+        ...
+
+    async def keep_service(self, name: str) -> int:
+        """Return a unix socket that listens in the sandbox and outlives this supervisor.
+
+        Commands of the sandbox find it at `spec.grants.SERVICES`/`name`. It must exist before `start`.
+        """
         ...
 
     async def recorded_exit(self) -> int | None:

@@ -11,7 +11,8 @@ from moat.errors import EngineError
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from moat.engines.engine import Check, Engine, EngineEvents
     from moat.paths import RunFolder
@@ -28,6 +29,10 @@ def make(
             from moat.engines.bubblewrap.engine import Bubblewrap  # noqa: PLC0415
 
             return Bubblewrap(spec, folder, loop, events)
+        case "docker" | "podman":
+            from moat.engines.container.engine import ContainerEngine  # noqa: PLC0415
+
+            return ContainerEngine(spec, folder, loop, events)
         case name:
             raise _unknown(name)
 
@@ -38,8 +43,8 @@ def check_version(spec: RunSpec, folder: RunFolder) -> None:
     `Engine.connect` does so, too. This is for a supervisor that has not touched the run yet.
     """
     match spec.engine:
-        case "bubblewrap":
-            from moat.engines.bubblewrap import shim_client  # noqa: PLC0415
+        case "bubblewrap" | "docker" | "podman":
+            from moat.engines.under_shim import shim_client  # noqa: PLC0415
 
             shim_client.check_version(folder)
         case name:
@@ -53,10 +58,13 @@ def warm_up(spec: RunSpec, folder: RunFolder) -> None:
     """
     match spec.engine:
         case "bubblewrap":
-            from moat.engines.bubblewrap import layout, shim_client  # noqa: PLC0415
+            from moat.engines.bubblewrap import layout  # noqa: PLC0415
+            from moat.engines.under_shim import shim_client  # noqa: PLC0415
 
             shim_client.ensure(folder)
             layout.search_ahead(spec)
+        case "docker" | "podman":
+            pass  # nothing but the engine takes long, and it is asked once
         case name:
             raise _unknown(name)
 
@@ -68,6 +76,8 @@ def weaknesses(spec: RunSpec) -> list[str]:
             from moat.engines.bubblewrap import rlimits  # noqa: PLC0415
 
             return rlimits.weaknesses(spec.limits)
+        case "docker" | "podman":
+            return []
         case name:
             raise _unknown(name)
 
@@ -75,8 +85,8 @@ def weaknesses(spec: RunSpec) -> list[str]:
 def has_sandbox(run: Run, folder: RunFolder) -> bool:
     """Return whether a run's sandbox exists, when its supervisor does not. Raises `EngineError`."""
     match run.engine:
-        case "bubblewrap":
-            from moat.engines.bubblewrap import shim_client  # noqa: PLC0415
+        case "bubblewrap" | "docker" | "podman":
+            from moat.engines.under_shim import shim_client  # noqa: PLC0415
 
             return shim_client.lives(folder)
         case name:
@@ -90,9 +100,15 @@ def kill(run: Run, folder: RunFolder) -> None:
     """
     match run.engine:
         case "bubblewrap":
-            from moat.engines.bubblewrap import shim_client  # noqa: PLC0415
+            from moat.engines.under_shim import shim_client  # noqa: PLC0415
 
             shim_client.kill(run.engine_data, folder)
+        case "docker" | "podman":
+            from moat.engines.container import container  # noqa: PLC0415
+            from moat.engines.under_shim import shim_client  # noqa: PLC0415
+
+            shim_client.kill(run.engine_data, folder)
+            container.remove_recorded(folder)
         case name:
             raise _unknown(name)
 
@@ -103,9 +119,22 @@ def checks(programs: Mapping[str, str]) -> list[Check]:
     `programs` are the paths of those that the user has chosen.
     """
     from moat.engines.bubblewrap import host_checks  # noqa: PLC0415
+    from moat.engines.container import host_checks as container_checks  # noqa: PLC0415
 
-    return host_checks.checks(programs.get("bwrap", ""))
+    return [*host_checks.checks(programs.get("bwrap", "")), *container_checks.checks()]
+
+
+def remove_leftovers(home: Path, is_alive: Callable[[str], bool]) -> list[str]:
+    """Remove what engines have of the store `home` that belongs to no living run; return its names.
+
+    `is_alive` tells of the id of a run.
+    """
+    from moat.engines.container import leftovers  # noqa: PLC0415
+
+    return leftovers.remove_leftovers(home, is_alive)
 
 
 def _unknown(name: str) -> EngineError:
-    return EngineError(f"there is no engine {name!r}", "This version has one: bubblewrap")
+    return EngineError(
+        f"there is no engine {name!r}", "This version has bubblewrap, docker and podman"
+    )

@@ -1,4 +1,4 @@
-"""Which folders a run may be given, decided by paths alone. Pure.
+"""Decisions by path alone about which folders a run may be given. Pure.
 
 All paths are absolute, and those of areas have no symbolic link in them.
 """
@@ -42,7 +42,7 @@ class Area(NamedTuple):
     """A folder or file that the sandbox is to see."""
 
     name: str
-    """What the user calls it: `workspace /x`, `mount /x:/y`."""
+    """The user's words for the area: `workspace /x`, `mount /x:/y`."""
     path: str
     writable: bool = True
     is_workspace: bool = False
@@ -52,7 +52,7 @@ class Ground(NamedTuple):
     """Something that Moat obeys."""
 
     name: str
-    """What it is, as the rest of a sentence: `where Moat keeps its runs`."""
+    """A description that ends a sentence: `where Moat keeps its runs`."""
     places: tuple[str, ...]
     """Every place on the way to it, links among them; the last one is where it lies."""
     remedy: str
@@ -61,6 +61,8 @@ class Ground(NamedTuple):
 
     An area may lie in it under any other name, and must not hold it.
     """
+    free: str = ""
+    """A folder in it in which an area may lie, for nothing in there matters."""
 
 
 def refuse_unfit(area: Area, homes: Sequence[str]) -> None:
@@ -124,7 +126,7 @@ def refuse_overlap(area: Area, grounds: Iterable[Ground]) -> None:
 
 def _is_part(path: str, ground: Ground) -> bool:
     place = ground.places[-1].rstrip("/")
-    if not path.startswith(f"{place}/"):
+    if not path.startswith(f"{place}/") or (ground.free and path.startswith(f"{ground.free}/")):
         return False
     name = path[len(place) + 1 :].partition("/")[0].partition(".")[0]
     return ground.names is None or name in ground.names

@@ -20,7 +20,7 @@ _NOBODY: Final = 65534
 
 
 class Surroundings(NamedTuple):
-    """What this process obeys besides its own code."""
+    """The things that this process obeys besides its own code."""
 
     store: str
     """MOAT_HOME."""

@@ -1,7 +1,7 @@
 """Paths of a home folder from which programs take commands without being asked. Pure data.
 
 A run that could write one of them would have the user's next login, shell or `git status` run what it
-wrote. Those that hold secrets as well are in `engines.bubblewrap.secret_paths`.
+wrote. Those that hold secrets as well are in `engines.under_shim.secret_paths`.
 """
 
 from __future__ import annotations

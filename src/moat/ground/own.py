@@ -1,4 +1,4 @@
-"""Where the running Moat comes from: interpreter, packages, libraries, store and settings."""
+"""Origins of the running Moat: interpreter, packages, libraries, store and settings."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from moat.errors import UsageError
 from moat.ground.areas import Ground, is_in
 from moat.ground.way import flaw, steps
+from moat.home import WORKTREES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -46,7 +47,8 @@ def own_ground(environment: Mapping[str, str], store: str, command: str = "") ->
     yield from _interpreter()
     yield from _import_path()
     yield from _loaded()
-    yield _ground(store, "where Moat keeps its runs", _MOVE)
+    free = os.path.join(os.path.realpath(store), WORKTREES)  # noqa: PTH118  strings, for speed
+    yield _ground(store, "where Moat keeps its runs", _MOVE)._replace(free=free)
     yield _ground(f"{store}/{SETTINGS}", "which holds Moat's settings", _MOVE)
     if os.path.exists(command):  # noqa: PTH110  with `python -c`, it isn't the name of a file
         yield from _named(command, "by which moat was started", _INSTALL)

@@ -24,16 +24,16 @@ PLACES: Final = (
 )
 """The folders in which programs are looked for, in this order."""
 
-NAMES: Final = ("bwrap",)
-"""The programs that Moat starts, other than its own Python."""
+NAMES: Final = ("bwrap", "git", "aws", "op", "vault")
+"""The programs that Moat starts, other than its own Python and those that `secrets:` names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What was found of a program, and what was passed over before."""
+    """The outcome of a search for a program, with what was passed over before."""
 
     path: str | None
-    """Where the program really lies; `None` if there is none that can be trusted."""
+    """The program's real path; `None` if there is none that can be trusted."""
     passed_over: tuple[str, ...] = ()
     """The files of that name that can't be trusted, each with the reason."""
 

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _IN_MODIFY, _IN_ATTRIB, _IN_MOVED_TO, _IN_CREATE, _IN_DELETE = 0x2, 0x4, 0x80, 0x100, 0x200
+_IN_OPEN = 0x20
+_IN_MOVED_FROM = 0x40
+_CHANGES = _IN_MODIFY | _IN_ATTRIB | _IN_MOVED_TO | _IN_CREATE | _IN_DELETE
+_NAMES = _IN_MOVED_FROM | _IN_MOVED_TO | _IN_CREATE | _IN_DELETE
 
 
 class FolderWatch:
@@ -20,14 +24,28 @@ class FolderWatch:
     visible, may not have happened yet (`platform.commits`).
     """
 
-    def __init__(self, folder: Path) -> None:
-        libc = ctypes.CDLL(None, use_errno=True)
-        self._fd: int = libc.inotify_init1(os.O_CLOEXEC)
+    def __init__(self, folder: Path, *, opens: bool = False) -> None:
+        """Watch the folder. With `opens`, that a file is opened counts as a change."""
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._fd: int = self._libc.inotify_init1(os.O_CLOEXEC)
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), "inotify_init1")
-        mask = _IN_MODIFY | _IN_ATTRIB | _IN_MOVED_TO | _IN_CREATE | _IN_DELETE
-        if libc.inotify_add_watch(self._fd, os.fsencode(folder), mask) < 0:
+        try:
+            self._add(folder, _CHANGES | (_IN_OPEN if opens else 0))
+        except OSError:
             os.close(self._fd)
+            raise
+
+    def add(self, folder: Path) -> None:
+        """Watch another folder's files, too; nothing changes for one that is watched already."""
+        self._add(folder, _CHANGES)
+
+    def add_names(self, folder: Path) -> None:
+        """Watch which names another folder has, too, and not what is in its files."""
+        self._add(folder, _NAMES)
+
+    def _add(self, folder: Path, mask: int) -> None:
+        if self._libc.inotify_add_watch(self._fd, os.fsencode(folder), mask) < 0:
             raise OSError(ctypes.get_errno(), "inotify_add_watch", str(folder))
 
     def __enter__(self) -> Self:

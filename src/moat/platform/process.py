@@ -48,9 +48,9 @@ class Process:
             return
         self.wait()
 
-    def wait(self) -> None:
-        """Return when the process has ended."""
-        select.select([self._fd], [], [])
+    def wait(self, timeout: float | None = None) -> None:
+        """Return when the process has ended, or after `timeout` seconds."""
+        select.select([self._fd], [], [], timeout)
 
     def descendants(self) -> Iterator[Process]:
         """Yield the processes that it has started, those first that it started itself."""
@@ -63,6 +63,11 @@ class Process:
 
     def _has_ended(self) -> bool:
         return bool(select.select([self._fd], [], [], 0)[0])
+
+
+def name_process(name: str) -> None:
+    """Give this process a name of at most 15 letters, which `ps -o comm` shows (proc_pid_comm(5))."""
+    Path("/proc/self/comm").write_text(name, encoding="ascii")
 
 
 def _children(pid: int) -> list[int]:

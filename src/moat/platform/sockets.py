@@ -20,10 +20,24 @@ if TYPE_CHECKING:
 SUN_PATH_MAX = 107
 
 
-def connect(folder: Path, name: str, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
-    """Connect to the socket `name`; raises `FileNotFoundError` or `ConnectionRefusedError`."""
+def connect(
+    folder: Path,
+    name: str,
+    kind: socket.SocketKind = socket.SOCK_STREAM,
+    *,
+    within: float | None = None,
+) -> socket.socket:
+    """Connect to the socket `name`; raises `FileNotFoundError` or `ConnectionRefusedError`.
+
+    With `within`, raise `BlockingIOError` where a listener with a full backlog accepts nobody in so many
+    seconds. The same then holds for each call that sends: unix(7) has SO_SNDTIMEO for both.
+    """
     sock = socket.socket(socket.AF_UNIX, kind)
     try:
+        if within is not None:
+            seconds, rest = divmod(within, 1)
+            timeout = struct.pack("@ll", int(seconds), int(rest * 1_000_000))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
         with _address(folder, name) as address:
             sock.connect(address)
     except BaseException:

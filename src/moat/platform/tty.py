@@ -63,7 +63,7 @@ def give_back(fd: int, taken: Attributes, saved: Attributes) -> None:
 
 
 def _is_ours(fd: int) -> bool:
-    """Whether this process is in the foreground, or the terminal has no job control over it."""
+    """Tell whether this process is in the foreground, or the terminal has no job control over it."""
     try:
         return os.tcgetpgrp(fd) == os.getpgrp()
     except OSError:

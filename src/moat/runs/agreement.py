@@ -1,4 +1,4 @@
-"""What a user has agreed to: what a project's file opens, and the restrictions beside it. Pure."""
+"""A user's agreement: what a project's file opens, and the restrictions beside it. Pure."""
 
 from dataclasses import dataclass
 

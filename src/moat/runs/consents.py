@@ -1,4 +1,4 @@
-"""What the user has agreed to, by the folder of the project.
+"""The user's agreements, by the folder of the project.
 
 It lies in the store and not in the project, where a run could write it. A project has an agreement for
 each state of its file that the user has agreed to, because branches of a repository may need different
@@ -8,10 +8,9 @@ ones. Agreements are never added up: two harmless ones may be harmful together.
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from moat import typed_json
+from moat import timestamps, typed_json
 from moat.runs import json_file
 from moat.runs.agreement import Agreement, Line
 
@@ -37,7 +36,7 @@ def all_agreements(home: Path) -> dict[str, list[Agreement]]:
 
 def agree(home: Path, folder: Path, lines: tuple[Line, ...]) -> None:
     """Note that the user agrees to all lines together. Raises `StoreError`."""
-    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    now = timestamps.now(milliseconds=False)
     with json_file.changing(home / _FILE, "the agreement") as saved:
         others = [each for each in agreements(home, folder) if each.lines != lines]
         newest = [Agreement(now, lines), *others][:LIMIT]

@@ -53,6 +53,10 @@ STEPS: Final = (
         "ALTER TABLE runs ADD COLUMN engine_data TEXT NOT NULL DEFAULT '{}'",
         "UPDATE runs SET engine_data = json_object('shim', json_object('pid', shim_pid))",
     ),
+    # A JSON array: the ports that are published now.
+    ("ALTER TABLE runs ADD COLUMN ports TEXT NOT NULL DEFAULT '[]'",),
+    # What the run waits for its user to do; one of `agents.waiting.KINDS`.
+    ("ALTER TABLE runs ADD COLUMN waits_for TEXT NOT NULL DEFAULT ''",),
 )
 """The statements that lead from each version to the next, beginning with an empty file.
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from moat.errors import MoatError, StoreError
+from moat.errors import MoatError, NameTakenError, StoreError
 from moat.paths import RunFolder, moat_home
 from moat.runs.states import State
 from moat.runs.store import Store
@@ -31,20 +33,35 @@ def rebuild_index(home: Path | None = None) -> tuple[int, list[tuple[str, str]]]
             path.rename(path.with_name(f"{name}.damaged-{stamp}"))
     rebuilt, left_out = 0, list[tuple[str, str]]()
     with Store(home) as store:
+        specs: list[RunSpec] = []
         for root in sorted((home / "runs").iterdir()) if (home / "runs").is_dir() else ():
             try:
-                _enter(store, RunFolder(root))
-                rebuilt += 1
+                specs.append(_spec(RunFolder(root)))
             except (MoatError, OSError, ValueError) as exc:
                 left_out.append((str(root), str(exc)))
-    return rebuilt, left_out
+        for spec in sorted(specs, key=attrgetter("created_at"), reverse=True):
+            try:
+                _enter(store, spec)
+                rebuilt += 1
+            except (MoatError, OSError, ValueError) as exc:
+                left_out.append((str(store.folder(spec.id).root), str(exc)))
+    return rebuilt, sorted(left_out)
 
 
-def _enter(store: Store, folder: RunFolder) -> None:
+def _spec(folder: RunFolder) -> RunSpec:
     spec: RunSpec = codec.loads(folder.spec.read_text())
     if spec.id != folder.id:
         raise StoreError(f"its specification is that of run {spec.id}")
-    store.insert(spec)
+    return spec
+
+
+def _enter(store: Store, spec: RunSpec) -> None:
+    """Enter a run; one whose name a newer run has taken gets a name that nobody has."""
+    folder = store.folder(spec.id)
+    try:
+        store.insert(spec)
+    except NameTakenError:
+        store.insert(replace(spec, name=f"{spec.name}-{spec.id}"))
     record = folder.exits / "main.json"
     if record.exists():
         exit_code = int(json.loads(record.read_text())["exit_code"])

@@ -10,29 +10,26 @@ import json
 import os
 import sqlite3
 from contextlib import suppress
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from moat.errors import NameTakenError, RunNotFoundError, StoreError
 from moat.paths import RunFolder, moat_home
 from moat.platform import commits
-from moat.runs import index, unfinished
+from moat.runs import index, private_folder, unfinished
 from moat.runs.index import damaged, reported
-from moat.runs.rmtree import empty_folder
 from moat.runs.states import ENDED, State
-from moat.spec import RunId, RunSpec, codec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from moat.spec import RunId, RunSpec
 
-@dataclass(slots=True)
-class Run:
+
+class Run(NamedTuple):
     """A row of the index, which is what a listing shows. Each field is the column of that name.
 
-    Nothing changes one, but it isn't frozen: that takes fifteen times as long to make, and a listing
-    makes thousands.
+    It is no dataclass: to load `dataclasses` takes longer than to list a hundred runs.
     """
 
     id: RunId
@@ -53,6 +50,10 @@ class Run:
     supervisor_version: str | None
     viewers: int
     waiting: str
+    waits_for: str
+    """The user's act that the run waits for; empty where it waits for nobody."""
+    ports: tuple[dict[str, Any], ...]
+    """The published ports, while they are open: name, port, address, host_port, url."""
     engine_data: dict[str, Any]
     """The engine's own description of its sandbox; see `engines.engine.Engine.data`."""
 
@@ -78,6 +79,8 @@ class Run:
             "stopped_at": self.stopped_at,
             "viewers": self.viewers,
             "waiting": self.waiting.split(),
+            "ports": list(self.ports),
+            "waits_for": self.waits_for or None,
             "supervisor": {"pid": self.supervisor_pid, "version": self.supervisor_version},
             "pid": self.pid,
         } | self.engine_data
@@ -134,6 +137,8 @@ class Store:
         folder.root.mkdir(mode=0o700)
         for each in (folder.journal, folder.private, folder.exits):
             each.mkdir(mode=0o700)
+        from moat.spec import codec  # noqa: PLC0415  loads slowly, and most commands need no spec
+
         _write_durably(folder.spec, codec.dumps(spec))
 
     def insert(self, spec: RunSpec) -> None:
@@ -159,6 +164,22 @@ class Store:
                 f"a run named {spec.name} exists",
                 f"Choose another --name, or remove it: moat destroy {spec.name}",
             ) from exc
+
+    def rename_ended(self, run_id: str, name: str) -> None:
+        """Give a run that has ended another name. Raises `NameTakenError`.
+
+        One that hasn't ended is left as it is: its supervisor and its viewers know the name.
+        """
+        marks = ", ".join("?" * len(ENDED))
+        try:
+            self._db.execute(
+                f"UPDATE runs SET name = ? WHERE id = ? AND state IN ({marks})",  # noqa: S608  marks
+                (name, run_id, *sorted(ENDED)),
+            )
+        except sqlite3.IntegrityError as exc:
+            raise NameTakenError(f"a run named {name} exists") from exc
+        except sqlite3.Error as exc:
+            raise StoreError(f"the index of runs can't be used: {exc}") from exc
 
     # --- halves ---
 
@@ -234,6 +255,8 @@ class Store:
 
     def spec(self, run_id: str) -> RunSpec:
         """Return a run's specification. Raises `StoreError` where the file is missing or damaged."""
+        from moat.spec import codec  # noqa: PLC0415  see `_make_folder`
+
         path = self.folder(run_id).spec
         try:
             return codec.loads(path.read_text())
@@ -269,7 +292,7 @@ class Store:
         Like `discard`, it leaves the index alone, so any thread may call it.
         """
         with reported(f"the folder of run {run_id} can't be removed"):
-            empty_private(self.folder(run_id))
+            private_folder.empty(self.folder(run_id))
 
     def forget(self, run_ids: Sequence[str]) -> None:
         """Delete rows, all in one transaction: before the folders, so no row is without its folder."""
@@ -287,6 +310,7 @@ class Store:
         with reported(f"the folder of run {run_id} can't be removed"):
             if folder.root.exists():
                 folder.root.rename(going)
+            (self.home / "heads" / run_id).unlink(missing_ok=True)
             if going.exists():
                 import shutil  # noqa: PLC0415  loads slowly
 
@@ -312,22 +336,31 @@ class Store:
             return self._db.execute(sql, known).fetchall()
 
 
-_COLUMNS = ", ".join(each.name for each in fields(Run))
+_COLUMNS = ", ".join(Run._fields)
 _STATES = {str(state): state for state in State}
 
 
 def _run(row: tuple[Any, ...]) -> Run:
-    run = Run(*row)
-    run.state = _STATES[row[2]]
-    run.command = tuple(json.loads(row[6]))
-    run.engine_data = json.loads(row[-1])
-    run.interactive, run.tty = bool(run.interactive), bool(run.tty)
-    return run
+    # By position: to replace fields by name takes three times as long, and a listing has thousands.
+    return Run._make(
+        (
+            *row[:2],
+            _STATES[row[2]],
+            *row[3:6],
+            tuple(json.loads(row[6])),
+            row[7],
+            bool(row[8]),
+            bool(row[9]),
+            *row[10:-2],
+            tuple(json.loads(row[-2])),
+            json.loads(row[-1]),
+        )
+    )
 
 
 def _stored(value: object) -> object:
     """Return a value as SQLite takes it."""
-    if isinstance(value, dict):
+    if isinstance(value, dict | tuple):
         return json.dumps(value)
     return _printable(value) if isinstance(value, str) else value
 
@@ -362,9 +395,3 @@ def _write_durably(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(fd)
-
-
-def empty_private(folder: RunFolder) -> None:
-    """Delete what the sandbox wrote outside the workspace: its home and its /tmp."""
-    if folder.private.exists():  # a user, or a removal that was interrupted, may have deleted it
-        empty_folder(folder.private)

@@ -34,7 +34,7 @@ class Moved(Enum):
     """The outcome of one move of output into the journal."""
 
     MORE = auto()
-    """There may be more to move now."""
+    """More may be there to move now."""
     NOTHING_NOW = auto()
     """The program has written nothing else yet."""
     CLOSED = auto()
@@ -58,7 +58,7 @@ class ProgramIO(Protocol):
 
     @property
     def tty(self) -> bool:
-        """Whether the program has a terminal; all of its output is `Stream.STDOUT` then."""
+        """Tell whether the program has a terminal; all of its output is `Stream.STDOUT` then."""
         ...
 
     @property

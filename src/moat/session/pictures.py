@@ -1,7 +1,7 @@
 """Pictures of a screen, for a terminal that can't be given the program's own output.
 
-A picture shows the part of the screen around the cursor, and below it a row of Moat's own where there is
-one. It is drawn row by row, and only those rows are that have changed: terminals don't flicker, and what
+A picture shows the part of the screen around the cursor, and below it rows of Moat's own where there are
+any. It is drawn row by row, and only those rows are that have changed: terminals don't flicker, and what
 one picture costs is bounded by the two sizes. Pure.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moat.session.terminal.status_row import status_row
+from moat.session.terminal.status_row import status_rows
 
 if TYPE_CHECKING:
     from moat.session.terminal.screen import Screen
@@ -21,7 +21,7 @@ _END: Final = b"\x1b[?2026l"
 
 
 class Picture:
-    """What was painted on a terminal, and the part of the screen that it shows."""
+    """A picture painted on a terminal, and the part of the screen that it shows."""
 
     def __init__(self, screen: Screen, size: TerminalSize) -> None:
         """`size` is the terminal's, about which nothing else is known yet."""
@@ -32,15 +32,14 @@ class Picture:
         self._left = self._top = 0
 
     def changes(self, status: str) -> bytes:
-        """Return what paints the screen as it is now, over the last picture."""
+        """Return what paints the screen and the lines of `status` over the last picture."""
         columns = self._size.columns
-        status = status if self._size.rows > 1 else ""
-        height = self._size.rows - bool(status)
+        below = status_rows(status, columns)[: self._size.rows - 1] if status else []
+        height = self._size.rows - len(below)
         self._follow_cursor(columns, height)
         picture = self._screen.rows_vt(self._top, columns, height, left=self._left)
         picture += [b""] * (height - len(picture))
-        if status:
-            picture.append(status_row(status, columns))
+        picture += below
         before, self._rows = self._rows, picture
         rows = b"".join(
             # The row is erased before it is written. After a full row the cursor is still on the last

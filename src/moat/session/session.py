@@ -1,6 +1,6 @@
 """A session of a run: a command's output on its way to the journal, and from there to its readers.
 
-The order is fixed: program → journal → screen → viewers. Whatever is shown is on disk already.
+The order is fixed: program → journal → viewers and screen. Whatever is shown is on disk already.
 `_shown` is the offset up to which screen and viewers have been served; after a fault (a full disk, a
 new supervisor) serving goes on from there.
 """
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from moat.session.clipboard import Clipboard
     from moat.session.io import ProgramIO
     from moat.session.journal.journal import Journal
     from moat.session.terminal.filter import OutputFilter
+    from moat.session.terminal.filter_strings import OutputPolicy
     from moat.session.terminal.screen import Screen
     from moat.spec import TerminalSize
 
@@ -47,6 +49,18 @@ class SessionListener(Protocol):
         """The command has ended and all of its output is in the journal."""
         ...
 
+    def session_typed(self, session: Session) -> None:
+        """A user has typed something for the program."""
+        ...
+
+    def session_notified(self, session: Session, text: str) -> None:
+        """The program has shown a notification, or has rung the bell, where the text is empty."""
+        ...
+
+    def session_reported(self, session: Session, status: str) -> None:
+        """The program has reported its status (OSC 7501), of which this is the body."""
+        ...
+
     def session_disk_full(self, session: Session, *, full: bool) -> None:
         """The journal's disk has become full, or has room again."""
         ...
@@ -55,7 +69,7 @@ class SessionListener(Protocol):
 class Session:
     """A command's input and output, from its start until the last byte is in the journal."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what a session is composed of
         self,
         name: str,
         journal: Journal,
@@ -63,16 +77,20 @@ class Session:
         loop: asyncio.AbstractEventLoop,
         listener: SessionListener,
         *,
-        notifications: bool = True,
+        policy: OutputPolicy | None = None,
+        clipboard: Clipboard | None = None,
     ) -> None:
         """`screen`: the model of the terminal; `None` where the program has pipes.
 
-        `notifications`: those of the program reach its viewers.
+        `policy` says what of the output reaches viewers' terminals, and `clipboard` what becomes of
+        writes to theirs; without, there are none.
         """
         self.name = name
         self.journal = journal
         self.screen = screen
         self.viewers: dict[Viewer, None] = {}
+        self.outputs = 0
+        """The number of times that output has come, for clients that wait for quiet."""
         self._leading: Leading[TerminalViewer] = Leading()
         self._pixels = PixelSize()
         self.disk_full = False
@@ -81,9 +99,8 @@ class Session:
         """The command has ended and all of its output is in the journal."""
         self._loop = loop
         self._listener = listener
-        self._filter = (
-            None if screen is None else _output_filter(screen, notifications=notifications)
-        )
+        self._filter = None if screen is None else _output_filter(screen, policy)
+        self._clipboard = clipboard
         self._io: ProgramIO | None = None
         self._input = InputQueue(None)
         self._shown = journal.ends[Stream.STDOUT]
@@ -209,24 +226,52 @@ class Session:
             self._show(self.screen)
         if self._announced != self.journal.ends:
             self._announced = dict(self.journal.ends)
+            self.outputs += 1
             self._listener.session_wrote(self)
 
     def _show(self, screen: Screen) -> None:
         while self._shown < self.journal.ends[Stream.STDOUT]:
             data = self.journal.read(Stream.STDOUT, self._shown, PASS_BYTES)
             self._shown += len(data)
-            screen.feed(data)
-            replies = screen.take_replies()
-            if replies:
-                self._input.write(replies, _ignore_count)
             visible = data if self._filter is None else self._filter.feed(data)
+            if self._filter is not None:
+                self._note_signs(self._filter, visible)
+            # The viewers first: somebody waits for the echo of a key.
             for viewer in tuple(self.viewers):
                 if isinstance(viewer, TerminalViewer):
                     viewer.show(visible)
                 else:
                     viewer.pump()
+            if self._filter is not None and (write := self._filter.take_clipboard()):
+                self._copy(write)
+            screen.feed(data)
+            replies = screen.take_replies()
+            if replies:
+                self._input.write(replies, _ignore_count)
         # A program with a terminal waits for nobody: a stream viewer that far behind loses the oldest.
         self.journal.trim({})
+
+    def _note_signs(self, output_filter: OutputFilter, visible: bytes) -> None:
+        """Tell the listener what the program says about itself, and answer whether it is heard."""
+        if answer := output_filter.take_answer():
+            self._input.write(answer, _ignore_count)
+        if (status := output_filter.take_status()) is not None:
+            self._listener.session_reported(self, status)
+        text = output_filter.take_notification()
+        if text is None and b"\x07" in visible and _rings(visible):
+            text = ""
+        if text is not None:
+            self._listener.session_notified(self, text)
+
+    def _copy(self, write: bytes) -> None:
+        if self._clipboard is not None and self._leading.leader is not None:
+            self._clipboard.write(write, self._write_to_leader)
+
+    def _write_to_leader(self, sequence: bytes) -> None:
+        """Write to one terminal alone: who only watches keeps their own clipboard."""
+        leader = self._leading.leader
+        if leader is not None and leader.may_type:
+            leader.act(sequence)
 
     def _checkpoint(self) -> bytes | None:
         """Return the screen for the journal's next segment, if it has taken all output before that."""
@@ -258,6 +303,7 @@ class Session:
 
     def typed(self, viewer: TerminalViewer) -> None:
         """Let the viewer lead: a key, a paste or a click has come from it."""
+        self._listener.session_typed(self)
         if viewer is not self._leading.leader:
             self._leading.typed(viewer)
             self._follow_leader()
@@ -316,14 +362,21 @@ class Session:
             self._io = None
 
 
-def _output_filter(screen: Screen, *, notifications: bool) -> OutputFilter:
+def _output_filter(screen: Screen, policy: OutputPolicy | None) -> OutputFilter:
     """Return a filter that is in the middle of whatever sequence the screen is in the middle of."""
     # Only for sessions with a TTY.
-    from moat.session.terminal.filter import OutputFilter, OutputPolicy  # noqa: PLC0415
+    from moat.session.terminal.filter import OutputFilter  # noqa: PLC0415
 
-    output_filter = OutputFilter(OutputPolicy(notifications=notifications))
+    output_filter = OutputFilter(policy)
     output_filter.feed(screen.incomplete_output())
+    output_filter.take_clipboard()
     return output_filter
+
+
+def _rings(visible: bytes) -> bool:
+    from moat.session.terminal.filter import rings  # noqa: PLC0415  as above
+
+    return rings(visible)
 
 
 def _ignore_count(_count: int) -> None:

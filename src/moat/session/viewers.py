@@ -57,7 +57,7 @@ class StreamViewer:
 
     @property
     def caught_up(self) -> bool:
-        """Whether the peer's socket has taken everything that is in the journal."""
+        """Tell whether the peer's socket has taken everything that is in the journal."""
         return self._sink.queued == 0 and all(
             self._journal.ends[stream] <= offset for stream, offset in self.offsets.items()
         )
@@ -90,7 +90,7 @@ class TerminalViewer:
         self._behind = False
         self._paused = False
         self._picture: Picture | None = None
-        """What was painted last; `None` where the program's own output is passed on."""
+        """The picture painted last; `None` where the program's own output is passed on."""
         self._apart = False
         """Pictures are on the terminal's alternate screen, where nothing of the program's modes is."""
         self._modes = b""
@@ -105,12 +105,12 @@ class TerminalViewer:
 
     @property
     def alternate(self) -> bool:
-        """Whether the viewer's terminal is in its alternate screen."""
+        """Tell whether the viewer's terminal is in its alternate screen."""
         return self._apart or self._screen.alternate
 
     @property
     def paused(self) -> bool:
-        """Whether another program has the terminal at the moment."""
+        """Tell whether another program has the terminal at the moment."""
         return self._paused
 
     @property
@@ -138,7 +138,7 @@ class TerminalViewer:
 
     @property
     def mirrors(self) -> bool:
-        """Whether the program's own output fits this terminal."""
+        """Tell whether the program's own output fits this terminal."""
         return self.size == self._screen.size
 
     def begin(self, *, scrollback: bool) -> None:
@@ -146,7 +146,7 @@ class TerminalViewer:
         self._repaint(scrollback=scrollback)
 
     def show(self, data: bytes) -> None:
-        """Pass on output that the screen has taken already."""
+        """Pass on output that is in the journal already, and that the screen takes next."""
         if self._paused or self._behind:
             return
         if self._picture is not None or not self.mirrors:
@@ -157,7 +157,7 @@ class TerminalViewer:
             self._sink.output(Stream.STDOUT, data)
 
     def show_status(self, text: str) -> None:
-        """Show a line of Moat's own on the last row; an empty one takes it away.
+        """Show lines of Moat's own on the last rows; an empty text takes them away.
 
         Meanwhile the terminal is painted: the program's own output would tear the row, or scroll it
         into the scrollback.
@@ -244,6 +244,10 @@ class TerminalViewer:
             self._write(CANCEL + modes + NO_MARGINS)
             self._modes = modes
         self._write(self._picture.changes(self._status))
+
+    def act(self, sequence: bytes) -> None:
+        """Have the terminal do something that shows nothing, unless another program has it."""
+        self._write(sequence)
 
     def _write(self, data: bytes) -> None:
         if data and not self._paused:

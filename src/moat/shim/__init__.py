@@ -15,7 +15,7 @@ alone.
 
 The shim never reads output, never holds a credential, and knows nothing of the rest of Moat, nor of
 the sandbox's shape: it is told what to start. Its counterpart in the supervisor is
-`engines.bubblewrap.shim_client`.
+`engines.under_shim.shim_client`.
 
 Every `moat run` waits for the shim to start, so it imports little: no dataclasses (they load
 `inspect`), no typing, no pathlib, no subprocess, no event loop.

@@ -6,6 +6,8 @@ import os
 import socket
 
 from moat.shim import linux
+from moat.shim.launch import spawn
+from moat.shim.launch.sandbox import Sandbox
 from moat.shim.launch.sessions import Sessions
 from moat.shim.netns import namespace
 from moat.shim.netns.sockets import Sockets
@@ -19,18 +21,23 @@ if TYPE_CHECKING:
     from moat.shim.server import Answer
 
 
-def main(listener: int, exits: str) -> None:
+def main(listener: int, exits: str, container: tuple[int, ...] = ()) -> None:
     """Serve supervisors on the descriptor `listener` until one of them releases the shim.
 
-    Exit statuses go to the folder `exits`.
+    Exit statuses go to the folder `exits`. The sandbox is a `container` if that has a pidfd
+    of its init and the descriptor that keeps it alive; otherwise the shim makes one.
     """
+    for inherited in container:
+        os.set_inheritable(inherited, False)
     # The listener was inherited from the supervisor, and must not go on to a command.
     os.set_inheritable(listener, False)
     linux.adopt_orphans()
-    problem = _isolate()
+    spawn.raise_descriptor_limit()
+    sandbox = Sandbox(*container) if container else None
+    problem = _isolate(sandbox)
     with socket.socket(fileno=listener) as sock:
         server = Server(sock, problem)
-        sessions = Sessions(server, exits)
+        sessions = Sessions(server, exits, sandbox)
 
         def hello(_message: dict[str, Any], _fds: list[int]) -> Answer:
             versions = {"version": VERSION, "oldest": OLDEST}
@@ -48,10 +55,13 @@ def main(listener: int, exits: str) -> None:
         server.serve()
 
 
-def _isolate() -> str | None:
+def _isolate(sandbox: Sandbox | None) -> str | None:
     """Enter the namespaces; return why that failed, for the supervisor to explain."""
     try:
-        namespace.isolate()
+        if sandbox is None:
+            namespace.isolate()
+        else:
+            namespace.join(sandbox.init)
         linux.forbid_dumps()
     except OSError as exc:
         return f"{exc.errno} {exc}"

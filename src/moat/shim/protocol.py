@@ -6,7 +6,9 @@ supervisor sends commands, `{"do": NAME, ...}`. Each is answered once and in ord
 their fields, and the fields of the answer:
 
     hello        version, oldest               version, oldest, pid, sessions
-    launch       see `launch.start.launch`     as `streams`, for the session `main`
+    mount        mounts, terminals             (of containers alone, before launch)
+    launch       see `launch.start.launch`,    as `streams`, for the session `main`
+                 `launch.start.join`
     exec         session, and in a file what   as `streams`
                  `launch.start.join` takes
     streams      session                       fds: the descriptors' names
@@ -17,13 +19,15 @@ their fields, and the fields of the answer:
     listen       family, kind, address, port   (a socket)
     packets      filter                        (a socket)
     dial         address, port                 (a socket)
+    keep         name, and a socket if none    (the socket)
+                 of that name is kept
     release                                    (the shim ends)
 
 `sessions` maps each name to `pid`, `tty` and `exit_code`; pid and exit code may be null. Events,
 `{"event": NAME, "session": ...}`, may come between answers:
 
     started      pid
-    exited       exit_code
+    exited       exit_code, and perhaps out_of_memory, which is true then
     failed       message
 
 A run can live for weeks, and Moat may be upgraded meanwhile: an old shim under a new supervisor is
@@ -34,16 +38,17 @@ the normal case. These rules keep them talking:
 2. A new field needs no new version: its receiver has a default for when it is missing. Unknown
    fields and events are ignored.
 3. Any other change makes a new `VERSION`. Both sides go on speaking the old ones, down to `OLDEST`.
-4. `launch` is free of these rules, since a supervisor sends it to shims of its own version alone. A
-   shim of another version that holds no session has nothing to lose, and is replaced.
+4. `launch` and `mount` are free of these rules: a supervisor sends them to shims of its own version
+   alone. A shim of another version that holds no session has nothing to lose, and is replaced.
 
 `tests/shim/corpus` keeps conversations of every version, and tests hold both sides to them. What
-versions 2 and 3 have changed is `launch`.
+versions 2 and 3 have changed is `launch`; version 4 has `keep`, which a supervisor needs for runs that
+it has launched under such a shim alone.
 """
 
 from __future__ import annotations
 
-VERSION = 3
+VERSION = 4
 OLDEST = 1
 
 MAX_MESSAGE = 192 * 1024

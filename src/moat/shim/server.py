@@ -67,7 +67,7 @@ class Server:
 
     @property
     def connected(self) -> bool:
-        """Whether a supervisor is there."""
+        """Tell whether a supervisor is connected."""
         return self._supervisor is not None
 
     def send(self, message: dict[str, Any], fds: list[int] | None = None) -> None:

@@ -5,19 +5,44 @@ to start the run or to take it over. The parts below the supervisor are given a 
 user's configuration.
 """
 
-from moat.spec.network import Network, Timeouts
+from moat.spec.agent import AgentFile, AgentSetup, WaitRule
+from moat.spec.grants import Grant, Injection, Refresh, SandboxFile
+from moat.spec.hooks import EventHook, Notify
+from moat.spec.network import HostService, Network, Timeouts
+from moat.spec.port import PublishedPort
 from moat.spec.protected_path import ProtectedPath
-from moat.spec.run import Bubblewrap, Limits, Mount, PixelSize, RunId, RunSpec, TerminalSize
+from moat.spec.run import (
+    Bubblewrap,
+    Container,
+    Limits,
+    Mount,
+    PixelSize,
+    RunId,
+    RunSpec,
+    TerminalSize,
+)
 
 __all__ = [
+    "AgentFile",
+    "AgentSetup",
     "Bubblewrap",
+    "Container",
+    "EventHook",
+    "Grant",
+    "HostService",
+    "Injection",
     "Limits",
     "Mount",
     "Network",
+    "Notify",
     "PixelSize",
     "ProtectedPath",
+    "PublishedPort",
+    "Refresh",
     "RunId",
     "RunSpec",
+    "SandboxFile",
     "TerminalSize",
     "Timeouts",
+    "WaitRule",
 ]

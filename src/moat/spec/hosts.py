@@ -48,6 +48,11 @@ def is_address(host: str) -> bool:
     return ":" in host or host.rpartition(".")[2].isdigit()
 
 
+def endpoint(host: str, port: int) -> str:
+    """Return `host:port`, with the brackets of an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def address_of(host: str) -> IPv4Address | IPv6Address | None:
     """Return the address that a canonical host is; `None` for a name."""
     return ip_address(host) if is_address(host) else None

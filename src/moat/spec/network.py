@@ -10,6 +10,8 @@ Capture = Literal["none", "headers", "bodies"]
 DNS_PORT: Final = 53
 PROXY_PORT: Final = 3128
 """Moat itself answers on these two ports of every address in the sandbox."""
+WEB_PORTS: Final = (80, 443)
+"""Connections to these ports of any address end at the proxy, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +26,24 @@ class Timeouts:
     """The time from the first byte of a request's head to its last."""
     idle: float = 900.0
     """The time without a byte in either direction of an exchange or tunnel: models think for minutes."""
+
+
+HOST_NAME: Final = "host.moat"
+"""The name of the host in the sandbox, at which services of its loopback can be reached."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostService:
+    """A service on the host's loopback that a run may reach at `HOST_NAME`."""
+
+    port: int
+    name: str = ""
+    """Empty where it has none."""
+
+    @property
+    def variable(self) -> str:
+        """The variable that tells programs of the sandbox where a service is that has a name."""
+        return f"MOAT_HOST_{self.name.upper().replace('-', '_')}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +61,8 @@ class Network:
     """Hosts whose TLS connections are tunnelled by SNI and not intercepted."""
     hosts: Mapping[str, str] = field(default_factory=dict[str, str])
     """Addresses of names, used in place of name resolution on the host."""
+    host: tuple[HostService, ...] = ()
+    """The services of the host that may be reached; nothing else of it can."""
     private: tuple[str, ...] = ()
     """Networks (CIDR) and hosts that may be reached although their addresses are private."""
     upstream_ca: str = ""

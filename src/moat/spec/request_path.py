@@ -49,6 +49,16 @@ def interpretations_of_rule(path: str) -> Interpretations:
     return Interpretations(forms.paths, clear and whole and forms.unambiguous)
 
 
+def has_dot_segments(target: str) -> bool:
+    """Tell whether the path of a target has `.` or `..` for a segment, in any spelling.
+
+    Clients resolve these before they send a request. A server that doesn't may choose by the beginning
+    of the path, which then isn't that of the resolved one.
+    """
+    path = target.partition("?")[0].partition("#")[0].replace("%2e", ".").replace("%2E", ".")
+    return any(each.partition(";")[0] in {".", ".."} for each in path.split("/"))
+
+
 def _interpretations(target: str) -> Interpretations:
     path, clear = _decoded(target.partition("?")[0].partition("#")[0])
     path, whole = _without_parameters(path)

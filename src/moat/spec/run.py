@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, NewType
 
+from moat.spec.agent import AgentSetup
+from moat.spec.grants import Grant
+from moat.spec.hooks import EventHook, Notify
 from moat.spec.network import Network
+from moat.spec.port import PublishedPort
 from moat.spec.protected_path import ProtectedPath
 
 RunId = NewType("RunId", str)
@@ -71,6 +75,15 @@ class Bubblewrap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """The section of the engines docker and podman."""
+
+    image: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The user's variables that say where the engine listens (`engines.container.endpoints`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
     """Everything that a supervisor needs to start a run, or to take it over."""
 
@@ -85,6 +98,8 @@ class RunSpec:
     """RFC 3339, UTC."""
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     """Variables that the user asked for, in addition to those that the engine sets itself."""
+    secrets: tuple[str, ...] = ()
+    """Variables whose values are in the vault for as long as the run lives, and in no file of it."""
     mounts: tuple[Mount, ...] = ()
     exclude: tuple[str, ...] = ()
     """Paths below the workspace that are hidden from the sandbox; relative, without wildcards."""
@@ -101,11 +116,21 @@ class RunSpec:
     """The size of the terminal when the command begins."""
     limits: Limits = Limits()
     network: Network = field(default_factory=Network)
+    ports: tuple[PublishedPort, ...] = ()
+    """The ways in."""
+    grants: tuple[Grant, ...] = ()
+    """Credentials that the run may use."""
+    agent: AgentSetup | None = None
+    """Additions for a command that is an agent known to Moat."""
     engine: str = "bubblewrap"
     bubblewrap: Bubblewrap = Bubblewrap()
-    """What this engine needs to know, and no other."""
+    """Facts for the engine bubblewrap alone."""
+    container: Container = Container()
+    """Facts for the engines docker and podman."""
     keep: bool = False
     """The sandbox's home and /tmp are kept after the end."""
+    remove_at_end: bool = False
+    """Nothing of the run is kept once it has ended, unless something was quarantined."""
     timeout: float | None = None
     """Seconds after which the run is stopped."""
     stop_timeout: float = 10.0
@@ -117,4 +142,14 @@ class RunSpec:
     journal_limit: int = 256 * 1024 * 1024
     """Bytes of output and checkpoints that are kept; the oldest segment is deleted first."""
     notifications: bool = True
-    """The program's notifications (OSC 9 and 777) reach the terminals of viewers."""
+    """The program's notifications (OSC 9, 99 and 777) reach the terminals of viewers."""
+    pictures: bool = True
+    """The program's pictures (sixel, kitty's and iTerm2's) are passed on, too."""
+    clipboard: Literal["ask", "pass", "drop"] = "ask"
+    """The rule for writes to the clipboard (OSC 52) of the terminal that leads."""
+    term_program: str = ""
+    """The terminal that programs are told they have; empty: they are told nothing but Moat's version."""
+    on_event: tuple[EventHook, ...] = ()
+    """Commands of the user's that are started on the host when something happens to the run."""
+    notify: Notify = "off"
+    """The way to tell the user that the run wants them while nobody is attached."""

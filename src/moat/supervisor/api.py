@@ -1,14 +1,19 @@
-"""What clients ask a supervisor: HTTP/1.1 on the run's unix socket, JSON both ways.
+"""The API of a supervisor: HTTP/1.1 on the run's unix socket, JSON both ways.
 
     GET  /v1/version
     GET  /v1/run[?until=started|ended]         the run, as `moat inspect` shows it
-    GET  /v1/screen?format=text|json|html      what a TTY run shows now
-    GET  /v1/wait?for=idle&seconds=N | exit | output&after=N  [&timeout=N]
+    GET  /v1/screen?format=text|json|html|last what a TTY run shows now; `last`: its last line
+    GET  /v1/wait?for=idle&seconds=N | exit | input | output&after=N  [&timeout=N]
     POST /v1/stop {signal, timeout}            returns when the run has ended
     POST /v1/kill | detach | signal {signal} | send {data} | exec {...}
     GET  /v1/policy                            the policy in force, and who waits for an answer
     POST /v1/policy {verdict, rule, always}    allows or denies, from now on
+    GET  /v1/questions                         what waits for the user's answer
+    POST /v1/answer {name, allow}              answers one of them
     GET  /v1/attach, Upgrade: moat-attach/1    frames from then on
+
+Where a request has a `session`, it is about that one; without it, about the run's own command, and
+`detach` about all.
 
 A connection serves one request. Only the user who owns the run (and root) gets an answer.
 """
@@ -23,19 +28,22 @@ import os
 import signal
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from moat.egress.policy.decision import Verdict
 from moat.engines.engine import Execution
 from moat.errors import MoatError, RunNotActiveError, UsageError
 from moat.events import ExecStarted, InputSent, Peer, PolicyAmended, SignalSent
+from moat.paths import MAIN_SESSION
 from moat.platform import sockets
 from moat.runs.states import State
 from moat.spec import TerminalSize
+from moat.supervisor import answers
 from moat.supervisor.attached import AttachedClient
+from moat.supervisor.run_commands import RunCommands
 from moat.version import __version__
 from moat.wire import http
-from moat.wire.messages import MAIN_SESSION, UPGRADE
+from moat.wire.messages import LEVEL, UPGRADE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -47,6 +55,11 @@ log = logging.getLogger(__name__)
 
 Answer = dict[str, Any]
 
+_RECORDED_FIRST: Final = {("POST", f"/v1/{each}") for each in ("send", "exec", "policy", "answer")}
+"""Calls refused while they can't be put into the audit log; a run can be stopped all the same."""
+
+# Who sends input to a program that doesn't read is told so after this time without any progress.
+INPUT_PATIENCE_S: Final = 10.0
 # An event shows no more of a command than this.
 _SHOWN_WORDS, _SHOWN_CHARACTERS = 64, 1000
 
@@ -70,6 +83,7 @@ class API:
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
+        self._commands = RunCommands(supervisor)
         self._routes: dict[tuple[str, str], Callable[[Call], Awaitable[object]]] = {
             ("GET", "/v1/version"): self._version,
             ("GET", "/v1/run"): self._run,
@@ -83,6 +97,8 @@ class API:
             ("POST", "/v1/exec"): self._exec,
             ("GET", "/v1/policy"): self._policy,
             ("POST", "/v1/policy"): self._amend_policy,
+            ("GET", "/v1/questions"): self._questions,
+            ("POST", "/v1/answer"): self._answer_question,
         }
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -113,8 +129,8 @@ class API:
         # come beside a frame, which asyncio's streams can't do. The client sends nothing before
         # it has seen the 101, so the stream holds no byte of it.
         own = socket.socket(fileno=os.dup(sock.fileno()))
-        own.send(http.encode_upgrade(UPGRADE))
-        AttachedClient(self._supervisor, own)
+        own.send(http.encode_upgrade(UPGRADE, LEVEL))
+        AttachedClient(self._supervisor, own, self._commands)
 
     async def _answer(self, request: http.Request, body: bytes, peer: Peer) -> bytes:
         try:
@@ -123,6 +139,8 @@ class API:
                 return _failed(404, f"no {request.method} {request.path} here")
             if request.method == "POST":
                 await self._ready_to_act()
+            if (request.method, request.path) in _RECORDED_FIRST:
+                self._supervisor.audit.check()
             answer = await route(Call(peer, request.query, json.loads(body) if body else {}))
         except MoatError as error:
             return _failed(409, error.summary, error.hint, error.code)
@@ -163,6 +181,7 @@ class API:
         sessions = {
             session.name: {
                 "tty": session.tty,
+                "viewers": len(session.viewers),
                 "exit_code": session.exit_code,
                 "ended": session.drained,
             }
@@ -182,6 +201,8 @@ class API:
                 return session.screen.as_json()
             case "html":
                 return session.screen.html()
+            case "last":
+                return "".join(session.screen.last_lines(1))
             case "contents":
                 return session.screen.contents()
             case _:
@@ -193,37 +214,55 @@ class API:
             happened = await asyncio.wait_for(self._wait_for(call.query), timeout)
         except TimeoutError:
             happened = "timeout"
-        main = self._supervisor.sessions.get(MAIN_SESSION)
+        session = self._supervisor.sessions.get(call.query.get("session", MAIN_SESSION))
         return {
             "happened": happened,
-            "outputs": self._supervisor.outputs,
+            "outputs": 0 if session is None else session.outputs,
             "state": str(self._supervisor.state.now),
-            "exit_code": None if main is None else main.exit_code,
+            "waits_for": self._supervisor.waiting.now,
+            "exit_code": None if session is None else session.exit_code,
         }
 
     async def _wait_for(self, query: dict[str, str]) -> str:
         supervisor = self._supervisor
+        name = query.get("session", MAIN_SESSION)
+        if name != MAIN_SESSION:
+            await self._ready_to_act()
+            self._session(name)
+
+        def outputs() -> int:
+            session = supervisor.sessions.get(name)
+            return 0 if session is None else session.outputs
+
+        def ended() -> bool:
+            if name == MAIN_SESSION or supervisor.state.ended:
+                return supervisor.state.ended
+            session = supervisor.sessions.get(name)
+            return session is None or session.drained
+
         match query["for"]:
             case "exit":
-                await self._until(lambda: supervisor.state.ended)
-                await supervisor.state.saved.wait()
+                await self._until(ended)
+                if name == MAIN_SESSION:
+                    await supervisor.state.saved.wait()
+            case "input":
+                await self._until(lambda: bool(supervisor.waiting.now) or ended())
             case "output":
                 after = int(query["after"])
-                await self._until(lambda: supervisor.outputs != after or supervisor.state.ended)
+                await self._until(lambda: outputs() != after or ended())
             case "idle":
-                await self._idle(float(query["seconds"]))
+                await self._idle(float(query["seconds"]), outputs, ended)
             case other:
                 raise ValueError(f"for={other}")
-        return "exit" if supervisor.state.ended else query["for"]
+        return "exit" if ended() else query["for"]
 
-    async def _idle(self, seconds: float) -> None:
-        """Return when there was no output for that long, or the run has ended."""
-        supervisor = self._supervisor
-        while not supervisor.state.ended:
-            before = supervisor.outputs
-            more = self._until(
-                lambda before=before: supervisor.outputs != before or supervisor.state.ended
-            )
+    async def _idle(
+        self, seconds: float, outputs: Callable[[], int], ended: Callable[[], bool]
+    ) -> None:
+        """Return when there was no output for that long, or what is waited for has ended."""
+        while not ended():
+            before = outputs()
+            more = self._until(lambda before=before: outputs() != before or ended())
             try:
                 await asyncio.wait_for(more, seconds)
             except TimeoutError:
@@ -240,12 +279,18 @@ class API:
 
     async def _stop(self, call: Call) -> Answer:
         number = call.body.get("signal")
-        self._emit_signal("stop", MAIN_SESSION, number, call.peer)
-        await self._supervisor.shutdown.stop(number, call.body.get("timeout"))
+        known = None if number is None else signal.Signals(number)
+        await self._commands.stop(call.peer, known, call.body.get("timeout"))
         return self._supervisor.state.as_json()
 
     async def _kill(self, call: Call) -> Answer:
-        self._emit_signal("kill", MAIN_SESSION, None, call.peer)
+        name = call.body.get("session", MAIN_SESSION)
+        self._emit_signal("kill", name, None, call.peer)
+        if name != MAIN_SESSION:
+            session = self._session(name)
+            await self._supervisor.engine.kill(name)
+            await self._until(lambda: session.drained)
+            return {}
         await self._supervisor.shutdown.kill()
         return self._supervisor.state.as_json()
 
@@ -260,18 +305,25 @@ class API:
         name = None if number is None else signal.Signals(number).name
         self._supervisor.emit(SignalSent(session, action, name, peer))
 
-    async def _detach(self, _call: Call) -> Answer:
-        viewers = self._supervisor.viewers.attached
+    async def _detach(self, call: Call) -> Answer:
+        name = call.body.get("session")
+        viewers = [
+            viewer
+            for viewer in self._supervisor.viewers.attached
+            if name is None or (viewer.session is not None and viewer.session.name == name)
+        ]
         for viewer in viewers:
             viewer.dismiss("detached by moat detach")
         return {"detached": len(viewers)}
 
     async def _send(self, call: Call) -> Answer:
-        """Return when the program's terminal or pipe has taken all of the input."""
+        """Return when the program's terminal or pipe has taken all of the input, or takes no more."""
         session = self._session(call.body.get("session", MAIN_SESSION))
         if not self._supervisor.takes_input(session):
-            raise RunNotActiveError("the run takes no input", "Start it with: moat run -i")
+            what = "run" if session.name == MAIN_SESSION else "exec"
+            raise RunNotActiveError("the command takes no input", f"Start it with: moat {what} -i")
         data = base64.b64decode(call.body["data"], validate=True)
+        self._supervisor.waiting.sent(session)
         left = len(data)
 
         def taken(count: int) -> None:
@@ -281,10 +333,24 @@ class API:
 
         if data:
             session.write(data, taken)
-        await self._until(lambda: left <= 0 or session.drained)
+        reads = True
+        while reads and left > 0 and not session.drained:
+            reads = await self._takes_more(lambda before=left: left < before or session.drained)
         sent = len(data) - left
         self._supervisor.emit(InputSent(session.name, sent, call.peer))
+        if not reads:
+            raise MoatError(
+                f"the program reads no input: it has taken {sent} of {len(data)} bytes",
+                "The rest waits for it, and is typed when it reads again",
+            )
         return {"sent": sent}
+
+    async def _takes_more(self, taken: Callable[[], bool]) -> bool:
+        try:
+            await asyncio.wait_for(self._until(taken), INPUT_PATIENCE_S)
+        except TimeoutError:
+            return False
+        return True
 
     async def _exec(self, call: Call) -> Answer:
         execution = Execution(
@@ -311,10 +377,18 @@ class API:
         self._supervisor.emit(PolicyAmended(str(verdict), rule, answered, call.peer))
         return {"rule": rule, "answered": answered, "missed": gateway.missed_ports}
 
+    async def _questions(self, _call: Call) -> Answer:
+        await self._ready_to_act()
+        return {"questions": answers.waiting(self._supervisor)}
+
+    async def _answer_question(self, call: Call) -> Answer:
+        name, allow = call.body["name"], call.body["allow"]
+        return await self._commands.answer(name, call.peer, allow=allow)
+
     def _session(self, name: str) -> Session:
         session = self._supervisor.sessions.get(name)
         if session is None:
-            raise RunNotActiveError(f"there is no session {name}")
+            raise RunNotActiveError(f"there is no session {name}, or not any more")
         return session
 
 

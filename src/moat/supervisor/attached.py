@@ -10,14 +10,19 @@ from __future__ import annotations
 import json
 import logging
 import termios
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from moat.events import ViewerAttached, ViewerDetached
+from moat.platform.foreground import Foreground
 from moat.session.journal.index import Stream
 from moat.session.viewers import StreamViewer, TerminalViewer
 from moat.spec import PixelSize, TerminalSize
 from moat.supervisor.client_tty import FramedTerminal, PassedTerminal
 from moat.supervisor.connection import FrameConnection
+from moat.supervisor.desk import ClientDesk
+from moat.supervisor.lent_keyboard import LentKeyboard
 from moat.supervisor.said import Said
 from moat.supervisor.shown import ShownScreen, ShownStreams
 from moat.version import __version__
@@ -32,7 +37,9 @@ if TYPE_CHECKING:
 
     from moat.events import Emit
     from moat.session.session import Session
+    from moat.supervisor.run_commands import RunCommands
     from moat.supervisor.viewers import Viewers
+    from moat.wire.messages import Keyboard
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +61,8 @@ class AttachHost(Protocol):
         """The reason why there is nothing to attach to; `None` where there is something."""
         ...
 
-    @property
-    def notice(self) -> str:
-        """A line that every viewer is to see now; empty where there is none."""
+    def notice(self, session: str) -> str:
+        """Return a line that viewers of the session are to see now; empty where there is none."""
         ...
 
     def when_ready(self, name: str, act: Callable[[Session | None], None]) -> None:
@@ -64,7 +70,7 @@ class AttachHost(Protocol):
         ...
 
     def takes_input(self, session: Session) -> bool: ...
-    def end_of(self, session: Session) -> Exited: ...
+    def end_of(self, session: Session) -> Exited | None: ...
     def signal(self, session: str, number: int) -> None:
         """Send the session's command a signal, some time soon."""
         ...
@@ -73,18 +79,22 @@ class AttachHost(Protocol):
 class AttachedClient:
     """One attached connection's life."""
 
-    def __init__(self, host: AttachHost, sock: socket.socket) -> None:
+    def __init__(self, host: AttachHost, sock: socket.socket, commands: RunCommands) -> None:
         self._host = host
+        self._commands = commands
         self._connection = FrameConnection(
             sock, host.loop, received=self._received, drained=self._drained, lost=self._lost
         )
         self._hello: Hello | None = None
         self._terminal: PassedTerminal | None = None
         self._shown: ShownScreen | ShownStreams | None = None
-        """What it sees, from when it has joined the session until it leaves that."""
+        """The client's view, from when it has joined the session until it leaves that."""
         self._said: Said | None = None
+        self._keyboard: LentKeyboard | None = None
+        """The keyboard of the passed terminal, where it was lent."""
+        self._desk: ClientDesk | None = None
         self._after_hello: Callable[[], None] | None = None
-        """What was to be said before the client's HELLO. It reads no frame before it has sent that."""
+        """A message due before the client's HELLO. The client reads no frame before it has sent that."""
         self._early: list[tuple[int, bytes]] = []
         self._ending: Exited | None = None
         self._last_sent = False
@@ -99,6 +109,8 @@ class AttachedClient:
             return  # it left in an earlier frame of the same read
         if kind == FrameType.HELLO:
             self._greet(payload, fds)
+        elif self._keyboard is not None and self._about_keyboard(kind, self._keyboard):
+            pass  # and about nothing else
         elif self._said is None:
             # The session is still being made. What a client sends before it is welcomed is bounded
             # by its input window.
@@ -119,6 +131,8 @@ class AttachedClient:
         saved = json.loads(payload).get("termios")
         if fds and hello.passed and hello.terminal:
             self._terminal = self._passed(fds[0], tty.decode(saved) if saved else [])
+        if hello.keyboard is not None:
+            self._borrow_keyboard(hello.keyboard, read_only=hello.read_only)
         if self._after_hello is not None:
             self._after_hello()
         else:
@@ -138,6 +152,57 @@ class AttachedClient:
             log.info("painting over frames: %s", exc)
             return None
 
+    # --- a keyboard that was lent ---
+
+    def _borrow_keyboard(self, keyboard: Keyboard, *, read_only: bool) -> None:
+        """Read what is typed on the passed terminal, or have the client do it where that can't be."""
+        terminal = self._terminal
+        pid = self._connection.peer.pid
+        foreground = None if terminal is None else Foreground.of(pid, terminal.fd)
+        if terminal is None or foreground is None:
+            self._connection.send(FrameType.NOT_LENT)
+            return
+        if read_only:
+            keyboard = replace(keyboard, takes_input=False)
+        detach = partial(self._detach, "detached", "")
+        self._desk = ClientDesk(self._connection, self._commands, detach)
+        try:
+            self._keyboard = LentKeyboard(
+                terminal, foreground, keyboard, self._connection, self._host.loop, self._desk
+            )
+        except ValueError:
+            foreground.close()
+            raise
+        if not keyboard.later:
+            self._keyboard.resume()
+
+    def _about_keyboard(self, kind: int, keyboard: LentKeyboard) -> bool:
+        """Do what the frame says of the keyboard; return `False` where it says something else, too."""
+        match kind:
+            case FrameType.INTERRUPT:
+                keyboard.interrupted()
+            case FrameType.PING:
+                self._connection.send(FrameType.PONG)
+            case FrameType.TAKE_BACK:
+                self._return_keyboard()
+            case FrameType.PAUSE:
+                keyboard.pause()
+                return False
+            case FrameType.RESUME:
+                keyboard.resume()
+                return False
+            case FrameType.DETACH:
+                keyboard.finish()
+                return False
+            case _:
+                return False
+        return True
+
+    def _return_keyboard(self) -> None:
+        if self._keyboard is not None:
+            self._keyboard.close()
+            self._keyboard = None
+
     # --- joining a session ---
 
     def _begin(self, hello: Hello, session: Session | None) -> None:
@@ -156,20 +221,22 @@ class AttachedClient:
     def _join(self, hello: Hello, session: Session) -> None:
         self.session = session
         shown = self._shown = self._show(hello, session)
-        self._said = Said(self._host, self._connection, session, shown, hello)
+        self._said = said = Said(self._host, self._connection, session, shown, hello)
         self._welcome(shown, session)
         session.add(shown.viewer)
         name = None if self._terminal is None else self._terminal.name
         peer = self._connection.peer
         self._host.emit(ViewerAttached(session.name, peer, name, hello.read_only))
         shown.begin()
-        if self._host.notice:
-            shown.notice(self._host.notice, new=True)
+        if notice := self._host.notice(session.name):
+            shown.notice(notice, new=True)
         early, self._early = self._early, []
         for kind, payload in early:
             self._received(kind, payload, [])
-        if session.drained:
-            self.end(self._host.end_of(session))
+        if self._desk is not None:
+            self._desk.joined(said, shown, session)
+        if (ended := self._host.end_of(session)) is not None:
+            self.end(ended)
 
     def _show(self, hello: Hello, session: Session) -> ShownScreen | ShownStreams:
         if session.screen is not None and hello.terminal and hello.columns and hello.rows:
@@ -212,6 +279,10 @@ class AttachedClient:
     def notice(self, text: str, *, new: bool) -> None:
         if self._shown is not None:
             self._shown.notice(text, new=new)
+
+    def ring(self) -> None:
+        if isinstance(self._shown, ShownScreen):
+            self._shown.viewer.act(b"\x07")
 
     def _drained(self) -> None:
         """Go on when the socket, or the terminal, has taken all that there was."""
@@ -264,6 +335,7 @@ class AttachedClient:
 
     def _send_last(self, kind: FrameType, payload: bytes, cause: str) -> None:
         self._last_sent = True
+        self._return_keyboard()
         bounded = not isinstance(self._shown, ShownStreams)
         self._leave_session(cause)
         self._connection.send(kind, payload)
@@ -300,6 +372,7 @@ class AttachedClient:
             return
         for timer in self._patience:
             timer.cancel()
+        self._return_keyboard()
         self._leave_session("gone")
         self._connection.close()
         if self._terminal is not None:

@@ -1,7 +1,8 @@
-"""A client's terminal, as far as the supervisor writes on it.
+"""A client's terminal, as far as the supervisor writes on it and reads it.
 
 The terminal of a client on this machine is passed as a descriptor: the supervisor paints it directly,
-and gives it back should the client die. Any other terminal is reached over frames.
+reads its keyboard where that was lent, and gives it back should the client die. Any other terminal is
+reached over frames.
 """
 
 from __future__ import annotations
@@ -49,16 +50,17 @@ class PassedTerminal:
         where it is none.
         """
         flags = os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        self._fd = os.open(f"/proc/self/fd/{passed}", flags)
+        self.fd = os.open(f"/proc/self/fd/{passed}", flags)
+        """A descriptor for an event loop to wait on."""
         self._saved = saved
         self._left_over = left_over
         try:
-            self._raw = termios.tcgetattr(self._fd)
+            self._raw = termios.tcgetattr(self.fd)
         except termios.error:
-            os.close(self._fd)
+            os.close(self.fd)
             raise
         self.name = str(Path(f"/proc/self/fd/{passed}").readlink())
-        self._new_queue = partial(WriteQueue, loop, self._fd, drained=drained, broken=broken)
+        self._new_queue = partial(WriteQueue, loop, self.fd, drained=drained, broken=broken)
         self._queue = self._new_queue()
 
     @property
@@ -70,13 +72,23 @@ class PassedTerminal:
         """Paint, now or as soon as the terminal takes it."""
         self._queue.write(data)
 
+    def read(self, size: int) -> bytes | None:
+        """Return what was typed: `None` for nothing now, and no bytes where the terminal was hung up."""
+        try:
+            return os.read(self.fd, size)
+        except BlockingIOError:
+            return None
+        except OSError as exc:
+            log.info("nothing more is typed: %s", exc)
+            return b""
+
     def write_now(self, data: bytes) -> bytes:
         """Write what the terminal takes at once and return the rest, in a flood perhaps all.
 
         There is no rest for a terminal that was closed with its window.
         """
         try:
-            return data[os.write(self._fd, data) :]
+            return data[os.write(self.fd, data) :]
         except BlockingIOError:
             return data
         except OSError as exc:
@@ -95,7 +107,7 @@ class PassedTerminal:
         self._queue = self._new_queue()
         if self.write_now(data):
             with suppress(termios.error):  # closed meanwhile
-                termios.tcflush(self._fd, termios.TCOFLUSH)
+                termios.tcflush(self.fd, termios.TCOFLUSH)
             self.write_now(data)
 
     def restore_for_dead_client(self, last_bytes: bytes) -> None:
@@ -105,13 +117,13 @@ class PassedTerminal:
         if last_bytes:
             self.overwrite(last_bytes)
         try:
-            tty.restore_if_still_raw(self._fd, self._raw, self._saved)
+            tty.restore_if_still_raw(self.fd, self._raw, self._saved)
         except OSError as exc:
             log.info("terminal not given back: %s", exc)  # closed with its window
 
     def close(self) -> None:
         self._queue.close()
-        os.close(self._fd)
+        os.close(self.fd)
 
 
 class FramedTerminal:

@@ -72,6 +72,11 @@ class FrameConnection:
     def send(self, kind: FrameType, payload: bytes = b"") -> None:
         self._queue.write(frames.encode(kind, payload))
 
+    def receive(self) -> None:
+        """Take what has arrived already, for whoever must know of it before going on."""
+        if self.open:
+            self._readable()
+
     def finish(self) -> None:
         """Send no more; the client closes. If we did, unread input would make it see a reset."""
         self._sock.shutdown(socket.SHUT_WR)

@@ -1,4 +1,4 @@
-"""What the parts of one supervisor share."""
+"""The context that the parts of one supervisor share."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from moat.paths import RunFolder
     from moat.spec import RunSpec
     from moat.supervisor.changes import Changes
+    from moat.supervisor.notices import Notices
     from moat.supervisor.state import RunState
     from moat.supervisor.tasks import BackgroundTasks
     from moat.supervisor.viewers import Viewers
@@ -29,3 +30,4 @@ class RunContext:
     tasks: BackgroundTasks
     loop: asyncio.AbstractEventLoop
     emit: Emit
+    notices: Notices

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from moat.supervisor.context import RunContext
 
 WINDOW_S: Final = 10.0
-"""For so long after an event, further entries are counted and not emitted."""
+"""Time after an event in which further entries are counted and not emitted."""
 
 
 class DroppedTraffic:

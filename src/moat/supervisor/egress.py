@@ -4,32 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from moat.egress.gateway import RunGateway
 from moat.engines.engine import CommandRefusedError, SandboxGoneError
 from moat.errors import EngineError, MoatError
-from moat.events import Fault
+from moat.events import CredentialEchoed, CredentialUsed, Fault
 from moat.supervisor.denials import Denials
 from moat.supervisor.dropped_traffic import DroppedTraffic
 from moat.supervisor.state import RETRY_S
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from moat.egress.tls.ca import CertificateAuthority
     from moat.egress.traffic.entry import TrafficEntry
+    from moat.egress.tunnels import TunnelWatch
     from moat.engines.engine import Engine
+    from moat.supervisor.audit import RunAudit
     from moat.supervisor.context import RunContext
+    from moat.supervisor.credentials import RunCredentials
     from moat.supervisor.questions import Questions
 
 log = logging.getLogger(__name__)
+
+MAX_ECHOES: Final = 256
+"""Events of credentials that came back, each but once for a server; the traffic record has every one."""
 
 
 class RunEgress:
     """The gateway of a run: open before the command's first instruction, or no command begins."""
 
-    def __init__(self, run: RunContext, questions: Questions) -> None:
+    def __init__(self, run: RunContext, questions: Questions, audit: RunAudit) -> None:
+        self._audit = audit
         self._spec = run.spec
         self._folder = run.folder
         self._state = run.state
@@ -40,7 +48,12 @@ class RunEgress:
         self._denials = Denials(run)
         self._dropped = DroppedTraffic(run)
         self._gateway: RunGateway | None = None
+        self._credentials: RunCredentials | None = None
+        self._echoes: set[CredentialEchoed] = set()
+        self._used: set[CredentialUsed] = set()
         self._preparing: asyncio.Future[CertificateAuthority] | None = None
+        self.watch_tunnels: Callable[[str, int], TunnelWatch | None] = lambda _host, _port: None
+        """Returns who is to watch a tunnel of raw TCP to a host and port."""
 
     # --- opening ---
 
@@ -91,11 +104,44 @@ class RunEgress:
             self._tasks.start,
             self._spec.name,
         )
+        gateway.tunnels.watch = self.watch_tunnels
+        if any(each.injections for each in self._spec.grants):
+            self._add_credentials(gateway)
         gateway.reporter.on_denied = self._report_denied
         gateway.reporter.on_dropped = self._dropped.add
+        gateway.reporter.audit_problem = lambda: self._audit.problem
+        gateway.traffic.on_final = self._audit.requests
         # Before the gateway is open: requests come at once.
         self._questions.follow(gateway.live_policy)
         return gateway
+
+    def _add_credentials(self, gateway: RunGateway) -> None:
+        # Most runs have no grants, and these take a while to load.
+        from moat.credentials.vault import Vault  # noqa: PLC0415
+        from moat.supervisor.credentials import RunCredentials  # noqa: PLC0415
+        from moat.supervisor.renewal import Renewal  # noqa: PLC0415
+
+        grants = self._spec.grants
+        home = self._folder.root.parents[1]
+        try:
+            renewal = Renewal(self._spec.network)
+            credentials = RunCredentials(Vault(home), self._loop, renewal)
+        except OSError as exc:
+            gateway.close()
+            raise EngineError(
+                f"the vault can't be watched: {exc.strerror}",
+                "Grant the credentials again: moat grant",
+            ) from exc
+        self._credentials = credentials
+        authorizer = gateway.grant(grants, credentials)
+        authorizer.on_echo = self._report_echo
+        authorizer.on_use = self._report_use
+
+        def changed() -> None:
+            authorizer.forget()
+            gateway.connections.reconsider()
+
+        credentials.on_changed = changed
 
     async def reopen(self, engine: Engine) -> None:
         """Open the network of a command that runs already.
@@ -111,7 +157,7 @@ class RunEgress:
         while not opened:
             await asyncio.sleep(RETRY_S)  # a disk gives no notice when it has room again
             opened = await self._try_open(engine)
-        self._state.save(error=None)
+        self._state.report(None)
         self._emit(Fault("network", ""))
 
     async def _try_open(self, engine: Engine) -> bool:
@@ -121,7 +167,7 @@ class RunEgress:
             return True  # the run is over: there is nothing to open any more
         except MoatError as exc:
             log.error("no network yet, trying again: %s", exc.summary)  # noqa: TRY400  no traceback
-            self._state.save(error=exc.summary)
+            self._state.report(exc.summary)
             self._emit(Fault("network", exc.summary))
             return False
         return True
@@ -140,12 +186,29 @@ class RunEgress:
         """The certificate, in PEM, that programs in the sandbox are to trust."""
         return self.gateway.authority.certificate_pem
 
+    def _report_echo(self, credential: str, host: str, port: int) -> None:
+        echo = CredentialEchoed(credential, host, port)
+        if echo not in self._echoes and len(self._echoes) < MAX_ECHOES:
+            self._echoes.add(echo)
+            self._emit(echo)
+
+    def _report_use(self, credential: str, host: str, port: int) -> str:
+        """Record that a credential goes to a server, once; return why it may not go, or nothing."""
+        use = CredentialUsed(credential, host, port)
+        if use not in self._used:
+            self._emit(use)
+            if not self._audit.problem:
+                self._used.add(use)
+        return self._audit.problem
+
     def _report_denied(self, entry: TrafficEntry) -> None:
         self._denials.add(entry.scheme, entry.host, entry.port, entry.rule, entry.error)
 
     def close(self) -> None:
         self._questions.close()
         self._denials.flush()
+        if self._credentials is not None:
+            self._credentials.close()
         if self._gateway is not None:
             self._gateway.close()
         # Behind what the writer's thread has reported just now.

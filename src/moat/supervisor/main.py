@@ -18,6 +18,7 @@ from moat.version import __version__
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from moat.runs.store import Store
     from moat.spec import RunSpec
@@ -28,8 +29,13 @@ log = logging.getLogger(__name__)
 REMOVAL_ATTEMPTS: Final = 30
 
 
-def supervise(store: Store, spec: RunSpec, listener: socket.socket) -> None:
-    """Serve until the run has ended and nobody watches any more, or until SIGTERM."""
+def supervise(
+    store: Store, spec: RunSpec, listener: socket.socket, begun: Callable[[], None]
+) -> None:
+    """Serve until the run has ended and nobody watches any more, or until SIGTERM.
+
+    `begun` is called once the run's command has begun, or can't.
+    """
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s %(name)s: %(message)s",
@@ -37,19 +43,23 @@ def supervise(store: Store, spec: RunSpec, listener: socket.socket) -> None:
     )
     log.info("supervisor %s of run %s (%s)", __version__, spec.id, spec.name)
     with listener:
-        uvloop.run(_live(store, spec, listener))
+        uvloop.run(_live(store, spec, listener, begun))
 
 
-async def _live(store: Store, spec: RunSpec, listener: socket.socket) -> None:
+async def _live(
+    store: Store, spec: RunSpec, listener: socket.socket, begun: Callable[[], None]
+) -> None:
     async with BackgroundTasks() as tasks:
         supervisor = Supervisor(store, spec, tasks)
         server = await serve(supervisor, listener)
         try:
             await supervisor.begin()
+            begun()
             await supervisor.teardown.over.wait()
         finally:
             server.close()
             supervisor.leave()
+    await supervisor.audit.close(complete=supervisor.teardown.complete)
     if supervisor.teardown.removes_run:
         await _remove(store, spec)
 

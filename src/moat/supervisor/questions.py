@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from moat.events import QuestionAsked, QuestionClosed
+from moat.session.clipboard import Clipboard
 
 if TYPE_CHECKING:
     import asyncio
@@ -18,6 +19,8 @@ _NOTICE_S: Final = 0.5
 _NAMED: Final = 8
 """The number of hosts that a notice names."""
 
+_CLIPBOARD: Final = "the program wants to write to your clipboard: answer with the prefix, then a"
+
 
 class Questions:
     """Reports which hosts wait for an answer, at once and then not for a while.
@@ -27,11 +30,12 @@ class Questions:
 
     def __init__(self, run: RunContext) -> None:
         self._run = run
+        self.clipboard = Clipboard(run.spec.clipboard, self._changed)
+        """The question whether programs may write to the user's clipboard."""
+        self._clipboard_shown = False
         self._decisions: LivePolicy | None = None
         self._shown: set[tuple[str, int]] = set()
         """Host and port of each question that was reported."""
-        self.notice = ""
-        """The line that shows them; empty where no request waits."""
         self._timer: asyncio.TimerHandle | None = None
 
     def follow(self, decisions: LivePolicy) -> None:
@@ -40,11 +44,14 @@ class Questions:
         decisions.on_pending = self._changed
 
     def close(self) -> None:
-        """Report nothing any more: questions end with the gateway."""
+        """Report that each question is closed, for they end with the gateway, and nothing after that."""
         if self._timer is not None:
             self._timer.cancel()
         if self._decisions is not None:
             self._decisions.on_pending = lambda: None
+        for host, port in sorted(self._shown):
+            self._run.emit(QuestionClosed(host, port))
+        self._shown = set()
 
     def _changed(self) -> None:
         if self._timer is None:
@@ -53,8 +60,10 @@ class Questions:
     def _report(self) -> None:
         self._timer = None
         waiting = set(() if self._decisions is None else self._decisions.hosts)
-        if waiting == self._shown:
+        asks, shown = self.clipboard.asks, self._clipboard_shown
+        if waiting == self._shown and asks == shown:
             return
+        self._clipboard_shown = asks
         new, old, gone = waiting - self._shown, waiting & self._shown, self._shown - waiting
         self._shown = waiting
         for host, port in sorted(new):
@@ -63,9 +72,11 @@ class Questions:
             self._run.emit(QuestionClosed(host, port))
         self._run.state.save(waiting=" ".join(f"{host}:{port}" for host, port in sorted(waiting)))
         hosts = [host for host, _ in (*sorted(new), *sorted(old))]
-        self.notice = notice(hosts, self._run.spec.name) if hosts else ""
-        for viewer in self._run.viewers.attached:
-            viewer.notice(self.notice, new=bool(new))
+        notices = self._run.notices
+        notices.question = (
+            notice(hosts, self._run.spec.name) if hosts else _CLIPBOARD if asks else ""
+        )
+        notices.show(new=bool(new) or asks > shown)
         self._run.changes.notify()
         self._timer = self._run.loop.call_later(_NOTICE_S, self._report)
 

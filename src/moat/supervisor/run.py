@@ -21,29 +21,39 @@ from moat.engines.engine import (
 )
 from moat.errors import EXIT_FAILURE, MoatError
 from moat.events import ExecEnded, Fault, Stream, SupervisorStarted
-from moat.paths import RunFolder
+from moat.paths import MAIN_SESSION, RunFolder
 from moat.runs.event_log import EventLog
 from moat.runs.states import Happened, State
+from moat.spec.grants import SSH
+from moat.supervisor.agent_guide import AgentGuide
+from moat.supervisor.audit import RunAudit
 from moat.supervisor.changes import Changes
 from moat.supervisor.context import RunContext
 from moat.supervisor.egress import RunEgress
 from moat.supervisor.exec import Exec
+from moat.supervisor.hooks import Hooks
+from moat.supervisor.notices import Notices
 from moat.supervisor.questions import Questions
+from moat.supervisor.run_secrets import RunSecrets
 from moat.supervisor.sessions import Sessions
 from moat.supervisor.shutdown import Shutdown
 from moat.supervisor.state import RunState
 from moat.supervisor.teardown import Teardown
 from moat.supervisor.viewers import Viewers
+from moat.supervisor.waiting import WaitWatch
 from moat.version import __version__
-from moat.wire.messages import MAIN_SESSION, Exited, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Mapping
+    from pathlib import Path
 
     from moat.runs.store import Store
     from moat.session.session import Session
     from moat.spec import RunSpec
+    from moat.supervisor.ports import RunPorts
+    from moat.supervisor.ssh_agent import SSHAgent
     from moat.supervisor.tasks import BackgroundTasks
+    from moat.wire.messages import Exited, Failure
 
 log = logging.getLogger(__name__)
 
@@ -69,27 +79,49 @@ class Supervisor:
         self.folder = store.folder(spec.id)
         self._store = store
         self._event_log = EventLog(self.folder.events)
+        self.audit = RunAudit(store.home, self.loop)
         stream = Stream(time.time)
+        stream.subscribe(self.audit)  # first: what happens is in the audit log before all else
         stream.subscribe(self._event_log)
+        self._guide = AgentGuide(spec, self.folder)
+        stream.subscribe(self._guide)
         self.emit = stream.emit
         self.state = RunState(store, spec.id, self.loop, self.emit)
         self.changes = Changes()
         self.viewers = Viewers(counted=self._count_viewers, left=self._somebody_left)
         self.tasks = tasks
         self.context = run = RunContext(
-            spec, self.folder, self.state, self.viewers, self.changes, tasks, self.loop, self.emit
+            spec,
+            self.folder,
+            self.state,
+            self.viewers,
+            self.changes,
+            tasks,
+            self.loop,
+            self.emit,
+            Notices(self.viewers),
         )
+        self.hooks = Hooks(run)
+        stream.subscribe(self.hooks)
+        self.audit.open(run)
+        self.secrets = RunSecrets(run, store.home)
         self.engine = make_engine(spec, self.folder, self.loop, self)
-        self.sessions = Sessions(spec, self.folder, self.loop, self)
-        self.shutdown = Shutdown(run, self.engine)
-        self.exec = Exec(run, self.engine, self.sessions, self._announce)
         self.questions = Questions(run)
-        self.egress = RunEgress(run, self.questions)
+        self.waiting = WaitWatch(run)
+        self.sessions = Sessions(spec, self.folder, self.loop, self, self.questions.clipboard)
+        self.sessions.on_segment_closed = self.audit.segment_closed
+        self.shutdown = Shutdown(run, self.engine)
+        self.exec = Exec(run, self.engine, self.sessions, self._announce, self._variables)
+        self.egress = RunEgress(run, self.questions, self.audit)
+        self.ssh_agent = _ssh_agent(run, store.home)
+        if self.ssh_agent is not None:
+            self.egress.watch_tunnels = self.ssh_agent.sessions.watch
+        self.ports = self._ports()
+        if self.ports is not None:
+            stream.subscribe(self.ports)
         self.teardown = Teardown(run, self.engine, self.sessions)
         self.begun = asyncio.Event()
         """The run was started or adopted, or that has failed: it can be acted on now."""
-        self.outputs = 0
-        """The number of output events, for clients that wait for quiet."""
 
     # --- beginning ---
 
@@ -114,26 +146,46 @@ class Supervisor:
         found = await self.engine.connect(create=self.state.now is State.CREATED)
         if found is None:
             raise SandboxGoneError("the run's sandbox is gone")
-        self.state.save(engine_data=self.engine.data, error=None)
+        self.state.report(None, engine_data=self.engine.data)
         adopted = MAIN_SESSION in found
         self.emit(SupervisorStarted(os.getpid(), __version__, adopted, tuple(found)))
         if adopted:
+            self.audit.adopt()
             await self._adopt(found)
             await self.egress.reopen(self.engine)
+            await self._open_services()
         else:
             await self.egress.open(self.engine)
+            await self._open_services()
             await self._start()
+
+    async def _open_services(self) -> None:
+        if self.ssh_agent is not None:
+            await self.ssh_agent.open(self.engine)
+        if self.ports is not None:
+            await self.ports.open()
+
+    def _ports(self) -> RunPorts | None:
+        """Return the published ports of a run that has any."""
+        if not self.spec.ports:
+            return None
+        from moat.supervisor.ports import RunPorts  # noqa: PLC0415  most runs have none
+
+        return RunPorts(self.context, self.engine, self.egress, self.audit)
 
     async def _start(self) -> None:
         if self.state.now is State.STOPPING:
             # The last supervisor was asked to stop it, and died before it had begun.
             raise MoatError("the run was stopped before its command began")
+        self.audit.check()
         if self.state.now is State.CREATED:
             self.state.advance(Happened.START_REQUESTED)
         await self._clean_up_after_dead_runs()
         try:
             session = self.sessions.make(MAIN_SESSION, tty=self.spec.tty)
-            session.connect(await self.engine.start(self.egress.certificate))
+            variables = await self._variables()
+            self._guide.write()
+            session.connect(await self.engine.start(self.egress.certificate, variables))
         except OSError as exc:  # a full disk most of all
             where = f" ({exc.filename})" if exc.filename else ""
             raise MoatError(
@@ -142,6 +194,13 @@ class Supervisor:
             ) from exc
         self._announce(session)
         self.tasks.start(self.teardown.load())
+
+    async def _variables(self) -> Mapping[str, str]:
+        """Return the variables that commands get besides those of the specification."""
+        urls = {} if self.ports is None else self.ports.variables
+        secrets = await self.secrets.variables()
+        self.audit.check()
+        return {**urls, **secrets}
 
     async def _clean_up_after_dead_runs(self) -> None:
         """Quarantine what runs have left that died with their supervisors, in this workspace say."""
@@ -171,6 +230,7 @@ class Supervisor:
             session = self.sessions.make(name, tty=known.tty)
             session.connect(await self.engine.streams(name))
             self._announce(session)
+            self.waiting.wrote(session)
             if known.pid is not None and name == MAIN_SESSION:
                 self._command_runs(known.pid)
             if known.exit_code is not None:
@@ -205,6 +265,12 @@ class Supervisor:
         if known is not None:
             known.ended(exit_code)
 
+    def memory_used_up(self, session: str) -> None:
+        if session == MAIN_SESSION:
+            self.state.stopped_because = "killed by the kernel, because its memory was used up"
+            self.state.report(None)
+        self.emit(Fault("sandbox", f"{session}: killed because its memory was used up"))
+
     def command_failed(self, session: str, reason: str) -> None:
         error = MoatError(f"the command could not be started: {reason}")
         known = self.sessions.get(session)
@@ -224,13 +290,21 @@ class Supervisor:
     # --- events of a session ---
 
     def session_wrote(self, session: Session) -> None:
-        del session
-        self.outputs += 1
+        self.waiting.wrote(session)
         self.changes.notify()
+
+    def session_typed(self, session: Session) -> None:
+        self.waiting.typed(session)
+
+    def session_reported(self, session: Session, status: str) -> None:
+        self.waiting.reported(session, status)
+
+    def session_notified(self, session: Session, text: str) -> None:
+        self.waiting.notified(session, text)
 
     def session_disk_full(self, session: Session, *, full: bool) -> None:
         problem = _DISK_FULL if full else None
-        self.state.save(error=problem)
+        self.state.report(problem)
         self.emit(Fault("disk", f"{session.name}: {problem}" if full else ""))
 
     def session_drained(self, session: Session) -> None:
@@ -248,9 +322,8 @@ class Supervisor:
     def failure(self) -> Failure | None:
         return self.teardown.failure
 
-    @property
-    def notice(self) -> str:
-        return self.questions.notice
+    def notice(self, session: str) -> str:
+        return self.context.notices.of(session)
 
     def when_ready(self, name: str, act: Callable[[Session | None], None]) -> None:
         if self._is_settled(name):
@@ -271,7 +344,7 @@ class Supervisor:
     def takes_input(self, session: Session) -> bool:
         return self.sessions.takes_input(session)
 
-    def end_of(self, session: Session) -> Exited:
+    def end_of(self, session: Session) -> Exited | None:
         return self.teardown.end_of(session)
 
     def signal(self, session: str, number: int) -> None:
@@ -301,9 +374,26 @@ class Supervisor:
         for viewer in self.viewers.attached:
             viewer.close()
         self.sessions.close()
+        self.waiting.close()
         self.shutdown.disarm_timeout()
         self.egress.close()
+        if self.ssh_agent is not None:
+            self.ssh_agent.close()
+        if self.ports is not None:
+            self.ports.close()
         self.engine.close()
+        self.hooks.close()
         self._event_log.close()
         if self.teardown.complete:
+            self.secrets.forget()
             (self.folder.root / RunFolder.SUPERVISOR_SOCKET).unlink(missing_ok=True)
+
+
+def _ssh_agent(run: RunContext, home: Path) -> SSHAgent | None:
+    """Return the ssh agent of a run that was granted a key."""
+    if all(grant.provider != SSH for grant in run.spec.grants):
+        return None
+    from moat.supervisor.ssh_agent import SSHAgent  # noqa: PLC0415  most runs have none
+    from moat.supervisor.ssh_keys import GrantedKeys  # noqa: PLC0415
+
+    return SSHAgent(run, GrantedKeys(run.spec.grants, home))

@@ -1,4 +1,4 @@
-"""What an attached client says: keys for the program, its terminal's size, pauses."""
+"""Words of an attached client: keys for the program, its terminal's size, pauses."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from moat.wire import frames
 from moat.wire.frames import FrameType
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from moat.session.session import Session
     from moat.supervisor.connection import FrameConnection
     from moat.supervisor.shown import Shown
@@ -60,6 +62,8 @@ class Said:
                 self._shown.resume()
             case FrameType.HINT if isinstance(self._shown, ShownScreen):
                 self._shown.hint(payload.decode(errors="replace"))
+            case FrameType.OVERLAY if isinstance(self._shown, ShownScreen):
+                self._shown.overlay(payload.decode(errors="replace"))
             case _ if self._may_type:
                 self._type(kind, payload)
             case _:
@@ -68,17 +72,21 @@ class Said:
     def _type(self, kind: int, payload: bytes) -> None:
         match kind:
             case FrameType.INPUT:
-                if isinstance(self._shown.viewer, TerminalViewer):
-                    self._session.typed(self._shown.viewer)
-                self._session.write(payload, self._taken)
+                self.type(payload, self._taken, by_itself=False)
             case FrameType.REPORT:
-                self._session.write(payload, self._taken)
+                self.type(payload, self._taken, by_itself=True)
             case FrameType.INPUT_END:
                 self._session.end_input()
             case FrameType.SIGNAL:
                 self._signals.signal(self._session.name, payload[0])
             case _:
                 pass  # from a newer client
+
+    def type(self, data: bytes, taken: Callable[[int], None], *, by_itself: bool) -> None:
+        """Type at the program's terminal. Unless its terminal did it `by_itself`, the viewer leads."""
+        if not by_itself and isinstance(self._shown.viewer, TerminalViewer):
+            self._session.typed(self._shown.viewer)
+        self._session.write(data, taken)
 
     def _taken(self, count: int) -> None:
         self._consumed += count

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from moat.paths import MAIN_SESSION
+from moat.runs import session_records
 from moat.session.journal.journal import Journal
 from moat.session.session import Session
-from moat.wire.messages import MAIN_SESSION
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from moat.paths import RunFolder
+    from moat.session.clipboard import Clipboard
     from moat.session.session import SessionListener
+    from moat.session.terminal.filter_strings import OutputPolicy
     from moat.session.terminal.screen import Screen
     from moat.spec import RunSpec
     from moat.supervisor.viewers import Viewers
@@ -31,12 +35,16 @@ class Sessions:
         folder: RunFolder,
         loop: asyncio.AbstractEventLoop,
         listener: SessionListener,
+        clipboard: Clipboard,
     ) -> None:
+        self._clipboard = clipboard
         self._spec = spec
         self._folder = folder
         self._loop = loop
         self._listener = listener
         self._sessions: dict[str, Session] = {}
+        self.on_segment_closed: Callable[[str], None] = lambda _session: None
+        """Called with the name of a session whose journal has one more final segment."""
 
     def __iter__(self) -> Iterator[Session]:
         return iter(tuple(self._sessions.values()))
@@ -50,6 +58,7 @@ class Sessions:
         Raises `OSError`.
         """
         journal = Journal(self._folder.journal / name, self._spec.size, self._spec.journal_limit)
+        journal.on_closed = partial(self.on_segment_closed, name)
         screen = self._screen(journal) if tty else None
         return Session(
             name,
@@ -57,16 +66,19 @@ class Sessions:
             screen,
             self._loop,
             self._listener,
-            notifications=self._spec.notifications,
+            policy=_policy(self._spec) if tty else None,
+            clipboard=self._clipboard,
         )
 
     def _screen(self, journal: Journal) -> Screen:
         from moat.session.rebuild import rebuild_screen  # noqa: PLC0415  runs without a TTY need none
 
         spec = self._spec
-        return rebuild_screen(
+        screen = rebuild_screen(
             journal.reader.folder, spec.scrollback, spec.size, spec.scrollback_memory
         )
+        screen.program = spec.term_program
+        return screen
 
     def add(self, session: Session) -> None:
         self._sessions[session.name] = session
@@ -77,7 +89,9 @@ class Sessions:
         return f"exec-{1 + max(recorded, default=0)}"
 
     def takes_input(self, session: Session) -> bool:
-        return self._spec.interactive or session.name != MAIN_SESSION
+        if session.name == MAIN_SESSION:
+            return self._spec.interactive
+        return session_records.read(self._folder, session.name).interactive
 
     def drop_old(self, viewers: Viewers) -> None:
         """Forget ended sessions that nobody watches, but for the newest few."""
@@ -91,6 +105,12 @@ class Sessions:
         """Release all of them; their programs go on."""
         for session in self._sessions.values():
             session.close()
+
+
+def _policy(spec: RunSpec) -> OutputPolicy:
+    from moat.session.terminal.filter_strings import OutputPolicy  # noqa: PLC0415  as above
+
+    return OutputPolicy(notifications=spec.notifications, pictures=spec.pictures)
 
 
 def _number(session: str) -> int:

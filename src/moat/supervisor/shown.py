@@ -1,4 +1,4 @@
-"""What an attached client is shown: a session's screen on its terminal, or the bytes of its streams.
+"""The view of an attached client: a session's screen on its terminal, or the bytes of its streams.
 
 Beside the program's output there are lines of Moat's own. A terminal has them on its last row, from
 where they go without a trace. A client without a terminal gets them as frames, apart from the output.
@@ -30,7 +30,7 @@ class Shown(Protocol):
 
     @property
     def complete(self) -> bool:
-        """Whether the client has all that there is."""
+        """Tell whether the client has all that there is."""
         ...
 
     def begin(self) -> None:
@@ -100,6 +100,8 @@ class ShownScreen:
         self._scrollback = scrollback
         self._status_row = status_row
         self._notice = ""
+        self._overlay = ""
+        """Lines that the user has asked for, until they take them away."""
         self._hint = ""
         self._hint_ends: asyncio.TimerHandle | None = None
 
@@ -134,9 +136,14 @@ class ShownScreen:
             self._hint_ends.cancel()
             self._hint_ends = None
 
+    def overlay(self, text: str) -> None:
+        """Show lines that the user has asked for, over everything else; none takes them away."""
+        self._overlay = text
+        self._show()
+
     def _show(self) -> None:
-        if self._status_row:
-            self.viewer.show_status(self._hint or self._notice)
+        unasked = self._hint or self._notice if self._status_row else ""
+        self.viewer.show_status(self._overlay or unasked)
 
     def pause(self) -> None:
         if not self.viewer.paused:

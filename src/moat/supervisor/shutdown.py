@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from moat.engines.engine import CommandRefusedError, SandboxGoneError
 from moat.errors import RunNotActiveError
+from moat.paths import MAIN_SESSION
 from moat.runs.states import Happened, State
-from moat.wire.messages import MAIN_SESSION
 
 if TYPE_CHECKING:
     from moat.engines.engine import Engine
@@ -69,7 +69,8 @@ class Shutdown:
 
     def _timed_out(self) -> None:
         if not self._state.ended:
-            self._state.save(error=f"stopped after its timeout of {self._spec.timeout:g} s")
+            self._state.stopped_because = f"stopped after its timeout of {self._spec.timeout:g} s"
+            self._state.report(None)
             self.stop_later()
 
     async def _kill(self) -> None:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from moat import timestamps
 from moat.errors import StoreError
 from moat.events import Fault, StateChanged
 from moat.runs.states import ENDED, Happened, State, after
@@ -46,8 +45,14 @@ class RunState:
         run = store.get(run_id)
         self.now = run.state
         self.started_at = run.started_at
+        self.waits_for = run.waits_for
+        """The run's wait, as the last supervisor told it."""
         self.error = run.error
         """The last supervisor's message for the user."""
+        self.stopped_because = (run.error or "") if run.state is State.STOPPING else ""
+        """The reason for which the run is stopped, where no user asked for that."""
+        self.nothing_passes = ""
+        """The reason why the audit log lets nothing pass, which lasts whatever else is reported."""
 
     @property
     def ended(self) -> bool:
@@ -58,12 +63,17 @@ class RunState:
         before, self.now = self.now, after(self.now, happened)
         log.info("%s: %s -> %s", happened, before, self.now)
         if happened is Happened.COMMAND_STARTED:
-            self.started_at = _now()
+            self.started_at = timestamps.now()
             also["started_at"] = self.started_at
         if self.now in ENDED:
-            also |= {"stopped_at": _now(), "waiting": ""}
+            also |= {"stopped_at": timestamps.now(), "waiting": "", "waits_for": "", "ports": ()}
         self.save(state=self.now, **also)
         self._emit(_changed(before, self.now, happened, also))
+
+    def report(self, problem: str | None, **also: object) -> None:
+        """Write what is wrong with the run at present; where nothing is, why it is being stopped."""
+        problem = problem or self.nothing_passes or self.stopped_because
+        self.save(error=problem or None, **also)
 
     def save(self, **changed: object) -> None:
         """Write columns of the run's row, now or as soon as the disk takes them."""
@@ -72,7 +82,7 @@ class RunState:
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as `moat inspect` shows it, with what the disk has not taken yet."""
-        return replace(self._store.get(self._id), **self._unsaved).as_json()
+        return self._store.get(self._id)._replace(**self._unsaved).as_json()
 
     def _write(self) -> None:
         if self._retry is not None:
@@ -91,10 +101,6 @@ class RunState:
             if not self.saved.is_set():
                 self.saved.set()
                 self._emit(Fault("state", ""))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _changed(

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from moat.engines.engine import CommandRefusedError, SandboxGoneError
 from moat.errors import MoatError
 from moat.events import Fault, LeftBehind, Quarantined
+from moat.paths import MAIN_SESSION
+from moat.runs import private_folder
 from moat.runs.states import Happened, State
-from moat.runs.store import empty_private
-from moat.wire.messages import MAIN_SESSION, Exited, Failure
+from moat.wire.messages import Exited, Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,12 +53,14 @@ class Teardown:
         self.failure: Failure | None = None
         """The reason why the run did not start, or can't be supervised."""
         self.removes_run = False
-        """Nothing of the run is to be kept: it never began."""
+        """Nothing of the run is to be kept: it never began, or its user has asked for that."""
         self.expected = False
         """The sandbox may go now; that is no loss any more."""
         self.complete = False
         """The run has ended, and nothing of its sandbox is left."""
         self._refused = False
+        self._removable = False
+        """The workspace was looked at, and there is nothing for the user to read about it."""
 
     # --- the three ends, and the refusal to touch a run ---
 
@@ -157,14 +160,21 @@ class Teardown:
 
     def report_end(self, session: Session) -> None:
         """Give every viewer of a session its end, behind the last byte."""
-        ended = self.end_of(session)
-        for viewer in self._run.viewers.attached:
-            if viewer.session is session:
-                viewer.end(ended)
+        if (ended := self.end_of(session)) is not None:
+            for viewer in self._run.viewers.attached:
+                if viewer.session is session:
+                    viewer.end(ended)
         self._run.changes.notify()
 
-    def end_of(self, session: Session) -> Exited:
-        return Exited(session.exit_code, str(self._run.state.now))
+    def end_of(self, session: Session) -> Exited | None:
+        """Return the end of a session; `None` before all is done that comes before it.
+
+        Whoever attaches while the run's workspace is being cleaned up waits for that like all others.
+        """
+        state = self._run.state
+        if not session.drained or (session.name == MAIN_SESSION and not state.ended):
+            return None
+        return Exited(session.exit_code, str(state.now), state.stopped_because)
 
     async def _clean_workspace(self) -> None:
         """Quarantine what the run has left for programs of the host to obey; once at most.
@@ -178,6 +188,7 @@ class Teardown:
             # The end of the run stands. What was noted is kept, so the next supervisor tries again.
             log.error("the workspace was not cleaned up: %s", exc)  # noqa: TRY400  no traceback
         else:
+            self._removable = not report.lines()
             if done := report.lines("quarantined", "cleared"):
                 self._run.emit(Quarantined(tuple(done)))
             if left := report.lines("left", "unchecked"):
@@ -201,10 +212,12 @@ class Teardown:
         await self._freeze_changes()
         if not self._run.spec.keep:
             try:
-                await self._in_thread(lambda: empty_private(self._run.folder))
+                await self._in_thread(lambda: private_folder.empty(self._run.folder))
             except OSError as exc:
                 log.error("private folder not emptied: %s", exc)  # noqa: TRY400  the end stands
         await self._run.state.saved.wait()
+        if self._run.spec.remove_at_end and self._run.state.now is State.STOPPED:
+            self.removes_run = self._removable
         self.complete = True
         self.leave_when_unwatched()
 

@@ -37,6 +37,10 @@ class Viewer(Protocol):
         """
         ...
 
+    def ring(self) -> None:
+        """Ring the bell of the client's terminal, if it has one."""
+        ...
+
     def close(self) -> None:
         """Drop the connection and give the client's terminal back."""
         ...

@@ -53,6 +53,15 @@ class FrameType(IntEnum):
     HINT = 10
     """UTF-8 text for the last row of this client's terminal, for a while. For level 1 and up."""
 
+    OVERLAY = 11
+    """UTF-8 lines for the last rows of the client's terminal, until none. For level 2 and up."""
+    INTERRUPT = 12
+    """SIGINT came to the client. This and what follows are about a keyboard that was lent: level 3."""
+    PING = 13
+    """Keys wait in the terminal. Answered by PONG."""
+    TAKE_BACK = 14
+    """The client reads its keyboard itself from now on."""
+
     # From the supervisor.
     WELCOME = 16
     """JSON `messages.Welcome`, the first frame."""
@@ -69,6 +78,17 @@ class FrameType(IntEnum):
     FAILED = 23
     """JSON `messages.Failure`: the run could not start, or has no such session. Last frame."""
     PAUSED = 24
+    NOT_LENT = 25
+    """The supervisor can't read the keyboard that it was lent: the client does. From level 3 on."""
+    BACKGROUND = 26
+    """A key waits in the terminal of a client that isn't in its foreground. RESUME ends that."""
+    HELD = 27
+    """Input that the supervisor has read and the program has not taken yet. More of it may follow."""
+    TAKEN = 28
+    """u32: how many bytes of what is HELD have been taken."""
+    PASTING = 29
+    """u8: 1 where pasted text begins, 0 at its end."""
+    PONG = 30
 
 
 class FrameError(ValueError):

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 MAX_HEAD: Final = 16 * 1024
 MAX_BODY: Final = 8 * 1024 * 1024
+LEVEL_HEADER: Final = "Moat-Level"
 
 _REASONS: Final = {
     101: "Switching Protocols",
@@ -36,7 +37,7 @@ class Request:
     path: str
     query: dict[str, str] = field(default_factory=dict[str, str])
     headers: dict[str, str] = field(default_factory=dict[str, str])
-    """By name, in lower case."""
+    """Header fields by name, in lower case."""
 
     @property
     def content_length(self) -> int:
@@ -51,6 +52,12 @@ class Response:
     @property
     def content_length(self) -> int:
         return _length(self.headers)
+
+    @property
+    def level(self) -> int:
+        """Level of the protocol that the supervisor knows; 0 where it is too old to say so here."""
+        text = self.headers.get(LEVEL_HEADER.lower(), "0")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 4 else 0
 
 
 def encode_request(
@@ -71,9 +78,11 @@ def encode_response(status: int, body: bytes = b"", kind: str = "application/jso
     return head.encode("ascii") + body
 
 
-def encode_upgrade(protocol: str) -> bytes:
+def encode_upgrade(protocol: str, level: int) -> bytes:
+    """`level` says what of the protocol is understood; see `wire.messages`."""
     return (
-        f"HTTP/1.1 101 {_REASONS[101]}\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n"
+        f"HTTP/1.1 101 {_REASONS[101]}\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n"
+        f"{LEVEL_HEADER}: {level}\r\n\r\n"
     ).encode("ascii")
 
 

@@ -8,14 +8,28 @@ from dataclasses import asdict, dataclass
 from typing import Final, TypeVar
 
 from moat import typed_json
+from moat.paths import MAIN_SESSION
 
 PROTOCOL = 1
 UPGRADE = f"moat-attach/{PROTOCOL}"
 
-LEVEL: Final = 1
-"""1: REPORT, HINT, and pixels in RESIZE."""
+LEVEL: Final = 3
+"""1: REPORT, HINT, and pixels in RESIZE. 2: OVERLAY. 3: the keyboard can be lent (`Hello.keyboard`)."""
 
-MAIN_SESSION = "main"
+
+@dataclass(frozen=True, slots=True)
+class Keyboard:
+    """The keyboard of a terminal that is passed, for the supervisor to read. See `KeyMachine`."""
+
+    prefix: str
+    """Hexadecimal."""
+    takes_input: bool
+    prefix_timeout: float
+    interrupt_window: float
+    pasting: bool = False
+    """The last supervisor died in the middle of pasted text."""
+    later: bool = False
+    """Nothing is read before a RESUME: input that the last supervisor held comes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +57,8 @@ class Hello:
     height: int = 0
     status_row: bool = True
     """Show lines of Moat's own on the terminal's last row."""
+    keyboard: Keyboard | None = None
+    """The supervisor reads what is typed on the terminal; `None`: it comes as INPUT. For level 3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +74,7 @@ class Welcome:
     """The offset of the first byte of STDOUT that follows."""
     stderr: int = 0
     level: int = 0
-    """What the supervisor understands beyond the first version: nothing of a higher level is sent."""
+    """The level of the protocol that the supervisor understands: nothing of a higher level is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +82,8 @@ class Exited:
     exit_code: int | None
     """128 + n for signal n, like in a shell; `None` where nobody saw it (state `lost`)."""
     state: str = "stopped"
+    because: str = ""
+    """Why the run was stopped, where no user asked for that."""
 
 
 NO_SESSION: Final = "no_session"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import PurePath
 
 
@@ -30,6 +31,23 @@ def resolve(path: Path, untrusted: Path) -> Path:
     Parts of the path that don't exist are kept. Raises `SymbolicLinkError` at a link below the
     folder `untrusted`, whichever way the path gets there, and at the 41st link.
     """
+    return _follow(path, lambda link: link.is_relative_to(untrusted))
+
+
+def settled(path: Path) -> Path | None:
+    """Resolve the symbolic links of an absolute path that leads to the same place for every process.
+
+    Return `None` where it leads through /proc, as `/proc/self/cwd` and `/dev/fd` do, so that git would
+    come somewhere else than we, or where nobody can follow it.
+    """
+    proc = os.stat("/proc").st_dev  # noqa: PTH116  it may be mounted at other places, too
+    try:
+        return _follow(path, lambda link: link.lstat().st_dev == proc)
+    except (SymbolicLinkError, OSError):
+        return None
+
+
+def _follow(path: Path, is_refused: Callable[[Path], bool]) -> Path:
     resolved, remaining, links = Path("/"), list(reversed(path.parts[1:])), 0
     while remaining:
         part = remaining.pop()
@@ -38,7 +56,7 @@ def resolve(path: Path, untrusted: Path) -> Path:
             resolved = candidate
             continue
         links += 1
-        if candidate.is_relative_to(untrusted) or links > _MAX_LINKS:
+        if links > _MAX_LINKS or is_refused(candidate):
             raise SymbolicLinkError(str(candidate))
         target = candidate.readlink()
         if target.is_absolute():

@@ -1,4 +1,4 @@
-"""What a run has changed in its workspace, and how that is saved. Pure."""
+"""Changes that a run has made in its workspace, and their saved form. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from moat.workspace.manifest import NOT_KEPT, Content
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What is at a path before the run, or after it."""
+    """One side of a change: what is at a path before the run, or after it."""
 
     mode: int
     size: int
@@ -20,9 +20,9 @@ class Side:
     """The SHA-256 of a file's content, if it was read."""
     offset: int = NOT_KEPT
     length: int = 0
-    """Where the content is in the pack of the changes."""
+    """Length of the content in the pack of the changes."""
     target: str | None = None
-    """Where a symbolic link leads."""
+    """Target of a symbolic link."""
 
     @property
     def is_file(self) -> bool:
@@ -45,7 +45,7 @@ class Change:
     generated: str | None = None
     """The folder that tools fill in which it lies."""
     late: bool = False
-    """It changed before it was recorded: `before` is what was known from an earlier run, if anything."""
+    """The change came before the recording: `before` is known from an earlier run, if at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Changes:
     root: str
     changes: list[Change] = field(default_factory=list[Change])
     notes: list[str] = field(default_factory=list[str])
-    """What could not be compared, in sentences."""
+    """Sentences about what could not be compared."""
 
 
 def dumps(changes: Changes) -> bytes:

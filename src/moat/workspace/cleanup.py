@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING
 
 from moat.atomic import replace_file
 from moat.paths import RunFolder
-from moat.runs import lock
+from moat.runs import lock, private_folder
 from moat.workspace import discovery, snapshot
+from moat.workspace.at_start import AtStart
 from moat.workspace.beneath import open_beneath, open_folder
 from moat.workspace.entries import make_writable
 from moat.workspace.file_modes import FileModes
-from moat.workspace.findings import Report
+from moat.workspace.findings import Finding, Report
 from moat.workspace.folder_cleanup import FolderCleanup
 from moat.workspace.frozen_changes import freeze
 from moat.workspace.protected_paths import table_with
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from moat.workspace.discovery import Discovery, Listing
-    from moat.workspace.findings import Finding
     from moat.workspace.path_rules import PathTable
     from moat.workspace.snapshot import FolderSnapshot
 
@@ -48,14 +48,15 @@ def clean_up(run: RunFolder) -> Report:
 
     Only the first call for a run does anything; later ones find nothing.
     """
+    unmoved = list(_move_private_away(run))
     if not run.workspace_snapshot.exists():
-        return Report()
+        return Report(unmoved)
     with lock.locked(run.cleanup_lock):
         try:
             folders = snapshot.load(run)
         except FileNotFoundError:
             return Report()  # another process has just cleaned up
-        report = Report(list(_clean(folders, run.workspace_indexes)))
+        report = Report([*unmoved, *_clean(folders, run)])
         lines = report.lines()
         for line in lines:
             log.warning("after the run: %s", line)
@@ -65,6 +66,15 @@ def clean_up(run: RunFolder) -> Report:
         shutil.rmtree(run.workspace_indexes, ignore_errors=True)
         run.workspace_snapshot.unlink()
     return report
+
+
+def _move_private_away(run: RunFolder) -> Iterator[Finding]:
+    """Move the sandbox's home away; that this fails doesn't keep the workspace from being cleaned up."""
+    try:
+        private_folder.move_away(run)
+    except OSError as exc:
+        why = f"can't be moved away ({exc.strerror}): links in the workspace may lead there"
+        yield Finding(str(run.private), "", "unchecked", why)
 
 
 def clean_up_dead_runs(runs: Iterable[RunFolder], has_sandbox: Callable[[RunFolder], bool]) -> None:
@@ -93,7 +103,7 @@ def main(run_folder: str) -> None:
     freeze(run)
 
 
-def _clean(folders: list[FolderSnapshot], indexes: Path) -> Iterator[Finding]:
+def _clean(folders: list[FolderSnapshot], run: RunFolder) -> Iterator[Finding]:
     tables = {before.root: table_with(tuple(before.rows)) for before in folders}
     modes = {
         before.root: FileModes(before.root, before.taken_at)
@@ -110,8 +120,9 @@ def _clean(folders: list[FolderSnapshot], indexes: Path) -> Iterator[Finding]:
         for path in (*found[before.root].git_folders, *before.git_folders, *before.unwritable)
     }
     roots = [Path(before.root) for before in folders]
+    start = AtStart(run)
     for before in folders:
-        cleanup = FolderCleanup(before, checked, roots, indexes, tables[before.root])
+        cleanup = FolderCleanup(before, checked, roots, run, start, tables[before.root])
         yield from cleanup.run(found[before.root], modes.get(before.root))
 
 

@@ -1,4 +1,4 @@
-"""What is kept of a workspace from one run to the next: its last manifest and its files' contents.
+"""A store for a workspace, from one run to the next: its last manifest and its files' contents.
 
 A run that starts has only to look at the metadata, and reads the files that are new or changed. All of
 it is in MOAT_HOME, where no run writes. The manifest is replaced as a whole. Its pack grows, until

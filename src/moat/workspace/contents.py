@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MAX_KEPT: Final = 1024 * 1024
 # A larger file is known by its metadata alone: to read it takes longer than people wait.
 MAX_HASHED: Final = 16 * 1024 * 1024
+# Of all files together. A run can leave any number of files that are nothing but a hole (truncate).
+MAX_READ: Final = 2 * 1024 * 1024 * 1024
 MAX_PACK: Final = 256 * 1024 * 1024
 """The size to which a workspace's pack grows."""
 MAX_CHANGES_PACK: Final = 64 * 1024 * 1024
@@ -38,7 +40,15 @@ class Pack:
     def __init__(self, file: BinaryIO, limit: int) -> None:
         self._file = file
         self._limit = limit
+        self._readable = MAX_READ
         self.size = file.seek(0, os.SEEK_END)
+
+    def admits(self, size: int) -> bool:
+        """Return whether a file of this size is to be read, after all that were, and count it if so."""
+        if size > min(MAX_HASHED, self._readable):
+            return False
+        self._readable -= size
+        return True
 
     def keep(self, data: bytes) -> Content:
         """Keep a content if there is room, and return where."""
@@ -106,10 +116,10 @@ class FolderReader:
     def keep(self, name: str, status: Status, pack: Pack) -> Content | None:
         """Read the file `name` into a pack.
 
-        Return `None` if it is too large to be read, can't be read, or is not (any more) what `status`
-        says: then it changed meanwhile.
+        Return `None` if it is too large to be read after the others, can't be read, or is not (any more)
+        what `status` says: then it changed meanwhile.
         """
-        if status[SIZE] > MAX_HASHED:
+        if not pack.admits(status[SIZE]):
             return None
         try:
             descriptor = os.open(name, _READ, dir_fd=self._descriptor)

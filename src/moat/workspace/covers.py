@@ -3,6 +3,10 @@
 The folder may have been in the hands of a hostile run before. Whatever is mounted from it is opened
 part by part without following symbolic links, and mounted by descriptor.
 
+Git's configurations are covered too, though git writes them in everyday work: `git remote add`, `git
+push -u`, an npm package that installs hooks. So where the engine can, a run finds a link there to a copy
+of its own. What it sets holds in the sandbox, and nowhere else.
+
 A covered path must stay where it is: a folder that is renamed takes the covers below it along and
 leaves its name free. A mount point can't be renamed, so every folder on the way to a cover is mounted
 on itself.
@@ -18,8 +22,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, Protocol
 
 from moat.errors import UsageError
+from moat.workspace import git_identity
 from moat.workspace.beneath import PathHandle, SymbolicLinkError, open_beneath, open_folder
+from moat.workspace.entries import is_regular, read_text
 from moat.workspace.git_layout import repository_of_worktree
+from moat.workspace.git_state import CONFIGS
 from moat.workspace.host_sockets import live_sockets
 from moat.workspace.links import break_hard_links
 from moat.workspace.protected_paths import ProtectedPaths, find_protected_paths
@@ -42,7 +49,9 @@ class Cover(IntEnum):
     PINNED = 1
     """Writable, but a mount point, which can't be renamed or removed."""
     READ_ONLY = 2
-    HIDDEN = 3
+    COPIED = 3
+    """Read-only, and where the engine can, a copy for the run to change is shown in its place."""
+    HIDDEN = 4
 
 
 Covers = dict[PurePosixPath, Cover]
@@ -57,6 +66,10 @@ class Mounts(Protocol):
 
     def hide(self, target: PurePosixPath, *, is_folder: bool) -> None:
         """Mount an empty, read-only file or folder."""
+        ...
+
+    def show_copy(self, content: str, target: PurePosixPath) -> None:
+        """Show a file of the run's own in the place of one that is read-only, if the engine can."""
         ...
 
 
@@ -125,7 +138,9 @@ def _covers(protected: ProtectedPaths) -> Covers:
     """Return the covers of protected paths; the folders of links that are to be put back stay there."""
     covers = dict.fromkeys((path.parent for path in protected.links), Cover.PINNED)
     covers.pop(PurePosixPath(), None)
-    return covers | dict.fromkeys(protected.read_only, Cover.READ_ONLY)
+    covers |= dict.fromkeys(protected.read_only, Cover.READ_ONLY)
+    configs = {git / name for git in protected.git_folders for name in CONFIGS}
+    return covers | dict.fromkeys(configs & covers.keys(), Cover.COPIED)
 
 
 def hide_sockets(
@@ -186,11 +201,20 @@ def _mount(mounts: Mounts, root: Path, target: PurePosixPath, covers: Covers) ->
                     mounts.hide(target / path, is_folder=opened.is_folder)
                 else:
                     mounts.bind_handle(opened, target / path, writable=cover is Cover.PINNED)
+            if cover is Cover.COPIED:
+                _show_copy(mounts, top, path, target)
+
+
+def _show_copy(mounts: Mounts, top: PathHandle, path: PurePosixPath, target: PurePosixPath) -> None:
+    with _open(top, path.parent) as folder:
+        text = read_text(folder, path.name)
+    if text is not None and is_regular(text):
+        mounts.show_copy(git_identity.unsigned(text), target / path)
 
 
 def _break_hard_links(top: PathHandle, covers: Covers) -> None:
     for path, cover in covers.items():
-        if cover is not Cover.READ_ONLY:
+        if cover not in {Cover.READ_ONLY, Cover.COPIED}:
             continue
         try:
             copied = break_hard_links(top, path)

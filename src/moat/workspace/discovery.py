@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +17,7 @@ from moat.workspace.git_layout import GIT
 from moat.workspace.known_paths import PROJECT_TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
     from moat.workspace.path_rules import PathTable
@@ -26,8 +27,16 @@ MAX_FOLDERS_BEFORE: Final = 10_000
 # More than any project has, and a bound on what a hostile run can make us look at.
 MAX_FOLDERS_AFTER: Final = 1_000_000
 
+# One folder can have any number of names. As many take a third of a second.
+MAX_NAMES_IN_FOLDER: Final = 500_000
+_NAMES_PER_FOLDER: Final = 50
+"""More than the folders of projects have on average."""
+
+_LENGTH: Final = len(GIT)
+"""The length of the names by which git knows its places: `.git` and `HEAD`."""
+
 # Package managers own these folders, remove and fill them. Nobody opens a package as a project.
-_PACKAGES: Final = "/node_modules/"
+PACKAGES: Final = "/node_modules/"
 
 Listing = tuple[list[str], list[str]]
 """The names of a folder's folders, and of everything else in it."""
@@ -53,22 +62,29 @@ class Discovery:
         self, folder: str, folders: list[str], others: list[str], table: PathTable
     ) -> None:
         """Note what there is in a folder, given the names in it."""
+        short = {name: name.lower() for name in others if len(name) == _LENGTH}
         # Git wants a file or link of that name, and few folders have one.
-        if "HEAD" in others and is_git_folder({*folders, *others}):
+        if "head" in short.values() and is_git_folder({*folders, *others}):
             self.git_folders.append(PurePosixPath(folder))
-        if GIT in others:
-            self.gitfiles.append(PurePosixPath(folder, GIT))
+        for name, lowered in short.items():
+            if lowered == GIT:
+                self.gitfiles.append(PurePosixPath(folder, name))
         named = table.among(folders + others)
-        if named and _PACKAGES not in f"/{folder}/":
+        if named and PACKAGES not in f"/{folder}/":
             self.named.extend(PurePosixPath(folder, name) for name in named)
+
+
+def entries_of(path: str) -> Iterator[os.DirEntry[str]]:
+    """Yield the entries of a folder, up to the bound on their number."""
+    with os.scandir(path) as entries:
+        yield from islice(entries, MAX_NAMES_IN_FOLDER)
 
 
 def list_folder(path: str) -> Listing:
     folders: list[str] = []
     others: list[str] = []
-    with os.scandir(path) as entries:
-        for entry in entries:
-            (folders if entry.is_dir(follow_symlinks=False) else others).append(entry.name)
+    for entry in entries_of(path):
+        (folders if entry.is_dir(follow_symlinks=False) else others).append(entry.name)
     return folders, others
 
 
@@ -88,9 +104,9 @@ def discover(
     no `OSError` is raised.
     """
     found = Discovery()
-    top = str(root)
+    top, names, is_whole = str(root), limit * _NAMES_PER_FOLDER, True
     ahead = deque([""])  # strings: a `Path` for each of thousands of folders takes twice as long
-    while ahead and limit:
+    while ahead and limit and names > 0:
         limit -= 1
         folder = ahead.popleft()
         try:
@@ -100,6 +116,9 @@ def discover(
         except OSError:
             found.unreadable.append(PurePosixPath(folder))
             continue
+        count = len(folders) + len(others)
+        names -= count
+        is_whole = is_whole and count < MAX_NAMES_IN_FOLDER
         found.add_folder(folder, folders, others, table)
         for name in folders:
             path = f"{folder}/{name}" if folder else name
@@ -107,13 +126,15 @@ def discover(
                 found.unentered.append(PurePosixPath(path))
             elif path not in skipped:
                 ahead.append(path)
-    found.complete = not ahead
+    found.complete = is_whole and not ahead
     return found
 
 
 def is_git_folder(names: Collection[str]) -> bool:
     """Return whether git takes a folder with these names in it for a git folder.
 
-    Git's own test is is_git_directory in its setup.c.
+    Git's own test is is_git_directory in its setup.c. Upper and lower case make no difference, for they
+    make none to git on many file systems.
     """
-    return "HEAD" in names and ("commondir" in names or {"objects", "refs"} <= set(names))
+    lowered = {name.lower() for name in names}
+    return "head" in lowered and ("commondir" in lowered or {"objects", "refs"} <= lowered)

@@ -1,4 +1,4 @@
-"""What a run leaves besides plain files and folders: lent permissions, pipes, sockets.
+"""Leavings of a run besides plain files and folders: lent permissions, pipes, sockets.
 
 The search for repositories at the end passes every folder; this looks at the files on the way. Those
 that have not changed since the start are the user's own.
@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from moat.workspace.beneath import SymbolicLinkError, open_beneath
+from moat.workspace.discovery import PACKAGES, entries_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,17 +43,18 @@ class FileModes:
     writable: dict[str, str] = field(default_factory=dict[str, str])
     """Files and folders that everybody may write."""
     others: dict[str, str] = field(default_factory=dict[str, str])
-    """What is neither file, folder nor link, and what it is."""
+    """Paths that are neither file, folder nor link, and what each is."""
+    astray: dict[str, str] = field(default_factory=dict[str, str])
+    """Links from elsewhere to folders in a `node_modules`, in which no protected path is named."""
 
     def list_folder(self, path: str) -> Listing:
         """List a folder (`discovery.list_folder`), and note what is unusual in it."""
         folders: list[str] = []
         others: list[str] = []
-        with os.scandir(path) as entries:
-            for entry in entries:
-                is_folder = entry.is_dir(follow_symlinks=False)
-                (folders if is_folder else others).append(entry.name)
-                self._note(entry)
+        for entry in entries_of(path):
+            is_folder = entry.is_dir(follow_symlinks=False)
+            (folders if is_folder else others).append(entry.name)
+            self._note(entry)
         return folders, others
 
     def _note(self, entry: os.DirEntry[str]) -> None:
@@ -60,7 +62,10 @@ class FileModes:
             status = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
             return
-        if status.st_ctime_ns < self.since or stat.S_ISLNK(status.st_mode):
+        if status.st_ctime_ns < self.since:
+            return
+        if stat.S_ISLNK(status.st_mode):
+            self._note_link(entry.path)
             return
         mode = status.st_mode
         if stat.S_ISREG(mode):
@@ -70,6 +75,12 @@ class FileModes:
             self._add(self.others, entry.path, _KINDS[stat.S_IFMT(mode)])
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX and not stat.S_ISSOCK(mode):
             self._add(self.writable, entry.path)
+
+    def _note_link(self, path: str) -> None:
+        target = os.path.realpath(path)
+        leads_there = target.startswith(f"{self.root}/") and PACKAGES in target[len(self.root) :]
+        if leads_there and PACKAGES not in path[len(self.root) :] and os.path.isdir(target):  # noqa: PTH112  strings, for speed
+            self._add(self.astray, path)
 
     def _add(self, paths: dict[str, str], path: str, what: str = "") -> None:
         if len(paths) < _MAX_NOTED:

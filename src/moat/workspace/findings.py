@@ -33,7 +33,7 @@ class Finding:
     """Relative to it."""
     treatment: Treatment
     done: str = ""
-    """What was done or found, as it stands behind the path in a line."""
+    """The action or finding, as it stands behind the path in a line."""
     program: str = ""
     """The program that obeys the path."""
     reason: str = ""

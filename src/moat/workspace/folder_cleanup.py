@@ -8,20 +8,29 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from moat.workspace.beneath import PathHandle, SymbolicLinkError, open_beneath, open_folder
+from moat.workspace.beneath import (
+    PathHandle,
+    SymbolicLinkError,
+    open_beneath,
+    open_folder,
+    settled,
+)
 from moat.workspace.entries import LINK, exists, is_folder, read_text, set_aside
 from moat.workspace.file_modes import take_off_lending
 from moat.workspace.findings import Finding
 from moat.workspace.git_index import BadIndexError
-from moat.workspace.git_index_review import UnreadableIndexError, hash_size, review_index
+from moat.workspace.git_index_review import UnreadableIndexError, hash_size, put_back, review_index
 from moat.workspace.git_layout import worktree_of
 from moat.workspace.git_links import new_links
+from moat.workspace.git_objects import ObjectsReview
 from moat.workspace.git_state import replacements
 from moat.workspace.known_paths import GIT
 from moat.workspace.quarantine import GitQuarantine
 from moat.workspace.watched_paths import changes
 
 if TYPE_CHECKING:
+    from moat.paths import RunFolder
+    from moat.workspace.at_start import AtStart
     from moat.workspace.discovery import Discovery
     from moat.workspace.file_modes import FileModes
     from moat.workspace.findings import Treatment
@@ -35,7 +44,7 @@ class FolderCleanup:
     """The clean-up of one writable folder.
 
     `checked` holds the real path of every git folder that is looked at, in whichever writable folder
-    it lies; `roots` are the writable folders; `indexes` has the copies of git's indexes.
+    it lies; `roots` are the writable folders; `run` has the copies of git's indexes.
     """
 
     def __init__(
@@ -43,14 +52,16 @@ class FolderCleanup:
         before: FolderSnapshot,
         checked: set[str],
         roots: list[Path],
-        indexes: Path,
+        run: RunFolder,
+        start: AtStart,
         table: PathTable,
     ) -> None:
         self._before = before
         self._root = Path(before.root)
         self._checked = checked
         self._roots = roots
-        self._indexes = indexes
+        self._indexes = run.workspace_indexes
+        self._start = start
         self._table = table
 
     def run(self, found: Discovery, modes: FileModes | None) -> Iterator[Finding]:
@@ -63,6 +74,7 @@ class FolderCleanup:
                 (self._check_absent_program, map(PurePosixPath, before.absent_programs)),
                 (self._check_git_folder, git_folders),
                 (self._check_index, map(PurePosixPath, before.indexes)),
+                (self._check_objects, map(PurePosixPath, before.indexes)),
                 (self._check_replacements, map(PurePosixPath, before.replacements)),
                 (self._check_gitfile, found.gitfiles),
             ):
@@ -147,21 +159,39 @@ class FolderCleanup:
     def _check_index(self, root: PathHandle, path: PurePosixPath) -> Iterator[Finding]:
         before = self._before
         copy = self._indexes / before.indexes[str(path)]
-        config = before.git_folders.get(str(path), {}).get("config") or ""
-        worktree = worktree_of(self._root / path)
+        place = self._root / path
+        worktree = worktree_of(place)
         try:
             with open_beneath(root, path) as git:
                 for file, flag in review_index(
-                    git, copy, worktree, size=hash_size(config), since=before.taken_at or 0
+                    git, copy, worktree, size=hash_size(place), since=before.taken_at or 0
                 ):
                     yield Finding(
                         before.root, self._shown(worktree / file), "cleared", flag, "git", _HIDES
                     )
         except (UnreadableIndexError, BadIndexError) as exc:
-            yield self._unchecked(
-                path / "index",
-                f"can't be checked ({exc}): it may hide changes from git status",
-            )
+            with open_beneath(root, path) as git:
+                done = f"{put_back(git, copy)} ({exc})"
+            yield Finding(before.root, str(path / "index"), "quarantined", done, "git", _HIDES)
+
+    def _check_objects(self, root: PathHandle, path: PurePosixPath) -> Iterator[Finding]:
+        since = self._before.taken_at
+        if since is None:
+            return
+        with open_beneath(root, path) as git:
+            review = ObjectsReview(git, since, hash_size(self._root / path))
+            for name, done in review.run():
+                yield self._quarantined(path / name, done, _HIDES)
+            for name in review.unchecked:
+                done = "not checked: git fsck"
+                yield Finding(
+                    self._before.root,
+                    str(path / name),
+                    "left",
+                    done,
+                    "git",
+                    "may hold forged objects",
+                )
 
     def _check_replacements(self, root: PathHandle, path: PurePosixPath) -> Iterator[Finding]:
         before = set(self._before.replacements[str(path)])
@@ -184,8 +214,8 @@ class FolderCleanup:
                 return
             target = text.removeprefix(LINK if text.startswith(LINK) else "gitdir: ")
             folder = _real_path(self._root / path.parent, target.rstrip("\r\n"))
-            leads_astray = folder not in self._checked and (
-                os.path.exists(folder) or "\0" in target  # noqa: PTH110
+            leads_astray = folder is None or (
+                folder not in self._checked and os.path.exists(folder)  # noqa: PTH110
             )
             # At the top, the next run would be refused because of a link.
             if leads_astray or (text.startswith(LINK) and path == PurePosixPath(".git")):
@@ -199,7 +229,12 @@ class FolderCleanup:
         if before.watched is None:
             return
         for path, obeyed in changes(
-            self._root, before.watched, found, before.searched_at, self._table
+            self._root,
+            before.watched,
+            found,
+            before.searched_at,
+            self._table,
+            lambda path: self._start.had(before.root, path),
         ):
             if str(path) not in before.watched and self._stops_runs(path):
                 yield from self._attempt(self._check_absent, root, path)
@@ -228,6 +263,8 @@ class FolderCleanup:
             if not os.path.lexists(self._root / path):
                 continue  # put aside in the meantime
             yield Finding(str(self._root), path, "left", what, "whoever opens it", _WAITS)
+        for path in modes.astray:
+            yield Finding(str(self._root), path, "left", "a link", "whoever opens it", _ASTRAY)
         if not self._root.stat().st_mode & 0o002:
             for path in modes.writable:
                 yield Finding(
@@ -252,12 +289,13 @@ class FolderCleanup:
         """Return a path of a worktree as a finding has it: relative to the folder if it lies in it."""
         return os.path.relpath(place, self._root)
 
-    def _is_writable(self, path: str) -> bool:
-        return any(map(Path(path).is_relative_to, self._roots))
+    def _is_writable(self, path: str | None) -> bool:
+        return path is not None and any(map(Path(path).is_relative_to, self._roots))
 
 
 _LENDS: Final = "lends its owner's rights to whoever starts it"
 _WAITS: Final = "makes whoever opens it wait, or talk to a program"
+_ASTRAY: Final = "leads into a node_modules, in which protected paths are not named"
 _OPEN: Final = "can be changed by every user of this machine"
 
 _Check = Callable[[PathHandle, PurePosixPath], Iterator[Finding]]
@@ -269,6 +307,10 @@ def _reason(name: str) -> str:
     return next(rule.reason for rule in GIT if path.is_relative_to(rule.path))
 
 
-def _real_path(folder: Path, text: str) -> str:
-    """Return where a path in a git folder leads; a text with a zero byte leads nowhere."""
-    return text if "\0" in text else os.path.realpath(folder / text)
+def _real_path(folder: Path, text: str) -> str | None:
+    """Return where a path in a git folder leads, the same for us as for git; `None` if it doesn't.
+
+    Git ends a path at a zero byte.
+    """
+    place = None if "\0" in text else settled(folder / text)
+    return None if place is None else str(place)

@@ -25,6 +25,7 @@ SHA256: Final = 32
 _HEADER: Final = struct.Struct(">4sII")
 _EXTENSION: Final = struct.Struct(">4sI")
 _STAT: Final = struct.Struct(">10I")
+_FLAGS: Final = struct.Struct(">H")
 _CTIME, _MODE = 0, 6
 _TIMES: Final = 16
 """Bytes of the two times at an entry's begin."""
@@ -35,7 +36,9 @@ _STAGE_BITS: Final = 0x3000
 _NAME_LENGTH: Final = 0x0FFF
 _SKIP_WORKTREE_BIT: Final = 0x4000
 
-_SPLIT: Final = b"link"
+SPLIT: Final = b"link"
+_SPARSE: Final = b"sdir"
+_FOLDER_MODE: Final = 0o040000
 
 # In version 4 a name can repeat a long one with a few bytes: a hostile index would fill the memory.
 _MAX_NAMES: Final = 128 * 1024 * 1024
@@ -63,12 +66,23 @@ class IndexEntry(NamedTuple):
         """The flag for which git doesn't look at the file."""
         if self.flags & _ASSUME_VALID_BIT:
             return ASSUME_UNCHANGED
-        return SKIP_WORKTREE if self.more_flags & _SKIP_WORKTREE_BIT else None
+        skips = self.more_flags & _SKIP_WORKTREE_BIT or self.is_sparse_folder
+        return SKIP_WORKTREE if skips else None
+
+    @property
+    def stage(self) -> int:
+        """The side of a conflict; zero where there is none."""
+        return self.flags & _STAGE_BITS
 
     @property
     def is_merged(self) -> bool:
         """True unless the entry is one of several that a conflict has left."""
-        return not self.flags & _STAGE_BITS
+        return not self.stage
+
+    @property
+    def is_sparse_folder(self) -> bool:
+        """True if the entry stands for all files of a folder, at which git doesn't look."""
+        return self.mode == _FOLDER_MODE
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +96,14 @@ class Index:
     @property
     def is_split(self) -> bool:
         """True if most entries lie in another file (`git update-index --split-index`)."""
-        return any(name == _SPLIT for name, _, _ in self.extensions)
+        return self.extension(SPLIT) is not None
+
+    def extension(self, name: bytes) -> bytes | None:
+        """Return the content of an extension; `None` where the index doesn't have it."""
+        for signature, begin, behind in self.extensions:
+            if signature == name:
+                return self.data[begin + _EXTENSION.size : behind]
+        return None
 
 
 def parse(data: bytes, hash_size: int) -> Index:
@@ -113,12 +134,11 @@ def _entries(data: bytes, hash_size: int, version: int, count: int) -> tuple[lis
         if version == 4:
             removed, name_at = _number(data, name_at)
             kept = path[: len(path) - removed]
-        length = (flags & _NAME_LENGTH) - len(kept)
-        end = name_at + length
-        if flags & _NAME_LENGTH == _NAME_LENGTH or data[end : end + 1] != b"\0":
-            end = data.find(b"\0", name_at)
-        if end < name_at:
-            raise BadIndexError("a name has no end")
+        # Git believes the length, so that with a wrong one it would read other entries than these.
+        length = flags & _NAME_LENGTH
+        end = data.find(b"\0", name_at)
+        if end < name_at or (length != _NAME_LENGTH and end - name_at + len(kept) != length):
+            raise BadIndexError("a name has another length than is said")
         path = kept + data[name_at:end]
         names += len(path)
         if names > _MAX_NAMES:
@@ -145,6 +165,8 @@ def _extensions(data: bytes, at: int, end: int) -> list[tuple[bytes, int, int]]:
     extensions: list[tuple[bytes, int, int]] = []
     while at < end:
         signature, size = _EXTENSION.unpack_from(data, at)
+        if not signature[:1].isupper() and signature != SPLIT and (signature != _SPARSE or size):
+            raise BadIndexError(f"git knows no extension {signature!r} like that")
         behind = at + _EXTENSION.size + size
         if behind > end:
             raise BadIndexError("an extension has no end")
@@ -171,9 +193,26 @@ def without_caches(index: Index, shown: Iterable[IndexEntry], stale: Iterable[In
     for entry in stale:
         data[entry.at : entry.at + _TIMES] = bytes(_TIMES)
     for signature, begin, behind in index.extensions:
-        if not signature[:1].isupper():
+        if signature == _SPARSE:
             data += index.data[begin:behind]
     return bytes(data) + _digest(bytes(data), index.hash_size)
+
+
+def render(entries: Iterable[tuple[Index, IndexEntry]], hash_size: int) -> bytes:
+    """Return an index with entries of others, without extensions."""
+    chosen = list(entries)
+    version = 3 if any(entry.flags & _EXTENDED_BIT for _, entry in chosen) else 2
+    data = bytearray(_HEADER.pack(b"DIRC", version, len(chosen)))
+    for index, entry in chosen:
+        begin = len(data)
+        data += index.data[entry.at : entry.at + _STAT.size] + entry.object_id
+        length = min(len(entry.path), _NAME_LENGTH)
+        data += _FLAGS.pack((entry.flags & ~_NAME_LENGTH) | length)
+        if entry.flags & _EXTENDED_BIT:
+            data += _FLAGS.pack(entry.more_flags)
+        data += entry.path
+        data += bytes(8 - (len(data) - begin) % 8)
+    return bytes(data) + _digest(bytes(data), hash_size)
 
 
 def blob_id(content: bytes, hash_size: int) -> bytes:

@@ -12,7 +12,7 @@ import stat
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from moat.workspace import entries, git_config, git_index
+from moat.workspace import entries, git_config, git_index, git_layout, git_split_index
 from moat.workspace.beneath import SymbolicLinkError, open_beneath, open_folder
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from moat.workspace.git_index import Index, IndexEntry
 
 INDEX: Final = "index"
+_SHARED: Final = "sharedindex."
 
 # Half a million files, and a bound on what a hostile run can make the next start copy.
 _MAX_BYTES: Final = 64 * 1024 * 1024
@@ -36,13 +37,25 @@ class UnreadableIndexError(Exception):
     """The index is no file, or too large; the text says which."""
 
 
-def read_index(git: PathHandle) -> tuple[bytes, int] | None:
+def read_index(git: PathHandle, size: int) -> tuple[bytes, int] | None:
     """Return the index of an open git folder and the time (ns) of its last writing; `None` without one.
 
-    Raises `UnreadableIndexError`.
+    One that is split is joined. Raises `UnreadableIndexError` or `BadIndexError`.
     """
+    found = _read(git, INDEX)
+    if found is None or not any(name.startswith(_SHARED) for name in entries.list_names(git)):
+        return found
+    index = git_index.parse(found[0], size)
+    name = git_split_index.shared_name(index)
+    shared = None if name is None else _read(git, name)
+    if shared is None:
+        return found
+    return git_split_index.join(index, git_index.parse(shared[0], size)), found[1]
+
+
+def _read(git: PathHandle, name: str) -> tuple[bytes, int] | None:
     try:
-        descriptor = os.open(INDEX, _READ, dir_fd=git.descriptor)
+        descriptor = os.open(name, _READ, dir_fd=git.descriptor)
     except FileNotFoundError:
         return None
     except OSError as exc:
@@ -60,11 +73,11 @@ def read_index(git: PathHandle) -> tuple[bytes, int] | None:
     return data, status.st_mtime_ns
 
 
-def copy_index(git: PathHandle, copy: Path) -> bool:
+def copy_index(git: PathHandle, copy: Path, size: int) -> bool:
     """Keep a copy of the index; return False where there is none that could be compared later."""
     try:
-        found = read_index(git)
-    except UnreadableIndexError:
+        found = read_index(git, size)
+    except (UnreadableIndexError, git_index.BadIndexError):
         return False
     data, written_at = found or (b"", 0)
     copy.write_bytes(data)
@@ -72,10 +85,24 @@ def copy_index(git: PathHandle, copy: Path) -> bool:
     return True
 
 
-def hash_size(config: str) -> int:
-    """Return the size of object names in a repository with this configuration."""
-    entries_of_it = git_config.parse(config)[0]
-    formats = [each.value for each in entries_of_it if each.name == "extensions.objectformat"]
+def put_back(git: PathHandle, copy: Path) -> str:
+    """Put an index that can't be read aside, and the one of before in its place; say what was done."""
+    done = f"renamed to {entries.set_aside(git, INDEX)}"
+    data = copy.read_bytes()
+    if not data:
+        return done
+    _replace(git, data)
+    # Git looks at the content of files that are as new as the index.
+    written_at = copy.stat().st_mtime_ns
+    os.utime(INDEX, ns=(written_at, written_at), dir_fd=git.descriptor, follow_symlinks=False)
+    return f"{done}, and put back"
+
+
+def hash_size(git: Path) -> int:
+    """Return the size of object names in the repository of a git folder."""
+    config = git_layout.read_config(git_layout.common_folder(git) / "config") or ""
+    settings = git_config.parse(config)[0]
+    formats = [each.value for each in settings if each.name == "extensions.objectformat"]
     return git_index.SHA256 if formats[-1:] == ["sha256"] else git_index.SHA1
 
 
@@ -84,20 +111,23 @@ def review_index(
 ) -> Iterator[tuple[PurePosixPath, str]]:
     """Make the index show what a run changed; yield the files that it hid, and the flag that did it.
 
-    `copy` was made before the run, at the time `since` (ns). Raises `UnreadableIndexError`,
-    `BadIndexError` or `OSError`.
+    One that is split is then a whole one. `copy` was made before the run, at the time `since` (ns).
+    Raises `UnreadableIndexError`, `BadIndexError` or `OSError`.
     """
-    found = read_index(git)
+    found = read_index(git, size)
     data_before, written_before = copy.read_bytes(), copy.stat().st_mtime_ns
     if found is None or found == (data_before, written_before):
         return
     index = git_index.parse(found[0], size)
-    if index.is_split:
-        raise UnreadableIndexError("it is split: git update-index --no-split-index")
+    if git_split_index.shared_name(index) is not None:
+        raise UnreadableIndexError("its shared part is missing")
     shown = _newly_hidden(index, data_before)
+    if any(entry.is_sparse_folder for entry in shown):
+        raise UnreadableIndexError("it leaves folders out")
     stale = list(_stale(index, worktree, since))
     made = git_index.without_caches(index, shown, stale)
-    if made != found[0]:
+    raw = _read(git, INDEX)
+    if raw is None or made != raw[0]:
         _replace(git, made)
     for entry in shown:
         yield PurePosixPath(os.fsdecode(entry.path)), entry.hidden_by or ""

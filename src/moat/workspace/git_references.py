@@ -114,6 +114,11 @@ def _husky_folder(root: Path, hooks: Path) -> Path:
 
 def user_configs() -> tuple[Path, ...]:
     """Return the configurations that hold in every repository of the user."""
+    return (Path("/etc/gitconfig"), *own_configs())
+
+
+def own_configs() -> tuple[Path, ...]:
+    """Return the configurations of the user's own; where two say something, the later one counts."""
     home = Path.home()
     xdg = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
-    return (Path("/etc/gitconfig"), home / ".gitconfig", xdg / "git" / "config")
+    return (xdg / "git" / "config", home / ".gitconfig")

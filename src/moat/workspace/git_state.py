@@ -29,7 +29,7 @@ _PACKED_REPLACEMENT: Final = re.compile(r"^\w+ refs/replace/(\w+)$", re.MULTILIN
 _MAX_PACKED_REFS: Final = 32 * 1024 * 1024
 
 GitState = dict[str, str | None]
-"""By path in the git folder: a file's text, a hook's digest, `None` where nothing is there."""
+"""A map by path in the git folder: a file's text, a hook's digest, `None` where nothing is there."""
 
 
 def git_state(git: PathHandle) -> GitState:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from moat.errors import UsageError
 from moat.workspace.beneath import PathHandle, SymbolicLinkError, open_beneath, open_folder
-from moat.workspace.discovery import MAX_FOLDERS_BEFORE, discover
+from moat.workspace.discovery import MAX_FOLDERS_BEFORE, discover, entries_of
 
 if TYPE_CHECKING:
     from moat.workspace.discovery import Listing
@@ -46,14 +46,13 @@ class SocketSearch:
         """List a folder, and note the sockets in it."""
         folders: list[str] = []
         others: list[str] = []
-        with os.scandir(path) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.name)
-                    continue
-                others.append(entry.name)
-                if not entry.is_file(follow_symlinks=False) and not entry.is_symlink():
-                    self._found.append(PurePosixPath(os.path.relpath(entry.path, self._root)))
+        for entry in entries_of(path):
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.name)
+                continue
+            others.append(entry.name)
+            if not entry.is_file(follow_symlinks=False) and not entry.is_symlink():
+                self._found.append(PurePosixPath(os.path.relpath(entry.path, self._root)))
         return folders, others
 
     def live(self) -> tuple[PurePosixPath, ...]:

@@ -58,6 +58,7 @@ _SHELLS: Final = (
         " .miserc.toml",
     ),
     *_rows("direnv and Nix", _SHELL, "flake.nix shell.nix default.nix", WATCHED),
+    *_rows("direnv, Nix and devbox", _SHELL, "flake.lock devenv.lock devbox.lock", WATCHED),
     *_rows("direnv and devenv", _SHELL, "devenv.nix devenv.yaml devenv.local.nix", WATCHED),
     *_rows("devbox", _SHELL, "devbox.json", WATCHED),
     *_rows("flox", _SHELL, ".flox/env/manifest.toml"),
@@ -69,6 +70,13 @@ _SHELLS: Final = (
     *_rows("zsh's dotenv plugin, direnv and editors", _VARIABLES, ".env", WATCHED),
     *_rows("asdf and mise", _SHIMS, ".tool-versions", WATCHED),
     *_rows("uv and pyenv", _SHIMS, ".python-version", WATCHED),
+    *_rows(
+        "rbenv, nodenv, nvm, jenv, tfenv and the like",
+        _SHIMS,
+        ".ruby-version .node-version .nvmrc .java-version .sdkmanrc .go-version .perl-version"
+        " .php-version .swift-version .terraform-version",
+        WATCHED,
+    ),
     *_rows("rustup", _SHIMS, "rust-toolchain rust-toolchain.toml", WATCHED),
     *_rows("proto", _SHIMS, ".prototools"),
 )
@@ -92,6 +100,8 @@ _EDITORS: Final = (
     *_rows("Lapce and Nova", _SERVER, ".lapce .nova"),
     *_rows("Neovim", _EDIT, ".nvim.lua .nvimrc .lazy.lua .neoconf.json .nlsp-settings"),
     *_rows("Vim", _EDIT, ".exrc .vimrc _vimrc _exrc .lvimrc .vimrc.lua .vim"),
+    *_rows("Vim", _EDIT, ".gvimrc _gvimrc .local.vimrc _vimrc_local.vim"),
+    *_rows("Lite XL", _PROJECT, ".lite_project.lua"),
     *_rows("YouCompleteMe", _EDIT, ".ycm_extra_conf.py"),
     *_rows("Emacs", _EDIT, ".dir-locals.el .dir-locals-2.el"),
 )
@@ -99,11 +109,23 @@ _EDITORS: Final = (
 _LANGUAGES: Final = (
     *_rows("build servers", _SERVER, ".bsp/*.json buildServer.json"),
     *_rows("rust-analyzer and cargo", _BUILDS, ".cargo/config.toml .cargo/config"),
+    *_rows("rust-analyzer", _SERVER, "rust-analyzer.toml rust-project.json .rust-project.json"),
     *_rows("Maven and Java editors", _BUILDS, ".mvn"),
     *_rows("Gradle and Java editors", _BUILDS, "gradle/wrapper"),
     *_rows("Gradle and Java editors", _BUILDS, "gradle.properties", WATCHED),
+    *_rows(
+        "Gradle and Java editors",
+        "leads to another Java",
+        ".gradle/config.properties gradle/gradle-daemon-jvm.properties",
+    ),
+    *_rows("Java editors", "names processors that are run with a build", ".factorypath"),
     *_rows("sbt and Metals", _BUILDS, ".sbtopts .jvmopts"),
+    *_rows("Mill and Metals", _BUILDS, ".mill-opts .mill-jvm-opts"),
+    *_rows(".NET and its editors", "may lead to an SDK in the folder", "global.json", WATCHED),
+    *_rows(".NET and its editors", _BUILDS, "omnisharp.json Directory.Build.rsp"),
     *_rows("Bazel", _BUILDS, ".bazelrc .bazeliskrc tools/bazel"),
+    *_rows("Bazel", _BUILDS, ".bazelrc.user user.bazelrc"),
+    *_rows("Bazelisk", "chooses the Bazel that is fetched", ".bazelversion", WATCHED),
     *_rows("Buck and Pants", _BUILDS, ".buckconfig .buckconfig.local .pants.rc .pants.bootstrap"),
     *_rows("Haskell's language server", _SERVER, "hie.yaml .hie-bios"),
     *_rows("OCaml's Merlin", "names preprocessors, which an editor runs", ".merlin"),
@@ -115,6 +137,10 @@ _LANGUAGES: Final = (
     *_rows("Tern", "names plug-ins", ".tern-project"),
     *_rows("SourceKit", _SERVER, ".sourcekit-lsp/config.json"),
     *_rows("Flutter", "leads editors to another SDK", ".fvm"),
+    *_rows("Flutter", "leads editors to another SDK", ".fvmrc"),
+    *_rows("Lean", "chooses the Lean that an editor fetches", "lean-toolchain", WATCHED),
+    *_rows("latexmk and LaTeX editors", "is run by every build", ".latexmkrc latexmkrc"),
+    *_rows("Universal Ctags and GNU Global", _SERVER, ".ctags.d gtags.conf"),
     *_rows("Ruby's language servers", "names code to load", ".solargraph.yml .ruby-lsp"),
     *_rows("Python's rope", _PROJECT, ".ropeproject/config.py"),
     *_rows("Python editors", "leads to an interpreter", ".jedi/project.json .spyproject/config"),
@@ -126,12 +152,16 @@ _LANGUAGES: Final = (
     ),
     *_rows("Jupyter and IPython", _PROMPT, "jupyter_*config.* profile_default/startup"),
     *_rows("R and RStudio", _PROMPT, ".Rprofile .Renviron"),
+    *_rows("R and RStudio", "is sourced by many an .Rprofile", "renv/activate.R packrat/init.R"),
     *_rows("R and RStudio", _PROMPT, ".RData", WATCHED),
     *_rows("GDB and LLDB", _PROMPT, ".gdbinit .lldbinit"),
     *_rows("Python's debugger", _PROMPT, ".pdbrc"),
     *_rows("Ruby's prompts", _PROMPT, ".irbrc .pryrc .byebugrc .rdbgrc"),
     *_rows("Perl's debugger", _PROMPT, ".perldb"),
     *_rows("GHCi", _PROMPT, ".ghci"),
+    *_rows("Octave and MATLAB", _PROMPT, ".octaverc startup.m"),
+    *_rows("Erlang", _PROMPT, ".erlang"),
+    *_rows("Valgrind, jdb and phpdbg", _PROMPT, ".valgrindrc .jdbrc jdb.ini .phpdbginit"),
     *_rows("IEx", _PROMPT, ".iex.exs"),
     *_rows("OCaml's prompt", _PROMPT, ".ocamlinit"),
     *_rows("Midnight Commander", "adds commands to its menu", ".mc.menu"),
@@ -139,16 +169,24 @@ _LANGUAGES: Final = (
 
 _PACKAGES: Final = (
     *_rows("npm and pnpm", _INSTALLS, ".npmrc .pnpmfile.cjs .pnpmfile.mjs pnpmfile.js"),
+    *_rows("pnpm", _INSTALLS, "pnpm-workspace.yaml", WATCHED),
     *_rows(
         "Yarn",
-        "is run by every command of Yarn",
+        _ALWAYS,
         ".yarnrc.yml .yarnrc .yarn/releases .yarn/plugins",
     ),
     *_rows("Yarn", "is run by editors as their compiler", ".yarn/sdks"),
+    *_rows("Yarn and editors", _ALWAYS, ".pnp.cjs .pnp.loader.mjs", WATCHED),
     *_rows("Corepack", "says where package managers come from", ".corepack.env"),
     *_rows("Bun", _INSTALLS, "bunfig.toml", WATCHED),
     *_rows("Bundler", _INSTALLS, ".bundle/config .bundle/plugin"),
     *_rows("uv", _INSTALLS, "uv.toml", WATCHED),
+    *_rows("PDM", "leads to an interpreter", ".pdm-python"),
+    *_rows("PDM, Poetry and pip", _INSTALLS, "pdm.toml poetry.toml .venv/pip.conf", WATCHED),
+    *_rows("NuGet", _INSTALLS, "nuget.config", WATCHED),
+    *_rows("SwiftPM", _INSTALLS, ".swiftpm/configuration"),
+    *_rows("LuaRocks", _ALWAYS, ".luarocks"),
+    *_rows("Chef", _ALWAYS, ".chef"),
     *_rows(
         "Terraform's editors", "are programs that an editor runs", ".terraform/providers", WATCHED
     ),
@@ -157,6 +195,7 @@ _PACKAGES: Final = (
 
 _AGENTS: Final = (
     *_rows("Claude Code", _SERVERS, ".claude/settings*.json .mcp.json"),
+    *_rows("Claude Code", _SERVERS, ".claude/launch.json"),
     *_rows(
         "Claude Code",
         "is run by hooks and the status line",
@@ -195,6 +234,7 @@ _AGENTS: Final = (
     ),
     *_rows("opencode", _INSTRUCTS, ".opencode/agent* .opencode/command* .opencode/skill*", WATCHED),
     *_rows("GitHub Copilot", _SERVERS, ".github/hooks .github/mcp.json"),
+    *_rows("GitHub Copilot", _SERVERS, ".github/lsp.json .github/extensions"),
     *_rows(
         "GitHub Copilot",
         _INSTRUCTS,
@@ -250,6 +290,10 @@ _GIT_HOOKS: Final = (
     *_rows("Overcommit", _HOOKS, ".overcommit.yml .git-hooks"),
     *_rows("simple-git-hooks", _HOOKS, ".simple-git-hooks.* simple-git-hooks.*"),
     *_rows("lint-staged", _HOOKS, ".lintstagedrc .lintstagedrc.* lint-staged.config.*"),
+    *_rows(
+        "nano-staged", _HOOKS, ".nano-staged.json .nano-staged.js nano-staged.json nano-staged.js"
+    ),
+    *_rows("Commitizen", _HOOKS, ".czrc .cz.json .cz.toml .cz.yaml cz.json cz.toml cz.yaml"),
     *_rows("commitlint", _HOOKS, ".commitlintrc .commitlintrc.* commitlint.config.*"),
     *_rows("gitlint", _HOOKS, ".gitlint"),
     *_rows("CaptainHook and GrumPHP", _HOOKS, "captainhook.json grumphp.y*ml*"),
@@ -282,6 +326,8 @@ _VERSION_CONTROL: Final = (
     *_rows("CVS", _ELSEWHERE, "CVS/Root"),
     *_rows("Perforce", _VCS, ".p4config"),
     *_rows("repo", "is the program's own code", ".repo/repo"),
+    *_rows("gclient and Review Board", _ALWAYS, ".gclient .gclient_entries .reviewboardrc"),
+    *_rows("west and Arcanist", "names code of the program's", ".west/config .arcconfig"),
     *_rows("DVC and DataLad", _VCS, ".dvc/config .dvc/config.local .datalad"),
 )
 
@@ -315,5 +361,6 @@ GIT: Final = (
     PathRule("branches", "git", "leads git fetch and git push to another server", WATCHED),
     PathRule("rebase-merge", "git", "is carried out by git rebase --continue", WATCHED),
     PathRule("rebase-apply", "git", "is carried out by git am --continue", WATCHED),
+    PathRule("sequencer", "git", "is carried out by git cherry-pick --continue", WATCHED),
 )
 """Paths in a git folder."""

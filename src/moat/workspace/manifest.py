@@ -2,7 +2,7 @@
 
 The order of a manifest is that of a search level by level, and in each folder the folders come first.
 So the names of a folder, and the paths of its folders, are slices of two lists: whoever needs names
-alone (`moat.workspace.listings`) decodes nothing else.
+alone decodes nothing else (`Sections`).
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class Folder:
     status: Status
     entries: dict[str, Status] = field(default_factory=dict[str, Status])
     contents: dict[str, Content] = field(default_factory=dict[str, Content])
-    """Of those files whose content is known."""
+    """Contents of those files whose content is known."""
     targets: dict[str, str] = field(default_factory=dict[str, str])
-    """Where each symbolic link leads."""
+    """Target of each symbolic link."""
 
 
 @dataclass(slots=True)

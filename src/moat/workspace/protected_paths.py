@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from moat.workspace import discovery, known_paths
+from moat.workspace import discovery, earlier_paths, known_paths
 from moat.workspace.git_layout import (
     GIT,
     common_folder,
@@ -77,11 +77,11 @@ class ProtectedPaths:
     watched: Mapping[PurePosixPath, Obeyed] = field(default_factory=dict[PurePosixPath, Obeyed])
     """Paths, and the program that obeys each. What a run changes in them is reported."""
     rows: tuple[ProtectedPath, ...] = ()
-    """What the user has added to the table."""
+    """Rows that the user has added to the table."""
     sockets: tuple[PurePosixPath, ...] = ()
     """Unix sockets at which services of the host listen. The sandbox is not to see them."""
     uncovered: tuple[str, ...] = ()
-    """What is not read-only because there is too much of it, in words."""
+    """Descriptions of what is not read-only because there is too much of it."""
     complete: bool = True
     """True if all of the folder was searched."""
 
@@ -112,6 +112,7 @@ def find_protected_paths(
         table=table,
         read=sockets.read,
     )
+    earlier_paths.put_first(found, root)
     # What the user has comes before what a run may have left, which can be more than is read.
     for config in (*configs, *user_configs()):
         collector.add_config(config, root)

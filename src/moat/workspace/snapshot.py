@@ -10,21 +10,20 @@ import json
 import sys
 import time
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from moat import typed_json
 from moat.atomic import replace_file
 from moat.spec import ProtectedPath
-from moat.workspace.beneath import PathHandle, open_beneath, open_folder
+from moat.workspace.beneath import PathHandle, SymbolicLinkError, open_beneath, open_folder
 from moat.workspace.entries import read_text
-from moat.workspace.git_index_review import copy_index
+from moat.workspace.git_index_review import copy_index, hash_size
 from moat.workspace.git_state import GitState, git_state, replacements
 from moat.workspace.watched_paths import Watched, watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import PurePosixPath
 
     from moat.paths import RunFolder
     from moat.workspace.covers import WritableFolder
@@ -50,17 +49,17 @@ class FolderSnapshot:
     searched_at: int | None = None
     """The time (ns) of a search that ended before it had seen all of the folder."""
     rows: list[ProtectedPath] = field(default_factory=list[ProtectedPath])
-    """What the user had added to the table of protected paths."""
+    """Rows that the user had added to the table of protected paths."""
     taken_at: int | None = None
     """The time (ns) at which the snapshot was taken, before the run could change anything."""
     indexes: dict[str, str] = field(default_factory=dict[str, str])
-    """By git folder: the name of the copy of its index."""
+    """The name of the copy of the index, by git folder."""
     links: dict[str, str] = field(default_factory=dict[str, str])
     """Symbolic links by which git comes to what it runs, and what each leads to."""
     uncovered: list[str] = field(default_factory=list[str])
-    """What was not read-only because there was too much of it, in words."""
+    """Descriptions of what was not read-only because there was too much of it."""
     replacements: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    """By git folder: the objects in whose place git shows others."""
+    """The objects in whose place git shows others, by git folder."""
 
     @classmethod
     def of(cls, folder: WritableFolder, indexes: IndexCopies) -> FolderSnapshot:
@@ -103,7 +102,7 @@ class IndexCopies:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             name = str(self._number)
             with open_beneath(root, path) as git:
-                if copy_index(git, self._folder / name):
+                if copy_index(git, self._folder / name, hash_size(root.path / path)):
                     names[str(path)] = name
                     self._number += 1
         return names
@@ -136,15 +135,34 @@ _EARLIER_FIELDS: Final = {
 
 
 def load(run: RunFolder) -> list[FolderSnapshot]:
-    """Return the saved snapshots of folders that still exist; raises `FileNotFoundError`."""
+    """Return the saved snapshots of folders that are where they were; raises `FileNotFoundError`.
+
+    A folder in another one can have been moved there, and then it is found as a part of that.
+    """
     saved: list[dict[str, Any]] = json.loads(run.workspace_snapshot.read_text())
-    folders = (
+    folders = [
         typed_json.read(
             FolderSnapshot, {_EARLIER_FIELDS.get(name, name): each[name] for name in each}
         )
         for each in saved
-    )
-    return [folder for folder in folders if Path(folder.root).is_dir()]
+    ]
+    roots = [Path(folder.root) for folder in folders]
+    return [folder for folder in folders if _is_in_place(Path(folder.root), roots)]
+
+
+def _is_in_place(root: Path, roots: list[Path]) -> bool:
+    """Return whether a writable folder is one still, and no link of the run's leads there instead."""
+    outermost = next(top for top in (*reversed(root.parents), root) if top in roots)
+    if outermost == root:
+        return root.is_dir()
+    try:
+        with (
+            open_folder(outermost) as top,
+            open_beneath(top, PurePosixPath(root.relative_to(outermost))) as found,
+        ):
+            return found.is_folder
+    except (OSError, SymbolicLinkError):
+        return False
 
 
 def _git_state(root: PathHandle, path: PurePosixPath) -> GitState:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from moat.workspace.generated import is_generated
@@ -118,7 +119,7 @@ class _Walk:
         others: dict[str, Status] = {}
         links: list[str] = []
         with os.scandir(descriptor) as entries:
-            for entry in entries:
+            for entry in islice(entries, self._left):
                 name = entry.name
                 if hidden and join(path, name) in hidden:
                     continue
@@ -140,6 +141,8 @@ class _Walk:
                 if entry.is_symlink():
                     links.append(name)
         self._left -= 1 + len(others)
+        if self._left - len(folders) <= 0:
+            self._manifest.complete = False  # there may be more in it
         folder = Folder(status, folders | others)
         if known is not None and known.contents:
             folder.contents = _still_known(known, folder)

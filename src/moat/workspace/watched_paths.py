@@ -17,7 +17,7 @@ from moat.workspace.links import files_at
 from moat.workspace.named_paths import named_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from moat.workspace.discovery import Discovery
@@ -55,12 +55,18 @@ def watch(root: Path, paths: Mapping[PurePosixPath, Obeyed]) -> tuple[Watched, b
 
 
 def changes(
-    root: Path, before: Watched, found: Discovery, since: int | None, table: PathTable
+    root: Path,
+    before: Watched,
+    found: Discovery,
+    since: int | None,
+    table: PathTable,
+    was_there: Callable[[str], bool | None],
 ) -> Iterator[tuple[PurePosixPath, Obeyed]]:
     """Yield the watched paths that are new or changed, and the program that obeys each.
 
     If not all paths were known before, `since` is the time (ns) when they were searched for: a path
-    that wasn't known counts as new only if it has changed after that.
+    that wasn't known counts as new if it has changed after that, or wasn't there (`was_there` tells,
+    as far as it knows).
     """
     for path, (program, fingerprint, *reason) in before.items():
         now = PurePosixPath(path)
@@ -69,7 +75,11 @@ def changes(
     for path, rule in islice(named_paths(root, found.named, table), _MAX_PATHS):
         if str(path) in before or not os.path.lexists(root / path):
             continue
-        if since is None or _last_change(root, path) >= since:
+        if (
+            since is None
+            or _last_change(root, path) >= since
+            or _has_come(root, path, since, was_there)
+        ):
             yield path, Obeyed(rule.program, rule.reason)
 
 
@@ -93,6 +103,21 @@ def _fingerprint(root: Path, path: PurePosixPath) -> tuple[str, int]:
 def _last_change(root: Path, path: PurePosixPath) -> int:
     files = (str(root / path), *files_at(os.path.realpath(root / path)))
     return max((status.st_ctime_ns for file in files for status in _statuses(file)), default=0)
+
+
+def _has_come(
+    root: Path, path: PurePosixPath, since: int, was_there: Callable[[str], bool | None]
+) -> bool:
+    """Return whether an older path has come here with a folder that was moved.
+
+    A move changes no time but the folder's own. Where nobody knows what was there, a folder that has
+    changed in any way may have been moved.
+    """
+    known = was_there(str(path))
+    if known is not None:
+        return not known
+    above = (root / each for each in path.parents if each.parts)
+    return any(each.lstat().st_ctime_ns >= since for each in above)
 
 
 def _statuses(file: str) -> Iterator[os.stat_result]:

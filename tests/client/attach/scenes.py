@@ -12,6 +12,7 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from moat.client.attach.loan import Loan, Typed
 from moat.client.attach.terminal import LocalTerminal
 from moat.client.attach.view import View, ViewSettings
 from moat.client.connect.channel import Channel
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from moat.client.attach.endings import Ending
+    from moat.keyboard.overlay import Question
 
-TIMEOUT_S = 20
+TIMEOUT_S = 120
 PREFIX = b"\x1f"
 STANDARD = (0, 1, 2)
 
@@ -169,7 +171,11 @@ class Scene:
         self.desk = Desk(terminal=terminal)
         self.offsets = {1: 0, 2: 0}
         self.stops = 0
+        self.questions: list[Question] = []
+        self.answers: list[tuple[str, bool]] = []
         self.painted = False
+        self.typed = Typed()
+        self.lent = False
         self._settings = ViewSettings(
             **{
                 "takes_input": True,
@@ -186,6 +192,14 @@ class Scene:
 
     def save_screen(self) -> str:
         return "/runs/screen.txt"
+
+    def question(self) -> Question | None:
+        return self.questions[0] if self.questions else None
+
+    def answer(self, question: Question, *, allow: bool, then: Callable[[], None]) -> None:
+        self.questions.remove(question)
+        self.answers.append((question.name, allow))
+        then()
 
     def play(self, script: Callable[[PlayedSupervisor, Desk], None]) -> Ending:
         """Run a view against the script; return, or raise, what the view does.
@@ -221,7 +235,8 @@ class Scene:
         on_screen = self._settings.on_screen
         if terminal is not None:
             terminal.take(raw=on_screen)
-        view = View(channel, self._settings, terminal, self.offsets, self)
+        loan = Loan(channel, self.typed, lent=self.lent)
+        view = View(channel, self._settings, terminal, self.offsets, self, loan)
         try:
             saved = [] if terminal is None else encode(terminal.saved)
             return view.run(Hello(terminal=on_screen, passed=on_screen), saved)

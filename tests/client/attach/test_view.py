@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.client.supervisors import ScriptedSupervisor, frames
 
-from moat.client.attach import input as input_module
 from moat.client.attach import view as module
 from moat.client.attach.endings import Detached, OutputClosedError, SupervisorSilentError
 from moat.client.attach.terminal import LocalTerminal
 from moat.client.attach.view import View, ViewSettings
 from moat.client.connect.channel import Channel, ChannelLostError
 from moat.errors import MoatError
+from moat.keyboard import input as input_module
+from moat.keyboard.overlay import Question
 from moat.platform import tty
 from moat.wire import messages
 from moat.wire.frames import COUNT, INPUT_WINDOW, SIZE, SIZE_AND_PIXELS, FrameType
@@ -43,6 +44,7 @@ class Control:
 
     def __init__(self, stop: Callable[[], None] = lambda: None) -> None:
         self.asked: list[str] = []
+        self.questions: list[Question] = []
         self._stop = stop
 
     def stop(self) -> None:
@@ -52,6 +54,14 @@ class Control:
     def save_screen(self) -> str:
         self.asked.append("save_screen")
         return "/screen.txt"
+
+    def question(self) -> Question | None:
+        return self.questions[0] if self.questions else None
+
+    def answer(self, question: Question, *, allow: bool, then: Callable[[], None]) -> None:
+        self.questions.remove(question)
+        self.asked.append(f"{'allow' if allow else 'deny'} {question.name}")
+        then()
 
 
 @contextmanager
@@ -321,6 +331,38 @@ def test_a_supervisor_that_understands_more_is_told_more(keyboard: int) -> None:
     assert supervisor.of(FrameType.REPORT) == [b"\x1b[I"]
     assert supervisor.of(FrameType.HINT) == [b"screen saved: /screen.txt"]
     assert supervisor.of(FrameType.RESIZE) == [SIZE_AND_PIXELS.pack(80, 24, 0, 0)]
+
+
+OVERLAYS = (
+    FrameType.WELCOME,
+    messages.pack(Welcome("1", tty=True, interactive=True, level=2)),
+)
+
+
+def test_help_and_questions_lie_over_the_screen(keyboard: int) -> None:
+    """The supervisor draws them; the keys that are for them are typed nowhere."""
+    # For what was typed, the help, its end, a question, its end, and a hint.
+    keys = iter((P + b"?", b"x", P + b"a", b"y", P + b"a", b"z"))
+
+    def type_on(_payload: bytes) -> bytes:
+        os.write(keyboard, next(keys))
+        return b""
+
+    script: Script = {
+        FrameType.HELLO: frames(OVERLAYS),
+        FrameType.OVERLAY: type_on,
+        FrameType.HINT: type_on,
+        FrameType.INPUT: lambda typed: frames(EXITED) if typed == b"z" else type_on(typed),
+    }
+    control = Control()
+    control.questions.append(Question("host a.test:443", "May a.test be reached?"))
+    os.write(keyboard, b"w")
+    _, supervisor = run(script, settings(on_screen=True), at_terminal=True, control=control)
+    shown = [payload.decode().partition("\n")[0] for payload in supervisor.of(FrameType.OVERLAY)]
+    assert shown == ["d  detach: the run goes on", "", "May a.test be reached?", ""]
+    assert control.asked == ["allow host a.test:443"]
+    assert supervisor.of(FrameType.HINT) == [b"nothing waits for an answer"]
+    assert supervisor.of(FrameType.INPUT) == [b"w", b"z"]
 
 
 def test_a_prefix_that_waits_is_hinted_at(keyboard: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import resource
 import select
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -52,6 +54,30 @@ def test_the_greeting_carries_the_terminal(ends: tuple[Channel, socket.socket]) 
     assert os.read(read, 100) == b"same pipe"
     for fd in (read, write, *received):
         os.close(fd)
+
+
+def test_the_terminal_is_passed_whatever_other_programs_have_in_flight(
+    ends: tuple[Channel, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel measures what all of the user's processes pass by the limit of this one."""
+    before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    send_fds = socket.send_fds
+
+    def limited(*arguments: Any) -> int:
+        if resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 256:
+            raise OSError(errno.ETOOMANYREFS, "too many references")
+        return send_fds(*arguments)
+
+    monkeypatch.setattr(socket, "send_fds", limited)
+    channel, server = ends
+    try:
+        channel.greet(Hello(), descriptors=[0])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, hard))
+    data, (passed,) = sockets.receive(server, 1000, 4)
+    os.close(passed)
+    assert data
 
 
 def test_who_has_hung_up_can_t_be_greeted(ends: tuple[Channel, socket.socket]) -> None:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.client.supervisors import Supervisors
 
+from moat.client.connect.patience import Patience, SupervisorStuckError
 from moat.client.connect.restart_limit import MAX_RESTARTS, RestartLimit
 from moat.client.connect.supervisor_client import SupervisorClient, SupervisorLeftError
 from moat.errors import MoatError, SupervisorError
+from moat.platform import sockets
+from moat.runs import lock
 from moat.wire import http
 
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+
     from moat.runs.store import Run, Store
 
 
@@ -94,3 +102,68 @@ def test_supervisors_that_keep_dying_are_given_up(
     with pytest.raises(SupervisorError, match="keeps dying") as caught:
         limit.supervisor_died(ConnectionError("gone"))
     assert str(caught.value.__cause__) == "gone"
+
+
+# --- supervisors that live and don't answer ---
+
+
+@pytest.fixture
+def silent(store: Store, run: Run) -> Iterator[socket.socket]:
+    """The listener of a supervisor that accepts nobody; this process holds its lock."""
+    folder = store.folder(run.id)
+    with lock.locked(folder.supervisor_lock):
+        listener = sockets.listen(folder.root, folder.SUPERVISOR_SOCKET)
+        yield listener
+        listener.close()
+
+
+def test_a_supervisor_that_says_nothing_is_named(
+    store: Store, run: Run, silent: socket.socket
+) -> None:
+    """The error has its process and what helps; nobody waits for ever."""
+    impatient = SupervisorClient(store.home, store.folder(run.id), 0.01)
+    for ask in (
+        lambda: impatient.get("/v1/run"),
+        lambda: impatient.post("/v1/stop"),
+        lambda: impatient.upgrade("/v1/attach", "moat-attach/1"),
+    ):
+        with pytest.raises(SupervisorStuckError) as caught:
+            ask()
+        assert f"process {os.getpid()} has said nothing" in caught.value.summary
+        assert "moat kill --force" in (caught.value.hint or "")
+
+
+def test_an_answer_may_take_long_where_the_supervisor_shows_that_it_lives(
+    store: Store, run: Run, silent: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked for its version meanwhile, and the wait goes on."""
+    readable, first = Patience.readable, iter([True])
+
+    def in_time(self: Patience, source: socket.socket | int, factor: float = 1) -> bool:
+        """Be out of patience once; then the machine may be as slow as it likes."""
+        return not next(first, False) and readable(self, source, factor)
+
+    monkeypatch.setattr(Patience, "readable", in_time)
+
+    def serve() -> None:
+        asked, _ = silent.accept()
+        with asked:
+            other, _ = silent.accept()  # it asks whether we live, which is when we answer both
+            with other:
+                assert b"/v1/version" in other.recv(1 << 16)
+                other.sendall(answer({}))
+            asked.recv(1 << 16)
+            asked.sendall(answer({"happened": "exit"}))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    found = SupervisorClient(store.home, store.folder(run.id), 120).get("/v1/wait")
+    thread.join()
+    assert found == {"happened": "exit"}
+
+
+def test_the_users_setting_is_the_deadline(store: Store, run: Run, silent: socket.socket) -> None:
+    """It is read when the first second is over."""
+    (store.home / "config.yaml").write_text("answer_timeout: 1.01\n")
+    with pytest.raises(SupervisorStuckError, match=r"for 1\.01 s"):
+        client(store, run).get("/v1/run")

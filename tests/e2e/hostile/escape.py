@@ -21,7 +21,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 LIBC = ctypes.CDLL(None, use_errno=True)
 NAMESPACES = {
     "NEWNS": 0x00020000,

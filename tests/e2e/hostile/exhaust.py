@@ -1,6 +1,6 @@
 """Runs in a sandbox: takes all that it can get of something, says how much that was, and holds it.
 
-    python3 exhaust.py processes|descriptors|inotify|ptys [NUMBER]
+    python3 exhaust.py processes|descriptors|inotify|ptys|signals|passed [NUMBER]
 
 With NUMBER it takes so many at most, and ends. A line of JSON says {"taken": number, "error": name}.
 """
@@ -13,6 +13,7 @@ import errno
 import json
 import os
 import signal
+import socket
 import sys
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -33,11 +34,27 @@ def watch():
         raise OSError(number, os.strerror(number))
 
 
+def queue():
+    """Leave one more signal pending."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGRTMIN})
+    if LIBC.sigqueue(os.getpid(), signal.SIGRTMIN, None) < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def send():
+    """Pass some more descriptors on, which nobody receives."""
+    held.append(socket.socketpair())
+    socket.send_fds(held[-1][0], [b"x"], [0] * 200)
+
+
 TAKE = {
     "processes": fork,
     "descriptors": lambda: held.append(os.open("/dev/null", os.O_RDONLY)),
     "inotify": watch,
     "ptys": lambda: held.append(os.openpty()),
+    "signals": queue,
+    "passed": send,
 }
 
 taken, error = 0, ""

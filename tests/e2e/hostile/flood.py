@@ -24,7 +24,7 @@ ENOUGH = 300 * 1024 * 1024
 
 def idle(address, count):
     """Connections that say nothing."""
-    return [socket.create_connection(address, 5.0) for _ in range(count)]
+    return [socket.create_connection(address, 60.0) for _ in range(count)]
 
 
 def questions(address, count):

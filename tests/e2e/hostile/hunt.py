@@ -19,17 +19,21 @@ def changed(folder):
     """Strings and `scandir`: there are hundreds of thousands of files."""
     try:
         entries = list(os.scandir(folder))
-    except PermissionError:
+    except (PermissionError, FileNotFoundError):
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             if entry.path not in ENDLESS:
                 yield from changed(entry.path)
-        elif (
-            entry.is_file(follow_symlinks=False)
-            and entry.stat(follow_symlinks=False).st_ctime >= SINCE
-        ):
+        elif entry.is_file(follow_symlinks=False) and has_changed(entry):
             yield entry.path
+
+
+def has_changed(entry):
+    try:
+        return entry.stat(follow_symlinks=False).st_ctime >= SINCE
+    except FileNotFoundError:  # a file of the host's, which was removed meanwhile
+        return False
 
 
 def of_processes():

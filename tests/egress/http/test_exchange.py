@@ -139,7 +139,7 @@ class Gateway:
 
     def authorize(self, exchange: PendingExchange) -> None:
         if self.authorizes_at_once:
-            exchange.authorized(exchange.request)
+            exchange.authorized(exchange.request, exchange.target)
         else:
             self._told.append("authorize")
 
@@ -200,7 +200,7 @@ class Play:
         """Add a field to a copy of the request."""
         outgoing = self.exchange.request.copy()
         outgoing.fields.append((b"Authorization", credential))
-        self.exchange.authorized(outgoing)
+        self.exchange.authorized(outgoing, self.exchange.target)
 
     def begun(self) -> None:
         """Go on until the request has been sent."""

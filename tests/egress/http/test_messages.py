@@ -24,8 +24,8 @@ def test_a_copy_has_all_of_its_request_and_fields_of_its_own() -> None:
         setattr(request, name, value)
     copy = request.copy()
     names = [name for name in dir(RequestHead("GET", "/", [])) if not name.startswith("_")]
-    assert {*names} == {*UNUSUAL, "method", "target", "fields", "copy"}
-    for name in {*names} - {"copy"}:
+    assert {*names} == {*UNUSUAL, "method", "target", "fields", "copy", "repeatable", "with_fields"}
+    for name in {*names} - {"copy", "with_fields"}:
         assert getattr(copy, name) == getattr(request, name), name
     copy.fields.append((b"Authorization", b"2"))
     assert request.fields == [(b"A", b"1")]

@@ -351,7 +351,7 @@ def _s_client(port: int, ca: Path, *options: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=20,
+        timeout=120,
     )
     return done.stdout
 
@@ -365,6 +365,6 @@ def _curl(ca: Path, url: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=20,
+        timeout=120,
         env=environment,
     )

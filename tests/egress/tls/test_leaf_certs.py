@@ -39,7 +39,7 @@ class Slow(CertificateAuthority):
 
     def context(self, host: str, alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
         self.made.append(host)
-        assert self.proceed.wait(10)
+        assert self.proceed.wait(120)
         if self.failing is not None:
             raise self.failing
         return ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -52,10 +52,10 @@ def _sums(path: Path, wanted: Filter) -> list[list[object]]:
     """Return the sums by host and by model, but for the times, which are not kept."""
     models = Filter(models=True)
     with TrafficReader(path) as reader:
-        hosts = totals.by_host(reader.rows(wanted, NOW), reader.dropped_hosts(wanted))
+        hosts = totals.by_host(reader.by_host(wanted, NOW), reader.dropped_hosts(wanted))
         found = totals.by_model(reader.rows(models, NOW), reader.dropped_models(models))
     for host in hosts:
-        host.times = totals.array("d")
+        host.times = []
     return [
         sorted(hosts, key=lambda each: each.host),
         sorted(found, key=lambda each: each.model),

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
 
+import pytest
+
+from moat.egress.traffic import versions
+from moat.egress.traffic.reader import Filter, TrafficReader
 from moat.egress.traffic.schema import Row
-from moat.egress.traffic.totals import by_host, by_model, percentile
+from moat.egress.traffic.totals import HostTotal, by_host, by_model, percentile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 ROW = Row(
     id=1, kind="request", time=0.0, verdict="allowed", status=200, method="GET", scheme="https",
@@ -14,7 +25,26 @@ ROW = Row(
 )  # fmt: skip
 
 
-def test_hosts_are_summed_the_busiest_first() -> None:
+@pytest.fixture
+def summed(tmp_path: Path) -> Callable[[list[Row]], list[HostTotal]]:
+    """Sums of a record that has these rows."""
+
+    def sums(rows: list[Row]) -> list[HostTotal]:
+        path = tmp_path / "run.db"
+        with closing(sqlite3.connect(path)) as db:
+            versions.bring_up_to_date(db, 0)
+            numbered = [row._replace(id=number) for number, row in enumerate(rows, 1)]
+            db.executemany(f"INSERT INTO entries VALUES ({','.join('?' * len(ROW))})", numbered)
+            db.commit()
+        with TrafficReader(path) as reader:
+            return by_host(reader.by_host(Filter(), 0.0))
+
+    return sums
+
+
+def test_hosts_are_summed_the_busiest_first(
+    summed: Callable[[list[Row]], list[HostTotal]],
+) -> None:
     """Times are those of completed requests, and a DNS question is no request."""
     rows = [
         ROW._replace(host="b"),
@@ -24,11 +54,11 @@ def test_hosts_are_summed_the_busiest_first() -> None:
         ROW._replace(kind="dns", total=0.0),
         ROW._replace(total=-1.0),
     ]
-    first, second = by_host(rows)
+    first, second = summed(rows)
     assert (first.host, first.requests, first.denied, first.failed) == ("a", 6, 1, 1)
     assert first.dns == 1
     assert (first.sent, first.received) == (7, 70)
-    assert list(first.times) == [1.0, 5.0, 9.0]
+    assert first.times == [1_000_000, 5_000_000, 9_000_000]
     assert second.host == "b"
     assert first.as_json() == {
         "host": "a", "requests": 6, "dns": 1, "denied": 1, "failed": 1, "sent": 7, "received": 70,
@@ -36,12 +66,23 @@ def test_hosts_are_summed_the_busiest_first() -> None:
     }  # fmt: skip
 
 
-def test_what_was_refused_is_denied_and_no_request() -> None:
+def test_what_was_refused_is_denied_and_no_request(
+    summed: Callable[[list[Row]], list[HostTotal]],
+) -> None:
     """A refused packet is denied without being a request, and a tunnel counts as one."""
-    (total,) = by_host(
-        [ROW._replace(kind="refusal", verdict="denied"), ROW._replace(kind="tunnel")]
-    )
+    (total,) = summed([ROW._replace(kind="refusal", verdict="denied"), ROW._replace(kind="tunnel")])
     assert (total.requests, total.dns, total.denied) == (1, 0, 1)
+
+
+def test_what_was_dropped_is_added() -> None:
+    """A host that has dropped rows alone is there as well."""
+    sums = [HostTotal("a", requests=1, sent=2, times=[5]), HostTotal("b", requests=9)]
+    dropped = [HostTotal("a", 2, 3, 4, 5, 6, 7), HostTotal("c", requests=1)]
+    assert by_host(sums, dropped) == [
+        HostTotal("b", requests=9),
+        HostTotal("a", 3, 3, 4, 5, 8, 7, [5]),
+        HostTotal("c", requests=1),
+    ]
 
 
 def test_tokens_are_summed_by_model() -> None:
@@ -70,6 +111,6 @@ def test_tokens_are_summed_by_model() -> None:
 def test_percentiles_are_values_that_occurred() -> None:
     """A percentile is a value that occurred, by nearest rank."""
     assert percentile([], 0.5) is None
-    assert percentile([3.0], 0.95) == 3.0
-    times = [float(number) for number in range(100)]
+    assert percentile([3_000_000], 0.95) == 3.0
+    times = [number * 1_000_000 for number in range(100)]
     assert (percentile(times, 0.5), percentile(times, 0.95)) == (50.0, 95.0)

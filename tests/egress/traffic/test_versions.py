@@ -77,7 +77,7 @@ def test_every_version_can_be_read(frozen: Path, path: Path) -> None:
 def test_headers_and_bodies_of_every_version_can_be_read(frozen: Path, path: Path) -> None:
     """Captures of every version can be read, with no decoded length where the version lacked it."""
     with TrafficReader(path) as reader:
-        captured = reader.capture(2)
+        captured = reader.captures([2])[0]
         assert reader.counts() == {"dropped": 0, "lost": 0}
     assert captured.request_fields == [
         ["Authorization", "***"],
@@ -102,8 +102,8 @@ def test_every_version_is_continued(path: Path) -> None:
     assert (rows[-1].error, rows[-1].verdict) == (INTERRUPTED, "failed")
     assert (new.id, new.host, new.address, new.total) == (7, "b.test", "192.0.2.7", 0.5)
     with TrafficReader(path) as reader:
-        assert reader.capture(2).response_body == b"hello world"
-        assert reader.capture(7) == Captured(7, [], [["A", "1"]], None, None, 3)
+        assert reader.captures([2])[0].response_body == b"hello world"
+        assert reader.captures([7])[0] == Captured(7, [], [["A", "1"]], None, None, 3)
 
 
 def test_a_continued_file_has_the_layout_of_a_new_one(path: Path, tmp_path: Path) -> None:

@@ -38,10 +38,10 @@ def through(url: str, policy: SomePolicy | None = None, **settings: object) -> D
 
 
 @pytest.fixture
-async def tinyproxy(tmp_path: Path, unused_tcp_port: int) -> AsyncIterator[int]:
-    """The port of a proxy that wants `me:secret`."""
-    async with running(tmp_path, unused_tcp_port) as port:
-        yield port
+async def tinyproxy(tmp_path: Path) -> AsyncIterator[str]:
+    """Address and port of a proxy that wants `me:secret`."""
+    async with running(tmp_path) as place:
+        yield place
 
 
 @asynccontextmanager
@@ -71,32 +71,30 @@ def answering(answer: bytes, heads: list[bytes] | None = None) -> Speaks:
 
 
 class TestTinyproxy:
-    async def test_a_name_that_only_the_proxy_knows(self, tinyproxy: int, names: Names) -> None:
+    async def test_a_name_that_only_the_proxy_knows(self, tinyproxy: str, names: Names) -> None:
         """The name's address can't be checked here, but the host's own lookup was tried."""
         async with server() as port:
-            dialled = await through(f"http://me:secret@127.0.0.1:{tinyproxy}").dial(
-                "origin.test", port
-            )
-            assert dialled.address == "127.0.0.1"
+            dialled = await through(f"http://me:secret@{tinyproxy}").dial("origin.test", port)
+            assert dialled.address == tinyproxy.partition(":")[0]
             assert dialled.dns >= 0
             assert await greeting(dialled) == "127.0.0.1"
         assert names.asked == ["origin.test"]
 
     @pytest.mark.parametrize("login", ["", "me:wrong@"])
     async def test_without_its_password_the_user_is_told_what_to_do(
-        self, login: str, tinyproxy: int, names: Names
+        self, login: str, tinyproxy: str, names: Names
     ) -> None:
         """The error quotes the proxy's status line, and never the password."""
-        error = await refused(through(f"http://{login}127.0.0.1:{tinyproxy}"), "origin.test")
+        error = await refused(through(f"http://{login}{tinyproxy}"), "origin.test")
         assert error.kind == "proxy"
         assert "wrong" not in str(error)
-        assert f"origin.test:443: the proxy http://127.0.0.1:{tinyproxy} answered 40" in str(error)
+        assert f"origin.test:443: the proxy http://{tinyproxy} answered 40" in str(error)
 
     async def test_a_server_that_the_proxy_does_not_reach(
-        self, tinyproxy: int, names: Names
+        self, tinyproxy: str, names: Names
     ) -> None:
         """The error quotes the proxy's status line."""
-        subject = through(f"http://me:secret@127.0.0.1:{tinyproxy}")
+        subject = through(f"http://me:secret@{tinyproxy}")
         error = await refused(subject, "origin.test", 1)
         assert error.kind == "proxy"
         assert str(error).endswith("answered 500 Unable to connect")
@@ -161,7 +159,7 @@ class TestCheck:
         loop = asyncio.get_running_loop()
 
         def wait(*_: object, **__: object) -> list[object]:
-            asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(30)
+            asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(120)
             return []
 
         monkeypatch.setattr(socket, "getaddrinfo", wait)
@@ -240,7 +238,7 @@ class TestProxy:
         assert "proxy.test:1 can't be reached: name or service not known" in str(error)
 
 
-def relay_to(port: int) -> Speaks:
+def relay_to(place: str) -> Speaks:
     """A TLS front for a proxy that has no TLS itself."""
 
     async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -250,7 +248,7 @@ def relay_to(port: int) -> Speaks:
         writer.close()
 
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
+        inner_reader, inner_writer = await asyncio.open_connection(*place.split(":"))
         await asyncio.gather(copy(reader, inner_writer), copy(inner_reader, writer))
 
     return speak
@@ -264,7 +262,7 @@ class TestTLS:
         return self_signed(tmp_path, x509.IPAddress(ip_address("127.0.0.1")))
 
     async def test_a_tunnel_inside_tls(
-        self, tinyproxy: int, names: Names, server_side: tuple[ssl.SSLContext, str]
+        self, tinyproxy: str, names: Names, server_side: tuple[ssl.SSLContext, str]
     ) -> None:
         """The same exchange with the same proxy, and a socket like any other for the caller."""
         context, trusted = server_side

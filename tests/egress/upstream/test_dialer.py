@@ -298,7 +298,7 @@ class TestFailure:
         loop = asyncio.get_running_loop()
 
         def wait(*_: object, **__: object) -> list[object]:
-            asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(30)
+            asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(120)
             return []
 
         monkeypatch.setattr(socket, "getaddrinfo", wait)

@@ -27,7 +27,7 @@ class SlowNames:
     def __call__(self, host: bytes, *_: object, **__: object) -> list[object]:
         self.asked.append(host.decode())
         self._loop.call_soon_threadsafe(self._changed.set)
-        assert self.go_on.wait(30)
+        assert self.go_on.wait(120)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 0))]
 
     async def until_asked(self, count: int) -> None:
@@ -151,7 +151,7 @@ def test_an_answer_after_the_loops_end_is_dropped(monkeypatch: pytest.MonkeyPatc
     def late(*_: object, **__: object) -> list[object]:
         threads.append(threading.current_thread())
         begun.set()
-        assert go_on.wait(30)
+        assert go_on.wait(120)
         return []
 
     async def give_up() -> None:

@@ -33,11 +33,20 @@ def hierarchy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "slice"
 
 
-def test_without_limits_processes_alone_are_bounded() -> None:
+def test_without_limits_only_what_is_shared_is_bounded() -> None:
     """A fork bomb takes no more than its share; no cgroup is created for that."""
     bounds = rlimits.apply(Limits(), "abc")
-    assert (bounds.cgroup, bounds.rlimits) == (None, {"NPROC": 4096})
+    assert (bounds.cgroup, bounds.rlimits) == (None, {"NPROC": 4096, **rlimits.shared_rlimits()})
     assert bounds.descriptions == ()
+
+
+def test_a_crash_starts_no_program_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit of 1 keeps the kernel from it, and whoever isn't root can't raise one of 0."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (0, 400))
+    assert rlimits.shared_rlimits() == {"CORE": 1, "MSGQUEUE": 100, "SIGPENDING": 100}
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (0, 0))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert "CORE" not in rlimits.shared_rlimits()
 
 
 @pytest.mark.parametrize(("release", "pid_max"), [("6.14.0-1-amd64", 4396), ("6.13.9", None)])
@@ -71,7 +80,7 @@ def test_a_cgroup_bounds_all_processes_together(hierarchy: Path) -> None:
     bounds = rlimits.apply(ALL, "abc")
     made = hierarchy / "moat-abc"
     assert bounds.cgroup == str(made)
-    assert not bounds.rlimits
+    assert bounds.rlimits == rlimits.shared_rlimits()
     assert {file.name: file.read_text() for file in made.iterdir()} == {
         "memory.max": "536870912",
         "pids.max": "100",
@@ -85,7 +94,7 @@ def test_without_the_controllers_there_is_no_cgroup(hierarchy: Path) -> None:
     (hierarchy / "cgroup.subtree_control").write_text("memory\n")
     bounds = rlimits.apply(ALL, "abc")
     assert bounds.cgroup is None
-    assert bounds.rlimits == {"DATA": 512 << 20, "NPROC": 100}
+    assert bounds.rlimits == {"DATA": 512 << 20, "NPROC": 100, **rlimits.shared_rlimits()}
     assert any("each process alone" in line for line in bounds.descriptions)
     assert rlimits.apply(Limits(memory=1 << 20), "def").cgroup == str(hierarchy / "moat-def")
 

@@ -7,15 +7,18 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.engines.trust_store.authorities import der, make_authority
 
 from moat.engines.bubblewrap.layout import environment
 from moat.engines.trust_store import certificates, java_truststore
 from moat.engines.trust_store.certificates import SUBJECT_HASH
+from moat.spec import Network
 
 if TYPE_CHECKING:
-    import pytest
     from tests.sandbox import Sandbox
+
+BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
 
 def test_the_subjects_hash_is_openssls(tmp_path: Path) -> None:
@@ -33,11 +36,20 @@ def test_a_folder_of_certificates_suffices(trusting: Sandbox) -> None:
     )
 
 
-def test_the_hosts_authorities_are_still_trusted(trusting: Sandbox) -> None:
+@pytest.mark.parametrize(
+    "network", [Network(passthrough=("pinned.test",)), Network(tcp=("database.test:5432",))]
+)
+def test_the_hosts_authorities_are_trusted_where_not_all_is_intercepted(
+    trusting: Sandbox, network: Network
+) -> None:
     """The bundle is the host's with one more certificate at its end."""
-    bundle = trusting.shell("cat /etc/ssl/certs/ca-certificates.crt").encode()
-    own = trusting.authority.strip()
-    assert bundle == Path("/etc/ssl/certs/ca-certificates.crt").read_bytes().rstrip() + b"\n" + own
+    bundle = trusting.shell(f"cat {BUNDLE}", network=network).encode()
+    assert bundle == Path(BUNDLE).read_bytes().rstrip() + b"\n" + trusting.authority.strip()
+
+
+def test_the_runs_authority_is_the_only_one_where_all_is_intercepted(trusting: Sandbox) -> None:
+    """Each program reads a bundle of one certificate, which takes no time."""
+    assert trusting.shell(f"cat {BUNDLE}").encode() == trusting.authority.strip()
 
 
 def test_nothing_of_it_can_be_changed(trusting: Sandbox) -> None:
@@ -48,7 +60,7 @@ def test_nothing_of_it_can_be_changed(trusting: Sandbox) -> None:
         "certificates.pem",
     ]
     assert "PRIVATE KEY" not in trusting.shell("cat /etc/moat/*.pem")
-    for path in ("/etc/moat/authority.pem", "/etc/ssl/certs/ca-certificates.crt"):
+    for path in ("/etc/moat/authority.pem", BUNDLE):
         assert "Read-only" in trusting.run("bash", "-c", f": >> {path}").stderr
 
 
@@ -82,7 +94,7 @@ def test_a_jdk_of_the_users_own(
     path = f"{tmp_path}/jdk/bin:/usr/bin"
     shown = trusting.shell(f"base64 {store}", host_path=path)
     content = base64.b64decode(shown)
-    roots = Path("/etc/ssl/certs/ca-certificates.crt").read_bytes().count(b"BEGIN CERT")
+    roots = Path(BUNDLE).read_bytes().count(b"BEGIN CERT")
     assert int.from_bytes(content[8:12], "big") == roots + 1
     assert der(trusting.authority) in content
     assert store.read_bytes() == b"PKCS 12"

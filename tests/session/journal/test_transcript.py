@@ -159,7 +159,7 @@ pieces = st.lists(
 
 
 @given(pieces=pieces, count=st.integers(0, 12), flush=st.booleans(), segment=st.integers(1, 40))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_last_lines_are_those_that_ended_last(
     tmp_path_factory: pytest.TempPathFactory,
     pieces: list[tuple[Stream, bytes]],

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from moat.session.terminal.filter import MAX_CONTROL, MAX_STRING, OutputFilter, OutputPolicy
+from moat.session.terminal.filter import MAX_CONTROL, MAX_STRING, OutputFilter, OutputPolicy, rings
 from moat.session.terminal.screen import Screen
 from moat.spec import TerminalSize
 
@@ -44,6 +44,8 @@ def test_what_is_shown_passes_unchanged(output: bytes) -> None:
 
 
 DROPPED = {
+    "a report of the status": b"\x1b]7501;state=idle\x1b\\",
+    "a question about reports": b"\x1b]7501;?\x07",
     "DA1": b"\x1b[c",
     "DA1 with a parameter": b"\x1b[0c",
     "DA2": b"\x1b[>c",
@@ -179,19 +181,62 @@ def test_a_reset_keeps_the_scrollback() -> None:
 def test_settings() -> None:
     """Each setting of the policy has its effect, and reading the clipboard is never allowed."""
     write, read = b"\x1b]52;c;aGk=\x07", b"\x1b]52;c;?\x07"
-    assert filtered(write + read, policy=OutputPolicy(clipboard=True)) == write
+    assert filtered(write + read) == b""
     title, link = b"\x1b]0;x\x07", b"\x1b]8;;http://x\x07"
     assert filtered(title + link, policy=OutputPolicy(title=False)) == link
     assert filtered(title + link, policy=OutputPolicy(hyperlinks=False)) == title
 
 
 def test_notifications_pass_by_setting() -> None:
-    """Both spellings of a notification pass or not, and what isn't one has other rules."""
+    """Every spelling of a notification passes or not, and what isn't one has other rules."""
     shown = b"\x1b]9;built\x07\x1b]777;notify;moat;built\x1b\\"
-    progress, commands, kitty = b"\x1b]9;4;1;50\x07", b"\x1b]9;7;calc\x07", b"\x1b]99;;x\x07"
-    every = shown + progress + commands + kitty
+    shown += b"\x1b]99;i=1:d=0;built\x1b\\\x1b]99;i=1:p=body;moat\x07"
+    progress, commands = b"\x1b]9;4;1;50\x07", b"\x1b]9;7;calc\x07"
+    every = shown + progress + commands
     assert filtered(every) == shown + progress
     assert filtered(every, policy=OutputPolicy(notifications=False)) == progress
+
+
+@pytest.mark.parametrize(
+    ("written", "passed"),
+    [
+        (b"i=1:a=report:c=1:u=2;x", b"i=1:u=2;x"),  # reports of a click and of the end are input
+        (b"a=focus,report:p=title;x", b"p=title;x"),
+        (b"i=1:p=?;", None),
+        (b"i=1:p=alive;", None),
+        (b"i=1:p=buttons;yes", None),
+        (b"i=1:p=icon:g=x;AAAA", b"i=1:p=icon:g=x;AAAA"),
+    ],
+)
+def test_a_notification_makes_the_terminal_say_nothing(
+    written: bytes, passed: bytes | None
+) -> None:
+    """What would be typed to the program, or tell it about the user, is left out of kitty's."""
+    expected = b"" if passed is None else b"\x1b]99;" + passed + b"\x1b\\"
+    assert filtered(b"\x1b]99;" + written + b"\x1b\\") == expected
+
+
+PICTURES = (
+    b"\x1bPq#0;2;0;0;0~~\x1b\\"
+    b"\x1b_Gf=100,q=2;AAAA\x1b\\"
+    b"\x1b]1337;File=name=eA==;inline=1;width=auto:AAAA\x07"
+)
+
+
+def test_pictures_pass_by_setting() -> None:
+    """All three kinds of them; a file that is not shown would be saved in the user's folder."""
+    saved = b"\x1b]1337;File=name=eA==:AAAA\x07\x1b]1337;File=inline=0;name=inline=1:AAAA\x07"
+    assert filtered(PICTURES + saved) == PICTURES
+    assert filtered(PICTURES, policy=OutputPolicy(pictures=False)) == b""
+
+
+def test_a_write_to_the_clipboard_is_taken_out_of_the_output() -> None:
+    """It is for one terminal: the newest is kept, once, however it is cut into pieces."""
+    output_filter = OutputFilter()
+    written = b"a\x1b]52;c;b25l\x07b\x1b]52;p;dHdv\x1b\\c\x1b]52;c;?\x07"
+    assert b"".join(output_filter.feed(bytes([byte])) for byte in written) == b"abc"
+    assert output_filter.take_clipboard() == b"\x1b]52;p;dHdv\x1b\\"
+    assert output_filter.take_clipboard() == b""
 
 
 # --- chunks ---
@@ -329,3 +374,52 @@ def test_a_new_sequence_ends_an_overlong_one() -> None:
     output = OutputFilter()
     output.feed(b"\x1b]2;" + b"x" * MAX_STRING + b"\x1b")
     assert output.feed(b"[31mred") == b"\x1b[31mred"
+
+
+SIGNS = [
+    (b"\x1b]9;done\x07", "9;done", None),
+    (b"\x1b]777;notify;title;b\x1b[31mody\x1b\\", None, None),
+    (b"\x1b]777;notify;title;bo\x01dy\x1b\\", "777;notify;title;body", None),
+    (b"\x1b]99;i=1:p=body;text\x1b\\", "99;i=1:p=body;text", None),
+    (b"\x1b]9;4;1;50\x07\x1b]0;title\x07\x1b]7;file:///\x07", None, None),
+    (b"\x1b]9;first\x07\x1b]9;" + b"x" * 1000 + b"\x07", "9;" + "x" * 398, None),
+    (b"\x1b]7501;state=idle:app=x\x1b\\", None, "state=idle:app=x"),
+    (b"\x1b]7501;state=idle\x07\x1b]7501;state=done\x07", None, "state=done"),
+    (b"\x1b]7501;state=\x01idle\x07\x1b]7501;\x07\x1b]7501;" + b"x" * 5000 + b"\x07", None, None),
+]
+
+
+@pytest.mark.parametrize(("output", "notification", "status"), SIGNS)
+def test_what_a_program_says_about_itself_is_told_once(
+    output: bytes, notification: str | None, status: str | None
+) -> None:
+    """The newest notification and report, cut to a length and without control characters."""
+    output_filter = OutputFilter(OutputPolicy(notifications=False))
+    for at in range(len(output)):
+        output_filter.feed(output[at : at + 1])
+    assert output_filter.take_notification() == notification
+    assert output_filter.take_status() == status
+    assert output_filter.take_notification() is output_filter.take_status() is None
+
+
+def test_a_program_is_told_that_its_reports_are_heard() -> None:
+    """Once for each piece of output, however often it asks."""
+    output_filter = OutputFilter()
+    output_filter.feed(b"\x1b]7501;?\x07\x1b]7501;?\x07")
+    assert output_filter.take_answer() == b"\x1b]7501;?\x1b\\"
+    assert output_filter.take_answer() == b""
+
+
+@pytest.mark.parametrize(
+    ("output", "rung"),
+    [
+        (b"\x07", True),
+        (b"\x1b]0;title\x07", False),
+        (b"\x1b]0;title\x07\x07", True),
+        (b"\x1b]0;title\x1b\\\x07", True),
+        (b"text", False),
+    ],
+)
+def test_a_bell_is_told_from_the_end_of_a_sequence(output: bytes, *, rung: bool) -> None:
+    """Both are the same character."""
+    assert rings(OutputFilter().feed(output)) is rung

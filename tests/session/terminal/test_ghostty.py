@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -21,9 +21,6 @@ from moat.session.terminal.ghostty_abi import (
     Wide,
 )
 from moat.session.terminal.ghostty_cells import Cell, describe
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def terminal_of(output: bytes, columns: int = 20, rows: int = 4) -> ghostty.Terminal:
@@ -86,6 +83,33 @@ def test_a_library_that_is_none_is_a_clear_error(
         ghostty_abi.library()
     monkeypatch.undo()
     ghostty_abi.library()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("RELEASE", "0.1.4", "not the one that Moat is made for: pyghostty-"),
+        ("VERSION", b"9.9.9", "not the one that Moat is made for: pyghostty-"),
+        ("_TRIED", (3, 2, 2, 1, b"other"), "doesn't do what Moat expects"),
+    ],
+)
+def test_another_build_is_a_clear_error(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: object, said: str
+) -> None:
+    """Its options may have other numbers: nothing is called that could crash, or show what isn't so."""
+    monkeypatch.setattr(ghostty_abi, name, value)
+    ghostty_abi.library.cache_clear()
+    with pytest.raises(GhosttyError, match=said) as caught:
+        ghostty_abi.library()
+    assert "pip install" in (caught.value.hint or "")
+    monkeypatch.undo()
+    ghostty_abi.library()
+
+
+def test_the_build_that_is_asked_for_is_the_one_that_is_checked() -> None:
+    """pyproject.toml pins the release that the declarations are for."""
+    project = Path(__file__).parents[3] / "pyproject.toml"
+    assert f'"pyghostty=={ghostty_abi.RELEASE}"' in project.read_text()
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(0, 5), (5, 0)])

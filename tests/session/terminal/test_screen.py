@@ -254,7 +254,7 @@ def test_a_program_looks_the_same_after_detach_and_attach(
 
     def until(pattern: str) -> None:
         while not re.search(pattern, program.text().rstrip() + "\n", re.MULTILINE):
-            assert select.select([fd], [], [], 20)[0], f"{name} shows {program.text()!r}"
+            assert select.select([fd], [], [], 120)[0], f"{name} shows {program.text()!r}"
             data = os.read(fd, 65536)
             program.feed(data)
             os.write(fd, program.take_replies() or b"")
@@ -596,3 +596,19 @@ def test_plain_lines_do_not_use_what_coloured_ones_may() -> None:
         screen.feed(b"some plain text\r\n" * 2000)
         most = max(most, screen._terminal.get(Data.SCROLLBACK_ROWS))
     assert 2000 <= screen._terminal.get(Data.SCROLLBACK_ROWS) <= most < 10_000
+
+
+def test_the_last_lines_are_those_near_the_cursor() -> None:
+    """Without empty rows; of a huge screen, only a part is looked at."""
+    screen = Screen(TerminalSize(20, 10), scrollback=0)
+    screen.feed(b"one\r\n\r\n  two\r\nthree\r\n\r\n")
+    assert screen.last_lines(2) == ["two", "three"]
+    assert screen.last_lines(9) == ["one", "two", "three"]
+    screen.close()
+    screen = Screen(TerminalSize(2000, 2000), scrollback=0)
+    screen.feed(b"".join(b"\x1b[%d;1H%d" % (row, row) + b"x" * 1900 for row in range(1, 2001)))
+    screen.feed(b"\x1b[1000;1H")
+    found = screen.last_lines(3)
+    assert [line[:4] for line in found] == ["1000", "1001", "1002"]
+    assert len(found[0]) == 400
+    screen.close()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moat.session.terminal.screen import Screen
-from moat.session.terminal.status_row import over_last_row
+from moat.session.terminal.status_row import over_last_row, status_row, status_rows
 from moat.spec import TerminalSize
 
 TEXT = st.text(max_size=60) | st.text("a宽é\u0301🦊🇩🇪❤\ufe0f\u200d\x1b\n", max_size=60)
@@ -31,6 +31,15 @@ def test_nothing_but_the_last_row_is_touched(text: str, columns: int) -> None:
     rows = _shown(text, TerminalSize(columns, 3))
     assert rows[:2] == ["@" + "0" * (columns - 1), "1" * columns]
     assert len(rows) <= 3
+
+
+def test_lines_below_one_another_are_as_wide() -> None:
+    """They look like one thing over the screen; what doesn't fit is cut in each."""
+    rows = [row.decode() for row in status_rows("first\nthe second", 40)]
+    assert rows == ["\x1b[7m moat: first      \x1b[m", "\x1b[7m       the second \x1b[m"]
+    cut = [row.decode() for row in status_rows("a\nthe second", 15)]
+    assert cut == ["\x1b[7m moat: a      \x1b[m", "\x1b[7m       the se…\x1b[m"]
+    assert status_rows("one", 40) == [status_row("one", 40)]
 
 
 @pytest.mark.parametrize(

@@ -13,29 +13,37 @@ import sys
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from moat.client.attach.endings import Detached, OutputClosedError, SupervisorSilentError
-from moat.client.attach.terminal import LocalTerminal
+from moat.client.attach.loan import LENDING_LEVEL, Loan, Typed
+from moat.client.attach.terminal import LocalTerminal, in_foreground
 from moat.client.attach.view import View, ViewSettings
 from moat.client.connect.channel import Channel, ChannelLostError
 from moat.client.connect.restart_limit import RestartLimit
 from moat.client.connect.supervisor_client import SupervisorClient, SupervisorLeftError
 from moat.client.display.output import STDERR, STDIN, STDOUT, write_all
 from moat.client.display.quarantine_notice import show_quarantine_notice
-from moat.client.keyboard.interrupts import WINDOW_S
-from moat.client.keyboard.keys import PREFIX_TIMEOUT_S
 from moat.errors import EXIT_FAILURE, MoatError, RunNotActiveError
+from moat.keyboard.interrupts import WINDOW_S
+from moat.keyboard.keys import PREFIX_TIMEOUT_S
+from moat.keyboard.overlay import Question
+from moat.paths import MAIN_SESSION
 from moat.session.terminal.reset import CANCEL, reset_sequence
 from moat.spec import PixelSize
 from moat.wire import tty
-from moat.wire.messages import MAIN_SESSION, NO_SESSION, UPGRADE, Exited, Hello
+from moat.wire.messages import NO_SESSION, UPGRADE, Exited, Hello, Keyboard
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from moat.client.attach.endings import Ending
+    from moat.client.attach.handover import Handover
     from moat.runs.store import Run, Store
+
+
+_SILENT: Final = "detached from a supervisor that does not answer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +63,15 @@ class AttachOptions:
     """See `KeyMachine`."""
     status_row: bool = True
     """Lines of Moat's own are shown on the last row of the screen."""
+    handover: Handover | None = None
+    """The state that this process took over, if it took over."""
 
 
 def attach(store: Store, run: Run, options: AttachOptions) -> int:
     """Show the session until it ends or the user detaches; return the exit code for our process."""
     attachment = _Attachment(store, run, options)
+    if options.handover is not None and (ending := _ending(options.handover)) is not None:
+        return attachment.finish(ending)
     with attachment.terminal or nullcontext():
         try:
             ending = attachment.view_until_ended()
@@ -67,7 +79,7 @@ def attach(store: Store, run: Run, options: AttachOptions) -> int:
             return attachment.output_closed()
         except SupervisorSilentError:
             attachment.reset_screen()
-            ending = Detached("detached from a supervisor that does not answer")
+            ending = Detached(_SILENT)
     return attachment.finish(ending)
 
 
@@ -83,8 +95,13 @@ class _Attachment:
         self._settings = _settings(run, options, has_tty=has_tty)
         self.terminal = _terminal(has_tty=has_tty)
         self._offsets = {STDOUT: -1, STDERR: -1}
-        """How far the output has been written; negative before the first byte."""
+        """Offsets up to which output has been written; negative before the first byte."""
         self._painted = False
+        self._typed = Typed()
+        if options.handover is not None:
+            self._painted = options.handover.was_painted
+            self._typed.held += bytes.fromhex(options.handover.held)
+            self._typed.pasting = options.handover.pasting
 
     # --- connections ---
 
@@ -112,13 +129,16 @@ class _Attachment:
     def _view(self) -> Ending:
         if self._store.get(self._run.id).ended and not self._is_supervised():
             return self._show_ended()
-        with Channel(self._client.upgrade("/v1/attach", UPGRADE)) as channel:
+        sock, level = self._client.upgrade("/v1/attach", UPGRADE)
+        with Channel(sock) as channel:
             if self.terminal is not None:
                 self.terminal.take(raw=self._settings.on_screen)
-            view = View(channel, self._settings, self.terminal, self._offsets, self)
+            keyboard = self._keyboard if level >= LENDING_LEVEL else None
+            loan = Loan(channel, self._typed, lent=keyboard is not None)
+            view = View(channel, self._settings, self.terminal, self._offsets, self, loan)
             termios = [] if self.terminal is None else tty.encode(self.terminal.saved)
             try:
-                return view.run(self._hello(), termios)
+                return view.run(self._hello(keyboard), termios)
             finally:
                 self._painted = view.painted
 
@@ -127,7 +147,22 @@ class _Attachment:
 
         return is_supervised(self._store.folder(self._run.id))
 
-    def _hello(self) -> Hello:
+    @property
+    def _keyboard(self) -> Keyboard | None:
+        """The keyboard, where the supervisor may read it: that of the terminal which it is passed."""
+        terminal, settings = self.terminal, self._settings
+        if terminal is None or not (settings.on_screen and terminal.reads_what_it_shows()):
+            return None
+        return Keyboard(
+            prefix=settings.escape_prefix.hex(),
+            takes_input=settings.takes_input,
+            prefix_timeout=settings.prefix_timeout,
+            interrupt_window=settings.interrupt_window,
+            pasting=self._typed.pasting,
+            later=bool(self._typed.held),
+        )
+
+    def _hello(self, keyboard: Keyboard | None) -> Hello:
         size = self.terminal.size() if self.terminal is not None else None
         pixels = self.terminal.pixels() if self.terminal is not None else PixelSize()
         on_screen = self._settings.on_screen and size is not None
@@ -145,11 +180,12 @@ class _Attachment:
             width=pixels.width,
             height=pixels.height,
             status_row=self._options.status_row,
+            keyboard=keyboard,
         )
 
     @property
     def _tail(self) -> int:
-        """How many of the last lines to show of output that was there before; -1 for all of it."""
+        """Return the number of last lines of earlier output to show; -1 for all of it."""
         return -1 if self._options.fresh else self._store.spec(self._run.id).scrollback
 
     # --- what the escape keys ask for ---
@@ -164,12 +200,20 @@ class _Attachment:
         path.write_text(self._client.text("/v1/screen", format="contents"), encoding="utf-8")
         return str(path)
 
+    def question(self) -> Question | None:
+        waiting = self._client.get("/v1/questions")["questions"]
+        return Question(waiting[0]["name"], waiting[0]["text"]) if waiting else None
+
+    def answer(self, question: Question, *, allow: bool, then: Callable[[], None]) -> None:
+        self._client.post("/v1/answer", name=question.name, allow=allow)
+        then()
+
     # --- the end ---
 
     def reset_screen(self) -> None:
         """Turn off the modes that the program has set: its supervisor died and can't."""
         if self._painted:
-            write_all(STDOUT, CANCEL + reset_sequence(alternate=True))
+            reset_screen()
 
     def _show_ended(self) -> Ending:
         """Show the end of a session that is over, from its journal."""
@@ -185,7 +229,7 @@ class _Attachment:
         else:
             print_output(journal, self._offsets, self._tail)
         if self._options.session == MAIN_SESSION:
-            return Exited(run.exit_code, str(run.state))
+            return Exited(run.exit_code, str(run.state), run.error or "")
         path = self._exit_record
         return Exited(json.loads(path.read_text())["exit_code"] if path.exists() else None)
 
@@ -207,18 +251,33 @@ class _Attachment:
             show_quarantine_notice(self._store.folder(self._run.id))
         match ending:
             case Detached(reason):
-                back = f"moat attach {self._run.name}"
+                main = self._options.session == MAIN_SESSION
+                what = "the run" if main else "the command"
+                session = "" if main else f"/{self._options.session}"
+                back = f"moat attach {self._run.name}{session}"
                 sys.stderr.write(
-                    f"moat: {reason or 'detached'}; the run goes on. Come back: {back}\n"
+                    f"moat: {reason or 'detached'}; {what} goes on. Come back: {back}\n"
                 )
                 return 0
-            case Exited(exit_code=int(code)):
+            case Exited(exit_code=int(code), because=because):
+                if because:
+                    sys.stderr.write(f"moat: run {self._run.name}: {because}\n")
                 return code
             case Exited(state=state):
                 run = self._store.get(self._run.id)
                 why = run.error or "its exit status is not known"
                 sys.stderr.write(f"moat: run {run.name} is {state}: {why}\n")
                 return EXIT_FAILURE
+
+
+def reset_screen() -> None:
+    """Turn off all modes that a program may have set in this terminal."""
+    write_all(STDOUT, CANCEL + reset_sequence(alternate=True))
+
+
+def _ending(handover: Handover) -> Ending | None:
+    """Return how the session has ended for its user already, if it has."""
+    return Detached(_SILENT) if handover.what == "silent" else handover.ended
 
 
 def _settings(run: Run, options: AttachOptions, *, has_tty: bool) -> ViewSettings:
@@ -236,14 +295,6 @@ def _settings(run: Run, options: AttachOptions, *, has_tty: bool) -> ViewSetting
 
 def _terminal(*, has_tty: bool) -> LocalTerminal | None:
     """The terminal that keys come from; `None` where they don't, or where we may not change it."""
-    if os.isatty(STDIN) and _in_foreground() and (os.isatty(STDOUT) or not has_tty):
+    if os.isatty(STDIN) and in_foreground(STDIN) and (os.isatty(STDOUT) or not has_tty):
         return LocalTerminal(STDIN, STDOUT)
     return None
-
-
-def _in_foreground() -> bool:
-    """Return whether we may read and change the terminal: a background job would be stopped for it."""
-    try:
-        return os.tcgetpgrp(STDIN) == os.getpgrp()
-    except OSError:
-        return False

@@ -1,4 +1,4 @@
-"""How an attached connection ends, other than by breaking."""
+"""Ends of an attached connection, other than by breaking."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SupervisorSilentError(Exception):
 
 
 class OutputClosedError(Exception):
-    """Whoever read our output has gone (EPIPE)."""
+    """The reader of our output has gone (EPIPE)."""
 
 
 class WriteInterruptedError(Exception):

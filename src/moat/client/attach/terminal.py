@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
+def in_foreground(fd: int) -> bool:
+    """Return whether this process is in the foreground of the terminal, which controls it."""
+    try:
+        return os.tcgetpgrp(fd) == os.getpgrp()
+    except OSError:
+        return False
+
+
 class LocalTerminal:
     """The terminal that `fd` is open on. Nothing about it changes before `take`."""
 
@@ -40,6 +48,14 @@ class LocalTerminal:
         trace: TracebackType | None,
     ) -> None:
         self.restore()
+
+    def in_foreground(self) -> bool:
+        """Return whether we may read and change it: a background job would be stopped for that."""
+        return in_foreground(self._fd)
+
+    def reads_what_it_shows(self) -> bool:
+        """Return whether keys and output are of one terminal, by a name that it has everywhere."""
+        return os.fstat(self._fd).st_rdev == os.fstat(self._fd_out).st_rdev
 
     def take(self, *, raw: bool) -> None:
         """Have every key delivered at once: raw, or with Ctrl-C and the like still being signals.

@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from moat.client.attach.endings import Detached, SupervisorSilentError, WriteInterruptedError
 from moat.client.attach.frame_output import FrameOutput
-from moat.client.attach.input import EndOfInput, Input
+from moat.client.attach.job_control import come_to_foreground, suspend
+from moat.client.attach.loan import Loan, Typed
 from moat.client.attach.signals import Signals
 from moat.client.connect.channel import raise_failure
 from moat.client.display.output import STDERR, STDIN, STDOUT
-from moat.client.keyboard.interrupts import Interrupts, Verdict
-from moat.client.keyboard.key_forms import is_sent_by_terminal
-from moat.client.keyboard.keys import PREFIX_TIMEOUT_S, Command, KeyMachine, Send
+from moat.keyboard.input import EndOfInput, Input
+from moat.keyboard.interrupts import Interrupts, Verdict
+from moat.keyboard.key_forms import is_sent_by_terminal
+from moat.keyboard.keys import PREFIX_TIMEOUT_S, Command, KeyMachine, Send
+from moat.keyboard.overlay import HELP, PREFIX_HINT, Answers, Overlay, watching_hint
 from moat.wire import frames, messages
 from moat.wire.frames import FrameType
 from moat.wire.messages import Exited, Hello, Welcome
@@ -31,27 +34,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from moat.client.attach.endings import Ending
-    from moat.client.attach.input import Action
     from moat.client.attach.terminal import LocalTerminal
     from moat.client.connect.channel import Channel
+    from moat.keyboard.input import Action
 
 READ_BYTES: Final = 1 << 16
 # A supervisor answers DETACH at once; one that is stopped or stuck must not keep the user.
 LEAVE_TIMEOUT_S: Final = 2.0
 
-HELP: Final = """
-  d  detach: the run goes on          k  stop the run
-  s  save the screen to a file        ?  this help
-  Type the prefix twice to send it to the program. Press any key to go back.
-"""
-
-
-PREFIX_HINT: Final = "d detach, k stop, s save the screen, ? help, the prefix again to send it"
+OVERLAY_LEVEL: Final = 2
+"""See `messages.LEVEL`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewSettings:
-    """How a viewer behaves, which is decided before it connects."""
+    """The behaviour of a viewer, decided before it connects."""
 
     takes_input: bool
     """Standard input goes to the program."""
@@ -66,7 +63,7 @@ class ViewSettings:
     """See `KeyMachine`."""
 
 
-class RunControl(Protocol):
+class RunControl(Answers, Protocol):
     """Actions of the escape keys that need more than the connection."""
 
     def stop(self) -> None: ...
@@ -80,6 +77,7 @@ class _Pause(Enum):
     """A reason to ask the supervisor not to paint."""
 
     HELP = auto()
+    """The help of a supervisor that knows no overlay."""
     SUSPEND = auto()
 
 
@@ -93,6 +91,7 @@ class View:
         terminal: LocalTerminal | None,
         offsets: dict[int, int],
         control: RunControl,
+        loan: Loan | None = None,
     ) -> None:
         """`offsets` says how far stdout and stderr have been written, and moves along."""
         self._channel = channel
@@ -100,6 +99,7 @@ class View:
         self._terminal = terminal
         self._offsets = offsets
         self._control = control
+        self._loan = loan or Loan(channel, Typed(), lent=False)
         self.painted = False
         """Some of the program's screen may be on the terminal."""
         self._interrupts = Interrupts(settings.interrupt_window)
@@ -107,12 +107,15 @@ class View:
         self._output = FrameOutput(offsets, on_screen=settings.on_screen)
         self._leave_deadline: float | None = None
         self._level = 0
-        """What the supervisor understands; see `Welcome`."""
+        """The level of the protocol that the supervisor understands; see `Welcome`."""
         self._resized_early = False
         """A size was sent before it was known what the supervisor understands."""
         self._hinting = False
-        """What may follow the prefix is shown."""
+        """A hint shows the keys that may follow the prefix."""
         self._pause: _Pause | None = None
+        self._overlay = Overlay(
+            control, lambda lines: channel.send(FrameType.OVERLAY, lines.encode())
+        )
         # Not epoll: it refuses regular files, and standard input may be one.
         self._selector = selectors.PollSelector()
 
@@ -128,6 +131,7 @@ class View:
             with Signals(self._output.interrupt) as signals:
                 passed = [STDOUT] if hello.passed else []
                 self._channel.greet(hello, descriptors=passed, termios=termios)
+                self._loan.begin()
                 return self._loop(signals)
         except WriteInterruptedError:
             return Detached("")
@@ -155,8 +159,11 @@ class View:
         writing = selectors.EVENT_WRITE if self._channel.wants_to_write else 0
         self._selector.modify(self._channel.sock, selectors.EVENT_READ | writing)
         wanted = self._input.is_open and (
-            self._channel.window > 0 or self._pause is _Pause.HELP  # any key ends the help
+            self._channel.window > 0
+            or self._pause is _Pause.HELP  # any key ends the help
+            or self._overlay.shown
         )
+        wanted = self._loan.watched if self._loan.lent else wanted
         selected = STDIN in self._selector.get_map()
         if wanted and not selected:
             self._selector.register(STDIN, selectors.EVENT_READ)
@@ -168,12 +175,14 @@ class View:
             self._input.deadline,
             self._interrupts.deadline,
             self._leave_deadline,
+            self._loan.deadline,
             None if self._hinting else self._input.hint_deadline,
         )
         known = [each for each in deadlines if each is not None]
         return max(0.0, min(known) - time.monotonic()) if known else None
 
     def _expire(self, now: float) -> None:
+        self._loan.expire(now)
         self._act(self._input.expire(now))
         self._hint_at_keys(now)
         if self._interrupts.expired(now) is Verdict.DETACH:
@@ -207,6 +216,8 @@ class View:
                 self._notify(payload.decode(errors="replace"))
             case FrameType.PAUSED:
                 self._paused()
+            case FrameType.BACKGROUND if self._terminal is not None:
+                self._in_background(self._terminal)
             case FrameType.EXITED:
                 return messages.unpack(Exited, payload)
             case FrameType.DETACHED:
@@ -214,7 +225,7 @@ class View:
             case FrameType.FAILED:
                 raise_failure(payload)
             case _:
-                pass  # a newer supervisor has more to say than we understand
+                self._loan.frame(kind, payload)
         return None
 
     def _welcomed(self, welcome: Welcome) -> None:
@@ -228,6 +239,9 @@ class View:
     # --- input ---
 
     def _stdin_ready(self) -> None:
+        if self._loan.lent:
+            self._loan.noticed(time.monotonic())
+            return
         try:
             data = os.read(STDIN, min(READ_BYTES, self._channel.window) or 1)
         except BlockingIOError:
@@ -236,6 +250,8 @@ class View:
             data = b""  # EIO: the terminal is gone; a SIGHUP says so, too
         if self._pause is _Pause.HELP:
             self._resume()
+        elif self._overlay.shown and data:
+            self._overlay.typed(data)
         else:
             self._act(self._input.feed(data, time.monotonic()))
 
@@ -248,17 +264,33 @@ class View:
                     self._channel.send_input(data, kind)
                 case EndOfInput():
                     self._channel.send(FrameType.INPUT_END)
-                case Command.DETACH:
-                    self._detach()
-                    self._input.is_open = False
-                case Command.STOP:
-                    self._control.stop()
-                case Command.SAVE_SCREEN:
-                    self._notify(f"screen saved: {self._control.save_screen()}")
-                case Command.HELP:
-                    self._ask_to_pause(_Pause.HELP)
-                case Command.INTERRUPT:
-                    self._interrupted()
+                case _:
+                    self._command(action)
+
+    def _command(self, command: Command) -> None:
+        match command:
+            case Command.DETACH:
+                self._detach()
+                self._input.is_open = False
+            case Command.STOP:
+                self._control.stop()
+            case Command.SAVE_SCREEN:
+                self._notify(f"screen saved: {self._control.save_screen()}")
+            case Command.ANSWER:
+                self._ask()
+            case Command.HELP if self._level < OVERLAY_LEVEL:
+                self._ask_to_pause(_Pause.HELP)
+            case Command.HELP:
+                self._overlay.help()
+            case Command.INTERRUPT:
+                self._interrupted()
+
+    def _ask(self) -> None:
+        """Put to the user what waits for an answer."""
+        if not self._settings.on_screen or self._level < OVERLAY_LEVEL:
+            self._notify("answer with moat allow, or moat deny")
+        elif not self._overlay.ask():
+            self._notify("nothing waits for an answer")
 
     def _interrupted(self) -> None:
         """Ctrl-C was typed to a viewer without input, or SIGINT has come."""
@@ -268,15 +300,14 @@ class View:
             self._notify("stopping the run")
             self._control.stop()
         else:
-            window = f"{self._settings.interrupt_window:g}"
-            self._notify(
-                f"press Ctrl-C again within {window} s to stop the run; otherwise it goes on by itself"
-            )
+            self._notify(watching_hint(self._settings.interrupt_window))
 
     # --- signals ---
 
     def _signalled(self, number: int) -> None:
         match number:
+            case signal.SIGINT if self._loan.lent:
+                self._channel.send(FrameType.INTERRUPT)
             case signal.SIGINT:
                 self._interrupted()
             case signal.SIGTERM | signal.SIGHUP:
@@ -310,22 +341,24 @@ class View:
     def _paused(self) -> None:
         match self._pause:
             case _Pause.HELP:
-                os.write(STDERR, HELP.replace("\n", "\r\n").encode())
+                os.write(STDERR, f"\n{HELP}\n".replace("\n", "\r\n").encode())
             case _Pause.SUSPEND:
                 self._suspend()
             case None:
                 pass
 
     def _suspend(self) -> None:
-        """Stop this process, with the terminal as it was before, until it is continued."""
-        if self._terminal is not None:
-            self._terminal.restore()
-        # Not SIGTSTP: that is handled here.
-        os.kill(os.getpid(), signal.SIGSTOP)
-        if self._terminal is not None:
-            self._terminal.take(raw=self._settings.on_screen)
+        suspend(self._terminal, raw=self._settings.on_screen)
         self._report_size()
         self._resume()
+
+    def _in_background(self, terminal: LocalTerminal) -> None:
+        """Have the shell continue us: somebody types, and the keys aren't ours."""
+        if come_to_foreground(terminal, raw=self._settings.on_screen):
+            self._report_size()
+            self._resume()
+        else:
+            self._detach()
 
     def _resume(self) -> None:
         self._pause = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 from collections import deque
@@ -52,7 +53,7 @@ class Channel:
 
     @property
     def window(self) -> int:
-        """How many bytes of input may be sent now."""
+        """Number of bytes of input that may be sent now."""
         return max(0, frames.INPUT_WINDOW - self._unconsumed)
 
     def greet(
@@ -65,9 +66,22 @@ class Channel:
         payload = json.dumps(asdict(hello) | {"termios": termios}).encode()
         frame = frames.encode(FrameType.HELLO, payload)
         try:
-            socket.send_fds(self.sock, [frame], list(descriptors))
+            self._pass(frame, list(descriptors))
         except (BrokenPipeError, ConnectionResetError) as exc:
             raise ChannelLostError from exc
+
+    def _pass(self, frame: bytes, descriptors: list[int]) -> None:
+        try:
+            socket.send_fds(self.sock, [frame], descriptors)
+        except OSError as exc:
+            if exc.errno != errno.ETOOMANYREFS:
+                raise
+            # Some program of the user has more descriptors in flight than this process may have open.
+            import resource  # noqa: PLC0415  hardly ever needed
+
+            _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            socket.send_fds(self.sock, [frame], descriptors)
 
     def send(self, kind: FrameType, payload: bytes = b"") -> None:
         self._out.append(memoryview(frames.encode(kind, payload)))

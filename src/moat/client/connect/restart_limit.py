@@ -1,4 +1,4 @@
-"""When to give up on a run whose supervisors die one after the other."""
+"""A limit on restarts, for a run whose supervisors die one after the other."""
 
 from __future__ import annotations
 

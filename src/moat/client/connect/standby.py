@@ -11,9 +11,14 @@ This module is imported before all others and imports next to nothing, not even 
 from __future__ import annotations
 
 import os
+import select
 
 from moat.client.connect.spawn import spawn
 from moat.home import home_path
+from moat.wire import spare
+
+# Whoever connects says that it hangs.
+START_MS = 30_000
 
 
 class Standby:
@@ -28,22 +33,25 @@ class Standby:
         self._go = go
         self._ready = ready
 
-    def go(self) -> None:
-        """Tell the supervisor that the run exists now."""
+    def go(self, *, leave_spare: bool = False) -> None:
+        """Tell the supervisor that the run exists now, and whether to leave a spare behind."""
         try:
-            os.write(self._go, b"\n")
+            os.write(self._go, spare.GO_AND_LEAVE_ONE if leave_spare else spare.GO)
         except BrokenPipeError:
             pass  # it died while it loaded: whoever connects to the run starts another
         finally:
             os.close(self._go)
 
     def wait(self) -> None:
-        """Wait until the supervisor listens, or has failed.
+        """Wait until the supervisor listens, or has failed; for a while, since it may hang.
 
         The reason of a failure is ignored: whoever connects starts another supervisor, which gives it.
         """
         with os.fdopen(self._ready, "rb") as ready:
-            ready.read()
+            waiting = select.poll()
+            waiting.register(ready, select.POLLIN)
+            if waiting.poll(START_MS):
+                ready.read()
 
 
 def begin() -> Standby:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 from moat.client.connect import launch
+from moat.client.connect.patience import Patience
 from moat.errors import MoatError, SupervisorError
 from moat.wire import http
 
@@ -20,12 +21,20 @@ if TYPE_CHECKING:
     from moat.paths import RunFolder
 
 
+# The rest of an answer comes at once behind its first byte.
+_READ_S: Final = 10.0
 # After so many supervisors in a row that died over a request, the next would do so, too.
 MAX_ATTEMPTS: Final = 5
 
 
 class SupervisorLeftError(SupervisorError):
     """The supervisor died, or left because the run has ended, before it had answered."""
+
+
+class Upgraded(NamedTuple):
+    sock: socket.socket
+    level: int
+    """See `wire.messages.LEVEL`."""
 
 
 class SupervisorClient:
@@ -35,9 +44,11 @@ class SupervisorClient:
     with the supervisor's own words where it refuses.
     """
 
-    def __init__(self, home: Path, folder: RunFolder) -> None:
+    def __init__(self, home: Path, folder: RunFolder, patience: float | None = None) -> None:
+        """`patience`: seconds that it may take to answer anything; `None`: as the user has set."""
         self._home = home
         self._folder = folder
+        self._patience = Patience(home, folder, patience)
 
     def get(
         self, path: str, *, deadline: float | None = None, **query: str | float | None
@@ -65,25 +76,26 @@ class SupervisorClient:
 
     def begin(self, path: str, **fields: object) -> None:
         """Post, and don't wait for the answer."""
-        with launch.connect(self._home, self._folder) as sock, _lost_as_left():
+        with self._connect() as sock, self._lost_as_left():
             sock.sendall(http.encode_request("POST", path, json.dumps(fields).encode()))
 
     def until_ended(self) -> socket.socket:
         """Return a connection that is readable once the run has ended, or its supervisor has."""
-        with _open_on_success(launch.connect(self._home, self._folder)) as sock, _lost_as_left():
+        with _open_on_success(self._connect()) as sock, self._lost_as_left():
             sock.sendall(http.encode_request("GET", "/v1/wait?for=exit"))
         return sock
 
-    def upgrade(self, path: str, protocol: str) -> socket.socket:
-        """Return a connection that speaks `protocol` from its next byte on."""
-        with _open_on_success(launch.connect(self._home, self._folder)) as sock:
-            with _lost_as_left():
+    def upgrade(self, path: str, protocol: str) -> Upgraded:
+        """Return a connection that speaks `protocol` from its next byte on, and at which level."""
+        with _open_on_success(self._connect()) as sock:
+            with self._lost_as_left():
                 sock.sendall(http.encode_request("GET", path, upgrade=protocol))
+                self._await_answer(sock)
                 response, rest = _read_head(sock)
                 answer = b"" if response.status == 101 else _read_body(sock, response, rest)
             if response.status != 101:
                 raise _refusal(response.status, answer)
-        return sock
+        return Upgraded(sock, response.level)
 
     def _request(
         self,
@@ -95,13 +107,39 @@ class SupervisorClient:
         parameters = {name: value for name, value in query.items() if value is not None}
         target = f"{path}?{urlencode(parameters)}" if parameters else path
         body = b"" if fields is None else json.dumps(fields).encode()
-        with launch.connect(self._home, self._folder) as sock, _lost_as_left():
+        with self._connect() as sock, self._lost_as_left():
             sock.sendall(http.encode_request(method, target, body))
+            self._await_answer(sock)
             response, rest = _read_head(sock)
             answer = _read_body(sock, response, rest)
         if response.status != 200:
             raise _refusal(response.status, answer)
         return answer
+
+    def _connect(self) -> socket.socket:
+        return launch.connect(self._home, self._folder, self._patience)
+
+    def _await_answer(self, sock: socket.socket) -> None:
+        """Wait until an answer comes, as long as the supervisor shows that it lives.
+
+        What it was asked for may take long. Raise `SupervisorStuckError` where it answers nothing.
+        """
+        while not self._patience.readable(sock):
+            with launch.connect(self._home, self._folder, self._patience) as other:
+                other.sendall(http.encode_request("GET", "/v1/version"))
+                if not self._patience.readable(other):
+                    raise self._patience.stuck()
+        sock.settimeout(_READ_S)
+
+    @contextmanager
+    def _lost_as_left(self) -> Generator[None]:
+        """Raise `SupervisorLeftError` for a connection that broke, and another for one that is full."""
+        try:
+            yield
+        except (BrokenPipeError, ConnectionResetError) as exc:
+            raise _left() from exc
+        except (BlockingIOError, TimeoutError):
+            raise self._patience.stuck() from None
 
 
 @contextmanager
@@ -112,15 +150,6 @@ def _open_on_success(sock: socket.socket) -> Generator[socket.socket]:
     except BaseException:
         sock.close()
         raise
-
-
-@contextmanager
-def _lost_as_left() -> Generator[None]:
-    """Raise `SupervisorLeftError` for a connection that broke."""
-    try:
-        yield
-    except (BrokenPipeError, ConnectionResetError) as exc:
-        raise _left() from exc
 
 
 def _read_head(sock: socket.socket) -> tuple[http.Response, bytes]:

@@ -13,7 +13,15 @@ MAX_LINES: Final = 10
 
 
 def show_quarantine_notice(run: RunFolder) -> None:
-    """Write on stderr what the clean-up after the run changed; nothing if it changed nothing."""
+    """Write on stderr what the clean-up after the run changed; nothing if it changed nothing.
+
+    A clean-up that failed is said: what was noted for it at the start is still there then.
+    """
+    if run.workspace_snapshot.exists():
+        sys.stderr.write(
+            "moat: after the run: the workspace was not cleaned up: don't use git in it yet\n"
+            f"      See why: {run.supervisor_log}\n"
+        )
     try:
         lines = run.quarantine_report.read_text().splitlines()
     except FileNotFoundError:

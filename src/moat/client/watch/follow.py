@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from moat.client.connect.restart_limit import RestartLimit
 from moat.client.connect.supervisor_client import SupervisorClient, SupervisorLeftError
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from moat.runs.store import Run, Store
+
+_LEAVE_S: Final = 10.0
 
 
 def follow(store: Store, run: Run) -> Iterator[None]:
@@ -43,7 +45,8 @@ def follow(store: Store, run: Run) -> Iterator[None]:
                 break
             except SupervisorLeftError as exc:
                 limit.supervisor_died(exc)
-    with suppress(FileNotFoundError):  # no supervisor has ever been there
-        # It leaves once it has recorded everything, or was killed: either way nothing follows.
-        lock.wait_until_free(folder.supervisor_lock)
+    with suppress(FileNotFoundError, TimeoutError):  # no supervisor has ever been there
+        # It leaves once it has recorded everything, or was killed: either way nothing follows. One that
+        # was stopped records nothing more.
+        lock.wait_until_free(folder.supervisor_lock, _LEAVE_S)
     yield

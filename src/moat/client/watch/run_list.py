@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import select
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from moat.errors import MoatError, RunNotActiveError
@@ -44,7 +43,7 @@ class RunList:
         fresh = {run.id: run for run in self._store.all()}
         runs = [fresh.get(run.id, run) for run in known]
         return [
-            replace(run, error=self._failures[run.id])
+            run._replace(error=self._failures[run.id])
             if run.id in orphans and run.id in self._failures
             else run
             for run in runs
@@ -59,7 +58,7 @@ class RunList:
             while True:
                 with ExitStack() as opened:
                     # Opened before the list is read, so that no death is missed.
-                    supervisors = self._supervisors(opened)
+                    supervisors = self.supervisors(opened)
                     yield self.read()
                     waiting = select.poll()  # select(2) ends at descriptor 1023
                     for each in (changes, *supervisors):
@@ -68,8 +67,8 @@ class RunList:
                 if changes.fileno() in ready:
                     changes.drain()
 
-    def _supervisors(self, opened: ExitStack) -> list[Process]:
-        """The processes that write the rows of the list; `opened` closes them."""
+    def supervisors(self, opened: ExitStack) -> list[Process]:
+        """Return the processes that write the rows of the list; `opened` closes them."""
         from moat.platform.process import Process  # noqa: PLC0415  as above
 
         processes: list[Process] = []

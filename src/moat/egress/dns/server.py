@@ -91,7 +91,7 @@ class TCPResponder(asyncio.Protocol):
     """A connection with any number of questions, each preceded by its length (RFC 7766)."""
 
     idle = True
-    """It may always be closed: a client asks again on another connection."""
+    """Always true: a client asks again on another connection."""
 
     def __init__(self, answer: Answer, connections: Connections, left: Callable[[], None]) -> None:
         """`left` is called if the client leaves without a question."""

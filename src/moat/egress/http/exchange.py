@@ -13,12 +13,13 @@ Both sides queue what they send until `flush`, which comes once for everything t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from moat.egress.http.fields import accepts_upgrade
-from moat.egress.http.messages import NO_BODY, UNTIL_CLOSE, ResponseHead
+from moat.egress.http.messages import NO_BODY, UNTIL_CLOSE, BadMessageError, ResponseHead
 from moat.egress.http.method_override import strictest_decision
 from moat.egress.http.override_fields import without_overrides
+from moat.egress.http.request_body import RequestBody
 from moat.egress.policy.decision import Decision, Verdict, denial_header
 from moat.egress.traffic.entry import TrafficEntry
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         Downstream,
         Gateway,
         Question,
+        ResponseReceiver,
         Timing,
         Upstream,
     )
@@ -35,25 +37,22 @@ if TYPE_CHECKING:
     from moat.egress.traffic.entry import Fields
     from moat.egress.traffic.entry import Verdict as Result
 
-_IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
-
 
 class Exchange:
     __slots__ = (
-        "_early",
         "_gateway",
         "_observer",
         "_outgoing",
+        "_outgoing_target",
         "_over",
         "_question",
-        "_request_done",
-        "_request_length",
+        "_receiver",
         "_responded",
         "_response_length",
         "_retried",
         "_started",
-        "_trailers",
         "_upstream",
+        "body",
         "destination",
         "downstream",
         "entry",
@@ -76,16 +75,15 @@ class Exchange:
         """The client's own."""
         self._outgoing = request
         """The one that goes upstream, with the run's credentials."""
+        self._outgoing_target = target
         self.destination = destination
         self.target = target
         self._upstream: Upstream | None = None
-        self._request_done = request.framing == NO_BODY
-        self._request_length = request.framing
-        """Bytes of the request's body, if known beforehand; else negative."""
-        self._response_length = UNTIL_CLOSE  # likewise
-        self._early: Payload = []
-        """The part of the request's body that came before there was a connection."""
-        self._trailers: Fields = []
+        self._receiver: ResponseReceiver = self
+        """The one to whom the server's response goes first."""
+        self.body = RequestBody(request.framing)
+        self._response_length = UNTIL_CLOSE
+        """Bytes of the response's body, if known beforehand; else negative."""
         self._question: Question | None = None
         """The question that the user has not answered yet."""
         self._started = gateway.clock()
@@ -130,12 +128,13 @@ class Exchange:
             self._decided(decision)
 
     def reconsider(self) -> None:
-        """Break off a request that a changed policy denies, however far it has come."""
+        """Break off a request that the policy denies now, or whose credential is gone, at any point."""
         if self._over or self.asking:  # a question is decided again by whoever asks it
             return
         decision, _, _ = self._decide()
-        if decision.verdict is Verdict.DENY:
-            self.deny(decision)
+        revoked = self._gateway.revoked(self.entry.credential) if self.entry.credential else None
+        if decision.verdict is Verdict.DENY or revoked is not None:
+            self.deny(revoked or decision)
 
     def _decide(self) -> tuple[Decision, str, str]:
         """Return the strictest decision, and the method and the target that it is about."""
@@ -153,17 +152,28 @@ class Exchange:
             return
         self.entry.verdict = "allowed"
         self._gateway.put(self.entry)
-        if not self._request_done:
+        if not self.body.done:
             self.downstream.pause()
         elif asked:
             self.downstream.resume()
         self._gateway.authorize(self)
 
-    def authorized(self, request: RequestHead) -> None:
+    def authorized(
+        self, request: RequestHead, target: str, receiver: ResponseReceiver | None = None
+    ) -> None:
         """Connect to the server, to send this request."""
-        if not self._over:
-            self._outgoing = request
-            self._gateway.connect(self, fresh=False)
+        if self._over:
+            return
+        self._outgoing = request
+        self._outgoing_target = target
+        self._receiver = receiver or self
+        self._gateway.connect(self, fresh=False)
+
+    def withdraw(self) -> bool:
+        if self._over or self._responded or not self.body.rewind():
+            return False
+        self._abort_upstream(at_once=True)
+        return True
 
     def connected(self, upstream: Upstream, timing: Timing | None) -> None:
         """Send the request; `timing` is `None` for a connection that existed already."""
@@ -175,13 +185,11 @@ class Exchange:
         if timing is not None:
             entry.dns, entry.connect, entry.tls = timing.dns, timing.connect, timing.tls
         self._upstream = upstream
-        upstream.request(self, self._outgoing, self.target)
-        if self._early:
-            early, self._early = self._early, []
-            upstream.send(early)
+        upstream.request(self._receiver, self._outgoing, self._outgoing_target)
+        self.body.send_early(upstream)
         if self.request.framing != NO_BODY:
-            if self._request_done:
-                upstream.end(self._trailers)
+            if self.body.done:
+                upstream.end(self.body.trailers)
             self.downstream.resume()
         upstream.flush()
 
@@ -190,33 +198,30 @@ class Exchange:
     def request_data(self, payload: Payload) -> None:
         if self._over:
             return  # the response came before the end of the body, which goes nowhere
-        for piece in payload:
-            self.entry.sent += len(piece)
-        if 0 <= self._request_length < self.entry.sent:
-            self._fail_request_length()
+        body = self.body
+        try:
+            body.count(payload)
+        except BadMessageError as exc:
+            self.failed(exc.status, str(exc))
             return
+        finally:
+            self.entry.sent = body.size
         if self._observer is not None:
             self._observer.request(payload)
-        if self._upstream is None:
-            self._early += payload
-        else:
-            self._upstream.send(payload)
+        body.pass_on(payload, self._upstream)
 
     def request_end(self, trailers: Fields) -> None:
-        if not self._over and 0 <= self._request_length != self.entry.sent:
-            self._fail_request_length()
+        if self._over:
+            self.body.done = True
             return
-        self._request_done = True
-        trailers = without_overrides(trailers)
-        if self._upstream is None:
-            self._trailers = trailers
-        elif not self._over:
-            self._upstream.end(trailers)
-
-    def _fail_request_length(self) -> None:
-        # Only HTTP/2 can contradict itself like this. A server of HTTP/1.1 would take the next request
-        # for the rest of this body, or the rest of this body for a request that nobody decided about.
-        self.failed(400, "the body is not as long as its Content-Length")
+        try:
+            self.body.end(without_overrides(trailers))
+        except BadMessageError as exc:
+            self.failed(exc.status, str(exc))
+            return
+        if self._upstream is not None:
+            self._upstream.end(self.body.trailers)
+        self.body.completed()
 
     def request_flush(self) -> None:
         if self._upstream is not None:
@@ -277,7 +282,7 @@ class Exchange:
         self._upstream = None
         self._finish()
         if upstream is not None:
-            if self._request_done:
+            if self.body.done:
                 upstream.release()
             else:
                 upstream.abort(at_once=False)
@@ -360,31 +365,26 @@ class Exchange:
         self.entry.protocol = "websocket"
         self.entry.first_byte = self._gateway.clock() - self._started
         self._gateway.put(self.entry)
-        self._request_done = False
-        self._request_length = UNTIL_CLOSE
+        self.body.has_no_length()
         self._responded = True
         self.downstream.respond(head)
         self._upstream.switch()
         self.downstream.switch()  # which may have data for the server already
 
     def _may_retry(self) -> bool:
-        """Tell whether repeating the request does no harm, once (RFC 9110 9.2.2)."""
-        return (
-            not self._retried
-            and not self._responded
-            and self.request.method in _IDEMPOTENT
-            and self.request.framing == NO_BODY
-        )
+        """Tell whether repeating the request does no harm, once."""
+        return not self._retried and not self._responded and self.request.repeatable
 
     def _finish(self, verdict: Result = "allowed", why: str = "", status: int = 0) -> None:
         self._over = True
         if self._question is not None:
             self._question.withdraw()
         entry = self.entry
-        entry.total = self._gateway.clock() - self._started
-        entry.verdict, entry.error, entry.status = verdict, why, entry.status or status
+        entry.verdict, entry.status = verdict, entry.status or status
+        entry.error = why or entry.error
         if self._observer is not None:
             self._observer.finish()
+        entry.total = self._gateway.clock() - self._started
         self._gateway.put(entry)
 
     def _abort_upstream(self, *, at_once: bool = False) -> None:

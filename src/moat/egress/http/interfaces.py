@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from moat.egress.http.messages import BadMessageError, Payload, RequestHead, ResponseHead
     from moat.egress.http.observer import Observer
+    from moat.egress.http.request_body import RequestBody
     from moat.egress.policy.decision import Decision
     from moat.egress.traffic.entry import Fields, TrafficEntry
     from moat.spec.network import Timeouts
@@ -22,7 +23,7 @@ KEEP_ALIVE: Final = 75.0
 """Seconds that a client's connection may wait for its next request."""
 UNUSED: Final = "closed without a request"
 INCOMPLETE: Final = "closed before the request was complete"
-"""How a client abandoned its connection."""
+"""Text for a connection that its client abandoned."""
 
 
 class Destination:
@@ -33,17 +34,17 @@ class Destination:
     def __init__(self, scheme: str, host: str, port: int) -> None:
         self.scheme = scheme
         self.host = host
-        """In canonical form."""
+        """The host's name in canonical form."""
         self.port = port
         shown = f"[{host}]" if ":" in host else host
         usual = port == (443 if scheme == "https" else 80)
         self.authority = (shown if usual else f"{shown}:{port}").encode("ascii")
-        """In the form of the Host field."""
+        """The server in the form of the Host field."""
         self.key = (scheme, host, port)
 
 
 class Timing(Protocol):
-    """How long the steps to a server took, in seconds; negative for a step that wasn't taken."""
+    """Durations of the steps to a server, in seconds; negative for a step that wasn't taken."""
 
     dns: float
     connect: float
@@ -105,7 +106,7 @@ class Upstream(Protocol):
     address: str
     """The address of its other end."""
     reused: bool
-    """It has served a request before, so it may have gone stale."""
+    """The connection has served a request before, so it may have gone stale."""
 
     def request(self, exchange: ResponseReceiver, request: RequestHead, target: str) -> None:
         """Send a head; the response goes to `exchange`."""
@@ -129,7 +130,7 @@ class Upstream(Protocol):
         ...
 
 
-class PendingExchange(Protocol):
+class PendingExchange(ResponseReceiver, Protocol):
     """An exchange as its gateway sees it, while it waits for the next step."""
 
     @property
@@ -142,14 +143,28 @@ class PendingExchange(Protocol):
     def downstream(self) -> Downstream: ...
     @property
     def entry(self) -> TrafficEntry: ...
+    @property
+    def body(self) -> RequestBody: ...
     def answered_by_user(self, decision: Decision) -> None: ...
-    def authorized(self, request: RequestHead) -> None:
-        """Send this request upstream."""
+    def authorized(
+        self, request: RequestHead, target: str, receiver: ResponseReceiver | None = None
+    ) -> None:
+        """Send this request upstream.
+
+        `target`: in origin-form, or `*`. `receiver`: gets the response in place of the exchange.
+        """
+        ...
+
+    def withdraw(self) -> bool:
+        """Take the request back from the server, to have it authorized anew.
+
+        Its body has been kept, and the response that has begun goes nowhere. Return `False` if the
+        request can't be repeated: then nothing has changed.
+        """
         ...
 
     def connected(self, upstream: Upstream, timing: Timing | None) -> None: ...
     def deny(self, decision: Decision, status: int = 403) -> None: ...
-    def failed(self, status: int, why: str) -> None: ...
 
 
 class Question(Protocol):
@@ -192,9 +207,14 @@ class Gateway(Protocol):
         """Prepare the request for the server, with the credentials that the run grants it.
 
         A call of `exchange.authorized` follows, perhaps at once: with `exchange.request`, or with a
-        copy that has other fields. What the client sent stays as it is, for the record and for the
-        policy. Else a call of `exchange.deny` or `exchange.failed` follows.
+        copy that has other fields, and with the target or another one. What the client sent stays as it
+        is, for the record and for the policy. Else a call of `exchange.deny` or `exchange.failed`
+        follows.
         """
+        ...
+
+    def revoked(self, credential: str) -> Decision | None:
+        """Return the denial of a request that used a credential which is gone meanwhile."""
         ...
 
     def connect(self, exchange: PendingExchange, *, fresh: bool) -> None:
@@ -217,11 +237,11 @@ class Connection(Protocol):
     """A connection from a client, while it is served."""
 
     waiting_since: float
-    """When it began to wait for a request, in monotonic seconds."""
+    """Time at which the connection began to wait for a request, in monotonic seconds."""
 
     @property
     def idle(self) -> bool:
-        """It waits for a request."""
+        """Tell whether the connection waits for a request."""
         ...
 
     def check(self, now: float, timeouts: Timeouts) -> None:

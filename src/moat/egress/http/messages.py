@@ -20,6 +20,8 @@ CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
 """The framing of a body is its length in bytes, or one of these."""
 
+_IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
+
 Payload = list[bytes | memoryview]
 """Consecutive pieces of a body, without framing."""
 
@@ -70,9 +72,18 @@ class RequestHead:
         """The target as received: in origin-form, absolute-form, authority-form or `*`."""
         self.fields = fields
 
+    @property
+    def repeatable(self) -> bool:
+        """Sending the request twice does no harm (RFC 9110 9.2.2), and takes nothing but its head."""
+        return self.method in _IDEMPOTENT and self.framing == NO_BODY
+
     def copy(self) -> RequestHead:
         """Return a request whose fields can be changed without changing this one's."""
-        made = RequestHead(self.method, self.target, self.fields.copy())
+        return self.with_fields(self.fields.copy())
+
+    def with_fields(self, fields: Fields) -> RequestHead:
+        """Return a request that has other fields, and is the same but for them."""
+        made = RequestHead(self.method, self.target, fields)
         made.host, made.framing, made.upgrade = self.host, self.framing, self.upgrade
         made.keep_alive, made.minor, made.continues = self.keep_alive, self.minor, self.continues
         made.overriding, made.rerouted = self.overriding, self.rerouted

@@ -23,11 +23,11 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 class CheckedTarget(NamedTuple):
-    """Where a request goes."""
+    """The destination of a request."""
 
     destination: Destination
     target: str
-    """In origin-form, or `*`."""
+    """The request's target in origin-form, or `*`."""
     refusal: Decision | None = None
     """The reason why the request isn't sent."""
     status: int = 403

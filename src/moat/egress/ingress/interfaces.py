@@ -1,4 +1,4 @@
-"""What a new connection needs of its run.
+"""The parts of a run that a new connection needs.
 
 The acceptor and the proxy port know their surroundings by these protocols alone; the gateway puts
 them together.

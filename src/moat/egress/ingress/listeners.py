@@ -12,8 +12,7 @@ import socket
 from typing import TYPE_CHECKING, Final, Protocol
 
 from moat.egress.dns.server import UDPResponder
-from moat.egress.policy.engine import WEB_PORTS
-from moat.spec.network import DNS_PORT, PROXY_PORT
+from moat.spec.network import DNS_PORT, PROXY_PORT, WEB_PORTS
 
 if TYPE_CHECKING:
     import asyncio
@@ -101,6 +100,11 @@ class Listeners:
         self._listeners[family, port] = sock
         if not self._paused:
             self._loop.add_reader(sock, self._accept, sock)
+
+    @property
+    def ports(self) -> frozenset[int]:
+        """The TCP ports whose connections end here."""
+        return frozenset(port for _, port in self._listeners)
 
     def resume(self) -> None:
         """Accept again, now that there is room."""

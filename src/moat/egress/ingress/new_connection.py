@@ -23,7 +23,7 @@ class NewConnection:
     """The server that it is for; an address until the name behind it is known."""
     port: int
     mismatch: str = ""
-    """What its TLS handshake names instead of the server."""
+    """The name that the TLS handshake has instead of the server's."""
 
 
 def close_with(sock: socket.socket, answer: bytes) -> None:

@@ -72,12 +72,14 @@ class _Side(StreamProtocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._early: list[bytes] = []
-        """What came for this side before it was connected."""
+        """Data that came for this side before it was connected."""
         self._finished = False
-        """Its peer sends no more."""
+        """The peer sends no more."""
         self.last_read = self._loop.time()
         self.received = 0
         """Bytes read on this side."""
+        self.watched: Callable[[bytes], None] | None = None
+        """Sees what is read on this side before the other side gets it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -101,6 +103,8 @@ class _Side(StreamProtocol):
     def data_received(self, data: bytes) -> None:
         self.last_read = self._loop.time()
         self.received += len(data)
+        if self.watched is not None:
+            self.watched(data)
         self.other.write(data)
 
     def eof_received(self) -> bool:

@@ -1,4 +1,4 @@
-"""What a policy decides: a verdict, the rule behind it, and what to tell whoever asked. Pure."""
+"""Decisions of a policy: a verdict, the rule behind it, and what to tell whoever asked. Pure."""
 
 from __future__ import annotations
 

@@ -10,9 +10,13 @@ import re
 from typing import Final
 
 from moat.egress.policy.decision import Decision, Verdict
+from moat.spec.hosts import endpoint
+from moat.spec.network import HOST_NAME
 
 ONE_WAY_OUT: Final = "one way out"
 """The rule by which a port that nothing opens is denied; it isn't the user's, and always holds."""
+HOST_SERVICES: Final = "network.host"
+"""The field that lists the services of the host; what it doesn't list is denied."""
 _SHOWN: Final = 200
 """Characters of a path."""
 
@@ -44,6 +48,16 @@ class Denials:
             " network.rules of agent.yaml (network.tcp, for neither HTTP nor TLS)",
         )
 
+    def by_host_service(self, port: int) -> Decision:
+        """Deny a port of the host that isn't listed as a service."""
+        return Decision(
+            Verdict.DENY,
+            HOST_SERVICES,
+            f"moat: {endpoint(HOST_NAME, port)} denied: {HOST_SERVICES} lists no port {port} of this"
+            f" machine. To open, when a run starts: moat run --host-port {port}, or {HOST_SERVICES} in"
+            " agent.yaml",
+        )
+
     def ambiguous(self, method: str, host: str, port: int, target: str) -> Decision:
         """Deny a path that servers understand in different ways, where rules look at paths."""
         what = f"{method} {endpoint(host, port)}"
@@ -63,11 +77,6 @@ class Denials:
         if port is not None:
             where = f"{where}:{port}"
         return f"moat allow {self._run} " + (f"'{where}'" if ":" in host else where)
-
-
-def endpoint(host: str, port: int) -> str:
-    """Return `host:port`, with the brackets of an IPv6 address."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def shown(text: str) -> str:

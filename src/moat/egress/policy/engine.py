@@ -7,9 +7,10 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 
 from moat.egress.policy.decision import Decision, Verdict
-from moat.egress.policy.denials import Denials, endpoint, shown
+from moat.egress.policy.denials import Denials, shown
 from moat.errors import UsageError
-from moat.spec.hosts import canonical_host
+from moat.spec.hosts import canonical_host, endpoint
+from moat.spec.network import HOST_NAME, WEB_PORTS
 from moat.spec.path_skeleton import skeletons
 from moat.spec.request_path import interpretations
 from moat.spec.rules import Rule, host_rule
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 
 PLACEHOLDER: Final = "RUN"
 """The name of the run in the denials of a policy that belongs to none."""
-WEB_PORTS: Final = (80, 443)
-"""Captured in every run, whatever its policy."""
+LOOPBACK: Final = "127.0.0.1"
 CACHE_LIMIT: Final = 4096
 """Decisions that are kept: a hostile program can ask for any number."""
 
@@ -53,7 +53,8 @@ class Policy:
         self._passthrough = [host_rule(each) for each in network.passthrough]
         self._private = [host_rule(each) for each in network.private]
         self._hosts = {canonical_host(name): to for name, to in network.hosts.items()}
-        self.ports = frozenset(
+        self._services = frozenset(each.port for each in network.host)
+        self.ports = self._services.union(
             each.port
             for each in (*self.rules, *self._tcp, *self._passthrough)
             if each.port and each.action == "allow"
@@ -69,6 +70,8 @@ class Policy:
 
     def decide(self, method: str, host: str, port: int, target: str) -> Decision:
         """Decide about a request. `target`: as it was sent, in origin-form or `*`."""
+        if host == HOST_NAME:
+            return self._at_host(port)
         key = (method, host, port)
         decision = self._decided.get(key)
         if decision is not None:
@@ -196,6 +199,8 @@ class Policy:
         """
         if self._network.policy != "strict":
             return None
+        if host == HOST_NAME:
+            return self._hidden_host(port)
         what = host if port is None else endpoint(host, port)
         first = self._first_plain(host, port)
         if first is not None:
@@ -211,6 +216,8 @@ class Policy:
 
         A rule that denies all of the host there outranks the entry.
         """
+        if host == HOST_NAME:
+            return self._at_host(port)
         entry = next((each for each in self._tcp if each.matches_host(host, port)), None)
         if entry is None:
             return None
@@ -220,9 +227,22 @@ class Policy:
     def passes_through(self, host: str, port: int) -> str | None:
         """Return the entry of `network.passthrough` for a host, unless a rule denies all of it."""
         entry = next((each for each in self._passthrough if each.matches_host(host, port)), None)
-        if entry is None or self.overruling(host, port) is not None:
+        if entry is None or host == HOST_NAME or self.overruling(host, port) is not None:
             return None
         return f"passthrough {entry.text.removeprefix('allow ')}"
+
+    def _at_host(self, port: int) -> Decision:
+        """Decide about a port of the host: only a service that is listed can be reached."""
+        if port not in self._services:
+            return self._denials.by_host_service(port)
+        return self.overruling(HOST_NAME, port) or Decision(Verdict.ALLOW, f"host {port}")
+
+    def _hidden_host(self, port: int | None) -> Decision | None:
+        """Return why the name of the host does not exist, at a port or at all."""
+        ports = self._services if port is None else {port}
+        decisions = [self._at_host(each) for each in ports or {0}]
+        denials = [each for each in decisions if each.verdict is Verdict.DENY]
+        return denials[0] if len(denials) == len(decisions) else None
 
     def overruling(self, host: str, port: int) -> Decision | None:
         """Return the denial of all of a host at a port, if no earlier rule allows some of it."""
@@ -252,12 +272,15 @@ class Policy:
     # --- addresses ---
 
     def override(self, host: str) -> str | None:
-        """Return the address that `network.hosts` gives a name."""
-        return self._hosts.get(host)
+        """Return the address that `network.hosts` gives a name; that of the host is its loopback."""
+        return LOOPBACK if host == HOST_NAME else self._hosts.get(host)
 
     def private(self, host: str, address: IPv4Address | IPv6Address) -> bool:
-        """Tell whether `network.private` names a host, or the address that it has."""
-        return any(
+        """Tell whether `network.private` names a host, or the address that it has.
+
+        The host's own name may lead to its loopback: it is dialled for a listed port alone.
+        """
+        return (host == HOST_NAME and address.is_loopback) or any(
             rule.matches_host(host, None) or rule.matches_host(str(address), None)
             for rule in self._private
         )
@@ -270,6 +293,7 @@ class Policy:
             "rules": [rule.text for rule in self.rules[len(self.additions) :]],
             "tcp": list(network.tcp),
             "passthrough": list(network.passthrough),
+            "host": [each.port for each in network.host],
             "private": list(network.private),
             "hosts": dict(network.hosts),
         }

@@ -24,14 +24,14 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from moat.egress.policy.decision import Decision, Verdict
-from moat.egress.policy.engine import WEB_PORTS
+from moat.spec.network import WEB_PORTS
 
 if TYPE_CHECKING:
     from moat.egress.policy.engine import Policy
 
 
 class Asker(Enum):
-    """Who asks for a route, and so what is known of the connection."""
+    """The asker for a route, and so what is known of the connection."""
 
     CAPTURED = auto()
     """A captured connection, not a byte of which has been read."""

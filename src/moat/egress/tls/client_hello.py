@@ -24,7 +24,7 @@ class ClientHello(NamedTuple):
     """The server's name as it was sent (RFC 6066 3)."""
     alpn: tuple[bytes, ...]
     encrypted: bool
-    """It carries another ClientHello (ECH) or another name (ESNI), encrypted, or pretends to."""
+    """The hello carries another ClientHello (ECH) or another name (ESNI), encrypted, or pretends to."""
 
 
 class _Reader:

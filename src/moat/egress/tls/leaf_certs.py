@@ -60,7 +60,7 @@ class LeafCertificates:
         self._loop = loop
         self._clock = clock
         self._turn = clock() - BURST / RATE
-        """When the last certificate was due, had each come at the rate."""
+        """Time at which the last certificate was due, had each come at the rate."""
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._making: dict[str, asyncio.Future[None]] = {}
 

@@ -23,9 +23,11 @@ class TrafficEntry:
     id = 0
     """Assigned by the writer."""
     queued = False
-    """For the writer alone: the entry is waiting to be written."""
+    """Mark of the writer: the entry is waiting to be written."""
     weight = 0
-    """For the writer alone: bytes of what is long in it, as it waits."""
+    """Note of the writer: bytes of the entry's long parts while it waits."""
+    final = False
+    """Mark of the writer: it has read the entry in its final form."""
     scheme = ""
     """http, https, tcp, tls, udp, ..."""
     method = ""
@@ -52,7 +54,7 @@ class TrafficEntry:
     tls = -1.0
     first_byte = -1.0
     total = -1.0
-    """Negative while the entry is in progress."""
+    """Negative while the entry is in progress. Set last: nothing may change afterwards."""
     sent = 0
     """Bytes of bodies from the sandbox; of a tunnel, all bytes."""
     received = 0

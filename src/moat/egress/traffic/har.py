@@ -78,16 +78,18 @@ def _request(row: Row, captured: Captured) -> dict[str, Any]:
         "httpVersion": _version(row),
         "cookies": [],
         "headers": _headers(captured.request_fields),
-        "queryString": [
-            {"name": name, "value": value}
-            for name, value in parse_qsl(query, keep_blank_values=True, errors="replace")
-        ],
+        "queryString": _parameters(query) if query else [],
         "headersSize": -1,
         "bodySize": row.sent,
     }
     if captured.request_body is not None:
         made["postData"] = _post_data(captured.request_body, captured.request_fields)
     return made
+
+
+def _parameters(query: str) -> list[dict[str, str]]:
+    parsed = parse_qsl(query, keep_blank_values=True, errors="replace")
+    return [{"name": name, "value": value} for name, value in parsed]
 
 
 def _post_data(body: bytes, fields: list[tuple[str, str]]) -> dict[str, Any]:

@@ -116,7 +116,7 @@ class Meter:
         self._provider = provider
         self._model = asked
         self._counts: dict[str, int] = {}
-        """In the vendor's way of counting."""
+        """Tokens as the vendor counts them."""
         self._stream = stream
         self._buffer = b""
         self._room = LIMIT

@@ -10,12 +10,18 @@ import json
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Self
 
 from moat.egress.traffic import versions
-from moat.egress.traffic.schema import IN_PROGRESS, NO_CAPTURE, TOKENS, Captured, Row
+from moat.egress.traffic.schema import (
+    HOST_SUMS,
+    IN_PROGRESS,
+    NO_CAPTURE,
+    TOKENS,
+    Captured,
+    Row,
+)
 from moat.egress.traffic.totals import HostTotal, ModelTotal
 from moat.errors import StoreError
 
@@ -26,13 +32,26 @@ if TYPE_CHECKING:
     from moat.egress.traffic.entry import Kind
 
 _PIECE = 1000
+_CAPTURES = 64
+"""Rows whose bodies are read together: some megabytes."""
 # Stages of a row in progress. An ordinary request has none: it is over before anybody reads its row.
 _STAGE = (
     "CASE WHEN verdict = 'asking' THEN 'asking'"
     " WHEN kind = 'tunnel' OR protocol = 'websocket' THEN 'lasting' ELSE '' END"
 )
 _OPEN = f"SELECT id, {_STAGE} FROM entries WHERE {IN_PROGRESS}"  # noqa: S608  ours, as all below
+# Whole microseconds are quick to be passed on as text, and to be sorted.
+_TIMES = (
+    "group_concat(CASE WHEN kind != 'dns' AND verdict = 'allowed' AND total >= 0"
+    " THEN CAST(total * 1000000 AS INTEGER) END)"
+)
 _LAST_AND_OPEN = f"SELECT ifnull(max(id), 0), '' FROM entries UNION ALL {_OPEN}"  # noqa: S608
+
+_COUNTS = (
+    "SELECT ifnull(max(id), 0), count(*) FILTER (WHERE kind IN ('request', 'tunnel')),"
+    " count(*) FILTER (WHERE verdict = 'denied') FROM entries WHERE id > ?"
+)
+_DROPPED_COUNTS = "SELECT ifnull(sum(requests), 0), ifnull(sum(denied), 0) FROM dropped_hosts"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +117,7 @@ class TrafficReader:
         columns = self._columns("entries", Row._fields)
         sql = f"SELECT {columns} FROM entries WHERE id > ? AND {condition} ORDER BY id LIMIT ?"  # noqa: S608
         while True:
-            piece = [Row(*row) for row in self._select(sql, after, *values, _PIECE)]
+            piece = list(map(Row._make, self._select(sql, after, *values, _PIECE)))
             yield from piece
             if len(piece) < _PIECE:
                 return
@@ -112,24 +131,36 @@ class TrafficReader:
             f"SELECT {columns} FROM entries WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
             f" AND {condition} ORDER BY id"
         )
-        for row in self._select(sql, json.dumps(list(ids)), *values):
-            yield Row(*row)
+        yield from map(Row._make, self._select(sql, json.dumps(list(ids)), *values))
+
+    def totals(self, *, after: int = 0) -> tuple[int, int, int]:
+        """Return the last id, and how many requests and denials have an id above `after`.
+
+        Those that were dropped to make room count with the first.
+        """
+        ((last, requests, denied),) = self._select(_COUNTS, after)
+        if after == 0:
+            ((dropped, refused),) = self._select(_DROPPED_COUNTS)
+            requests, denied = requests + dropped, denied + refused
+        return max(last, after), requests, denied
 
     def in_progress(self) -> tuple[int, dict[int, str]]:
         """Return the last id, and the stages of the rows in progress by id, at one moment."""
         (last, _), *others = self._select(_LAST_AND_OPEN)
         return last, dict(others)
 
-    def capture(self, number: int) -> Captured:
-        """Return the headers and bodies of the row with that id, as far as they were recorded."""
-        found = self._select(self._capture_sql, number)
-        return Captured.of(found[0]) if found else NO_CAPTURE
+    def captured(self, rows: Iterable[Row]) -> Iterator[tuple[Row, Captured]]:
+        """Yield rows, each with the headers and bodies that were recorded of it."""
+        rows = iter(rows)
+        while piece := list(islice(rows, _CAPTURES)):
+            yield from zip(piece, self.captures([row.id for row in piece]), strict=True)
 
-    @cached_property
-    def _capture_sql(self) -> str:
-        # Once for all rows of an archive: looking at the columns takes as long as reading one.
+    def captures(self, ids: Sequence[int]) -> list[Captured]:
+        """Return the headers and bodies of the rows with these ids, as far as they were recorded."""
         columns = self._columns("captures", Captured._fields)
-        return f"SELECT {columns} FROM captures WHERE id = ?"  # noqa: S608
+        sql = f"SELECT {columns} FROM captures WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
+        found = {row[0]: Captured.of(row) for row in self._select(sql, json.dumps(ids))}
+        return [found.get(each, NO_CAPTURE) for each in ids]
 
     def counts(self) -> dict[str, int]:
         """Return how many rows were `dropped` to make room, and how many entries were `lost`.
@@ -170,6 +201,20 @@ class TrafficReader:
     def _has_sums(self) -> bool:
         with self._reported():
             return versions.version_of(self._db, self._path) >= versions.WITH_SUMS
+
+    def by_host(self, wanted: Filter, now: float, *, after: int = 0) -> list[HostTotal]:
+        """Return the sums of the rows with an id above `after`, by host.
+
+        SQLite adds up, because a million rows would take Python seconds.
+        """
+        condition, values = wanted.sql(now)
+        sql = (
+            f"SELECT {HOST_SUMS}, {_TIMES} FROM entries WHERE id > ? AND {condition} GROUP BY host"  # noqa: S608
+        )
+        return [
+            HostTotal(*row[:-1], times=sorted(map(int, row[-1].split(","))) if row[-1] else [])
+            for row in self._select(sql, after, *values)
+        ]
 
     def before_the_last(self, count: int, wanted: Filter, now: float) -> int:
         """Return the id after which there are `count` rows."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from moat.egress.traffic.schema import IN_PROGRESS, OTHERS, TOKENS
+from moat.egress.traffic.schema import HOST_SUMS, IN_PROGRESS, OTHERS, TOKENS
 
 if TYPE_CHECKING:
     import sqlite3
@@ -19,11 +19,11 @@ MAX_MODELS: Final = 100
 
 
 class Dropped(NamedTuple):
-    """What was dropped at one time."""
+    """Entries that were dropped at one time."""
 
     entries: int
     since: float
-    """When the first and the last of them began, in seconds since the epoch."""
+    """Times at which the first and the last of the entries began, in seconds since the epoch."""
     until: float
 
     def with_later(self, other: Dropped) -> Dropped:
@@ -37,7 +37,7 @@ class _Sums(NamedTuple):
     table: str
     keys: tuple[str, ...]
     sums: tuple[str, ...]
-    """Its columns; the first ones decide which rows are worth keeping."""
+    """The table's columns; the first ones decide which rows are worth keeping."""
 
     def add(self, source: str) -> str:
         """Return the statement that adds rows, which `source` selects, to those of the table."""
@@ -70,10 +70,7 @@ _HOSTS: Final = _Sums(
 )
 _MODELS: Final = _Sums("dropped_models", ("provider", "model"), ("requests", "uncounted", *TOKENS))
 _OLD: Final = f"FROM entries WHERE id <= ? AND NOT ({IN_PROGRESS})"
-_DROPPED_HOSTS: Final = _HOSTS.add(
-    "SELECT host, sum(kind IN ('request', 'tunnel')), sum(kind = 'dns'), sum(verdict = 'denied'),"
-    f" sum(verdict = 'failed'), sum(sent), sum(received) {_OLD} GROUP BY host"
-)
+_DROPPED_HOSTS: Final = _HOSTS.add(f"SELECT {HOST_SUMS} {_OLD} GROUP BY host")
 _COUNTS: Final = [f"json_extract(usage, '$.{kind}')" for kind in TOKENS]
 _DROPPED_MODELS: Final = _MODELS.add(
     "SELECT ifnull(json_extract(usage, '$.provider'), ''), ifnull(json_extract(usage, '$.model'), ''),"

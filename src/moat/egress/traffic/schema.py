@@ -85,6 +85,11 @@ INSERT INTO meta VALUES ('dropped', 0), ('lost', 0);
 """
     + DROPPED
 )
+# Sums of `entries` by host, in the columns of `dropped_hosts`.
+HOST_SUMS: Final = (
+    "host, sum(kind IN ('request', 'tunnel')), sum(kind = 'dns'), sum(verdict = 'denied'),"
+    " sum(verdict = 'failed'), sum(sent), sum(received)"
+)
 OTHERS: Final = "*"
 """Stands for many hosts or models, of which only the sum is kept."""
 TOKENS: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
@@ -143,9 +148,10 @@ class Row(NamedTuple):
 
     @property
     def why(self) -> str:
-        """The reason why it was denied or failed, in one line without repetition."""
+        """The reason why it was denied or failed, or the credential that it used, in one line."""
         if self.verdict == "allowed":
-            return ""
+            used = f"credential: {self.credential}" if self.credential else ""
+            return f"{used}; {self.error}" if self.error else used
         if not self.rule or (self.error and (self.verdict == "failed" or self.rule in self.error)):
             return self.error
         return f"{self.rule}: {self.error}" if self.error else self.rule

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from array import array
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,8 +29,8 @@ class HostTotal:
     failed: int = 0
     sent: int = 0
     received: int = 0
-    times: array[float] = field(default_factory=lambda: array("d"), repr=False)
-    """Seconds that completed requests and tunnels took, sorted; without those that were dropped."""
+    times: list[int] = field(default_factory=list[int], repr=False)
+    """Microseconds that completed requests and tunnels took, sorted; without those that were dropped."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the public form (`moat trace --summary --json`)."""
@@ -68,21 +67,17 @@ class ModelTotal:
         }
 
 
-def by_host(rows: Iterable[Row], dropped: Iterable[HostTotal] = ()) -> list[HostTotal]:
-    """Sum up rows by host, in descending order of requests. `dropped`: sums to begin with."""
-    totals = {each.host: each for each in dropped}
-    for row in rows:
-        total = totals.setdefault(row.host, HostTotal(row.host))
-        total.requests += row.kind in ("request", "tunnel")
-        total.dns += row.kind == "dns"
-        total.denied += row.verdict == "denied"
-        total.failed += row.verdict == "failed"
-        total.sent += row.sent
-        total.received += row.received
-        if row.kind != "dns" and row.verdict == "allowed" and row.total >= 0:
-            total.times.append(row.total)
-    for total in totals.values():
-        total.times = array("d", sorted(total.times))
+def by_host(sums: Iterable[HostTotal], dropped: Iterable[HostTotal] = ()) -> list[HostTotal]:
+    """Add the sums of rows that were dropped, and sort all in descending order of requests."""
+    totals = {each.host: each for each in sums}
+    for each in dropped:
+        total = totals.setdefault(each.host, HostTotal(each.host))
+        total.requests += each.requests
+        total.dns += each.dns
+        total.denied += each.denied
+        total.failed += each.failed
+        total.sent += each.sent
+        total.received += each.received
     return sorted(totals.values(), key=lambda each: (-each.requests, each.host))
 
 
@@ -101,6 +96,9 @@ def by_model(rows: Iterable[Row], dropped: Iterable[ModelTotal] = ()) -> list[Mo
     return sorted(totals.values(), key=lambda each: (-sum(each.tokens.values()), each.model))
 
 
-def percentile(times: Sequence[float], share: float) -> float | None:
-    """Return a percentile of sorted times by nearest rank; `None` if there are no times."""
-    return times[min(len(times) - 1, int(len(times) * share))] if times else None
+def percentile(times: Sequence[int], share: float) -> float | None:
+    """Return a percentile, in seconds, of sorted microseconds; `None` if there are none.
+
+    It is a time that occurred (nearest rank).
+    """
+    return times[min(len(times) - 1, int(len(times) * share))] / 1_000_000 if times else None

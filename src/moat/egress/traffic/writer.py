@@ -15,7 +15,7 @@ import threading
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from moat.egress.traffic import versions
 from moat.egress.traffic.queue import EntryQueue
@@ -45,13 +45,13 @@ log = logging.getLogger(__name__)
 PAUSE_S: Final = 0.02
 """Between two transactions under load; the first entry after a pause is written at once."""
 RETRY_S: Final = 0.5
-"""Before a failed transaction is retried."""
+"""Delay before a failed transaction is retried."""
 AT_ONCE: Final = 32
 """Rows in one statement, at most. SQLite runs without the GIL, which each statement hands over."""
 WAL_BYTES: Final = 16 << 20
 """The largest write-ahead log that is worth keeping."""
 BATCH_BYTES: Final = 4 << 20
-"""What one transaction adds at most."""
+"""Upper bound of what one transaction adds."""
 CHECKPOINT_PAGES: Final = 1000
 """The pages of the log that are written into the file at once: SQLite's default."""
 CACHE_KIB: Final = 256
@@ -66,7 +66,7 @@ class Bounds:
 
     rows: int = 1_000_000
     bytes: int = 256 << 20
-    """Of the database with its write-ahead log."""
+    """Size of the database with its write-ahead log."""
     queued: int = 20_000
     """Entries that may wait to be written before nothing passes."""
     queued_bytes: int = 32 << 20
@@ -79,7 +79,7 @@ class Bounds:
 
     @property
     def batch_bytes(self) -> int:
-        """What one transaction may add: the size of the file is looked at after each."""
+        """Number of bytes that one transaction may add: the size of the file is looked at after each."""
         return max(1, min(BATCH_BYTES, self.bytes // 8))
 
 
@@ -89,6 +89,7 @@ def _insertion(table: str, columns: tuple[str, ...], rows: int = 1) -> str:
     return f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES {values}"  # noqa: S608  ours
 
 
+_TOTAL: Final = Row._fields.index("total")
 _INSERT_CAPTURE: Final = _insertion("captures", Captured._fields)
 
 
@@ -108,10 +109,14 @@ class TrafficWriter:
         """Entries that an earlier supervisor left in progress have to be marked as interrupted."""
         self._lost: int = 0
         """Entries for which the queue had no room."""
+        self._final: list[tuple[object, ...]] = []
+        """Rows that won't change any more, and that were not handed over yet."""
         self._lost_written: int = 0
         """The number of lost entries that the database has."""
         self.on_dropped: Callable[[Dropped], object] = _ignore
         """Called by the writer's thread when rows were dropped to make room."""
+        self.on_final: Callable[[list[tuple[object, ...]]], object] = _ignore
+        """Called by the writer's thread with rows that are on disk and won't change any more."""
         self._writer = threading.Thread(target=self._run, name="traffic writer", daemon=True)
         self._writer.start()
 
@@ -194,7 +199,8 @@ class TrafficWriter:
         while done < len(batch):
             # Few different lengths, so that the statement is already prepared.
             count = min(AT_ONCE, 1 << ((len(batch) - done).bit_length() - 1))
-            self._insert(batch[done : done + count])
+            part = batch[done : done + count]
+            self._note_final(part, self._insert(part))
             done += count
         captures = [row for row in map(capture_of, batch) if row is not None]
         if captures:
@@ -207,15 +213,25 @@ class TrafficWriter:
         self._first, self._last = first, last
         self._lost_written, self._unmarked = lost, False
         commits.announce(self._path)
+        if self._final:
+            final, self._final = self._final, []
+            self.on_final(final)
         if dropped is not None:
             self.on_dropped(dropped)
 
-    def _insert(self, entries: list[TrafficEntry]) -> None:
+    def _note_final(self, entries: list[TrafficEntry], rows: list[tuple[object, ...]]) -> None:
+        for entry, row in zip(entries, rows, strict=True):
+            if not entry.final and cast("float", row[_TOTAL]) >= 0:
+                entry.final = True
+                self._final.append(row)
+
+    def _insert(self, entries: list[TrafficEntry]) -> list[tuple[object, ...]]:
         rows = [row_of(entry) for entry in entries]
         try:
             self._insert_rows(rows)
         except UnicodeEncodeError:
             self._insert_rows([tuple(map(storable, row)) for row in rows])
+        return rows
 
     def _insert_rows(self, rows: list[tuple[object, ...]]) -> None:
         self._db.execute(_insert(len(rows)), list(chain.from_iterable(rows)))
@@ -240,8 +256,8 @@ class TrafficWriter:
         return (pages - free) * size > self._bounds.bytes - self._bounds.log_bytes
 
 
-def _ignore(_: Dropped) -> None:
-    """Do nothing: the database has the sums."""
+def _ignore(_: object) -> None:
+    """Do nothing: the database has the rows, and the sums of those that were dropped."""
 
 
 def _together(earlier: Dropped | None, later: Dropped | None) -> Dropped | None:

@@ -26,7 +26,7 @@ HTTP2_FIRST: Final[ALPN] = ("h2", "http/1.1")
 
 
 class ConnectTimes:
-    """How long each step to a server took, in seconds; negative for one that did not take place."""
+    """Durations of the steps to a server, in seconds; negative for one that did not take place."""
 
     __slots__ = ("connect", "dns", "tls")
 

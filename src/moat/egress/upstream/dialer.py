@@ -24,10 +24,12 @@ from moat.egress.streams import reason
 from moat.egress.tls import trust
 from moat.egress.tls.layer import inside_tls
 from moat.egress.upstream.happy_eyeballs import connect, open_tunnel
-from moat.egress.upstream.parent_proxy import ParentProxy, RefusedError, authority, literal
+from moat.egress.upstream.parent_proxy import ParentProxy, RefusedError, literal
 from moat.egress.upstream.private_addresses import why_private
 from moat.egress.upstream.resolver import Resolver, UnresolvedError
 from moat.egress.upstream.routes import KernelRoute, KernelRoutes
+from moat.spec.hosts import endpoint
+from moat.spec.network import HOST_NAME
 
 if TYPE_CHECKING:
     import socket
@@ -40,6 +42,7 @@ Kind = Literal["private", "unresolved", "refused", "unreachable", "timeout", "pr
 
 MAX_ADDRESSES: Final = 32
 """Addresses of one name: its owner could list thousands, and have each dialled."""
+_LOOPBACK6: Final = IPv6Address("::1")
 BESIDE_PROXY_S: Final = 2.0
 """Seconds for a lookup that only checks a name which the proxy will resolve.
 
@@ -167,11 +170,11 @@ class _Attempt:
         self._forward = forward and proxy is not None
         self._host = host
         self._port = port
-        self._where = authority(host, port)
+        self._where = endpoint(host, port)
         self._dns = -1.0
         self._connect = -1.0
         self._missing = ""
-        """What did not happen, if the time runs out now."""
+        """The step that did not happen, if the time runs out now."""
 
     async def make(self) -> Dialled:
         limit = self._dialer.timeout
@@ -194,6 +197,8 @@ class _Attempt:
     async def _directly(self) -> tuple[socket.socket, str]:
         fixed = self._dialer.fixed_address(self._host)
         resolved = await self._look_up() if fixed is None else (fixed,)
+        if self._host == HOST_NAME:
+            resolved = (*resolved, _LOOPBACK6)  # a service may listen at either
         self._check(resolved)
         self._missing = f"{self._where} did not answer"
         begun = time.monotonic()

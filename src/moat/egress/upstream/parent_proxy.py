@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 from moat.egress.http.h1.parser import head_end, parse_response_head
 from moat.egress.http.messages import BadMessageError
 from moat.egress.http.secret_masking import Secrets
+from moat.spec.hosts import endpoint
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
@@ -78,7 +79,7 @@ class ParentProxy:
     @property
     def name(self) -> str:
         """The URL without the password, as it may be shown."""
-        return f"{'https' if self.secure else 'http'}://{authority(self.host, self.port)}"
+        return f"{'https' if self.secure else 'http'}://{endpoint(self.host, self.port)}"
 
     def leads_to(self, host: str, port: int, address: IPv4Address | IPv6Address | None) -> bool:
         """Tell whether a server is reached through the proxy.
@@ -112,7 +113,7 @@ class ParentProxy:
 
     def request(self, host: str, port: int) -> bytes:
         """Return the head of a CONNECT."""
-        target = authority(host, port)
+        target = endpoint(host, port)
         lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
         if self.authorization:
             lines.append(f"Proxy-Authorization: {self.authorization}")
@@ -151,11 +152,6 @@ class _Exception:
 def _split_port(text: str) -> tuple[str, int | None]:
     host, colon, port = text.rpartition(":")
     return (host, int(port)) if colon and port.isdecimal() else (text, None)
-
-
-def authority(host: str, port: int) -> str:
-    """Return `host:port`, with the brackets of an IPv6 literal."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def literal(host: str) -> IPv4Address | IPv6Address | None:

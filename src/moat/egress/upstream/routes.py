@@ -41,7 +41,7 @@ _ANSWER_LIMIT: Final = 8192
 
 
 class KernelRoute(StrEnum):
-    """Where a route leads. The values end a sentence: "x is ..."."""
+    """The kinds of places to which a route leads. The values end a sentence: "x is ..."."""
 
     AWAY = "on another machine"
     OURS = "this machine's own"

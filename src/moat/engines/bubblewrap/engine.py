@@ -8,93 +8,55 @@ import os
 import platform
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from moat.engines.bubblewrap import (
     command_line,
     host_checks,
     layout,
-    memory_files,
-    packet_filter,
     rlimits,
-    seccomp,
-    shim_client,
-    writable_areas,
 )
-from moat.engines.bubblewrap.system import DEVICES, TERMINALS
-from moat.engines.engine import CommandRefusedError, SandboxGoneError
-from moat.session.io import PipeIO, ProgramIO, TerminalIO
-from moat.session.journal.index import Stream
+from moat.engines.bubblewrap.system import DEVICES
+from moat.engines.engine import CommandRefusedError
+from moat.engines.under_shim import memory_files, seccomp, shim_client
+from moat.engines.under_shim.engine import MAIN, ShimEngine
+from moat.engines.under_shim.places import TERMINALS
+from moat.engines.under_shim.writable_areas import check_writable
 from moat.workspace import snapshot
 
 if TYPE_CHECKING:
-    import asyncio
+    from collections.abc import Mapping
 
-    from moat.engines.engine import EngineEvents, Execution, SessionState
-    from moat.paths import RunFolder
-    from moat.spec import RunSpec
+    from moat.engines.engine import Execution
+    from moat.errors import EngineError
+    from moat.session.io import ProgramIO
 
 log = logging.getLogger(__name__)
 
-_MAIN: Final = "main"
 
-
-class Bubblewrap:
+class Bubblewrap(ShimEngine):
     """A sandbox made by bubblewrap. Implements `engines.engine.Engine`."""
 
-    def __init__(
-        self,
-        spec: RunSpec,
-        folder: RunFolder,
-        loop: asyncio.AbstractEventLoop,
-        events: EngineEvents,
-    ) -> None:
-        self._spec = spec
-        self._folder = folder
-        self._loop = loop
-        self._events = events
-        self._link: shim_client.ShimLink | None = None
-        self._shim_pid: int | None = None
+    async def _spawn_shim(self) -> None:
+        shim_client.spawn(self._folder)
 
-    @property
-    def data(self) -> dict[str, Any]:
-        return {"shim": {"pid": self._shim_pid}}
-
-    async def connect(self, *, create: bool) -> dict[str, SessionState] | None:
-        if create:
-            shim_client.ensure(self._folder)
-        hello = await self._greet()
-        if hello is not None and hello.replaceable:
-            self._post("release")
-            self.close()
-            shim_client.spawn(self._folder)
-            hello = await self._greet()
-        if hello is None:
-            return None
-        self._shim_pid = hello.pid
-        return hello.sessions
-
-    async def _greet(self) -> shim_client.Hello | None:
-        sock = shim_client.find(self._folder)
-        if sock is None:
-            return None
-        self._link = shim_client.ShimLink(
-            sock, self._loop, self._on_event, self._events.sandbox_lost
-        )
-        try:
-            return await self._link.hello()
-        except CommandRefusedError as exc:
-            chosen = self._spec.bubblewrap.program
-            raise host_checks.isolation_failed(exc.summary, chosen) from exc
+    def _explain_isolation_failure(self, reason: str) -> EngineError:
+        return host_checks.isolation_failed(reason, self._spec.bubblewrap.program)
 
     # --- commands ---
 
-    async def start(self, authority: bytes) -> ProgramIO:
+    async def start(
+        self, authority: bytes, variables: Mapping[str, str] = MappingProxyType({})
+    ) -> ProgramIO:
         spec = self._spec
-        bwrap = writable_areas.trusted_bubblewrap(spec)
+        bwrap = host_checks.require_bubblewrap(spec.bubblewrap.program)
+        check_writable(spec, spec.bubblewrap.host_path, bwrap)
         has_input = spec.interactive or spec.tty
         with (
-            layout.Layout.of(spec, self._folder.private, authority) as sandbox,
+            layout.Layout.of(
+                spec, self._folder.private, authority, self._services, variables
+            ) as sandbox,
             ExitStack() as opened,
         ):
             snapshot.take(sandbox.writable_folders, self._folder)
@@ -109,13 +71,18 @@ class Bubblewrap:
                 opened.callback(os.close, fd)
             request = {
                 "argv": command_line.command_line(
-                    bwrap, spec.command, tty=spec.tty, stdin=has_input
+                    bwrap,
+                    spec.command,
+                    tty=spec.tty,
+                    stdin=has_input,
+                    waits=bool(sandbox.links),
                 ),
                 "numbers": command_line.NUMBERS,
                 "passed": [*passed, *sandbox.descriptors],
                 "program": command_line.PROGRAM,
                 "filter": seccomp.program(platform.machine(), seccomp.INIT_POLICY).hex(),
                 "read_only": DEVICES,
+                "links": sandbox.links,
                 "tty": spec.tty,
                 "stdin": has_input,
                 "size": [spec.size.columns, spec.size.rows],
@@ -128,13 +95,16 @@ class Bubblewrap:
             }
             fds = (*passed.values(), *sandbox.descriptors)
             answer, streams = await self._call("launch", fds, **request)
-        return self._program_io(_MAIN, dict(zip(answer["fds"], streams, strict=True)))
+        return self._program_io(MAIN, dict(zip(answer["fds"], streams, strict=True)))
 
     async def execute(self, session: str, execution: Execution) -> ProgramIO:
         bounds = self._bounds_again()
+        environment = layout.environment(
+            self._spec, tty=execution.tty, variables=execution.variables
+        )
         request = {
             "command": execution.command,
-            "env": layout.environment(self._spec, tty=execution.tty) | execution.env,
+            "env": environment | execution.env,
             "workdir": execution.workdir,
             "tty": execution.tty,
             "stdin": execution.stdin or execution.tty,
@@ -151,60 +121,7 @@ class Bubblewrap:
             os.close(file)
         return self._program_io(session, dict(zip(answer["fds"], fds, strict=True)))
 
-    async def streams(self, session: str) -> ProgramIO:
-        answer, fds = await self._call("streams", session=session)
-        return self._program_io(session, dict(zip(answer["fds"], fds, strict=True)))
-
-    def _program_io(self, session: str, fds: dict[str, int]) -> ProgramIO:
-        if "terminal" in fds:
-            return TerminalIO(self._loop, fds["terminal"], fds["pipe_read"], fds["pipe_write"])
-        outputs = {
-            stream: fds[name]
-            for name, stream in (("stdout", Stream.STDOUT), ("stderr", Stream.STDERR))
-            if name in fds
-        }
-        return PipeIO(
-            self._loop,
-            outputs,
-            fds.get("stdin"),
-            stdin_closed=lambda: self._post("close_stdin", session=session),
-        )
-
-    async def signal(self, session: str, number: int) -> None:
-        await self._call("signal", session=session, signal=number)
-
-    async def kill(self, session: str) -> None:
-        await self._call("kill", session=session)
-
-    async def forget(self, session: str) -> None:
-        await self._call("forget", session=session)
-
-    # --- the sandbox's network ---
-
-    async def listen(self, family: str, kind: str, address: str, port: int) -> int:
-        _, fds = await self._call("listen", family=family, kind=kind, address=address, port=port)
-        return fds[0]
-
-    async def blocked(self) -> int:
-        _, fds = await self._call("packets", filter=packet_filter.program().hex())
-        return fds[0]
-
-    async def dial(self, address: str, port: int) -> int:
-        _, fds = await self._call("dial", address=address, port=port)
-        return fds[0]
-
     # --- the end ---
-
-    async def recorded_exit(self) -> int | None:
-        """Return the exit code that the shim wrote to disk; a damaged file is logged."""
-        path = self._folder.exits / f"{_MAIN}.json"
-        try:
-            return int(json.loads(path.read_text())["exit_code"])
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError) as exc:
-            log.error("exit status %s can't be read: %s", path, exc)  # noqa: TRY400  no traceback
-            return None
 
     async def release(self) -> None:
         gone = True
@@ -216,11 +133,8 @@ class Bubblewrap:
         finally:
             self._release_cgroup()
             if gone:
-                (self._folder.root / shim_client.SOCKET).unlink(missing_ok=True)
-
-    def close(self) -> None:
-        if self._link is not None:
-            self._link.close()
+                for socket in (self._folder.root / shim_client.SOCKET, *self._services):
+                    socket.unlink(missing_ok=True)
 
     # --- limits ---
 
@@ -259,30 +173,6 @@ class Bubblewrap:
             log.warning("cgroup left behind: %s", exc)
         else:
             self._cgroup_file.unlink()
-
-    # --- the shim ---
-
-    async def _call(
-        self, do: str, fds: tuple[int, ...] = (), /, **fields: Any
-    ) -> shim_client.Answer:
-        if self._link is None:
-            raise SandboxGoneError("the run has no sandbox")
-        return await self._link.call(do, fds, **fields)
-
-    def _post(self, do: str, /, **fields: Any) -> None:
-        if self._link is not None:
-            self._link.post(do, **fields)
-
-    def _on_event(self, event: dict[str, Any]) -> None:
-        match event:
-            case {"event": "started", "session": session, "pid": pid}:
-                self._events.command_started(session, pid)
-            case {"event": "exited", "session": session, "exit_code": exit_code}:
-                self._events.command_exited(session, exit_code)
-            case {"event": "failed", "session": session, "message": message}:
-                self._events.command_failed(session, message or "the sandbox ended early")
-            case _:
-                log.info("the shim reports something that this version doesn't know: %s", event)
 
 
 def _filter(bounds: rlimits.Bounds) -> bytes:

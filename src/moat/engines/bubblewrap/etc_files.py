@@ -22,7 +22,7 @@ from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from moat.engines.bubblewrap import secret_paths
+from moat.engines.under_shim import secret_paths
 from moat.paths import moat_home
 from moat.runs import lock
 

@@ -70,8 +70,8 @@ def _bubblewrap(found: programs.Search, chosen: str) -> Check:
         *(f"{path}: not in a folder of the system" for path in ignored if path != chosen),
     ]
     if found.path is not None:
-        unused = "".join(f"\n      not used: {each}" for each in passed_over)
-        return Check("bubblewrap", True, f"{found.path}{unused}")
+        unused = tuple(f"not used: {each}" for each in passed_over)
+        return Check("bubblewrap", True, found.path, warnings=unused)
     if chosen:
         reason = found.passed_over[0] if found.passed_over else f"there is no {chosen}"
         return Check(
@@ -199,9 +199,12 @@ def _cgroups() -> Check:
     return Check(
         name,
         True,
-        "no cgroup (version 2) is delegated to you: --memory and --pids limit each process by itself, "
-        "--cpus picks processors",
+        "by rlimit alone",
         "start moat in a session of its own: systemd-run --user --scope -p Delegate=yes moat run",
+        (
+            "no cgroup (version 2) is delegated to you",
+            "--memory and --pids limit each process by itself, and --cpus picks processors",
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""From a `RunSpec` to bubblewrap's arguments: all that the sandboxed command sees.
+"""Translation of a `RunSpec` into bubblewrap's arguments: all that the sandboxed command sees.
 
 `Layout.of` puts together what these modules contribute:
 
@@ -15,24 +15,29 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Self
 
+from moat.engines.bubblewrap.agent_home import mount_agent_home
 from moat.engines.bubblewrap.etc_files import EtcFiles, etc_file
 from moat.engines.bubblewrap.mounts import Mounts
-from moat.engines.bubblewrap.system import HOME, UID, hostname, mount_system, shell
+from moat.engines.bubblewrap.system import UID, address, mount_system, shell
 from moat.engines.bubblewrap.toolchains.ahead import SearchAhead
 from moat.engines.bubblewrap.toolchains.find import HostFolders, Toolchains, find_toolchains
 from moat.engines.bubblewrap.toolchains.show import Software
-from moat.engines.bubblewrap.user_mounts import mount_user_mounts
 from moat.engines.trust_store import certificates
+from moat.engines.under_shim.environment import environment as environment_of
+from moat.engines.under_shim.granted_files import write_granted_files
+from moat.engines.under_shim.own_folders import OwnFolders
+from moat.engines.under_shim.places import HOME, hostname
+from moat.engines.under_shim.user_mounts import mount_user_mounts
 from moat.errors import UsageError
-from moat.paths import moat_home
-from moat.workspace.beneath import overlap
-from moat.workspace.covers import mount_workspace, workspace_folder
+from moat.workspace.covers import mount_workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from moat.engines.bubblewrap.toolchains.ahead import Found
@@ -55,17 +60,27 @@ class Layout:
     layout is a context manager that closes them at its end.
     """
 
-    arguments: tuple[str, ...]
+    arguments: tuple[str, ...] = field(repr=False)  # secrets are among them
     descriptors: tuple[int, ...]
     writable_folders: tuple[WritableFolder, ...]
     """The folders to clean up after the run (`moat.workspace.cleanup`)."""
+    links: tuple[tuple[str, str], ...]
+    """See `Mounts.links`."""
 
     @classmethod
-    def of(cls, spec: RunSpec, private: Path, authority: bytes) -> Self:
+    def of(
+        cls,
+        spec: RunSpec,
+        private: Path,
+        authority: bytes,
+        services: Mapping[Path, str] = MappingProxyType({}),
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> Self:
         """Make the run's `private` folder and lay out the sandbox.
 
-        `authority` is the certificate, in PEM, that programs in the sandbox are to trust. Raises
-        `UsageError` for a workspace, exclude or mount that can't be shown safely.
+        `authority` is the certificate, in PEM, that programs in the sandbox are to trust. `services`
+        maps sockets of this machine to their paths in the sandbox, `variables` are further ones.
+        Raises `UsageError` for a workspace, exclude or mount that can't be shown safely.
         """
         host = _host_folders(spec)
         mounts = Mounts(private)
@@ -76,13 +91,20 @@ class Layout:
             software = Software.of(spec.bubblewrap.host_path, host, searched)
             toolchains = software.toolchains
             java_home = spec.env.get("JAVA_HOME")
-            trust = certificates.trust_store(authority, toolchains, java_home)
+            raw = spec.network.tcp or spec.network.passthrough
+            trust = certificates.trust_store(
+                authority, toolchains, java_home, intercepts_all=not raw
+            )
             _mount_software(mounts, spec, private, software, trust)
+            write_granted_files(spec, private)
+            mount_agent_home(mounts, spec, private)
+            for socket, target in services.items():
+                mounts.bind_read_only(socket, target)  # it can be connected to all the same
             writable = mount_workspace(mounts, spec)
-            writable += mount_user_mounts(mounts, spec, host, writable)
+            writable += mount_user_mounts(mounts, spec, OwnFolders.of(spec), writable)
             # The root is a tmpfs without a size limit: nothing may be written to it.
             mounts.remount_read_only("/")
-            variables = _environment(spec, toolchains, tty=spec.tty)
+            variables = _environment(spec, toolchains, tty=spec.tty, variables=variables)
             arguments = (
                 *_NAMESPACES,
                 *("--hostname", hostname(spec)),
@@ -92,7 +114,7 @@ class Layout:
             )
             _refuse_zero_bytes(arguments)
             on_failure.pop_all()
-        return cls(arguments, tuple(mounts.descriptors), tuple(writable))
+        return cls(arguments, tuple(mounts.descriptors), tuple(writable), tuple(mounts.links))
 
     def __enter__(self) -> Self:
         return self
@@ -120,24 +142,19 @@ def search_ahead(spec: RunSpec) -> None:
     _searches[spec.id] = SearchAhead(search)
 
 
-def environment(spec: RunSpec, *, tty: bool) -> dict[str, str]:
+def environment(
+    spec: RunSpec, *, tty: bool, variables: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str]:
     """Return all environment variables of a command in the run's sandbox."""
     toolchains = find_toolchains(spec.bubblewrap.host_path, _host_folders(spec))
-    return _environment(spec, toolchains, tty=tty)
+    return _environment(spec, toolchains, tty=tty, variables=variables)
 
 
 def _host_folders(spec: RunSpec) -> HostFolders:
-    host = HostFolders(
-        home=Path(os.path.realpath(Path.home())),
-        workspace=workspace_folder(spec),
-        store=Path(os.path.realpath(moat_home())),
+    own = OwnFolders.of(spec)
+    return HostFolders(
+        home=Path(os.path.realpath(Path.home())), workspace=own.workspace, store=own.store
     )
-    if overlap(host.workspace, host.store):
-        raise UsageError(
-            f"workspace {spec.workspace} would show {host.store}, where Moat keeps its runs",
-            "work in a folder below it, or set MOAT_HOME to a folder elsewhere",
-        )
-    return host
 
 
 def _mount_software(
@@ -154,21 +171,19 @@ def _mount_software(
         mounts.bind_read_only(etc_file(private, name), path)
 
 
-def _environment(spec: RunSpec, toolchains: Toolchains, *, tty: bool) -> dict[str, str]:
-    terminal = {"TERM": "xterm-256color", "COLORTERM": "truecolor"} if tty else {}
-    return {
+def _environment(
+    spec: RunSpec, toolchains: Toolchains, *, tty: bool, variables: Mapping[str, str]
+) -> dict[str, str]:
+    own = {
         "HOME": HOME,
         "USER": "agent",
         "LOGNAME": "agent",
         "SHELL": shell(),
         "PATH": ":".join(toolchains.path),
-        "LANG": "C.UTF-8",
-        **certificates.variables(),
         **toolchains.env,
-        **terminal,
-        **spec.env,
-        "MOAT_RUN": spec.id,
+        **address(spec),
     }
+    return environment_of(spec, own, tty=tty, variables=variables)
 
 
 def _refuse_zero_bytes(arguments: tuple[str, ...]) -> None:

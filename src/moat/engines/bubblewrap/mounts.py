@@ -6,6 +6,9 @@ import fcntl
 import os
 from typing import TYPE_CHECKING, Final
 
+from moat.engines.under_shim.blank import blank
+from moat.engines.under_shim.copies import COPIES, copies_folder, write_copy
+
 if TYPE_CHECKING:
     from pathlib import Path, PurePath
 
@@ -29,6 +32,11 @@ class Mounts:
         self._private = private
         self.arguments: list[str] = []
         self.descriptors: list[int] = []
+        self.links: list[tuple[str, str]] = []
+        """Symbolic links that lie in the sandbox, each with the file over which it is to be mounted.
+
+        Bubblewrap follows links, so the shim mounts these, once the sandbox is made.
+        """
 
     def bind_read_only(self, source: Path, target: PurePath | str) -> None:
         self._add("--ro-bind", source, target)
@@ -53,14 +61,15 @@ class Mounts:
 
     def hide(self, target: PurePath | str, *, is_folder: bool) -> None:
         """Mount an empty, read-only file or folder over the target."""
-        self._private.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if is_folder:
-            blank = self._private / "blank-folder"
-            blank.mkdir(mode=0o555, exist_ok=True)
-        else:
-            blank = self._private / "blank-file"
-            blank.touch(mode=0o444)
-        self.bind_read_only(blank, target)
+        self.bind_read_only(blank(self._private, is_folder=is_folder), target)
+
+    def show_copy(self, content: str, target: PurePath) -> None:
+        """Show a file of the run's own, by a link over the target, which must be mounted already."""
+        if not self.links:
+            copies_folder(self._private).mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.bind(copies_folder(self._private), COPIES)
+        link = write_copy(self._private, len(self.links), target.name, content)
+        self.links.append((str(COPIES / link), str(target)))
 
     def make_folder(self, target: PurePath | str) -> None:
         self._add("--dir", target)

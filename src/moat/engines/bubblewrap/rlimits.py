@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import resource
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -29,6 +30,12 @@ _PIDS_OF_NAMESPACES: Final = (6, 14)
 """The kernel in which each pid namespace got a `kernel.pid_max` of its own."""
 _RESERVED_PIDS: Final = 300
 """The kernel uses numbers below only once (RESERVED_PIDS in its pid.c)."""
+
+_SHARED: Final = ("MSGQUEUE", "SIGPENDING")
+"""Limits counted for all processes of a user: without a pending signal to spare, the user's
+other programs get no timers. Since Linux 5.14, a limit in a sandbox is one for that sandbox."""
+_SHARES: Final = 4
+"""The parts into which these are divided: a run gets one of them."""
 
 _PERIOD: Final = 100_000
 """Microseconds: the kernel's default period for cpu.max."""
@@ -56,7 +63,7 @@ class Bounds:
             counted = limits.pids is not None
             return cls(
                 cgroup=cgroup,
-                rlimits={} if counted else rlimits(Limits()),
+                rlimits=shared_rlimits() if counted else rlimits(Limits()),
                 pid_max=None if counted else _pid_max(limits),
                 descriptions=_descriptions(limits, together=True),
             )
@@ -93,8 +100,24 @@ def rlimits(limits: Limits) -> dict[str, int]:
     space than they ever use. Since Linux 5.14, NPROC counts per user and user namespace, so within
     one sandbox; root is exempt.
     """
-    bounds = {"NPROC": limits.pids or DEFAULT_PIDS}
+    bounds = {"NPROC": limits.pids or DEFAULT_PIDS, **shared_rlimits()}
     return bounds if limits.memory is None else {"DATA": limits.memory, **bounds}
+
+
+def shared_rlimits() -> dict[str, int]:
+    """Return the limits that a run has for the sake of the host, whatever else bounds it.
+
+    Where a process of the host crashes, the kernel runs the program of `kernel.core_pattern` as root,
+    and so it would for a command in a sandbox, with a core of the command's making. A limit of 0 doesn't
+    prevent that, but 1 does (core(5)), and no core file is that small. Only root may raise a 0.
+    """
+    _, core = resource.getrlimit(resource.RLIMIT_CORE)
+    bounds = {} if core == 0 and os.geteuid() != 0 else {"CORE": 1}
+    for name in _SHARED:
+        _, most = resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))
+        if most != resource.RLIM_INFINITY:
+            bounds[name] = most // _SHARES
+    return bounds
 
 
 def _pid_max(limits: Limits) -> int | None:

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from moat.engines.bubblewrap.etc_files import EtcFiles, mount_etc
+from moat.engines.under_shim.own_files import own_files
+from moat.engines.under_shim.places import HOME, SYSTEM_FOLDERS
+from moat.workspace import git_identity
+from moat.workspace.covers import workspace_folder
 
 if TYPE_CHECKING:
     from moat.engines.bubblewrap.mounts import Mounts
     from moat.spec import RunSpec
-
-SYSTEM_FOLDERS: Final = tuple(
-    Path(name)
-    for name in (
-        *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt"),
-        *("/nix/store", "/gnu/store"),
-    )
-)
 
 STANDARD_PATH: Final = (
     *("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"),
 )
 
 UID: Final = 1000
-HOME: Final = "/home/agent"
 
 # The kernel's facts about the whole machine. Container engines hide most of them too. Page maps and
 # slab lists are for root alone, but root may be the one who runs Moat.
@@ -44,9 +39,6 @@ DEVICES: Final = tuple(
 )
 """The host's devices that bubblewrap's /dev shows."""
 
-TERMINALS: Final = 256
-"""Ptys of a sandbox. All of a machine's together are some thousands (kernel.pty.max)."""
-
 _DEVICE_MEMORY: Final = 64 * 1024 * 1024
 _RUN_MEMORY: Final = 16 * 1024 * 1024
 
@@ -62,7 +54,9 @@ def mount_system(mounts: Mounts, spec: RunSpec, private: Path, etc: EtcFiles) ->
             mounts.symlink(folder.readlink(), folder)
         elif folder.is_dir():
             mounts.bind_read_only(folder, folder)
-    mount_etc(mounts, private, EtcFiles({**_users_and_names(spec), **etc.files}, etc.links))
+    mount_etc(
+        mounts, private, EtcFiles({**_users(spec), **own_files(spec), **etc.files}, etc.links)
+    )
     _mount_kernel_interfaces(mounts, tty=spec.tty)
     for name, target in (("tmp", "/tmp"), ("var-tmp", "/var/tmp"), ("home", HOME)):  # noqa: S108  the sandbox's own
         source = private / name
@@ -93,23 +87,29 @@ def _mount_kernel_interfaces(mounts: Mounts, *, tty: bool) -> None:
     mounts.tmpfs("/run", size=_RUN_MEMORY)
 
 
-def _users_and_names(spec: RunSpec) -> dict[str, str]:
-    host = hostname(spec)
+def _users(spec: RunSpec) -> dict[str, str]:
     return {
         "passwd": "root:x:0:0:root:/root:/usr/sbin/nologin\n"
-        f"agent:x:{UID}:{UID}:agent:{HOME}:{shell()}\n"
+        f"agent:x:{UID}:{UID}:{_full_name(spec)}:{HOME}:{shell()}\n"
         "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
         "group": f"root:x:0:\ntty:x:5:\nagent:x:{UID}:\nnogroup:x:65534:\n",
-        "hostname": f"{host}\n",
-        "hosts": f"127.0.0.1 localhost\n::1 localhost ip6-localhost\n127.0.1.1 {host}\n",
-        "resolv.conf": "nameserver 127.0.0.1\n",
-        # The host's own would identify the machine.
-        "machine-id": f"{sha256(spec.id.encode()).hexdigest()[:32]}\n",
     }
 
 
-def hostname(spec: RunSpec) -> str:
-    return spec.name[:63]  # RFC 1035 label; the kernel's limit is 64
+def _full_name(spec: RunSpec) -> str:
+    """Return the name that git takes where an agent keeps it from all configurations."""
+    if spec.agent is None:
+        return "agent"
+    name = git_identity.name_and_email(workspace_folder(spec))[0]
+    return re.sub(r"[:,&\x00-\x1f\x7f]", "", name) or "agent"  # passwd(5), getpwent(3)
+
+
+def address(spec: RunSpec) -> dict[str, str]:
+    """Return the variable by which git knows the user's address in the same case."""
+    if spec.agent is None:
+        return {}
+    email = git_identity.name_and_email(workspace_folder(spec))[1]
+    return {"EMAIL": email} if email else {}
 
 
 def shell() -> str:

@@ -1,9 +1,9 @@
 """The run's certificate authority, in every place where a program in the sandbox looks for one.
 
-`/etc/moat` holds the authority's certificate in three forms: alone, appended to the host's own
-bundle, and in a Java truststore. The places where the host keeps its certificates lead there, so most
-programs need no environment variable; those that bring certificates of their own are given one. The
-authority's private key is nowhere in the sandbox.
+`/etc/moat` holds the authority's certificate in three forms: alone, in a bundle, which begins with the
+host's own where some TLS isn't intercepted, and in a Java truststore. The places where the host keeps
+its certificates lead there, so most programs need no environment variable; those that bring
+certificates of their own are given one. The authority's private key is nowhere in the sandbox.
 
 An engine says what its sandbox shows (`VisibleSoftware`), and carries out the `TrustStore` that it gets.
 """
@@ -91,14 +91,54 @@ class TrustStore:
     """The host's files outside /etc to cover, by absolute path, each with a key of `files`."""
 
 
-def trust_store(authority: bytes, software: VisibleSoftware, java_home: str | None) -> TrustStore:
+@dataclass(frozen=True, slots=True)
+class ImagePlace:
+    """A path at which programs of an image look for certificates."""
+
+    path: str
+    name: str
+    """The file to show there: a key of `ImageTrust.files`."""
+    beside: str
+    """A path that the image must have to get the file: the file itself, or its folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTrust:
+    """The files that make the programs of some image trust the run's authority."""
+
+    files: Mapping[str, bytes]
+    """Contents of files by path relative to /etc."""
+    places: tuple[ImagePlace, ...]
+
+
+def for_image(authority: bytes, *, intercepts_all: bool) -> ImageTrust:
+    """Return what programs of an image need that nobody has looked into; see `trust_store`.
+
+    Where some TLS isn't intercepted, its servers are those that this machine trusts.
+    """
+    bundle = authority if intercepts_all else _host_bundle() + authority
+    bundles = tuple(ImagePlace(path, _BUNDLE, path) for path in _BUNDLES)
+    others = tuple(
+        ImagePlace(f"{folder}/{name}", _AUTHORITY, folder)
+        for folders, name in ((_HASHED, f"{SUBJECT_HASH}.0"), (_ANCHORS, "moat.pem"))
+        for folder in folders
+    )
+    return ImageTrust({_AUTHORITY: authority, _BUNDLE: bundle}, bundles + others)
+
+
+def trust_store(
+    authority: bytes, software: VisibleSoftware, java_home: str | None, *, intercepts_all: bool
+) -> TrustStore:
     """Return what a sandbox with this `software` needs in order to trust `authority`.
 
-    `authority` is the certificate in PEM, `java_home` the command's JAVA_HOME if it has one.
+    `authority` is the certificate in PEM, `java_home` the command's JAVA_HOME if it has one. Where the
+    proxy `intercepts_all` TLS, no other certificate is ever seen: a bundle of one is read in no time,
+    and curl takes 40 ms for that of a whole system.
     """
     host = _host_bundle()
     targets = _certificate_places()
-    files: dict[str, str | bytes] = {_AUTHORITY: authority, _BUNDLE: host + authority}
+    bundle = authority if intercepts_all else host + authority
+    files: dict[str, str | bytes] = {_AUTHORITY: authority, _BUNDLE: bundle}
     stores = find_truststores(software, java_home)
     if stores:
         targets |= dict.fromkeys(stores, _TRUSTSTORE)

@@ -57,7 +57,7 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class Resized:
-    """From stdout offset `at` on, the terminal had `size`."""
+    """A change of size: from stdout offset `at` on, the terminal had `size`."""
 
     time: float
     size: TerminalSize

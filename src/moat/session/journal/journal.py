@@ -68,6 +68,8 @@ class Journal:
         """Records that the disk had no room for, to be written with the next one."""
         self._old: tuple[str, int] | None = None
         self._state_of_screen: Callable[[], bytes | None] = _no_screen
+        self.on_closed: Callable[[], None] = _ignore
+        """Called when a segment has become final, because the next one was begun."""
         folder.mkdir(mode=0o700, exist_ok=True)
         self._segments = self.reader.segments()
         self._checkpoint_bytes = _checkpoint_bytes(folder)
@@ -98,6 +100,7 @@ class Journal:
         """
         if self._segment_is_full():
             self._begin(self._segments[-1].number + 1)
+            self.on_closed()
         base = self._segments[-1].base(stream)
         count = os.splice(
             pipe,
@@ -259,6 +262,10 @@ class Journal:
 
 def _checkpoint_bytes(folder: Path) -> dict[int, int]:
     return {int(path.stem): path.stat().st_size for path in folder.glob(f"*.{CHECKPOINT}")}
+
+
+def _ignore() -> None:
+    """Do nothing: nobody wants to know of it."""
 
 
 def _no_screen() -> None:

@@ -23,7 +23,14 @@ import re
 from typing import Final
 
 from moat.session.terminal import modes, utf8
-from moat.session.terminal.filter_strings import OutputPolicy, string_for_viewers
+from moat.session.terminal.filter_strings import (
+    STATUS_KNOWN,
+    OutputPolicy,
+    clipboard_write,
+    notification_text,
+    status_report,
+    string_for_viewers,
+)
 
 __all__ = ["OutputFilter", "OutputPolicy"]
 
@@ -69,6 +76,8 @@ _ENDS: Final = {
 }
 _STRING_END: Final = re.compile(rb"[\x18\x1a\x1b]")
 _ESCAPE_END: Final = re.compile(rb"[0-~\x18\x1a\x1b]")
+
+_STRING: Final = re.compile(rb"\x1b\][^\x07\x1b]*\x07")
 
 _C1: Final = re.compile(rb"\xc2[\x80-\x9f]")
 _CONTROLS: Final = bytes(range(0x20)) + b"\x7f"
@@ -117,11 +126,35 @@ class OutputFilter:
         """The beginning of an incomplete string sequence, which can be long."""
         self._skipping: re.Pattern[bytes] | None = None
         """The end of the overlong sequence that is being dropped."""
+        self._clipboard = b""
+        self._notification: str | None = None
+        self._status: str | None = None
+        self._status_asked = False
 
     @property
     def pending(self) -> int:
         """The number of bytes held back."""
         return len(self._tail) + len(self._held) + len(self._string)
+
+    def take_clipboard(self) -> bytes:
+        """Return the newest sequence that writes the clipboard, once; none of them passes."""
+        taken, self._clipboard = self._clipboard, b""
+        return taken
+
+    def take_notification(self) -> str | None:
+        """Return the text of the newest notification, once, whether or not it passes."""
+        taken, self._notification = self._notification, None
+        return taken
+
+    def take_status(self) -> str | None:
+        """Return the body of the newest report of the program's status (OSC 7501), once."""
+        taken, self._status = self._status, None
+        return taken
+
+    def take_answer(self) -> bytes:
+        """Return what the program has asked for and the emulator doesn't answer, once."""
+        asked, self._status_asked = self._status_asked, False
+        return STATUS_KNOWN if asked else b""
 
     def feed(self, data: bytes) -> bytes:
         """Return what viewers get of the next chunk: `data` itself if nothing is to be dropped."""
@@ -225,10 +258,28 @@ class OutputFilter:
 
     def _decide(self, match: re.Match[bytes]) -> bytes:
         if match["string"] is not None:
+            if write := clipboard_write(match["string"]):
+                self._clipboard = write
+                return b""
+            self._note(match["string"])
             return string_for_viewers(match["string"], self._policy)
         if match["control"] is not None:
             return _control(match["control"], match["final"])
         return _escape(match["escape"] or b"")
+
+    def _note(self, string: bytes) -> None:
+        """Keep what a string says about the program itself, whether or not it passes."""
+        if (text := notification_text(string)) is not None:
+            self._notification = text
+        elif (status := status_report(string)) == "?":
+            self._status_asked = True
+        elif status is not None:
+            self._status = status
+
+
+def rings(visible: bytes) -> bool:
+    """Return whether what a filter has returned rings the bell: BEL ends some sequences, too."""
+    return b"\x07" in visible and b"\x07" in _STRING.sub(b"", visible)
 
 
 def _incomplete_from(data: bytes) -> int:

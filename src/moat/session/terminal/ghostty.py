@@ -64,7 +64,7 @@ class Region:
     bottom: int
     space: Space = Space.ACTIVE
     rectangle: bool = False
-    """Whether this is a box of cells rather than text that runs on from row to row."""
+    """Tells a box of cells from text that runs on from row to row."""
 
 
 Extra = Literal[

@@ -5,7 +5,10 @@ layer parses 80 KB of C declarations with cffi at each start, which takes 200 ms
 library and declare these functions takes 13 ms and 2 MB. Supervisors are started often, and one stays
 for each run.
 
-The declarations are those of `ghostty/vt/*.h` at ghostty 6467b1dab, the build that pyghostty 0.1 ships.
+The declarations are those of `ghostty/vt/*.h` at ghostty 6467b1dab, which pyghostty 0.1.3 ships.
+Another build may number its options or lay out its structs otherwise, and the process would crash or,
+worse, show something wrong. So the release and the version are checked when the library is loaded, and
+one small terminal is tried.
 Structs that begin with `size` are versioned by it. Tagged unions are passed by value, as structs of
 the same layout: since they are larger than 16 bytes, both the x86-64 and the arm64 calling convention
 pass them in memory.
@@ -35,6 +38,12 @@ from moat.errors import MoatError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+RELEASE: Final = "0.1.3"
+"""The release of pyghostty that the declarations are for, as pyproject.toml pins it."""
+VERSION: Final = b"0.1.0-dev"
+"""The version that its library gives itself."""
+_VERSION_STRING: Final = 5
 
 SUCCESS: Final = 0
 OUT_OF_SPACE: Final = -3
@@ -267,6 +276,7 @@ SCREEN_EXTRAS: Final = frozenset(name for name, *_ in ScreenExtra._fields_)
 
 _P = ctypes.c_void_p
 _SIGNATURES: Final[dict[str, tuple[Any, Sequence[Any]]]] = {
+    "build_info": (c_int, [c_int, _P]),
     "free": (None, [_P, _P, c_size_t]),
     "terminal_new": (c_int, [_P, POINTER(_P), c_uint16, c_uint16]),
     "terminal_free": (None, [_P]),
@@ -327,7 +337,58 @@ def library() -> ctypes.CDLL:
             f"the terminal emulator can't be loaded from {path}: {error}",
             "Install the release of pyghostty that Moat asks for",
         ) from error
+    _check_build(loaded, path)
     return loaded
+
+
+def _check_build(loaded: ctypes.CDLL, path: Path) -> None:
+    """Raise `GhosttyError` unless this is the build that the declarations are for."""
+    releases = [each.name for each in path.parent.parent.parent.glob("pyghostty-*.dist-info")]
+    version = String()
+    loaded.ghostty_build_info(_VERSION_STRING, ctypes.byref(version))
+    found = ctypes.string_at(version.data, version.length) if version.data else b""
+    if releases != [f"pyghostty-{RELEASE}.dist-info"] or found != VERSION:
+        named = ", ".join(each.removesuffix(".dist-info") for each in releases) or "no release"
+        raise GhosttyError(
+            f"the terminal emulator is not the one that Moat is made for: {named},"
+            f" version {found.decode(errors='replace') or 'unknown'}",
+            f"Install that one: pip install pyghostty=={RELEASE}",
+        )
+    if (drawn := _try(loaded)) != _TRIED:
+        raise GhosttyError(
+            f"the terminal emulator doesn't do what Moat expects: it drew {drawn!r}",
+            f"Install it again: pip install --force-reinstall pyghostty=={RELEASE}",
+        )
+
+
+_TRIED: Final = (3, 2, 2, 1, b"a\r\n \x1b[0m\x1b[38;5;1mb\x1b[0m")
+
+
+def _try(loaded: ctypes.CDLL) -> tuple[object, ...]:
+    """Return what a small terminal shows: numbers, and a formatter whose options go by value."""
+    terminal, formatter, text = _P(), _P(), _P()
+    number, length = c_uint16(), c_size_t()
+    loaded.ghostty_terminal_new(None, ctypes.byref(terminal), 3, 2)
+    try:
+        output = b"a\n\x1b[31mb"
+        loaded.ghostty_terminal_vt_write(terminal, output, len(output))
+        numbers: list[int] = []
+        for each in (Data.COLUMNS, Data.ROWS, Data.CURSOR_X, Data.CURSOR_Y):
+            loaded.ghostty_terminal_get(terminal, each, ctypes.byref(number))
+            numbers.append(number.value)
+        options = FormatOptions(size=ctypes.sizeof(FormatOptions), emit=Emit.VT, trim=True)
+        options.extra.size = ctypes.sizeof(TerminalExtra)
+        options.extra.screen.size = ctypes.sizeof(ScreenExtra)
+        loaded.ghostty_formatter_terminal_new(None, ctypes.byref(formatter), terminal, options)
+        loaded.ghostty_formatter_format_alloc(
+            formatter, None, ctypes.byref(text), ctypes.byref(length)
+        )
+        drawn = ctypes.string_at(text, length.value) if text else b""
+        loaded.ghostty_free(None, text, length)
+        loaded.ghostty_formatter_free(formatter)
+    finally:
+        loaded.ghostty_terminal_free(terminal)
+    return (*numbers, drawn)
 
 
 def check(result: int, action: str) -> None:

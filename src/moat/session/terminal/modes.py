@@ -20,14 +20,14 @@ class HasModes(Protocol):
 
 
 class Restoring(Enum):
-    """When a mode is set or reset in a terminal that is to show the screen."""
+    """The time at which a mode is set or reset in a terminal that is to show the screen."""
 
     ALWAYS = auto()
-    """Whatever its state: terminals agree on the initial one, and a stale mode would do harm."""
+    """In any state: terminals agree on the initial one, and a stale mode would do harm."""
     IF_CHANGED = auto()
     """Only if the program changed it: terminals, or their users' settings, differ initially."""
     ELSEWHERE = auto()
-    """By another part of the restore sequence, which has its own place for it."""
+    """Left to another part of the restore sequence, which has its own place for it."""
     NEVER = auto()
     """Not at all: the mode concerns the emulator alone."""
 

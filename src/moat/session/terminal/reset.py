@@ -1,4 +1,4 @@
-"""What gives a terminal back after a full-screen program: every mode that one may have left on, off.
+"""Giving a terminal back after a full-screen program: every mode that may have been left on, off.
 
 Written by whoever paints, and by the client when its painter has died. Each sequence is harmless on
 a terminal that does not know it, and where the mode was off.
@@ -76,7 +76,7 @@ def reset_sequence(*, alternate: bool) -> bytes:
 
 
 def _leave_alternate() -> bytes:
-    """As a program would that entered it with 1049.
+    """Leave the alternate screen, as a program would that entered it with 1049.
 
     The saved cursor is one for each screen. So to save it first loses nothing in the alternate
     screen; and in the primary one, where 1049 restores it nevertheless (xterm), it stays where it is.

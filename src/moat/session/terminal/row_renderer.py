@@ -51,7 +51,7 @@ class _Row(NamedTuple):
     """The row's number in `Space.SCREEN`."""
     cells: RawCells
     linked: bool
-    """Whether links are to be drawn and there may be some."""
+    """Tells that links are to be drawn and there may be some."""
     first: int = 0
     """The column of the first cell."""
 

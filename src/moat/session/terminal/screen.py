@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 # The most output that is fed at once. In between the scrollback's limit is adjusted.
 _PIECE_BYTES: Final = 64 * 1024
 
+# The most columns that are looked at for a sign of what the program wants.
+_LONGEST_LINE: Final = 400
+
 # The most bytes of answers that wait for the program. If it never reads, it gets no more.
 _REPLY_BYTES: Final = 64 * 1024
 
@@ -36,7 +39,7 @@ _TERMINFO_NAME: Final = b"xterm-256color"
 # The library's own answer to CSI > q is replaced by Moat's. (It has a callback for the name, but that
 # returns a struct by value, which ctypes can't do.)
 _LIBRARY_VERSION: Final = b"\x1bP>|libghostty\x1b\\"
-_VERSION: Final = b"\x1bP>|moat %b\x1b\\" % __version__.encode()
+_MOAT: Final = f"moat {__version__}"
 
 
 class ScreenState(TypedDict):
@@ -75,6 +78,8 @@ class Screen:
         """
         self._scrollback = scrollback
         self._replies = bytearray()
+        self.program = ""
+        """The terminal that a program is told it has (XTVERSION); empty for Moat itself."""
         self._size = size
         if snapshot is None:
             snapshot = _Snapshot(ghostty.start(size.columns, size.rows), b"")
@@ -128,7 +133,11 @@ class Screen:
 
     def _reply(self, data: bytes) -> None:
         if len(self._replies) < _REPLY_BYTES:
-            self._replies += _VERSION if data == _LIBRARY_VERSION else data
+            self._replies += self._version() if data == _LIBRARY_VERSION else data
+
+    def _version(self) -> bytes:
+        name = _MOAT if self.program in ("", "moat") else f"{self.program} ({_MOAT})"
+        return b"\x1bP>|%b\x1b\\" % name.encode()
 
     def resize(self, size: TerminalSize) -> None:
         """Change the size; lines of the primary screen are wrapped anew."""
@@ -153,7 +162,7 @@ class Screen:
 
     @property
     def alternate(self) -> bool:
-        """Whether the program is in the alternate screen."""
+        """Tell whether the program is in the alternate screen."""
         return bool(self._terminal.get(Data.ACTIVE_SCREEN))
 
     @property
@@ -204,6 +213,17 @@ class Screen:
     def text(self) -> str:
         """Return the visible screen, one line for each row."""
         return "\n".join(self._rows())
+
+    def last_lines(self, count: int) -> list[str]:
+        """Return at most so many visible rows that aren't empty, down to the last one.
+
+        It looks near the cursor and above it alone, so a screen of any size costs little.
+        """
+        top = max(0, self.cursor[1] - 2 * count)
+        bottom = min(self._size.rows, top + 3 * count) - 1
+        region = Region(0, top, min(self._size.columns, _LONGEST_LINE) - 1, bottom, rectangle=True)
+        rows = [row.strip() for row in self._plain(region, unwrap=False).split("\n")]
+        return [row for row in rows if row][-count:]
 
     def contents(self) -> str:
         """Return scrollback and screen, one line for each of the program's, without the empty rest."""

@@ -1,4 +1,4 @@
-"""How much scrollback the emulator keeps: the lines that were asked for, within a number of bytes.
+"""The emulator's amount of scrollback: the lines that were asked for, within a number of bytes.
 
 The emulator can limit lines, but then it unmaps and maps pages of 430 KB all the time (60 MB/s instead
 of 400). Limited in bytes it uses its pages again. It doesn't say how many bytes it uses, and a row

@@ -16,10 +16,9 @@ from moat.shim import linux
 def make_read_only(devices: list[str]) -> None:
     """Make devices read-only for this process and what it starts, by a mount namespace of its own.
 
-    Mounts made here don't reach the host's namespace: it belongs to another user namespace, so the
-    kernel makes this one its slave (mount_namespaces(7)).
+    Mounts made here don't reach the host's namespace.
     """
-    linux.unshare(linux.CLONE_NEWNS)
+    linux.unshare_mounts()
     for device in devices:
         linux.mount_read_only(device)
 

@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import sys
 import termios
 
 from moat.shim import linux
 from moat.shim.launch import devices, spawn
+from moat.shim.launch.sandbox import close_imports
 
 TYPE_CHECKING = False  # see the package: importing `typing` costs start-up time
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
     from moat.shim.launch.streams import Ends
 
-_NAMESPACES = (
-    linux.CLONE_NEWUSER
-    | linux.CLONE_NEWNS
+NAMESPACES = (
+    linux.CLONE_NEWNS
     | linux.CLONE_NEWPID
     | linux.CLONE_NEWIPC
     | linux.CLONE_NEWUTS
@@ -31,18 +33,21 @@ _NAMESPACES = (
 )
 
 
-def enter(request: dict[str, Any], pidfd: int, ends: Ends) -> NoReturn:
+def enter(request: dict[str, Any], pidfd: int, namespaces: int, ends: Ends) -> NoReturn:
     """Enter the sandbox of the process behind `pidfd`, and leave the command to the shim as an orphan.
+
+    `namespaces` are those that are the sandbox's own, and not the shim's.
 
     Runs in a child of the shim.
     """
     # The first call imports a module, and os.execvpe will make one in there, where the sandbox may
     # not show the host's Python.
     os.get_exec_path()
-    spawn.enter_cgroup(request["cgroup"])
+    spawn.enter_cgroups([request["cgroup"], *request.get("cgroups", ())])
     if request["tty"]:
         ends.stdin = ends.stdout = ends.stderr = devices.open_read_only(ends.stdout)
-    linux.setns(pidfd, _NAMESPACES)
+    close_imports()
+    linux.setns(pidfd, namespaces)
     # A pid namespace takes in children only: this process stays outside, its child is inside.
     spawn.fork(lambda: _become(request, ends), ends.errors)
     os._exit(0)
@@ -53,23 +58,53 @@ def bound(pidfd: int, pid_max: int | None, terminals: int) -> None:
 
     A pid namespace's own `kernel.pid_max` is seen from inside alone, and there only somebody with
     capabilities may write it. This process's child has those of the shim, whose user namespace is
-    around the sandbox's, and is reaped like every other child.
+    around the sandbox's, and is reaped like every other child. A command may be over before: then there
+    is nothing left to bound.
     """
 
-    def write() -> NoReturn:
+    def write() -> None:
         if pid_max is not None:
             with open("/proc/sys/kernel/pid_max", "wb") as file:  # noqa: PTH123  pathlib: 5 ms of the start
                 file.write(b"%d" % pid_max)
         linux.setns(pidfd, linux.CLONE_NEWNS)  # the sandbox's /proc/sys is read-only
         linux.remount_terminals(terminals)
-        os._exit(0)
 
-    def join() -> NoReturn:
+    def join() -> None:
         linux.setns(pidfd, linux.CLONE_NEWPID)
-        spawn.fork(write, sys.stderr.fileno())
+        spawn.fork(lambda: _while_alive(pidfd, write), sys.stderr.fileno())
+
+    spawn.fork(lambda: _while_alive(pidfd, join), sys.stderr.fileno())
+
+
+def _while_alive(pidfd: int, act: Callable[[], None]) -> NoReturn:
+    """Do something to a process, which may fail if it has ended meanwhile, and end this one."""
+    try:
+        act()
+    except OSError:
+        ended = select.poll()
+        ended.register(pidfd, select.POLLIN)
+        if not ended.poll(0):
+            raise
+    os._exit(0)
+
+
+def mount_links(pidfd: int, links: list[tuple[str, str]]) -> None:
+    """Mount symbolic links of the sandbox of the process behind `pidfd`, each over a file there.
+
+    Where one can't be mounted, the file below stays as it was, which is read-only.
+    """
+
+    def mount() -> NoReturn:
+        linux.setns(pidfd, linux.CLONE_NEWNS)
+        for link, target in links:
+            try:
+                linux.mount_link(link, target)
+            except OSError as exc:
+                sys.stderr.write(f"moat shim: {exc}\n")
+        sys.stderr.flush()
         os._exit(0)
 
-    spawn.fork(join, sys.stderr.fileno())
+    spawn.fork(mount, sys.stderr.fileno())
 
 
 def _become(request: dict[str, Any], ends: Ends) -> NoReturn:
@@ -83,7 +118,8 @@ def _become(request: dict[str, Any], ends: Ends) -> NoReturn:
     spawn.apply_limits(request["limits"], request["processors"])
     os.chdir(request["workdir"])
     os.umask(0o022)
-    linux.drop_privileges()
+    user = request.get("user")
+    linux.drop_privileges(None if user is None else (user[0], user[1]))
     linux.filter_syscalls(bytes.fromhex(request["seccomp"]))
     os.write(ends.started, b"\n")
     command: list[str] = request["command"]

@@ -26,7 +26,7 @@ class Session:
         """The pid that was forked: the program that makes the sandbox, or the process that joins one
         and leaves its command to the shim as an orphan."""
         self.joins = joins
-        """Whether the command is in a sandbox that ran already."""
+        """Tells that the command is in a sandbox that ran already."""
         self.fds: dict[str, int] = {}
         """Passed to each supervisor, by name."""
         self.held: list[int] = []
@@ -39,11 +39,15 @@ class Session:
         """Read end of the pipe that names the sandbox's init, in the words of bubblewrap's --info-fd."""
         self.info_text = b""
         self.init_pidfd: int | None = None
-        self.bounds: tuple[int | None, int] = (None, 0)
-        """The process numbers (`None` for any) and the ptys that the sandbox may have."""
+        self.bounds: tuple[int | None, int] | None = None
+        """The process numbers (`None` for any) and the ptys of the sandbox, with its first command."""
+        self.links: list[tuple[str, str]] = []
+        """Links to mount in the sandbox before the command begins; see `enter.mount_links`."""
         self.pid: int | None = None
         """The command's pid on the host; `None` until it begins."""
         self.pidfd: int | None = None
+        self.cgroups: list[str] = []
+        """The folders of the command's cgroups."""
         self.exit_code: int | None = None
 
     @property

@@ -10,6 +10,7 @@ import sys
 import time
 
 from moat.shim.launch import enter, spawn, start
+from moat.shim.launch import memory as memory_limit
 
 TYPE_CHECKING = False  # see the package: importing `typing` costs start-up time
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
 
+    from moat.shim.launch.sandbox import Sandbox
     from moat.shim.launch.session import Session
 
     Answer = tuple[dict[str, Any], list[int]]
@@ -37,8 +39,12 @@ MAIN = "main"
 class Sessions:
     """The run's first command, `main`, and those that joined it."""
 
-    def __init__(self, host: Host, exits: str) -> None:
-        """`exits` is the folder for exit statuses."""
+    def __init__(self, host: Host, exits: str, sandbox: Sandbox | None = None) -> None:
+        """`exits` is the folder for exit statuses.
+
+        Without a `sandbox`, the first command comes with a program that makes one.
+        """
+        self._sandbox = sandbox
         self._host = host
         self._exits = exits
         self._sessions: dict[str, Session] = {}
@@ -53,7 +59,7 @@ class Sessions:
 
     @property
     def running(self) -> bool:
-        """Whether a command has not ended yet."""
+        """Tell whether a command has not ended yet."""
         return any(session.exit_code is None for session in self._sessions.values())
 
     def clean_up_unsupervised(self) -> None:
@@ -70,6 +76,7 @@ class Sessions:
     @property
     def commands(self) -> dict[str, Callable[[dict[str, Any], list[int]], Answer]]:
         return {
+            "mount": self._mount,
             "launch": self._launch,
             "exec": self._exec,
             "streams": self._streams,
@@ -82,14 +89,25 @@ class Sessions:
     def _launch(self, message: dict[str, Any], fds: list[int]) -> Answer:
         if MAIN not in self._sessions:
             self._clean_up = message["clean_up"]
-            self._add(start.launch(MAIN, message, fds))
+            self._add(self._begin(message, fds))
         return self._streams({"session": MAIN}, [])
 
+    def _begin(self, message: dict[str, Any], fds: list[int]) -> Session:
+        if self._sandbox is None:
+            return start.launch(MAIN, message, fds)
+        session = start.join(MAIN, _request(fds[0]), self._sandbox)
+        session.init_pidfd = os.dup(self._sandbox.init)
+        return session
+
+    def _mount(self, message: dict[str, Any], fds: list[int]) -> Answer:
+        if self._sandbox is None:
+            raise ValueError("this sandbox is not the shim's to fill")
+        self._sandbox.mount(message["mounts"], fds, message["terminals"])
+        return {}, []
+
     def _exec(self, message: dict[str, Any], fds: list[int]) -> Answer:
-        # The request comes in a memory file, since an environment may be larger than a packet.
-        with os.fdopen(os.dup(fds[0]), encoding="utf-8") as file:
-            request = json.load(file)
-        self._add(start.join(message["session"], request, self._sessions[MAIN]))
+        sandbox = self._sandbox if self._sandbox is not None else self._sessions[MAIN]
+        self._add(start.join(message["session"], _request(fds[0]), sandbox))
         return self._streams(message, [])
 
     def _streams(self, message: dict[str, Any], _fds: list[int]) -> Answer:
@@ -138,7 +156,10 @@ class Sessions:
         self._host.unwatch(session.started.fileno())
         if session.take_pid():
             self._host.send({"event": "started", "session": session.name, "pid": session.pid})
-            if session.pidfd is not None and not session.joins:
+            # The command waits for `started` to be closed, by this process and by its child.
+            if session.pidfd is not None and session.links:
+                enter.mount_links(session.pidfd, session.links)
+            if session.pidfd is not None and session.bounds is not None:
                 enter.bound(session.pidfd, *session.bounds)
         elif session.joins:
             self._failed(session)
@@ -167,17 +188,22 @@ class Sessions:
             return
         while session.info is not None:  # its writer has ended, so the last piece is there
             self._sandbox_began(session)
+        # While the cgroup is there, which goes with the sandbox.
+        memory = code == -signal.SIGKILL and memory_limit.was_used_up(session.cgroups)
         code = code if code >= 0 else 128 - code
         if session.init_pidfd is None:
-            self._exited(session, code)
+            self._exited(session, code, out_of_memory=memory)
             return
         # So far the command has ended. Its sandbox is gone, with every process that could write to
         # its pipes, when the sandbox's init is.
         init = session.init_pidfd
+        if session.joins:
+            # An init that had nothing to do with the command doesn't end with it.
+            _kill(init)
 
         def sandbox_ended() -> None:
             self._host.unwatch(init)
-            self._exited(session, code)
+            self._exited(session, code, out_of_memory=memory)
 
         self._host.watch(init, sandbox_ended)
 
@@ -189,10 +215,11 @@ class Sessions:
         session.close()
         self._host.send({"event": "failed", "session": session.name, "message": message})
 
-    def _exited(self, session: Session, code: int) -> None:
+    def _exited(self, session: Session, code: int, *, out_of_memory: bool) -> None:
         session.exit_code = code
         self._record(session)
-        self._host.send({"event": "exited", "session": session.name, "exit_code": code})
+        event = {"event": "exited", "session": session.name, "exit_code": code}
+        self._host.send(event | ({"out_of_memory": True} if out_of_memory else {}))
         self.clean_up_unsupervised()
 
     def _record(self, session: Session) -> None:
@@ -212,6 +239,20 @@ class Sessions:
             os.rename(f"{path}.new", path)  # noqa: PTH104  pathlib is 5 ms of the shim's start
         except OSError as exc:
             sys.stderr.write(f"moat shim: exit status not written: {exc}\n")
+
+
+def _kill(pidfd: int) -> None:
+    try:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    except ProcessLookupError:
+        return  # it has ended already
+
+
+def _request(file: int) -> dict[str, Any]:
+    """Read a request from a memory file; an environment may be larger than a packet."""
+    with os.fdopen(os.dup(file), encoding="utf-8") as text:
+        request: dict[str, Any] = json.load(text)
+    return request
 
 
 def _is_readable(sock: socket.socket) -> bool:

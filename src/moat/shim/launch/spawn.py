@@ -9,11 +9,26 @@ import signal
 
 TYPE_CHECKING = False  # see the package: importing `typing` costs start-up time
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import NoReturn
 
 # Above any number that a caller asks for; see `place`.
 _PARKING = 512
+
+_NOFILE = resource.RLIMIT_NOFILE
+# What Moat's own processes may have open and in flight beyond what a sandbox may.
+_SPARE_DESCRIPTORS = 1024
+_SOFT, _HARD = resource.getrlimit(_NOFILE)
+
+
+def raise_descriptor_limit() -> None:
+    """Let the shim pass descriptors on whatever a run does.
+
+    A user's processes may together have as many descriptors in flight, sent and not received yet, as
+    the limit of the one that wants to send another (unix(7), ETOOMANYREFS). `apply_limits` gives a
+    sandbox a lower limit than the shim has.
+    """
+    resource.setrlimit(_NOFILE, (_HARD, _HARD))
 
 
 def fork(child: Callable[[], NoReturn], errors: int) -> int:
@@ -65,13 +80,15 @@ def apply_limits(limits: Mapping[str, int], processors: Sequence[int]) -> None:
     """
     if processors:
         os.sched_setaffinity(0, processors)
+    most = _HARD - min(_SPARE_DESCRIPTORS, _HARD // 4)
+    resource.setrlimit(_NOFILE, (min(_SOFT, most), most))
     for name, value in limits.items():
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
 
 
-def enter_cgroup(folder: str | None) -> None:
-    """Move this process, and so everything that it starts, into a cgroup (version 2)."""
-    if folder is not None:
+def enter_cgroups(folders: Iterable[str | None]) -> None:
+    """Move this process, and so everything that it starts, into a cgroup of each hierarchy."""
+    for folder in filter(None, folders):
         fd = os.open(f"{folder}/cgroup.procs", os.O_WRONLY)
         os.write(fd, b"0")
         os.close(fd)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
+    from moat.shim.launch.sandbox import Sandbox
+
 
 def launch(name: str, request: dict[str, Any], passed: list[int]) -> Session:
     """Start the program that makes the sandbox and runs the first command in it.
@@ -22,8 +24,8 @@ def launch(name: str, request: dict[str, Any], passed: list[int]) -> Session:
     `request`: `argv`; `numbers`, under which the program finds the descriptors that are made here;
     `passed`, under which it finds the descriptors `passed`; `program`, the number among these of the
     program's own file; `filter`, the program's system call filter (hex); `read_only`, devices that it
-    may show, but not change; `tty`, `stdin`, `size`, `limits`, `processors`, `cgroup`; `pid_max` and
-    `terminals` as `enter.bound` takes them.
+    may show, but not change; `links`, as `enter.mount_links` takes them; `tty`, `stdin`, `size`,
+    `limits`, `processors`, `cgroup`; `pid_max` and `terminals` as `enter.bound` takes them.
 
     In `numbers`, `started` is a socket for one byte from the command-to-be, `info` a pipe for
     bubblewrap's `--info-fd`, and `stdin`, `stdout` and `stderr` are the command's. Standard error of
@@ -39,7 +41,7 @@ def launch(name: str, request: dict[str, Any], passed: list[int]) -> Session:
         linux.die_with(shim)
         os.setsid()
         os.umask(0o022)
-        spawn.enter_cgroup(request["cgroup"])
+        spawn.enter_cgroups([request["cgroup"]])
         terminal = [os.ttyname(ends.stdout)] if request["tty"] else []
         devices.make_read_only([*request["read_only"], *terminal])
         made = {
@@ -65,21 +67,29 @@ def launch(name: str, request: dict[str, Any], passed: list[int]) -> Session:
         session = _start(name, request, become, joins=False)
         session.info = info_read
         session.bounds = request["pid_max"], request["terminals"]
+        session.links = request.get("links", [])
         return session
     finally:
         os.close(info_write)
 
 
-def join(name: str, request: dict[str, Any], sandbox: Session) -> Session:
-    """Start a further command in the sandbox of `sandbox`.
+def join(name: str, request: dict[str, Any], sandbox: Sandbox | Session) -> Session:
+    """Start a command in a sandbox of another program's, or a further one beside that of a session.
 
     `request`: `command`, `env`, `workdir`, `tty`, `stdin`, `size`, `seccomp` (hex), `limits`,
-    `processors`, `cgroup`.
+    `processors`, `cgroup`, and perhaps `cgroups` and `user`, the numbers of a user and a group.
     """
-    if sandbox.pidfd is None or sandbox.exit_code is not None:
-        raise ProcessLookupError(3, "the sandbox has no running command")
-    pidfd = sandbox.pidfd
-    return _start(name, request, lambda ends: enter.enter(request, pidfd, ends), joins=True)
+    namespaces = enter.NAMESPACES
+    if isinstance(sandbox, Session):
+        if sandbox.pidfd is None or sandbox.exit_code is not None:
+            raise ProcessLookupError(3, "the sandbox has no running command")
+        pidfd = sandbox.pidfd
+        namespaces |= linux.CLONE_NEWUSER
+    else:
+        pidfd = sandbox.init
+    return _start(
+        name, request, lambda ends: enter.enter(request, pidfd, namespaces, ends), joins=True
+    )
 
 
 def _start(
@@ -102,6 +112,7 @@ def _start(
         os.close(fd)
     started_write.close()
     session = Session(name, child, tty=request["tty"], joins=joins)
+    session.cgroups = [*filter(None, [request["cgroup"]]), *request.get("cgroups", ())]
     session.fds, session.held = streams.shim_ends, list(held)
     session.started, session.errors = started, errors
     return session

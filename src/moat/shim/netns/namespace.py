@@ -26,6 +26,32 @@ _RT_TABLE_LOCAL, _RTPROT_BOOT, _RT_SCOPE_HOST, _RTN_LOCAL = 255, 3, 254, 2
 _RTA_OIF = 4
 _NLMSG_ERROR = 2
 
+# Some kernels put these into each new namespace; they are down, and only a capability could raise them.
+_HARMLESS = {
+    *(
+        "lo",
+        "tunl0",
+        "gre0",
+        "gretap0",
+        "erspan0",
+        "sit0",
+        "ip6tnl0",
+        "ip6gre0",
+        "ip_vti0",
+        "ip6_vti0",
+    ),
+}
+
+# Settings of a new network namespace that container engines change: they switch IPv6 off, and let
+# programs without rights make ICMP sockets and take the ports below 1024.
+_SETTINGS = {
+    "ipv6/conf/all/disable_ipv6": "0",
+    "ipv6/conf/default/disable_ipv6": "0",
+    "ipv6/conf/lo/disable_ipv6": "0",
+    "ipv4/ping_group_range": "1 0",
+    "ipv4/ip_unprivileged_port_start": "1024",
+}
+
 # A kernel without IPv6 leaves nothing to capture either.
 _NO_IPV6 = {errno.EAFNOSUPPORT, errno.EOPNOTSUPP, errno.ENODEV, errno.EACCES, errno.EPERM}
 
@@ -46,6 +72,27 @@ def isolate() -> None:
     _write("/proc/self/gid_map", f"0 {gid} 1")
     for path, share in shares.items():
         _write(path, str(share))
+    _capture()
+
+
+def join(init: int) -> None:
+    """Move this process into the network namespace of the process behind the pidfd `init`.
+
+    That namespace must be a new one, with `lo` alone: `--network none` of container engines. Raises
+    `OSError`; `FileExistsError` where somebody has added to it what leads out.
+    """
+    linux.setns(init, linux.CLONE_NEWNET)
+    others = [name for _, name in socket.if_nameindex() if name not in _HARMLESS]
+    if others:
+        raise FileExistsError(errno.EEXIST, f"the container has network interfaces: {others}")
+    for name, value in _SETTINGS.items():
+        path = f"/proc/sys/net/{name}"
+        if os.path.exists(path):  # noqa: PTH110  no pathlib
+            _write(path, value)
+    _capture()
+
+
+def _capture() -> None:
     _raise_loopback()
     _claim_every_address(socket.AF_INET)
     try:

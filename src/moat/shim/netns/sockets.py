@@ -1,6 +1,7 @@
 """Sockets of the namespace that this process is in, for a supervisor outside of it.
 
 A socket keeps the namespace in which it was made, so the supervisor uses it like one of its own.
+Sockets that a supervisor has made are kept here too, because they are to outlive it.
 """
 
 from __future__ import annotations
@@ -35,10 +36,16 @@ class Sockets:
     def __init__(self) -> None:
         self._listening: dict[tuple[str, str, str, int], socket.socket] = {}
         self._packets: socket.socket | None = None
+        self._kept: dict[str, int] = {}
 
     @property
     def commands(self) -> dict[str, Callable[[dict[str, Any], list[int]], Answer]]:
-        return {"listen": self._listen, "packets": self._watch_packets, "dial": self._dial}
+        return {
+            "listen": self._listen,
+            "packets": self._watch_packets,
+            "dial": self._dial,
+            "keep": self._keep,
+        }
 
     def _listen(self, message: dict[str, Any], _fds: list[int]) -> Answer:
         """Pass the same socket to each supervisor: between two, connections wait in its backlog."""
@@ -52,6 +59,15 @@ class Sockets:
         if self._packets is None:
             self._packets = watch_packets(bytes.fromhex(message["filter"]))
         return {}, [self._packets.fileno()]
+
+    def _keep(self, message: dict[str, Any], fds: list[int]) -> Answer:
+        """Pass the socket of a name to each supervisor; the first one that has made it brings it."""
+        name = message["name"]
+        if name not in self._kept:
+            if not fds:
+                raise FileNotFoundError(errno.ENOENT, f"no socket {name} is kept")
+            self._kept[name] = os.dup(fds[0])
+        return {}, [self._kept[name]]
 
     def _dial(self, message: dict[str, Any], fds: list[int]) -> Answer:
         fds.append(dial(message["address"], message["port"]).detach())

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moat.engines.bubblewrap import secret_paths
 from moat.engines.bubblewrap.system import STANDARD_PATH
 from moat.engines.bubblewrap.toolchains.find import HostFolders, find_toolchains
+from moat.engines.under_shim import secret_paths
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,6 +14,8 @@ from moat.engines.bubblewrap.toolchains.secret_names import secret_files
         ("id_ed25519", "bin"),
         ("auth.json", ".codex"),
         ("settings.xml", "conf"),
+        ("history", "conda-meta"),
+        ("kubeconfig", "etc"),
         (".env", "app"),
         (".env.production", "app"),
         (".bash_history", "user"),
@@ -30,6 +32,7 @@ def test_a_secret_is_known_by_its_name(name: str, folder: str) -> None:
     [
         ("auth.json", "src"),
         ("settings.xml", "res"),
+        ("history", "src"),
         (".env.example", "app"),
         (".env.local.sample", "app"),
         (".environment", "app"),

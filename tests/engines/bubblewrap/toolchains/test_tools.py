@@ -2,7 +2,8 @@
 
 npm and venv are the real ones, since every machine that runs these tests has them. The others are laid
 out as they lay themselves out (their documentation, and installations of 2026): links, shims and
-scripts are like theirs, and each leads to a program that tells that it was found.
+scripts are like theirs, and each leads to a program that tells that it was found. Those that a registry
+has are tried for real in tests/e2e/test_real_toolchains.py.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class ParentProxy(Protocol):
 
     @property
     def name(self) -> str:
-        """Its URL without the password."""
+        """URL of the proxy without the password."""
         ...
 
     def secrets(self) -> Secrets:

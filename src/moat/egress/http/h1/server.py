@@ -46,7 +46,7 @@ class HTTP1Server(HTTP1Connection):
         self._closing = False
         """The connection ends after the present response."""
         self._ends_by_close = False
-        """To the client, the end of the connection is the end of the present response."""
+        """The end of the connection tells the client that the present response has ended."""
         self._input_ended = False
         """The client has closed its side."""
         self._body_paused = False
@@ -57,14 +57,14 @@ class HTTP1Server(HTTP1Connection):
         self._output_full = False
         """The client does not read its responses; until it does, no further request is read."""
         self._plain = True
-        """There is no TLS."""
+        """The connection has no TLS."""
         self._hangup: HangupWatch | None = None
         self._requested = False
-        """There has been a request, well-formed or not."""
+        """A request has come, well-formed or not."""
         self.waiting_since: float = gateway.clock()
-        """When it began to wait for a request, or for the rest of a head."""
+        """Time at which the connection began to wait for a request, or for the rest of a head."""
         self.moved = self.waiting_since
-        """When a byte last passed, in either direction."""
+        """Time at which a byte last passed, in either direction."""
 
     # --- asyncio ---
 
@@ -218,9 +218,9 @@ class HTTP1Server(HTTP1Connection):
     def _read_body(self, body: BodyReader, data: bytes | memoryview) -> bytes | memoryview:
         """Pass on the part of the body that `data` holds, and return the rest."""
         payload = body.feed(data)
-        exchange = self._exchange
-        if exchange is not None and payload:
-            exchange.request_data(payload)
+        if self._exchange is not None and payload:
+            self._exchange.request_data(payload)
+        exchange = self._exchange  # unless this data was too much for it
         if not body.done:
             if exchange is not None:
                 exchange.request_flush()

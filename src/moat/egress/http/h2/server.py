@@ -40,11 +40,11 @@ class HTTP2Server(HTTP2Connection):
         """Streams that the client did not reset."""
         self._resets = 0
         self._requested = False
-        """There has been a request, well-formed or not."""
+        """A request has come, well-formed or not."""
         self.waiting_since = gateway.clock()
-        """When it began to wait for a request."""
+        """Time at which the connection began to wait for a request."""
         self.moved = self.waiting_since
-        """When a byte last passed, in either direction."""
+        """Time at which a byte last passed, in either direction."""
         self._unfinished = 0
         """The number of the frame or head that is incomplete; 0: none."""
         self._unfinished_since = 0.0
@@ -204,6 +204,8 @@ class _ServerStream(Stream):
     def expire(self, seconds: float) -> None:
         if self.exchange is not None:
             self.exchange.failed(504, f"no byte has passed for {seconds:g} s")
+        else:
+            self.abort()  # the answer is complete, and the client's window takes none of it
 
     def reconsider(self) -> None:
         if self.exchange is not None:

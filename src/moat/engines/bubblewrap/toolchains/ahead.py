@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Found = dict[str, dict[str, bool]]
-"""For each folder that was searched: what of it a sandbox must not see (`search.hidden_in`)."""
+"""The paths that a sandbox must not see, by the folder that was searched (`search.hidden_in`)."""
 
 
 class SearchAhead:

@@ -1,4 +1,4 @@
-"""From the folders of the user's PATH to what their programs need.
+"""Search of the folders of the user's PATH for what their programs need.
 
 The home folder itself is never shown, nor anything that holds a path of `secret_paths.HOME`.
 """
@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moat.engines.bubblewrap import secret_paths
-from moat.engines.bubblewrap.system import STANDARD_PATH, SYSTEM_FOLDERS
+from moat.engines.bubblewrap.system import STANDARD_PATH
 from moat.engines.bubblewrap.toolchains import layouts
 from moat.engines.bubblewrap.toolchains.versions import chosen_versions
+from moat.engines.under_shim import secret_paths
+from moat.engines.under_shim.places import SYSTEM_FOLDERS
 from moat.workspace.beneath import SymbolicLinkError, overlap, resolve
 
 if TYPE_CHECKING:
@@ -83,8 +84,8 @@ def _resolve(path: str, host: HostFolders) -> Path | None:
     """Resolve links on the way, but not those in the workspace: an earlier run may have made them."""
     try:
         return resolve(Path(path), host.workspace)
-    except SymbolicLinkError:
-        return None
+    except (SymbolicLinkError, PermissionError):
+        return None  # a PATH of another user's, as `su` keeps it, leads where we may not go
 
 
 def _in_system(path: Path) -> bool:
@@ -186,8 +187,11 @@ def _program_folder(program: Path, home: Path) -> Path | None:
 
 
 def _link_targets(folder: Path, host: HostFolders) -> Iterator[Path]:
-    with os.scandir(folder) as entries:
-        links = [entry.path for entry in entries if entry.is_symlink()]
+    try:
+        with os.scandir(folder) as entries:
+            links = [entry.path for entry in entries if entry.is_symlink()]
+    except PermissionError:
+        return  # its programs can be started by their names, and not listed
     for link in links:
         target = _resolve(link, host)
         if target is not None and target.is_file():

@@ -1,4 +1,4 @@
-"""How version managers, installations and projects are laid out. Pure data."""
+"""Layouts of version managers, installations and projects. Pure data."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ PROJECT: Final = (
 )
 """Names that mark the parent of a `bin` as somebody's project."""
 OF_PROJECTS: Final = ("lib", "libexec")
-"""What the programs of a project's `bin` load from beside it."""
+"""Folders beside a project's `bin` from which its programs load."""
 
 DEPENDENCIES: Final[Mapping[str, str]] = {"node_modules": ".bin", "vendor": "bin"}
 """Folders into which a package manager puts all packages of a project, and the programs in each."""

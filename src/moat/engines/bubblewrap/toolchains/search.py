@@ -49,12 +49,12 @@ class UnsearchableError(Exception):
 
 @dataclass(slots=True)
 class Searched:
-    """What is known of a toolchain; all paths are relative to it."""
+    """The facts known about a toolchain; all paths are relative to it."""
 
     folders: dict[str, int] = field(default_factory=dict[str, int])
     """Each folder that was searched, and the time (st_ctime_ns) of its last change before."""
     hidden: dict[str, bool] = field(default_factory=dict[str, bool])
-    """What the sandbox must not see, and whether it is a folder."""
+    """Paths that the sandbox must not see, and whether each is a folder."""
 
 
 def hidden_in(root: Path, omitted: Collection[str]) -> dict[str, bool]:

@@ -49,7 +49,9 @@ FILES: Final[Mapping[str, str]] = {
     ".htpasswd": "web servers",
     ".dockercfg": "Docker",
     ".terraformrc": "Terraform",
+    "terraform.tfstate": "Terraform",
     ".vault-token": "Vault",
+    "kubeconfig": "kubectl",
     ".rclone.conf": "rclone",
     "rclone.conf": "rclone",
     ".msmtprc": "msmtp",
@@ -104,22 +106,26 @@ FOLDERS: Final[Mapping[str, str]] = {
 """Names of folders, and whose secrets each holds."""
 
 BELOW: Final[Mapping[str, tuple[str, ...]]] = {
+    "auth.toml": ("pypoetry",),
     "auth.json": (".codex", ".composer", "composer", ".local", "opencode", "containers"),
     "config": (".bundle", ".kube", ".ssh"),
     "config.json": (".docker", "docker"),
+    "history": ("conda-meta",),
     "hosts.yml": ("gh",),
     "settings.xml": ("conf", ".m2"),
+    "urls": ("pkgs",),
+    "urls.txt": ("pkgs",),
 }
 """Names of files that are secret in a folder of one of these names, and common elsewhere."""
 
 _ENV: Final = ".env"
 _EXAMPLES: Final = ("example", "sample", "template", "dist", "defaults")
-"""What follows `.env` in files that are there to be copied and filled in."""
+"""Endings after `.env` of files that are there to be copied and filled in."""
 
 GIT: Final = ".git"
 """A folder that is secret if its configuration says how to log in somewhere."""
 LOGIN: Final = re.compile(rb"://[^/@\s]+@|extraheader|insteadof|password|token", re.IGNORECASE)
-"""What such a configuration has in it."""
+"""A pattern of logins in such a configuration."""
 
 KEYS: Final = (".pem", ".key")
 """Endings of keys, and of certificates, which are public: the content decides."""

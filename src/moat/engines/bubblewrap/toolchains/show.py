@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from moat.engines.bubblewrap.system import SYSTEM_FOLDERS
 from moat.engines.bubblewrap.toolchains import layouts
 from moat.engines.bubblewrap.toolchains.find import find_toolchains
 from moat.engines.bubblewrap.toolchains.search import UnsearchableError, hidden_in
+from moat.engines.under_shim.places import SYSTEM_FOLDERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SETTINGS_OF_SYSTEM: Final = tuple(map(Path, ("/opt", "/usr/etc", "/usr/local/etc")))
-"""Where administrators leave settings of programs among the system's software."""
+"""Folders among the system's software where administrators leave settings of programs."""
 _SINGLE_SETTINGS: Final = tuple(
     Path(f"{prefix}/{name}")
     for prefix in ("/usr", "/usr/local")
@@ -37,7 +37,7 @@ class Software:
 
     toolchains: Toolchains
     hidden: Mapping[Path, Mapping[str, bool]]
-    """For each root of the toolchains, and folder of the system: as `search.hidden_in` returns it."""
+    """Paths to hide, by root of the toolchains or folder of the system; see `search.hidden_in`."""
 
     @classmethod
     def of(cls, host_path: str, host: HostFolders, searched: Found) -> Self:

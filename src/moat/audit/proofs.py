@@ -1,0 +1,167 @@
+"""Merkle trees, proofs and signed checkpoints, from the side of who checks them. Pure.
+
+This and `verifier` are all that it takes to verify a log; neither uses anything else of Moat. Trees and
+proofs are those of RFC 9162 2.1. A checkpoint is a C2SP signed note (c2sp.org/signed-note,
+c2sp.org/tlog-checkpoint) with an Ed25519 signature.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_SIGNATURE: Final = re.compile("\u2014 ([^ +\n]+) ([A-Za-z0-9+/]+={0,2})")
+_ED25519: Final = b"\x01"
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    return hashlib.sha256(b"\0" + entry).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\1" + left + right).digest()
+
+
+class Frontier:
+    """A Merkle tree to which leaves are appended: of each complete part only the root is kept."""
+
+    __slots__ = ("roots", "size")
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.roots: list[bytes] = []
+        """The roots of complete subtrees, the largest and leftmost first."""
+
+    def append(self, leaf: bytes) -> None:
+        size, roots = self.size, self.roots
+        while size & 1:
+            leaf = hashlib.sha256(b"\1" + roots.pop() + leaf).digest()
+            size >>= 1
+        roots.append(leaf)
+        self.size += 1
+
+    def root(self) -> bytes:
+        if not self.roots:
+            return hashlib.sha256().digest()
+        root = self.roots[-1]
+        for left in reversed(self.roots[:-1]):
+            root = node_hash(left, root)
+        return root
+
+
+def root_of_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes]) -> bytes | None:
+    """Return the root that an inclusion proof leads to (RFC 9162 2.1.3.2); `None`: it leads nowhere."""
+    if not 0 <= index < size:
+        return None
+    at, last, root = index, size - 1, leaf
+    for each in proof:
+        if last == 0:
+            return None
+        if at & 1 or at == last:
+            root = node_hash(each, root)
+            while not at & 1 and at:
+                at, last = at >> 1, last >> 1
+        else:
+            root = node_hash(root, each)
+        at, last = at >> 1, last >> 1
+    return root if last == 0 else None
+
+
+def is_consistent(
+    first: int, first_root: bytes, second: int, second_root: bytes, proof: Sequence[bytes]
+) -> bool:
+    """Tell whether the tree of `first` leaves is the beginning of the other (RFC 9162 2.1.4.2)."""
+    if not 0 < first <= second:
+        return False
+    if first == second:
+        return not proof and first_root == second_root
+    path = [first_root, *proof] if first & (first - 1) == 0 else list(proof)
+    if not path:
+        return False
+    at, last = first - 1, second - 1
+    while at & 1:
+        at, last = at >> 1, last >> 1
+    old = new = path[0]
+    for each in path[1:]:
+        if last == 0:
+            return False
+        if at & 1 or at == last:
+            old, new = node_hash(each, old), node_hash(each, new)
+            while not at & 1 and at:
+                at, last = at >> 1, last >> 1
+        else:
+            new = node_hash(new, each)
+        at, last = at >> 1, last >> 1
+    return last == 0 and old == first_root and new == second_root
+
+
+# --- checkpoints: signed notes ---
+
+
+class Checkpoint(NamedTuple):
+    """A signed statement: the log of `origin` had `size` entries, with this root."""
+
+    origin: str
+    size: int
+    root: bytes
+    text: str
+    """The signed text."""
+    signatures: tuple[tuple[str, bytes, bytes], ...]
+    """For each signature: the key's name, its id, and the signature itself."""
+
+
+def key_id(name: str, public: bytes) -> bytes:
+    """Return the four bytes by which a signature names an Ed25519 key."""
+    return hashlib.sha256(name.encode() + b"\n" + _ED25519 + public).digest()[:4]
+
+
+def read_checkpoint(note: str) -> Checkpoint:
+    """Read a signed note that is a checkpoint. Raises `ValueError`."""
+    text, blank, tail = note.rpartition("\n\n")
+    lines = text.split("\n")
+    if not blank or not tail.endswith("\n") or len(lines) < 3:
+        raise ValueError("it is no checkpoint")
+    signatures: list[tuple[str, bytes, bytes]] = []
+    for line in tail[:-1].split("\n"):
+        match = _SIGNATURE.fullmatch(line)
+        if match is None:
+            raise ValueError("it has a malformed signature")
+        data = base64.b64decode(match[2], validate=True)
+        signatures.append((match[1], data[:4], data[4:]))
+    if not re.fullmatch("0|[1-9][0-9]{0,14}", lines[1]):
+        raise ValueError("it has no size")
+    root = base64.b64decode(lines[2], validate=True)
+    if len(root) != 32:
+        raise ValueError("it has no root")
+    return Checkpoint(lines[0], int(lines[1]), root, f"{text}\n", tuple(signatures))
+
+
+def signer_of(checkpoint: Checkpoint, keys: Iterable[bytes]) -> bytes | None:
+    """Return the public key whose signature the checkpoint carries, `None` if it is none of `keys`.
+
+    Of several signatures by one key the first counts, so that a note can't ask for much work.
+    """
+    signatures = {(name, number): each for name, number, each in reversed(checkpoint.signatures)}
+    for public in keys:
+        signature = signatures.get((checkpoint.origin, key_id(checkpoint.origin, public)))
+        if signature is None:
+            continue
+        try:
+            Ed25519PublicKey.from_public_bytes(public).verify(signature, checkpoint.text.encode())
+        except (InvalidSignature, ValueError):
+            continue
+        return public
+    return None
+
+
+def fingerprint(public: bytes) -> str:
+    """Return the name under which people compare a public key: SHA-256, shortened to 128 bits."""
+    return hashlib.sha256(public).hexdigest()[:32]

@@ -1,0 +1,375 @@
+"""`moat audit`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from moat.cli.arguments import run_argument
+from moat.cli.audit_key import command as key_command
+from moat.cli.audit_text import timeline_line, verdict
+from moat.cli.found import find
+from moat.cli.new_file import write_new
+from moat.errors import MoatError, UsageError
+from moat.printable import without_controls
+from moat.runs.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from moat.audit.verifier import Report, Verifier
+    from moat.cli.audit_text import Entry
+    from moat.runs.store import Run
+
+_LONGEST_LINE: Final = 16 << 20
+"""Bytes of a line in a bundle that is read: whoever made it may want to fill the memory."""
+_MOST_ROWS: Final = 1_000_000
+"""Rows of the traffic record to which one entry commits: it has those of a second or two."""
+_LEAVE_S: Final = 10.0
+"""A run that has just ended closes its log within this time."""
+
+
+class _RunOrCommand(click.Group):
+    """A group whose command `show` needs no name: `moat audit RUN`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or args[0] not in {*self.commands, "-h", "--help"}:
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(
+    "audit",
+    cls=_RunOrCommand,
+    subcommand_metavar="[RUN [--verify] [--json] [-f] | export | verify | key]",
+)
+def command() -> None:
+    """Show what a run did, from a signed log that can be verified, or hand that to somebody else.
+
+    moat audit RUN prints the log of a run; with --verify it checks it, with --json it prints an object
+    per entry, with -f it goes on with entries as they are written. docs/audit.md says what a log proves.
+    """
+
+
+@command.command("show", hidden=True)
+@run_argument()
+@click.option("--verify", "verifies", is_flag=True, help="Check the log, and the files beside it.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+@click.option("-f", "--follow", "follows", is_flag=True, help="Go on with entries as they come.")
+@click.pass_context
+def show(
+    ctx: click.Context, run: str | None, *, verifies: bool, as_json: bool, follows: bool
+) -> None:
+    """Print the audit log of a run, or verify it.
+
+    The keys of --json: seq, time (RFC 3339), event (the kind), data, hash, content and prev; with
+    --verify they are those of moat audit verify --json.
+    """
+    if verifies and follows:
+        raise UsageError("--verify looks at the log as it is: -f has no place there")
+    with Store() as store:
+        found = find(store, run)
+        if verifies:
+            report = _verify_own(store, found)
+            _print_report(report, as_json=as_json)
+            ctx.exit(1 if report.problems else 0)
+        entries = _Entries(store.folder(found.id).audit)
+        _write(entries.news(), as_json=as_json)
+        if follows:
+            from moat.client.watch.follow import follow  # noqa: PLC0415  for -f alone
+
+            for _ in follow(store, found):
+                _write(entries.news(), as_json=as_json)
+        elif not entries.exists:
+            raise _no_log(found)
+
+
+@command.command("export")
+@run_argument()
+@click.option(
+    "-o",
+    "--output",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="Where to write it.",
+)
+@click.option(
+    "--redact", "redacted", is_flag=True, help="Leave out what entries say, and all files."
+)
+@click.option(
+    "--entry",
+    "entries",
+    multiple=True,
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Only this entry, with a proof that the log has it. Repeatable.",
+)
+def export(run: str | None, file: Path, *, redacted: bool, entries: tuple[int, ...]) -> None:
+    """Write the audit log of a run to FILE, with all that is needed to verify it.
+
+    That is: entries, checkpoints, public key, specification, output and requests, as far as the run has
+    them still. Anybody can verify it with moat audit verify, or by docs/audit.md.
+    """
+    from moat.audit import bundle  # noqa: PLC0415  loads slowly
+
+    if redacted and entries:
+        raise UsageError("--redact leaves out what --entry is to show", "Give one of them")
+    with Store() as store:
+        found = find(store, run)
+        folder = store.folder(found.id)
+        _wait_for_end(store, found)
+        try:
+            if entries:
+                lines = bundle.proofs(folder.audit, entries)
+            else:
+                requests = _RequestTexts(folder.database)
+                lines = bundle.bundle(folder, requests, redacted=redacted)
+            write_new(file, (line + b"\n" for line in lines))
+        except FileNotFoundError:
+            raise _no_log(found) from None
+    sys.stdout.write(f"{found.name}: exported to {file}\n")
+
+
+@command.command("verify")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--key", "keys", multiple=True, metavar="HEX", help="A public key that may have signed."
+)
+@click.option(
+    "--keys",
+    "key_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What moat audit key show --json has printed on the machine of the run.",
+)
+@click.option(
+    "--checkpoint",
+    "held",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A checkpoint of this run that you have kept.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def verify(
+    ctx: click.Context,
+    file: Path,
+    *,
+    keys: tuple[str, ...],
+    key_file: Path | None,
+    held: tuple[Path, ...],
+    as_json: bool,
+) -> None:
+    """Verify the bundle FILE, without the run, its machine or a store.
+
+    It says first what is proven, and what isn't. The exit code is 0 if all of it is genuine, 1 if
+    something is not or nothing is signed, and 2 if FILE can't be read as a bundle.
+
+    The keys of --json: run, genuine, problems (with code and text), remarks, entries, signed,
+    checkpoints, closed, redacted, proved, files, absent, keys and trusted.
+    """
+    from moat.audit.verifier import UnreadableError, Verifier  # noqa: PLC0415  loads slowly
+
+    trusted = {_public_key(each) for each in keys}
+    revoked: set[bytes] = set()
+    if key_file is not None:
+        _read_keys(key_file, trusted, revoked)
+    try:
+        verifier = Verifier(trusted, revoked, [each.read_text() for each in held])
+        report = _verified(verifier, file)
+    except (UnreadableError, UnicodeDecodeError) as exc:
+        raise UsageError(
+            f"{file} can't be verified: {exc}", "See: moat audit export --help"
+        ) from exc
+    _print_report(report, as_json=as_json)
+    ctx.exit(1 if report.problems else 0)
+
+
+command.add_command(key_command)
+
+
+# --- the timeline ---
+
+
+class _Entries:
+    """The entries of a log that may be growing, each once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self.exists = False
+
+    def news(self) -> Iterator[Entry]:
+        """Yield what was written since the last call."""
+        with suppress(FileNotFoundError), self._path.open("rb") as file:
+            self.exists = True
+            file.seek(self._offset)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                self._offset += len(line)
+                if line.startswith(b"entry "):
+                    try:
+                        yield _entry(line[6:-1])
+                    except (ValueError, KeyError, TypeError, RecursionError):
+                        raise _changed() from None
+
+
+def _entry(line: bytes) -> Entry:
+    import hashlib  # noqa: PLC0415  the help needs none
+
+    public, _, private = line.partition(b"\t")
+    entry = json.loads(public)
+    return {
+        "seq": entry["seq"],
+        "time": entry["time"],
+        "event": entry["kind"],
+        "data": json.loads(private)["data"] if private else None,
+        "hash": hashlib.sha256(b"\0" + public).hexdigest(),
+        "content": entry["content"],
+        "prev": entry["prev"],
+    }
+
+
+def _write(entries: Iterable[Entry], *, as_json: bool) -> None:
+    for entry in entries:
+        try:
+            line = json.dumps(entry) if as_json else without_controls(timeline_line(entry))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise _changed() from None
+        sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+# --- verifying ---
+
+
+def _verify_own(store: Store, run: Run) -> Report:
+    """Verify the log of a run in this store, with the files beside it and its newest checkpoint."""
+    from moat.audit.bundle import bundle  # noqa: PLC0415  loads slowly
+    from moat.audit.run_log import head_path  # noqa: PLC0415
+    from moat.audit.signing_key import SigningKeys  # noqa: PLC0415
+    from moat.audit.verifier import UnreadableError, Verifier  # noqa: PLC0415
+
+    folder = store.folder(run.id)
+    _wait_for_end(store, run)
+    head = head_path(store.home, run.id)
+    known = SigningKeys(store.home).known()
+    try:
+        verifier = Verifier(
+            {each.public for each in known},
+            {each.public for each in known if each.revoked},
+            [head.read_text()] if head.exists() else [],
+        )
+        # The end record is left out: what is missing behind a running run's log is no sign of anything.
+        for line in bundle(folder, _RequestTexts(folder.database)):
+            if not line.startswith(b"end "):
+                verifier.feed(line)
+        return verifier.finish(is_open=True)
+    except FileNotFoundError:
+        raise _no_log(run) from None
+    except (UnreadableError, UnicodeDecodeError) as exc:
+        raise MoatError(f"the audit log of {run.name} can't be verified: {exc}") from exc
+
+
+def _wait_for_end(store: Store, run: Run) -> None:
+    """Wait for the supervisor of a run that has ended: it closes the log last."""
+    if run.ended:
+        from moat.runs import lock  # noqa: PLC0415  for this alone
+
+        with suppress(FileNotFoundError, TimeoutError):
+            lock.wait_until_free(store.folder(run.id).supervisor_lock, _LEAVE_S)
+
+
+def _verified(verifier: Verifier, file: Path) -> Report:
+    from moat.audit.verifier import UnreadableError  # noqa: PLC0415  as above
+
+    with file.open("rb") as lines:
+        while line := lines.readline(_LONGEST_LINE):
+            if len(line) == _LONGEST_LINE:
+                raise UnreadableError("it has a line that is too long")
+            verifier.feed(line.removesuffix(b"\n"))
+    return verifier.finish()
+
+
+def _print_report(report: Report, *, as_json: bool) -> None:
+    if not as_json:
+        sys.stdout.write("".join(f"{without_controls(line)}\n" for line in verdict(report)))
+        return
+    value: dict[str, Any] = {
+        "run": report.run,
+        "genuine": not report.problems,
+        "problems": [each._asdict() for each in report.problems],
+        "remarks": report.remarks,
+        "entries": report.entries,
+        "signed": report.signed,
+        "checkpoints": report.checkpoints,
+        "closed": report.closed,
+        "redacted": report.redacted,
+        "proved": report.proved,
+        "files": report.files,
+        "absent": report.absent,
+        "keys": [each.hex() for each in report.keys],
+        "trusted": report.trusted,
+    }
+    sys.stdout.write(json.dumps(value) + "\n")
+
+
+def _public_key(text: str) -> bytes:
+    try:
+        public = bytes.fromhex(text)
+    except ValueError:
+        public = b""
+    if len(public) != 32:
+        raise UsageError(
+            f"{text} is no public key: it has 64 hexadecimal digits", "See: moat audit key show"
+        )
+    return public
+
+
+def _read_keys(file: Path, trusted: set[bytes], revoked: set[bytes]) -> None:
+    try:
+        for each in json.loads(file.read_text()):
+            (revoked if each["revoked"] else trusted).add(_public_key(each["public"]))
+    except (ValueError, KeyError, TypeError, RecursionError) as exc:
+        raise UsageError(
+            f"{file} is no list of keys: {exc}", "Make one: moat audit key show --json"
+        ) from exc
+
+
+class _RequestTexts:
+    """The rows of a traffic record, as the log commits to them."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self, ranges: list[list[int]]) -> bytes | None:
+        from moat.audit.requests import ids_of, text_of  # noqa: PLC0415  as above
+        from moat.egress.traffic.reader import Filter, TrafficReader  # noqa: PLC0415
+
+        if sum(last - first + 1 for first, last in ranges) > _MOST_ROWS:
+            return None  # no supervisor has written that
+        ids = list(ids_of(ranges))
+        with TrafficReader(self._path) as reader:
+            rows = {row.id: tuple(row) for row in reader.rows_with(ids, Filter(), 0.0)}
+        if len(rows) < len(ids):
+            return None  # some were dropped to make room, and another entry says so
+        return b"[" + text_of([rows[each] for each in ids]) + b"]"
+
+
+def _changed() -> MoatError:
+    return MoatError(
+        "the audit log was changed: what follows is no entry that Moat writes",
+        "Look what is wrong with it: moat audit RUN --verify",
+    )
+
+
+def _no_log(run: Run) -> MoatError:
+    return MoatError(
+        f"{run.name} has no audit log", "It has not begun yet, or an earlier version of Moat ran it"
+    )

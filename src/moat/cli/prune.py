@@ -1,0 +1,67 @@
+"""`moat prune`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+import click
+
+from moat.cli.destroy import remove_runs
+from moat.cli.output import terminal_columns
+from moat.cli.plain.list import draw
+from moat.cli.run_filters import HELP, RunFilters
+from moat.engines.registry import remove_leftovers
+from moat.errors import UsageError
+from moat.runs.store import Store
+
+
+@click.command("prune")
+@click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help=HELP)
+@click.option("--dry-run", is_flag=True, help="List what would be removed, and remove nothing.")
+@click.option("-y", "--yes", is_flag=True, help="Don't ask.")
+def command(filters: tuple[str, ...], *, dry_run: bool, yes: bool) -> None:
+    """Remove all runs that have ended, with everything recorded of them, but not their workspaces.
+
+    Containers that a run has left with Docker or Podman, because the engine was away, are removed too.
+
+    \b
+    moat prune --filter until=7d
+    moat prune --filter workspace=. --filter state=stopped
+    """  # noqa: D301  a backspace tells click not to wrap
+    chosen = RunFilters(filters, time.time())
+    with Store() as store:
+        runs = [run for run in chosen.select(store.all()) if run.ended]
+        left = () if dry_run else _remove_leftovers(store)
+        for name in left:
+            sys.stderr.write(f"moat: removed the container {name}, which belonged to no run\n")
+        if not runs:
+            if left:
+                return
+            sys.stderr.write("moat: there is nothing to remove\n")
+            return
+        if dry_run:
+            sys.stdout.write(draw(runs, None, terminal_columns()))
+            return
+        if not yes:
+            _ask(draw(runs, None, terminal_columns()), len(runs))
+        remove_runs(store, runs, force=False)
+
+
+def _remove_leftovers(store: Store) -> list[str]:
+    alive = {run.id for run in store.all() if not run.ended}
+    return remove_leftovers(store.home, alive.__contains__)
+
+
+def _ask(listing: str, count: int) -> None:
+    """Ask whether the runs may be removed. Raises `UsageError` where nobody can answer."""
+    if not (os.isatty(0) and os.isatty(2)):
+        raise UsageError(
+            f"{count} runs would be removed, and there is no terminal to ask on",
+            "Look: moat prune --dry-run; remove them: moat prune --yes",
+        )
+    sys.stderr.write(listing)
+    click.confirm(
+        f"Remove these {count} runs and all that is recorded of them?", err=True, abort=True
+    )

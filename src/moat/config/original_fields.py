@@ -1,0 +1,37 @@
+"""Fields of the original Moat's `agent.yaml` that this one doesn't have, and what to write instead.
+
+The original is a Go program: https://github.com/majorcontext/moat. docs/from-moat-go.md has them all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_AGENTS: Final = "Configure the agent itself: its settings last in its state (docs/agents.md)"
+
+INSTEAD: Final[Mapping[str, str]] = {
+    "agent": "Write name:, or remove it",
+    "version": "Remove it: nothing depends on it",
+    "runtime": "Choose on the command line: moat run --engine docker",
+    "dependencies": "Name an image that has them (base_image:), or use your own programs in bubblewrap",
+    "services": "Start them on this machine, and open their addresses: network.tcp, network.private",
+    "container": "Write limits: memory, cpus, pids; names are resolved by the network's proxy",
+    "sandbox": "Remove it: each run has a sandbox, and none can go without",
+    "hooks": "Begin the command with them: command: [sh, -c, 'npm install && exec npm start']",
+    "workspace": "Remove it: the workspace is mounted; moat restore undoes a run's changes",
+    "volumes": "Mount a folder of the workspace (mounts:), or of yours: moat run -m",
+    "snapshots": "Remove it: each run's workspace is recorded at the start; see moat diff, moat restore",
+    "tracing": "Remove it: requests are recorded always (moat trace), programs never",
+    "clipboard": "It is yours to decide: terminal.clipboard in config.yaml",
+    "mcp": _AGENTS,
+    "language_servers": _AGENTS,
+    "claude": _AGENTS,
+    "codex": _AGENTS,
+    "copilot": _AGENTS,
+    "gemini": _AGENTS,
+    "pi": _AGENTS,
+}
+"""Advice in place of each field, as the second line of an error."""

@@ -1,0 +1,69 @@
+"""Containers of a store that belong to no run any more.
+
+A run removes its container at its end. One is left only where the engine didn't answer then, or where
+somebody deleted the run's folder. Labels and name say whose a container is; those of other stores are no
+business of this one. Labels alone say nothing: any container has those of its image.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from moat.engines.container import container
+from moat.engines.container.api import EngineAPI
+from moat.engines.container.endpoints import VARIABLES
+from moat.engines.container.finding import find
+from moat.engines.container.request import HOME_LABEL, RUN_LABEL, container_name
+from moat.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from moat.engines.container.endpoints import EngineName
+
+log = logging.getLogger(__name__)
+
+
+def remove_leftovers(home: Path, is_alive: Callable[[str], bool]) -> list[str]:
+    """Remove the containers of the store `home` whose runs aren't alive; return their names.
+
+    `is_alive` tells of the id of a run. An engine that can't be asked is passed over: nothing is known
+    of its containers.
+    """
+    removed: list[str] = []
+    for api in _engines():
+        try:
+            for name, run_id in _containers(api, home):
+                if not is_alive(run_id):
+                    container.remove(api, name)
+                    removed.append(name)
+        except EngineError as exc:
+            log.info("leftovers: %s", exc.summary)
+    return removed
+
+
+def _engines() -> Iterator[EngineAPI]:
+    variables = {name: os.environ[name] for name in VARIABLES if name in os.environ}
+    names: tuple[EngineName, ...] = ("docker", "podman")
+    for name in names:
+        try:
+            endpoint = find(name, variables)
+        except EngineError as exc:
+            log.info("leftovers: %s", exc.summary)
+        else:
+            yield EngineAPI(endpoint.socket or "", name)
+
+
+def _containers(api: EngineAPI, home: Path) -> Iterator[tuple[str, str]]:
+    filters = quote(json.dumps({"label": [f"{HOME_LABEL}={home}"]}))
+    found: list[dict[str, Any]] = api.call("GET", f"/containers/json?all=true&filters={filters}")
+    for each in found:
+        labels: dict[str, str] = each.get("Labels") or {}
+        name, run_id = each["Names"][0].lstrip("/"), labels.get(RUN_LABEL, "")
+        if labels.get(HOME_LABEL) == str(home) and name == container_name(run_id):
+            yield name, run_id

@@ -1,0 +1,240 @@
+"""A workspace brought back to what it was when a run started, file by file.
+
+Nothing is lost by it. A path is only changed while it is what the run left there, and while that can
+still be read from the run's record. What somebody has changed since then stays, and is named.
+
+Another run may be at work in the same workspace, so no symbolic link is followed, and a file is replaced
+in one step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from moat.workspace.beneath import PathHandle, SymbolicLinkError, open_beneath, open_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator, Sequence
+
+    from moat.workspace.changes import Change, Side
+    from moat.workspace.contents import Pack
+
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_PERMISSIONS: Final = 0o777  # no set-user-ID bits
+
+
+class Restored(NamedTuple):
+    """The outcome for one changed path."""
+
+    path: str
+    removed: bool
+    """The run had made it, so it is to go."""
+    left: str | None
+    """Why it was left as it is, or `None` where it is restored."""
+
+
+class _LeftError(Exception):
+    """A path that must stay as it is; the text says why."""
+
+
+def restore(
+    root: Path, changes: Sequence[Change], pack: Pack, *, dry_run: bool = False
+) -> Iterator[Restored]:
+    """Undo the changes of a run below `root`, and yield what became of each; with `dry_run`, would.
+
+    `pack` has the contents of the changes. Paths that are as they were at the start are not yielded.
+    Raises `OSError` where the folder itself can't be opened, `ValueError` for a damaged pack.
+    """
+    made = [change for change in changes if change.before is None]
+    others = [change for change in changes if change.before is not None]
+    known = {change.path for change in others}
+    with open_folder(root) as top:
+        # What the run has made goes first, innermost first: it may be in the way of what was there.
+        for change in (*reversed(made), *others):
+            try:
+                done = _undo(top, change, pack, dry_run=dry_run)
+            except _LeftError as reason:
+                yield Restored(change.path, change.before is None, str(reason))
+            except SymbolicLinkError:
+                yield Restored(
+                    change.path, change.before is None, "a symbolic link leads there now"
+                )
+            except OSError as exc:
+                yield Restored(change.path, change.before is None, exc.strerror or str(exc))
+            else:
+                if done:
+                    yield Restored(change.path, change.before is None, None)
+                    if change.before is None and not dry_run:
+                        _remove_empty_folders(top, PurePosixPath(change.path).parent, known)
+
+
+def _undo(top: PathHandle, change: Change, pack: Pack, *, dry_run: bool) -> bool:
+    """Bring back one path; return False if nothing has to be done."""
+    path = PurePosixPath(change.path)
+    try:
+        parent = open_beneath(top, path.parent)
+    except (FileNotFoundError, NotADirectoryError) as exc:
+        if change.before is None:
+            return False  # what the run has made is gone, with the folder around it
+        if isinstance(exc, NotADirectoryError):
+            raise
+        if change.after is not None:
+            raise _LeftError("it was removed since") from None
+        wanted = _Wanted.of(change.before, pack)
+        if not dry_run:
+            with _make_folders(top, path.parent) as made:
+                wanted.put(made, path.name)
+        return True
+    with parent:
+        if _is(parent, path.name, change.before):
+            return False
+        if change.late:
+            raise _LeftError("it changed before it was recorded, so what was there may be older")
+        was, now = change.before, change.after
+        if was is not None and now is not None and _differ_in_mode_alone(was, now):
+            _set_mode(parent, path.name, was, now, dry_run=dry_run)
+            return True
+        _check(parent, path.name, change.after, pack)
+        wanted = _Wanted.of(change.before, pack) if change.before is not None else None
+        if not dry_run:
+            _replace(parent, path.name, wanted)
+    return True
+
+
+def _differ_in_mode_alone(was: Side, now: Side) -> bool:
+    if stat.S_IFMT(was.mode) != stat.S_IFMT(now.mode):
+        return False
+    return stat.S_ISDIR(was.mode) or (was.digest is not None and was.digest == now.digest)
+
+
+def _set_mode(parent: PathHandle, name: str, was: Side, now: Side, *, dry_run: bool) -> None:
+    if not _is(parent, name, now):
+        raise _LeftError("it was changed since")
+    if not dry_run:
+        with open_beneath(parent, PurePosixPath(name)) as opened:
+            os.chmod(f"/proc/self/fd/{opened.descriptor}", was.mode & _PERMISSIONS)  # noqa: PTH101
+
+
+def _check(parent: PathHandle, name: str, after: Side | None, pack: Pack) -> None:
+    """Raise `_LeftError` unless a path is what the run left there, and can be brought back."""
+    if after is not None and after.is_file and _content(after, pack) is None:
+        raise _LeftError("its content isn't kept in the record, so it would be lost")
+    if not _is(parent, name, after):
+        raise _LeftError("it was changed since")
+
+
+class _Wanted(NamedTuple):
+    """The state of a path when the run started."""
+
+    side: Side
+    content: bytes | None
+    """Content of a file."""
+
+    @classmethod
+    def of(cls, side: Side, pack: Pack) -> _Wanted:
+        content = _content(side, pack)
+        if side.is_file and content is None:
+            raise _LeftError("what was there isn't kept: it was too large, or not read in time")
+        if not side.is_file and not stat.S_ISDIR(side.mode) and side.target is None:
+            raise _LeftError("what was there is neither a file, a folder nor a symbolic link")
+        return cls(side, content)
+
+    def put(self, parent: PathHandle, name: str) -> None:
+        """Put it in its place, which no folder takes; a file there is replaced in one step."""
+        if stat.S_ISDIR(self.side.mode):
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=parent.descriptor)
+            os.mkdir(name, self.side.mode & _PERMISSIONS, dir_fd=parent.descriptor)
+            return
+        temporary = f".{os.urandom(8).hex()}.moat"
+        try:
+            self._write(parent, temporary)
+            os.replace(temporary, name, src_dir_fd=parent.descriptor, dst_dir_fd=parent.descriptor)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=parent.descriptor)
+            raise
+
+    def _write(self, parent: PathHandle, name: str) -> None:
+        if self.content is None:
+            os.symlink(self.side.target or "", name, dir_fd=parent.descriptor)
+            return
+        descriptor = os.open(name, _WRITE, 0o600, dir_fd=parent.descriptor)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(self.content)
+            os.fchmod(file.fileno(), self.side.mode & _PERMISSIONS)
+
+
+def _replace(parent: PathHandle, name: str, wanted: _Wanted | None) -> None:
+    present = _status(parent, name)
+    if present is not None and stat.S_ISDIR(present.st_mode):
+        os.rmdir(name, dir_fd=parent.descriptor)  # fails unless it is empty
+        present = None
+    if wanted is not None:
+        wanted.put(parent, name)
+    elif present is not None:
+        os.unlink(name, dir_fd=parent.descriptor)
+
+
+def _make_folders(top: PathHandle, path: PurePosixPath) -> PathHandle:
+    for folder in (*reversed(path.parents[:-1]), path):
+        with open_beneath(top, folder.parent) as parent, suppress(FileExistsError):
+            os.mkdir(folder.name, dir_fd=parent.descriptor)
+    return open_beneath(top, path)
+
+
+def _remove_empty_folders(top: PathHandle, path: PurePosixPath, known: Container[str]) -> None:
+    """Remove a folder that is empty now, and those above it, as git does: the run may have made it.
+
+    Those at a `known` path are in the place of something else, which comes back later.
+    """
+    for folder in (path, *path.parents):
+        if not folder.name or str(folder) in known:
+            return
+        try:
+            with open_beneath(top, folder.parent) as parent:
+                os.rmdir(folder.name, dir_fd=parent.descriptor)
+        except (OSError, SymbolicLinkError):
+            return
+
+
+def _is(parent: PathHandle, name: str, side: Side | None) -> bool:
+    """Return whether a path is what a side of a change says."""
+    status = _status(parent, name)
+    if status is None or side is None:
+        return status is None and side is None
+    if status.st_mode != side.mode:
+        return False
+    if stat.S_ISREG(status.st_mode):
+        is_known = side.digest is not None and status.st_size == side.size
+        return is_known and _digest(parent, name, side.size) == side.digest
+    if stat.S_ISLNK(status.st_mode):
+        return os.readlink(name, dir_fd=parent.descriptor) == side.target
+    return True  # of anything else the kind and the permissions are all there is
+
+
+def _status(parent: PathHandle, name: str) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=parent.descriptor, follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _digest(parent: PathHandle, name: str, size: int) -> str | None:
+    """Return the SHA-256 of a regular file of that size, or `None` if it isn't one any more."""
+    descriptor = os.open(name, _READ, dir_fd=parent.descriptor)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return None
+        data = file.read(size + 1)
+    return hashlib.sha256(data).hexdigest() if len(data) == size else None
+
+
+def _content(side: Side, pack: Pack) -> bytes | None:
+    return None if side.content is None else pack.read(side.content)

@@ -1,0 +1,82 @@
+"""The guide says what holds in a run, and nothing that a project could use to say more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from moat.agents.guide import guide
+from moat.spec import (
+    AgentSetup,
+    Grant,
+    HostService,
+    Injection,
+    Network,
+    PublishedPort,
+    RunId,
+    RunSpec,
+)
+
+SPEC = RunSpec(
+    id=RunId("0123456789ab"),
+    name="fix",
+    command=("claude",),
+    workspace="/srv/app",
+    created_at="2026-11-23T08:09:10.123Z",
+    network=Network(
+        policy="strict",
+        rules=("deny denied.example",),
+        allow=("allowed.example",),
+        tcp=("db.example:5432",),
+        passthrough=("pinned.example",),
+    ),
+    grants=(Grant(provider="github", injections=(Injection(hosts=("api.github.com",)),)),),
+    agent=AgentSetup(name="claude", state="/srv/state", folders=(".claude",)),
+)
+
+
+def test_it_tells_the_policy_the_credentials_and_what_lasts() -> None:
+    """The agent learns how to ask for more, by the name of its run."""
+    text = guide(SPEC, ["allow new.example"])
+    assert "`moat allow fix HOST`" in text
+    assert "- github: api.github.com" in text
+    assert "`~/.claude` last" in text
+    rules = ["allow new.example", "deny denied.example", "allow allowed.example"]
+    places = [text.index(f"- `{each}`") for each in rules]
+    assert places == sorted(places)
+    assert "db.example:5432 (raw TCP)" in text
+    assert "pinned.example (TLS" in text
+    assert "No other host may be reached." in text
+
+
+def test_it_tells_the_ports() -> None:
+    """The agent learns at which ports the user can see its servers, and where the URL is."""
+    text = guide(replace(SPEC, ports=(PublishedPort(name="web-1", port=3000),)))
+    assert "- 3000, called web-1: for the user it is at the URL in `$MOAT_URL_WEB_1`" in text
+    assert "## Ports" not in guide(SPEC)
+
+
+def test_it_tells_the_services_of_the_host() -> None:
+    """The agent learns their names."""
+    network = Network(host=(HostService(port=5432), HostService(port=5055, name="mcp")))
+    text = guide(replace(SPEC, network=network))
+    assert "- `allow host.moat:5432 (a service of the user's machine)`" in text
+    assert "- `allow host.moat:5055 (a service of the user's machine, called mcp)`" in text
+
+
+def test_it_tells_less_where_there_is_less() -> None:
+    """Without state, grants and rules, those parts are missing."""
+    setup = AgentSetup(name="claude")
+    text = guide(replace(SPEC, grants=(), network=Network(), agent=setup))
+    assert "nothing outside `/workspace` lasts" in text
+    assert "Credentials" not in text
+    assert "Every other host may be reached." in text
+    assert "nothing outside" in guide(replace(SPEC, agent=None))
+
+
+def test_it_stays_short_and_printable() -> None:
+    """A project with thousands of rules, or with odd characters in one, doesn't fill the context."""
+    rules = tuple(f"allow host{number}.example" for number in range(1000))
+    text = guide(replace(SPEC, network=Network(rules=("allow \x1b[2J", *rules))))
+    assert "- and 941 more" in text
+    assert "\x1b" not in text
+    assert len(text) < 8000

@@ -1,0 +1,72 @@
+"""`moat prune`: which runs it removes, and when it asks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moat.cli.main import run
+from moat.runs.states import State
+from moat.runs.store import Store
+from moat.spec import RunId, RunSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A store with a run of each kind, all of them old."""
+    monkeypatch.setenv("MOAT_HOME", str(tmp_path / "home"))
+    with Store() as store:
+        states = (State.STOPPED, State.FAILED, State.LOST, State.RUNNING)
+        for number, state in enumerate(states):
+            spec = RunSpec(
+                id=RunId(f"{number:012x}"),
+                name=str(state),
+                command=("x",),
+                workspace=str(tmp_path),
+                created_at="2026-01-01T00:00:00.000Z",
+            )
+            store.create(spec)
+            store.update(spec.id, state=state)
+        yield store
+
+
+def left(store: Store) -> set[str]:
+    return {each.name for each in store.all()}
+
+
+def test_only_runs_that_have_ended_are_removed(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever its state was in the end, a run that is over goes, and one that isn't stays."""
+    assert run(["prune", "--yes"]) == 0
+    assert left(store) == {"running"}
+    assert set(capsys.readouterr().out.split()) == {"stopped", "failed", "lost"}
+    assert run(["prune", "--yes"]) == 0
+    assert "nothing to remove" in capsys.readouterr().err
+
+
+def test_filters_and_a_dry_run(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    """A dry run lists what the filters select, and removes nothing."""
+    assert run(["prune", "--filter", "state=failed", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "failed" in out
+    assert "stopped" not in out
+    assert len(left(store)) == 4
+    assert run(["prune", "--filter", "state=failed", "-y"]) == 0
+    assert left(store) == {"stopped", "lost", "running"}
+    assert run(["prune", "--filter", "until=900000d", "-y"]) == 0
+    assert len(left(store)) == 3
+
+
+def test_nothing_is_removed_where_nobody_can_be_asked(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a terminal a script has to say --yes."""
+    assert run(["prune"]) == 2
+    assert "moat prune --dry-run" in capsys.readouterr().err
+    assert len(left(store)) == 4
