@@ -6,6 +6,7 @@ ends are sockets of this machine, and the kernel tells everybody to whom a socke
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from typing import Final
@@ -47,6 +48,18 @@ def owner(connection: socket.socket) -> int | None:
     ports_and_addresses = slice(4, 4 + _ID_SIZE - 12)
     same = body[ports_and_addresses] == wanted[: _ID_SIZE - 12]
     return uid if same and state in _CONNECTED and inode else None
+
+
+def objection(uid: int | None) -> str:
+    """Return why a connection of this owner isn't served as one of our own; empty if it is.
+
+    Root is let in: it could come as any user.
+    """
+    if uid in {os.geteuid(), 0}:
+        return ""
+    if uid is None:
+        return "it left before it was known who it was"
+    return f"it is of another user (uid {uid})"
 
 
 def _id(family: int, source: tuple[str, int], target: tuple[str, int]) -> bytes:

@@ -14,6 +14,7 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from moat.egress.ingress.accept_loop import AcceptLoop
 from moat.egress.ingress.tunnel import Tunnel
 from moat.egress.streams import break_off, reason
 from moat.platform import socket_owner
@@ -31,8 +32,6 @@ IDLE_S: Final = 30.0
 """Time without a byte after which a connection gives way to a new one if there is no room."""
 CONNECT_S: Final = 10.0
 """Time that a server inside may take to accept a connection."""
-_BATCH: Final = 32
-"""Connections that are accepted before other work has its turn."""
 _INSIDE: Final = ("127.0.0.1", "::1")
 
 
@@ -83,30 +82,24 @@ class Relay:
         self._start = start
         self._sandbox = sandbox
         self._record = record
-        self._listeners: dict[socket.socket, PublishedPort] = {}
+        self._accepting = AcceptLoop(loop, self._has_room, self._accepted, self._room_again)
+        self._ports: dict[socket.socket, PublishedPort] = {}
+        """The port of each listener."""
         self._tunnels: dict[Tunnel, None] = {}
         self._closed = False
         self._pending = 0
         """Connections that were accepted and aren't joined yet."""
-        self._waiting: asyncio.TimerHandle | None = None
-        """The next look for room; nothing is accepted until then, or until a connection ends."""
 
     def serve(self, port: PublishedPort, listeners: Iterable[socket.socket]) -> None:
         """Accept what comes to a port's sockets, which are the relay's now."""
         for sock in listeners:
-            sock.setblocking(False)
-            self._listeners[sock] = port
-            if self._waiting is None:
-                self._loop.add_reader(sock, self._accept, sock)
+            self._ports[sock] = port
+            self._accepting.add(sock)
 
     def close(self) -> None:
         """Break off everything, and accept no more."""
         self._closed = True
-        self._resume()
-        for sock in self._listeners:
-            self._loop.remove_reader(sock)
-            sock.close()
-        self._listeners.clear()
+        self._accepting.close()
         for tunnel in tuple(self._tunnels):
             tunnel.close("the port is closed")
 
@@ -121,37 +114,15 @@ class Relay:
         quiet.close("it gave way to another connection")
         return True
 
-    def _pause(self) -> None:
-        for sock in self._listeners:
-            self._loop.remove_reader(sock)
+    def _room_again(self) -> float:
         oldest = min(map(_last_read, self._tunnels), default=self._loop.time())
-        self._waiting = self._loop.call_at(oldest + IDLE_S, self._resume)
-
-    def _resume(self) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
-            self._waiting = None
-            for sock in self._listeners:
-                self._loop.add_reader(sock, self._accept, sock)
+        return oldest + IDLE_S
 
     # --- connections ---
 
-    def _accept(self, listener: socket.socket) -> None:
-        for _ in range(_BATCH):
-            if not self._has_room():
-                self._pause()
-                return
-            try:
-                sock, _ = listener.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                return
-            except OSError as exc:  # no descriptors or memory: some connections must end first
-                log.warning("connections to a published port wait: %s", exc)
-                self._pause()
-                return
-            sock.setblocking(False)
-            self._pending += 1
-            self._start(self._serve(self._listeners[listener], sock))
+    def _accepted(self, sock: socket.socket, listener: socket.socket) -> None:
+        self._pending += 1
+        self._start(self._serve(self._ports[listener], sock))
 
     async def _serve(self, port: PublishedPort, visitor: socket.socket) -> None:
         try:
@@ -167,12 +138,12 @@ class Relay:
             break_off(visitor)
         finally:
             self._pending -= 1
-            self._resume()
+            self._accepting.resume()
 
     async def _join(self, port: PublishedPort, visitor: socket.socket) -> None:
         uid = socket_owner.owner(visitor) if _local(port) else None
         who = Visitor(visitor.getpeername()[0], uid)
-        why = _not_for(who) if _local(port) else ""
+        why = socket_owner.objection(uid) if _local(port) else ""
         why = why or self._refusal(port)
         if why:
             self._record.refused(port, who, why)
@@ -192,8 +163,7 @@ class Relay:
             break_off(visitor)
             return
         self._record.connected(port, who, "")
-        for sock in (visitor, server):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         tunnel = Tunnel(self._loop, self._ended, lambda: "")
         self._tunnels[tunnel] = None
         try:
@@ -212,7 +182,7 @@ class Relay:
     def _ended(self, tunnel: Tunnel, why: str) -> None:
         del why
         self._tunnels.pop(tunnel, None)
-        self._resume()
+        self._accepting.resume()
 
     async def _connect(self, port: int) -> socket.socket:
         async with asyncio.timeout(CONNECT_S):
@@ -235,15 +205,6 @@ class Relay:
 def _local(port: PublishedPort) -> bool:
     """Return whether a port serves the run's own user alone."""
     return not port.address
-
-
-def _not_for(visitor: Visitor) -> str:
-    """Return why a port that is its user's alone isn't this visitor's; empty if it is."""
-    if visitor.uid in {os.geteuid(), 0}:
-        return ""
-    if visitor.uid is None:
-        return "it left before it was known who it was"
-    return f"it is of another user (uid {visitor.uid})"
 
 
 def _last_read(tunnel: Tunnel) -> float:

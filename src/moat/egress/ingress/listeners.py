@@ -12,6 +12,7 @@ import socket
 from typing import TYPE_CHECKING, Final, Protocol
 
 from moat.egress.dns.server import UDPResponder
+from moat.egress.ingress.accept_loop import AcceptLoop
 from moat.spec.network import DNS_PORT, PROXY_PORT, WEB_PORTS
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _ANY_ADDRESS: Final = {"inet": "0.0.0.0", "inet6": "::"}  # noqa: S104  in the sandbox's own network
-_BATCH: Final = 64
-"""Connections that are accepted before other work has its turn."""
 _NO_SUCH_FAMILY: Final = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
 """Errors of a kernel without IPv6, over which nothing can come then."""
 
@@ -48,14 +47,13 @@ class Listeners:
     ) -> None:
         """`accepted` takes each new connection; `answer_dns` returns the reply to a datagram."""
         self._loop = loop
-        self._room = room
-        self._accepted = accepted
         self._answer_dns = answer_dns
-        self._listeners: dict[tuple[str, int], socket.socket] = {}
+        self._accepting = AcceptLoop(loop, room.has_room, lambda sock, _: accepted(sock))
+        self._listening: set[tuple[str, int]] = set()
+        """Families and TCP ports."""
         self._responders: list[UDPResponder] = []
         self.missed: dict[int, str] = {}
         """Ports that the policy opens but that aren't captured, with the reason."""
-        self._paused = False
 
     async def open(self, listen: Listen, ports: frozenset[int]) -> None:
         """Listen on the ports that are always captured, and on those that the policy opens.
@@ -79,7 +77,7 @@ class Listeners:
 
     async def open_ports(self, listen: Listen, ports: frozenset[int]) -> None:
         """Listen on the ports that the policy opens now; try those again that were `missed`."""
-        families = {family for family, port in self._listeners if port == DNS_PORT}
+        families = {family for family, port in self._listening if port == DNS_PORT}
         for port in ports:
             try:
                 for family in families:
@@ -93,51 +91,21 @@ class Listeners:
                 self.missed.pop(port, None)
 
     async def _listen(self, listen: Listen, family: str, address: str, port: int) -> None:
-        if (family, port) in self._listeners:
+        if (family, port) in self._listening:
             return
-        sock = socket.socket(fileno=await listen(family, "tcp", address, port))
-        sock.setblocking(False)
-        self._listeners[family, port] = sock
-        if not self._paused:
-            self._loop.add_reader(sock, self._accept, sock)
+        self._accepting.add(socket.socket(fileno=await listen(family, "tcp", address, port)))
+        self._listening.add((family, port))
 
     @property
     def ports(self) -> frozenset[int]:
         """The TCP ports whose connections end here."""
-        return frozenset(port for _, port in self._listeners)
+        return frozenset(port for _, port in self._listening)
 
     def resume(self) -> None:
         """Accept again, now that there is room."""
-        if self._paused:
-            self._paused = False
-            for sock in self._listeners.values():
-                self._loop.add_reader(sock, self._accept, sock)
+        self._accepting.resume()
 
     def close(self) -> None:
         for responder in self._responders:
             responder.close()
-        for sock in self._listeners.values():
-            self._loop.remove_reader(sock)
-            sock.close()
-
-    def _accept(self, listener: socket.socket) -> None:
-        for _ in range(_BATCH):
-            if not self._room.has_room():
-                self._pause()
-                return
-            try:
-                sock, _ = listener.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                return
-            except OSError as exc:  # no descriptors or memory: some connections must end first
-                log.warning("new connections wait: %s", exc)
-                self._pause()
-                return
-            sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._accepted(sock)
-
-    def _pause(self) -> None:
-        self._paused = True
-        for sock in self._listeners.values():
-            self._loop.remove_reader(sock)
+        self._accepting.close()
