@@ -54,7 +54,7 @@ def test_an_address_of_another_machine() -> None:
 
 def test_without_ipv6_the_loopback_is_that_of_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many containers and machines have it."""
-    monkeypatch.setattr(binding, "_LOOPBACK", {"inet": "127.0.0.1", "inet6": "2001:db8::1"})
+    monkeypatch.setattr(binding, "LOOPBACK", {"inet": "127.0.0.1", "inet6": "2001:db8::1"})
     bound = bind(PublishedPort(name="web", port=3000))
     assert list(bound) == ["inet"]
     bound["inet"].close()

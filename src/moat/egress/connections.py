@@ -7,16 +7,20 @@ longest for a request; where none waits, it stays in the backlog of its listener
 
 from __future__ import annotations
 
+import logging
 import resource
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, ParamSpec
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from moat.egress.http.interfaces import Connection
     from moat.spec.network import Timeouts
+
+P = ParamSpec("P")
+log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS: Final = 2000
 _SWEEP_S: Final = 1.0
@@ -47,6 +51,11 @@ class ConnectionTable:
         self._pending = 0
         """Connections that have been accepted, and that no protocol serves yet."""
         self._sweeping: asyncio.TimerHandle | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether nobody is connected."""
+        return not self._open and not self._pending
 
     def has_room(self) -> bool:
         """Tell whether one more can be served, after closing an idle one where that is needed."""
@@ -116,3 +125,11 @@ def connection_limit() -> int:
     granted = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return min(MAX_CONNECTIONS, (granted - _OTHER_DESCRIPTORS) // 2)
+
+
+async def contained(work: Callable[P, Awaitable[None]], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Log what nobody foresaw: an error of one connection is no other's."""
+    try:
+        await work(*args, **kwargs)
+    except Exception:
+        log.exception("a connection failed")

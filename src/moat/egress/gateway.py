@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, ParamSpec
 
-from moat.egress.connections import ConnectionTable, connection_limit
+from moat.egress.connections import ConnectionTable, connection_limit, contained
 from moat.egress.dns.name_server import NameServer
 from moat.egress.exchange_services import ExchangeServices
 from moat.egress.ingress.acceptor import Acceptor
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
     from moat.spec.network import Network
 
 P = ParamSpec("P")
-log = logging.getLogger(__name__)
 
 _BLOCKED: Final = Decision(Verdict.DENY, ONE_WAY_OUT, WHY)
 
@@ -195,12 +193,4 @@ class RunGateway:
         self._listeners.resume()
 
     def _spawn(self, work: Callable[P, Awaitable[None]], *args: P.args, **kwargs: P.kwargs) -> None:
-        self._start(_contained(work, *args, **kwargs))
-
-
-async def _contained(work: Callable[P, Awaitable[None]], *args: P.args, **kwargs: P.kwargs) -> None:
-    """Log what nobody foresaw: an error of one connection is no other's."""
-    try:
-        await work(*args, **kwargs)
-    except Exception:
-        log.exception("a connection failed")
+        self._start(contained(work, *args, **kwargs))

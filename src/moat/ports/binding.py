@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 BACKLOG: Final = 256
 _FAMILIES: Final = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
-_LOOPBACK: Final = {"inet": "127.0.0.1", "inet6": "::1"}
+LOOPBACK: Final = {"inet": "127.0.0.1", "inet6": "::1"}
 _NO_SUCH_FAMILY: Final = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
 _ATTEMPTS: Final = 32
 """Free ports of IPv4 that are tried, until one is free for IPv6 as well."""
@@ -32,7 +32,7 @@ class PortUnavailableError(MoatError):
 def places(port: PublishedPort) -> Mapping[str, str]:
     """Return the addresses of a port by their family: two for the loopback."""
     if port.address in {"", ANYBODY_HERE}:
-        return _LOOPBACK
+        return LOOPBACK
     return {"inet6" if ":" in port.address else "inet": port.address}
 
 
@@ -41,12 +41,23 @@ def bind(port: PublishedPort) -> dict[str, socket.socket]:
 
     Where the host has no IPv6, its loopback is that of IPv4 alone.
     """
+    try:
+        return bind_free(places(port), port.host_port)
+    except OSError as exc:
+        raise _unavailable(port, exc) from exc
+
+
+def bind_free(addresses: Mapping[str, str], number: int) -> dict[str, socket.socket]:
+    """Return listening sockets of one port number; for zero, one that is free for all of the addresses.
+
+    Raises `OSError`.
+    """
     for left in reversed(range(_ATTEMPTS)):
         try:
-            return _bind_all(places(port), port.host_port)
+            return bind_all(addresses, number)
         except OSError as exc:
-            if port.host_port or exc.errno != errno.EADDRINUSE or not left:
-                raise _unavailable(port, exc) from exc
+            if number or exc.errno != errno.EADDRINUSE or not left:
+                raise
     raise AssertionError  # the last attempt returns or raises
 
 
@@ -54,11 +65,12 @@ def url(port: PublishedPort, number: int) -> str:
     """Return the URL of a server that speaks HTTP there; for every address, that of the loopback."""
     family, address = next(iter(places(port).items()))
     if address in {"0.0.0.0", "::"}:  # noqa: S104  compared
-        address = _LOOPBACK[family]
+        address = LOOPBACK[family]
     return f"http://{f'[{address}]' if ':' in address else address}:{number}"
 
 
-def _bind_all(addresses: Mapping[str, str], number: int) -> dict[str, socket.socket]:
+def bind_all(addresses: Mapping[str, str], number: int) -> dict[str, socket.socket]:
+    """Return listening sockets by family. Raises `OSError`, and then none is left."""
     bound: dict[str, socket.socket] = {}
     try:
         for family, address in addresses.items():

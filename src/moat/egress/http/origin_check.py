@@ -7,7 +7,7 @@ every credential depends on that name.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from moat.egress.http.interfaces import Destination
 from moat.egress.http.messages import BadMessageError
@@ -34,8 +34,25 @@ class CheckedTarget(NamedTuple):
     """The status to refuse it with."""
 
 
+class TargetCheck(Protocol):
+    """The check of one connection's requests, as the protocol needs it that serves the connection."""
+
+    @property
+    def destination(self) -> Destination | None:
+        """The server of all requests; `None` where each request names its own."""
+        ...
+
+    def described(self, why: str) -> str:
+        """Return the reason why the connection ended, with more if the check knows more."""
+        ...
+
+    def check(self, request: RequestHead) -> CheckedTarget:
+        """Raise `BadMessageError` for a request that names no server in a valid form."""
+        ...
+
+
 class OriginCheck:
-    """The check of one connection's requests."""
+    """The check of the requests on a connection from the sandbox."""
 
     __slots__ = ("_refusal", "destination", "mismatch")
 
@@ -76,7 +93,7 @@ class OriginCheck:
             if self.destination is None:
                 raise BadMessageError("CONNECT must be the first request on its connection")
             raise BadMessageError("CONNECT is for the proxy's own port", 405)
-        named, target = _split(request)
+        named, target = split_target(request)
         if self.destination is None:
             destination = _named_twice(named, request.host)
             _, host, port = destination.key
@@ -87,7 +104,7 @@ class OriginCheck:
         dialled = self.destination.key
         keys = [] if named is None else [named.key]
         if request.host is not None:
-            keys.append((dialled[0], *_authority(dialled[0], request.host)))
+            keys.append((dialled[0], *authority_of(dialled[0], request.host)))
         for key in keys:
             if key != dialled:
                 why = f"the request is for {_shown(key)}, the connection for {_shown(dialled)}"
@@ -99,7 +116,7 @@ def _named_twice(named: Destination | None, host: bytes | None) -> Destination:
     """Return the server of a request to the proxy's own port, which URL and Host name alike."""
     if named is None:
         raise BadMessageError("a request to the proxy must name the whole URL")
-    if host is not None and _authority(named.scheme, host) != named.key[1:]:
+    if host is not None and authority_of(named.scheme, host) != named.key[1:]:
         raise BadMessageError("Host and URL name different servers")
     return named
 
@@ -122,8 +139,11 @@ _AUTHORITY: Final = re.compile(
 )
 
 
-def _split(request: RequestHead) -> tuple[Destination | None, str]:
-    """Return the server that the target names, if any, and the target in origin-form."""
+def split_target(request: RequestHead) -> tuple[Destination | None, str]:
+    """Return the server that the target names, if any, and the target in origin-form.
+
+    Raises `BadMessageError`.
+    """
     target = request.target
     if target == "*" and request.method == "OPTIONS":
         return None, target
@@ -138,10 +158,11 @@ def _split(request: RequestHead) -> tuple[Destination | None, str]:
     path = match[3]
     if not path.startswith("/"):
         path = f"/{path}"
-    return Destination(scheme, *_authority(scheme, match[2].encode("ascii"))), path
+    return Destination(scheme, *authority_of(scheme, match[2].encode("ascii"))), path
 
 
-def _authority(scheme: str, text: bytes) -> tuple[str, int]:
+def authority_of(scheme: str, text: bytes) -> tuple[str, int]:
+    """Parse a Host field. Raises `BadMessageError`."""
     return parse_authority(text.decode("latin-1"), _DEFAULT_PORTS[scheme])
 
 

@@ -1,7 +1,7 @@
-"""The certificate authority of one run, which its sandbox trusts and nobody else.
+"""The certificate authority of one run, which its sandbox trusts and nobody else, or of the router.
 
-The key stays in the run's folder on the host and in this process. The subject is the same for every
-run, because its hash names a file in the sandbox's certificate folder (`engines.trust_store`).
+The key stays in its folder on the host and in this process. The subject is the same for every run,
+because its hash names a file in the sandbox's certificate folder (`engines.trust_store`).
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import errno
 import os
 import ssl
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final, Self
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -24,20 +24,36 @@ from moat.spec.hosts import is_address
 if TYPE_CHECKING:
     from pathlib import Path
 
-SUBJECT: Final = x509.Name(
-    [
-        x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Moat"),
-        x509.NameAttribute(NameOID.COMMON_NAME, "Moat run authority"),
-    ]
-)
 FILE: Final = "authority.pem"
-"""The key and the certificate, mode 0600, in the run's folder."""
+"""The key and the certificate, mode 0600, in the folder of the authority."""
 _AUTHORITY: Final = timedelta(days=3650)
 """Longer than any run lives."""
 _LEAF: Final = timedelta(days=90)
 _SLACK: Final = timedelta(days=1)
 """Certificates are valid from a day ago: a sandbox's clock may be behind."""
 _COMMON_NAME_LIMIT: Final = 64  # ub-common-name, RFC 5280
+_ALL_ADDRESSES: Final = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+
+
+def _subject(name: str) -> x509.Name:
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Moat"),
+            x509.NameAttribute(NameOID.COMMON_NAME, name),
+        ]
+    )
+
+
+class Purpose(NamedTuple):
+    """What an authority is for."""
+
+    subject: x509.Name
+    domain: str = ""
+    """The domain in which all names have to be that it certifies; empty: any name."""
+
+
+RUN: Final = Purpose(_subject("Moat run authority"))
+ROUTER: Final = Purpose(_subject("Moat router authority"), "localhost")
 
 
 class CertificateAuthority:
@@ -49,13 +65,13 @@ class CertificateAuthority:
         self._leaf_key = ec.generate_private_key(ec.SECP256R1())
 
     @classmethod
-    def load_or_create(cls, folder: Path) -> Self:
-        """Return the authority of the run with this folder. Raises `OSError`, also for damage."""
+    def load_or_create(cls, folder: Path, purpose: Purpose = RUN) -> Self:
+        """Return the authority that is kept in a folder. Raises `OSError`, also for damage."""
         path = folder / FILE
         try:
             pem = path.read_bytes()
         except FileNotFoundError:
-            key, certificate = _create()
+            key, certificate = _create(purpose)
             pem = _key_pem(key) + certificate.public_bytes(serialization.Encoding.PEM)
             replace_file(path, pem, durable=False)
             return cls(key, certificate)
@@ -95,7 +111,9 @@ class CertificateAuthority:
         known = self._certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
         issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(known.value)
         return (
-            _builder(x509.Name(subject), self._leaf_key.public_key(), _LEAF)
+            _builder(
+                x509.Name(subject), self._certificate.subject, self._leaf_key.public_key(), _LEAF
+            )
             .add_extension(x509.SubjectAlternativeName([name]), critical=not short)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(usage, critical=True)
@@ -105,18 +123,23 @@ class CertificateAuthority:
         )
 
 
-def _create() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+def _create(purpose: Purpose) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key()
     usage = _usage(key_cert_sign=True, crl_sign=True)
-    certificate = (
-        _builder(SUBJECT, public, _AUTHORITY)
+    builder = (
+        _builder(purpose.subject, purpose.subject, public, _AUTHORITY)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-        .sign(key, hashes.SHA256())
     )
-    return key, certificate
+    if purpose.domain:
+        limits = x509.NameConstraints(
+            permitted_subtrees=[x509.DNSName(purpose.domain)],
+            excluded_subtrees=[x509.IPAddress(each) for each in _ALL_ADDRESSES],
+        )
+        builder = builder.add_extension(limits, critical=True)
+    return key, builder.sign(key, hashes.SHA256())
 
 
 def _usage(**purposes: bool) -> x509.KeyUsage:
@@ -131,13 +154,13 @@ def _usage(**purposes: bool) -> x509.KeyUsage:
 
 
 def _builder(
-    subject: x509.Name, public: ec.EllipticCurvePublicKey, validity: timedelta
+    subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, validity: timedelta
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .issuer_name(SUBJECT)
+        .issuer_name(issuer)
         .public_key(public)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _SLACK)

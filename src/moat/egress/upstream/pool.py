@@ -7,7 +7,7 @@ at once. What one run has opened serves no other.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from moat.egress.http.h1.client import HTTP1Client
 from moat.egress.policy.routing_decision import private_address
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from moat.egress.http.h2.client import HTTP2Client
     from moat.egress.http.interfaces import Destination, PendingExchange
-    from moat.egress.upstream.connector import ALPN, Connector, ConnectTimes
+    from moat.egress.upstream.connector import ALPN, ClientFactory, ConnectTimes
     from moat.egress.upstream.dialer import Dialled
 
 Client: TypeAlias = "HTTP1Client | HTTP2Client"
@@ -28,6 +28,16 @@ IDLE_LIMIT: Final = 256
 """Connections that wait for another request."""
 IDLE_TIME: Final = 50.0
 """Seconds: most servers keep theirs for a minute or more."""
+
+
+class Connector(Protocol):
+    """The maker of connections for a pool, such as `connector.Connector`."""
+
+    async def connect(
+        self, destination: Destination, alpn: ALPN, make: ClientFactory, *, forward: bool
+    ) -> ConnectTimes:
+        """Connect to a server and call `make` for the client. Raises `ConnectError`."""
+        ...
 
 
 class ConnectionPool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from moat.egress.http.interfaces import ServerGateway
     from moat.egress.http.messages import RequestHead
-    from moat.egress.http.origin_check import OriginCheck
+    from moat.egress.http.origin_check import TargetCheck
     from moat.egress.traffic.entry import Fields
     from moat.spec.network import Timeouts
 
@@ -32,7 +32,7 @@ class HTTP1Server(HTTP1Connection):
 
     protocol = "HTTP/1.1"
 
-    def __init__(self, gateway: ServerGateway, origin: OriginCheck) -> None:
+    def __init__(self, gateway: ServerGateway, origin: TargetCheck) -> None:
         super().__init__()
         self._gateway = gateway
         self._origin = origin

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from h2.events import Event
 
     from moat.egress.http.interfaces import ServerGateway
-    from moat.egress.http.origin_check import OriginCheck
+    from moat.egress.http.origin_check import TargetCheck
     from moat.egress.traffic.entry import Fields
     from moat.spec.network import Timeouts
 
@@ -32,7 +32,7 @@ _RESETS: Final = 200
 class HTTP2Server(HTTP2Connection):
     """A connection from the sandbox."""
 
-    def __init__(self, gateway: ServerGateway, origin: OriginCheck) -> None:
+    def __init__(self, gateway: ServerGateway, origin: TargetCheck) -> None:
         super().__init__(client=False)
         self.gateway = gateway
         self._origin = origin
