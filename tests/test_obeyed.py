@@ -68,7 +68,7 @@ READ: Final[Mapping[str, str]] = {
         client.connect.launch client.host_git client.worktree
         credentials.key_store
         credentials.keys credentials.vault
-        client.display.quarantine_notice
+        client.display.quarantine_notice client.router ports.router_place
         egress.persistence egress.tls.ca egress.traffic.reader egress.traffic.writer
         engines.under_shim.engine engines.bubblewrap.engine
         engines.container.container engines.container.mounts

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from moat.cli.published import place, the_port
+from moat.cli.published import place, the_port, url_of
 from moat.errors import UsageError
 
-WEB = {"name": "web", "port": 3000, "address": "127.0.0.1", "host_port": 40123}
+WEB = {"name": "web", "port": 3000, "address": "127.0.0.1", "host_port": 40123, "url": "http://a"}
 API = {"name": "api", "port": 4000, "address": "::1", "host_port": 40124}
 
 
@@ -41,3 +41,10 @@ def test_a_place_is_written_as_in_a_url() -> None:
     """An IPv6 address has brackets."""
     assert place(WEB) == "127.0.0.1:40123"
     assert place(API) == "[::1]:40124"
+
+
+def test_a_port_with_a_name_has_a_host_name_while_a_router_lives() -> None:
+    """One that is called by its number alone stays where it is."""
+    assert url_of("my.run", WEB, 8080) == "http://web.my-run.localhost:8080"
+    assert url_of("my.run", WEB, 0) == "http://a"
+    assert url_of("my.run", WEB | {"name": "3000"}, 8080) == "http://a"

@@ -47,6 +47,8 @@ def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
         "env: {A: $5}",
         "mounts: [data:/data]",
         "limits: {pids: 0}",
+        "router: {port: 65536}",
+        "router: {enabled: maybe}",
     ],
 )
 def test_a_wrong_setting_is_reported_with_its_place(tmp_path: Path, line: str) -> None:
@@ -54,6 +56,14 @@ def test_a_wrong_setting_is_reported_with_its_place(tmp_path: Path, line: str) -
     (tmp_path / "config.yaml").write_text(f"\n{line}\n")
     with pytest.raises(UsageError, match=r"config\.yaml:2: "):
         settings.load(tmp_path)
+
+
+def test_the_router_may_have_another_port_or_be_off(tmp_path: Path) -> None:
+    """What isn't named is as without a file."""
+    (tmp_path / "config.yaml").write_text("router: {port: 0}\n")
+    assert settings.load(tmp_path).router == settings.RouterSettings(enabled=True, port=0)
+    (tmp_path / "config.yaml").write_text("router: {enabled: false}\n")
+    assert settings.load(tmp_path).router == settings.RouterSettings(enabled=False, port=8080)
 
 
 def test_every_setting_has_a_field() -> None:

@@ -50,6 +50,12 @@ except OSError:  # it may be reset at any moment
 """
 
 
+@pytest.fixture(autouse=True)
+def _without_names(moat: Moat) -> None:
+    """Host names are tested apart (test_router)."""
+    moat.write_settings("router: {enabled: false}\n")
+
+
 def serve(moat: Moat, *options: str, address: str = "127.0.0.1", port: int = 3000) -> None:
     """A run `x` whose command listens on a port; when this returns, it does."""
     (moat.workspace / "server.py").write_text(SERVER)

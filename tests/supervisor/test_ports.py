@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,9 @@ import pytest
 from moat.errors import MoatError
 from moat.events import PolicyAmended
 from moat.platform import socket_owner
+from moat.ports import router_place
 from moat.ports.relay import Visitor
+from moat.runs import lock
 from moat.spec import Network, PublishedPort
 from moat.supervisor import teardown
 from moat.supervisor.ports import RunPorts
@@ -91,6 +94,20 @@ async def test_a_port_is_open_recorded_and_told(machine: Machine, server: socket
         assert opened["host_port"] == known["host_port"]
         (visit,) = events(run, "port_connected")
         assert (visit["name"], visit["address"], visit["error"]) == ("web", "127.0.0.1", "")
+
+
+async def test_a_named_port_is_told_by_its_host_name_where_a_router_lives(machine: Machine) -> None:
+    """One without a name, by its place."""
+    held = router_place.lock_file(machine.store.home)
+    held.parent.mkdir(parents=True)
+    with lock.locked(held) as fd:
+        os.write(fd, b"8080\n")
+        plain = PublishedPort(name="4000", port=4000)
+        async with machine.supervised(ports=(WEB, plain)) as run:
+            assert run.sandbox.variables == {
+                "MOAT_URL_WEB": f"http://web.{run.spec.name}.localhost:8080",
+                "MOAT_URL_4000": published(run)[1]["url"],
+            }
 
 
 async def test_the_next_supervisor_has_the_same_port(

@@ -41,6 +41,8 @@ COMMANDS: Final = {
     "deny": ("deny", "Deny a running run a host."),
     "port": ("port", "List the published ports of a run."),
     "open": ("open", "Open a published port of a run in the browser."),
+    "router": ("router", "Start, stop or show what serves ports by host name."),
+    "trust-ca": ("trust_ca", "Explain how to trust the router's certificates."),
     "policy": ("policy", "Show what a run may reach, and why."),
     "replay": ("replay", "Play back the output of a run."),
     "screen": ("screen", "Print the screen of a run."),

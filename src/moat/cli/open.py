@@ -7,8 +7,10 @@ import sys
 import click
 
 from moat.cli.arguments import run_argument
-from moat.cli.published import ports_of, the_port
+from moat.cli.published import ports_of, router_port, the_port, url_of
+from moat.config import settings
 from moat.errors import MoatError
+from moat.paths import moat_home
 
 
 @click.command("open")
@@ -22,7 +24,10 @@ def command(run: str | None, port: str | None, *, prints: bool) -> None:
     password that the run should not know.
     """
     name, ports = ports_of(run)
-    url = the_port(name, ports, port)["url"]
+    chosen = the_port(name, ports, port)
+    home = moat_home()
+    router = 0 if chosen["name"].isdecimal() else router_port(home, settings.load(home))
+    url = url_of(name, chosen, router)
     if prints:
         sys.stdout.write(f"{url}\n")
         return

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from moat.cli.found import find, supervisor_of
-from moat.errors import RunNotActiveError, UsageError
+from moat.errors import MoatError, RunNotActiveError, UsageError
 from moat.runs.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
+
+    from moat.config.settings import Settings
 
 Published = dict[str, Any]
 """A port as the run's row has it: name, port, address, host_port, url."""
@@ -48,3 +52,28 @@ def place(port: Published) -> str:
     """Return the address and port of the host, as a URL has them."""
     address = f"[{port['address']}]" if ":" in port["address"] else port["address"]
     return f"{address}:{port['host_port']}"
+
+
+def url_of(run: str, port: Published, router: int) -> str:
+    """Return the URL of a run's port, by its host name if it has a name and `router` is a port."""
+    if router and not port["name"].isdecimal():
+        from moat.ports import hostnames  # noqa: PLC0415  `moat list` has no use for it
+
+        return hostnames.url("http", run, port["name"], router)
+    return port["url"]
+
+
+def router_port(home: Path, settings: Settings) -> int:
+    """Return the port of the router, which is started where none lives; zero if there is to be none.
+
+    Where it can't be had, ports have no names, and a line says why.
+    """
+    if not settings.router.enabled:
+        return 0
+    from moat.client import router  # noqa: PLC0415  most runs have no named ports
+
+    try:
+        return router.ensure(home, settings.router.port)
+    except MoatError as error:
+        sys.stderr.write(f"moat: ports have no host names: {error.summary}\n      {error.hint}\n")
+        return 0

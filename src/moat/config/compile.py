@@ -102,6 +102,8 @@ class HostContext:
     """Looks up secrets; `None` where runs have none."""
     tell: Callable[[str], None] = lambda _: None
     """Tells the user what had to be done for the run."""
+    route: Callable[[], None] = lambda: None
+    """Has the router run, before a run with named ports exists."""
     ask: Ask | None = None
     """Asks the user about what a project's file opens; `None` where nobody can be asked."""
 
@@ -205,6 +207,8 @@ def create_run(store: Store, options: RunOptions, settings: Settings, host: Host
         here = replace(host, taken_names=taken, rules=partial(saved_rules, store.home))
         spec = compile_spec(options, settings, here, project, grants)
         references = _secrets(options, settings, project.content)
+        if any(port.is_named for port in spec.ports):
+            host.route()
         try:
             if in_the_way is not None:
                 new = names.numbered(in_the_way.name, {run.name for run in known})

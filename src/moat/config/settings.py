@@ -26,6 +26,14 @@ TERM_PROGRAM: Final = "ghostty"
 
 
 @dataclass(frozen=True, slots=True)
+class RouterSettings:
+    enabled: bool = True
+    """A run with named ports starts the router, which gives them host names."""
+    port: int = 8080
+    """The router's port; 0: a free one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     escape_keys: str = "ctrl-/"
     """Prefix of the attached terminal's own keys; empty turns them off."""
@@ -71,6 +79,8 @@ class Settings:
     """References to secrets that all runs get, by the names of their variables."""
     protected_paths: tuple[ProtectedPath, ...] = ()
     """Paths that are protected in all runs, besides those that Moat knows."""
+    router: RouterSettings = field(default_factory=RouterSettings)
+    """See `moat.router`."""
     network: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The file's checked section `network`, in which `upstream_ca` is a `CertificateFile`."""
 
@@ -116,6 +126,8 @@ def load(home: Path) -> Settings:
         values["on_event"] = event_hooks(values["on_event"])
     if "mounts" in values:
         values["mounts"] = tuple(values["mounts"])
+    if "router" in values:
+        values["router"] = RouterSettings(**values["router"])
     network: dict[str, Any] = values.get("network", {})
     if "upstream_ca" in network:
         network["upstream_ca"] = authorities(network["upstream_ca"])
@@ -246,12 +258,28 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
         "limits": limits.FIELD,
         "secrets": secret_references.FIELD,
         "protected_paths": protected_paths.FIELD,
+        "router": Field(
+            "object",
+            "Host names for the named ports of all runs, such as web.my-run.localhost.",
+            fields={
+                "enabled": Field(
+                    "boolean", "A run with named ports starts the router that serves them."
+                ),
+                "port": Field("integer", "The router's port here; 0: a free one.", _check_port),
+            },
+        ),
         "network": Field(
             "object",
             "What all runs may reach, and how. It comes before what a project says.",
             fields=network_fields.user_fields(check_authorities),
         ),
     }
+
+
+def _check_port(number: int) -> None:
+    """Raise `ValueError` for what is no port."""
+    if not 0 <= number < 1 << 16:
+        raise ValueError(f"{number} is not a port, which is 1 to 65535, or 0")
 
 
 def _check_program(name: str) -> None:

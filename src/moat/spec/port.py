@@ -20,6 +20,11 @@ class PublishedPort:
     """The host's port; zero: one that is free."""
 
     @property
+    def is_named(self) -> bool:
+        """Tell whether the user has given it a name, which isn't just its number."""
+        return not self.name.isdecimal()
+
+    @property
     def variable(self) -> str:
         """The variable that tells programs of the sandbox the URL outside."""
         return f"MOAT_URL_{self.name.upper().replace('-', '_')}"

@@ -15,13 +15,15 @@ from moat.engines.engine import CommandRefusedError, SandboxGoneError
 from moat.errors import EngineError, MoatError
 from moat.events import PortConnected, PortPublished, StateChanged
 from moat.platform import socket_owner
-from moat.ports import binding
+from moat.ports import binding, hostnames, router_place
 from moat.ports.relay import Relay, Visitor
 from moat.runs.states import ENDED
 from moat.supervisor.denials import Denials
 from moat.supervisor.repeats import Repeats
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from moat.engines.engine import Engine
     from moat.events import Event
     from moat.spec.port import PublishedPort
@@ -35,8 +37,12 @@ _Key = tuple[str, Visitor, str]
 class RunPorts:
     """The ways into one run. Implements `ports.relay.Sandbox`, `ports.relay.Record` and `Subscriber`."""
 
-    def __init__(self, run: RunContext, engine: Engine, egress: RunEgress, audit: RunAudit) -> None:
+    def __init__(
+        self, run: RunContext, home: Path, engine: Engine, egress: RunEgress, audit: RunAudit
+    ) -> None:
+        """`home`: the store, which may have a router."""
         self._run = run
+        self._home = home
         self._engine = engine
         self._egress = egress
         self._audit = audit
@@ -107,8 +113,14 @@ class RunPorts:
     @property
     def variables(self) -> dict[str, str]:
         """The variables that tell programs of the sandbox the URLs outside."""
+        router = router_place.port(self._home)
         ports = zip(self._run.spec.ports, self.published, strict=False)
-        return {port.variable: known["url"] for port, known in ports}
+        return {
+            port.variable: hostnames.url("http", self._run.spec.name, port.name, router)
+            if router and port.is_named
+            else known["url"]
+            for port, known in ports
+        }
 
     # --- ends ---
 

@@ -171,7 +171,7 @@ class Supervisor:
             return None
         from moat.supervisor.ports import RunPorts  # noqa: PLC0415  most runs have none
 
-        return RunPorts(self.context, self.engine, self.egress, self.audit)
+        return RunPorts(self.context, self._store.home, self.engine, self.egress, self.audit)
 
     async def _start(self) -> None:
         if self.state.now is State.STOPPING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from moat.cli.found import supervisor_of
@@ -22,7 +23,9 @@ from moat.spec.port import ANYBODY_HERE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
+    from moat.cli.published import Published
     from moat.client.connect.standby import Standby
     from moat.client.worktree import WorktreeForRun
     from moat.config.consent import Answer, Question
@@ -138,7 +141,14 @@ def _host_context(
         called_by=sys.argv[0],
         tell=_tell,
         secrets=RunSecrets(store.home, settings.programs),
+        route=partial(_route, store.home, settings),
     )
+
+
+def _route(home: Path, settings: Settings) -> None:
+    from moat.cli.published import router_port  # noqa: PLC0415  most runs have no named ports
+
+    router_port(home, settings)
 
 
 def _tell(text: str) -> None:
@@ -225,7 +235,16 @@ def _remove_unless_supervised(store: Store, run: Run) -> None:
 def _leave(store: Store, run: Run) -> int:
     """Wait until the command has begun, so that a failure to start is reported here."""
     started = supervisor_of(store, run).get("/v1/run", until="started")
-    for port in started["ports"]:
-        _tell(f"{port['name']} is at {port['url']}")
+    if started["ports"]:
+        _tell_ports(store, run, started["ports"])
     sys.stdout.write(f"{run.name}\n")
     return 0
+
+
+def _tell_ports(store: Store, run: Run, ports: Iterable[Published]) -> None:
+    from moat.cli.published import url_of  # noqa: PLC0415  most runs have no ports
+    from moat.ports import router_place  # noqa: PLC0415  as above
+
+    router = router_place.port(store.home)
+    for port in ports:
+        _tell(f"{port['name']} is at {url_of(run.name, port, router)}")
