@@ -57,7 +57,8 @@ async def test_the_server_is_told_by_which_url_it_was_asked(
     async with routing() as router:
         host = router.host("web.fix.localhost")
         visit = await router.visit()
-        forged = ("X-Forwarded-For: 8.8.8.8", "Forwarded: for=8.8.8.8", "X-Real-IP: 8.8.8.8")
+        names = ("X-Forwarded-For", "x_forwarded_for", "X-Forwarded-Port", "Forwarded", "X-Real-IP")
+        forged = [f"{name}: 8.8.8.8" for name in names]
         await visit.ask(host, "/", *forged, "Cookie: a=1", "Origin: http://x.test")
     head = origin.heads[0].decode()
     assert f"\r\nHost: {host}\r\n" in head
@@ -197,7 +198,7 @@ async def test_bodies_and_switches(runs: Runs, routing: Routing, origin: Origin)
         assert (await visit.head())[0] == 100
         visit.writer.write(b"ok")
         assert await visit.answer() == (200, {"content-length": "1"}, b"2")
-        visit.send(host, "/sse")
+        visit.send(host, "/sse", "Connection: close")
         assert (await visit.head())[1]["transfer-encoding"] == "chunked"
         events = (await visit.rest()).split(b"data: ")
         assert len(events) == SSE_EVENTS + 1

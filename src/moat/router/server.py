@@ -15,7 +15,7 @@ from moat.egress.ingress.accept_loop import AcceptLoop
 from moat.egress.ingress.new_connection import close_with
 from moat.egress.names import canonical_host
 from moat.egress.peek import peek
-from moat.egress.streams import NegotiatedProtocol, break_off
+from moat.egress.streams import NegotiatedProtocol, break_off, reason
 from moat.egress.tls import client_hello
 from moat.egress.tls.alert import Alert
 from moat.egress.tls.leaf_certs import LeafCertificates
@@ -97,8 +97,8 @@ class RouterServer:
     async def _serve(self, sock: socket.socket) -> None:
         try:
             await self._classify(sock)
-        except (OSError, TimeoutError) as exc:
-            log.info("a connection was closed before a request came: %s", exc or "too slow")
+        except OSError as exc:  # it left, said nothing in time, or TLS failed
+            log.info("a connection ended before a request came: %s", reason(exc) or "silence")
             break_off(sock)
         except BaseException:
             break_off(sock)

@@ -7,6 +7,7 @@ request comes from the user's own programs, and goes to a port that the user has
 from __future__ import annotations
 
 import logging
+import re
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -35,10 +36,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _ALLOWED: Final = Decision(Verdict.ALLOW, "")
-_REPLACED: Final = frozenset(
-    (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip")
-)
-"""Fields that tell a server who is at the other end, of which the router alone can know."""
+_REPLACED: Final = re.compile(rb"(?:x[-_]forwarded[-_].*|x[-_]real[-_]ip|forwarded)", re.IGNORECASE)
+"""Fields that tell a server who is at the other end, of which the router alone can know.
+
+Servers that hand fields on as variables take an underscore for a hyphen.
+"""
 _CLIENT: Final = (b"X-Forwarded-For", b"127.0.0.1")
 
 
@@ -128,7 +130,7 @@ class RouterServices:
 
 def forwarded(request: RequestHead, destination: Destination) -> RequestHead:
     """Return the request as a server gets it, which is told by which URL the client asked."""
-    fields = [field for field in request.fields if field[0].lower() not in _REPLACED]
+    fields = [field for field in request.fields if not _REPLACED.fullmatch(field[0])]
     fields += (
         _CLIENT,
         (b"X-Forwarded-Host", destination.authority),
