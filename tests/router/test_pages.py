@@ -59,22 +59,26 @@ def test_an_empty_index_says_how_it_gets_full() -> None:
 
 def test_a_problem_has_its_reason_and_its_hint() -> None:
     """The status is HTTP's, with its usual phrase."""
-    page = pages.problem(Problem(503, "run fix is stopped", "Start it again"))
+    page = pages.problem(Problem(503, "run fix is stopped", "Start it again"), "http", 8080)
     assert (page.status, page.phrase) == (503, b"Service Unavailable")
-    text = Document(page).text
-    assert "run fix is stopped" in text
-    assert "Start it again" in text
+    document = Document(page)
+    assert "run fix is stopped" in document.text
+    assert "Start it again" in document.text
+    assert document.links == ["http://localhost:8080"]
 
 
 @given(TEXT, TEXT)
 def test_nothing_in_a_name_becomes_a_part_of_the_page(reason: str, hint: str) -> None:
     """A name may come from anybody who has a link opened."""
-    plain = Document(pages.problem(Problem(404, "reason", "hint")))
-    document = Document(pages.problem(Problem(404, reason, hint or "hint")))
+    plain = Document(pages.problem(Problem(404, "reason", "hint"), "http", 80))
+    found = Problem(404, reason or "reason", hint or "hint")
+    document = Document(pages.problem(found, "http", 80))
     assert document.tags == plain.tags
 
 
-@pytest.mark.parametrize("page", [pages.index([], "http", 1), pages.problem(Problem(404, "no"))])
+@pytest.mark.parametrize(
+    "page", [pages.index([], "http", 1), pages.problem(Problem(404, "no"), "http", 1)]
+)
 def test_a_page_can_do_nothing(page: pages.Page) -> None:
     """No scripts, no frames around it, nothing from elsewhere, and no site learns whence one came."""
     policy = field(page, b"Content-Security-Policy")

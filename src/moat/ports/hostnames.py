@@ -52,5 +52,13 @@ def is_local(host: str) -> bool:
 
 def url(scheme: str, run: str, port: str, number: int) -> str:
     """Return the URL of a port of a run, with the router listening at this number."""
-    suffix = "" if number == _USUAL_PORTS[scheme] else f":{number}"
-    return f"{scheme}://{port}.{label(run)}.{DOMAIN}{suffix}"
+    return f"{scheme}://{port}.{label(run)}.{DOMAIN}{_suffix(scheme, number)}"
+
+
+def index_url(scheme: str, number: int) -> str:
+    """Return the URL of the list of runs."""
+    return f"{scheme}://{DOMAIN}{_suffix(scheme, number)}"
+
+
+def _suffix(scheme: str, number: int) -> str:
+    return "" if number == _USUAL_PORTS[scheme] else f":{number}"

@@ -56,10 +56,12 @@ def index(runs: Iterable[RunEntry], scheme: str, number: int) -> Page:
     return _page(200, "Runs", listed)
 
 
-def problem(found: Problem) -> Page:
-    """Return the answer that a name leads nowhere."""
-    hint = f"<p>{escape(found.hint)}</p>" if found.hint else ""
-    return _page(found.status, found.reason, hint)
+def problem(found: Problem, scheme: str, number: int) -> Page:
+    """Return the answer that a name leads nowhere, and a link to the index."""
+    lines = [escape(found.reason), escape(found.hint)]
+    lines.append(f'<a href="{hostnames.index_url(scheme, number)}">All runs</a>')
+    content = "".join(f"<p>{line}</p>" for line in lines if line)
+    return _page(found.status, HTTPStatus(found.status).phrase, content)
 
 
 def _run(run: RunEntry, scheme: str, number: int) -> str:

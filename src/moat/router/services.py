@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from moat.egress.http.observer import Observer
     from moat.egress.traffic.entry import TrafficEntry
     from moat.egress.upstream.pool import ConnectionPool
+    from moat.ports.hostnames import Name
     from moat.router.directory import Directory
 
 log = logging.getLogger(__name__)
@@ -72,13 +73,15 @@ class RouterServices:
         if isinstance(found, Route):
             self._pool.connect(exchange, fresh=fresh)
         else:
-            page = pages.problem(found) if isinstance(found, Problem) else self._index(exchange)
-            exchange.connected(PageUpstream(page), None)
+            exchange.connected(PageUpstream(self._page(exchange, found)), None)
 
-    def _index(self, exchange: PendingExchange) -> pages.Page:
-        if exchange.target != "/":
-            return pages.problem(Problem(404, "there is no such page", "The list of runs is at /"))
+    def _page(self, exchange: PendingExchange, found: Problem | Name) -> pages.Page:
         scheme, _, number = exchange.destination.key
+        if isinstance(found, Problem):
+            return pages.problem(found, scheme, number)
+        if exchange.target != "/":
+            elsewhere = Problem(404, "there is no such page", "The list of runs is at /")
+            return pages.problem(elsewhere, scheme, number)
         return pages.index(self._directory.table.runs, scheme, number)
 
     # --- what a policy would say ---
