@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moat.client import router
+from moat.errors import StoreError
 from moat.platform.process import Process
 from moat.ports import router_place
 from moat.ports.binding import PortUnavailableError
@@ -88,6 +89,14 @@ def test_a_port_that_is_taken(home: Path) -> None:
             router.ensure(home, number)
         assert "router: {port:" in (caught.value.hint or "")
     assert not lock.is_locked(router_place.lock_file(home))
+
+
+def test_a_store_in_which_nothing_can_be_written(home: Path) -> None:
+    """The error is one line that says what failed, and where."""
+    (home / router_place.FOLDER).write_text("no folder")
+    with pytest.raises(StoreError, match=r"the router can't be started: .*router"):
+        router.ensure(home, 0)
+    (home / router_place.FOLDER).unlink()
 
 
 def test_a_router_that_does_not_answer(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,10 +30,13 @@ def start() -> None:
     """Start the router, unless it lives, and print its URL. It stays for some minutes without runs."""
     home = moat_home()
     with Store(home):  # makes the store where there is none
-        port = router.ensure(home, settings.load(home).router.port)
+        wanted = settings.load(home).router.port
+        port = router.ensure(home, wanted)
     if router.status(home) is None:
         raise MoatError("the router ended at once", f"See why: {router_place.log_file(home)}")
     sys.stdout.write(f"http://localhost:{port}\n")
+    if wanted not in {0, port}:
+        sys.stderr.write(f"moat: it has port {port} already; for {wanted}: moat router stop\n")
 
 
 @command.command("stop")

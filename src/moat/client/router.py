@@ -17,6 +17,7 @@ from moat.errors import MoatError
 from moat.platform import sockets
 from moat.ports import binding, router_place
 from moat.runs import lock
+from moat.runs.index import reported
 
 if TYPE_CHECKING:
     import socket
@@ -35,11 +36,11 @@ class RouterStuckError(MoatError):
 def ensure(home: Path, port: int) -> int:
     """Return the port of the router, which is started where none lives; `port`: as the user has set.
 
-    A router that lives stays for some minutes more. Raises `PortUnavailableError` and
-    `RouterStuckError`.
+    A router that lives stays for some minutes more. Raises `PortUnavailableError`, `RouterStuckError`
+    and `StoreError`.
     """
-    (home / router_place.FOLDER).mkdir(mode=0o700, exist_ok=True)
-    with ExitStack() as stack:
+    with reported("the router can't be started"), ExitStack() as stack:
+        (home / router_place.FOLDER).mkdir(mode=0o700, exist_ok=True)
         try:
             stack.enter_context(lock.locked(router_place.launch_lock(home), _ANSWER_S))
             held = lock.try_lock(router_place.lock_file(home))

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from tests.egress.handshakes import close, handshake, trusting
 from tests.origin import Origin
 
-from moat.egress.tls.ca import FILE, CertificateAuthority
+from moat.egress.tls.ca import FILE, ROUTER, CertificateAuthority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,6 +93,17 @@ def test_runs_do_not_trust_each_other(tmp_path: Path) -> None:
     client = trusting(CertificateAuthority.load_or_create(mine).certificate_pem)
     with pytest.raises(ssl.SSLCertVerificationError):
         handshake(client, CertificateAuthority.load_or_create(theirs).context("a.test"), "a.test")
+
+
+@pytest.mark.parametrize("host", ["example.com", "localhost.example.com", "127.0.0.1", "::1"])
+def test_the_routers_authority_is_trusted_below_localhost_alone(tmp_path: Path, host: str) -> None:
+    """Whoever gets hold of its key can impersonate no site to the user who trusts it."""
+    authority = CertificateAuthority.load_or_create(tmp_path, ROUTER)
+    client = trusting(authority.certificate_pem)
+    for name in ("localhost", "web.fix.localhost"):
+        handshake(client, authority.context(name), name)
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"permitted subtree|excluded subtree"):
+        handshake(client, authority.context(host), host)
 
 
 def test_its_key_is_its_owners_alone(tmp_path: Path) -> None:
