@@ -102,7 +102,8 @@ def _remove(store: Store, removals: Sequence[Removal]) -> None:
 def _forget_workspaces(store: Store, removed: Sequence[Run]) -> None:
     """Delete what is kept of the removed runs' workspaces if no other run was started there."""
     in_use = {os.path.realpath(run.workspace) for run in store.all()}
-    for root in {os.path.realpath(run.workspace) for run in removed} - in_use:
+    copies = {os.path.realpath(store.folder(run.id).copy) for run in removed}
+    for root in copies | {os.path.realpath(run.workspace) for run in removed} - in_use:
         content_store.forget(store.home, root)
 
 

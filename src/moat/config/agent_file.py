@@ -21,6 +21,7 @@ from moat.config import (
     ports,
     protected_paths,
     secret_references,
+    workspace_mode,
 )
 from moat.config.certificates import CertificateFile, fingerprint
 from moat.config.fields import Effect, Field
@@ -110,6 +111,7 @@ FIELDS: Final[Mapping[str, Field]] = {
         _check_paths,
         effect=Effect.NARROWS,
     ),
+    "workspace": workspace_mode.FIELD,
     "protected_paths": protected_paths.FIELD,
     "limits": limits.FIELD,
     "ports": ports.FIELD,

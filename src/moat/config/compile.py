@@ -20,6 +20,7 @@ from moat.config.granted_hosts import with_grants, with_hosts
 from moat.config.kept_secrets import keeping
 from moat.config.protected_paths import protected_paths
 from moat.config.run_mounts import expanded, run_mounts
+from moat.config.workspace_mode import NewRun, place_of_copy
 from moat.errors import NameTakenError, UsageError
 from moat.ground.check import Surroundings, check_areas
 from moat.runs.saved_rules import saved_rules
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from moat.config.kept_secrets import SecretKeeper
     from moat.config.run_agent import RunAgent
     from moat.config.settings import Settings
+    from moat.config.workspace_mode import WorkspaceCopier
     from moat.runs.store import Run, Store
     from moat.spec import Grant
 
@@ -43,6 +45,8 @@ class RunOptions:
     """The options of `moat run`; `None` and empty where the command line has no such option."""
 
     path: str = "."
+    copy: bool | None = None
+    """Work on a copy of the folder, or on the folder itself; `None`: as files say."""
     command: tuple[str, ...] = ()
     name: str | None = None
     interactive: bool | None = None
@@ -100,6 +104,8 @@ class HostContext:
     """
     secrets: SecretKeeper | None = None
     """Looks up secrets; `None` where runs have none."""
+    copier: WorkspaceCopier | None = None
+    """Copies workspaces; `None` where runs can't have copies."""
     tell: Callable[[str], None] = lambda _: None
     """Tells the user what had to be done for the run."""
     ask: Ask | None = None
@@ -139,6 +145,9 @@ def compile_spec(
         name=_name(options, file, host.taken_names),
         command=agent.command if agent else options.command or _command(file, workspace),
         workspace=str(workspace),
+        copy=place_of_copy(
+            options.copy, (settings.workspace, file.get("workspace", {})), host.copier, run_id
+        ),
         workdir=_workdir(options.workdir),
         created_at=timestamps.now(),
         env={**(agent.env if agent else {}), **services, **env},
@@ -198,24 +207,31 @@ def create_run(store: Store, options: RunOptions, settings: Settings, host: Host
         trust = "always" if options.trust_project else settings.trust_project
         consent.require(project, trust, store.home, host.ask)
     grants = granted(options, settings, host, project)
-    while True:
-        known = store.all()
-        in_the_way = next((run for run in known if run.name == options.name and run.ended), None)
-        taken = frozenset(run.name for run in known if run is not in_the_way)
-        here = replace(host, taken_names=taken, rules=partial(saved_rules, store.home))
-        spec = compile_spec(options, settings, here, project, grants)
-        references = _secrets(options, settings, project.content)
-        try:
-            if in_the_way is not None:
-                new = names.numbered(in_the_way.name, {run.name for run in known})
-                store.rename_ended(in_the_way.id, new)
-                host.tell(f"the ended run {in_the_way.name} is called {new} now")
-            with keeping(host.secrets, spec, references):
-                return store.create(spec)
-        except NameTakenError:
-            # Another process has taken the name in the meantime.
-            if options.name is not None and in_the_way is None:
-                raise
+    run_id = host.run_id or names.new_id()
+    with NewRun(store, host.copier) as new:
+        while True:
+            known = store.all()
+            in_the_way = next((run for run in known if run.name == options.name and run.ended), None)
+            taken = frozenset(run.name for run in known if run is not in_the_way)
+            rules = partial(saved_rules, store.home)
+            here = replace(host, run_id=run_id, taken_names=taken, rules=rules)
+            spec = compile_spec(options, settings, here, project, grants)
+            references = _secrets(options, settings, project.content)
+            if spec.copy:
+                new.begin(spec)  # it may take long, and fail
+            try:
+                if in_the_way is not None:
+                    free = names.numbered(in_the_way.name, {run.name for run in known})
+                    store.rename_ended(in_the_way.id, free)
+                    host.tell(f"the ended run {in_the_way.name} is called {free} now")
+                with keeping(host.secrets, spec, references):
+                    new.add(spec)
+                    break
+            except NameTakenError:
+                # Another process has taken the name in the meantime.
+                if options.name is not None and in_the_way is None:
+                    raise
+    return store.get(spec.id)
 
 
 def granted(

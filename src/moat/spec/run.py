@@ -92,6 +92,8 @@ class RunSpec:
     command: tuple[str, ...]
     workspace: str
     """Absolute path on the host; in the sandbox it is /workspace."""
+    copy: str = ""
+    """Absolute path of a copy of the workspace that the run works on in its place; empty: it has none."""
     workdir: str = "/workspace"
     """Absolute path in the sandbox."""
     created_at: str
@@ -153,3 +155,8 @@ class RunSpec:
     """Commands of the user's that are started on the host when something happens to the run."""
     notify: Notify = "off"
     """The way to tell the user that the run wants them while nobody is attached."""
+
+    @property
+    def work_folder(self) -> str:
+        """The folder of the host that the run sees as /workspace."""
+        return self.copy or self.workspace

@@ -153,7 +153,7 @@ def environment(
 def _host_folders(spec: RunSpec) -> HostFolders:
     own = OwnFolders.of(spec)
     return HostFolders(
-        home=Path(os.path.realpath(Path.home())), workspace=own.workspace, store=own.store
+        home=Path(os.path.realpath(Path.home())), workspace=own.original, store=own.store
     )
 
 
