@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "wait": ("wait", "Wait until a run ends, is quiet or shows a text."),
     "logs": ("logs", "Print the output of a run."),
     "diff": ("diff", "Print what a run has changed in its workspace."),
+    "apply": ("apply", "Put what a run changed in its copy into the workspace itself."),
     "restore": ("restore", "Bring the workspace back to what it was when a run started."),
     "events": ("events", "Print what has happened to a run."),
     "audit": ("audit", "Show a run's signed log, verify it, or hand it to somebody else."),

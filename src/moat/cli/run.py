@@ -58,6 +58,11 @@ from moat.cli.plain.run import carry_out
     metavar="BRANCH",
     help="Work on a branch in a worktree of its own, outside the project folder (see moat worktree).",
 )
+@click.option(
+    "--copy/--no-copy",
+    default=None,
+    help="Work on a copy of the project folder, in the store; moat apply takes its changes over.",
+)
 @click.option("--engine", help="Engine that makes the sandbox: bubblewrap, docker or podman.")
 @click.option(
     "--image", metavar="REF", help="Image of the container; without --engine, docker makes it."

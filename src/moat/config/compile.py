@@ -46,7 +46,7 @@ class RunOptions:
 
     path: str = "."
     copy: bool | None = None
-    """Work on a copy of the folder, or on the folder itself; `None`: as files say."""
+    """Work on a copy of the folder, or on the folder itself; `None`: as the files say."""
     command: tuple[str, ...] = ()
     name: str | None = None
     interactive: bool | None = None

@@ -58,7 +58,7 @@ class Copied:
 
 
 def copy_workspace(
-    source: Path, target: Path, exclude: Iterable[str], progress: Callable[[], None] = lambda: None
+    source: str, target: Path, exclude: Iterable[str], progress: Callable[[], None] = lambda: None
 ) -> Copied:
     """Copy the folder `source` to `target`, which doesn't exist yet.
 
@@ -71,7 +71,7 @@ def copy_workspace(
     if repository is not None:
         raise UsageError(
             f"{source} is a linked worktree of git, and shares {repository} with others",
-            "Work on a copy of the repository's own folder, or with --worktree BRANCH",
+            "Copy the repository's own folder, or work on a branch: moat run --worktree BRANCH",
         )
     try:
         target.mkdir(mode=0o700)

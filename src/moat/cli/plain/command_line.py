@@ -49,6 +49,7 @@ _RUN: Final = _Form(
         "--tty": "tty",
         "-d": "detach",
         "--detach": "detach",
+        "--copy": "copy",
         "--keep": "keep",
         "--trust-project": "trust_project",
         "--writable-git": "writable_git",

@@ -8,6 +8,7 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from moat.cli.found import supervisor_of
+from moat.client.workspace_copy import WorkspaceCopies
 from moat.config import settings as user_settings
 from moat.config.compile import HostContext, RunOptions, create_run
 from moat.credentials.run_secrets import RunSecrets
@@ -59,6 +60,9 @@ def carry_out(
         prefix = parse_escape_prefix(settings.escape_keys if escape_keys is None else escape_keys)
         path, in_worktree = path or ".", None
         if worktree is not None:
+            if given.get("copy"):
+                raise UsageError("--worktree and --copy exclude each other", "Give one of them")
+            given["copy"] = False  # it has a folder of its own already
             in_worktree = made.enter_context(_worktree(store, settings, path, worktree))
             if in_worktree.is_dirty:
                 _tell("what isn't committed here is not in the worktree")
@@ -138,6 +142,7 @@ def _host_context(
         called_by=sys.argv[0],
         tell=_tell,
         secrets=RunSecrets(store.home, settings.programs),
+        copier=WorkspaceCopies(store.home, _tell),
     )
 
 
@@ -154,6 +159,8 @@ def _ask(question: Question) -> Answer:
 def _tell_surroundings(store: Store, run: Run) -> None:
     """Say what the run may use, what the sandbox sees, and which limits can't be kept here."""
     spec = store.spec(run.id)
+    if spec.copy and not spec.remove_at_end:
+        _tell(f"take its changes over with: moat apply {run.name}")
     if spec.grants:
         from moat.cli.run_grants import in_one_line  # noqa: PLC0415  most runs have no grants
 
