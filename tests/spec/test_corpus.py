@@ -66,6 +66,7 @@ FULL = RunSpec(
     name="fix-the-tests",
     command=("printf", "grüß dich", os.fsdecode(b"\xff")),
     workspace="/srv/app",
+    copy="/srv/moat/runs/0123456789ab/workspace",
     workdir="/workspace/sub",
     created_at="2026-11-23T08:09:10.123Z",
     env={"LANG": "C.UTF-8", "GREETING": "grüß dich"},
@@ -158,7 +159,8 @@ MINIMAL = RunSpec(
     created_at="2026-11-23T07:00:00.000Z",
 )
 
-_PORTS = replace(FULL, agent=replace(_AGENT, waiting=()), on_event=(), notify="off")
+_WAITING = replace(FULL, copy="")
+_PORTS = replace(_WAITING, agent=replace(_AGENT, waiting=()), on_event=(), notify="off")
 _AGENTS = replace(_PORTS, ports=(), network=replace(FULL.network, host=()))
 _ENGINES = replace(_AGENTS, agent=None)
 _GRANTS = replace(_ENGINES, container=Container())
@@ -205,7 +207,8 @@ STAGES = {
     "10-engines": _ENGINES,
     "11-agents": _AGENTS,
     "12-ports": _PORTS,
-    "13-waiting": FULL,
+    "13-waiting": _WAITING,
+    "15-copies": FULL,
 }
 EXPECTED = {f"{stage}-full.json": spec for stage, spec in STAGES.items()} | {
     f"{stage}-minimal.json": MINIMAL for stage in STAGES

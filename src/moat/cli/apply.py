@@ -49,9 +49,10 @@ def command(
 ) -> None:
     """Put what a run changed in its copy into the workspace that was copied, or the PATHs of it.
 
-    A run has a copy if it was started with --copy, or its configuration says so. If one of these files was changed in the workspace since it was copied, nothing is done, and the exit
-    code is 2. Files that programs obey unasked, such as .envrc, are held back and named, and the exit code
-    is then 1. Each file is replaced in one step, and no symbolic link is followed.
+    A run has a copy if it was started with --copy, or if your configuration says so. If one of the files
+    was changed in the workspace since it was copied, nothing is done, and the exit code is 2. Files that
+    programs obey unasked, such as .envrc, are held back and named, and the exit code is then 1. A file is
+    replaced in one step, and no symbolic link is followed.
 
     Git folders are left to git: you are told how to fetch the run's commits. Folders that tools fill, such
     as node_modules and .venv, are left alone unless a PATH names them.
@@ -77,7 +78,7 @@ def command(
             todo = plan.in_order()
             _refuse_conflicts(plan)
             _print(_held_lines(plan))
-            if not trust and any(map(hold, chosen)):
+            if any(hold(step.change) for step in plan.having(Verdict.HELD)):
                 sys.stderr.write(f"moat: once you have looked at them: {_with_trust(run)}\n")
             if dry_run:
                 _print(map(_line, todo))
@@ -89,7 +90,8 @@ def command(
             else:
                 sys.stderr.write("moat: there is nothing to apply\n")
             if application.has_commits():
-                _tell_of_commits(spec.workspace, spec.copy)
+                is_clean = not folder.workspace_snapshot.exists()
+                _tell_of_commits(spec.workspace, spec.copy, is_clean=is_clean)
     if plan.having(Verdict.HELD):
         ctx.exit(1)
 
@@ -166,7 +168,11 @@ def _line(change: Change) -> str:
     return f"applied   {name}\n"
 
 
-def _tell_of_commits(workspace: str, copy: str) -> None:
+def _tell_of_commits(workspace: str, copy: str, *, is_clean: bool) -> None:
+    """Say how the run's commits are fetched, unless git would obey what the run has left there."""
+    if not is_clean:
+        sys.stderr.write(f"moat: use no git in {shlex.quote(copy)}: it could not be cleaned up\n")
+        return
     if not os.path.lexists(f"{workspace}/.git"):
         sys.stderr.write(f"moat: the run has made a repository, which is in {shlex.quote(copy)}\n")
         return

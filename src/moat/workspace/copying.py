@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from moat.errors import MoatError, UsageError
-from moat.workspace.beneath import open_folder
 from moat.workspace.file_copy import FileCopier
 from moat.workspace.git_layout import repository_of_worktree
 from moat.workspace.manifest import Folder, Manifest, is_folder, join
@@ -75,10 +74,8 @@ def copy_workspace(
         )
     try:
         target.mkdir(mode=0o700)
-        with open_folder(Path(root)) as top, open_folder(target) as new:
-            copier = _Copier(root, hidden_paths(root, exclude), progress)
-            with _opened(".", OPEN_FOLDER, top.descriptor) as theirs:
-                return copier.run(theirs, new.descriptor)
+        with _opened(root, OPEN_FOLDER) as theirs, _opened(str(target), OPEN_FOLDER) as new:
+            return _Copier(root, hidden_paths(root, exclude), progress).run(theirs, new)
     except OSError as exc:
         raise MoatError(
             f"{source} can't be copied to {target.parent}: {exc.strerror}",
@@ -205,7 +202,7 @@ class _Copier:
 
 
 @contextmanager
-def _opened(name: str, flags: int, folder: int) -> Generator[int]:
+def _opened(name: str, flags: int, folder: int | None = None) -> Generator[int]:
     descriptor = os.open(name, flags, 0o600, dir_fd=folder)
     try:
         yield descriptor
