@@ -116,7 +116,7 @@ READ: Final[Mapping[str, str]] = {
         engines.bubblewrap.toolchains.search engines.bubblewrap.toolchains.versions
         workspace.beneath workspace.contents workspace.entries workspace.git_index_review
         workspace.git_layout workspace.git_objects workspace.links workspace.quarantine
-        workspace.restoring workspace.walk
+        workspace.applying workspace.copying workspace.placing workspace.restoring workspace.walk
     """,
 }
 """Why a file may be read, and the modules of `moat` that read for that reason."""
