@@ -88,9 +88,7 @@ def spec(name: str) -> RunSpec:
 
 def test_a_name_that_is_taken_costs_no_second_copy(store: Store, copier: Copier) -> None:
     """The run gets another one."""
-    store.create(
-        RunSpec(id=RunId("b"), name="taken", command=("a",), workspace="/", created_at="")
-    )
+    store.create(RunSpec(id=RunId("b"), name="taken", command=("a",), workspace="/", created_at=""))
     with NewRun(store, copier) as new:
         with pytest.raises(NameTakenError):
             new.add(spec("taken"))

@@ -36,6 +36,7 @@ from moat.spec import (
     SandboxFile,
     TerminalSize,
     Timeouts,
+    Volume,
     WaitRule,
     codec,
 )
@@ -72,6 +73,7 @@ FULL = RunSpec(
     env={"LANG": "C.UTF-8", "GREETING": "grüß dich"},
     secrets=("DATABASE_URL",),
     mounts=(Mount("/data", "/data", "ro"), Mount("/srv/cache", "/cache", "rw")),
+    volumes=(Volume("cache", "/var/cache", "/srv/moat/volumes/0123456789abcdef/cache", "ro"),),
     exclude=("secrets", "build/out"),
     writable_git=True,
     trusted_files=("certs/company.pem",),
@@ -159,7 +161,7 @@ MINIMAL = RunSpec(
     created_at="2026-11-23T07:00:00.000Z",
 )
 
-_WAITING = replace(FULL, copy="")
+_WAITING = replace(FULL, copy="", volumes=())
 _PORTS = replace(_WAITING, agent=replace(_AGENT, waiting=()), on_event=(), notify="off")
 _AGENTS = replace(_PORTS, ports=(), network=replace(FULL.network, host=()))
 _ENGINES = replace(_AGENTS, agent=None)
@@ -218,6 +220,7 @@ NEWEST = list(STAGES)[-1]
 REQUIRED = {
     RunSpec: {"id", "name", "command", "workspace", "created_at"},
     Mount: {"source", "target"},
+    Volume: {"name", "target", "folder"},
     ProtectedPath: {"path"},
     PublishedPort: {"name", "port"},
     Grant: {"provider"},
@@ -270,6 +273,7 @@ def test_the_fullest_specification_leaves_nothing_at_its_default() -> None:
     parts = (
         FULL,
         FULL.mounts[0],
+        FULL.volumes[0],
         FULL.protected_paths[0],
         FULL.ports[0],
         FULL.grants[0],

@@ -5,4 +5,12 @@ from tests.workspace.copied import copied
 from tests.workspace.host import host
 from tests.workspace.recorded import recorded
 
-__all__ = ["copied", "descriptors", "host", "recorded", "repository", "sandbox", "searched_toolchains"]
+__all__ = [
+    "copied",
+    "descriptors",
+    "host",
+    "recorded",
+    "repository",
+    "sandbox",
+    "searched_toolchains",
+]

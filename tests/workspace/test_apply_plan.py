@@ -106,13 +106,18 @@ def test_nothing_is_in_the_way_of_what_comes_after_it(changes: list[Change]) -> 
     """Removals begin inside, what is put begins outside, and permissions of folders come last."""
     plan = make_plan(changes, lambda _: UNTOUCHED, lambda _: "", force=False)
     order = plan.in_order()
-    assert sorted(map(repr, order)) == sorted(repr(step.change) for step in plan.having(Verdict.APPLY))
+    assert sorted(map(repr, order)) == sorted(
+        repr(step.change) for step in plan.having(Verdict.APPLY)
+    )
     place = {each.path: number for number, each in enumerate(order)}
     for inner in order:
         for outer in order:
             if not inner.path.startswith(f"{outer.path}/"):
                 continue
-            if inner.after is None or (outer.before, outer.after) in {(FOLDER, PRIVATE), (PRIVATE, FOLDER)}:
+            if inner.after is None or (outer.before, outer.after) in {
+                (FOLDER, PRIVATE),
+                (PRIVATE, FOLDER),
+            }:
                 first, second = inner, outer
             elif outer.after is not None:
                 first, second = outer, inner

@@ -111,7 +111,7 @@ def test_no_link_is_followed(copied: CopiedWorkspace, tmp_path: Path) -> None:
     (copied.copy / "theirs").symlink_to("/etc")
     assert conflicts(copied, force=True) == {"mine/file", "mine/new"}
     assert set(held(copied)) == {"theirs/file", "theirs/new"}
-    assert os.listdir(tmp_path / "outside") == []
+    assert list((tmp_path / "outside").iterdir()) == []
 
 
 def test_links_are_applied_as_they_are(copied: CopiedWorkspace) -> None:
@@ -250,7 +250,7 @@ def test_a_folder_that_is_gone_is_said(copied: CopiedWorkspace) -> None:
     (copied.copy / "file").write_text("x")
     copied.plan()
     copied.root.rename(copied.root.with_name("moved"))
-    with pytest.raises(MoatError, match="workspace .* can't be opened"), copied.application():
+    with pytest.raises(MoatError, match=r"workspace .* can't be opened"), copied.application():
         pass
     copied.root.with_name("moved").rename(copied.root)
     copied.copy.rename(copied.copy.with_name("moved"))
@@ -261,7 +261,9 @@ def test_a_folder_that_is_gone_is_said(copied: CopiedWorkspace) -> None:
 names = st.sampled_from(["a", "b", "c"])
 paths = st.lists(names, min_size=1, max_size=3).map("/".join)
 actions = st.lists(
-    st.tuples(st.sampled_from(["write", "remove", "link", "folder", "mode"]), paths, st.integers(0, 3)),
+    st.tuples(
+        st.sampled_from(["write", "remove", "link", "folder", "mode"]), paths, st.integers(0, 3)
+    ),
     max_size=10,
 )
 
@@ -273,7 +275,9 @@ def act(root: Path, listed: list[tuple[str, str, int]]) -> None:
         "remove": lambda place, _: shutil.rmtree(place) if place.is_dir() else place.unlink(),
         "link": lambda place, number: place.symlink_to("x" * (number + 1)),
         "folder": lambda place, _: place.mkdir(parents=True),
-        "mode": lambda place, number: place.chmod(0o700 + number) if not place.is_symlink() else None,
+        "mode": lambda place, number: (
+            place.chmod(0o700 + number) if not place.is_symlink() else None
+        ),
     }
     for kind, path, number in listed:
         try:

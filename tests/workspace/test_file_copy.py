@@ -73,10 +73,8 @@ def test_another_failure_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         copied(tmp_path, CONTENT)
 
 
-def test_no_more_is_copied_than_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A file that grows meanwhile doesn't keep the copier at work, and one that shrinks ends in zeros."""
+def test_no_more_is_copied_than_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that grows meanwhile keeps nobody at work, and one that shrinks ends in zeros."""
     monkeypatch.setattr(fcntl, "ioctl", refusing(errno.EOPNOTSUPP))
     assert copied(tmp_path, CONTENT, 1000)[0] == CONTENT[:1000]
     assert copied(tmp_path, b"xy", 5)[0] == b"xy\0\0\0"

@@ -49,13 +49,13 @@ def command(
 ) -> None:
     """Put what a run changed in its copy into the workspace that was copied, or the PATHs of it.
 
-    A run has a copy if it was started with --copy, or if your configuration says so. If one of the files
-    was changed in the workspace since it was copied, nothing is done, and the exit code is 2. Files that
-    programs obey unasked, such as .envrc, are held back and named, and the exit code is then 1. A file is
-    replaced in one step, and no symbolic link is followed.
+    A run has a copy if it was started with --copy, or if your configuration says so. If one of the
+    files was changed in the workspace since it was copied, nothing is done, and the exit code is 2.
+    Files that programs obey unasked, such as .envrc, are held back and named, and the exit code is
+    then 1. A file is replaced in one step, and no symbolic link is followed.
 
-    Git folders are left to git: you are told how to fetch the run's commits. Folders that tools fill, such
-    as node_modules and .venv, are left alone unless a PATH names them.
+    Git folders are left to git: you are told how to fetch the run's commits. Folders that tools fill,
+    such as node_modules and .venv, are left alone unless a PATH names them.
     """
     from moat.workspace.applying import Application  # noqa: PLC0415  loads slowly
     from moat.workspace.frozen_changes import changes_of  # noqa: PLC0415
@@ -72,8 +72,7 @@ def command(
         ):
             sys.stderr.writelines(f"moat: {note}\n" for note in changes.notes)
             chosen = [each for each in application.changes if _is_meant(each, limits)]
-            obeyed = ObeyedPaths(spec)
-            hold = (lambda _: "") if trust else obeyed.obeyed_by
+            hold = _trusted if trust else ObeyedPaths(spec).obeyed_by
             plan = application.plan(chosen, hold, force=force)
             todo = plan.in_order()
             _refuse_conflicts(plan)
@@ -109,6 +108,11 @@ def _check(run: Run, *, has_copy: bool) -> None:
         )
 
 
+def _trusted(change: Change) -> str:
+    del change
+    return ""
+
+
 def _is_meant(change: Change, limits: tuple[str, ...]) -> bool:
     return is_chosen(change.path, limits) and is_listed(change, limits)
 
@@ -117,7 +121,9 @@ def _refuse_conflicts(plan: Plan) -> None:
     conflicts = plan.having(Verdict.CONFLICT)
     if not conflicts:
         return
-    sys.stderr.writelines(f"conflict  {quoted(each.change.path)}: {each.reason}\n" for each in conflicts)
+    sys.stderr.writelines(
+        f"conflict  {quoted(each.change.path)}: {each.reason}\n" for each in conflicts
+    )
     count = "1 file" if len(conflicts) == 1 else f"{len(conflicts)} files"
     raise UsageError(
         f"nothing was applied: {count} in the workspace were changed since they were copied",

@@ -36,7 +36,9 @@ def command(filters: tuple[str, ...], *, dry_run: bool, yes: bool) -> None:
         ended = [run for run in chosen.select(store.all()) if run.ended]
         kept = [run for run in ended if _has_unapplied(store, run)]
         for run in kept:
-            sys.stderr.write(f"moat: {run.name} stays: its copy has changes that were not applied\n")
+            sys.stderr.write(
+                f"moat: {run.name} stays: its copy has changes that were not applied\n"
+            )
         runs = [run for run in ended if run not in kept]
         left = () if dry_run else _remove_leftovers(store)
         for name in left:

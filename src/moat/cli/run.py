@@ -42,6 +42,13 @@ from moat.cli.plain.run import carry_out
     help="Mount a path of the host into the sandbox (default: rw).",
 )
 @click.option(
+    "--volume",
+    "volumes",
+    multiple=True,
+    metavar="NAME:PATH[:ro]",
+    help="Mount a folder that lasts from run to run, for the runs of this project (see moat volume).",
+)
+@click.option(
     "-w",
     "--workdir",
     metavar="PATH",

@@ -21,6 +21,7 @@ from moat.config import (
     ports,
     protected_paths,
     secret_references,
+    volumes,
     workspace_mode,
 )
 from moat.config.certificates import CertificateFile, fingerprint
@@ -105,6 +106,7 @@ FIELDS: Final[Mapping[str, Field]] = {
         "Folders of the workspace to show at a second place: SRC:DST[:ro|rw].",
         _check_mounts,
     ),
+    "volumes": volumes.FIELD,
     "exclude": Field(
         "strings",
         "Paths below the workspace that are hidden from the sandbox.",

@@ -12,18 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moat import timestamps
-from moat.config import agent_file, environment, limits, names, network, ports
+from moat.config import agent_file, environment, limits, names, network, ports, volumes
 from moat.config import settings as settings_file
 from moat.config.engine_choice import container_section, engine_of
 from moat.config.environment import parse_env
 from moat.config.granted_hosts import with_grants, with_hosts
 from moat.config.kept_secrets import keeping
 from moat.config.protected_paths import protected_paths
-from moat.config.run_mounts import expanded, run_mounts
+from moat.config.run_mounts import run_mounts, workspace_folder
 from moat.config.workspace_mode import NewRun, place_of_copy
 from moat.errors import NameTakenError, UsageError
 from moat.ground.check import Surroundings, check_areas
 from moat.runs.saved_rules import saved_rules
+from moat.runs.volumes import volume_folder
 from moat.spec import Bubblewrap, Limits, Network, RunId, RunSpec, TerminalSize
 from moat.spec.network import HOST_NAME
 
@@ -53,6 +54,8 @@ class RunOptions:
     tty: bool = False
     env: tuple[str, ...] = ()
     mounts: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    """Folders that last, in addition to those of the project's file: `NAME:PATH[:ro|rw]`."""
     workdir: str | None = None
     engine: str | None = None
     image: str | None = None
@@ -97,6 +100,8 @@ class HostContext:
     """The run's id, where it has been chosen already."""
     rules: Callable[[str], tuple[str, ...]] = lambda _: ()
     """Returns the rules that the user has saved for a workspace (`--always`)."""
+    volume: Callable[[str, str], str] = volumes.nowhere
+    """Returns the folder of a workspace's volume, by its name."""
     grants: Callable[[Iterable[str], str], tuple[Grant, ...]] | None = None
     """Returns the grants that words name, with the profile of those that name none.
 
@@ -114,7 +119,7 @@ class HostContext:
 
 def read_project(options: RunOptions) -> Project:
     """Return the project of a run, without the command that the run doesn't use. Raises `UsageError`."""
-    project = agent_file.project_in(_workspace(options.path))
+    project = agent_file.project_in(workspace_folder(options.path))
     return project.without_command() if options.command or options.agent else project
 
 
@@ -158,6 +163,9 @@ def compile_spec(
         ),
         container=container_section(image),
         mounts=run_mounts(options.mounts, settings.mounts, project),
+        volumes=volumes.joined(
+            file.get("volumes", ()), options.volumes, partial(host.volume, str(workspace))
+        ),
         exclude=tuple(file.get("exclude", ())),
         writable_git=options.writable_git,
         trusted_files=_trusted_files(project, settings),
@@ -211,10 +219,17 @@ def create_run(store: Store, options: RunOptions, settings: Settings, host: Host
     with NewRun(store, host.copier) as new:
         while True:
             known = store.all()
-            in_the_way = next((run for run in known if run.name == options.name and run.ended), None)
+            in_the_way = next(
+                (run for run in known if run.name == options.name and run.ended), None
+            )
             taken = frozenset(run.name for run in known if run is not in_the_way)
-            rules = partial(saved_rules, store.home)
-            here = replace(host, run_id=run_id, taken_names=taken, rules=rules)
+            here = replace(
+                host,
+                run_id=run_id,
+                taken_names=taken,
+                rules=partial(saved_rules, store.home),
+                volume=partial(volume_folder, store.home),
+            )
             spec = compile_spec(options, settings, here, project, grants)
             references = _secrets(options, settings, project.content)
             if spec.copy:
@@ -256,20 +271,6 @@ def _secrets(options: RunOptions, settings: Settings, file: Mapping[str, Any]) -
     given = parse_env(options.env, os.environ)
     references = {**file.get("secrets", {}), **settings.secrets}
     return {name: text for name, text in references.items() if name not in given}
-
-
-def _workspace(path: str) -> Path:
-    try:
-        resolved = expanded(path).resolve(strict=True)
-        os.listdir(resolved)  # noqa: PTH208  tests the permission to read
-    except NotADirectoryError:
-        raise UsageError(f"{path} is not a folder", "Name the project's folder") from None
-    except OSError as exc:
-        raise UsageError(
-            f"{path} can't be read: {exc.strerror}",
-            "A command goes after --, as in: moat run -- COMMAND",
-        ) from None
-    return resolved
 
 
 def _interactive(options: RunOptions, file: Mapping[str, Any]) -> bool:

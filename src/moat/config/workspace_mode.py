@@ -43,7 +43,7 @@ class WorkspaceCopier(Protocol):
 
 
 def place_of_copy(
-    asked: bool | None,  # noqa: FBT001  an option, as it was given
+    asked: bool | None,
     files: tuple[Mapping[str, Any], ...],
     copier: WorkspaceCopier | None,
     run_id: str,

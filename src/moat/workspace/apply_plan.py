@@ -1,8 +1,8 @@
 """The plan by which the changes in a copy are put into the workspace that was copied. Pure.
 
-Each changed path has three states: what was there when the workspace was copied, what the run left in its
-copy, and what is in the workspace now. Where somebody has changed the workspace since, that is a conflict,
-and then nothing is put there at all.
+Each changed path has three states: what was there when the workspace was copied, what the run left in
+its copy, and what is in the workspace now. Where somebody has changed the workspace since, that is a
+conflict, and then nothing is put there at all.
 """
 
 from __future__ import annotations
@@ -140,7 +140,9 @@ def _with_what_is_in_it(step: Step, held: list[str]) -> Step:
 
 
 def _is_mode_of_folder(change: Change) -> bool:
-    return all(each is not None and stat.S_ISDIR(each.mode) for each in (change.before, change.after))
+    return all(
+        each is not None and stat.S_ISDIR(each.mode) for each in (change.before, change.after)
+    )
 
 
 def leads_out(path: str, target: str) -> bool:

@@ -1,8 +1,8 @@
 """The changes in a run's copy of a workspace, put into the workspace itself.
 
-What the run left is hostile, and another run may be at work in the workspace: no symbolic link is followed
-in either, each content is compared with what the run left when it ended, and a file is replaced in one
-step.
+What the run left is hostile, and another run may be at work in the workspace. So no symbolic link is
+followed in either, each content is compared with what the run left when it ended, and a file is replaced
+in one step.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ class Application:
         self._run = run
         self._removed = {each.path for each in listed if each.after is None}
         self._origin = load(run.copied_manifest) or Manifest(0)
+        self._new_folders: set[str] = set()
+        """Paths at which a folder is to take the place of something else."""
         self._files = FileCopier()
         self._held = ExitStack()
 
@@ -83,7 +85,9 @@ class Application:
         self, changes: Iterable[Change], hold: Callable[[Change], str], *, force: bool
     ) -> Plan:
         """Decide about some of the changes; see `make_plan`."""
-        return make_plan(changes, self.look, hold, force=force)
+        chosen = list(changes)
+        self._new_folders = {each.path for each in chosen if _makes_folder(each)}
+        return make_plan(chosen, self.look, hold, force=force)
 
     def left_behind(self) -> Iterator[Change]:
         """Yield the changes outside of git and of generated folders that the workspace lacks."""
@@ -102,26 +106,44 @@ class Application:
 
     def look(self, change: Change) -> Seen:
         """Look what is in the workspace now."""
-        path, before, after = PurePosixPath(change.path), change.before, change.after
+        lost = self._lost(change)
+        if lost:
+            return Seen(lost=lost)
+        path, before = PurePosixPath(change.path), change.before
         try:
-            if not self._is(self._copy, path, after, self._status(self._copy, path)):
-                return Seen(lost="it was changed in the copy since the run ended")
-        except (OSError, SymbolicLinkError) as exc:
-            return Seen(lost=f"it can't be read in the copy: {_words(exc)}")
-        try:
-            present = self._status(self._top, path)
+            present = None if self._will_be_new(path) else self._status(self._top, path)
             exists = present is not None
             if present is not None and self._keeps_folder(change, present):
                 return Seen(exists, blocked="a folder with other files is there")
-            if self._is(self._top, path, after, present):
+            if self._is(self._top, path, change.after, present):
                 return Seen(exists, is_after=True)
-            if self._is_untouched(change, present):
-                return Seen(exists, is_before=True)
             # A file that was too large to be read at the start is known by its metadata alone.
             is_known = before is None or not before.is_file or before.digest is not None
-            return Seen(exists, is_known and self._is(self._top, path, before, present))
+            is_before = self._is_untouched(change, present) or (
+                is_known and self._is(self._top, path, before, present)
+            )
+            return Seen(exists, is_before)
         except (OSError, SymbolicLinkError) as exc:
             return Seen(exists=True, blocked=_words(exc))
+
+    def _lost(self, change: Change) -> str:
+        """Return why the copy hasn't what the run left there; empty if it has."""
+        path, after = PurePosixPath(change.path), change.after
+        try:
+            is_left = self._is(self._copy, path, after, self._status(self._copy, path))
+        except (SymbolicLinkError, NotADirectoryError):
+            is_left = after is None  # the run has put something else in the place of the folder
+        except OSError as exc:
+            return f"it can't be read in the copy: {_words(exc)}"
+        return "" if is_left else "it was changed in the copy since the run ended"
+
+    def _will_be_new(self, path: PurePosixPath) -> bool:
+        """Return whether a path lies in a folder for which something else has to go first."""
+        for folder in path.parents:
+            if str(folder) in self._new_folders:
+                status = self._status(self._top, folder)
+                return status is not None and not stat.S_ISDIR(status.st_mode)
+        return False
 
     def _status(self, top: PathHandle, path: PurePosixPath) -> os.stat_result | None:
         try:
@@ -146,10 +168,11 @@ class Application:
                 return os.readlink(path.name, dir_fd=parent.descriptor) == side.target
         if (status.st_mode ^ side.mode) & placing.PERMISSIONS:
             return False
-        if not stat.S_ISREG(status.st_mode):
-            return True
-        if status.st_size != side.size:
-            return False
+        is_file = stat.S_ISREG(status.st_mode)
+        return not is_file or (status.st_size == side.size and self._has(top, path, side))
+
+    def _has(self, top: PathHandle, path: PurePosixPath, side: Side) -> bool:
+        """Return whether a file of the right size has the content of a side of a change."""
         if side.digest is not None:
             return self._digest(top, path) == side.digest
         # What the run left was too large to be read at its end, or lies in a folder that tools fill.
@@ -191,24 +214,29 @@ class Application:
         Raises `MoatError` at one that can't be; those after it are left, and another call goes on there.
         """
         todo = plan.in_order()
+        planned = {change.path for change in todo}
         for number, change in enumerate(todo):
             try:
                 # A moment has passed: what is there now may not be what was decided about.
                 step = decide(change, self.look(change), force=force)
                 if step.verdict is Verdict.APPLY:
-                    self._apply(change)
+                    self._apply(change, planned)
                 elif step.verdict is not Verdict.DONE:
                     raise _stopped(change, step.reason, number, len(todo))
             except (OSError, SymbolicLinkError) as exc:
                 raise _stopped(change, _words(exc), number, len(todo)) from exc
             yield change
 
-    def _apply(self, change: Change) -> None:
+    def _apply(self, change: Change, planned: Container[str]) -> None:
         path, after = PurePosixPath(change.path), change.after
         if after is None:
             with open_beneath(self._top, path.parent) as parent:
                 placing.remove(parent, path.name)
-            placing.remove_empty_folders(self._top, path.parent, self._has_folder)
+            placing.remove_empty_folders(
+                self._top,
+                path.parent,
+                lambda each: str(each) in planned or self._has_folder(each),
+            )
             return
         with placing.make_folders(self._top, path.parent, self._mode_of_folder) as parent:
             if stat.S_ISDIR(after.mode):
@@ -246,7 +274,10 @@ class Application:
                     raise OSError("it was changed in the copy since the run ended")
 
     def _has_folder(self, path: PurePosixPath) -> bool:
-        status = self._status(self._copy, path)
+        try:
+            status = self._status(self._copy, path)
+        except (SymbolicLinkError, NotADirectoryError):
+            return False
         return status is not None and stat.S_ISDIR(status.st_mode)
 
     def _mode_of_folder(self, path: PurePosixPath) -> int:
@@ -267,6 +298,13 @@ def _has_others(folder: PathHandle, path: str, removed: Container[str]) -> bool:
             if not list_names(below) or _has_others(below, inner, removed):
                 return True
     return False
+
+
+def _makes_folder(change: Change) -> bool:
+    before, after = change.before, change.after
+    if before is None or after is None:
+        return False
+    return stat.S_ISDIR(after.mode) and not stat.S_ISDIR(before.mode)
 
 
 def _words(exc: OSError | SymbolicLinkError) -> str:

@@ -1,4 +1,4 @@
-"""Paths that aren't taken over from a copy like others: git's own, and those that programs obey unasked."""
+"""Paths that aren't taken over from a copy like others: git's own, and those that programs obey."""
 
 from __future__ import annotations
 

@@ -42,9 +42,7 @@ _UNKNOWN: Final = Folder((0, 0, 0, 0, 0))
 _CLOCK_REALTIME_COARSE: Final = 5
 
 
-def begin(
-    run: RunFolder, workspace: str, exclude: Iterable[str], *, is_copy: bool = False
-) -> None:
+def begin(run: RunFolder, workspace: str, exclude: Iterable[str], *, is_copy: bool = False) -> None:
     """Start the recorder, for a run whose command hasn't been started yet.
 
     It is a fork, which begins at once: an interpreter of its own would take longer to start than most

@@ -66,6 +66,7 @@ _RUN: Final = _Form(
         "--env": "env",
         "-m": "mounts",
         "--mount": "mounts",
+        "--volume": "volumes",
         "--grant": "grants",
         "--allow": "allow",
         "--deny": "deny",

@@ -62,12 +62,10 @@ def carry_out(
         if worktree is not None:
             if given.get("copy"):
                 raise UsageError("--worktree and --copy exclude each other", "Give one of them")
+            in_worktree = _worktree(made, store, settings, path, worktree)
             given["copy"] = False  # it has a folder of its own already
-            in_worktree = made.enter_context(_worktree(store, settings, path, worktree))
-            if in_worktree.is_dirty:
-                _tell("what isn't committed here is not in the worktree")
-            path = str(in_worktree.worktree.tree)
             given["name"] = given.get("name") or _name_of(store, worktree)
+            path = str(in_worktree.worktree.tree)
         run_options = RunOptions(path=path, command=command, **given)
         host = _host_context(store, settings, supervisor, detach=detach)
         run = create_run(store, run_options, settings, host)
@@ -99,10 +97,15 @@ def carry_out(
         return code
 
 
-def _worktree(store: Store, settings: Settings, path: str, branch: str) -> WorktreeForRun:
+def _worktree(
+    made: ExitStack, store: Store, settings: Settings, path: str, branch: str
+) -> WorktreeForRun:
     from moat.client.worktree import WorktreeForRun  # noqa: PLC0415  starts programs
 
-    return WorktreeForRun(store, path, branch, settings.programs)
+    worktree = made.enter_context(WorktreeForRun(store, path, branch, settings.programs))
+    if worktree.is_dirty:
+        _tell("what isn't committed here is not in the worktree")
+    return worktree
 
 
 def _name_of(store: Store, branch: str) -> str:

@@ -45,7 +45,7 @@ def mount_user_mounts(
     folders: list[WritableFolder] = []
     protected = [folder.root / path for folder in writable for path in folder.protected.read_only]
     for mount in spec.mounts:
-        target = _target(mount, host)
+        target = target_of(mount, host)
         source = _source(mount, host, protected)
         is_writable = mount.mode == "rw"
         if is_writable and source.is_dir() and not spec.writable_git:
@@ -60,7 +60,8 @@ def mount_user_mounts(
     return folders
 
 
-def _target(mount: Mount, host: OwnFolders) -> PurePosixPath:
+def target_of(mount: Mount, host: OwnFolders) -> PurePosixPath:
+    """Return the place of a mount in the sandbox. Raises `UsageError` for one that it may not have."""
     target = PurePosixPath(mount.target)
     if not target.is_absolute() or ".." in target.parts:
         raise _refusal(mount, f"target {mount.target} is not an absolute path", "begin it with /")
