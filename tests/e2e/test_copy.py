@@ -127,6 +127,9 @@ def test_a_project_may_ask_for_copies(moat: Moat, project: Path) -> None:
     (project / "data/file").touch()
     (project / "agent.yaml").write_text("workspace: { mode: copy }\nmounts: [data:/data]\n")
     script = "echo x > /data/file; cat data/file"
-    assert moat.ok("run", "--rm", "--trust-project", "--", "sh", "-c", script, cwd=project) == "x\n"
+    words = ("-n", "work", "--trust-project", "--", "sh", "-c", script)
+    assert moat.ok("run", *words, cwd=project) == "x\n"
     assert (project / "data/file").read_text() == ""
-    assert not list((moat.home / "runs").iterdir())
+    moat.ok("destroy", "-f", "work")
+    assert moat.ok("run", "-n", "work", "--no-copy", *words[2:], cwd=project) == "x\n"
+    assert (project / "data/file").read_text() == "x\n"

@@ -30,7 +30,7 @@ def check_name(name: str) -> None:
 
 
 def _check_target(target: str) -> None:
-    if not target.startswith("/") or posixpath.normpath(target) != target:
+    if not target.startswith("/") or posixpath.normpath(target[1:]) != target[1:]:
         raise UsageError(f"volume target {target!r} is not a plain absolute path", "Such as /data")
 
 

@@ -1,4 +1,4 @@
-"""A sandbox's home and /tmp, and its copy of the workspace, once the run has ended."""
+"""A sandbox's home and /tmp, which it wrote outside the workspace, once the run has ended."""
 
 from __future__ import annotations
 
@@ -49,7 +49,6 @@ def _make_movable(path: Path) -> None:
 
 
 def empty(folder: RunFolder) -> None:
-    """Delete what the sandbox wrote."""
-    for each in (folder.private, folder.copy):
-        if each.exists():  # a user, or a removal that was interrupted, may have deleted it
-            empty_folder(each)
+    """Delete what the sandbox wrote there."""
+    if folder.private.exists():  # a user, or a removal that was interrupted, may have deleted it
+        empty_folder(folder.private)

@@ -305,7 +305,10 @@ class Store:
         Like `discard`, it leaves the index alone, so any thread may call it.
         """
         with reported(f"the folder of run {run_id} can't be removed"):
-            private_folder.empty(self.folder(run_id))
+            folder = self.folder(run_id)
+            private_folder.empty(folder)
+            if folder.copy.exists():
+                empty_folder(folder.copy)
 
     def forget(self, run_ids: Sequence[str]) -> None:
         """Delete rows, all in one transaction: before the folders, so no row is without its folder."""
