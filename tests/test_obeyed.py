@@ -63,7 +63,7 @@ STARTED: Final[Mapping[str, str]] = {
 
 READ: Final[Mapping[str, str]] = {
     "the store, which no run sees": """
-        agents.kept_files agents.state atomic audit.bundle audit.log audit.run_log
+        agents.kept_files atomic audit.bundle audit.log audit.run_log
         cli.trust_report client.attach.attach
         client.connect.launch client.host_git client.worktree
         credentials.key_store
@@ -72,7 +72,7 @@ READ: Final[Mapping[str, str]] = {
         egress.persistence egress.tls.ca egress.traffic.reader egress.traffic.writer
         engines.under_shim.engine engines.bubblewrap.engine
         engines.container.container engines.container.mounts
-        runs.event_log runs.event_reader runs.index runs.lock runs.rebuild
+        runs.event_log runs.event_reader runs.index runs.project_folders runs.lock runs.rebuild
         runs.json_file runs.rmtree runs.session_records runs.store runs.unfinished
         session.journal.journal session.journal.reader session.journal.transcript
         shim.launch.sessions supervisor.log_file supervisor.start workspace.content_store
@@ -116,7 +116,7 @@ READ: Final[Mapping[str, str]] = {
         engines.bubblewrap.toolchains.search engines.bubblewrap.toolchains.versions
         workspace.beneath workspace.contents workspace.entries workspace.git_index_review
         workspace.git_layout workspace.git_objects workspace.links workspace.quarantine
-        workspace.restoring workspace.walk
+        workspace.applying workspace.copying workspace.placing workspace.restoring workspace.walk
     """,
 }
 """Why a file may be read, and the modules of `moat` that read for that reason."""

@@ -30,6 +30,7 @@ from moat.client.watch.wait import (
     wait_for_input,
     wait_for_text,
 )
+from moat.client.workspace_copy import WorkspaceCopies
 from moat.config import settings
 from moat.config.compile import HostContext, RunOptions, create_run
 from moat.credentials.run_secrets import RunSecrets
@@ -107,6 +108,7 @@ class Moat:
                 size=size or TerminalSize(),
                 grants=partial(_grants, store.home),
                 secrets=RunSecrets(store.home, own.programs),
+                copier=WorkspaceCopies(store.home, lambda _: None),
             )
             row = create_run(store, run_options, own, host)
             _supervisor(store, row.id).get("/v1/run", until="started")

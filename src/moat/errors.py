@@ -66,6 +66,12 @@ class RunNotActiveError(MoatError):
     code = "run_not_active"
 
 
+class RunNotAppliedError(MoatError):
+    """The run's copy of the workspace has changes that exist nowhere else."""
+
+    code = "run_not_applied"
+
+
 class NameTakenError(MoatError):
     """Another run has the name already."""
 

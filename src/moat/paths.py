@@ -64,6 +64,16 @@ class RunFolder(NamedTuple):
         return self.root / "private"
 
     @property
+    def copy(self) -> Path:
+        """The copy of the workspace that the run works on, if it works on one."""
+        return self.root / "workspace"
+
+    @property
+    def copied_manifest(self) -> Path:
+        """Manifest of the user's workspace as it was copied; see `workspace.copying`."""
+        return self.root / "copied.manifest"
+
+    @property
     def exits(self) -> Path:
         """A folder of exit statuses, `<session>.json`, which the shim writes."""
         return self.root / "exit"

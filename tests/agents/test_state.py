@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from moat.agents import state
+from moat.runs import project_folders
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def made(home: Path, project: str = "/srv/app", agent: str = "claude") -> Path:
     folder = state.place(home, project, agent)
-    state.prepare(folder, project)
+    project_folders.prepare(folder, project)
     (folder / ".claude").mkdir()
     (folder / ".claude" / "settings.json").write_text("{}")
     return folder
@@ -29,7 +30,7 @@ def test_states_are_listed_by_project_and_agent(tmp_path: Path) -> None:
     assert state.states(tmp_path) == []
     made(tmp_path, agent="codex")
     folder = made(tmp_path)
-    state.prepare(folder, "/srv/app")
+    project_folders.prepare(folder, "/srv/app")
     found = state.states(tmp_path)
     assert [(each.project, each.agent) for each in found] == [
         ("/srv/app", "claude"),

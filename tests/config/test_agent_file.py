@@ -30,7 +30,8 @@ def test_a_whole_file(tmp_path: Path) -> None:
         "limits: {memory: 8G, cpus: 1.5, pids: 100, timeout: 2h}\n"
         "ports: {web: 3000}\n"
         "network: {policy: strict}\nsecrets: {TOKEN: env://TOKEN}\ngrants: [github]\n"
-        "protected_paths: [{path: deploy/*.sh, program: ours, treatment: watched}]\n",
+        "protected_paths: [{path: deploy/*.sh, program: ours, treatment: watched}]\n"
+        "workspace: {mode: copy}\nvolumes: [{name: cache, target: /cache}]\n",
     )
     assert found.keys() == agent_file.FIELDS.keys()
 

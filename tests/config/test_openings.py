@@ -27,6 +27,7 @@ OPENS = {
     "interactive: true",
     "env",
     "mounts",
+    "volumes",
     "grants",
     "secrets",
     "network.rules: allow a.com",
@@ -47,6 +48,7 @@ OPENS = {
 NARROWS = {
     "exclude",
     "protected_paths",
+    "workspace.mode",
     "network.policy",
     "network.rules: deny a.com",
     "network.capture",

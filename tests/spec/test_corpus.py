@@ -36,6 +36,7 @@ from moat.spec import (
     SandboxFile,
     TerminalSize,
     Timeouts,
+    Volume,
     WaitRule,
     codec,
 )
@@ -66,11 +67,13 @@ FULL = RunSpec(
     name="fix-the-tests",
     command=("printf", "grüß dich", os.fsdecode(b"\xff")),
     workspace="/srv/app",
+    copy="/srv/moat/runs/0123456789ab/workspace",
     workdir="/workspace/sub",
     created_at="2026-11-23T08:09:10.123Z",
     env={"LANG": "C.UTF-8", "GREETING": "grüß dich"},
     secrets=("DATABASE_URL",),
     mounts=(Mount("/data", "/data", "ro"), Mount("/srv/cache", "/cache", "rw")),
+    volumes=(Volume("cache", "/var/cache", "/srv/moat/volumes/0123456789abcdef/cache", "ro"),),
     exclude=("secrets", "build/out"),
     writable_git=True,
     trusted_files=("certs/company.pem",),
@@ -158,7 +161,8 @@ MINIMAL = RunSpec(
     created_at="2026-11-23T07:00:00.000Z",
 )
 
-_PORTS = replace(FULL, agent=replace(_AGENT, waiting=()), on_event=(), notify="off")
+_WAITING = replace(FULL, copy="", volumes=())
+_PORTS = replace(_WAITING, agent=replace(_AGENT, waiting=()), on_event=(), notify="off")
 _AGENTS = replace(_PORTS, ports=(), network=replace(FULL.network, host=()))
 _ENGINES = replace(_AGENTS, agent=None)
 _GRANTS = replace(_ENGINES, container=Container())
@@ -205,7 +209,8 @@ STAGES = {
     "10-engines": _ENGINES,
     "11-agents": _AGENTS,
     "12-ports": _PORTS,
-    "13-waiting": FULL,
+    "13-waiting": _WAITING,
+    "15-copies": FULL,
 }
 EXPECTED = {f"{stage}-full.json": spec for stage, spec in STAGES.items()} | {
     f"{stage}-minimal.json": MINIMAL for stage in STAGES
@@ -215,6 +220,7 @@ NEWEST = list(STAGES)[-1]
 REQUIRED = {
     RunSpec: {"id", "name", "command", "workspace", "created_at"},
     Mount: {"source", "target"},
+    Volume: {"name", "target", "folder"},
     ProtectedPath: {"path"},
     PublishedPort: {"name", "port"},
     Grant: {"provider"},
@@ -267,6 +273,7 @@ def test_the_fullest_specification_leaves_nothing_at_its_default() -> None:
     parts = (
         FULL,
         FULL.mounts[0],
+        FULL.volumes[0],
         FULL.protected_paths[0],
         FULL.ports[0],
         FULL.grants[0],

@@ -49,3 +49,38 @@ def test_a_row_of_the_settings_is_a_rule() -> None:
     """It is treated like the rules of Moat's own table."""
     assert rule_of(ProtectedPath("a", "x")).protection is Protection.READ_ONLY
     assert rule_of(ProtectedPath("a", "x", "watched")).protection is Protection.WATCHED
+
+
+@pytest.mark.parametrize(
+    ("path", "rule"),
+    [
+        (".a", None),
+        (".a/b", ".a/b"),
+        (".A/B/c/d", ".a/b"),
+        ("x/y/.a/b", ".a/b"),
+        (".a/c", None),
+        ("x/.d", ".d"),
+        ("x/.d/y", ".d"),
+        ("e.sh", "*.sh"),
+        ("node_modules", None),
+        ("node_modules/.d", None),
+        ("x/node_modules/y/.d/z", None),
+        (".d/node_modules/x", ".d"),
+    ],
+)
+def test_a_path_is_under_the_rule_for_it_or_for_a_folder_around_it(
+    path: str, rule: str | None
+) -> None:
+    """At any depth but below packages, in upper and lower case."""
+    table = PathTable([PathRule(each, "x", "y") for each in (".a/b", ".d", "*.sh")])
+    found = table.rule_over(path)
+    assert (found and found.path) == rule
+
+
+def test_a_link_in_the_place_of_a_folder_is_under_the_rules_for_what_is_in_it() -> None:
+    """What it leads to may have that file."""
+    table = PathTable([PathRule(".a/b/c", "x", "y")])
+    assert table.rule_over("x/.a", is_link=True) is not None
+    assert table.rule_over("x/.a/b", is_link=True) is not None
+    assert table.rule_over("x/.a/z", is_link=True) is None
+    assert table.rule_over("x", is_link=True) is None

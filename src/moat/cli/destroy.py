@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 @click.command("destroy")
 @click.argument("runs", nargs=-1, required=True, type=RunReference(), metavar="RUN...")
-@click.option("-f", "--force", is_flag=True, help="Kill runs that have not ended first.")
+@click.option(
+    "-f",
+    "--force",
+    is_flag=True,
+    help="Kill runs that have not ended first, and drop changes in copies that were not applied.",
+)
 def command(runs: tuple[str, ...], *, force: bool) -> None:
     """Remove runs: their output, their records and their private folders, but not the workspace."""
     with Store() as store:

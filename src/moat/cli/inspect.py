@@ -35,7 +35,7 @@ def command(run: str | None) -> None:
         specified = store.spec(found.id)
         spec = asdict(specified)
         also = ("workdir", "mounts", "exclude", "limits", "timeout", "keep", "writable_git")
-        also += ("protected_paths",)
+        also += ("protected_paths", "copy", "volumes")
         print_json(
             known
             | {name: spec[name] for name in also}

@@ -114,3 +114,12 @@ def progress(text: str) -> None:
     """Say on stderr what is being waited for, if that is a terminal."""
     if sys.stderr.isatty():
         sys.stderr.write(f"{text}\n")
+
+
+def amount(count: int) -> str:
+    """Return a number of bytes in a few characters."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count //= 1000
+    return f"{count} GB"

@@ -14,7 +14,7 @@ from moat.cli.plain.list import draw
 from moat.cli.run_filters import HELP, RunFilters
 from moat.engines.registry import remove_leftovers
 from moat.errors import UsageError
-from moat.runs.store import Store
+from moat.runs.store import Run, Store
 
 
 @click.command("prune")
@@ -24,6 +24,7 @@ from moat.runs.store import Store
 def command(filters: tuple[str, ...], *, dry_run: bool, yes: bool) -> None:
     """Remove all runs that have ended, with everything recorded of them, but not their workspaces.
 
+    A run that worked on a copy of its workspace stays until its changes are applied (moat apply).
     Containers that a run has left with Docker or Podman, because the engine was away, are removed too.
 
     \b
@@ -32,7 +33,13 @@ def command(filters: tuple[str, ...], *, dry_run: bool, yes: bool) -> None:
     """  # noqa: D301  a backspace tells click not to wrap
     chosen = RunFilters(filters, time.time())
     with Store() as store:
-        runs = [run for run in chosen.select(store.all()) if run.ended]
+        ended = [run for run in chosen.select(store.all()) if run.ended]
+        kept = [run for run in ended if _has_unapplied(store, run)]
+        for run in kept:
+            sys.stderr.write(
+                f"moat: {run.name} stays: its copy has changes that were not applied\n"
+            )
+        runs = [run for run in ended if run not in kept]
         left = () if dry_run else _remove_leftovers(store)
         for name in left:
             sys.stderr.write(f"moat: removed the container {name}, which belonged to no run\n")
@@ -47,6 +54,15 @@ def command(filters: tuple[str, ...], *, dry_run: bool, yes: bool) -> None:
         if not yes:
             _ask(draw(runs, None, terminal_columns()), len(runs))
         remove_runs(store, runs, force=False)
+
+
+def _has_unapplied(store: Store, run: Run) -> bool:
+    folder = store.folder(run.id)
+    if not folder.copy.exists():
+        return False
+    from moat.client.unapplied import has_unapplied  # noqa: PLC0415  for copies alone
+
+    return has_unapplied(store.spec(run.id), folder)
 
 
 def _remove_leftovers(store: Store) -> list[str]:

@@ -51,6 +51,12 @@ def command(ctx: click.Context, before: tuple[str, ...], *, dry_run: bool, yes: 
                 f"run {run.name} is still at work in its workspace",
                 f"End it first: moat stop {run.name}",
             )
+        if store.spec(run.id).copy:
+            raise UsageError(
+                f"run {run.name} worked on a copy, so nothing of yours was changed",
+                f"Take its changes over: moat apply {run.name}; or drop them: moat destroy -f"
+                f" {run.name}",
+            )
         with changes_of(store.folder(run.id), ended=True) as (changes, pack):
             root = Path(changes.root)
             chosen = [change for change in changes.changes if _is_meant(change, limits)]

@@ -42,6 +42,13 @@ from moat.cli.plain.run import carry_out
     help="Mount a path of the host into the sandbox (default: rw).",
 )
 @click.option(
+    "--volume",
+    "volumes",
+    multiple=True,
+    metavar="NAME:PATH[:ro]",
+    help="Mount a folder that lasts from run to run, for the runs of this project (see moat volume).",
+)
+@click.option(
     "-w",
     "--workdir",
     metavar="PATH",
@@ -57,6 +64,11 @@ from moat.cli.plain.run import carry_out
     "--worktree",
     metavar="BRANCH",
     help="Work on a branch in a worktree of its own, outside the project folder (see moat worktree).",
+)
+@click.option(
+    "--copy/--no-copy",
+    default=None,
+    help="Work on a copy of the project folder, in the store; moat apply takes its changes over.",
 )
 @click.option("--engine", help="Engine that makes the sandbox: bubblewrap, docker or podman.")
 @click.option(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from moat.agents import state as agent_state
-from moat.cli.output import age, print_json_array, table
+from moat.cli.output import age, amount, print_json_array, table
 from moat.errors import MoatError, UsageError
 from moat.paths import moat_home
 from moat.printable import without_controls
@@ -62,7 +62,7 @@ def list_(*, as_json: bool) -> None:
     else:
         now = time.time()
         rows = [
-            (each.agent, _size(each.size), age(_time(each), now), without_controls(each.project))
+            (each.agent, amount(each.size), age(_time(each), now), without_controls(each.project))
             for each in found
         ]
         sys.stdout.write(table(("AGENT", "SIZE", "CHANGED", "PROJECT"), rows))
@@ -140,14 +140,6 @@ def _time(state: AgentState) -> str:
     from datetime import UTC, datetime  # noqa: PLC0415  for a listing alone
 
     return text_of(datetime.fromtimestamp(state.changed, UTC))
-
-
-def _size(count: int) -> str:
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}"
-        count //= 1000
-    return f"{count} GB"
 
 
 def _as_dict(state: AgentState) -> dict[str, object]:

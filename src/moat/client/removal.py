@@ -16,7 +16,14 @@ from moat.client import force
 from moat.credentials import run_secrets
 from moat.engines import registry
 from moat.engines.engine import UnsupportedSandboxError
-from moat.errors import MoatError, RunNotActiveError, RunNotFoundError, StoreError, SupervisorError
+from moat.errors import (
+    MoatError,
+    RunNotActiveError,
+    RunNotAppliedError,
+    RunNotFoundError,
+    StoreError,
+    SupervisorError,
+)
 from moat.runs import lock
 from moat.workspace import content_store
 
@@ -102,7 +109,8 @@ def _remove(store: Store, removals: Sequence[Removal]) -> None:
 def _forget_workspaces(store: Store, removed: Sequence[Run]) -> None:
     """Delete what is kept of the removed runs' workspaces if no other run was started there."""
     in_use = {os.path.realpath(run.workspace) for run in store.all()}
-    for root in {os.path.realpath(run.workspace) for run in removed} - in_use:
+    copies = {os.path.realpath(store.folder(run.id).copy) for run in removed}
+    for root in copies | {os.path.realpath(run.workspace) for run in removed} - in_use:
         content_store.forget(store.home, root)
 
 
@@ -169,6 +177,8 @@ class Removal:
     def end(self) -> None:
         """Kill the run, if it has not ended and that is wanted."""
         if self.run.ended:
+            if not self._force:
+                self._refuse_unapplied()
             return
         if not self._folder.root.exists():
             # Nobody can supervise it any more: what is left of it is killed, asked for or not.
@@ -189,6 +199,19 @@ class Removal:
             if self._has_readable_spec():
                 raise
             registry.kill(self.run, self._folder)
+
+    def _refuse_unapplied(self) -> None:
+        """Raise `RunNotAppliedError` if work of the run is in its copy of the workspace alone."""
+        if not self._folder.copy.exists():
+            return
+        from moat.client.unapplied import has_unapplied  # noqa: PLC0415  for copies alone
+
+        if has_unapplied(self._store.spec(self.run.id), self._folder):
+            raise RunNotAppliedError(
+                f"run {self.run.name} has changes in its copy that were not applied",
+                f"Take them over: moat apply {self.run.name}; or drop them: moat destroy -f"
+                f" {self.run.name}",
+            )
 
     def _has_readable_spec(self) -> bool:
         try:

@@ -21,6 +21,8 @@ from moat.config import (
     ports,
     protected_paths,
     secret_references,
+    volumes,
+    workspace_mode,
 )
 from moat.config.certificates import CertificateFile, fingerprint
 from moat.config.fields import Effect, Field
@@ -104,12 +106,14 @@ FIELDS: Final[Mapping[str, Field]] = {
         "Folders of the workspace to show at a second place: SRC:DST[:ro|rw].",
         _check_mounts,
     ),
+    "volumes": volumes.FIELD,
     "exclude": Field(
         "strings",
         "Paths below the workspace that are hidden from the sandbox.",
         _check_paths,
         effect=Effect.NARROWS,
     ),
+    "workspace": workspace_mode.FIELD,
     "protected_paths": protected_paths.FIELD,
     "limits": limits.FIELD,
     "ports": ports.FIELD,

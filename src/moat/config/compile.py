@@ -12,17 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moat import timestamps
-from moat.config import agent_file, environment, limits, names, network, ports
+from moat.config import agent_file, environment, limits, names, network, ports, volumes
 from moat.config import settings as settings_file
 from moat.config.engine_choice import container_section, engine_of
 from moat.config.environment import parse_env
 from moat.config.granted_hosts import with_grants, with_hosts
 from moat.config.kept_secrets import keeping
 from moat.config.protected_paths import protected_paths
-from moat.config.run_mounts import expanded, run_mounts
+from moat.config.run_mounts import run_mounts, workspace_folder
+from moat.config.workspace_mode import NewRun, place_of_copy
 from moat.errors import NameTakenError, UsageError
 from moat.ground.check import Surroundings, check_areas
 from moat.runs.saved_rules import saved_rules
+from moat.runs.volumes import volume_folder
 from moat.spec import Bubblewrap, Limits, Network, RunId, RunSpec, TerminalSize
 from moat.spec.network import HOST_NAME
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from moat.config.kept_secrets import SecretKeeper
     from moat.config.run_agent import RunAgent
     from moat.config.settings import Settings
+    from moat.config.workspace_mode import WorkspaceCopier
     from moat.runs.store import Run, Store
     from moat.spec import Grant
 
@@ -43,12 +46,16 @@ class RunOptions:
     """The options of `moat run`; `None` and empty where the command line has no such option."""
 
     path: str = "."
+    copy: bool | None = None
+    """Work on a copy of the folder, or on the folder itself; `None`: as the files say."""
     command: tuple[str, ...] = ()
     name: str | None = None
     interactive: bool | None = None
     tty: bool = False
     env: tuple[str, ...] = ()
     mounts: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    """Folders that last, in addition to those of the project's file: `NAME:PATH[:ro|rw]`."""
     workdir: str | None = None
     engine: str | None = None
     image: str | None = None
@@ -93,6 +100,8 @@ class HostContext:
     """The run's id, where it has been chosen already."""
     rules: Callable[[str], tuple[str, ...]] = lambda _: ()
     """Returns the rules that the user has saved for a workspace (`--always`)."""
+    volume: Callable[[str, str], str] = volumes.nowhere
+    """Returns the folder of a workspace's volume, by its name."""
     grants: Callable[[Iterable[str], str], tuple[Grant, ...]] | None = None
     """Returns the grants that words name, with the profile of those that name none.
 
@@ -100,6 +109,8 @@ class HostContext:
     """
     secrets: SecretKeeper | None = None
     """Looks up secrets; `None` where runs have none."""
+    copier: WorkspaceCopier | None = None
+    """Copies workspaces; `None` where runs can't have copies."""
     tell: Callable[[str], None] = lambda _: None
     """Tells the user what had to be done for the run."""
     route: Callable[[], None] = lambda: None
@@ -110,7 +121,7 @@ class HostContext:
 
 def read_project(options: RunOptions) -> Project:
     """Return the project of a run, without the command that the run doesn't use. Raises `UsageError`."""
-    project = agent_file.project_in(_workspace(options.path))
+    project = agent_file.project_in(workspace_folder(options.path))
     return project.without_command() if options.command or options.agent else project
 
 
@@ -141,6 +152,9 @@ def compile_spec(
         name=_name(options, file, host.taken_names),
         command=agent.command if agent else options.command or _command(file, workspace),
         workspace=str(workspace),
+        copy=place_of_copy(
+            options.copy, (settings.workspace, file.get("workspace", {})), host.copier, run_id
+        ),
         workdir=_workdir(options.workdir),
         created_at=timestamps.now(),
         env={**(agent.env if agent else {}), **services, **env},
@@ -151,6 +165,9 @@ def compile_spec(
         ),
         container=container_section(image),
         mounts=run_mounts(options.mounts, settings.mounts, project),
+        volumes=volumes.joined(
+            file.get("volumes", ()), options.volumes, partial(host.volume, str(workspace))
+        ),
         exclude=tuple(file.get("exclude", ())),
         writable_git=options.writable_git,
         trusted_files=_trusted_files(project, settings),
@@ -200,26 +217,40 @@ def create_run(store: Store, options: RunOptions, settings: Settings, host: Host
         trust = "always" if options.trust_project else settings.trust_project
         consent.require(project, trust, store.home, host.ask)
     grants = granted(options, settings, host, project)
-    while True:
-        known = store.all()
-        in_the_way = next((run for run in known if run.name == options.name and run.ended), None)
-        taken = frozenset(run.name for run in known if run is not in_the_way)
-        here = replace(host, taken_names=taken, rules=partial(saved_rules, store.home))
-        spec = compile_spec(options, settings, here, project, grants)
-        references = _secrets(options, settings, project.content)
-        if any(port.is_named for port in spec.ports):
-            host.route()
-        try:
-            if in_the_way is not None:
-                new = names.numbered(in_the_way.name, {run.name for run in known})
-                store.rename_ended(in_the_way.id, new)
-                host.tell(f"the ended run {in_the_way.name} is called {new} now")
-            with keeping(host.secrets, spec, references):
-                return store.create(spec)
-        except NameTakenError:
-            # Another process has taken the name in the meantime.
-            if options.name is not None and in_the_way is None:
-                raise
+    run_id = host.run_id or names.new_id()
+    with NewRun(store, host.copier) as new:
+        while True:
+            known = store.all()
+            in_the_way = next(
+                (run for run in known if run.name == options.name and run.ended), None
+            )
+            taken = frozenset(run.name for run in known if run is not in_the_way)
+            here = replace(
+                host,
+                run_id=run_id,
+                taken_names=taken,
+                rules=partial(saved_rules, store.home),
+                volume=partial(volume_folder, store.home),
+            )
+            spec = compile_spec(options, settings, here, project, grants)
+            references = _secrets(options, settings, project.content)
+            if spec.copy:
+                new.begin(spec)  # it may take long, and fail
+            if any(port.is_named for port in spec.ports):
+                host.route()
+            try:
+                if in_the_way is not None:
+                    free = names.numbered(in_the_way.name, {run.name for run in known})
+                    store.rename_ended(in_the_way.id, free)
+                    host.tell(f"the ended run {in_the_way.name} is called {free} now")
+                with keeping(host.secrets, spec, references):
+                    new.add(spec)
+                    break
+            except NameTakenError:
+                # Another process has taken the name in the meantime.
+                if options.name is not None and in_the_way is None:
+                    raise
+    return store.get(spec.id)
 
 
 def granted(
@@ -244,20 +275,6 @@ def _secrets(options: RunOptions, settings: Settings, file: Mapping[str, Any]) -
     given = parse_env(options.env, os.environ)
     references = {**file.get("secrets", {}), **settings.secrets}
     return {name: text for name, text in references.items() if name not in given}
-
-
-def _workspace(path: str) -> Path:
-    try:
-        resolved = expanded(path).resolve(strict=True)
-        os.listdir(resolved)  # noqa: PTH208  tests the permission to read
-    except NotADirectoryError:
-        raise UsageError(f"{path} is not a folder", "Name the project's folder") from None
-    except OSError as exc:
-        raise UsageError(
-            f"{path} can't be read: {exc.strerror}",
-            "A command goes after --, as in: moat run -- COMMAND",
-        ) from None
-    return resolved
 
 
 def _interactive(options: RunOptions, file: Mapping[str, Any]) -> bool:

@@ -21,8 +21,6 @@ INSTEAD: Final[Mapping[str, str]] = {
     "container": "Write limits: memory, cpus, pids; names are resolved by the network's proxy",
     "sandbox": "Remove it: each run has a sandbox, and none can go without",
     "hooks": "Begin the command with them: command: [sh, -c, 'npm install && exec npm start']",
-    "workspace": "Remove it: the workspace is mounted; moat restore undoes a run's changes",
-    "volumes": "Mount a folder of the workspace (mounts:), or of yours: moat run -m",
     "snapshots": "Remove it: each run's workspace is recorded at the start; see moat diff, moat restore",
     "tracing": "Remove it: requests are recorded always (moat trace), programs never",
     "clipboard": "It is yours to decide: terminal.clipboard in config.yaml",

@@ -1,4 +1,4 @@
-"""The mounts of one run: of the user's settings, of the project's file and of the command line."""
+"""The folder and the mounts of one run: of the settings, of the project's file, of the command line."""
 
 from __future__ import annotations
 
@@ -51,3 +51,18 @@ def _mount(text: str, folder: Path) -> Mount:
 def expanded(path: str) -> Path:
     """Expand `~`. Unlike `Path.expanduser`, leave the name of an unknown user as it is."""
     return Path(os.path.expanduser(path))  # noqa: PTH111
+
+
+def workspace_folder(path: str) -> Path:
+    """Return the real path of a project's folder. Raises `UsageError`."""
+    try:
+        resolved = expanded(path).resolve(strict=True)
+        os.listdir(resolved)  # noqa: PTH208  tests the permission to read
+    except NotADirectoryError:
+        raise UsageError(f"{path} is not a folder", "Name the project's folder") from None
+    except OSError as exc:
+        raise UsageError(
+            f"{path} can't be read: {exc.strerror}",
+            "A command goes after --, as in: moat run -- COMMAND",
+        ) from None
+    return resolved

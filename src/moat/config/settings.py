@@ -75,6 +75,8 @@ class Settings:
     """Mounts of all runs, `SRC:DST[:ro|rw]`."""
     limits: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The file's checked section `limits`; see `config.limits`."""
+    workspace: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The file's checked section `workspace`; see `config.workspace_mode`."""
     secrets: Mapping[str, str] = field(default_factory=dict[str, str])
     """References to secrets that all runs get, by the names of their variables."""
     protected_paths: tuple[ProtectedPath, ...] = ()
@@ -146,6 +148,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
         network_fields,
         protected_paths,
         secret_references,
+        workspace_mode,
     )
     from moat.config.fields import Field, at_least, check_absolute, not_negative, positive  # noqa: PLC0415
     from moat.config.mounts import check_own_mount  # noqa: PLC0415
@@ -256,6 +259,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
             each=check_own_mount,
         ),
         "limits": limits.FIELD,
+        "workspace": workspace_mode.FIELD,
         "secrets": secret_references.FIELD,
         "protected_paths": protected_paths.FIELD,
         "router": Field(

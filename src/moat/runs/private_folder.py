@@ -49,6 +49,6 @@ def _make_movable(path: Path) -> None:
 
 
 def empty(folder: RunFolder) -> None:
-    """Delete what the sandbox wrote."""
+    """Delete what the sandbox wrote there."""
     if folder.private.exists():  # a user, or a removal that was interrupted, may have deleted it
         empty_folder(folder.private)

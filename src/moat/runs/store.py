@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from moat.errors import NameTakenError, RunNotFoundError, StoreError
@@ -17,10 +17,12 @@ from moat.paths import RunFolder, moat_home
 from moat.platform import commits
 from moat.runs import index, private_folder, unfinished
 from moat.runs.index import damaged, reported
+from moat.runs.own_folder import own_folder
+from moat.runs.rmtree import empty_folder
 from moat.runs.states import ENDED, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Generator, Iterable, Sequence
     from pathlib import Path
 
     from moat.spec import RunId, RunSpec
@@ -92,7 +94,7 @@ class Store:
     def __init__(self, home: Path | None = None) -> None:
         """Open the store, and make it where there is none. Raises `StoreError`."""
         self.home = home or moat_home()
-        _own_folder(self.home)
+        own_folder(self.home)
         self._path = self.home / "moat.db"
         self._db = index.connect(self._path)
         # What can't be finished (a store that is read-only) is left as it is, and `moat list` says so.
@@ -111,35 +113,46 @@ class Store:
     # --- what the creator of a run calls ---
 
     def create(self, spec: RunSpec) -> Run:
-        """Add the folder, the specification and the row, in this order: a row always has its spec.
+        """Add the folder, the specification and the row; see `begin` and `add` for the errors."""
+        with self.begin(spec):
+            self.add(spec)
+        return self.get(spec.id)
 
-        Raises `NameTakenError` and `StoreError`; then nothing of the run is left. Nor is there, once
-        the store is opened again, after this process was killed before the row was there.
+    @contextmanager
+    def begin(self, spec: RunSpec) -> Generator[RunFolder]:
+        """Make the folder of a run, for which `add` is to be called. Raises `StoreError`.
+
+        Where this is left by an exception, nothing of the run is left. Nor is there, once the store is
+        opened again, after this process was killed before the row was there.
         """
+        folder = self.folder(spec.id)
         with (
             reported(f"run {spec.name} can't be written"),
             unfinished.Mark(self.home, spec.id) as mark,
         ):
             try:
-                self._make_folder(spec)
-                self.insert(spec)
+                folder.root.parent.mkdir(mode=0o700, exist_ok=True)
+                for each in (folder.root, folder.journal, folder.private, folder.exits):
+                    each.mkdir(mode=0o700)
+                yield folder
             except BaseException:
                 self.discard(spec.id)
                 mark.clear()
                 raise
             mark.clear()
             commits.announce(self._path)
-        return self.get(spec.id)
 
-    def _make_folder(self, spec: RunSpec) -> None:
-        folder = self.folder(spec.id)
-        folder.root.parent.mkdir(mode=0o700, exist_ok=True)
-        folder.root.mkdir(mode=0o700)
-        for each in (folder.journal, folder.private, folder.exits):
-            each.mkdir(mode=0o700)
+    def add(self, spec: RunSpec) -> None:
+        """Add the specification and the row, in this order: a row always has its spec.
+
+        Raises `NameTakenError`; then another name can be tried.
+        """
         from moat.spec import codec  # noqa: PLC0415  loads slowly, and most commands need no spec
 
-        _write_durably(folder.spec, codec.dumps(spec))
+        path = self.folder(spec.id).spec
+        path.unlink(missing_ok=True)
+        _write_durably(path, codec.dumps(spec))
+        self.insert(spec)
 
     def insert(self, spec: RunSpec) -> None:
         """Add the row alone, unannounced. Raises `NameTakenError`."""
@@ -257,7 +270,7 @@ class Store:
 
     def spec(self, run_id: str) -> RunSpec:
         """Return a run's specification. Raises `StoreError` where the file is missing or damaged."""
-        from moat.spec import codec  # noqa: PLC0415  see `_make_folder`
+        from moat.spec import codec  # noqa: PLC0415  see `add`
 
         path = self.folder(run_id).spec
         try:
@@ -294,7 +307,10 @@ class Store:
         Like `discard`, it leaves the index alone, so any thread may call it.
         """
         with reported(f"the folder of run {run_id} can't be removed"):
-            private_folder.empty(self.folder(run_id))
+            folder = self.folder(run_id)
+            private_folder.empty(folder)
+            if folder.copy.exists():
+                empty_folder(folder.copy)
 
     def forget(self, run_ids: Sequence[str]) -> None:
         """Delete rows, all in one transaction: before the folders, so no row is without its folder."""
@@ -314,9 +330,8 @@ class Store:
                 folder.root.rename(going)
             (self.home / "heads" / run_id).unlink(missing_ok=True)
             if going.exists():
-                import shutil  # noqa: PLC0415  loads slowly
-
-                shutil.rmtree(going)
+                empty_folder(going)
+                going.rmdir()
 
     # --- SQL ---
 
@@ -370,25 +385,6 @@ def _stored(value: object) -> object:
 def _printable(text: str) -> str:
     """Replace what isn't valid Unicode in a path or an argument. Only the specification keeps it."""
     return text.encode(errors="replace").decode()
-
-
-def _own_folder(home: Path) -> None:
-    """Make the store's folder, or check that it belongs to us, and close it to others."""
-    try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = home.stat()
-    except OSError as exc:
-        raise StoreError(
-            f"the store {home} can't be made: {exc.strerror}", "Set MOAT_HOME to a folder of yours"
-        ) from exc
-    if status.st_uid != os.geteuid():
-        raise StoreError(
-            f"the store {home} belongs to another user (uid {status.st_uid})",
-            "Set MOAT_HOME to a folder of yours",
-        )
-    if status.st_mode & 0o077:
-        with reported(f"the store {home} can't be closed to others"):
-            home.chmod(0o700)
 
 
 def _write_durably(path: Path, text: str) -> None:

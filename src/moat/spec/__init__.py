@@ -20,6 +20,7 @@ from moat.spec.run import (
     RunId,
     RunSpec,
     TerminalSize,
+    Volume,
 )
 
 __all__ = [
@@ -44,5 +45,6 @@ __all__ = [
     "SandboxFile",
     "TerminalSize",
     "Timeouts",
+    "Volume",
     "WaitRule",
 ]

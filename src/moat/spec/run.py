@@ -34,6 +34,18 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class Volume:
+    """A folder of the store that lasts from run to run, for the runs of one project."""
+
+    name: str
+    target: str
+    """Absolute path in the sandbox."""
+    folder: str
+    """Absolute path on the host."""
+    mode: MountMode = "rw"
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Upper bounds for all processes of the sandbox together; `None` where Moat sets none."""
 
@@ -92,6 +104,8 @@ class RunSpec:
     command: tuple[str, ...]
     workspace: str
     """Absolute path on the host; in the sandbox it is /workspace."""
+    copy: str = ""
+    """Absolute path of a copy of the workspace that the run works on instead; empty: it has none."""
     workdir: str = "/workspace"
     """Absolute path in the sandbox."""
     created_at: str
@@ -101,6 +115,7 @@ class RunSpec:
     secrets: tuple[str, ...] = ()
     """Variables whose values are in the vault for as long as the run lives, and in no file of it."""
     mounts: tuple[Mount, ...] = ()
+    volumes: tuple[Volume, ...] = ()
     exclude: tuple[str, ...] = ()
     """Paths below the workspace that are hidden from the sandbox; relative, without wildcards."""
     writable_git: bool = False
@@ -153,3 +168,8 @@ class RunSpec:
     """Commands of the user's that are started on the host when something happens to the run."""
     notify: Notify = "off"
     """The way to tell the user that the run wants them while nobody is attached."""
+
+    @property
+    def work_folder(self) -> str:
+        """The folder of the host that the run sees as /workspace."""
+        return self.copy or self.workspace

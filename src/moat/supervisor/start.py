@@ -78,7 +78,8 @@ def main(home: Path, run_id: str) -> None:
                 registry.warm_up(spec, folder)
                 from moat.workspace import recorder  # noqa: PLC0415  loaded on standby
 
-                recorder.begin(folder, spec.workspace, spec.exclude)
+                is_copy = bool(spec.copy)
+                recorder.begin(folder, spec.work_folder, spec.exclude, is_copy=is_copy)
             from moat.supervisor.main import supervise  # noqa: PLC0415  heavy
 
             gc.freeze()

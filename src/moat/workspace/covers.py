@@ -100,6 +100,7 @@ def mount_workspace(mounts: Mounts, spec: RunSpec) -> list[WritableFolder]:
             hidden=hidden,
             configs=configs,
             rows=spec.protected_paths,
+            known_as=Path(os.path.realpath(spec.workspace)),
         )
         folders.append(WritableFolder(root, protected, hidden))
         covers |= _covers(protected)
@@ -159,11 +160,11 @@ def hide_sockets(
 
 
 def workspace_folder(spec: RunSpec) -> Path:
-    """Return the workspace, with the symbolic links on the user's way to it resolved."""
-    folder = Path(os.path.realpath(spec.workspace))
+    """Return the folder to work on, with the symbolic links on the user's way to it resolved."""
+    folder = Path(os.path.realpath(spec.work_folder))
     if not folder.is_dir():
         raise UsageError(
-            f"workspace {spec.workspace} is not a folder", "name the folder to work in"
+            f"workspace {spec.work_folder} is not a folder", "name the folder to work in"
         )
     return folder
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from moat.workspace.git_layout import GIT
 from moat.workspace.known_paths import PROJECT_TABLE
+from moat.workspace.path_rules import PACKAGE_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -36,7 +37,7 @@ _LENGTH: Final = len(GIT)
 """The length of the names by which git knows its places: `.git` and `HEAD`."""
 
 # Package managers own these folders, remove and fill them. Nobody opens a package as a project.
-PACKAGES: Final = "/node_modules/"
+PACKAGES: Final = f"/{PACKAGE_FOLDER}/"
 
 Listing = tuple[list[str], list[str]]
 """The names of a folder's folders, and of everything else in it."""

@@ -42,9 +42,12 @@ class _Kept:
     named: list[str] = field(default_factory=list[str])
 
 
-def put_first(found: Discovery, root: Path) -> None:
-    """Put what earlier starts have found before the rest, also where this search did not get to it."""
-    file = moat_home() / "protected" / f"{sha256(os.fsencode(root)).hexdigest()[:16]}.json"
+def put_first(found: Discovery, root: Path, known_as: Path) -> None:
+    """Put what earlier starts have found before the rest, also where this search did not get to it.
+
+    `known_as` is the folder in which they found it: `root`, or that of which `root` is a copy.
+    """
+    file = moat_home() / "protected" / f"{sha256(os.fsencode(known_as)).hexdigest()[:16]}.json"
     earlier = _read(file)
     now: _Paths = {}
     for kind in _KINDS:

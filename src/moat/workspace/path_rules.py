@@ -13,12 +13,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from moat.spec import ProtectedPath
+
+
+PACKAGE_FOLDER: Final = "node_modules"
+"""The name of a folder of packages, which has no protected path below it."""
 
 
 class Protection(Enum):
@@ -104,3 +108,24 @@ class PathTable:
         matching = (begin for begin, each in self._patterns.items() if each.matches(lowered))
         exact = self._rules.get(lowered, []) if lowered in self._names else []
         return exact + [rule for begin in matching for rule in self._rules[begin]]
+
+    def rule_over(self, path: str, *, is_link: bool = False) -> PathRule | None:
+        """Return the rule for a path or for a folder around it; `None` where there is none.
+
+        For a link, that may also be a rule for a path below: what it leads to may have one there.
+        """
+        parts = path.split("/")
+        for start, name in enumerate(parts):
+            for rule in self.rules(name):
+                wanted = rule.path.split("/")
+                here = parts[start : start + len(wanted)]
+                is_whole = len(here) == len(wanted) or is_link
+                if is_whole and all(map(_is_name, wanted, here)):
+                    return rule
+            if name == PACKAGE_FOLDER:
+                return None  # nobody opens a package as a project
+        return None
+
+
+def _is_name(wanted: str, name: str) -> bool:
+    return NamePattern(wanted).matches(name.lower())

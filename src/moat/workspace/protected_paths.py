@@ -93,12 +93,14 @@ def find_protected_paths(
     hidden: Collection[PurePosixPath] = (),
     configs: Iterable[Path] = (),
     rows: tuple[ProtectedPath, ...] = (),
+    known_as: Path | None = None,
 ) -> ProtectedPaths:
     """Find what the host obeys in a folder now.
 
     `named` are files that the project's own configuration names, `hidden` paths that the sandbox won't
     see, `configs` git configurations outside the folder that hold in it, and `rows` what the user adds
-    to the table. A repository without a `hooks` folder is given one.
+    to the table. `known_as` is the folder of which `root` is a copy, with its history. A repository
+    without a `hooks` folder is given one.
     """
     table = table_with(rows)
     collector = _Collector(root, table)
@@ -112,7 +114,7 @@ def find_protected_paths(
         table=table,
         read=sockets.read,
     )
-    earlier_paths.put_first(found, root)
+    earlier_paths.put_first(found, root, known_as or root)
     # What the user has comes before what a run may have left, which can be more than is read.
     for config in (*configs, *user_configs()):
         collector.add_config(config, root)

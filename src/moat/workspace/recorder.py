@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from moat.atomic import replace_file
 from moat.runs import lock
 from moat.workspace import manifest as manifests
-from moat.workspace.content_store import ContentStore, new_pack_name
+from moat.workspace.content_store import ContentStore, forget, new_pack_name
 from moat.workspace.contents import MAX_HASHED, FolderReader, Pack
 from moat.workspace.manifest import CTIME, INODE, SIZE, Folder, Manifest, is_file, join
 from moat.workspace.walk import take_manifest
@@ -42,13 +42,18 @@ _UNKNOWN: Final = Folder((0, 0, 0, 0, 0))
 _CLOCK_REALTIME_COARSE: Final = 5
 
 
-def begin(run: RunFolder, workspace: str, exclude: Iterable[str]) -> None:
+def begin(run: RunFolder, workspace: str, exclude: Iterable[str], *, is_copy: bool = False) -> None:
     """Start the recorder, for a run whose command hasn't been started yet.
 
     It is a fork, which begins at once: an interpreter of its own would take longer to start than most
     projects to record. The process may have no other thread, and nothing that has to be closed.
+
+    A copy was made just now, so its files are as new as the start, and nothing in it can be told to be
+    late. But nobody works there yet: the metadata are recorded before this returns.
     """
+    root = os.path.realpath(workspace)
     started_at = time.clock_gettime_ns(_CLOCK_REALTIME_COARSE)
+    taken = _manifest_of_copy(root, exclude) if is_copy else None
     with lock.locked(run.recorder_lock) as held:
         if os.fork():
             return
@@ -56,22 +61,32 @@ def begin(run: RunFolder, workspace: str, exclude: Iterable[str]) -> None:
             # The locks of the supervisor above all: whoever waits for it doesn't wait for its recorder.
             os.closerange(_FIRST_DESCRIPTOR, held)
             os.closerange(held + 1, os.sysconf("SC_OPEN_MAX"))
-            _record(run, os.path.realpath(workspace), started_at, exclude)
+            _record(run, root, started_at, exclude, taken)
         finally:
             os._exit(0)
 
 
-def _record(run: RunFolder, root: str, started_at: int, exclude: Iterable[str]) -> None:
+def _record(
+    run: RunFolder, root: str, started_at: int, exclude: Iterable[str], taken: Manifest | None
+) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     os.nice(_LOWER_PRIORITY)
     gc.disable()  # a manifest is hundreds of thousands of objects, and none of them is ever in a cycle
     try:
-        record(run, root, started_at, hidden_paths(root, exclude))
+        record(run, root, started_at, hidden_paths(root, exclude), taken)
     except OSError as exc:
         log.error("the workspace was not recorded: %s", exc)  # noqa: TRY400  no traceback
     except Exception:
         log.exception("the workspace was not recorded")
         raise
+
+
+def _manifest_of_copy(root: str, exclude: Iterable[str]) -> Manifest | None:
+    try:
+        return take_manifest(Path(root), hidden=hidden_paths(root, exclude))
+    except OSError as exc:
+        log.error("the copy of the workspace was not recorded: %s", exc)  # noqa: TRY400  no traceback
+        return None
 
 
 def hidden_paths(root: str, exclude: Iterable[str]) -> set[str]:
@@ -83,12 +98,15 @@ def hidden_paths(root: str, exclude: Iterable[str]) -> set[str]:
     return {each[len(root) + 1 :] for each in real if each.startswith(f"{root}/")}
 
 
-def record(run: RunFolder, root: str, started_at: int, hidden: set[str]) -> None:
-    """Save the run's manifest, then the contents of the files in it."""
+def record(
+    run: RunFolder, root: str, started_at: int, hidden: set[str], taken: Manifest | None = None
+) -> None:
+    """Save the run's manifest, `taken` or taken now, then the contents of the files in it."""
     store = ContentStore(run.root.parent.parent, root)
     known = store.load()
-    manifest = take_manifest(Path(root), known, hidden=hidden)
-    _mark_late(manifest, known, started_at)
+    manifest = taken or take_manifest(Path(root), known, hidden=hidden)
+    if taken is None:
+        _mark_late(manifest, known, started_at)
     if known is not None and not _unread(manifest) and store.link_pack(known.pack, run):
         _save(manifest, run)
         return
@@ -102,7 +120,10 @@ def record(run: RunFolder, root: str, started_at: int, hidden: set[str]) -> None
                 _read(manifest, path, pack)
         store.link_pack(manifest.pack, run)
         _save(manifest, run)
-        store.save(manifest)
+        if taken is None:
+            store.save(manifest)
+    if taken is not None:
+        forget(run.root.parent.parent, root)  # no other run will start in a copy
 
 
 def _save(manifest: Manifest, run: RunFolder) -> None:

@@ -12,21 +12,17 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from moat.workspace import placing
 from moat.workspace.beneath import PathHandle, SymbolicLinkError, open_beneath, open_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from moat.workspace.changes import Change, Side
     from moat.workspace.contents import Pack
-
-_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_PERMISSIONS: Final = 0o777  # no set-user-ID bits
 
 
 class Restored(NamedTuple):
@@ -71,7 +67,10 @@ def restore(
                 if done:
                     yield Restored(change.path, change.before is None, None)
                     if change.before is None and not dry_run:
-                        _remove_empty_folders(top, PurePosixPath(change.path).parent, known)
+                        # The run may have made them. One at a known path is in the place of
+                        # something else, which comes back later.
+                        parent = PurePosixPath(change.path).parent
+                        placing.remove_empty_folders(top, parent, lambda each: str(each) in known)
 
 
 def _undo(top: PathHandle, change: Change, pack: Pack, *, dry_run: bool) -> bool:
@@ -88,7 +87,7 @@ def _undo(top: PathHandle, change: Change, pack: Pack, *, dry_run: bool) -> bool
             raise _LeftError("it was removed since") from None
         wanted = _Wanted.of(change.before, pack)
         if not dry_run:
-            with _make_folders(top, path.parent) as made:
+            with placing.make_folders(top, path.parent) as made:
                 wanted.put(made, path.name)
         return True
     with parent:
@@ -117,8 +116,7 @@ def _set_mode(parent: PathHandle, name: str, was: Side, now: Side, *, dry_run: b
     if not _is(parent, name, now):
         raise _LeftError("it was changed since")
     if not dry_run:
-        with open_beneath(parent, PurePosixPath(name)) as opened:
-            os.chmod(f"/proc/self/fd/{opened.descriptor}", was.mode & _PERMISSIONS)  # noqa: PTH101
+        placing.set_mode(parent, PurePosixPath(name), was.mode)
 
 
 def _check(parent: PathHandle, name: str, after: Side | None, pack: Pack) -> None:
@@ -147,66 +145,31 @@ class _Wanted(NamedTuple):
 
     def put(self, parent: PathHandle, name: str) -> None:
         """Put it in its place, which no folder takes; a file there is replaced in one step."""
+        content = self.content
         if stat.S_ISDIR(self.side.mode):
-            with suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=parent.descriptor)
-            os.mkdir(name, self.side.mode & _PERMISSIONS, dir_fd=parent.descriptor)
-            return
-        temporary = f".{os.urandom(8).hex()}.moat"
-        try:
-            self._write(parent, temporary)
-            os.replace(temporary, name, src_dir_fd=parent.descriptor, dst_dir_fd=parent.descriptor)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary, dir_fd=parent.descriptor)
-            raise
+            placing.put_folder(parent, name, self.side.mode)
+        elif content is None:
+            placing.put_link(parent, name, self.side.target or "")
+        else:
+            placing.put_file(parent, name, self.side.mode, lambda new: _write(new, content))
 
-    def _write(self, parent: PathHandle, name: str) -> None:
-        if self.content is None:
-            os.symlink(self.side.target or "", name, dir_fd=parent.descriptor)
-            return
-        descriptor = os.open(name, _WRITE, 0o600, dir_fd=parent.descriptor)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(self.content)
-            os.fchmod(file.fileno(), self.side.mode & _PERMISSIONS)
+
+def _write(descriptor: int, content: bytes) -> None:
+    with os.fdopen(descriptor, "wb", closefd=False) as file:
+        file.write(content)
 
 
 def _replace(parent: PathHandle, name: str, wanted: _Wanted | None) -> None:
-    present = _status(parent, name)
-    if present is not None and stat.S_ISDIR(present.st_mode):
-        os.rmdir(name, dir_fd=parent.descriptor)  # fails unless it is empty
-        present = None
-    if wanted is not None:
+    if wanted is None:
+        placing.remove(parent, name)
+    else:
+        placing.make_room(parent, name)
         wanted.put(parent, name)
-    elif present is not None:
-        os.unlink(name, dir_fd=parent.descriptor)
-
-
-def _make_folders(top: PathHandle, path: PurePosixPath) -> PathHandle:
-    for folder in (*reversed(path.parents[:-1]), path):
-        with open_beneath(top, folder.parent) as parent, suppress(FileExistsError):
-            os.mkdir(folder.name, dir_fd=parent.descriptor)
-    return open_beneath(top, path)
-
-
-def _remove_empty_folders(top: PathHandle, path: PurePosixPath, known: Container[str]) -> None:
-    """Remove a folder that is empty now, and those above it, as git does: the run may have made it.
-
-    Those at a `known` path are in the place of something else, which comes back later.
-    """
-    for folder in (path, *path.parents):
-        if not folder.name or str(folder) in known:
-            return
-        try:
-            with open_beneath(top, folder.parent) as parent:
-                os.rmdir(folder.name, dir_fd=parent.descriptor)
-        except (OSError, SymbolicLinkError):
-            return
 
 
 def _is(parent: PathHandle, name: str, side: Side | None) -> bool:
     """Return whether a path is what a side of a change says."""
-    status = _status(parent, name)
+    status = placing.status_at(parent, name)
     if status is None or side is None:
         return status is None and side is None
     if status.st_mode != side.mode:
@@ -219,16 +182,9 @@ def _is(parent: PathHandle, name: str, side: Side | None) -> bool:
     return True  # of anything else the kind and the permissions are all there is
 
 
-def _status(parent: PathHandle, name: str) -> os.stat_result | None:
-    try:
-        return os.stat(name, dir_fd=parent.descriptor, follow_symlinks=False)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
 def _digest(parent: PathHandle, name: str, size: int) -> str | None:
     """Return the SHA-256 of a regular file of that size, or `None` if it isn't one any more."""
-    descriptor = os.open(name, _READ, dir_fd=parent.descriptor)
+    descriptor = os.open(name, placing.READ, dir_fd=parent.descriptor)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             return None

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from moat.cli.found import supervisor_of
+from moat.client.workspace_copy import WorkspaceCopies
 from moat.config import settings as user_settings
 from moat.config.compile import HostContext, RunOptions, create_run
 from moat.credentials.run_secrets import RunSecrets
@@ -62,11 +63,12 @@ def carry_out(
         prefix = parse_escape_prefix(settings.escape_keys if escape_keys is None else escape_keys)
         path, in_worktree = path or ".", None
         if worktree is not None:
-            in_worktree = made.enter_context(_worktree(store, settings, path, worktree))
-            if in_worktree.is_dirty:
-                _tell("what isn't committed here is not in the worktree")
-            path = str(in_worktree.worktree.tree)
+            if given.get("copy"):
+                raise UsageError("--worktree and --copy exclude each other", "Give one of them")
+            in_worktree = _worktree(made, store, settings, path, worktree)
+            given["copy"] = False  # it has a folder of its own already
             given["name"] = given.get("name") or _name_of(store, worktree)
+            path = str(in_worktree.worktree.tree)
         run_options = RunOptions(path=path, command=command, **given)
         host = _host_context(store, settings, supervisor, detach=detach)
         run = create_run(store, run_options, settings, host)
@@ -98,10 +100,15 @@ def carry_out(
         return code
 
 
-def _worktree(store: Store, settings: Settings, path: str, branch: str) -> WorktreeForRun:
+def _worktree(
+    made: ExitStack, store: Store, settings: Settings, path: str, branch: str
+) -> WorktreeForRun:
     from moat.client.worktree import WorktreeForRun  # noqa: PLC0415  starts programs
 
-    return WorktreeForRun(store, path, branch, settings.programs)
+    worktree = made.enter_context(WorktreeForRun(store, path, branch, settings.programs))
+    if worktree.is_dirty:
+        _tell("what isn't committed here is not in the worktree")
+    return worktree
 
 
 def _name_of(store: Store, branch: str) -> str:
@@ -142,6 +149,7 @@ def _host_context(
         tell=_tell,
         secrets=RunSecrets(store.home, settings.programs),
         route=partial(_route, store.home, settings),
+        copier=WorkspaceCopies(store.home, _tell),
     )
 
 
@@ -164,6 +172,8 @@ def _ask(question: Question) -> Answer:
 def _tell_surroundings(store: Store, run: Run) -> None:
     """Say what the run may use, what the sandbox sees, and which limits can't be kept here."""
     spec = store.spec(run.id)
+    if spec.copy and not spec.remove_at_end:
+        _tell(f"take its changes over with: moat apply {run.name}")
     if spec.grants:
         from moat.cli.run_grants import in_one_line  # noqa: PLC0415  most runs have no grants
 

@@ -15,10 +15,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from moat import typed_json
-from moat.agents import state
 from moat.engines.bubblewrap.system import HOME
 from moat.errors import UsageError
 from moat.paths import agent_files
+from moat.runs import project_folders
 from moat.spec.agent import AGENT_FILES, GUIDE
 from moat.workspace.beneath import PathHandle, open_folder
 
@@ -57,7 +57,7 @@ def mount_agent_home(mounts: Mounts, spec: RunSpec, private: Path) -> None:
     root = private / "home"
     if agent.state:
         root = Path(agent.state)
-        state.prepare(root, spec.workspace)
+        project_folders.prepare(root, spec.workspace)
     for name in agent.folders:
         try:
             with _made_folder(root, PurePosixPath(name)) as folder:

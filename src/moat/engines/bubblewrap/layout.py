@@ -33,6 +33,7 @@ from moat.engines.under_shim.granted_files import write_granted_files
 from moat.engines.under_shim.own_folders import OwnFolders
 from moat.engines.under_shim.places import HOME, hostname
 from moat.engines.under_shim.user_mounts import mount_user_mounts
+from moat.engines.under_shim.volumes import mount_volumes
 from moat.errors import UsageError
 from moat.workspace.covers import mount_workspace
 
@@ -101,7 +102,9 @@ class Layout:
             for socket, target in services.items():
                 mounts.bind_read_only(socket, target)  # it can be connected to all the same
             writable = mount_workspace(mounts, spec)
-            writable += mount_user_mounts(mounts, spec, OwnFolders.of(spec), writable)
+            own = OwnFolders.of(spec)
+            writable += mount_user_mounts(mounts, spec, own, writable)
+            writable += mount_volumes(mounts, spec, own)
             # The root is a tmpfs without a size limit: nothing may be written to it.
             mounts.remount_read_only("/")
             variables = _environment(spec, toolchains, tty=spec.tty, variables=variables)
@@ -153,7 +156,7 @@ def environment(
 def _host_folders(spec: RunSpec) -> HostFolders:
     own = OwnFolders.of(spec)
     return HostFolders(
-        home=Path(os.path.realpath(Path.home())), workspace=own.workspace, store=own.store
+        home=Path(os.path.realpath(Path.home())), workspace=own.original, store=own.store
     )
 
 

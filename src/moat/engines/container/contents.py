@@ -20,6 +20,7 @@ from moat.engines.under_shim.own_files import own_files
 from moat.engines.under_shim.own_folders import OwnFolders
 from moat.engines.under_shim.places import HOME
 from moat.engines.under_shim.user_mounts import mount_user_mounts
+from moat.engines.under_shim.volumes import mount_volumes
 from moat.workspace.covers import mount_workspace
 
 if TYPE_CHECKING:
@@ -63,7 +64,9 @@ class Contents:
             for socket, target in services.items():
                 mounts.bind(socket, target)  # it can be connected to all the same
             writable = mount_workspace(mounts, spec)
-            writable += mount_user_mounts(mounts, spec, OwnFolders.of(spec), writable)
+            own = OwnFolders.of(spec)
+            writable += mount_user_mounts(mounts, spec, own, writable)
+            writable += mount_volumes(mounts, spec, own)
             on_failure.pop_all()
         return cls(mounts, tuple(writable))
 

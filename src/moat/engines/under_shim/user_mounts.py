@@ -45,7 +45,7 @@ def mount_user_mounts(
     folders: list[WritableFolder] = []
     protected = [folder.root / path for folder in writable for path in folder.protected.read_only]
     for mount in spec.mounts:
-        target = _target(mount, host)
+        target = target_of(mount, host)
         source = _source(mount, host, protected)
         is_writable = mount.mode == "rw"
         if is_writable and source.is_dir() and not spec.writable_git:
@@ -60,7 +60,8 @@ def mount_user_mounts(
     return folders
 
 
-def _target(mount: Mount, host: OwnFolders) -> PurePosixPath:
+def target_of(mount: Mount, host: OwnFolders) -> PurePosixPath:
+    """Return the place of a mount in the sandbox. Raises `UsageError` for one that it may not have."""
     target = PurePosixPath(mount.target)
     if not target.is_absolute() or ".." in target.parts:
         raise _refusal(mount, f"target {mount.target} is not an absolute path", "begin it with /")
@@ -90,7 +91,8 @@ def _target(mount: Mount, host: OwnFolders) -> PurePosixPath:
 def _source(mount: Mount, host: OwnFolders, protected: list[Path]) -> Path:
     """Return what to mount, with the user's symbolic links resolved, but not the workspace's."""
     try:
-        source = resolve(Path.cwd() / mount.source, host.workspace)
+        given = resolve(Path.cwd() / mount.source, host.original)
+        source = resolve(host.shown(given), host.workspace)
     except SymbolicLinkError as link:
         raise _refusal(
             mount,
@@ -106,14 +108,14 @@ def _check_source(mount: Mount, source: Path, host: OwnFolders, protected: list[
         raise _refusal(
             mount, f"source {mount.source} does not exist", "create it, or correct the path"
         )
-    if overlap(source, host.store):
+    if overlap(source, host.store) and not source.is_relative_to(host.workspace):
         raise _refusal(
             mount,
             f"source {mount.source} would show {host.store}, where Moat keeps its runs",
             "no run may read or change the record of runs; mount another folder",
         )
     if mount.mode == "rw" and (
-        host.workspace.is_relative_to(source)
+        any(each.is_relative_to(source) for each in (host.workspace, host.original))
         or any(map(source.is_relative_to, (host.workspace / ".git", *protected)))
     ):
         raise _refusal(

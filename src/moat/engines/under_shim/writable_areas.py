@@ -33,7 +33,7 @@ def check_writable(spec: RunSpec, path: str, *programs: str) -> None:
     )
     others = () if repository is None else (str(repository),)
     check_areas(spec.workspace, spec.mounts, around, others=others)
-    _refuse_secrets(str(workspace))
+    _refuse_secrets(os.path.realpath(spec.workspace))
 
 
 def _refuse_secrets(workspace: str) -> None:

@@ -1,0 +1,81 @@
+"""Paths that aren't taken over from a copy like others: git's own, and those that programs obey."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from moat.workspace.discovery import is_git_folder, list_folder
+from moat.workspace.git_layout import GIT
+from moat.workspace.protected_paths import find_protected_paths, table_with
+
+if TYPE_CHECKING:
+    from moat.spec import RunSpec
+    from moat.workspace.changes import Change
+
+_REFERENCES: Final = tuple(f"{GIT}/{each}" for each in ("HEAD", "packed-refs"))
+_BRANCHES: Final = tuple(f"{GIT}/refs/{each}/" for each in ("heads", "tags"))
+
+
+class ObeyedPaths:
+    """The paths that programs obey in the user's workspace, whether or not they exist there."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        """Look for what is obeyed in the workspace as it is now."""
+        self._table = table_with(spec.protected_paths)
+        root = Path(os.path.realpath(spec.workspace))
+        found = find_protected_paths(root, named=spec.trusted_files, rows=spec.protected_paths)
+        named = (*found.read_only, *found.links, *found.absent, *found.absent_programs)
+        self._obeyed = dict.fromkeys(map(str, named), _words("git", "is named by a configuration"))
+        for path, obeyed in found.watched.items():
+            self._obeyed[str(path)] = _words(obeyed.program, obeyed.reason)
+
+    def obeyed_by(self, change: Change) -> str:
+        """Return who obeys a changed path, and why that matters; empty where nobody does."""
+        path = change.path
+        is_link = change.after is not None and stat.S_ISLNK(change.after.mode)
+        rule = self._table.rule_over(path, is_link=is_link)
+        if rule is not None:
+            return _words(rule.program, rule.reason)
+        above = [path, *map(str, PurePosixPath(path).parents)]
+        known = next((self._obeyed[each] for each in above if each in self._obeyed), "")
+        if known or not (is_link or change.after is None):
+            return known
+        inner = f"{path}/"
+        return next((why for each, why in self._obeyed.items() if each.startswith(inner)), "")
+
+
+class GitPaths:
+    """The paths in a copy that are git's own: they are fetched by git, and never put anywhere."""
+
+    def __init__(self, copy: Path) -> None:
+        self._copy = copy
+        self._known: dict[PurePosixPath, bool] = {}
+
+    def has(self, path: str) -> bool:
+        """Return whether a path is in a git folder, or is one, under whatever name."""
+        pure = PurePosixPath(path)
+        if GIT in path.lower().split("/"):
+            return True
+        return any(map(self._is_git_folder, pure.parents))
+
+    def _is_git_folder(self, folder: PurePosixPath) -> bool:
+        if folder not in self._known:
+            try:
+                folders, others = list_folder(str(self._copy / folder))
+            except OSError:
+                self._known[folder] = False  # it is gone, or a link to nowhere
+            else:
+                self._known[folder] = is_git_folder({*folders, *others})
+        return self._known[folder]
+
+
+def _words(program: str, reason: str) -> str:
+    return f"{program}: it {reason}"
+
+
+def is_reference(path: str) -> bool:
+    """Return whether a path says which commits the workspace's own repository has."""
+    return path in _REFERENCES or path.startswith(_BRANCHES)
