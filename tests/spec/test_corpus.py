@@ -34,6 +34,7 @@ from moat.spec import (
     RunId,
     RunSpec,
     SandboxFile,
+    Snapshots,
     TerminalSize,
     Timeouts,
     WaitRule,
@@ -149,6 +150,7 @@ FULL = RunSpec(
     term_program="iTerm.app",
     on_event=(EventHook(command=("/opt/tools/tell", "--now"), events=("waiting_changed",)),),
     notify="desktop",
+    snapshots=Snapshots(on=("turn",), keep=5, max_age=86400.0, limit=1 << 20),
 )
 MINIMAL = RunSpec(
     id=RunId("ba9876543210"),
@@ -158,7 +160,8 @@ MINIMAL = RunSpec(
     created_at="2026-11-23T07:00:00.000Z",
 )
 
-_PORTS = replace(FULL, agent=replace(_AGENT, waiting=()), on_event=(), notify="off")
+_WAITING = replace(FULL, snapshots=Snapshots())
+_PORTS = replace(_WAITING, agent=replace(_AGENT, waiting=()), on_event=(), notify="off")
 _AGENTS = replace(_PORTS, ports=(), network=replace(FULL.network, host=()))
 _ENGINES = replace(_AGENTS, agent=None)
 _GRANTS = replace(_ENGINES, container=Container())
@@ -205,7 +208,8 @@ STAGES = {
     "10-engines": _ENGINES,
     "11-agents": _AGENTS,
     "12-ports": _PORTS,
-    "13-waiting": FULL,
+    "13-waiting": _WAITING,
+    "16-snapshots": FULL,
 }
 EXPECTED = {f"{stage}-full.json": spec for stage, spec in STAGES.items()} | {
     f"{stage}-minimal.json": MINIMAL for stage in STAGES
@@ -284,6 +288,7 @@ def test_the_fullest_specification_leaves_nothing_at_its_default() -> None:
         FULL.network,
         FULL.network.host[0],
         FULL.network.timeouts,
+        FULL.snapshots,
     )
     assert {type(part) for part in parts} == set(kinds(RunSpec))
     for part in parts:

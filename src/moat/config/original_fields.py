@@ -23,7 +23,7 @@ INSTEAD: Final[Mapping[str, str]] = {
     "hooks": "Begin the command with them: command: [sh, -c, 'npm install && exec npm start']",
     "workspace": "Remove it: the workspace is mounted; moat restore undoes a run's changes",
     "volumes": "Mount a folder of the workspace (mounts:), or of yours: moat run -m",
-    "snapshots": "Remove it: each run's workspace is recorded at the start; see moat diff, moat restore",
+    "snapshots": "They are yours to decide: snapshots in config.yaml (docs/snapshots.md)",
     "tracing": "Remove it: requests are recorded always (moat trace), programs never",
     "clipboard": "It is yours to decide: terminal.clipboard in config.yaml",
     "mcp": _AGENTS,

@@ -71,6 +71,8 @@ class Settings:
     """References to secrets that all runs get, by the names of their variables."""
     protected_paths: tuple[ProtectedPath, ...] = ()
     """Paths that are protected in all runs, besides those that Moat knows."""
+    snapshots: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The file's checked section `snapshots`; see `config.snapshots`."""
     network: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The file's checked section `network`, in which `upstream_ca` is a `CertificateFile`."""
 
@@ -134,6 +136,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
         network_fields,
         protected_paths,
         secret_references,
+        snapshots,
     )
     from moat.config.fields import Field, at_least, check_absolute, not_negative, positive  # noqa: PLC0415
     from moat.config.mounts import check_own_mount  # noqa: PLC0415
@@ -246,6 +249,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
         "limits": limits.FIELD,
         "secrets": secret_references.FIELD,
         "protected_paths": protected_paths.FIELD,
+        "snapshots": snapshots.FIELD,
         "network": Field(
             "object",
             "What all runs may reach, and how. It comes before what a project says.",

@@ -21,6 +21,7 @@ from moat.spec.run import (
     RunSpec,
     TerminalSize,
 )
+from moat.spec.snapshots import Snapshots
 
 __all__ = [
     "AgentFile",
@@ -42,6 +43,7 @@ __all__ = [
     "RunId",
     "RunSpec",
     "SandboxFile",
+    "Snapshots",
     "TerminalSize",
     "Timeouts",
     "WaitRule",

@@ -16,7 +16,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from moat.spec import ProtectedPath
 
@@ -104,3 +104,14 @@ class PathTable:
         matching = (begin for begin, each in self._patterns.items() if each.matches(lowered))
         exact = self._rules.get(lowered, []) if lowered in self._names else []
         return exact + [rule for begin in matching for rule in self._rules[begin]]
+
+    def touches(self, parts: Sequence[str]) -> bool:
+        """Return whether a path that begins here is a rule's, or lies below or above one."""
+        return any(
+            all(map(_matches, rule.path.split("/"), parts))  # up to the end of the shorter one
+            for rule in self.rules(parts[0])
+        )
+
+
+def _matches(name: str, part: str) -> bool:
+    return NamePattern(name).matches(part.lower()) if "*" in name else name.lower() == part.lower()
