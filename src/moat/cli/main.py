@@ -34,7 +34,7 @@ COMMANDS: Final = {
     "logs": ("logs", "Print the output of a run."),
     "diff": ("diff", "Print what a run has changed in its workspace."),
     "restore": ("restore", "Bring the workspace back to what it was when a run started."),
-    "snapshot": ("snapshot", "Take, compare, restore and remove snapshots of a run's workspace."),
+    "snapshot": ("snapshot", "Take, compare and restore snapshots of a run's workspace."),
     "events": ("events", "Print what has happened to a run."),
     "audit": ("audit", "Show a run's signed log, verify it, or hand it to somebody else."),
     "trace": ("trace", "Print what went over a run's network."),
