@@ -2,9 +2,9 @@
 
 Makes a workspace of 40,000 files in 400 folders and one of 40,000 folders. Prints for each how long
 the search for protected paths takes, the recorder's first and later walk, the comparison at the end,
-and `moat run -- true` and `moat diff` with the installed command. With the path of another `moat`,
-that one's runs are measured in turn with ours. The smallest of several figures is printed: other work
-only adds.
+and `moat run -- true`, `moat diff` and `moat snapshot` with the installed command. With the path of
+another `moat`, that one's runs are measured in turn with ours. The smallest of several figures is
+printed: other work only adds.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ def main(other: str | None) -> None:
                 first(command, root, Path(place, f"{name}-{label}"), label)
             starts(commands, root, Path(place))
             differences(commands["moat"], Path(place, f"{name}-moat"))
+            snapshots(commands["moat"], root, Path(place, f"{name}-moat"))
 
 
 def make_files(root: Path) -> None:
@@ -116,6 +117,16 @@ def starts(commands: dict[str, str], root: Path, place: Path) -> None:
 
 def differences(command: str, home: Path) -> None:
     show("moat diff of a run that has ended", best(lambda: run(command, home, "diff")))
+
+
+def snapshots(command: str, root: Path, home: Path) -> None:
+    run(command, home, "run", "-d", "-n", "at-work", "--", "sleep", "infinity", cwd=root)
+    run(command, home, "snapshot", "at-work")
+    show(
+        "moat snapshot, with nothing changed",
+        best(lambda: run(command, home, "snapshot", "at-work")),
+    )
+    run(command, home, "kill", "at-work")
 
 
 def show(what: str, seconds: float) -> None:

@@ -33,6 +33,7 @@ STARTED: Final[Mapping[str, str]] = {
     "moat.client.host_git subprocess.run": "what moat.ground.programs has found",
     "moat.supervisor.hook_process subprocess.Popen": "the user's own command, from their settings",
     "moat.supervisor.hooks os.posix_spawn": _OWN_PYTHON,
+    "moat.supervisor.snapshots os.posix_spawn": _OWN_PYTHON,
     "moat.supervisor.spare.__main__ importlib.import_module": "modules of a table, Moat's own",
     "moat.supervisor.spare.server os.fork": "goes on in this program",
     "moat.supervisor.spare_launch os.posix_spawn": _OWN_PYTHON,
@@ -77,6 +78,7 @@ READ: Final[Mapping[str, str]] = {
         session.journal.journal session.journal.reader session.journal.transcript
         shim.launch.sessions supervisor.log_file supervisor.start workspace.content_store
         workspace.earlier_paths workspace.frozen_changes workspace.snapshot
+        workspace.history.blobs workspace.history.history workspace.history.worker
     """,
     "devices, and descriptors that are open already": """
         cli.stdio client.attach.handover client.connect.spawn client.connect.standby

@@ -249,6 +249,37 @@ class TrafficDropped:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotTaken:
+    """The state of the workspace was recorded."""
+
+    KIND: ClassVar[str] = "snapshot_taken"
+    snapshot: int
+    reason: str
+    """`asked`, `restore` (before one), or what makes Moat take one: `detach`, `turn`, `end`."""
+    label: str
+    changed: int
+    """The number of paths that aren't what they were in the snapshot before it."""
+    unkept: int
+    """The number of changed files whose content isn't kept: no room, or too large."""
+    digest: str
+    """The SHA-256 of its record, which has that of each file."""
+    peer: Peer | None = None
+    """The process that has asked for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreBegun:
+    """A user is about to bring the workspace back to a snapshot, while the run is at work in it."""
+
+    KIND: ClassVar[str] = "restore_begun"
+    snapshot: str
+    """The number of the snapshot, or `start`."""
+    paths: tuple[str, ...]
+    """The paths that it is limited to; empty: the whole workspace."""
+    peer: Peer
+
+
+@dataclass(frozen=True, slots=True)
 class Quarantined:
     """Something that the run left for a program of the host to obey was put aside or disarmed."""
 
@@ -270,7 +301,8 @@ class Fault:
 
     KIND: ClassVar[str] = "fault"
     part: str
-    """`disk`, `state`, `network`, `sandbox`, `hook`, `audit` or `signature` (of the audit log)."""
+    """`disk`, `state`, `network`, `sandbox`, `hook`, `snapshot`, `audit` or `signature` (of the audit
+    log)."""
     detail: str
 
 
@@ -295,6 +327,8 @@ Event = (
     | PortPublished
     | PortConnected
     | TrafficDropped
+    | SnapshotTaken
+    | RestoreBegun
     | Quarantined
     | LeftBehind
     | Fault

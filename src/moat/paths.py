@@ -129,6 +129,11 @@ class RunFolder(NamedTuple):
         return self.root / "changes.contents"
 
     @property
+    def snapshots(self) -> Path:
+        """A folder with the snapshots of the workspace besides the start; see `workspace.history`."""
+        return self.root / "snapshots"
+
+    @property
     def workspace_indexes(self) -> Path:
         """A folder with copies of git's indexes from before the start; see `workspace.snapshot`."""
         return self.root / "indexes"

@@ -54,6 +54,15 @@ def test_an_event_of_a_newer_supervisor() -> None:
         ),
         (events.Fault("disk", ""), "disk: works again"),
         (
+            events.SnapshotTaken(3, "asked", "good", 7, 2, "ab12"),
+            "3 'good' (asked): 7 paths changed, 2 of them without their content, sha256 ab12",
+        ),
+        (
+            events.SnapshotTaken(4, "end", "", 1, 0, "cd34"),
+            "4 (end): 1 paths changed, sha256 cd34",
+        ),
+        (events.RestoreBegun("start", (), Peer(7, 8)), "to start: everything (uid 7, pid 8)"),
+        (
             events.TrafficDropped(2, 0.0, 1.5),
             "2 entries, to 1970-01-01T00:00:01.500Z; their sums are kept",
         ),

@@ -47,6 +47,7 @@ PRODUCED: Final = {
     "test_planted.py": {"left_behind"},
     "test_ports.py test_ports_in_the_audit_log": {"port_published", "port_connected"},
     "test_waiting.py": {"waiting_changed"},
+    "test_snapshots.py test_a_run_at_work": {"snapshot_taken", "restore_begun"},
     "audit/test_run_log.py test_more_than_can_wait_is_counted": {"gap"},
 }
 """The test in which a real run, or the real writer, produces each kind of entry."""

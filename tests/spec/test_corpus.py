@@ -34,6 +34,7 @@ from moat.spec import (
     RunId,
     RunSpec,
     SandboxFile,
+    Snapshots,
     TerminalSize,
     Timeouts,
     Volume,
@@ -152,6 +153,7 @@ FULL = RunSpec(
     term_program="iTerm.app",
     on_event=(EventHook(command=("/opt/tools/tell", "--now"), events=("waiting_changed",)),),
     notify="desktop",
+    snapshots=Snapshots(on=("turn",), keep=5, max_age=86400.0, limit=1 << 20),
 )
 MINIMAL = RunSpec(
     id=RunId("ba9876543210"),
@@ -161,7 +163,8 @@ MINIMAL = RunSpec(
     created_at="2026-11-23T07:00:00.000Z",
 )
 
-_WAITING = replace(FULL, copy="", volumes=())
+_COPIES = replace(FULL, snapshots=Snapshots())
+_WAITING = replace(_COPIES, copy="", volumes=())
 _PORTS = replace(_WAITING, agent=replace(_AGENT, waiting=()), on_event=(), notify="off")
 _AGENTS = replace(_PORTS, ports=(), network=replace(FULL.network, host=()))
 _ENGINES = replace(_AGENTS, agent=None)
@@ -210,7 +213,8 @@ STAGES = {
     "11-agents": _AGENTS,
     "12-ports": _PORTS,
     "13-waiting": _WAITING,
-    "15-copies": FULL,
+    "15-copies": _COPIES,
+    "16-snapshots": FULL,
 }
 EXPECTED = {f"{stage}-full.json": spec for stage, spec in STAGES.items()} | {
     f"{stage}-minimal.json": MINIMAL for stage in STAGES
@@ -291,6 +295,7 @@ def test_the_fullest_specification_leaves_nothing_at_its_default() -> None:
         FULL.network,
         FULL.network.host[0],
         FULL.network.timeouts,
+        FULL.snapshots,
     )
     assert {type(part) for part in parts} == set(kinds(RunSpec))
     for part in parts:

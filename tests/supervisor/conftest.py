@@ -168,7 +168,7 @@ class Machine:
     def __init__(self, store: Store, project: Path) -> None:
         self.store = store
         self.sandbox = Sandbox()
-        self._project = project
+        self.project = project
         self._spec: RunSpec | None = None
 
     def create(self, **fields: Any) -> RunSpec:
@@ -177,7 +177,7 @@ class Machine:
                 "id": RunId("0123456789ab"),
                 "name": "tested",
                 "command": ("program",),
-                "workspace": str(self._project),
+                "workspace": str(self.project),
                 "created_at": "2026-01-01T00:00:00Z",
                 **fields,
             }

@@ -73,6 +73,19 @@ def _port_connected(event: Event) -> str:
     return f"{event['name']} from {event['address']}{user}{times}{error}"
 
 
+def _snapshot_taken(event: Event) -> str:
+    label = f" {event['label']!r}" if event["label"] else ""
+    unkept = f", {event['unkept']} of them without their content" if event["unkept"] else ""
+    return (
+        f"{event['snapshot']}{label} ({event['reason']}): {event['changed']} paths changed{unkept},"
+        f" sha256 {event['digest']}"
+    )
+
+
+def _restore_begun(event: Event) -> str:
+    return f"to {event['snapshot']}: {', '.join(event['paths']) or 'everything'}"
+
+
 def _timestamp_of(seconds: float) -> str:
     return timestamps.text_of(datetime.fromtimestamp(seconds, UTC))
 
@@ -108,6 +121,8 @@ _DESCRIPTIONS: Final[dict[str, Callable[[Event], str]]] = {
     "traffic_dropped": lambda event: (
         f"{event['entries']} entries, to {_timestamp_of(event['until'])}; their sums are kept"
     ),
+    "snapshot_taken": _snapshot_taken,
+    "restore_begun": _restore_begun,
     "quarantined": lambda event: "; ".join(event["lines"]),
     "left_behind": lambda event: "; ".join(event["lines"]),
     "fault": lambda event: f"{event['part']}: {event['detail'] or 'works again'}",

@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "diff": ("diff", "Print what a run has changed in its workspace."),
     "apply": ("apply", "Put what a run changed in its copy into the workspace itself."),
     "restore": ("restore", "Bring the workspace back to what it was when a run started."),
+    "snapshot": ("snapshot", "Take, compare and restore snapshots of a run's workspace."),
     "events": ("events", "Print what has happened to a run."),
     "audit": ("audit", "Show a run's signed log, verify it, or hand it to somebody else."),
     "trace": ("trace", "Print what went over a run's network."),

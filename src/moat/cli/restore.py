@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from moat.cli.arguments import WithCommand, split_at_dashes
 from moat.cli.found import find
-from moat.cli.path_limits import is_chosen, is_listed
+from moat.cli.restored import ask, is_meant, lines
 from moat.errors import UsageError
 from moat.runs.store import Store
 from moat.workspace.patch import quoted
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from moat.workspace.changes import Change
-    from moat.workspace.restoring import Restored
-
-_GIT = ".git"
 
 
 @click.command("restore", cls=WithCommand)
@@ -49,7 +39,7 @@ def command(ctx: click.Context, before: tuple[str, ...], *, dry_run: bool, yes: 
         if not run.ended:
             raise UsageError(
                 f"run {run.name} is still at work in its workspace",
-                f"End it first: moat stop {run.name}",
+                f"End it first: moat stop {run.name}; or: moat snapshot restore {run.name}@start",
             )
         if store.spec(run.id).copy:
             raise UsageError(
@@ -59,42 +49,13 @@ def command(ctx: click.Context, before: tuple[str, ...], *, dry_run: bool, yes: 
             )
         with changes_of(store.folder(run.id), ended=True) as (changes, pack):
             root = Path(changes.root)
-            chosen = [change for change in changes.changes if _is_meant(change, limits)]
+            chosen = [change for change in changes.changes if is_meant(change, limits)]
             if not yes and not dry_run:
-                _ask(list(restore(root, chosen, pack, dry_run=True)), root)
+                question = f"Change these files in {quoted(str(root))}?"
+                ask(list(restore(root, chosen, pack, dry_run=True)), question, "moat restore")
             done = list(restore(root, chosen, pack, dry_run=dry_run))
-    sys.stdout.writelines(_lines(done))
+    sys.stdout.writelines(lines(done))
     if not done:
         sys.stderr.write("moat: there is nothing to restore\n")
     if any(each.left is not None for each in done):
         ctx.exit(1)
-
-
-def _is_meant(change: Change, limits: tuple[str, ...]) -> bool:
-    names_git = any(_GIT in limit.split("/") for limit in limits)
-    if _GIT in change.path.split("/") and not names_git:
-        return False
-    return is_chosen(change.path, limits) and is_listed(change, limits)
-
-
-def _ask(plan: list[Restored], root: Path) -> None:
-    """Ask whether the plan is to be carried out. Raises `UsageError` where nobody can answer."""
-    if all(each.left is not None for each in plan):
-        return  # it changes nothing
-    if not (os.isatty(0) and os.isatty(2)):
-        raise UsageError(
-            "files would be replaced, and there is no terminal to ask on",
-            "Look: moat restore --dry-run; do it: moat restore --yes",
-        )
-    sys.stderr.writelines(_lines(plan))
-    click.confirm(f"Change these files in {quoted(str(root))}?", err=True, abort=True)
-
-
-def _lines(done: Iterable[Restored]) -> list[str]:
-    return [_line(each) for each in sorted(done, key=lambda each: each.path.split("/"))]
-
-
-def _line(each: Restored) -> str:
-    if each.left is not None:
-        return f"left      {quoted(each.path)}: {each.left}\n"
-    return f"{'removed ' if each.removed else 'restored'}  {quoted(each.path)}\n"

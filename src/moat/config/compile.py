@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moat import timestamps
-from moat.config import agent_file, environment, limits, names, network, ports, volumes
+from moat.config import agent_file, environment, limits, names, network, ports, snapshots, volumes
 from moat.config import settings as settings_file
 from moat.config.engine_choice import container_section, engine_of
 from moat.config.environment import parse_env
@@ -194,6 +194,7 @@ def compile_spec(
         term_program=settings.term_program,
         on_event=settings.on_event,
         notify=settings.notify,
+        snapshots=snapshots.rules(settings.snapshots),
     )
 
 

@@ -21,7 +21,7 @@ INSTEAD: Final[Mapping[str, str]] = {
     "container": "Write limits: memory, cpus, pids; names are resolved by the network's proxy",
     "sandbox": "Remove it: each run has a sandbox, and none can go without",
     "hooks": "Begin the command with them: command: [sh, -c, 'npm install && exec npm start']",
-    "snapshots": "Remove it: each run's workspace is recorded at the start; see moat diff, moat restore",
+    "snapshots": "They are yours to decide: snapshots in config.yaml (docs/snapshots.md)",
     "tracing": "Remove it: requests are recorded always (moat trace), programs never",
     "clipboard": "It is yours to decide: terminal.clipboard in config.yaml",
     "mcp": _AGENTS,

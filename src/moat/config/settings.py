@@ -83,6 +83,8 @@ class Settings:
     """Paths that are protected in all runs, besides those that Moat knows."""
     router: RouterSettings = field(default_factory=RouterSettings)
     """See `moat.router`."""
+    snapshots: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The file's checked section `snapshots`; see `config.snapshots`."""
     network: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The file's checked section `network`, in which `upstream_ca` is a `CertificateFile`."""
 
@@ -149,6 +151,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
         protected_paths,
         secret_references,
         workspace_mode,
+        snapshots,
     )
     from moat.config.fields import Field, at_least, check_absolute, not_negative, positive  # noqa: PLC0415
     from moat.config.mounts import check_own_mount  # noqa: PLC0415
@@ -272,6 +275,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
                 "port": Field("integer", "The router's port here; 0: a free one.", _check_port),
             },
         ),
+        "snapshots": snapshots.FIELD,
         "network": Field(
             "object",
             "What all runs may reach, and how. It comes before what a project says.",

@@ -22,6 +22,7 @@ from moat.spec.run import (
     TerminalSize,
     Volume,
 )
+from moat.spec.snapshots import Snapshots
 
 __all__ = [
     "AgentFile",
@@ -43,6 +44,7 @@ __all__ = [
     "RunId",
     "RunSpec",
     "SandboxFile",
+    "Snapshots",
     "TerminalSize",
     "Timeouts",
     "Volume",

@@ -13,6 +13,7 @@ from moat.spec.hooks import EventHook, Notify
 from moat.spec.network import Network
 from moat.spec.port import PublishedPort
 from moat.spec.protected_path import ProtectedPath
+from moat.spec.snapshots import Snapshots
 
 RunId = NewType("RunId", str)
 
@@ -168,6 +169,8 @@ class RunSpec:
     """Commands of the user's that are started on the host when something happens to the run."""
     notify: Notify = "off"
     """The way to tell the user that the run wants them while nobody is attached."""
+    snapshots: Snapshots = field(default_factory=Snapshots)
+    """The snapshots of the workspace that are taken without being asked for, and how many are kept."""
 
     @property
     def work_folder(self) -> str:

@@ -10,6 +10,8 @@
     POST /v1/policy {verdict, rule, always}    allows or denies, from now on
     GET  /v1/questions                         what waits for the user's answer
     POST /v1/answer {name, allow}              answers one of them
+    POST /v1/snapshot {label}                  takes a snapshot of the workspace
+    POST /v1/restore {snapshot, paths}         the same, before files are restored
     GET  /v1/attach, Upgrade: moat-attach/1    frames from then on
 
 Where a request has a `session`, it is about that one; without it, about the run's own command, and
@@ -33,7 +35,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moat.egress.policy.decision import Verdict
 from moat.engines.engine import Execution
 from moat.errors import MoatError, RunNotActiveError, UsageError
-from moat.events import ExecStarted, InputSent, Peer, PolicyAmended, SignalSent
+from moat.events import ExecStarted, InputSent, Peer, SignalSent
 from moat.paths import MAIN_SESSION
 from moat.platform import sockets
 from moat.runs.states import State
@@ -55,7 +57,9 @@ log = logging.getLogger(__name__)
 
 Answer = dict[str, Any]
 
-_RECORDED_FIRST: Final = {("POST", f"/v1/{each}") for each in ("send", "exec", "policy", "answer")}
+_RECORDED_FIRST: Final = {
+    ("POST", f"/v1/{each}") for each in ("send", "exec", "policy", "answer", "snapshot", "restore")
+}
 """Calls refused while they can't be put into the audit log; a run can be stopped all the same."""
 
 # Who sends input to a program that doesn't read is told so after this time without any progress.
@@ -99,6 +103,8 @@ class API:
             ("POST", "/v1/policy"): self._amend_policy,
             ("GET", "/v1/questions"): self._questions,
             ("POST", "/v1/answer"): self._answer_question,
+            ("POST", "/v1/snapshot"): self._snapshot,
+            ("POST", "/v1/restore"): self._restore,
         }
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -306,15 +312,7 @@ class API:
         self._supervisor.emit(SignalSent(session, action, name, peer))
 
     async def _detach(self, call: Call) -> Answer:
-        name = call.body.get("session")
-        viewers = [
-            viewer
-            for viewer in self._supervisor.viewers.attached
-            if name is None or (viewer.session is not None and viewer.session.name == name)
-        ]
-        for viewer in viewers:
-            viewer.dismiss("detached by moat detach")
-        return {"detached": len(viewers)}
+        return {"detached": self._commands.detach(call.body.get("session"))}
 
     async def _send(self, call: Call) -> Answer:
         """Return when the program's terminal or pipe has taken all of the input, or takes no more."""
@@ -371,11 +369,8 @@ class API:
         return self._supervisor.egress.gateway.live_policy.as_json()
 
     async def _amend_policy(self, call: Call) -> Answer:
-        gateway = self._supervisor.egress.gateway
-        verdict, rule = Verdict(call.body["verdict"]), call.body["rule"]
-        answered = await gateway.amend(verdict, rule)
-        self._supervisor.emit(PolicyAmended(str(verdict), rule, answered, call.peer))
-        return {"rule": rule, "answered": answered, "missed": gateway.missed_ports}
+        verdict = Verdict(call.body["verdict"])
+        return await self._commands.amend(verdict, call.body["rule"], call.peer)
 
     async def _questions(self, _call: Call) -> Answer:
         await self._ready_to_act()
@@ -384,6 +379,14 @@ class API:
     async def _answer_question(self, call: Call) -> Answer:
         name, allow = call.body["name"], call.body["allow"]
         return await self._commands.answer(name, call.peer, allow=allow)
+
+    async def _snapshot(self, call: Call) -> Answer:
+        label = str(call.body.get("label", ""))
+        return await self._supervisor.snapshots.take_asked(label, call.peer)
+
+    async def _restore(self, call: Call) -> Answer:
+        snapshot, paths = str(call.body["snapshot"]), list(map(str, call.body["paths"]))
+        return await self._supervisor.snapshots.take_before_restore(snapshot, paths, call.peer)
 
     def _session(self, name: str) -> Session:
         session = self._supervisor.sessions.get(name)

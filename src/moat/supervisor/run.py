@@ -29,6 +29,7 @@ from moat.supervisor.agent_guide import AgentGuide
 from moat.supervisor.audit import RunAudit
 from moat.supervisor.changes import Changes
 from moat.supervisor.context import RunContext
+from moat.supervisor.dead_runs import clean_up_after
 from moat.supervisor.egress import RunEgress
 from moat.supervisor.exec import Exec
 from moat.supervisor.hooks import Hooks
@@ -37,6 +38,7 @@ from moat.supervisor.questions import Questions
 from moat.supervisor.run_secrets import RunSecrets
 from moat.supervisor.sessions import Sessions
 from moat.supervisor.shutdown import Shutdown
+from moat.supervisor.snapshots import Snapshots
 from moat.supervisor.state import RunState
 from moat.supervisor.teardown import Teardown
 from moat.supervisor.viewers import Viewers
@@ -103,6 +105,8 @@ class Supervisor:
         )
         self.hooks = Hooks(run)
         stream.subscribe(self.hooks)
+        self.snapshots = Snapshots(run)
+        stream.subscribe(self.snapshots)
         self.audit.open(run)
         self.secrets = RunSecrets(run, store.home)
         self.engine = make_engine(spec, self.folder, self.loop, self)
@@ -180,7 +184,7 @@ class Supervisor:
         self.audit.check()
         if self.state.now is State.CREATED:
             self.state.advance(Happened.START_REQUESTED)
-        await self._clean_up_after_dead_runs()
+        await clean_up_after(self._store, self.spec.id)
         try:
             session = self.sessions.make(MAIN_SESSION, tty=self.spec.tty)
             variables = await self._variables()
@@ -201,25 +205,6 @@ class Supervisor:
         secrets = await self.secrets.variables()
         self.audit.check()
         return {**urls, **secrets}
-
-    async def _clean_up_after_dead_runs(self) -> None:
-        """Quarantine what runs have left that died with their supervisors, in this workspace say."""
-        others = [run for run in self._store.all(ended=False) if run.id != self.spec.id]
-        if not others:
-            return
-        folders = {self._store.folder(run.id): run for run in others}
-
-        def clean_up() -> None:
-            from moat.workspace import cleanup  # noqa: PLC0415  see `Teardown.load`
-
-            cleanup.clean_up_dead_runs(
-                folders, lambda folder: registry.has_sandbox(folders[folder], folder)
-            )
-
-        try:
-            await self.loop.run_in_executor(None, clean_up)
-        except (OSError, ValueError, MoatError) as exc:
-            log.error("other runs' workspaces were not cleaned up: %s", exc)  # noqa: TRY400
 
     async def _adopt(self, found: dict[str, SessionState]) -> None:
         """Take over all sessions as the last supervisor left them."""
@@ -371,6 +356,7 @@ class Supervisor:
 
     def leave(self) -> None:
         """Let go of everything; a run that lives goes on without this supervisor."""
+        self.snapshots.close()
         for viewer in self.viewers.attached:
             viewer.close()
         self.sessions.close()

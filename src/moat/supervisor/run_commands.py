@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import signal
     from collections.abc import Callable
 
+    from moat.egress.policy.decision import Verdict
     from moat.events import Peer
     from moat.keyboard.overlay import Question
     from moat.session.session import Session
@@ -34,6 +35,24 @@ class RunCommands:
         name = None if number is None else number.name
         self._supervisor.emit(SignalSent(MAIN_SESSION, "stop", name, peer))
         await self._supervisor.shutdown.stop(number, patience)
+
+    def detach(self, session: str | None) -> int:
+        """Detach everybody from a session, or from all; return how many that were."""
+        viewers = [
+            viewer
+            for viewer in self._supervisor.viewers.attached
+            if session is None or (viewer.session is not None and viewer.session.name == session)
+        ]
+        for viewer in viewers:
+            viewer.dismiss("detached by moat detach")
+        return len(viewers)
+
+    async def amend(self, verdict: Verdict, rule: str, peer: Peer) -> dict[str, Any]:
+        """Put a rule before all others, from now on."""
+        gateway = self._supervisor.egress.gateway
+        answered = await gateway.amend(verdict, rule)
+        self._supervisor.emit(PolicyAmended(str(verdict), rule, answered, peer))
+        return {"rule": rule, "answered": answered, "missed": gateway.missed_ports}
 
     async def answer(self, name: str, peer: Peer, *, allow: bool) -> dict[str, Any]:
         """Answer a question. Raise `RunNotActiveError` where it doesn't wait any more."""

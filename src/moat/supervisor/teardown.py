@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moat.engines.engine import CommandRefusedError, SandboxGoneError
 from moat.errors import MoatError
@@ -18,6 +18,7 @@ from moat.events import Fault, LeftBehind, Quarantined
 from moat.paths import MAIN_SESSION
 from moat.runs import private_folder
 from moat.runs.states import Happened, State
+from moat.supervisor.snapshots import taken
 from moat.wire.messages import Exited, Failure
 
 if TYPE_CHECKING:
@@ -195,12 +196,18 @@ class Teardown:
                 self._run.emit(LeftBehind(tuple(left)))
 
     async def _freeze_changes(self) -> None:
-        """Save what the run has changed, before the user changes more. Nobody waits for it."""
+        """Save what the run has changed, before the user changes more. Nobody waits for it.
+
+        Some other process may have done it already, and have taken the last snapshot.
+        """
         try:
-            await self._in_thread(lambda: _freeze(self._run.folder))
+            last = await self._in_thread(lambda: _freeze(self._run.folder))
         except (OSError, ValueError, MoatError) as exc:
             # What was recorded at the start is kept: `moat diff` tries again.
             log.error("the run's changes were not saved: %s", exc)  # noqa: TRY400  no traceback
+        else:
+            if last is not None:
+                self._run.emit(taken(last))
 
     async def _release(self) -> None:
         try:
@@ -248,7 +255,12 @@ def _clean_up(folder: RunFolder) -> Report:
     return clean_up(folder)
 
 
-def _freeze(folder: RunFolder) -> None:
+def _freeze(folder: RunFolder) -> dict[str, Any] | None:
+    """Freeze what the run has changed, and return the snapshot of its end, if there is one."""
     from moat.workspace.frozen_changes import freeze  # noqa: PLC0415  see `Teardown.load`
+    from moat.workspace.history.record import END  # noqa: PLC0415
+    from moat.workspace.history.taking import newest  # noqa: PLC0415
 
     freeze(folder)
+    last = newest(folder, END)
+    return None if last is None else last.as_json()

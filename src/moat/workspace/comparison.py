@@ -1,8 +1,8 @@
-"""The comparison of two manifests of a workspace. It reads what has changed, and puts it into a pack."""
+"""The comparison of two manifests of a workspace, and the contents of what has changed between them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from moat.workspace.changes import Change, Changes, Side
 from moat.workspace.contents import FolderReader, Pack
@@ -21,15 +21,27 @@ from moat.workspace.manifest import (
 from moat.workspace.patch import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 # More than anybody reads, and a bound on what a hostile run can make us keep.
 MAX_CHANGES: Final = 100_000
 
 
-def compare(before: Manifest, after: Manifest, old: Pack, new: Pack) -> Changes:
-    """Compare two manifests; contents of before come from the pack `old`, and all go to `new`."""
-    comparison = _Comparison(before, after, old, new)
+class Contents(Protocol):
+    """Tells where the contents of changed files are kept."""
+
+    def before(self, content: Content) -> Content:
+        """Return the place of a content of the manifest before."""
+        ...
+
+    def after(self, path: str, folder: Folder, names: Iterable[str]) -> Mapping[str, Content]:
+        """Return the contents of files in a folder of the manifest after, as far as they are known."""
+        ...
+
+
+def compare(before: Manifest, after: Manifest, contents: Contents) -> Changes:
+    """Compare two manifests."""
+    comparison = _Comparison(before, after, contents)
     found: list[Change] = []
     notes: list[str] = []
     for change in comparison.run():
@@ -40,6 +52,51 @@ def compare(before: Manifest, after: Manifest, old: Pack, new: Pack) -> Changes:
     notes += _notes(before, after)
     found.sort(key=lambda change: change.path.split("/"))
     return Changes(after.root, found, notes)
+
+
+class Recorded:
+    """Contents of two recorded manifests, which stay where they are."""
+
+    def before(self, content: Content) -> Content:
+        return content
+
+    def after(self, path: str, folder: Folder, names: Iterable[str]) -> Mapping[str, Content]:
+        del path, names
+        return folder.contents
+
+
+class Live(Recorded):
+    """Contents of which those after are in the workspace itself, and are put into a pack."""
+
+    def __init__(self, root: str, new: Pack) -> None:
+        self._root = root
+        self._new = new
+
+    def after(self, path: str, folder: Folder, names: Iterable[str]) -> Mapping[str, Content]:
+        found: dict[str, Content] = {}
+        try:
+            with FolderReader(self._root, path, folder.status[INODE]) as reader:
+                for name in names:
+                    content = reader.keep(name, folder.entries[name], self._new)
+                    if content is not None:
+                        found[name] = content
+        except OSError:
+            return found  # it is gone again: the change itself stands
+        return found
+
+
+class Copied(Live):
+    """Contents that are put into a pack, those before from another one."""
+
+    def __init__(self, root: str, old: Pack, new: Pack) -> None:
+        super().__init__(root, new)
+        self._old = old
+
+    def before(self, content: Content) -> Content:
+        compressed = self._old.compressed(content)
+        if compressed is None:
+            return content[0], NOT_KEPT, 0
+        return self._new.append(content[0], compressed)
 
 
 def _notes(before: Manifest, after: Manifest) -> Iterator[str]:
@@ -60,11 +117,10 @@ def _shown(folder: str) -> str:
 
 
 class _Comparison:
-    def __init__(self, before: Manifest, after: Manifest, old: Pack, new: Pack) -> None:
+    def __init__(self, before: Manifest, after: Manifest, contents: Contents) -> None:
         self._before = before
         self._after = after
-        self._old = old
-        self._new = new
+        self._contents = contents
         self._late = set(before.late)
         # A run may make a folder look like one that tools fill. One that was there counts as it was.
         self._generated = {
@@ -82,7 +138,7 @@ class _Comparison:
             if now is None and not self._after.complete:
                 continue
             was, now = was or _NOTHING, now or _NOTHING
-            if self._late or was.entries != now.entries:
+            if self._late or was.entries != now.entries or was.contents != now.contents:
                 yield from self._in_folder(path, was, now)
 
     def _in_folder(self, path: str, was: Folder, now: Folder) -> Iterator[Change]:
@@ -90,50 +146,28 @@ class _Comparison:
         names = [
             name
             for name in dict.fromkeys((*was.entries, *now.entries))
-            if was.entries.get(name) != now.entries.get(name) or join(path, name) in self._late
+            if was.entries.get(name) != now.entries.get(name)
+            or join(path, name) in self._late
+            or _differ(was.contents.get(name), now.contents.get(name))
         ]
-        read = {} if generated else self._read(path, now, names)
+        files = [name for name in names if name in now.entries and is_file(now.entries[name])]
+        read: Mapping[str, Content] = {}
+        if files and not generated:
+            read = self._contents.after(path, now, files)
         for name in names:
             change = Change(
                 join(path, name),
-                self._side(was, name, was.contents.get(name), is_late=False),
-                self._side(now, name, read.get(name), is_late=True),
+                _side(was, name, self._kept_before(was, name)),
+                _side(now, name, read.get(name)),
                 generated,
                 join(path, name) in self._late,
             )
             if change.late or self._is_change(change, was, now, name):
                 yield change
 
-    def _read(self, path: str, now: Folder, names: Iterable[str]) -> dict[str, Content]:
-        files = [name for name in names if name in now.entries and is_file(now.entries[name])]
-        if not files:
-            return {}
-        found: dict[str, Content] = {}
-        try:
-            with FolderReader(self._after.root, path, now.status[INODE]) as reader:
-                for name in files:
-                    content = reader.keep(name, now.entries[name], self._new)
-                    if content is not None:
-                        found[name] = content
-        except OSError:
-            return found  # it is gone again: the change itself stands
-        return found
-
-    def _side(
-        self, folder: Folder, name: str, content: Content | None, *, is_late: bool
-    ) -> Side | None:
-        status = folder.entries.get(name)
-        if status is None:
-            return None
-        if content is None:
-            return Side(status[MODE], status[SIZE], target=folder.targets.get(name))
-        digest, offset, length = content
-        if not is_late:
-            compressed = self._old.compressed(content)
-            offset, length = NOT_KEPT, 0
-            if compressed is not None:
-                _, offset, length = self._new.append(digest, compressed)
-        return Side(status[MODE], status[SIZE], digest.hex(), offset, length)
+    def _kept_before(self, was: Folder, name: str) -> Content | None:
+        content = was.contents.get(name)
+        return None if content is None else self._contents.before(content)
 
     def _is_change(self, change: Change, was: Folder, now: Folder, name: str) -> bool:
         before, after = change.before, change.after
@@ -161,6 +195,21 @@ class _Comparison:
             if folder in self._generated:
                 return folder
         return None
+
+
+def _differ(one: Content | None, other: Content | None) -> bool:
+    """Return whether two contents differ; those of a file do that changed within a tick of the clock."""
+    return one is not None and other is not None and one[0] != other[0]
+
+
+def _side(folder: Folder, name: str, content: Content | None) -> Side | None:
+    status = folder.entries.get(name)
+    if status is None:
+        return None
+    if content is None:
+        return Side(status[MODE], status[SIZE], target=folder.targets.get(name))
+    digest, offset, length = content
+    return Side(status[MODE], status[SIZE], digest.hex(), offset, length)
 
 
 _NOTHING: Final = Folder((0, 0, 0, 0, 0))

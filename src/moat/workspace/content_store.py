@@ -18,13 +18,13 @@ from moat.atomic import replace_file
 from moat.runs import lock
 from moat.workspace import manifest as manifests
 from moat.workspace.contents import MAX_PACK, Pack, open_pack
-from moat.workspace.manifest import Folder, Manifest, join
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
     from moat.paths import RunFolder
+    from moat.workspace.manifest import Manifest
 
 _COMPACTED_ABOVE: Final = 16 * 1024 * 1024
 
@@ -74,27 +74,7 @@ class ContentStore:
 
     def save(self, manifest: Manifest) -> None:
         """Keep a manifest for the next run, without the contents that may be older than they seem."""
-        trusted = Manifest(
-            manifest.taken_at,
-            manifest.root,
-            manifest.hidden,
-            unreadable=manifest.unreadable,
-            complete=manifest.complete,
-            generated=manifest.generated,
-            pack=manifest.pack,
-        )
-        late = set(manifest.late)
-        for path, folder in manifest.folders.items():
-            trusted.folders[path] = Folder(
-                folder.status if path not in late else (0, 0, 0, 0, 0),
-                folder.entries,
-                {
-                    name: content
-                    for name, content in folder.contents.items()
-                    if manifest.settled(folder.entries[name]) and join(path, name) not in late
-                },
-                folder.targets,
-            )
+        trusted = manifests.trusted(manifest)
         self._compact(trusted)
         replace_file(self._index, manifests.dumps(trusted), durable=False)
         for each in self._folder.glob("contents-*"):

@@ -10,7 +10,7 @@ import hashlib
 import os
 import stat
 import zlib
-from typing import TYPE_CHECKING, BinaryIO, Final, Self
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, Self
 
 from moat.workspace.manifest import NOT_KEPT, SIZE, Content, Status
 from moat.workspace.walk import OPEN_FOLDER, status_of
@@ -32,6 +32,26 @@ MAX_CHANGES_PACK: Final = 64 * 1024 * 1024
 # O_NONBLOCK: a run may have put a FIFO in the file's place.
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _COMPRESSION: Final = 1
+
+
+class ContentReader(Protocol):
+    """A place from which contents are read."""
+
+    def read(self, content: Content) -> bytes | None:
+        """Return a content, or `None` if it isn't kept. Raises `ValueError` where it is damaged."""
+        ...
+
+
+class Keeper(Protocol):
+    """A place in which the contents of files are kept."""
+
+    def admits(self, size: int) -> bool:
+        """Return whether a file of this size is to be read, after all that were, and count it if so."""
+        ...
+
+    def keep(self, data: bytes) -> Content:
+        """Keep a content if there is room, and return where."""
+        ...
 
 
 class Pack:
@@ -113,13 +133,13 @@ class FolderReader:
     def __exit__(self, *_: object) -> None:
         os.close(self._descriptor)
 
-    def keep(self, name: str, status: Status, pack: Pack) -> Content | None:
-        """Read the file `name` into a pack.
+    def keep(self, name: str, status: Status, keeper: Keeper) -> Content | None:
+        """Read the file `name` into a pack, or another place.
 
         Return `None` if it is too large to be read after the others, can't be read, or is not (any more)
         what `status` says: then it changed meanwhile.
         """
-        if not pack.admits(status[SIZE]):
+        if not keeper.admits(status[SIZE]):
             return None
         try:
             descriptor = os.open(name, _READ, dir_fd=self._descriptor)
@@ -135,7 +155,7 @@ class FolderReader:
             return None
         finally:
             os.close(descriptor)
-        return pack.keep(data)
+        return keeper.keep(data)
 
 
 def _read(descriptor: int, size: int) -> bytes:

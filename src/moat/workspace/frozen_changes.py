@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING
 from moat.atomic import replace_file
 from moat.errors import MoatError, StoreError
 from moat.runs import lock
+from moat.spec import codec
 from moat.workspace import changes
-from moat.workspace.comparison import compare
+from moat.workspace.comparison import Copied, compare
 from moat.workspace.content_store import load
 from moat.workspace.contents import MAX_CHANGES_PACK, Pack, open_pack
+from moat.workspace.history.history import History
+from moat.workspace.history.record import END
+from moat.workspace.history.taking import take_locked
 from moat.workspace.walk import take_manifest
 
 if TYPE_CHECKING:
@@ -30,9 +34,10 @@ log = logging.getLogger(__name__)
 
 
 def freeze(run: RunFolder) -> None:
-    """Save what a run has changed, once it has ended. Only the first call for a run does anything.
+    """Save what a run has changed, once it has ended, and take the snapshot of its end where one is due.
 
-    Waits for the recorder, which after a short run is still reading the files of a large project.
+    Only the first call for a run does anything. It waits for the recorder, which after a short run is
+    still reading the files of a large project. The record of the start goes, unless a snapshot needs it.
     """
     if not run.recorder_lock.exists() or run.changes.exists():
         return
@@ -48,9 +53,22 @@ def freeze(run: RunFolder) -> None:
             new = Pack(file, MAX_CHANGES_PACK)
             found = _compare(run, before, new)
             new.flush()
+        if found.changes:
+            _take_last_snapshot(run)
         replace_file(run.changes, changes.dumps(found), durable=False)
-        run.start_manifest.unlink()
-        run.start_contents.unlink(missing_ok=True)
+        if History(run).empty:
+            run.start_manifest.unlink()
+            run.start_contents.unlink(missing_ok=True)
+
+
+def _take_last_snapshot(run: RunFolder) -> None:
+    """Take the snapshot of the end, if the run's settings have one. The end stands without it."""
+    try:
+        spec = codec.loads(run.spec.read_text())
+        if END in spec.snapshots.on and not spec.remove_at_end:
+            take_locked(run, spec.snapshots, END)
+    except (OSError, ValueError, MoatError) as exc:
+        log.error("no snapshot of the end: %s", exc)  # noqa: TRY400  no traceback
 
 
 @contextmanager
@@ -88,7 +106,8 @@ def _compare(run: RunFolder, before: Manifest, new: Pack) -> Changes:
         raise MoatError(f"the workspace {root} is gone", "Nothing can be compared with its start")
     after = take_manifest(root, before, hidden=before.hidden)
     with open_pack(run.start_contents) as file:
-        return compare(before, after, Pack(file, os.fstat(file.fileno()).st_size), new)
+        old = Pack(file, os.fstat(file.fileno()).st_size)
+        return compare(before, after, Copied(after.root, old, new))
 
 
 def _saved(run: RunFolder) -> Changes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import stat
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
@@ -79,6 +79,28 @@ class Manifest:
         """Return whether a change after the manifest was taken would show in this status."""
         tick = _TICK_NS if status[CTIME] % _SECOND_NS else _COARSE_TICK_NS
         return status[CTIME] + tick < self.taken_at
+
+
+def trusted(manifest: Manifest) -> Manifest:
+    """Return a manifest for later looks, without the contents that may be older than they seem."""
+    late = set(manifest.late)
+    folders = {
+        path: Folder(
+            folder.status if path not in late else _NO_STATUS,
+            folder.entries,
+            {
+                name: content
+                for name, content in folder.contents.items()
+                if manifest.settled(folder.entries[name]) and join(path, name) not in late
+            },
+            folder.targets,
+        )
+        for path, folder in manifest.folders.items()
+    }
+    return replace(manifest, folders=folders, late=[])
+
+
+_NO_STATUS: Final[Status] = (0, 0, 0, 0, 0)
 
 
 def is_folder(status: Status) -> bool:

@@ -16,7 +16,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from moat.spec import ProtectedPath
 
@@ -126,6 +126,13 @@ class PathTable:
                 return None  # nobody opens a package as a project
         return None
 
+    def touches(self, parts: Sequence[str]) -> bool:
+        """Return whether a path that begins here is a rule's, or lies below or above one."""
+        return any(
+            all(map(_is_name, rule.path.split("/"), parts))  # up to the end of the shorter one
+            for rule in self.rules(parts[0])
+        )
+
 
 def _is_name(wanted: str, name: str) -> bool:
-    return NamePattern(wanted).matches(name.lower())
+    return NamePattern(wanted).matches(name.lower()) if "*" in wanted else wanted.lower() == name.lower()

@@ -1,7 +1,7 @@
-"""A workspace brought back to what it was when a run started, file by file.
+"""A workspace brought back to what it was, when a run started or a snapshot was taken, file by file.
 
-Nothing is lost by it. A path is only changed while it is what the run left there, and while that can
-still be read from the run's record. What somebody has changed since then stays, and is named.
+Nothing is lost by it. A path is only changed while it is what was recorded there last, and while that
+can still be read from the record. What somebody has changed since then stays, and is named.
 
 Another run may be at work in the same workspace, so no symbolic link is followed, and a file is replaced
 in one step.
@@ -19,10 +19,10 @@ from moat.workspace import placing
 from moat.workspace.beneath import PathHandle, SymbolicLinkError, open_beneath, open_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Container, Iterator, Sequence
 
     from moat.workspace.changes import Change, Side
-    from moat.workspace.contents import Pack
+    from moat.workspace.contents import ContentReader
 
 
 class Restored(NamedTuple):
@@ -40,21 +40,27 @@ class _LeftError(Exception):
 
 
 def restore(
-    root: Path, changes: Sequence[Change], pack: Pack, *, dry_run: bool = False
+    root: Path,
+    changes: Sequence[Change],
+    contents: ContentReader,
+    *,
+    folders: Collection[str] = (),
+    dry_run: bool = False,
 ) -> Iterator[Restored]:
-    """Undo the changes of a run below `root`, and yield what became of each; with `dry_run`, would.
+    """Undo changes below `root`, and yield what became of each; with `dry_run`, would.
 
-    `pack` has the contents of the changes. Paths that are as they were at the start are not yielded.
-    Raises `OSError` where the folder itself can't be opened, `ValueError` for a damaged pack.
+    `folders` were there, as far as that is known, and stay even if nothing is left in them.
+    Paths that are as they were before the change are not yielded. Raises `OSError` where the folder
+    itself can't be opened.
     """
     made = [change for change in changes if change.before is None]
     others = [change for change in changes if change.before is not None]
-    known = {change.path for change in others}
+    known = {*folders, *(change.path for change in others)}
     with open_folder(root) as top:
         # What the run has made goes first, innermost first: it may be in the way of what was there.
         for change in (*reversed(made), *others):
             try:
-                done = _undo(top, change, pack, dry_run=dry_run)
+                done = _undo(top, change, contents, dry_run=dry_run)
             except _LeftError as reason:
                 yield Restored(change.path, change.before is None, str(reason))
             except SymbolicLinkError:
@@ -73,7 +79,7 @@ def restore(
                         placing.remove_empty_folders(top, parent, lambda each: str(each) in known)
 
 
-def _undo(top: PathHandle, change: Change, pack: Pack, *, dry_run: bool) -> bool:
+def _undo(top: PathHandle, change: Change, contents: ContentReader, *, dry_run: bool) -> bool:
     """Bring back one path; return False if nothing has to be done."""
     path = PurePosixPath(change.path)
     try:
@@ -85,7 +91,7 @@ def _undo(top: PathHandle, change: Change, pack: Pack, *, dry_run: bool) -> bool
             raise
         if change.after is not None:
             raise _LeftError("it was removed since") from None
-        wanted = _Wanted.of(change.before, pack)
+        wanted = _Wanted.of(change.before, contents)
         if not dry_run:
             with placing.make_folders(top, path.parent) as made:
                 wanted.put(made, path.name)
@@ -99,8 +105,8 @@ def _undo(top: PathHandle, change: Change, pack: Pack, *, dry_run: bool) -> bool
         if was is not None and now is not None and _differ_in_mode_alone(was, now):
             _set_mode(parent, path.name, was, now, dry_run=dry_run)
             return True
-        _check(parent, path.name, change.after, pack)
-        wanted = _Wanted.of(change.before, pack) if change.before is not None else None
+        _check(parent, path.name, change.after, contents)
+        wanted = _Wanted.of(change.before, contents) if change.before is not None else None
         if not dry_run:
             _replace(parent, path.name, wanted)
     return True
@@ -119,9 +125,9 @@ def _set_mode(parent: PathHandle, name: str, was: Side, now: Side, *, dry_run: b
         placing.set_mode(parent, PurePosixPath(name), was.mode)
 
 
-def _check(parent: PathHandle, name: str, after: Side | None, pack: Pack) -> None:
-    """Raise `_LeftError` unless a path is what the run left there, and can be brought back."""
-    if after is not None and after.is_file and _content(after, pack) is None:
+def _check(parent: PathHandle, name: str, after: Side | None, contents: ContentReader) -> None:
+    """Raise `_LeftError` unless a path is what was recorded last, and can be brought back."""
+    if after is not None and after.is_file and _content(after, contents) is None:
         raise _LeftError("its content isn't kept in the record, so it would be lost")
     if not _is(parent, name, after):
         raise _LeftError("it was changed since")
@@ -135,8 +141,8 @@ class _Wanted(NamedTuple):
     """Content of a file."""
 
     @classmethod
-    def of(cls, side: Side, pack: Pack) -> _Wanted:
-        content = _content(side, pack)
+    def of(cls, side: Side, contents: ContentReader) -> _Wanted:
+        content = _content(side, contents)
         if side.is_file and content is None:
             raise _LeftError("what was there isn't kept: it was too large, or not read in time")
         if not side.is_file and not stat.S_ISDIR(side.mode) and side.target is None:
@@ -192,5 +198,8 @@ def _digest(parent: PathHandle, name: str, size: int) -> str | None:
     return hashlib.sha256(data).hexdigest() if len(data) == size else None
 
 
-def _content(side: Side, pack: Pack) -> bytes | None:
-    return None if side.content is None else pack.read(side.content)
+def _content(side: Side, contents: ContentReader) -> bytes | None:
+    try:
+        return None if side.content is None else contents.read(side.content)
+    except ValueError as exc:
+        raise _LeftError(f"its record can't be used: {exc}") from exc
