@@ -19,6 +19,7 @@ from moat.config.environment import parse_env
 from moat.config.granted_hosts import with_grants, with_hosts
 from moat.config.kept_secrets import keeping
 from moat.config.protected_paths import protected_paths
+from moat.config.run_image import base_image, image_request, made_image
 from moat.config.run_mounts import expanded, run_mounts
 from moat.errors import NameTakenError, UsageError
 from moat.ground.check import Surroundings, check_areas
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from moat.config.consent import Ask
     from moat.config.kept_secrets import SecretKeeper
     from moat.config.run_agent import RunAgent
+    from moat.config.run_image import ImageMaker
     from moat.config.settings import Settings
     from moat.runs.store import Run, Store
     from moat.spec import Grant
@@ -52,6 +54,10 @@ class RunOptions:
     workdir: str | None = None
     engine: str | None = None
     image: str | None = None
+    dependencies: tuple[str, ...] = ()
+    """What the image is to have, in addition to what the project's file says."""
+    rebuild: bool = False
+    """The image is made anew."""
     keep: bool = False
     rm: bool = False
     """Nothing of the run is kept once it has ended."""
@@ -100,6 +106,8 @@ class HostContext:
     """
     secrets: SecretKeeper | None = None
     """Looks up secrets; `None` where runs have none."""
+    images: ImageMaker | None = None
+    """Makes images of dependencies; `None` where runs have none."""
     tell: Callable[[str], None] = lambda _: None
     """Tells the user what had to be done for the run."""
     ask: Ask | None = None
@@ -126,7 +134,7 @@ def compile_spec(
     workspace, file = project.folder, project.content
     interactive = _interactive(options, file)
     bounds, timeout = _limits(options, settings, file)
-    image: str = options.image or file.get("base_image", "")
+    image = base_image(options, settings, file)
     run_id = RunId(host.run_id or names.new_id())
     env = _env(options, settings, project)
     agent = None
@@ -198,12 +206,16 @@ def create_run(store: Store, options: RunOptions, settings: Settings, host: Host
         trust = "always" if options.trust_project else settings.trust_project
         consent.require(project, trust, store.home, host.ask)
     grants = granted(options, settings, host, project)
+    request, image = image_request(options, settings, project.content), None
     while True:
         known = store.all()
         in_the_way = next((run for run in known if run.name == options.name and run.ended), None)
         taken = frozenset(run.name for run in known if run is not in_the_way)
         here = replace(host, taken_names=taken, rules=partial(saved_rules, store.home))
         spec = compile_spec(options, settings, here, project, grants)
+        if request is not None:
+            image = image or made_image(request, host.images)  # after all else has been checked
+            spec = replace(spec, container=replace(spec.container, image=image))
         references = _secrets(options, settings, project.content)
         try:
             if in_the_way is not None:

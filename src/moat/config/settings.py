@@ -71,6 +71,8 @@ class Settings:
     """References to secrets that all runs get, by the names of their variables."""
     protected_paths: tuple[ProtectedPath, ...] = ()
     """Paths that are protected in all runs, besides those that Moat knows."""
+    build: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The file's checked section `build`; see `config.build_fields`."""
     network: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The file's checked section `network`, in which `upstream_ca` is a `CertificateFile`."""
 
@@ -128,6 +130,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
     `check_authorities` checks `network.upstream_ca`; a table that checks no file has none.
     """
     from moat.config import (  # noqa: PLC0415
+        build_fields,
         environment,
         hooks,
         limits,
@@ -246,6 +249,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
         "limits": limits.FIELD,
         "secrets": secret_references.FIELD,
         "protected_paths": protected_paths.FIELD,
+        "build": build_fields.FIELD,
         "network": Field(
             "object",
             "What all runs may reach, and how. It comes before what a project says.",

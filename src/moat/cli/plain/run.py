@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from moat.cli.found import supervisor_of
@@ -22,10 +23,12 @@ from moat.spec.port import ANYBODY_HERE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from moat.client.connect.standby import Standby
     from moat.client.worktree import WorktreeForRun
     from moat.config.consent import Answer, Question
+    from moat.config.run_image import ImageRequest
     from moat.config.settings import Settings
     from moat.spec import Grant, PublishedPort
 
@@ -138,7 +141,15 @@ def _host_context(
         called_by=sys.argv[0],
         tell=_tell,
         secrets=RunSecrets(store.home, settings.programs),
+        images=partial(_image, store.home),
     )
+
+
+def _image(home: Path, request: ImageRequest) -> str:
+    from moat.cli.build_progress import BuildProgress  # noqa: PLC0415  most runs make no image
+    from moat.client.images import RunImages  # noqa: PLC0415
+
+    return RunImages(home, BuildProgress())(request)
 
 
 def _tell(text: str) -> None:
