@@ -101,6 +101,13 @@ def test_a_proxy_that_is_none_or_has_a_password(tmp_path: Path, proxy: str) -> N
         load_settings(tmp_path)
 
 
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return folder
+
+
 class Maker:
     """A maker of images that has one."""
 
@@ -112,11 +119,11 @@ class Maker:
         return "localhost/moat/run:1"
 
 
-def test_a_run_gets_the_image_that_was_made(tmp_path: Path) -> None:
+def test_a_run_gets_the_image_that_was_made(tmp_path: Path, project: Path) -> None:
     """It is made last: what fails before it fails at once."""
     maker = Maker()
     host = HostContext(images=maker)
-    options = RunOptions(path=str(tmp_path), command=("x",), dependencies=("jq",))
+    options = RunOptions(path=str(project), command=("x",), dependencies=("jq",))
     with Store(tmp_path / "home") as store:
         with pytest.raises(UsageError, match="can't be the name"):
             create_run(store, replace(options, name="-"), Settings(), host)
@@ -126,10 +133,8 @@ def test_a_run_gets_the_image_that_was_made(tmp_path: Path) -> None:
     assert maker.requests == [ImageRequest("docker", "debian:stable-slim", (JQ,))]
 
 
-def test_a_program_that_makes_no_images(tmp_path: Path) -> None:
+def test_a_program_that_makes_no_images(tmp_path: Path, project: Path) -> None:
     """Nothing is started without what was asked for."""
-    options = RunOptions(path=str(tmp_path), command=("x",), dependencies=("jq",))
+    options = RunOptions(path=str(project), command=("x",), dependencies=("jq",))
     with Store(tmp_path / "home") as store, pytest.raises(UsageError, match="can't make images"):
         create_run(store, options, Settings(), HostContext())
-
-

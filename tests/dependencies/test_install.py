@@ -31,7 +31,21 @@ class Base:
     def __init__(self, folder: Path) -> None:
         self.programs = folder / "programs"
         self.programs.mkdir()
-        for name in ("basename", "cat", "cut", "grep", "ln", "mktemp", "rm", "sed", "sh", "sort", "tail", "tr"):
+        for name in (
+            "basename",
+            "cat",
+            "cut",
+            "grep",
+            "mkdir",
+            "ln",
+            "mktemp",
+            "rm",
+            "sed",
+            "sh",
+            "sort",
+            "tail",
+            "tr",
+        ):
             (self.programs / name).symlink_to(f"/usr/bin/{name}")
         for name in ("apt-get", "npm"):
             self.add(name, TOOL)
@@ -44,11 +58,16 @@ class Base:
 
     def install(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run the script, where it can write nothing of this machine."""
-        empty = [word for each in ("/var", "/tmp", "/opt", "/usr/local") for word in ("--tmpfs", each)]
-        mounts = ["--bind", str(self.programs), "/programs", "--ro-bind", str(INSTALL), "/install"]
+        folders = ("/var", "/tmp", "/opt", "/usr/local")
+        empty = [word for each in folders for word in ("--tmpfs", each)]
+        programs = ["--bind", str(self.programs), "/opt/programs", "--dir", "/usr/local/bin"]
+        script = ["--ro-bind", str(INSTALL), "/opt/install"]
+        path = ["--setenv", "PATH", "/opt/programs:/usr/local/bin"]
         return subprocess.run(
-            ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", *empty, *mounts]
-            + ["--setenv", "PATH", "/programs:/usr/local/bin", "/bin/sh", "/install", *words],
+            [
+                *("bwrap", "--ro-bind", "/", "/", "--dev", "/dev", *empty, *programs, *script),
+                *(*path, "/bin/sh", "/opt/install", *words),
+            ],
             capture_output=True,
             text=True,
             check=False,
@@ -74,7 +93,9 @@ def test_what_is_there_is_left_alone(base: Base) -> None:
     """In a version that is or begins with the one that is wanted."""
     base.add("thing", versioned("22.1.0"))
     for version in ("22", "22.1", "22.1.0"):
-        done = base.install("entry", "thing", "--version", version, "--apt", "t", "--check", "thing -v")
+        done = base.install(
+            "entry", "thing", "--version", version, "--apt", "t", "--check", "thing -v"
+        )
         assert (done.returncode, done.stdout, done.stderr) == (0, "thing: there already\n", "")
 
 
@@ -84,9 +105,7 @@ def test_another_version_than_there_is(base: Base, wanted: str) -> None:
     base.add("thing", versioned("22.1.0"))
     done = base.install("entry", "thing", "--version", wanted, "--apt", "t", "--check", "thing -v")
     assert "apt-get -q -o Dpkg::Use-Pty=0 install --yes --no-install-recommends t" in done.stderr
-    assert failure(done) == (
-        f"moat: thing@{wanted} can't be had here: there is 22.1.0. Name that, or a base_image that has it"
-    )
+    assert f"moat: thing@{wanted} can't be had here: there is 22.1.0. Name that," in failure(done)
 
 
 def test_tools_are_installed_together_and_verified(base: Base) -> None:
@@ -110,7 +129,16 @@ def test_a_program_that_can_not_start(base: Base) -> None:
 def test_a_program_gets_its_usual_name(base: Base) -> None:
     """By a link, where the distribution has it elsewhere."""
     base.add("thing-2", versioned("2"))
-    words = ("entry", "thing", "--apt", "t", "--link", "thing=/programs/thi*-2", "--check", "thing -v")
+    words = (
+        "entry",
+        "thing",
+        "--apt",
+        "t",
+        "--link",
+        "thing=/opt/programs/thi*-2",
+        "--check",
+        "thing -v",
+    )
     assert base.install(*words).returncode == 0
 
 

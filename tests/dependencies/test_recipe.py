@@ -25,6 +25,7 @@ JAVA = Entry(
     title="Java",
     kind="language",
     check=("java", "-version"),
+    works=("javac -version",),
     apt=("default-jdk",),
     apt_version=("openjdk-{version}-jdk",),
     apk=("openjdk21",),
@@ -50,11 +51,15 @@ def test_a_recipe_can_be_read() -> None:
         "USER 0",
         "WORKDIR /",
         'COPY ["install", "/opt/moat/"]',
-        'RUN ["/opt/moat/install", "entry", "tools", "--apt", "fd-find", "--apk", "fd", "--link",'
-        ' "fd=/usr/bin/fdfind", "--check", "fd --version", "--apt", "git ca-certificates", "--apk",'
-        ' "git", "--check", "git --version"]',
-        'RUN ["/opt/moat/install", "entry", "node", "--version", "22", "--pip", "wheel==22.*",'
-        ' "--link", "node=bin/node", "--check", "node --version"]',
+        (
+            'RUN ["/opt/moat/install", "entry", "tools", "--apt", "fd-find", "--apk", "fd",'
+            ' "--link", "fd=/usr/bin/fdfind", "--check", "fd --version", "--apt",'
+            ' "git ca-certificates", "--apk", "git", "--check", "git --version"]'
+        ),
+        (
+            'RUN ["/opt/moat/install", "entry", "node", "--version", "22", "--pip",'
+            ' "wheel==22.*", "--link", "node=bin/node", "--check", "node --version"]'
+        ),
         'RUN ["/opt/moat/install", "npm", "x@1", "@s/y"]',
     ]
 
@@ -79,6 +84,7 @@ def test_packages_of_a_version(version: str, apt: str, apk: str, link: str) -> N
     assert found[found.index("--apk") + 1] == apk
     assert found[found.index("--link") + 1] == f"java={link}"
     assert ("--version" in found) is bool(version)
+    assert found[-4:] == ["--check", "java -version", "--check", "javac -version"]
 
 
 @pytest.mark.parametrize(

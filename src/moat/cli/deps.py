@@ -128,7 +128,11 @@ def _versions(entry: Entry) -> str:
         return "any of npm's"
     if entry.pip:
         return f"any of PyPI's ({entry.default})" if entry.default else "any of PyPI's"
-    return f"{_DISTRIBUTION}, or its others" if entry.apt_version or entry.apk_version else _DISTRIBUTION
+    return (
+        f"{_DISTRIBUTION}, or its others"
+        if entry.apt_version or entry.apk_version
+        else _DISTRIBUTION
+    )
 
 
 def _created(image: MadeImage) -> str:

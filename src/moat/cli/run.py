@@ -67,8 +67,8 @@ from moat.cli.plain.run import carry_out
     "dependencies",
     multiple=True,
     metavar="NAME[@VERSION]|KIND:NAME",
-    help="Have something in the image, which is made once for it (see moat deps); docker, unless --engine"
-    " says podman.",
+    help="Have something in the image, which is made once for it (see moat deps); by docker, unless"
+    " --engine says podman.",
 )
 @click.option(
     "--rebuild", is_flag=True, help="Make the image of the dependencies anew, with newer packages."

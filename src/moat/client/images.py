@@ -13,9 +13,8 @@ from moat.dependencies.recipe import Recipe
 from moat.engines.container import images
 from moat.engines.container.build import BuildFailedError, BuildOrder, build
 from moat.engines.container.build_output import StepBegun
-from moat.engines.container.container import require_root
 from moat.engines.container.endpoints import VARIABLES
-from moat.engines.container.finding import connect
+from moat.engines.container.finding import connect, require_root
 from moat.errors import EngineError, UsageError
 from moat.runs import lock
 

@@ -24,6 +24,8 @@ class Entry:
     """The version, or its beginning, where none is asked for."""
     check: tuple[str, ...] = ()
     """The command that prints its version, and so proves that it is there (default: ID --version)."""
+    works: tuple[str, ...] = ()
+    """Other commands that must succeed."""
     requires: tuple[str, ...] = ()
     """Other entries that come with it; a version says which is taken where the user names none."""
     apt: tuple[str, ...] = ()

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final, get_args
 
 from moat.config.fields import Field
 from moat.dependencies.entry import EntryKind
-from moat.providers.fields import check_id
 from moat.spec.dependency import Dependency
 
 if TYPE_CHECKING:
@@ -18,6 +17,11 @@ _VERSION: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
 _PROGRAM: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _PLACE: Final = re.compile(r"/?[A-Za-z0-9_.@+*-]+(/[A-Za-z0-9_.@+*-]+)*")
 _VERSION_NAME: Final = "{version}"
+
+
+def _check_id(text: str) -> None:
+    if Dependency.parse(text) != Dependency("", text):
+        raise ValueError(f"{text!r} is no name without a kind and a version")
 
 
 def _check_package(name: str) -> None:
@@ -63,12 +67,13 @@ def _check_link(name: str, place: str) -> None:
 
 
 FIELDS: Final[Mapping[str, Field]] = {
-    "id": Field("string", "Name of the entry, the same as the file's.", check_id),
+    "id": Field("string", "Name of the entry, the same as the file's.", _check_id),
     "title": Field("string", "Name for people."),
     "kind": Field("enum", "What it is; tools are installed first.", choices=get_args(EntryKind)),
     "notes": Field("string", "What a user should know."),
     "default": Field("string", "Version where none is asked for.", _check_version),
     "check": Field("command", "Command that prints its version.", _check_command),
+    "works": Field("strings", "Other commands that must succeed.", each=_check_command),
     "requires": Field("strings", "Other entries that come with it.", each=_check_required),
     "apt": Field("strings", "Packages of Debian and Ubuntu.", each=_check_package),
     "apt_version": Field(

@@ -46,24 +46,28 @@ look() {
 
 # Succeeds if a version is the one that is wanted, or begins with it. Words such as latest are any.
 fits() {
-  case $version in [0-9]*) ;; *) return 0 ;; esac
-  case ".$1." in ".$version."*) ;; *) return 1 ;; esac
+  case $wanted in [0-9]*) ;; *) return 0 ;; esac
+  case ".$1." in ".$wanted."*) ;; *) return 1 ;; esac
 }
 
-# Succeeds if all programs are there, in versions that fit.
+# Succeeds if all programs are there, and the first in a version that fits.
 all_there() {
+  wanted=$version
   while read -r line; do
     # shellcheck disable=SC2086  a command of several words
     look $line && fits "$found" || return 1
+    wanted=''
   done <"$checks"
 }
 
 # Ends with what there is in place of what was wanted.
 not_there() {
+  wanted=$version
   while read -r line; do
     # shellcheck disable=SC2086  as above
     look $line || fail "$name was installed, but this fails: $line"
     fits "$found" || fail "$name@$version can't be had here: there is $found. Name that, or a base_image that has it"
+    wanted=''
   done <"$checks"
 }
 
@@ -129,6 +133,7 @@ pip_install_apart() {
 }
 
 link_programs() {
+  mkdir -p /usr/local/bin
   while read -r line; do
     place=${line#*=}
     case $place in /*) ;; *) place=$home/$name/$place ;; esac

@@ -59,8 +59,8 @@ Step = EntryStep | ToolsStep | PackagesStep
 def plan(wanted: Iterable[Dependency], find: Callable[[str], Entry]) -> tuple[Step, ...]:
     """Return the steps for what is wanted and what that requires.
 
-    The result doesn't depend on the order of `wanted`. `find` returns an entry of the registry, or raises
-    `UsageError`, as this does for two versions of one thing.
+    The result doesn't depend on the order of `wanted`. `find` returns an entry of the registry, or
+    raises `UsageError`, as this does for two versions of one thing.
     """
     chosen = _chosen(wanted)
     entries = {each.name: each.version for each in chosen if not each.kind}

@@ -6,9 +6,7 @@ name of the image is made of all that decides its content: the recipe, the base 
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -70,6 +68,10 @@ class Recipe:
 
     def context(self) -> bytes:
         """Return the archive that an engine is sent: the recipe and its files, and nothing else."""
+        # Most starts find their image, and these take longer to load than that.
+        import io  # noqa: PLC0415
+        import tarfile  # noqa: PLC0415
+
         content = io.BytesIO()
         with tarfile.open(fileobj=content, mode="w") as archive:
             for name, data in self._files():
@@ -102,7 +104,7 @@ def _tool_words(entry: Entry) -> list[str]:
         *_option("--apt", " ".join(entry.apt)),
         *_option("--apk", " ".join(entry.apk)),
         *_links(entry.links, ""),
-        *("--check", " ".join(entry.version_command)),
+        *_checks(entry),
     ]
 
 
@@ -116,12 +118,17 @@ def _entry_words(entry: Entry, version: str) -> list[str]:
         *_option("--pip", _pip(entry.pip, version) if entry.pip else ""),
         *_option("--npm", _npm(entry.npm, version) if entry.npm else ""),
         *_links(entry.links, version),
-        *("--check", " ".join(entry.version_command)),
+        *_checks(entry),
     ]
 
 
 def _option(name: str, value: str) -> list[str]:
     return [name, value] if value else []
+
+
+def _checks(entry: Entry) -> list[str]:
+    commands = (" ".join(entry.version_command), *entry.works)
+    return [word for each in commands for word in ("--check", each)]
 
 
 def _links(links: Mapping[str, str], version: str) -> list[str]:

@@ -1,9 +1,9 @@
 """The notation of a dependency: `NAME[@VERSION]`, or `KIND:NAME[@VERSION]`. Pure.
 
-A name without a kind is one of Moat's registry (`moat.dependencies`). With a kind it is a package of that
-package manager. Names and versions are words of their package manager's own, by a grammar in which
-nothing is an option, a path, an address or a command: what passes here can be a word of any command line.
-A version may be the beginning of one: `node@22`, `npm:typescript@5.9`.
+A name without a kind is one of Moat's registry (`moat.dependencies`). With a kind it is a package of
+that package manager. Names and versions are words, by a grammar in which nothing is an option, a path,
+an address or a command: what passes here can stand in any command line. A version may be the beginning
+of one: `node@22`, `npm:typescript@5.9`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PATH_PART: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9._~-]*[A-Za-z0-9_])?"
 _NAMES: Final[Mapping[str, str]] = {
     "": _WORD,
     # A minus at the end would have apt-get remove the package.
-    "apt": r"[a-z0-9][a-z0-9+.-]*[a-z0-9+]",
+    "apt": r"[a-z0-9](?:[a-z0-9+.-]*[a-z0-9+])?",
     "npm": rf"(?:@{_WORD}/)?{_WORD}",
     "pip": rf"{_PYTHON_NAME}(?:{_EXTRAS})?",
     "uv": rf"{_PYTHON_NAME}(?:{_EXTRAS})?",

@@ -56,7 +56,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     engine = Engine(str(tmp_path / "s"))
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802  the base class's name
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             engine.request = (self.path, body)
             self.wfile.write(b"HTTP/1.1 %d x\r\nTransfer-Encoding: chunked\r\n\r\n" % engine.status)
@@ -117,10 +117,7 @@ def test_a_step_that_fails_with_moat_s_own_word(engine: Engine) -> None:
     ]
     with pytest.raises(BuildFailedError) as caught:
         build(engine.api, ORDER, lambda _: None)
-    assert (
-        caught.value.summary
-        == "the image can't be made: node@9 can't be had here: there is 22"
-    )
+    assert caught.value.summary == "the image can't be made: node@9 can't be had here: there is 22"
     assert caught.value.last_lines == ("E: no",)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,7 +24,15 @@ def events(output: BuildOutput, *pieces: bytes) -> list[Event]:
     return [event for each in pieces for event in output.feed(each)]
 
 
-DOCKER = streamed("Step 4/6 : COPY x", "\n", " ---> 0123\n", "Step 5/6 : RUN y\n", "one\ntw", "o\n")
+DOCKER = streamed(
+    "Step 4/6 : COPY x",
+    "\n",
+    " ---> 0123\n",
+    "Step 5/6 : RUN y\n",
+    "one\ntw",
+    "o\n",
+    "Removing intermediate container 0123\n",
+)
 PODMAN = streamed("STEP 4/6: COPY x\n", "--> 0123\n", "STEP 5/6: RUN y\n", "one\n", "two\n")
 
 
@@ -51,7 +60,10 @@ def test_what_a_program_writes_is_made_harmless() -> None:
     """Colours go, other sequences are shown, progress is what its line ended with."""
     output = BuildOutput()
     found = events(
-        output, streamed("\x1b[91mred\x1b[0m\n", "10%\r 20%\r100%\r\n", "\x1b]0;t\x07\n", "x" * 9999 + "\n")
+        output,
+        streamed(
+            "\x1b[91mred\x1b[0m\n", "10%\r 20%\r100%\r\n", "\x1b]0;t\x07\n", "x" * 9999 + "\n"
+        ),
     )
     assert found[:3] == [
         LineWritten("red"),
@@ -86,7 +98,7 @@ def test_what_is_no_output_of_a_build(stream: bytes) -> None:
 def test_pieces_decide_nothing(cuts: list[int]) -> None:
     """The network cuts where it likes."""
     places = [0, *sorted(cuts), len(DOCKER)]
-    pieces = [DOCKER[start:end] for start, end in zip(places, places[1:], strict=False)]
+    pieces = [DOCKER[start:end] for start, end in pairwise(places)]
     assert events(BuildOutput(), *pieces) == events(BuildOutput(), DOCKER)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moat.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Generator, Mapping
     from http.client import HTTPResponse
 
 DEADLINE_S: Final = 10.0
@@ -65,7 +65,7 @@ class EngineAPI:
         self._check(response.status, answer)
         return answer
 
-    def send(self, path: str, archive: bytes, *, patience: float) -> Iterator[bytes]:
+    def send(self, path: str, archive: bytes, *, patience: float) -> Generator[bytes]:
         """Post a tar archive, and yield the answer as it comes.
 
         Raises like `call`, `EngineSilentError` where nothing has come for `patience` seconds. The end of

@@ -77,15 +77,14 @@ def build(
 
 
 def _path(order: BuildOrder) -> str:
-    proxies = {
-        name: order.proxy for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
-    }
+    names = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+    proxies = dict.fromkeys(names, order.proxy) if order.proxy else {}
     query = {
         "t": order.reference,
         "labels": json.dumps(dict(order.labels)),
         "rm": "true",
         "forcerm": "true",
-        "buildargs": json.dumps(proxies if order.proxy else {}),
+        "buildargs": json.dumps(proxies),
         **({"networkmode": order.network} if order.network else {}),
         **({"nocache": "true"} if order.anew else {}),
     }

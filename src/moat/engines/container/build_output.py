@@ -26,6 +26,8 @@ _LONGEST_LINE: Final = 1 << 16
 """Characters of a line without an end that are kept."""
 # "Step 3/6 : RUN ..." of Docker, "STEP 3/6: RUN ..." of Podman.
 _STEP: Final = re.compile(r"STEP (\d{1,4})/\d{1,4} ?: ", re.IGNORECASE)
+# The engines' own words beside those of the steps.
+_NOISE: Final = re.compile(r"\s*-+> |Removing intermediate container |Successfully (built|tagged) ")
 # Docker colours what a program writes to its standard error.
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -88,7 +90,7 @@ class BuildOutput:
             if begun := _STEP.match(shown):
                 self.last_lines.clear()
                 yield StepBegun(int(begun[1]))
-            elif shown:
+            elif shown and not _NOISE.match(shown):
                 self.last_lines.append(shown)
                 yield LineWritten(shown)
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from moat import atomic
 from moat.engines.container import images, init_program
 from moat.engines.container.api import START_DEADLINE_S, CallRefusedError, EngineAPI
-from moat.engines.container.finding import find
+from moat.engines.container.finding import find, require_root
 from moat.engines.container.request import container_name, create_body, is_init
 from moat.engines.container.states import Condition, ContainerState
 from moat.engines.under_shim.places import hostname
@@ -195,15 +195,6 @@ def remove_recorded(folder: RunFolder) -> None:
     known = recorded(folder)
     if known is not None:
         known.remove()
-
-
-def require_root(engine: str) -> None:
-    """Raise `EngineError` for a user who can't enter containers."""
-    if os.geteuid() != 0:
-        raise EngineError(
-            f"the engine {engine} needs root: Moat enters the container to capture its network",
-            f"sudo moat run --engine {engine}; or use bubblewrap, which needs no root",
-        )
 
 
 def _image(api: EngineAPI, reference: str) -> tuple[str, dict[str, str]]:

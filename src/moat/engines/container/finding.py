@@ -45,6 +45,15 @@ def find(engine: EngineName, variables: Mapping[str, str]) -> Endpoint:
     return found
 
 
+def require_root(engine: str) -> None:
+    """Raise `EngineError` for a user who can't enter containers."""
+    if os.geteuid() != 0:
+        raise EngineError(
+            f"the engine {engine} needs root: Moat enters the container to capture its network",
+            f"sudo moat run --engine {engine}; or use bubblewrap, which needs no root",
+        )
+
+
 def connect(engine: EngineName, variables: Mapping[str, str]) -> EngineAPI:
     """Return the engine that `find` finds. Raises `EngineError`."""
     return EngineAPI(find(engine, variables).socket or "", engine)
