@@ -199,6 +199,14 @@ class ContainerEngine:
             pytest.fail(f"there is no {content}: make .venv/images/ready", pytrace=False)
         subprocess.run([*self.client, "import", content, image], check=True, capture_output=True)
 
+    def load_image_once(self, image: str, content: Path) -> None:
+        """Import an image unless a test has done so: imported again, it would be another one."""
+        with _lock(self.folder, "images") as images:
+            fcntl.flock(images, fcntl.LOCK_EX)
+            listed: list[dict[str, Any]] = self.api.call("GET", "/images/json")
+            if f"{image}:latest" not in str(listed):
+                self.load_image(image, content)
+
     def listen(self) -> socket.socket:
         """Return a socket that listens on the loopback of the engine's network namespace."""
         with ThreadPoolExecutor(1) as elsewhere:  # a namespace is a thread's own
