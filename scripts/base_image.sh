@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes the root file system that container tests use as their image: Debian, with a few programs.
+# Makes the root file systems that container tests use as their images: Debian with a few programs, and Debian
+# with apt and pip, to which dependencies are added.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,7 +11,7 @@ source scripts/logged.sh
 scripts/programs.sh mmdebstrap
 source /etc/os-release
 
-echo "making a Debian image of the tests in .venv/images (log: $log)"
+echo "making Debian images of the tests in .venv/images (log: $log)"
 mkdir -p .venv/images
 without=()
 for each in share/doc share/locale share/man share/zoneinfo; do
@@ -20,4 +21,6 @@ done
 logged mmdebstrap --variant=extract "${without[@]}" \
   --include=base-files,base-passwd,bash,dash,coreutils,findutils,grep,libc-bin,procps,sed,util-linux \
   --include=python3-minimal,libpython3-stdlib "$VERSION_CODENAME" .venv/images/base.tar
+logged mmdebstrap --variant=apt "${without[@]}" \
+  --include=ca-certificates,python3,python3-pip,python3-venv "$VERSION_CODENAME" .venv/images/apt.tar
 touch .venv/images/ready

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self, TypeVar
 
+    from moat.config.run_image import ImageRequest
     from moat.spec import Grant
 
     T = TypeVar("T")
@@ -109,6 +110,7 @@ class Moat:
                 grants=partial(_grants, store.home),
                 secrets=RunSecrets(store.home, own.programs),
                 copier=WorkspaceCopies(store.home, lambda _: None),
+                images=partial(_image, store.home),
             )
             row = create_run(store, run_options, own, host)
             _supervisor(store, row.id).get("/v1/run", until="started")
@@ -299,6 +301,12 @@ class Attachment:
 
 def _supervisor(store: Store, run_id: str) -> SupervisorClient:
     return SupervisorClient(store.home, store.folder(run_id))
+
+
+def _image(home: Path, request: ImageRequest) -> str:
+    from moat.client.images import RunImages  # noqa: PLC0415  most runs make no image
+
+    return RunImages(home)(request)
 
 
 def _grants(home: Path, names: Iterable[str], profile: str) -> tuple[Grant, ...]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from moat import timestamps
+from moat.cli import prune
 from moat.cli.main import run
+from moat.engines.container.images import MadeImage
 from moat.runs.states import State
 from moat.runs.store import Store
-from moat.spec import RunId, RunSpec
+from moat.spec import Container, RunId, RunSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -70,3 +74,51 @@ def test_nothing_is_removed_where_nobody_can_be_asked(
     assert run(["prune"]) == 2
     assert "moat prune --dry-run" in capsys.readouterr().err
     assert len(left(store)) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "removed"),
+    [
+        ((), {"old", "of a run of long ago"}),
+        (("--images",), {"old", "new", "of a run of long ago", "of a run that has ended"}),
+    ],
+)
+def test_images_that_no_run_uses(
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    removed: set[str],
+) -> None:
+    """What is new, or was used lately, stays unless all are to go; what a run has now stays always."""
+    runs = {
+        "of a run of long ago": (State.STOPPED, "2026-01-01T00:00:00.000Z"),
+        "of a run that has ended": (State.STOPPED, timestamps.now()),
+        "of a run that lives": (State.RUNNING, "2026-01-01T00:00:00.000Z"),
+    }
+    for number, (image, (state, created)) in enumerate(runs.items()):
+        spec = RunSpec(
+            id=RunId(f"{number:011x}f"),
+            name=f"n{number}",
+            command=("x",),
+            workspace=str(tmp_path),
+            created_at=created,
+            engine="docker",
+            container=Container(image=image),
+        )
+        store.create(spec)
+        store.update(spec.id, state=state)
+    made = [MadeImage("docker", each, "", 0, 0) for each in (*runs, "old")]
+    made.append(MadeImage("docker", "new", "", int(time.time()), 0))
+
+    def remove_images(home: Path, is_used: Callable[[MadeImage], bool]) -> list[str]:
+        assert home == store.home
+        return [each.reference for each in made if not is_used(each)]
+
+    monkeypatch.setattr(prune, "remove_images", remove_images)
+    assert run(["prune", "--yes", *options]) == 0
+    told = capsys.readouterr().err
+    assert {
+        each.reference for each in made if f"the image {each.reference}, which" in told
+    } == removed

@@ -443,6 +443,18 @@ def engine_named(
 
 
 @pytest.fixture
+def own(engine: ContainerEngine) -> Iterator[ContainerEngine]:
+    """A daemon of the test's own, which it may stop and kill."""
+    folder = Path(tempfile.mkdtemp(prefix="m-"))
+    daemon = ContainerEngine(engine.name, folder / "e")
+    daemon.start()
+    daemon.load_files("tiny", {}, {})
+    yield daemon
+    daemon.stop()
+    folder.rmdir()
+
+
+@pytest.fixture
 def moat(moat_home: Path, engine: ContainerEngine | None) -> Iterator[Moat]:
     """`moat(...)`; in the end all of its runs are destroyed and must leave no process or container."""
     command = Moat(moat_home, engine)

@@ -15,9 +15,11 @@ import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import tarfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,13 +28,17 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 import pytest
 
 from moat.engines.container.api import EngineAPI, EngineSilentError
+from moat.shim import linux
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 NAMES: Final = ("docker", "podman")
 IMAGE: Final = "moat-test"
-BASE: Final = Path(__file__).parents[2] / ".venv" / "images" / "base.tar"
+_IMAGES: Final = Path(__file__).parents[2] / ".venv" / "images"
+BASE: Final = _IMAGES / "base.tar"
+APT_BASE: Final = _IMAGES / "apt.tar"
+"""Debian as its users know it, with apt and pip."""
 _PATIENCE_S: Final = 120.0
 _VARIABLES: Final = {"docker": "DOCKER_HOST", "podman": "CONTAINER_HOST"}
 
@@ -187,11 +193,33 @@ class ContainerEngine:
             ["docker", "--host", socket] if self.name == "docker" else ["podman", "--url", socket]
         )
 
-    def load_image(self) -> None:
-        """Import the image of the tests."""
-        if not BASE.exists():
-            pytest.fail(f"there is no {BASE}: make .venv/images/ready", pytrace=False)
-        subprocess.run([*self.client, "import", BASE, IMAGE], check=True, capture_output=True)
+    def load_image(self, image: str = IMAGE, content: Path = BASE) -> None:
+        """Import the image of the tests, or another one that `make` has made."""
+        if not content.exists():
+            pytest.fail(f"there is no {content}: make .venv/images/ready", pytrace=False)
+        subprocess.run([*self.client, "import", content, image], check=True, capture_output=True)
+
+    def load_image_once(self, image: str, content: Path) -> None:
+        """Import an image unless a test has done so: imported again, it would be another one."""
+        with _lock(self.folder, "images") as images:
+            fcntl.flock(images, fcntl.LOCK_EX)
+            listed: list[dict[str, Any]] = self.api.call("GET", "/images/json")
+            if f"{image}:latest" not in str(listed):
+                self.load_image(image, content)
+
+    def listen(self) -> socket.socket:
+        """Return a socket that listens on the loopback of the engine's network namespace."""
+        with ThreadPoolExecutor(1) as elsewhere:  # a namespace is a thread's own
+            return elsewhere.submit(self._listen).result()
+
+    def _listen(self) -> socket.socket:
+        namespace = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY)
+        try:
+            linux.setns(namespace, linux.CLONE_NEWNET)
+        finally:
+            os.close(namespace)
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        return socket.create_server(("127.0.0.1", 0))
 
 
 def _end(pid: int, number: int = signal.SIGKILL) -> None:

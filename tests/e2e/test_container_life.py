@@ -8,7 +8,6 @@ import secrets
 import select
 import signal
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +18,6 @@ from tests.e2e.container_engines import NAMES, ContainerEngine
 from moat.runs import lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.e2e.conftest import Moat
 
 pytestmark = pytest.mark.parametrize("engine", NAMES, indirect=True)
@@ -162,18 +159,6 @@ def test_an_image_with_links_where_moat_mounts(moat: Moat, engine: ContainerEngi
     assert done.returncode == 125
     assert "mounted in the container: " in done.stderr
     assert "/etc/moat" in done.stderr
-
-
-@pytest.fixture
-def own(engine: ContainerEngine) -> Iterator[ContainerEngine]:
-    """A daemon of the test's own, which it may stop and kill."""
-    folder = Path(tempfile.mkdtemp(prefix="m-"))
-    daemon = ContainerEngine(engine.name, folder / "e")
-    daemon.start()
-    daemon.load_files("tiny", {}, {})
-    yield daemon
-    daemon.stop()
-    folder.rmdir()
 
 
 def test_a_daemon_that_hangs(moat: Moat, own: ContainerEngine) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from moat.cli.arguments import ListOrCommand
 from moat.cli.output import print_json, print_json_array, table
 from moat.errors import UsageError
 
@@ -15,16 +16,7 @@ if TYPE_CHECKING:
     from moat.agents.agent import Agent
 
 
-class _ListOrCommand(click.Group):
-    """A group whose command `list` needs no name: `moat agents`."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args or args[0] not in {*self.commands, "-h", "--help"}:
-            args = ["list", *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group("agents", cls=_ListOrCommand, subcommand_metavar="[list | info | check | schema]")
+@click.group("agents", cls=ListOrCommand, subcommand_metavar="[list | info | check | schema]")
 def command() -> None:
     """List the agents that Moat knows, show what it knows of one, or check them.
 

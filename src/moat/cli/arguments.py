@@ -126,6 +126,15 @@ session_option = click.option(
 )
 
 
+class ListOrCommand(click.Group):
+    """A group whose command `list` needs no name, as in `moat agents`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or args[0] not in {*self.commands, "-h", "--help"}:
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
 class WithCommand(click.Command):
     """A command that takes another program's command line, after the first `--`."""
 

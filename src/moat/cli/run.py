@@ -75,6 +75,17 @@ from moat.cli.plain.run import carry_out
     "--image", metavar="REF", help="Image of the container; without --engine, docker makes it."
 )
 @click.option(
+    "--dep",
+    "dependencies",
+    multiple=True,
+    metavar="NAME[@VERSION]|KIND:NAME",
+    help="Have something in the image, which is made once for it (see moat deps); by docker, unless"
+    " --engine says podman.",
+)
+@click.option(
+    "--rebuild", is_flag=True, help="Make the image of the dependencies anew, with newer packages."
+)
+@click.option(
     "--escape-keys", help="Prefix of the keys d, k, s, a and ? (default: ctrl-/; '' for none)."
 )
 @click.option("--memory", help="Limit of memory, such as 2g.")

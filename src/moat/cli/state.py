@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from moat.agents import state as agent_state
+from moat.cli.arguments import ListOrCommand
 from moat.cli.output import age, amount, print_json_array, table
 from moat.errors import MoatError, UsageError
 from moat.paths import moat_home
@@ -32,16 +33,7 @@ _project = click.option(
 _agent = click.argument("agent", metavar="AGENT")
 
 
-class _ListOrCommand(click.Group):
-    """A group whose command `list` needs no name: `moat state`."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args or args[0] not in {*self.commands, "-h", "--help"}:
-            args = ["list", *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group("state", cls=_ListOrCommand, subcommand_metavar="[list | show | rm | export]")
+@click.group("state", cls=ListOrCommand, subcommand_metavar="[list | show | rm | export]")
 def command() -> None:
     """Show, export or remove what agents keep from run to run, for each project and agent.
 

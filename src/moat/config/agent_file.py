@@ -25,11 +25,13 @@ from moat.config import (
     workspace_mode,
 )
 from moat.config.certificates import CertificateFile, fingerprint
+from moat.config.engine_choice import check_image
 from moat.config.fields import Effect, Field
 from moat.config.mounts import split_mount
 from moat.config.names import check_name
 from moat.config.original_fields import INSTEAD
 from moat.errors import UsageError
+from moat.spec import dependency
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,11 +63,6 @@ def outside_workspace(mount: str) -> UsageError:
     )
 
 
-def _check_image(reference: str) -> None:
-    if not reference or not all(each.isalnum() or each in "._-/:@" for each in reference):
-        raise ValueError(f"{reference!r} is no reference of an image, such as debian:stable")
-
-
 def _check_command(command: str | list[str]) -> None:
     if not split_command(command):
         raise ValueError("names no program")
@@ -92,7 +89,13 @@ FIELDS: Final[Mapping[str, Field]] = {
     "base_image": Field(
         "string",
         "Image that the runs' containers are made from; has them run on docker, or the --engine.",
-        _check_image,
+        check_image,
+    ),
+    "dependencies": Field(
+        "strings",
+        "What the image is to have besides: NAME[@VERSION] (see `moat deps`), or KIND:NAME[@VERSION]"
+        f" with a package of {', '.join(dependency.KINDS)}; has them run on docker, too.",
+        each=dependency.check,
     ),
     "interactive": Field("boolean", "Connect standard input, like -i.", effect=_effect_of_input),
     "env": environment.FIELD,

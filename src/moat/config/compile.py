@@ -19,6 +19,7 @@ from moat.config.environment import parse_env
 from moat.config.granted_hosts import with_grants, with_hosts
 from moat.config.kept_secrets import keeping
 from moat.config.protected_paths import protected_paths
+from moat.config.run_image import base_image, image_request, made_image
 from moat.config.run_mounts import run_mounts, workspace_folder
 from moat.config.workspace_mode import NewRun, place_of_copy
 from moat.errors import NameTakenError, UsageError
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from moat.config.consent import Ask
     from moat.config.kept_secrets import SecretKeeper
     from moat.config.run_agent import RunAgent
+    from moat.config.run_image import ImageMaker
     from moat.config.settings import Settings
     from moat.config.workspace_mode import WorkspaceCopier
     from moat.runs.store import Run, Store
@@ -59,6 +61,10 @@ class RunOptions:
     workdir: str | None = None
     engine: str | None = None
     image: str | None = None
+    dependencies: tuple[str, ...] = ()
+    """What the image is to have, in addition to what the project's file says."""
+    rebuild: bool = False
+    """The image is made anew."""
     keep: bool = False
     rm: bool = False
     """Nothing of the run is kept once it has ended."""
@@ -111,6 +117,8 @@ class HostContext:
     """Looks up secrets; `None` where runs have none."""
     copier: WorkspaceCopier | None = None
     """Copies workspaces; `None` where runs can't have copies."""
+    images: ImageMaker | None = None
+    """Makes images of dependencies; `None` where runs have none."""
     tell: Callable[[str], None] = lambda _: None
     """Tells the user what had to be done for the run."""
     route: Callable[[], None] = lambda: None
@@ -139,7 +147,7 @@ def compile_spec(
     workspace, file = project.folder, project.content
     interactive = _interactive(options, file)
     bounds, timeout = _limits(options, settings, file)
-    image: str = options.image or file.get("base_image", "")
+    image = base_image(options, settings, file)
     run_id = RunId(host.run_id or names.new_id())
     env = _env(options, settings, project)
     agent = None
@@ -219,6 +227,7 @@ def create_run(store: Store, options: RunOptions, settings: Settings, host: Host
         consent.require(project, trust, store.home, host.ask)
     grants = granted(options, settings, host, project)
     run_id = host.run_id or names.new_id()
+    request, image = image_request(options, settings, project.content), None
     with NewRun(store, host.copier) as new:
         while True:
             known = store.all()
@@ -235,6 +244,9 @@ def create_run(store: Store, options: RunOptions, settings: Settings, host: Host
             )
             spec = compile_spec(options, settings, here, project, grants)
             references = _secrets(options, settings, project.content)
+            if request is not None:
+                image = image or made_image(request, host.images)  # after all else has been checked
+                spec = replace(spec, container=replace(spec.container, image=image))
             if spec.copy:
                 new.begin(spec)  # it may take long, and fail
             if any(port.is_named for port in spec.ports):

@@ -18,6 +18,12 @@ _VARIABLES: Final = (
 )
 
 
+def check_image(reference: str) -> None:
+    """Check the reference of an image. Raises `ValueError`."""
+    if not reference or not all(each.isalnum() or each in "._-/:@" for each in reference):
+        raise ValueError(f"{reference!r} is no reference of an image, such as debian:stable")
+
+
 def engine_of(asked: str | None, image: str) -> str:
     """Return the engine that the user has asked for, or one that can do what is. Raises `UsageError`."""
     name = asked or (_WITH_CONTAINERS[0] if image else _BUBBLEWRAP)

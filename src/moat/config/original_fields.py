@@ -16,7 +16,6 @@ INSTEAD: Final[Mapping[str, str]] = {
     "agent": "Write name:, or remove it",
     "version": "Remove it: nothing depends on it",
     "runtime": "Choose on the command line: moat run --engine docker",
-    "dependencies": "Name an image that has them (base_image:), or use your own programs in bubblewrap",
     "services": "Start them on this machine, and open their addresses: network.tcp, network.private",
     "container": "Write limits: memory, cpus, pids; names are resolved by the network's proxy",
     "sandbox": "Remove it: each run has a sandbox, and none can go without",

@@ -85,6 +85,8 @@ class Settings:
     """See `moat.router`."""
     snapshots: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The file's checked section `snapshots`; see `config.snapshots`."""
+    build: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The file's checked section `build`; see `config.build_fields`."""
     network: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The file's checked section `network`, in which `upstream_ca` is a `CertificateFile`."""
 
@@ -144,6 +146,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
     `check_authorities` checks `network.upstream_ca`; a table that checks no file has none.
     """
     from moat.config import (  # noqa: PLC0415
+        build_fields,
         environment,
         hooks,
         limits,
@@ -276,6 +279,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
             },
         ),
         "snapshots": snapshots.FIELD,
+        "build": build_fields.FIELD,
         "network": Field(
             "object",
             "What all runs may reach, and how. It comes before what a project says.",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from moat.engines.container.images import MadeImage
     from moat.engines.engine import Check, Engine, EngineEvents
     from moat.paths import RunFolder
     from moat.runs.store import Run
@@ -132,6 +133,20 @@ def remove_leftovers(home: Path, is_alive: Callable[[str], bool]) -> list[str]:
     from moat.engines.container import leftovers  # noqa: PLC0415
 
     return leftovers.remove_leftovers(home, is_alive)
+
+
+def made_images(home: Path) -> list[MadeImage]:
+    """Return the images that engines have made of dependencies for the store `home`."""
+    from moat.engines.container import leftovers  # noqa: PLC0415
+
+    return leftovers.made_images(home)
+
+
+def remove_images(home: Path, is_used: Callable[[MadeImage], bool]) -> list[str]:
+    """Remove those of these images that aren't used; return their names."""
+    from moat.engines.container import leftovers  # noqa: PLC0415
+
+    return leftovers.remove_images(home, is_used)
 
 
 def _unknown(name: str) -> EngineError:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from moat.client.connect.standby import Standby
     from moat.client.worktree import WorktreeForRun
     from moat.config.consent import Answer, Question
+    from moat.config.run_image import ImageRequest
     from moat.config.settings import Settings
     from moat.spec import Grant, PublishedPort
 
@@ -150,6 +151,7 @@ def _host_context(
         secrets=RunSecrets(store.home, settings.programs),
         route=partial(_route, store.home, settings),
         copier=WorkspaceCopies(store.home, _tell),
+        images=partial(_image, store.home),
     )
 
 
@@ -157,6 +159,13 @@ def _route(home: Path, settings: Settings) -> None:
     from moat.cli.published import router_port  # noqa: PLC0415  most runs have no named ports
 
     router_port(home, settings)
+
+
+def _image(home: Path, request: ImageRequest) -> str:
+    from moat.cli.build_progress import BuildProgress  # noqa: PLC0415  most runs make no image
+    from moat.client.images import RunImages  # noqa: PLC0415
+
+    return RunImages(home, BuildProgress())(request)
 
 
 def _tell(text: str) -> None:

@@ -10,15 +10,21 @@ from __future__ import annotations
 
 import json
 import socket
+from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from moat.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+    from http.client import HTTPResponse
 
 DEADLINE_S: Final = 10.0
 START_DEADLINE_S: Final = 60.0
 """A start reads the image from disk, and a busy machine takes long."""
 _MAX_ANSWER: Final = 16 * 1024 * 1024
+_PIECE: Final = 64 * 1024
 
 
 class EngineSilentError(EngineError):
@@ -42,7 +48,7 @@ class EngineAPI:
 
     def __init__(self, path: str, name: str = "the container engine") -> None:
         self.path = path
-        self._name = name
+        self.name = name
 
     def call(
         self, method: str, path: str, body: object = None, *, deadline: float = DEADLINE_S
@@ -51,29 +57,52 @@ class EngineAPI:
 
         Raises `CallRefusedError`, and `EngineSilentError` where no whole answer came in time.
         """
-        connection = _UnixConnection(self.path, deadline)
         content = None if body is None else json.dumps(body).encode()
         headers = {} if body is None else {"Content-Type": "application/json"}
-        try:
-            connection.request(method, path, content, headers)
-            response = connection.getresponse()
+        with self._response(method, path, content, headers, deadline) as response:
             text = response.read(_MAX_ANSWER)
             answer = json.loads(text) if text.strip() else None
+        self._check(response.status, answer)
+        return answer
+
+    def send(self, path: str, archive: bytes, *, patience: float) -> Generator[bytes]:
+        """Post a tar archive, and yield the answer as it comes.
+
+        Raises like `call`, `EngineSilentError` where nothing has come for `patience` seconds. The end of
+        the iteration, however early, closes the connection, by which an engine learns to stop.
+        """
+        headers = {"Content-Type": "application/x-tar"}
+        with self._response("POST", path, archive, headers, patience) as response:
+            if response.status >= 400:
+                self._check(response.status, json.loads(response.read(_MAX_ANSWER)))
+            while data := response.read1(_PIECE):
+                yield data
+
+    @contextmanager
+    def _response(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], wait: float
+    ) -> Generator[HTTPResponse]:
+        """Make a request, and yield the response. Raises `EngineSilentError`."""
+        connection = _UnixConnection(self.path, wait)
+        try:
+            connection.request(method, path, body, headers)
+            yield connection.getresponse()
         except TimeoutError as exc:
             raise EngineSilentError(
-                f"{self._name} at {self.path} has not answered for {deadline:g} s",
+                f"{self.name} at {self.path} has not answered for {wait:g} s",
                 "see what it does (journalctl -u docker), or restart it; runs that have begun go on",
             ) from exc
         except (OSError, HTTPException, ValueError) as exc:
             raise EngineSilentError(
-                f"{self._name} at {self.path} can't be reached: {exc}",
+                f"{self.name} at {self.path} can't be reached: {exc}",
                 "start it, and see moat doctor; runs that have begun go on",
             ) from exc
         finally:
             connection.close()
-        if response.status >= 400:
-            raise CallRefusedError(response.status, f"{self._name}: {_message(answer)}")
-        return answer
+
+    def _check(self, status: int, answer: object) -> None:
+        if status >= 400:
+            raise CallRefusedError(status, f"{self.name}: {_message(answer)}")
 
 
 class _UnixConnection(HTTPConnection):

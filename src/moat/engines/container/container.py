@@ -16,12 +16,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
-from urllib.parse import quote
 
 from moat import atomic
-from moat.engines.container import init_program
+from moat.engines.container import images, init_program
 from moat.engines.container.api import START_DEADLINE_S, CallRefusedError, EngineAPI
-from moat.engines.container.finding import find
+from moat.engines.container.finding import find, require_root
 from moat.engines.container.request import container_name, create_body, is_init
 from moat.engines.container.states import Condition, ContainerState
 from moat.engines.under_shim.places import hostname
@@ -159,12 +158,12 @@ def make(spec: RunSpec, folder: RunFolder) -> Made:
 
     What another supervisor has begun is removed first: nothing has entered it.
     """
-    _require_root(spec.engine)
+    require_root(spec.engine)
     engine: EngineName = "podman" if spec.engine == "podman" else "docker"
     endpoint = find(engine, spec.container.variables)
     assert endpoint.socket is not None  # noqa: S101  `find` returns no other
     api = EngineAPI(endpoint.socket, engine)
-    image, environment = _image(api, engine, spec.container.image)
+    image, environment = _image(api, spec.container.image)
     name = container_name(spec.id)
     made = Container(engine, endpoint.socket, endpoint.why, name, image, environment)
     _record(made, folder)
@@ -198,29 +197,14 @@ def remove_recorded(folder: RunFolder) -> None:
         known.remove()
 
 
-def _require_root(engine: str) -> None:
-    if os.geteuid() != 0:
-        raise EngineError(
-            f"the engine {engine} needs root: Moat enters the container to capture its network",
-            f"sudo moat run --engine {engine}; or use bubblewrap, which needs no root",
-        )
-
-
-def _image(api: EngineAPI, engine: str, reference: str) -> tuple[str, dict[str, str]]:
+def _image(api: EngineAPI, reference: str) -> tuple[str, dict[str, str]]:
     """Return the id of an image, and its variables."""
     if not reference:
         raise EngineError(
-            f"the engine {engine} needs an image",
-            "moat run --image debian:stable, or base_image: in agent.yaml",
+            f"the engine {api.name} needs an image",
+            "moat run --image debian:stable, or base_image: or dependencies: in agent.yaml",
         )
-    try:
-        described = api.call("GET", f"/images/{quote(reference, safe='/:@')}/json")
-    except CallRefusedError as exc:
-        if exc.status != _NOT_FOUND:
-            raise
-        raise EngineError(
-            f"{engine} has no image {reference}", f"get it: {engine} pull {reference}"
-        ) from exc
+    described = images.describe(api, reference)
     config: dict[str, Any] = described.get("Config") or {}
     variables: list[str] = config.get("Env") or []
     return described["Id"], dict(each.split("=", 1) for each in variables if "=" in each)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moat.engines.container import endpoints
+from moat.engines.container.api import EngineAPI
 from moat.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from moat.engines.container.endpoints import Endpoint, EngineName
+
+log = logging.getLogger(__name__)
 
 
 def find(engine: EngineName, variables: Mapping[str, str]) -> Endpoint:
@@ -39,6 +43,31 @@ def find(engine: EngineName, variables: Mapping[str, str]) -> Endpoint:
             "Moat enters containers from outside, so it must run where they do",
         )
     return found
+
+
+def require_root(engine: str) -> None:
+    """Raise `EngineError` for a user who can't enter containers."""
+    if os.geteuid() != 0:
+        raise EngineError(
+            f"the engine {engine} needs root: Moat enters the container to capture its network",
+            f"sudo moat run --engine {engine}; or use bubblewrap, which needs no root",
+        )
+
+
+def connect(engine: EngineName, variables: Mapping[str, str]) -> EngineAPI:
+    """Return the engine that `find` finds. Raises `EngineError`."""
+    return EngineAPI(find(engine, variables).socket or "", engine)
+
+
+def all_here() -> Iterator[EngineAPI]:
+    """Yield the engines that this process's own variables lead to. Logs why there is none."""
+    variables = {name: os.environ[name] for name in endpoints.VARIABLES if name in os.environ}
+    names: tuple[EngineName, ...] = ("docker", "podman")
+    for name in names:
+        try:
+            yield connect(name, variables)
+        except EngineError as exc:
+            log.info("%s", exc.summary)
 
 
 def _of_context(variables: Mapping[str, str]) -> Endpoint | None:

@@ -1,4 +1,4 @@
-"""Containers of a store that belong to no run any more.
+"""Containers of a store that belong to no run any more, and images that no run uses.
 
 A run removes its container at its end. One is left only where the engine didn't answer then, or where
 somebody deleted the run's folder. Labels and name say whose a container is; those of other stores are no
@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from moat.engines.container import container
-from moat.engines.container.api import EngineAPI
-from moat.engines.container.endpoints import VARIABLES
-from moat.engines.container.finding import find
+from moat.engines.container import container, images
+from moat.engines.container.finding import all_here
 from moat.engines.container.request import HOME_LABEL, RUN_LABEL, container_name
 from moat.errors import EngineError
 
@@ -24,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from moat.engines.container.endpoints import EngineName
+    from moat.engines.container.api import EngineAPI
+    from moat.engines.container.images import MadeImage
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +34,7 @@ def remove_leftovers(home: Path, is_alive: Callable[[str], bool]) -> list[str]:
     of its containers.
     """
     removed: list[str] = []
-    for api in _engines():
+    for api in all_here():
         try:
             for name, run_id in _containers(api, home):
                 if not is_alive(run_id):
@@ -47,16 +45,30 @@ def remove_leftovers(home: Path, is_alive: Callable[[str], bool]) -> list[str]:
     return removed
 
 
-def _engines() -> Iterator[EngineAPI]:
-    variables = {name: os.environ[name] for name in VARIABLES if name in os.environ}
-    names: tuple[EngineName, ...] = ("docker", "podman")
-    for name in names:
+def made_images(home: Path) -> list[MadeImage]:
+    """Return the images that were made of dependencies for the store `home`, with all engines.
+
+    An engine that can't be asked is passed over, as above.
+    """
+    found: list[MadeImage] = []
+    for api in all_here():
         try:
-            endpoint = find(name, variables)
+            found += images.made(api, home)
         except EngineError as exc:
-            log.info("leftovers: %s", exc.summary)
-        else:
-            yield EngineAPI(endpoint.socket or "", name)
+            log.info("images: %s", exc.summary)
+    return found
+
+
+def remove_images(home: Path, is_used: Callable[[MadeImage], bool]) -> list[str]:
+    """Remove the images of the store `home` that aren't used; return their names."""
+    removed: list[str] = []
+    for api in all_here():
+        try:
+            unused = [each for each in images.made(api, home) if not is_used(each)]
+            removed += [each.reference for each in unused if images.remove(api, each.reference)]
+        except EngineError as exc:
+            log.info("images: %s", exc.summary)
+    return removed
 
 
 def _containers(api: EngineAPI, home: Path) -> Iterator[tuple[str, str]]:
