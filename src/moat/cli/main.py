@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "trace": ("trace", "Print what went over a run's network."),
     "allow": ("allow", "Allow a running run to reach a host."),
     "deny": ("deny", "Deny a running run a host."),
+    "limit": ("limit", "Show what a run has used up of its limits, or change them."),
     "port": ("port", "List the published ports of a run."),
     "open": ("open", "Open a published port of a run in the browser."),
     "policy": ("policy", "Show what a run may reach, and why."),

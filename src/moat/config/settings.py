@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from moat.config.certificates import CertificateFile
     from moat.config.fields import Field
-    from moat.spec import EventHook, Notify, ProtectedPath
+    from moat.spec import EventHook, ModelPrice, Notify, ProtectedPath
 
 FILE: Final = own.SETTINGS
 Trust = Literal["always", "ask", "never"]
@@ -67,6 +67,8 @@ class Settings:
     """Mounts of all runs, `SRC:DST[:ro|rw]`."""
     limits: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The file's checked section `limits`; see `config.limits`."""
+    prices: tuple[ModelPrice, ...] = ()
+    """Prices of language models; see `config.budget`."""
     secrets: Mapping[str, str] = field(default_factory=dict[str, str])
     """References to secrets that all runs get, by the names of their variables."""
     protected_paths: tuple[ProtectedPath, ...] = ()
@@ -114,6 +116,10 @@ def load(home: Path) -> Settings:
         from moat.config.hooks import event_hooks  # noqa: PLC0415
 
         values["on_event"] = event_hooks(values["on_event"])
+    if "prices" in values:
+        from moat.config.budget import prices  # noqa: PLC0415
+
+        values["prices"] = prices(values["prices"])
     if "mounts" in values:
         values["mounts"] = tuple(values["mounts"])
     network: dict[str, Any] = values.get("network", {})
@@ -128,6 +134,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
     `check_authorities` checks `network.upstream_ca`; a table that checks no file has none.
     """
     from moat.config import (  # noqa: PLC0415
+        budget,
         environment,
         hooks,
         limits,
@@ -244,6 +251,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
             each=check_own_mount,
         ),
         "limits": limits.FIELD,
+        "prices": budget.PRICES,
         "secrets": secret_references.FIELD,
         "protected_paths": protected_paths.FIELD,
         "network": Field(

@@ -1,4 +1,4 @@
-"""State of the network that the next supervisor takes over: synthetic addresses, and added rules.
+"""State of the network that the next supervisor takes over: addresses, added rules, changed limits.
 
 The record of traffic has its own file (`traffic.writer`), the certificate authority another (`tls.ca`).
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from moat.atomic import replace_file
 from moat.egress.dns.synthetic_ips import LIMIT, SyntheticAddresses
@@ -85,10 +85,20 @@ def _parse_names(lines: list[str]) -> list[str]:
 
 def read_rules(path: Path) -> list[str]:
     """Return the rules that were added to a run, newest first. Raises `OSError`, also for damage."""
+    return _read(path) or []
+
+
+def read_limits(path: Path) -> dict[str, float | None]:
+    """Return the limits of a run that were changed. Raises `OSError`, also for damage."""
+    return _read(path) or {}
+
+
+def _read(path: Path) -> Any:
+    """Return what a file of JSON has; `None` where there is no file. Raises as above."""
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
-        return []
+        return None
     except ValueError as exc:
         raise OSError(errno.EILSEQ, "damaged", str(path)) from exc
 
@@ -99,3 +109,8 @@ def write_rules(path: Path, rules: list[str]) -> None:
     Raises `OSError`.
     """
     replace_file(path, json.dumps(rules).encode(), durable=True)
+
+
+def write_limits(path: Path, limits: dict[str, float | None]) -> None:
+    """Replace the limits of a run that were changed, as above."""
+    replace_file(path, json.dumps(limits).encode(), durable=True)

@@ -8,6 +8,8 @@
     POST /v1/kill | detach | signal {signal} | send {data} | exec {...}
     GET  /v1/policy                            the policy in force, and who waits for an answer
     POST /v1/policy {verdict, rule, always}    allows or denies, from now on
+    GET  /v1/limits                            the limits in force, and what was used up
+    POST /v1/limits {tokens, ...}              changes some; null: no limit
     GET  /v1/questions                         what waits for the user's answer
     POST /v1/answer {name, allow}              answers one of them
     GET  /v1/attach, Upgrade: moat-attach/1    frames from then on
@@ -33,7 +35,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moat.egress.policy.decision import Verdict
 from moat.engines.engine import Execution
 from moat.errors import MoatError, RunNotActiveError, UsageError
-from moat.events import ExecStarted, InputSent, Peer, PolicyAmended, SignalSent
+from moat.events import InputSent, Peer, SignalSent
 from moat.paths import MAIN_SESSION
 from moat.platform import sockets
 from moat.runs.states import State
@@ -60,8 +62,6 @@ _RECORDED_FIRST: Final = {("POST", f"/v1/{each}") for each in ("send", "exec", "
 
 # Who sends input to a program that doesn't read is told so after this time without any progress.
 INPUT_PATIENCE_S: Final = 10.0
-# An event shows no more of a command than this.
-_SHOWN_WORDS, _SHOWN_CHARACTERS = 64, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,8 @@ class API:
             ("POST", "/v1/exec"): self._exec,
             ("GET", "/v1/policy"): self._policy,
             ("POST", "/v1/policy"): self._amend_policy,
+            ("GET", "/v1/limits"): self._limits,
+            ("POST", "/v1/limits"): self._limits,
             ("GET", "/v1/questions"): self._questions,
             ("POST", "/v1/answer"): self._answer_question,
         }
@@ -361,21 +363,19 @@ class API:
             stdin=bool(call.body.get("interactive")),
             size=TerminalSize(call.body.get("columns") or 80, call.body.get("rows") or 24),
         )
-        name = await self._supervisor.exec.start(execution)
-        shown = tuple(word[:_SHOWN_CHARACTERS] for word in execution.command[:_SHOWN_WORDS])
-        self._supervisor.emit(ExecStarted(name, shown, call.peer))
-        return {"session": name}
+        return {"session": await self._commands.execute(execution, call.peer)}
 
     async def _policy(self, _call: Call) -> Answer:
         await self._ready_to_act()
         return self._supervisor.egress.gateway.live_policy.as_json()
 
     async def _amend_policy(self, call: Call) -> Answer:
-        gateway = self._supervisor.egress.gateway
         verdict, rule = Verdict(call.body["verdict"]), call.body["rule"]
-        answered = await gateway.amend(verdict, rule)
-        self._supervisor.emit(PolicyAmended(str(verdict), rule, answered, call.peer))
-        return {"rule": rule, "answered": answered, "missed": gateway.missed_ports}
+        return await self._commands.amend(verdict, rule, call.peer)
+
+    async def _limits(self, call: Call) -> Answer:
+        await self._ready_to_act()
+        return self._commands.limits(call.body, call.peer)
 
     async def _questions(self, _call: Call) -> Answer:
         await self._ready_to_act()

@@ -68,6 +68,7 @@ _RUN: Final = _Form(
         "--grant": "grants",
         "--allow": "allow",
         "--deny": "deny",
+        "--limit": "limits",
         "--host-port": "host_ports",
         "-p": "publish",
         "--publish": "publish",
