@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from moat.config.certificates import CertificateFile
     from moat.config.fields import Field
+    from moat.runs.retention import Retention
     from moat.spec import EventHook, ModelPrice, Notify, ProtectedPath
 
 FILE: Final = own.SETTINGS
@@ -67,6 +68,8 @@ class Settings:
     """Mounts of all runs, `SRC:DST[:ro|rw]`."""
     limits: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The file's checked section `limits`; see `config.limits`."""
+    retention: Retention | None = None
+    """Upper bounds for runs that have ended; see `client.upkeep`."""
     prices: tuple[ModelPrice, ...] = ()
     """Prices of language models; see `config.budget`."""
     secrets: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -120,6 +123,10 @@ def load(home: Path) -> Settings:
         from moat.config.budget import prices  # noqa: PLC0415
 
         values["prices"] = prices(values["prices"])
+    if "retention" in values:
+        from moat.config.retention import retention  # noqa: PLC0415
+
+        values["retention"] = retention(values["retention"])
     if "mounts" in values:
         values["mounts"] = tuple(values["mounts"])
     network: dict[str, Any] = values.get("network", {})
@@ -140,6 +147,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
         limits,
         network_fields,
         protected_paths,
+        retention,
         secret_references,
     )
     from moat.config.fields import Field, at_least, check_absolute, not_negative, positive  # noqa: PLC0415
@@ -252,6 +260,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
         ),
         "limits": limits.FIELD,
         "prices": budget.PRICES,
+        "retention": retention.FIELD,
         "secrets": secret_references.FIELD,
         "protected_paths": protected_paths.FIELD,
         "network": Field(

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from moat.errors import NameTakenError, RunNotFoundError, StoreError
 from moat.paths import RunFolder, moat_home
 from moat.platform import commits
-from moat.runs import index, private_folder, unfinished
+from moat.runs import home_folder, index, private_folder, unfinished
+from moat.runs.census import DISK_USE, PER_STATE, Census
 from moat.runs.index import damaged, reported
 from moat.runs.states import ENDED, State
 
@@ -92,7 +93,7 @@ class Store:
     def __init__(self, home: Path | None = None) -> None:
         """Open the store, and make it where there is none. Raises `StoreError`."""
         self.home = home or moat_home()
-        _own_folder(self.home)
+        home_folder.own(self.home)
         self._path = self.home / "moat.db"
         self._db = index.connect(self._path)
         # What can't be finished (a store that is read-only) is left as it is, and `moat list` says so.
@@ -316,6 +317,19 @@ class Store:
 
                 shutil.rmtree(going)
 
+    # --- sums ---
+
+    def census(self) -> list[Census]:
+        """Return what is known of the runs in each state."""
+        return [Census(*row) for row in self._execute(PER_STATE)]
+
+    def ids(self) -> set[str]:
+        return {run_id for (run_id,) in self._execute("SELECT id FROM runs")}
+
+    def disk_use(self) -> dict[str, int | None]:
+        """Return the bytes that each run takes, as its supervisor measured them at its end."""
+        return dict(self._execute(DISK_USE))
+
     # --- SQL ---
 
     def _select(self, rest: str, *values: object) -> list[Run]:
@@ -368,25 +382,6 @@ def _stored(value: object) -> object:
 def _printable(text: str) -> str:
     """Replace what isn't valid Unicode in a path or an argument. Only the specification keeps it."""
     return text.encode(errors="replace").decode()
-
-
-def _own_folder(home: Path) -> None:
-    """Make the store's folder, or check that it belongs to us, and close it to others."""
-    try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = home.stat()
-    except OSError as exc:
-        raise StoreError(
-            f"the store {home} can't be made: {exc.strerror}", "Set MOAT_HOME to a folder of yours"
-        ) from exc
-    if status.st_uid != os.geteuid():
-        raise StoreError(
-            f"the store {home} belongs to another user (uid {status.st_uid})",
-            "Set MOAT_HOME to a folder of yours",
-        )
-    if status.st_mode & 0o077:
-        with reported(f"the store {home} can't be closed to others"):
-            home.chmod(0o700)
 
 
 def _write_durably(path: Path, text: str) -> None:

@@ -119,6 +119,7 @@ _FORMS: Final = {
         flags={"--stdin": "from_stdin"},
         lists={"-k": "keys", "--key": "keys"},
     ),
+    "status": _Form(flags={"--json": "as_json", "--full": "everything"}),
     "version": _Form(),
 }
 ALIASES: Final = {"ls": "list", "ps": "list"}

@@ -70,6 +70,10 @@ def carry_out(
         if supervisor is not None:
             supervisor.go(leave_spare=settings.spare)
         _tell_surroundings(store, run)
+        if settings.retention is not None:
+            from moat.client.upkeep import start_if_due  # noqa: PLC0415  most users have no bounds
+
+            start_if_due(store.home, settings.retention)
         from moat.client.attach.attach import AttachOptions, attach  # noqa: PLC0415  loads meanwhile
 
         if supervisor is not None:
