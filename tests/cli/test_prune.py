@@ -117,7 +117,8 @@ def test_orphans_are_removed_and_nothing_else(
     assert loose.root.exists()
     assert run(["prune", "--orphans", "--yes"]) == 0
     assert left(store) == {"failed", "lost", "running"}
-    assert not (loose.root.exists() or rest.exists())
+    assert not loose.root.exists()
+    assert not rest.exists()
     assert not (store.home / "heads" / "dddddddddddd").exists()
     assert run(["prune", "--orphans", "--yes"]) == 0
     assert "nothing to remove" in capsys.readouterr().err

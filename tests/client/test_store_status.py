@@ -82,7 +82,8 @@ def test_both_forms_are_printed(store: Store, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize(
-    ("count", "text"), [(0, "0"), (999, "999"), (1000, "1.0k"), (1 << 20, "1.0M"), (5 << 30, "5.0G")]
+    ("count", "text"),
+    [(0, "0"), (999, "999"), (1000, "1.0k"), (1 << 20, "1.0M"), (5 << 30, "5.0G")],
 )
 def test_sizes_are_short(count: int, text: str) -> None:
     """Two digits are enough."""

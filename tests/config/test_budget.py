@@ -37,7 +37,16 @@ def test_a_project_can_only_lower_what_the_user_allows(
 
 @pytest.mark.parametrize(
     "word",
-    ["tokens", "token=5", "tokens=", "tokens=-1", "cost=nan", "cost=0", "requests=1.5x", "on_limit=no"],
+    [
+        "tokens",
+        "token=5",
+        "tokens=",
+        "tokens=-1",
+        "cost=nan",
+        "cost=0",
+        "requests=1.5x",
+        "on_limit=no",
+    ],
 )
 def test_a_limit_that_cannot_be_read_is_an_error(word: str) -> None:
     """A limit is never overlooked."""

@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 
 ASK = """\
 ask() {
-  printf '{"model": "claude-sonnet-4-5", "stream": %s, "messages": [{"role": "user", "content": "hi"}]}' "$1" |
+  printf '{"model": "claude-sonnet-4-5", "stream": %s,
+      "messages": [{"role": "user", "content": "hi"}]}' "$1" |
     curl -s -o answer -w 'status %{http_code}\\n' -H 'Content-Type: application/json' \\
       --data-binary @- "https://model.test:$PORT/v1/messages"
 }
 """
-STEP = 'while read stream name; do ask "$stream"; grep "^moat:" answer; echo "done $stream $name"; done\n'
+STEP = """\
+while read stream name; do
+  ask "$stream"; grep "^moat:" answer; echo "done $stream $name"
+done
+"""
 TOKENS = 150
 """The tokens of each answer of the model."""
 
@@ -52,7 +57,9 @@ def model(moat: Moat, tmp_path: Path) -> Iterator[ModelServer]:
 def begin(moat: Moat, model: ModelServer, *limits: str) -> None:
     """Start a run that asks the model once for each line that it gets."""
     words = [word for limit in limits for word in ("--limit", limit)]
-    moat.ok("run", "-d", "-i", "-n", "x", "-e", f"PORT={model.port}", *words, "--", "bash", "ask.sh")
+    moat.ok(
+        "run", "-d", "-i", "-n", "x", "-e", f"PORT={model.port}", *words, "--", "bash", "ask.sh"
+    )
 
 
 def ask(moat: Moat, name: str, *, stream: bool = False) -> str:
@@ -103,7 +110,7 @@ def test_the_user_is_asked_in_an_attached_terminal(
     moat: Moat, model: ModelServer, terminal: Callable[..., Terminal]
 ) -> None:
     """The request waits, the list of runs says why, and an answer by keys lets it go on."""
-    script = f'{ASK}for each in 1 2; do ask false; done; read end\n'
+    script = f"{ASK}for each in 1 2; do ask false; done; read end\n"
     (moat.workspace / "twice.sh").write_text(script)
     limits = ("--limit", "requests=1", "--limit", "on_limit=ask")
     command = ("bash", "twice.sh")

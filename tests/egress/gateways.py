@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from moat.egress.traffic.schema import Row
 
 TIMEOUT_S = 120.0
+UNLIMITED = Budget()
 
 
 class Gateway:
@@ -92,7 +93,7 @@ class Gateway:
 
 @asynccontextmanager
 async def opened(
-    folder: Path, *, budget: Budget = Budget(), **network: Any
+    folder: Path, *, budget: Budget = UNLIMITED, **network: Any
 ) -> AsyncIterator[Gateway]:
     """Run a gateway during a test."""
     address = own_address()
@@ -123,7 +124,7 @@ async def opened(
             CertificateAuthority.load_or_create(folder),
             loop,
             start,
-            "fix",
+            "RUN",
             budget,
         )
         try:

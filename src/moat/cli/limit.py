@@ -61,9 +61,7 @@ def _amounts(changes: Iterable[str]) -> dict[str, Any]:
         raise UsageError(
             "on_limit can't be changed while a run lives", "Give it at the start: moat run --limit"
         )
-    return {
-        name: None if text == _NONE else AMOUNTS[name](text) for name, text in given.items()
-    }
+    return {name: None if text == _NONE else AMOUNTS[name](text) for name, text in given.items()}
 
 
 def _known(store: Store, run: Run) -> dict[str, Any]:

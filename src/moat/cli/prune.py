@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 @click.command("prune")
 @click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help=HELP)
 @click.option(
-    "--older-than", "age", metavar="DURATION", help="Remove runs that ended so long ago, such as 30d."
+    "--older-than",
+    "age",
+    metavar="DURATION",
+    help="Remove runs that ended so long ago, such as 30d.",
 )
 @click.option(
     "--keep",
@@ -133,5 +136,7 @@ def _ask(listing: str, count: int, halves: Orphans | None) -> None:
         )
     sys.stderr.write(listing)
     if halves and halves.folders:
-        sys.stderr.write("moat: to enter these folders again instead: moat doctor --rebuild-index\n")
+        sys.stderr.write(
+            "moat: to enter these folders again instead: moat doctor --rebuild-index\n"
+        )
     click.confirm(f"Remove {what} and all that is recorded of them?", err=True, abort=True)

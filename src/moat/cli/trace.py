@@ -94,8 +94,8 @@ def command(  # noqa: PLR0913  an option each
 
     --llm makes the counts of all vendors comparable: INPUT came from no cache, CACHE READ came from
     one, CACHE WRITE was put into one, and OUTPUT includes reasoning. Their sum is everything that was
-    consumed. A response that can't be read still counts as a request. COST is in US dollars, by list prices
-    and by yours (prices in the settings); it is unknown for a model without a price.
+    consumed. A response that can't be read still counts as a request. COST is in US dollars, by list
+    prices and by yours (prices in the settings); it is unknown for a model without a price.
     """
     form = _form(forms)
     if follows and form not in (None, "json"):

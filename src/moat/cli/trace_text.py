@@ -105,7 +105,16 @@ def hosts(totals: Sequence[HostTotal], width: int | None = None) -> str:
 
 
 def models(totals: Sequence[ModelTotal], width: int | None = None) -> str:
-    header = ("PROVIDER", "MODEL", "REQUESTS", "INPUT", "CACHE READ", "CACHE WRITE", "OUTPUT", "COST")
+    header = (
+        "PROVIDER",
+        "MODEL",
+        "REQUESTS",
+        "INPUT",
+        "CACHE READ",
+        "CACHE WRITE",
+        "OUTPUT",
+        "COST",
+    )
     rows = [
         (
             printable(each.provider),

@@ -88,7 +88,7 @@ def read_status(store: Store, *, everything: bool) -> StoreStatus:
     ended = {str(state) for state in ENDED}
     return StoreStatus(
         home=store.home,
-        states={each.state: each.count for each in census},
+        states={each.state: each.runs for each in census},
         waiting=sum(each.waiting for each in census if each.state not in ended),
         disk=disk,
         complete=measure.complete,
@@ -119,9 +119,7 @@ def _measure_store(home: Path, measure: Measure, disk: dict[str, int]) -> None:
         if name != _RUNS:
             part = _PARTS.get(name, _OTHER)
             disk[part] = disk.get(part, 0) + measure.folder(home / name)
-    disk[_OTHER] = disk.get(_OTHER, 0) + sum(
-        each.stat().st_size for each in home.glob("moat.db*")
-    )
+    disk[_OTHER] = disk.get(_OTHER, 0) + sum(each.stat().st_size for each in home.glob("moat.db*"))
 
 
 def _folders(folder: Path) -> set[str]:

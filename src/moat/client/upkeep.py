@@ -79,7 +79,7 @@ def run_pass(home: Path, retention: Retention) -> int:
     try:
         os.utime(held)
         with Store(home) as store:
-            runs = {run.id: run for run in store.all() if run.ended}
+            runs = {str(run.id): run for run in store.all() if run.ended}
             beyond = retention.beyond(ended_runs(store, runs.values()), time.time())
             chosen = [runs[each] for each in beyond if not _has_findings(store, each)]
             removals = list(remove_all(store, chosen[:AT_ONCE], force=False))

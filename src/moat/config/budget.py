@@ -71,6 +71,17 @@ FIELDS: Final = {
     ),
 }
 
+
+def _price(given: Mapping[str, Any]) -> ModelPrice:
+    for name in ("model", "input", "output"):
+        if name not in given:
+            raise ValueError(f"a price lacks its {name}")
+    for name, rate in given.items():
+        if name != "model" and not rate < _MOST_DOLLARS:
+            raise ValueError(f"{rate:g} dollars for a million tokens is no price")
+    return ModelPrice(**{**given, "model": given["model"].lower()})
+
+
 PRICES: Final = Field(
     "objects",
     "Prices of models that Moat doesn't know, or has other prices of; the first that matches counts.",
@@ -82,26 +93,18 @@ PRICES: Final = Field(
             "number", "The same for input from a cache; without it, that of input.", not_negative
         ),
         "cache_write": Field(
-            "number", "The same for input put into a cache; without it, that of input.", not_negative
+            "number",
+            "The same for input put into a cache; without it, that of input.",
+            not_negative,
         ),
     },
-    each=lambda price: _price(price),
+    each=_price,
 )
 
 
 def prices(section: Iterable[Mapping[str, Any]]) -> tuple[ModelPrice, ...]:
     """Return the prices of a settings file. Raises `ValueError`."""
     return tuple(map(_price, section))
-
-
-def _price(given: Mapping[str, Any]) -> ModelPrice:
-    for name in ("model", "input", "output"):
-        if name not in given:
-            raise ValueError(f"a price lacks its {name}")
-    for name, rate in given.items():
-        if name != "model" and not rate < _MOST_DOLLARS:
-            raise ValueError(f"{rate:g} dollars for a million tokens is no price")
-    return ModelPrice(**{**given, "model": given["model"].lower()})
 
 
 def assignments(words: Iterable[str]) -> dict[str, str]:
@@ -134,9 +137,10 @@ def join(
     """
     options = assignments(words)
     amounts = {name: _joined(name, options, project, own) for name in AMOUNTS}
-    given = [each["on_limit"] for each in (project, own) if "on_limit" in each]
-    on_limit = options.get("on_limit") or max(given, key=ON_LIMIT.index, default="deny")
-    return Budget(**amounts, on_limit=on_limit, prices=own_prices)
+    chosen = [options["on_limit"]] if "on_limit" in options else []
+    chosen = chosen or [each["on_limit"] for each in (project, own) if "on_limit" in each]
+    on_limit = max(map(ON_LIMIT.index, chosen), default=ON_LIMIT.index("deny"))
+    return Budget(**amounts, on_limit=ON_LIMIT[on_limit], prices=own_prices)
 
 
 def _joined(

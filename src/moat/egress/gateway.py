@@ -18,9 +18,8 @@ from moat.egress.ingress.interfaces import Services
 from moat.egress.ingress.listeners import Listeners
 from moat.egress.persistence import (
     PersistentAddresses,
-    read_limits,
+    PersistentLimits,
     read_rules,
-    write_limits,
     write_rules,
 )
 from moat.egress.policy.decision import Decision, Verdict
@@ -35,7 +34,7 @@ from moat.egress.tunnels import TunnelOpener
 from moat.egress.upstream.connector import Connector
 from moat.egress.upstream.dialer import Dialer
 from moat.egress.upstream.pool import ConnectionPool
-from moat.spec.budget import Budget
+from moat.spec.budget import NO_LIMITS
 
 if TYPE_CHECKING:
     import socket
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     from moat.egress.policy.routing_decision import Asker, Route
     from moat.egress.tls.ca import CertificateAuthority
     from moat.paths import RunFolder
+    from moat.spec.budget import Budget
     from moat.spec.grants import Grant
     from moat.spec.network import Network
 
@@ -59,7 +59,7 @@ _BLOCKED: Final = Decision(Verdict.DENY, ONE_WAY_OUT, WHY)
 class RunGateway:
     """Puts together what a run's traffic passes through; `amend` changes its policy while it runs."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  a run's parts, the last ones as users have them
         self,
         network: Network,
         folder: RunFolder,
@@ -67,7 +67,7 @@ class RunGateway:
         loop: asyncio.AbstractEventLoop,
         start: Callable[[Coroutine[None, None, None]], None],
         run: str = PLACEHOLDER,
-        budget: Budget = Budget(),
+        budget: Budget = NO_LIMITS,
     ) -> None:
         """`start` runs a task, `run` is the run's name. Raises `OSError` and `StoreError`."""
         self.network = network
@@ -76,7 +76,7 @@ class RunGateway:
         self._loop = loop
         self._start = start
         self.live_policy = LivePolicy(network, read_rules(folder.additions), self._save_rules, run)
-        changed = read_limits(folder.limits)
+        changed = PersistentLimits(folder.limits)
         self._addresses = PersistentAddresses(folder.names)
         try:
             self.traffic = TrafficWriter(folder.database, Bounds(bytes=network.traffic_limit))
@@ -87,7 +87,6 @@ class RunGateway:
             budget,
             self.traffic.spent_before,
             changed,
-            partial(write_limits, folder.limits),
             loop,
             run,
             network.ask_timeout,

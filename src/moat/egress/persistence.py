@@ -88,11 +88,6 @@ def read_rules(path: Path) -> list[str]:
     return _read(path) or []
 
 
-def read_limits(path: Path) -> dict[str, float | None]:
-    """Return the limits of a run that were changed. Raises `OSError`, also for damage."""
-    return _read(path) or {}
-
-
 def _read(path: Path) -> Any:
     """Return what a file of JSON has; `None` where there is no file. Raises as above."""
     try:
@@ -111,6 +106,16 @@ def write_rules(path: Path, rules: list[str]) -> None:
     replace_file(path, json.dumps(rules).encode(), durable=True)
 
 
-def write_limits(path: Path, limits: dict[str, float | None]) -> None:
-    """Replace the limits of a run that were changed, as above."""
-    replace_file(path, json.dumps(limits).encode(), durable=True)
+class PersistentLimits:
+    """The limits of a run that were changed while it ran, by their names; `None`: there is none."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises `OSError`."""
+        self._path = path
+        self.amounts: dict[str, float | None] = _read(path) or {}
+
+    def change(self, amounts: dict[str, float | None]) -> None:
+        """Change some. When it returns, they are on disk. Raises `OSError`; then nothing has changed."""
+        changed = self.amounts | amounts
+        replace_file(self._path, json.dumps(changed).encode(), durable=True)
+        self.amounts = changed

@@ -11,7 +11,7 @@ class Census(NamedTuple):
     """The runs in one state."""
 
     state: str
-    count: int
+    runs: int
     waiting: int
     """Those that wait for their user."""
     journal: int

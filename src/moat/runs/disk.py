@@ -22,7 +22,14 @@ MOST: Final = 1_000_000
 """Files that are looked at."""
 _BLOCK: Final = 512
 _OPEN: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_RECORD: Final = ("run.db", "run.db-wal", "run.db-shm", "events.jsonl", "audit.log", "supervisor.log")
+_RECORD: Final = (
+    "run.db",
+    "run.db-wal",
+    "run.db-shm",
+    "events.jsonl",
+    "audit.log",
+    "supervisor.log",
+)
 _JOURNAL: Final = "journal"
 
 

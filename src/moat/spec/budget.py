@@ -42,6 +42,7 @@ class Budget:
     """The user's own prices, which come before those that Moat knows."""
 
 
+NO_LIMITS: Final = Budget()
 _UNITS: Final = {"requests": "requests", "bytes_out": "bytes sent", "tokens": "tokens"}
 
 

@@ -116,7 +116,7 @@ class RunSpec:
     size: TerminalSize = TerminalSize()
     """The size of the terminal when the command begins."""
     limits: Limits = Limits()
-    budget: Budget = Budget()
+    budget: Budget = field(default_factory=Budget)
     network: Network = field(default_factory=Network)
     ports: tuple[PublishedPort, ...] = ()
     """The ways in."""

@@ -74,7 +74,9 @@ class RunBudget:
         self._run.emit(LimitUsedUp(limit, amount, on_limit))
         state = self._run.state
         if on_limit == "stop" and not state.ended:
-            state.stopped_because = f"stopped because its limit of {self.live.words(limit)} is used up"
+            state.stopped_because = (
+                f"stopped because its limit of {self.live.words(limit)} is used up"
+            )
             state.report(None)
             self._shutdown.stop_later()
 

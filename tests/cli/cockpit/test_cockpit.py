@@ -70,9 +70,9 @@ def test_narrow_terminals_lose_columns() -> None:
     table = [row(1, waits_for="permission")]
     wide = draw(table, "", 200, coloured=False)
     assert wide[0].split() == [
-        *("NAME", "STATE", "WAITS", "FOR", "COMMAND", "NET", "AGE", "LAST", "LINE")
+        *("NAME", "STATE", "WAITS", "FOR", "COMMAND", "NET", "TOKENS", "AGE", "LAST", "LINE")
     ]
-    assert wide[1].endswith("claude   12/3  3m   working on it")
+    assert wide[1].endswith("claude   12/3  1.2M $2.50  3m   working on it")
     assert draw(table, "", 50, coloured=False)[0].split() == [
         *("NAME", "STATE", "WAITS", "FOR", "AGE", "LAST", "LINE")
     ]
@@ -132,7 +132,14 @@ def test_ages_are_short(seconds: float, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(0, "0"), (999, "999"), (1000, "1.0k"), (12_345, "12k"), (999_600, "1.0M"), (3 * 10**9, "3.0G")],
+    [
+        (0, "0"),
+        (999, "999"),
+        (1000, "1.0k"),
+        (12_345, "12k"),
+        (999_600, "1.0M"),
+        (3 * 10**9, "3.0G"),
+    ],
 )
 def test_counts_are_short(count: int, text: str) -> None:
     """Two digits are enough to see whether a run is dear."""

@@ -268,8 +268,12 @@ def test_a_stream_without_counts_is_estimated_by_its_events() -> None:
     }
 
 
-@pytest.mark.parametrize(("coding", "body"), [(b"br", b"x" * 80), (b"", b"x" * (llm_usage.LIMIT + 4))])
-def test_an_answer_that_cannot_be_read_is_estimated_by_its_length(coding: bytes, body: bytes) -> None:
+@pytest.mark.parametrize(
+    ("coding", "body"), [(b"br", b"x" * 80), (b"", b"x" * (llm_usage.LIMIT + 4))]
+)
+def test_an_answer_that_cannot_be_read_is_estimated_by_its_length(
+    coding: bytes, body: bytes
+) -> None:
     """Neither a foreign coding nor a long body escapes a limit of tokens."""
     meter = _meter("/v1/messages", stream=False, coding=coding)
     meter.feed(body)

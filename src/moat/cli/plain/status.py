@@ -41,11 +41,8 @@ def lines(status: StoreStatus) -> Iterator[tuple[str, str]]:
     yield "vault", status.vault
     yield "spare", "ready" if status.spare else "none"
     if status.loose_folders or status.lost_folders:
-        yield (
-            "amiss",
-            f"{status.loose_folders} folders without a run, {status.lost_folders} runs without a folder:"
-            " moat prune --orphans",
-        )
+        halves = f"{status.loose_folders} folders without a run, {status.lost_folders} runs without a folder"
+        yield "amiss", f"{halves}: moat prune --orphans"
 
 
 def size(count: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from moat.egress.budget.spending import Spent
-from moat.egress.persistence import read_limits
+from moat.egress.persistence import PersistentLimits
 from moat.egress.traffic.reader import TrafficReader, is_readable
 from moat.errors import StoreError
 from moat.spec.budget import BUDGET_LIMITS
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def read_spending(folder: RunFolder, budget: Budget) -> dict[str, Any]:
-    """Return limits and what was used up, in the form of the supervisor's answer. Raises `StoreError`."""
+    """Return limits and what was used up, as a supervisor answers it. Raises `StoreError`."""
     try:
-        changed = read_limits(folder.limits)
+        changed = PersistentLimits(folder.limits).amounts
     except OSError as exc:
         raise StoreError(f"{folder.limits} can't be read: {exc.strerror}") from exc
     stored: dict[str, int] = {}

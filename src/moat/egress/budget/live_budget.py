@@ -24,6 +24,16 @@ SAVED_EVERY: Final = 1 << 20
 _RULE: Final = "limits."
 
 
+class ChangedLimits(Protocol):
+    """Limits that were changed, and outlive the supervisor."""
+
+    amounts: Amounts
+
+    def change(self, amounts: Amounts) -> None:
+        """Store some before they come into force. Raises `OSError`; then nothing has changed."""
+        ...
+
+
 class WaitingExchange(Protocol):
     """An exchange that waits until a limit is raised."""
 
@@ -50,19 +60,14 @@ class LiveBudget:
         self,
         budget: Budget,
         stored: Mapping[str, int],
-        changed: Amounts,
-        save: Callable[[Amounts], None],
+        changed: ChangedLimits,
         loop: asyncio.AbstractEventLoop,
         run: str = PLACEHOLDER,
         ask_timeout: float = 60.0,
     ) -> None:
-        """`stored`: the counts of earlier supervisors, `changed`: limits that they have changed.
-
-        `save` stores those that are changed now, before they come into force. It raises `OSError`.
-        """
+        """`stored`: the counts of earlier supervisors, `changed`: the limits that they have changed."""
         self._budget = budget
         self._changed = changed
-        self._save = save
         self._loop = loop
         self._run = run
         self._ask_timeout = ask_timeout
@@ -133,7 +138,7 @@ class LiveBudget:
     def limits(self) -> Amounts:
         """The limits in force."""
         specified: Amounts = {name: getattr(self._budget, name) for name in BUDGET_LIMITS}
-        return specified | self._changed
+        return specified | self._changed.amounts
 
     @property
     def waiting(self) -> list[str]:
@@ -175,9 +180,7 @@ class LiveBudget:
 
     def amend(self, amounts: Amounts) -> None:
         """Change limits, and let requests that wait go on if they may. Raises `OSError`."""
-        changed = self._changed | amounts
-        self._save(changed)
-        self._changed = changed
+        self._changed.change(amounts)
         self._spending.limit(self.limits)
         self._refused -= amounts.keys()
         self._told -= amounts.keys()
@@ -225,7 +228,9 @@ class LiveBudget:
         if verdict is Verdict.ALLOW:
             return Decision(verdict, _RULE + limit)
         twice = 2 * (self.limits[limit] or 0)
-        advice = f"moat limit {self._run} {limit}={twice if isinstance(twice, int) else f'{twice:g}'}"
+        advice = (
+            f"moat limit {self._run} {limit}={twice if isinstance(twice, int) else f'{twice:g}'}"
+        )
         return Decision(
             verdict,
             _RULE + limit,

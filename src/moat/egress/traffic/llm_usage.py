@@ -2,14 +2,14 @@
 
 The APIs of Anthropic, OpenAI (and compatible ones) and Gemini are recognised by their paths, because
 gateways serve them under other names. A response is followed while it passes, whether it comes at once
-or as a stream of events; what can't be understood holds nothing up, and is estimated by its length. Servers
-are not trusted: what is buffered of a body is bounded, and numbers and names are checked.
+or as a stream of events; what can't be understood holds nothing up, and is estimated by its length.
+Servers are not trusted: what is buffered of a body is bounded, and numbers and names are checked.
 
 Vendors count differently. Here all counts are made comparable, so that the sum of the first four is
 everything that was consumed: `input_tokens` came from no cache, `cache_read_tokens` did,
 `cache_write_tokens` were put into one, `output_tokens` were generated. `reasoning_tokens` are those of
-the output that were spent on thinking. `estimated_tokens` are further ones, of a response that doesn't say
-how many it has consumed: a stream that was cut off, or for which no count was asked.
+the output that were spent on thinking. `estimated_tokens` are further ones, of a response that doesn't
+say how many it has consumed: a stream that was cut off, or for which no count was asked.
 """
 
 from __future__ import annotations

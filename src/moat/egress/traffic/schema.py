@@ -102,7 +102,7 @@ SPENT: Final = (
     "spent_unpriced_tokens",
     "spent_unpriced_cost",
 )
-"""The names, in `meta`, of what the run has used up; see `egress.budget`. No row is dropped from these."""
+"""The names, in `meta`, of what the run has used up; see `egress.budget`."""
 IN_PROGRESS: Final = "total < 0 AND error = ''"
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}

@@ -91,7 +91,8 @@ def _insertion(table: str, columns: tuple[str, ...], rows: int = 1) -> str:
 
 
 _TOTAL: Final = Row._fields.index("total")
-_SELECT_SPENT: Final = f"SELECT name, value FROM meta WHERE name IN ({', '.join('?' * len(SPENT))})"
+_NAMES: Final = ", ".join("?" * len(SPENT))
+_SELECT_SPENT: Final = f"SELECT name, value FROM meta WHERE name IN ({_NAMES})"  # noqa: S608  ours
 _SET_SPENT: Final = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
 _INSERT_CAPTURE: Final = _insertion("captures", Captured._fields)
 
