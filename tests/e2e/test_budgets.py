@@ -9,6 +9,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.followers import changes
 from tests.model_server import ModelServer
 
 from moat.egress.tls.ca import CertificateAuthority
@@ -105,6 +106,14 @@ def test_tokens_are_counted_across_supervisors_and_limited(moat: Moat, model: Mo
     assert sum(call["tokens"] for call in calls) == 4 * TOKENS
     assert {call["model"] for call in calls} == {"claude-sonnet-4-5"}
 
+    moat.ok("report", "x", "-o", str(moat.workspace / "report.html"))
+    page = (moat.workspace / "report.html").read_text()
+    assert "600 tokens over time" in page
+    assert "claude-sonnet-4-5" in page
+    assert "ask.sh" in page
+    assert "limit_changed" in page
+    assert "can&#x27;t be shown" not in page
+
 
 def test_the_user_is_asked_in_an_attached_terminal(
     moat: Moat, model: ModelServer, terminal: Callable[..., Terminal]
@@ -157,3 +166,21 @@ def test_a_hostile_run_gets_no_further_by_being_quick(moat: Moat, model: ModelSe
     assert "upload 403" in done.stdout, done.stdout
     assert "limit of 1,048,576 bytes sent is used up" in done.stdout
     assert moat.json("limit", "y", "--json")["spent"]["bytes_out"] <= 1 << 20
+
+
+def test_the_store_is_looked_after(moat: Moat) -> None:
+    """What ended runs take is known, and what the user's bounds leave no room for goes by itself."""
+    for number in range(3):
+        moat.ok("run", "-n", f"old-{number}", "--", "sh", "-c", "head -c 200000 /dev/zero")
+    known = moat.json("status", "--json")
+    assert known["runs"] == {"total": 3, "stopped": 3}
+    assert known["disk"]["journals"] >= 3 * 200_000
+    assert "3 stopped" in moat.ok("status")
+
+    moat.write_settings("retention: {runs: 2}\n")
+    moat.ok("run", "-n", "new", "--", "true")
+    for _ in changes(moat.home):
+        left = {each["name"] for each in moat.runs()}
+        if "old-0" not in left:
+            break
+    assert {"old-2", "new"} <= left

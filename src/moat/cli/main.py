@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "restore": ("restore", "Bring the workspace back to what it was when a run started."),
     "events": ("events", "Print what has happened to a run."),
     "audit": ("audit", "Show a run's signed log, verify it, or hand it to somebody else."),
+    "report": ("report", "Write a report of a run as one HTML page."),
     "trace": ("trace", "Print what went over a run's network."),
     "allow": ("allow", "Allow a running run to reach a host."),
     "deny": ("deny", "Deny a running run a host."),

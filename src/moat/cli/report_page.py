@@ -31,7 +31,8 @@ pre{font:13px/1.3 ui-monospace,monospace;overflow-x:auto;padding:.8rem;margin:0}
 pre{border:1px solid var(--line)}
 pre.screen{background:#1d1f21;color:#c5c8c6;border:0}
 svg{width:100%;height:auto}svg polyline{fill:none;stroke:var(--mark);stroke-width:2}
-svg .area{fill:var(--mark);opacity:.15}svg line{stroke:var(--line)}svg text{font-size:11px;fill:var(--dim)}
+svg .area{fill:var(--mark);opacity:.15}svg line{stroke:var(--line)}
+svg text{font-size:11px;fill:var(--dim)}
 @media print{body{max-width:none;padding:0}}
 """
 

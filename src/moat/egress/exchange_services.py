@@ -7,7 +7,7 @@ may ask for, and each part of the run answers its own question.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from moat.egress.http.observer import Observer
 from moat.egress.traffic import llm_usage
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from moat.egress.traffic.entry import TrafficEntry
     from moat.egress.upstream.pool import ConnectionPool
     from moat.spec.network import Capture
+
+_FRAMING: Final = 48
+"""Bytes of a head's own words, and of its field about the length of the body."""
 
 
 class ExchangeServices:
@@ -160,8 +163,8 @@ class ExchangeServices:
 
 
 def _head_size(request: RequestHead) -> int:
-    """Return about how many bytes the head of a request has."""
-    size = len(request.method) + len(request.target)
+    """Return about how many bytes the head of a request has, with its fields of framing."""
+    size = len(request.method) + len(request.target) + len(request.host or b"") + _FRAMING
     for name, value in request.fields:
         size += len(name) + len(value) + 4
     return size

@@ -41,8 +41,9 @@ def lines(status: StoreStatus) -> Iterator[tuple[str, str]]:
     yield "vault", status.vault
     yield "spare", "ready" if status.spare else "none"
     if status.loose_folders or status.lost_folders:
-        halves = f"{status.loose_folders} folders without a run, {status.lost_folders} runs without a folder"
-        yield "amiss", f"{halves}: moat prune --orphans"
+        loose = f"{status.loose_folders} folders without a run"
+        lost = f"{status.lost_folders} runs without a folder"
+        yield "amiss", f"{loose}, {lost}: moat prune --orphans"
 
 
 def size(count: int) -> str:
