@@ -191,7 +191,7 @@ class LimitChanged:
 
 @dataclass(frozen=True, slots=True)
 class ModelUsed:
-    """A language model has answered; answers that follow soon are counted in one event."""
+    """A language model has answered; where that happens very often, several answers are one event."""
 
     KIND: ClassVar[str] = "model_used"
     host: str

@@ -1,4 +1,4 @@
-"""Answers of language models as events: each at once, and then together for a while.
+"""Answers of language models as events: each at once, unless there are very many of them.
 
 A hostile program can be its own model, and answer itself thousands of times a second.
 """
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from moat.supervisor.context import RunContext
 
 WINDOW_S: Final = 10.0
-"""Time after an event in which further answers of the same model are counted and not told."""
+AT_ONCE: Final = 32
+"""Answers that are told in each window by themselves; further ones are summed up until its end."""
 MAX_MODELS: Final = 32
-"""Models in one window that are told by themselves."""
+"""Models whose answers are summed up by themselves; those of others are summed up together."""
 
 
 class _Sum:
@@ -40,37 +41,39 @@ class _Sum:
 
 
 class ModelCalls:
-    """Emits `ModelUsed` events, at most one for each model in each window."""
+    """Emits `ModelUsed` events, a bounded number in each window."""
 
     def __init__(self, run: RunContext) -> None:
         self._run = run
         self._sums: dict[tuple[str, str, str], _Sum] = {}
-        """By host, provider and model; those that were told in this window, too."""
+        """Answers that were not told yet, by host, provider and model."""
+        self._told = 0
+        """The number of answers that were told in this window."""
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, usage: Mapping[str, object], host: str, cost: int | None) -> None:
         """Take note of what one answer has consumed."""
         key = host, str(usage.get("provider") or ""), str(usage.get("model") or "")
-        is_new = key not in self._sums
-        if is_new and len(self._sums) >= MAX_MODELS:
-            key, is_new = ("", "", ""), False
-        found = self._sums.setdefault(key, _Sum())
-        found.add(usage, cost)
-        if is_new:
-            self._emit(key, found)
-            self._sums[key] = _Sum()
         if self._timer is None:
             self._timer = self._run.loop.call_later(WINDOW_S, self.flush)
+        if self._told < AT_ONCE:
+            self._told += 1
+            answer = _Sum()
+            answer.add(usage, cost)
+            self._emit(key, answer)
+            return
+        if key not in self._sums and len(self._sums) >= MAX_MODELS:
+            key = ("", "", "")
+        self._sums.setdefault(key, _Sum()).add(usage, cost)
 
     def flush(self) -> None:
         """Tell what was counted, and begin anew."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        sums, self._sums = self._sums, {}
+        sums, self._sums, self._told = self._sums, {}, 0
         for key, found in sums.items():
-            if found.requests:
-                self._emit(key, found)
+            self._emit(key, found)
 
     def _emit(self, key: tuple[str, str, str], found: _Sum) -> None:
         cost = round(found.cost / DOLLAR, 9) if found.priced else None
