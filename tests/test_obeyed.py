@@ -30,6 +30,7 @@ STARTED: Final[Mapping[str, str]] = {
     "moat.cli.main importlib.import_module": "a command of the table, from Moat's own package",
     "moat.cli.plain.run os.execv": f"this command again, with {_OWN_PYTHON}",
     "moat.client.connect.spawn os.posix_spawn": _OWN_PYTHON,
+    "moat.client.upkeep os.posix_spawn": _OWN_PYTHON,
     "moat.client.host_git subprocess.run": "what moat.ground.programs has found",
     "moat.supervisor.hook_process subprocess.Popen": "the user's own command, from their settings",
     "moat.supervisor.hooks os.posix_spawn": _OWN_PYTHON,
@@ -81,7 +82,7 @@ READ: Final[Mapping[str, str]] = {
         workspace.history.blobs workspace.history.history workspace.history.worker
     """,
     "devices, and descriptors that are open already": """
-        cli.stdio client.attach.handover client.connect.spawn client.connect.standby
+        cli.stdio client.attach.handover client.connect.spawn client.connect.standby client.upkeep
         engines.bubblewrap.toolchains.ahead
         platform.descriptors supervisor.hooks
         shim.launch.devices shim.launch.enter shim.launch.sandbox shim.launch.start
@@ -119,6 +120,10 @@ READ: Final[Mapping[str, str]] = {
         workspace.beneath workspace.contents workspace.entries workspace.git_index_review
         workspace.git_layout workspace.git_objects workspace.links workspace.quarantine
         workspace.applying workspace.copying workspace.placing workspace.restoring workspace.walk
+        runs.disk
+    """,
+    "data that comes with Moat, beside its code (moat.ground.own)": """
+        egress.budget.prices
     """,
 }
 """Why a file may be read, and the modules of `moat` that read for that reason."""

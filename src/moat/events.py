@@ -166,6 +166,48 @@ class Denied:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitUsedUp:
+    """The run has used up one of its limits."""
+
+    KIND: ClassVar[str] = "limit_used_up"
+    limit: str
+    """`requests`, `bytes_out`, `tokens` or `cost`."""
+    amount: float
+    """The limit itself; a cost is in US dollars."""
+    on_limit: str
+    """The consequence: `ask`, `deny` or `stop`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitChanged:
+    """A user has changed a limit of the run."""
+
+    KIND: ClassVar[str] = "limit_changed"
+    limit: str
+    amount: float | None
+    """`None`: there is none any more."""
+    peer: Peer
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUsed:
+    """A language model has answered; where that happens very often, several answers are one event."""
+
+    KIND: ClassVar[str] = "model_used"
+    host: str
+    provider: str
+    model: str
+    """Empty where nobody has named it, and for the others where there are too many different ones."""
+    requests: int
+    tokens: int
+    """All that were consumed, the estimated ones too."""
+    output_tokens: int
+    estimated_tokens: int
+    cost: float | None
+    """US dollars; `None` for a model without a price."""
+
+
+@dataclass(frozen=True, slots=True)
 class CredentialUsed:
     """A granted credential goes to a server, for the first time since this supervisor began."""
 
@@ -320,6 +362,9 @@ Event = (
     | QuestionClosed
     | WaitingChanged
     | Denied
+    | LimitUsedUp
+    | LimitChanged
+    | ModelUsed
     | SecretsResolved
     | CredentialUsed
     | CredentialEchoed

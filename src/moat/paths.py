@@ -149,6 +149,11 @@ class RunFolder(NamedTuple):
         return self.root / "names"
 
     @property
+    def limits(self) -> Path:
+        """The limits that were changed while the run was alive."""
+        return self.root / "limits.json"
+
+    @property
     def additions(self) -> Path:
         """The rules that were added while the run was alive, newest first."""
         return self.root / "policy.json"

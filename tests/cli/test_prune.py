@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moat import timestamps
-from moat.cli import prune
+from moat.cli import left_by_engines
 from moat.cli.main import run
 from moat.engines.container.images import MadeImage
 from moat.runs.states import State
@@ -116,9 +116,59 @@ def test_images_that_no_run_uses(
         assert home == store.home
         return [each.reference for each in made if not is_used(each)]
 
-    monkeypatch.setattr(prune, "remove_images", remove_images)
+    monkeypatch.setattr(left_by_engines, "remove_images", remove_images)
     assert run(["prune", "--yes", *options]) == 0
     told = capsys.readouterr().err
     assert {
         each.reference for each in made if f"the image {each.reference}, which" in told
     } == removed
+# --- bounds ---
+
+
+def _end(store: Store) -> None:
+    """Let the runs that have ended end one day after the other, the first one long ago."""
+    for number in range(3):
+        store.update(f"{number:012x}", stopped_at=f"2026-01-0{number + 1}T00:00:00.000Z")
+        store.update(f"{number:012x}", journal_bytes=1000, record_bytes=0, other_bytes=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "stays"),
+    [
+        (["--keep", "1"], {"lost"}),
+        (["--max-size", "2500"], {"lost", "failed"}),
+        (["--older-than", "900000d"], {"lost", "failed", "stopped"}),
+        (["--older-than", "1d", "--keep", "2"], set[str]()),
+        (["--keep", "0", "--filter", "state=failed"], {"lost", "stopped"}),
+    ],
+)
+def test_bounds_choose_the_oldest(store: Store, options: list[str], stays: set[str]) -> None:
+    """One that goes on is never among them."""
+    _end(store)
+    assert run(["prune", "--yes", *options]) == 0
+    assert left(store) == {"running"} | stays
+
+
+def test_orphans_are_removed_and_nothing_else(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Folders in no index, runs whose folders are gone, what is left of a removal."""
+    loose = store.folder("ffffffffffff")
+    store.folder("000000000000").root.rename(loose.root)
+    rest = store.home / "removed-eeeeeeeeeeee"
+    rest.mkdir()
+    (store.home / "heads").mkdir(exist_ok=True)
+    (store.home / "heads" / "dddddddddddd").write_text("x")
+    assert run(["prune", "--orphans", "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "the folder ffffffffffff" in shown
+    assert "the run stopped, whose folder is gone" in shown
+    assert str(rest) in shown
+    assert loose.root.exists()
+    assert run(["prune", "--orphans", "--yes"]) == 0
+    assert left(store) == {"failed", "lost", "running"}
+    assert not loose.root.exists()
+    assert not rest.exists()
+    assert not (store.home / "heads" / "dddddddddddd").exists()
+    assert run(["prune", "--orphans", "--yes"]) == 0
+    assert "nothing to remove" in capsys.readouterr().err

@@ -264,14 +264,15 @@ def test_a_summary_by_host(folder: RunFolder, moat: Moat) -> None:
 
 def test_tokens_by_model(folder: RunFolder, moat: Moat) -> None:
     """Only requests to models are counted, with or without known tokens."""
-    used = {"provider": "openai", "model": "gpt", "input_tokens": 30, "output_tokens": 4}
+    used = {"provider": "openai", "model": "gpt-5", "input_tokens": 30, "output_tokens": 4}
     unread = {"provider": "openai"}
     record(folder, [entry(), entry(usage=used), entry(usage=used), entry(usage=unread)])
     _, out, _ = moat("trace", "fix", "--llm")
     header, line, unknown = out.splitlines()
-    assert header.split() == ("PROVIDER MODEL REQUESTS INPUT CACHE READ CACHE WRITE OUTPUT".split())
-    assert line.split() == ["openai", "gpt", "2", "60", "0", "0", "8"]
-    assert unknown.split() == ["openai", "unknown", "1", "0", "0", "0", "0"]
+    kinds = "PROVIDER MODEL REQUESTS INPUT CACHE READ CACHE WRITE OUTPUT COST"
+    assert header.split() == kinds.split()
+    assert line.split() == ["openai", "gpt-5", "2", "60", "0", "0", "8", "$0.0002"]
+    assert unknown.split() == ["openai", "unknown", "1", "0", "0", "0", "0", "unknown"]
 
 
 def test_sums_are_objects_where_json_is_wanted(folder: RunFolder, moat: Moat) -> None:

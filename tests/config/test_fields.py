@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from moat.config import agent_file, settings
+from moat.config import agent_file, budget, settings
 from moat.config.fields import Field, schema
 
 
@@ -16,6 +16,7 @@ def test_the_schema_has_every_field_of_agent_yaml() -> None:
         "cpus",
         "pids",
         "timeout",
+        *budget.FIELDS,
     }
     assert all(each["description"] for each in made["properties"].values())
 

@@ -45,6 +45,9 @@ PRODUCED: Final = {
     "test_ssh.py test_git_clones": {"ssh_key_used"},
     "test_bounded_record.py test_a_flood_fills_no_disk_and_its_sums_are_right": {"traffic_dropped"},
     "test_planted.py": {"left_behind"},
+    "test_budgets.py test_tokens_are_counted_across_supervisors_and_limited": {
+        *("limit_used_up", "limit_changed", "model_used"),
+    },
     "test_ports.py test_ports_in_the_audit_log": {"port_published", "port_connected"},
     "test_waiting.py": {"waiting_changed"},
     "test_snapshots.py test_a_run_at_work": {"snapshot_taken", "restore_begun"},

@@ -18,6 +18,7 @@ from moat.egress.policy.decision import Verdict
 from moat.egress.tls.ca import CertificateAuthority
 from moat.egress.traffic.reader import Filter, TrafficReader
 from moat.paths import RunFolder
+from moat.spec.budget import Budget
 from moat.spec.network import Network
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from moat.egress.traffic.schema import Row
 
 TIMEOUT_S = 120.0
+UNLIMITED = Budget()
 
 
 class Gateway:
@@ -90,7 +92,9 @@ class Gateway:
 
 
 @asynccontextmanager
-async def opened(folder: Path, **network: Any) -> AsyncIterator[Gateway]:
+async def opened(
+    folder: Path, *, budget: Budget = UNLIMITED, **network: Any
+) -> AsyncIterator[Gateway]:
     """Run a gateway during a test."""
     address = own_address()
     loop = asyncio.get_running_loop()
@@ -115,7 +119,13 @@ async def opened(folder: Path, **network: Any) -> AsyncIterator[Gateway]:
         run = RunFolder(folder)
         settings = {"hosts": {"origin.test": "127.0.0.1"}, "private": ("127.0.0.0/8",)} | network
         gateway = RunGateway(
-            Network(**settings), run, CertificateAuthority.load_or_create(folder), loop, start
+            Network(**settings),
+            run,
+            CertificateAuthority.load_or_create(folder),
+            loop,
+            start,
+            "RUN",
+            budget,
         )
         try:
             await gateway.open(listen)

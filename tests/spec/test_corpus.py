@@ -20,12 +20,14 @@ from moat.spec import (
     AgentFile,
     AgentSetup,
     Bubblewrap,
+    Budget,
     Container,
     EventHook,
     Grant,
     HostService,
     Injection,
     Limits,
+    ModelPrice,
     Mount,
     Network,
     ProtectedPath,
@@ -83,6 +85,14 @@ FULL = RunSpec(
     tty=True,
     size=TerminalSize(132, 43),
     limits=Limits(1 << 30, 1.5, 256),
+    budget=Budget(
+        requests=5000,
+        bytes_out=1 << 26,
+        tokens=2_000_000,
+        cost=7.5,
+        on_limit="ask",
+        prices=(ModelPrice("my-model*", 1.0, 2.5, 0.1, 1.25),),
+    ),
     network=Network(
         policy="strict",
         rules=("deny POST *.example.com/admin/**", "allow [2001:db8::1]:8443"),
@@ -163,7 +173,8 @@ MINIMAL = RunSpec(
     created_at="2026-11-23T07:00:00.000Z",
 )
 
-_COPIES = replace(FULL, snapshots=Snapshots())
+_SNAPSHOTS = replace(FULL, budget=Budget())
+_COPIES = replace(_SNAPSHOTS, snapshots=Snapshots())
 _WAITING = replace(_COPIES, copy="", volumes=())
 _PORTS = replace(_WAITING, agent=replace(_AGENT, waiting=()), on_event=(), notify="off")
 _AGENTS = replace(_PORTS, ports=(), network=replace(FULL.network, host=()))
@@ -213,8 +224,9 @@ STAGES = {
     "11-agents": _AGENTS,
     "12-ports": _PORTS,
     "13-waiting": _WAITING,
-    "15-copies": _COPIES,
-    "16-snapshots": FULL,
+    "14-copies": _COPIES,
+    "15-snapshots": _SNAPSHOTS,
+    "16-budgets": FULL,
 }
 EXPECTED = {f"{stage}-full.json": spec for stage, spec in STAGES.items()} | {
     f"{stage}-minimal.json": MINIMAL for stage in STAGES
@@ -232,6 +244,7 @@ REQUIRED = {
     Injection: {"hosts"},
     SandboxFile: {"path", "content"},
     AgentSetup: {"name"},
+    ModelPrice: {"model", "input", "output"},
     WaitRule: {"kind"},
     EventHook: {"command", "events"},
     AgentFile: {"path", "content"},
@@ -289,6 +302,8 @@ def test_the_fullest_specification_leaves_nothing_at_its_default() -> None:
         FULL.agent.waiting[0],
         FULL.on_event[0],
         FULL.limits,
+        FULL.budget,
+        FULL.budget.prices[0],
         FULL.size,
         FULL.bubblewrap,
         FULL.container,

@@ -78,7 +78,7 @@ def show(
             report = _verify_own(store, found)
             _print_report(report, as_json=as_json)
             ctx.exit(1 if report.problems else 0)
-        entries = _Entries(store.folder(found.id).audit)
+        entries = Entries(store.folder(found.id).audit)
         _write(entries.news(), as_json=as_json)
         if follows:
             from moat.client.watch.follow import follow  # noqa: PLC0415  for -f alone
@@ -196,7 +196,7 @@ command.add_command(key_command)
 # --- the timeline ---
 
 
-class _Entries:
+class Entries:
     """The entries of a log that may be growing, each once."""
 
     def __init__(self, path: Path) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from moat import timestamps
+from moat.spec.budget import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +61,20 @@ def _denied(event: Event) -> str:
     return f"{event['scheme']} {place}{times}: {event['reason']}"
 
 
+def _limit(event: Event) -> str:
+    if event["amount"] is None:
+        return f"no limit of {event['limit']}"
+    return in_words(event["limit"], event["amount"])
+
+
+def _model_used(event: Event) -> str:
+    times = f" ({event['requests']} times)" if event["requests"] > 1 else ""
+    cost = "cost unknown" if event["cost"] is None else f"${event['cost']:.4f}"
+    about = "about " if event["estimated_tokens"] else ""
+    model = event["model"] or "a model"
+    return f"{model} at {event['host']}{times}: {about}{event['tokens']:,} tokens, {cost}"
+
+
 def _ssh_key_used(event: Event) -> str:
     return f"{event['grant']}: {event['user']} at {event['host']}, {event['key']}"
 
@@ -106,6 +121,9 @@ _DESCRIPTIONS: Final[dict[str, Callable[[Event], str]]] = {
         f"waits for you: {event['waits_for']}" if event["waits_for"] else "waits no more"
     ),
     "denied": _denied,
+    "limit_used_up": lambda event: f"{_limit(event)} used up: {event['on_limit']}",
+    "limit_changed": lambda event: f"{_limit(event)} from now on",
+    "model_used": _model_used,
     "credential_echoed": lambda event: (
         f"{event['host']}:{event['port']} sent {event['credential']} back; it was masked"
     ),

@@ -11,6 +11,7 @@ from moat.cli.arguments import run_argument
 from moat.cli.found import find, supervisor_of
 from moat.cli.output import print_json
 from moat.client.connect.patience import SupervisorStuckError
+from moat.client.display.spending import read_spending
 from moat.config.network import redacted
 from moat.engines.engine import UnsupportedSandboxError
 from moat.errors import RunNotActiveError
@@ -40,6 +41,7 @@ def command(run: str | None) -> None:
             known
             | {name: spec[name] for name in also}
             | {"network": redacted(specified.network)}
+            | {"budget": read_spending(store.folder(found.id), specified.budget)}
             | {"sessions": _sessions(store, store.get(found.id), known.get("sessions", {}))}
             | {"env": sorted(spec["env"]), "folder": str(store.folder(found.id).root)}
         )

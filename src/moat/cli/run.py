@@ -97,6 +97,14 @@ from moat.cli.plain.run import carry_out
 )
 @click.option("--timeout", metavar="DURATION", help="Stop the run after this time, such as 30m.")
 @click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Limit what the run uses up in all: requests=500, bytes_out=100m, tokens=2m or cost=5 (US"
+    " dollars). on_limit=deny (default), ask or stop says what follows (see moat limit).",
+)
+@click.option(
     "--writable-git",
     is_flag=True,
     help="Protect no path: let the run change agent.yaml, git's configuration and hooks, and all "

@@ -23,6 +23,7 @@ from moat.spec.units import parse_duration
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from moat.egress.budget.prices import Prices
     from moat.egress.traffic.schema import Captured, Row
     from moat.egress.traffic.totals import HostTotal, ModelTotal
     from moat.runs.store import Run
@@ -93,7 +94,8 @@ def command(  # noqa: PLR0913  an option each
 
     --llm makes the counts of all vendors comparable: INPUT came from no cache, CACHE READ came from
     one, CACHE WRITE was put into one, and OUTPUT includes reasoning. Their sum is everything that was
-    consumed. A response that can't be read still counts as a request.
+    consumed. A response that can't be read still counts as a request. COST is in US dollars, by list
+    prices and by yours (prices in the settings); it is unknown for a model without a price.
     """
     form = _form(forms)
     if follows and form not in (None, "json"):
@@ -117,7 +119,8 @@ def command(  # noqa: PLR0913  an option each
             _warn_of_gaps(reader)
             chosen = _Chosen(reader, wanted, last)
             if form in ("summary", "llm"):
-                _write(_sums(form, chosen, as_json="json" in forms))
+                prices = _prices(store, found) if form == "llm" else None
+                _write(_sums(chosen, prices, as_json="json" in forms))
             else:
                 _write(_pieces(form, chosen))
 
@@ -172,11 +175,16 @@ class _Chosen:
             self._reader.by_host(self._wanted, self._now, after=self._after), dropped
         )
 
-    def models(self) -> list[ModelTotal]:
-        from moat.egress.traffic import totals  # noqa: PLC0415  for --llm alone
+    def models(self, prices: Prices) -> list[ModelTotal]:
+        from moat.egress.budget.prices import DOLLAR  # noqa: PLC0415  for --llm alone
+        from moat.egress.traffic import totals  # noqa: PLC0415
 
         dropped = self._reader.dropped_models(self._wanted) if self._all else []
-        return totals.by_model(self.rows(), dropped)
+        sums = totals.by_model(self.rows(), dropped)
+        for each in sums:
+            cost = prices.cost(each.model, each.tokens)
+            each.cost = None if cost is None else cost / DOLLAR
+        return sums
 
 
 # --- output ---
@@ -191,16 +199,23 @@ def _pieces(form: str | None, chosen: _Chosen) -> Iterable[str]:
     return chain([header], map(line_of, chosen.rows()))
 
 
-def _sums(form: str, chosen: _Chosen, *, as_json: bool) -> Iterable[str]:
+def _prices(store: Store, run: Run) -> Prices:
+    from moat.egress.budget.prices import with_shipped  # noqa: PLC0415  for --llm alone
+
+    return with_shipped(store.spec(run.id).budget.prices)
+
+
+def _sums(chosen: _Chosen, prices: Prices | None, *, as_json: bool) -> Iterable[str]:
+    """Return sums by host or, with `prices`, by model."""
     if as_json:
-        sums = chosen.hosts() if form == "summary" else chosen.models()
+        sums = chosen.hosts() if prices is None else chosen.models(prices)
         return (_as_line(each.as_json()) for each in sums)
     from moat.cli import trace_text  # noqa: PLC0415  as above
 
     width = trace_text.terminal_width()
-    if form == "summary":
+    if prices is None:
         return [trace_text.hosts(chosen.hosts(), width)]
-    return [trace_text.models(chosen.models(), width)]
+    return [trace_text.models(chosen.models(prices), width)]
 
 
 def _lines(form: str | None) -> tuple[str, Callable[[Row], str]]:

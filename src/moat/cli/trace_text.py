@@ -105,13 +105,23 @@ def hosts(totals: Sequence[HostTotal], width: int | None = None) -> str:
 
 
 def models(totals: Sequence[ModelTotal], width: int | None = None) -> str:
-    header = ("PROVIDER", "MODEL", "REQUESTS", "INPUT", "CACHE READ", "CACHE WRITE", "OUTPUT")
+    header = (
+        "PROVIDER",
+        "MODEL",
+        "REQUESTS",
+        "INPUT",
+        "CACHE READ",
+        "CACHE WRITE",
+        "OUTPUT",
+        "COST",
+    )
     rows = [
         (
             printable(each.provider),
             printable(each.model) or "unknown",
             str(each.requests),
             *(str(each.tokens[kind]) for kind in TOKENS),
+            "unknown" if each.cost is None else f"${each.cost:.4f}",
         )
         for each in totals
     ]

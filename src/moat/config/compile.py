@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moat import timestamps
-from moat.config import agent_file, environment, limits, names, network, ports, snapshots, volumes
+from moat.config import agent_file, budget, environment, limits, names, network, ports, snapshots, volumes
 from moat.config import settings as settings_file
 from moat.config.engine_choice import container_section, engine_of
 from moat.config.environment import parse_env
@@ -72,6 +72,8 @@ class RunOptions:
     cpus: float | None = None
     pids: int | None = None
     timeout: str | None = None
+    limits: tuple[str, ...] = ()
+    """The budget, before those of files: `KEY=VALUE`."""
     writable_git: bool = False
     network_policy: str | None = None
     allow: tuple[str, ...] = ()
@@ -184,6 +186,9 @@ def compile_spec(
         tty=_tty(options, host, interactive=interactive),
         size=host.size,
         limits=bounds,
+        budget=budget.join(
+            options.limits, file.get("limits", {}), settings.limits, settings.prices
+        ),
         network=with_hosts(opened, agent.hosts) if agent else opened,
         ports=ports.joined(file.get("ports", {}), options.publish),
         grants=grants,
@@ -372,7 +377,7 @@ def _tty(options: RunOptions, host: HostContext, *, interactive: bool) -> bool:
 def _limits(
     options: RunOptions, settings: Settings, file: Mapping[str, Any]
 ) -> tuple[Limits, float | None]:
-    given = {name: getattr(options, name) for name in limits.FIELD.fields}
+    given = {name: getattr(options, name) for name in limits.OPTIONS}
     return limits.join(given, file.get("limits", {}), settings.limits)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from moat.config import budget
 from moat.config.fields import Effect, Field, positive
 from moat.spec.run import Limits
 from moat.spec.units import parse_duration, parse_memory
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 FIELD: Final = Field(
     "object",
-    "Upper bounds for all processes of the sandbox together. A project can only lower the user's.",
+    "Upper bounds for all processes of the sandbox together, and for what goes over its network. A"
+    " project can only lower the user's.",
     fields={
         "memory": Field(
             "quantity",
@@ -37,6 +39,7 @@ FIELD: Final = Field(
             lambda v: parse_duration(str(v)),
             effect=Effect.NEUTRAL,
         ),
+        **budget.FIELDS,
     },
 )
 
@@ -46,6 +49,8 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "pids": lambda value: value,
     "timeout": lambda value: parse_duration(str(value)),
 }
+OPTIONS: Final = tuple(_READ)
+"""The fields that have options of their own on the command line."""
 
 
 def join(

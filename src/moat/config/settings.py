@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from moat.config.certificates import CertificateFile
     from moat.config.fields import Field
-    from moat.spec import EventHook, Notify, ProtectedPath
+    from moat.runs.retention import Retention
+    from moat.spec import EventHook, ModelPrice, Notify, ProtectedPath
 
 FILE: Final = own.SETTINGS
 Trust = Literal["always", "ask", "never"]
@@ -77,6 +78,10 @@ class Settings:
     """The file's checked section `limits`; see `config.limits`."""
     workspace: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The file's checked section `workspace`; see `config.workspace_mode`."""
+    retention: Retention | None = None
+    """Upper bounds for runs that have ended; see `client.upkeep`."""
+    prices: tuple[ModelPrice, ...] = ()
+    """Prices of language models; see `config.budget`."""
     secrets: Mapping[str, str] = field(default_factory=dict[str, str])
     """References to secrets that all runs get, by the names of their variables."""
     protected_paths: tuple[ProtectedPath, ...] = ()
@@ -130,6 +135,14 @@ def load(home: Path) -> Settings:
         from moat.config.hooks import event_hooks  # noqa: PLC0415
 
         values["on_event"] = event_hooks(values["on_event"])
+    if "prices" in values:
+        from moat.config.budget import prices  # noqa: PLC0415
+
+        values["prices"] = prices(values["prices"])
+    if "retention" in values:
+        from moat.config.retention import retention  # noqa: PLC0415
+
+        values["retention"] = retention(values["retention"])
     if "mounts" in values:
         values["mounts"] = tuple(values["mounts"])
     if "router" in values:
@@ -147,11 +160,13 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
     """
     from moat.config import (  # noqa: PLC0415
         build_fields,
+        budget,
         environment,
         hooks,
         limits,
         network_fields,
         protected_paths,
+        retention,
         secret_references,
         workspace_mode,
         snapshots,
@@ -266,6 +281,8 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
         ),
         "limits": limits.FIELD,
         "workspace": workspace_mode.FIELD,
+        "prices": budget.PRICES,
+        "retention": retention.FIELD,
         "secrets": secret_references.FIELD,
         "protected_paths": protected_paths.FIELD,
         "router": Field(

@@ -7,7 +7,7 @@ may ask for, and each part of the run answers its own question.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from moat.egress.http.observer import Observer
 from moat.egress.traffic import llm_usage
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moat.egress.authorization.authorizer import Authorizer
+    from moat.egress.budget.live_budget import LiveBudget, WaitingRequest
     from moat.egress.connections import ConnectionTable
     from moat.egress.http.interfaces import (
         Connection,
@@ -32,12 +33,16 @@ if TYPE_CHECKING:
     from moat.egress.upstream.pool import ConnectionPool
     from moat.spec.network import Capture
 
+_FRAMING: Final = 48
+"""Bytes of a head's own words, and of its field about the length of the body."""
+
 
 class ExchangeServices:
     def __init__(
         self,
         capture: Capture,
         policy: LivePolicy,
+        budget: LiveBudget,
         reporter: TrafficReporter,
         pool: ConnectionPool,
         connections: ConnectionTable,
@@ -46,6 +51,7 @@ class ExchangeServices:
         self.now: Callable[[], float] = time.time
         self._capture: Capture = capture
         self._policy = policy
+        self._budget = budget
         self._reporter = reporter
         self._pool = pool
         self._connections = connections
@@ -77,6 +83,24 @@ class ExchangeServices:
         question.answer.add_done_callback(answered)
         return question
 
+    def charge(self, exchange: PendingExchange) -> Decision | None:
+        entry, request = exchange.entry, exchange.request
+        budget = self._budget
+        size = _head_size(request) if budget.limits_bytes else 0
+        model = entry.asks_model
+        against = budget.charge(size, request.framing, model=model, waits=True)
+        entry.counts_tokens = model and against is None
+        return against
+
+    def ask_for_more(self, exchange: PendingExchange, decision: Decision) -> WaitingRequest:
+        return self._budget.ask(exchange, decision)
+
+    def send(self, entry: TrafficEntry, size: int) -> Decision | None:
+        against = self._budget.send(size)
+        if against is None and self._budget.saves():
+            self._reporter.put(entry)  # the counts are written together with it
+        return against
+
     def authorize(self, exchange: PendingExchange) -> None:
         if self.authorizer is None:
             self._send(exchange, exchange.request, exchange.target, None)
@@ -103,21 +127,24 @@ class ExchangeServices:
 
     def _reads_bodies(self, exchange: PendingExchange) -> bool:
         """Tell whether the response is looked into, and so must have a coding that can be decoded."""
-        return self._capture == "bodies" or llm_usage.asks_model(
-            exchange.request.method, exchange.target
-        )
+        return self._capture == "bodies" or exchange.entry.asks_model
 
     def connect(self, exchange: PendingExchange, *, fresh: bool) -> None:
         self._pool.connect(exchange, fresh=fresh)
 
     def observer(self, exchange: PendingExchange) -> Observer | None:
         capture = self._capture
-        request = exchange.request
-        if capture == "none" and not llm_usage.asks_model(request.method, exchange.target):
+        entry, request = exchange.entry, exchange.request
+        if llm_usage.asks_model(request.method, exchange.target, entry.host):
+            entry.asks_model = True
+        elif capture == "none":
             return None
-        return Observer(exchange.entry, request, capture)
+        return Observer(entry, request, capture)
 
     def put(self, entry: TrafficEntry) -> None:
+        if entry.counts_tokens and entry.total >= 0:
+            entry.counts_tokens = False
+            self._budget.answered(entry.usage, entry.host)
         self._reporter.put(entry)
 
     # --- for the connection that it came by ---
@@ -133,3 +160,11 @@ class ExchangeServices:
 
     def malformed(self, destination: Destination | None, problem: BadMessageError) -> None:
         self._reporter.malformed(destination, problem)
+
+
+def _head_size(request: RequestHead) -> int:
+    """Return about how many bytes the head of a request has, with its fields of framing."""
+    size = len(request.method) + len(request.target) + len(request.host or b"") + _FRAMING
+    for name, value in request.fields:
+        size += len(name) + len(value) + 4
+    return size

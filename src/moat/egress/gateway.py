@@ -7,6 +7,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, ParamSpec
 
+from moat.egress.budget.live_budget import LiveBudget
+from moat.egress.connections import ConnectionTable, connection_limit
 from moat.egress.connections import ConnectionTable, connection_limit, contained
 from moat.egress.dns.name_server import NameServer
 from moat.egress.exchange_services import ExchangeServices
@@ -14,7 +16,12 @@ from moat.egress.ingress.acceptor import Acceptor
 from moat.egress.ingress.blocked import WHY, BlockedAttempts
 from moat.egress.ingress.interfaces import Services
 from moat.egress.ingress.listeners import Listeners
-from moat.egress.persistence import PersistentAddresses, read_rules, write_rules
+from moat.egress.persistence import (
+    PersistentAddresses,
+    PersistentLimits,
+    read_rules,
+    write_rules,
+)
 from moat.egress.policy.decision import Decision, Verdict
 from moat.egress.policy.denials import ONE_WAY_OUT
 from moat.egress.policy.engine import PLACEHOLDER, Policy
@@ -27,6 +34,7 @@ from moat.egress.tunnels import TunnelOpener
 from moat.egress.upstream.connector import Connector
 from moat.egress.upstream.dialer import Dialer
 from moat.egress.upstream.pool import ConnectionPool
+from moat.spec.budget import NO_LIMITS
 
 if TYPE_CHECKING:
     import socket
@@ -38,6 +46,7 @@ if TYPE_CHECKING:
     from moat.egress.policy.routing_decision import Asker, Route
     from moat.egress.tls.ca import CertificateAuthority
     from moat.paths import RunFolder
+    from moat.spec.budget import Budget
     from moat.spec.grants import Grant
     from moat.spec.network import Network
 
@@ -49,7 +58,7 @@ _BLOCKED: Final = Decision(Verdict.DENY, ONE_WAY_OUT, WHY)
 class RunGateway:
     """Puts together what a run's traffic passes through; `amend` changes its policy while it runs."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  a run's parts, the last ones as users have them
         self,
         network: Network,
         folder: RunFolder,
@@ -57,6 +66,7 @@ class RunGateway:
         loop: asyncio.AbstractEventLoop,
         start: Callable[[Coroutine[None, None, None]], None],
         run: str = PLACEHOLDER,
+        budget: Budget = NO_LIMITS,
     ) -> None:
         """`start` runs a task, `run` is the run's name. Raises `OSError` and `StoreError`."""
         self.network = network
@@ -65,12 +75,22 @@ class RunGateway:
         self._loop = loop
         self._start = start
         self.live_policy = LivePolicy(network, read_rules(folder.additions), self._save_rules, run)
+        changed = PersistentLimits(folder.limits)
         self._addresses = PersistentAddresses(folder.names)
         try:
             self.traffic = TrafficWriter(folder.database, Bounds(bytes=network.traffic_limit))
         except BaseException:
             self._addresses.close()
             raise
+        self.budget = LiveBudget(
+            budget,
+            self.traffic.spent_before,
+            changed,
+            loop,
+            run,
+            network.ask_timeout,
+        )
+        self.traffic.spent = self.budget.stored
         reporter = self.reporter = TrafficReporter(self.traffic, time.time)
         self.traffic.on_dropped = partial(loop.call_soon_threadsafe, reporter.dropped)
         limit = connection_limit()
@@ -82,9 +102,11 @@ class RunGateway:
         )
         self.name_server = NameServer(self._addresses, lambda: self.policy, reporter.put, time.time)
         self.services = ExchangeServices(
-            network.capture, self.live_policy, reporter, self._pool, self.connections
+            network.capture, self.live_policy, self.budget, reporter, self._pool, self.connections
         )
-        self.tunnels = TunnelOpener(loop, dialer, self._route, reporter, self.connections)
+        self.tunnels = TunnelOpener(
+            loop, dialer, self._route, reporter, self.connections, self.budget
+        )
         services = Services(
             self._addresses.host_of,
             self._route,

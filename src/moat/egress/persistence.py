@@ -1,4 +1,4 @@
-"""State of the network that the next supervisor takes over: synthetic addresses, and added rules.
+"""State of the network that the next supervisor takes over: addresses, added rules, changed limits.
 
 The record of traffic has its own file (`traffic.writer`), the certificate authority another (`tls.ca`).
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from moat.atomic import replace_file
 from moat.egress.dns.synthetic_ips import LIMIT, SyntheticAddresses
@@ -85,10 +85,15 @@ def _parse_names(lines: list[str]) -> list[str]:
 
 def read_rules(path: Path) -> list[str]:
     """Return the rules that were added to a run, newest first. Raises `OSError`, also for damage."""
+    return _read(path) or []
+
+
+def _read(path: Path) -> Any:
+    """Return what a file of JSON has; `None` where there is no file. Raises as above."""
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
-        return []
+        return None
     except ValueError as exc:
         raise OSError(errno.EILSEQ, "damaged", str(path)) from exc
 
@@ -99,3 +104,18 @@ def write_rules(path: Path, rules: list[str]) -> None:
     Raises `OSError`.
     """
     replace_file(path, json.dumps(rules).encode(), durable=True)
+
+
+class PersistentLimits:
+    """The limits of a run that were changed while it ran, by their names; `None`: there is none."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises `OSError`."""
+        self._path = path
+        self.amounts: dict[str, float | None] = _read(path) or {}
+
+    def change(self, amounts: dict[str, float | None]) -> None:
+        """Change some. When it returns, they are on disk. Raises `OSError`; then nothing has changed."""
+        changed = self.amounts | amounts
+        replace_file(self._path, json.dumps(changed).encode(), durable=True)
+        self.amounts = changed

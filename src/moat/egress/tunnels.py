@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from moat.egress.budget.live_budget import LiveBudget
     from moat.egress.connections import ConnectionTable
     from moat.egress.ingress.new_connection import NewConnection
     from moat.egress.policy.routing_decision import OpenTunnel, Route
@@ -47,18 +48,25 @@ class TunnelOpener:
         route: Callable[[Asker, str, int], Route],
         reporter: TrafficReporter,
         connections: ConnectionTable,
+        budget: LiveBudget,
     ) -> None:
         self._loop = loop
         self._dialer = dialer
         self._route = route
         self._reporter = reporter
         self._connections = connections
+        self._budget = budget
         self.watch: Callable[[str, int], TunnelWatch | None] = lambda _host, _port: None
         """Returns who is to watch a tunnel of raw TCP to a host and port."""
 
     async def open(self, connection: NewConnection, route: OpenTunnel) -> None:
         """Dial the server and join the connection to it; close the connection if that fails."""
         host, port = connection.host, connection.port
+        against = self._budget.charge(0, 0, model=False, waits=False)
+        if against is not None:
+            self._reporter.denied(route.scheme, host, port, against)
+            self._refuse(connection, route, Alert.ACCESS_DENIED)
+            return
         entry = self._reporter.begin_tunnel(route, host, port)
         begun = self._loop.time()
         try:
@@ -70,7 +78,7 @@ class TunnelOpener:
             entry.total = self._loop.time() - begun
             self._reporter.put(entry)
             alert = Alert.ACCESS_DENIED if denied else Alert.INTERNAL_ERROR
-            close_with(connection.sock, alert.record() if route.scheme == "tls" else b"")
+            self._refuse(connection, route, alert)
             return
         entry.address, entry.dns, entry.connect = dialled.address, dialled.dns, dialled.connect
 
@@ -89,9 +97,24 @@ class TunnelOpener:
         tunnel = Tunnel(self._loop, ended, lambda: self._denial(route, entry))
         if watch is not None:
             tunnel.server.watched = watch.received
+        tunnel.client.may_send = lambda size: self._against(entry, size)
         self._connections.opened(tunnel)
         await tunnel.join(connection.sock, dialled.sock)
         tunnel.reconsider()  # the policy may have changed meanwhile
+
+    @staticmethod
+    def _refuse(connection: NewConnection, route: OpenTunnel, alert: Alert) -> None:
+        close_with(connection.sock, alert.record() if route.scheme == "tls" else b"")
+
+    def _against(self, entry: TrafficEntry, size: int) -> str:
+        """Return why a tunnel may not send so many more bytes; empty if it may."""
+        against = self._budget.send(size)
+        if against is None:
+            if self._budget.saves():
+                self._reporter.put(entry)  # the counts are written together with it
+            return ""
+        entry.verdict, entry.rule = "denied", against.rule
+        return against.why
 
     async def _dial(self, host: str, port: int) -> Dialled:
         problem = self._reporter.problem()

@@ -57,6 +57,12 @@ STEPS: Final = (
     ("ALTER TABLE runs ADD COLUMN ports TEXT NOT NULL DEFAULT '[]'",),
     # What the run waits for its user to do; one of `agents.waiting.KINDS`.
     ("ALTER TABLE runs ADD COLUMN waits_for TEXT NOT NULL DEFAULT ''",),
+    # Bytes on disk, as measured at the run's end; NULL: they were not.
+    (
+        "ALTER TABLE runs ADD COLUMN journal_bytes INTEGER",
+        "ALTER TABLE runs ADD COLUMN record_bytes INTEGER",
+        "ALTER TABLE runs ADD COLUMN other_bytes INTEGER",
+    ),
 )
 """The statements that lead from each version to the next, beginning with an empty file.
 
@@ -64,6 +70,9 @@ A new version is one more step, and one more file in `tests/runs/corpus`. A step
 and indexes, and fill them in. It must not drop, rename or reinterpret a column: supervisors of the
 version before are alive while the step is taken, and go on reading and writing theirs.
 """
+
+DISK_COLUMNS: Final = ("journal_bytes", "record_bytes", "other_bytes")
+"""Columns with what a run takes of the disk; see `runs.disk`."""
 
 # How long a statement waits for another process's transaction; ours take well under a millisecond.
 BUSY_TIMEOUT_S: Final = 10.0

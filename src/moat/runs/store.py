@@ -16,6 +16,7 @@ from moat.errors import NameTakenError, RunNotFoundError, StoreError
 from moat.paths import RunFolder, moat_home
 from moat.platform import commits
 from moat.runs import index, private_folder, unfinished
+from moat.runs.census import DISK_USE, PER_STATE, Census
 from moat.runs.index import damaged, reported
 from moat.runs.own_folder import own_folder
 from moat.runs.rmtree import empty_folder
@@ -208,7 +209,7 @@ class Store:
         marks = unfinished.marks(self.home)  # a run that is being made has its row last
         loose = folders - marks
         if loose:
-            loose -= {run_id for (run_id,) in self._execute("SELECT id FROM runs")}
+            loose -= self.ids()
         return sorted(each for each in loose if self.folder(each).root.exists())
 
     def _folders(self) -> set[str]:
@@ -332,6 +333,19 @@ class Store:
             if going.exists():
                 empty_folder(going)
                 going.rmdir()
+
+    # --- sums ---
+
+    def census(self) -> list[Census]:
+        """Return what is known of the runs in each state."""
+        return [Census(*row) for row in self._execute(PER_STATE)]
+
+    def ids(self) -> set[str]:
+        return {run_id for (run_id,) in self._execute("SELECT id FROM runs")}
+
+    def disk_use(self) -> dict[str, int | None]:
+        """Return the bytes that each run takes, as its supervisor measured them at its end."""
+        return dict(self._execute(DISK_USE))
 
     # --- SQL ---
 

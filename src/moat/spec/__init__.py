@@ -6,6 +6,7 @@ user's configuration.
 """
 
 from moat.spec.agent import AgentFile, AgentSetup, WaitRule
+from moat.spec.budget import Budget, ModelPrice
 from moat.spec.grants import Grant, Injection, Refresh, SandboxFile
 from moat.spec.hooks import EventHook, Notify
 from moat.spec.network import HostService, Network, Timeouts
@@ -28,12 +29,14 @@ __all__ = [
     "AgentFile",
     "AgentSetup",
     "Bubblewrap",
+    "Budget",
     "Container",
     "EventHook",
     "Grant",
     "HostService",
     "Injection",
     "Limits",
+    "ModelPrice",
     "Mount",
     "Network",
     "Notify",

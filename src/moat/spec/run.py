@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, NewType
 
 from moat.spec.agent import AgentSetup
+from moat.spec.budget import Budget
 from moat.spec.grants import Grant
 from moat.spec.hooks import EventHook, Notify
 from moat.spec.network import Network
@@ -131,6 +132,7 @@ class RunSpec:
     size: TerminalSize = TerminalSize()
     """The size of the terminal when the command begins."""
     limits: Limits = Limits()
+    budget: Budget = field(default_factory=Budget)
     network: Network = field(default_factory=Network)
     ports: tuple[PublishedPort, ...] = ()
     """The ways in."""

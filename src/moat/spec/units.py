@@ -1,4 +1,4 @@
-"""Amounts as people write them: `512m` of memory, `1h30m` of time. Pure."""
+"""Amounts as people write them: `512m` of memory, `1h30m` of time, `2m` tokens. Pure."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from moat.errors import UsageError
 _BYTES: Final = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _MEMORY: Final = re.compile(r"(\d+(?:\.\d+)?)([bkmgt]?)(?:(?<=[kmgt])i?b)?", re.ASCII)
 
+# Decimal multiples, as prices and context windows are written.
+_COUNTS: Final = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
+_COUNT: Final = re.compile(r"(\d+(?:\.\d+)?)([kmb]?)", re.ASCII)
+
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])", re.ASCII)
 _PLAIN: Final = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
@@ -24,6 +28,15 @@ def parse_memory(text: str) -> int:
     if amount < 1:
         raise UsageError(f"{text!r} is not an amount of memory", "Write it like 512m or 2g")
     return amount
+
+
+def parse_count(text: str) -> int:
+    """Return a number of things. Raises `UsageError` for anything but a positive number."""
+    match = _COUNT.fullmatch(text.strip().lower())
+    count = int(float(match[1]) * _COUNTS[match[2]]) if match and len(match[1]) < 16 else 0
+    if count < 1:
+        raise UsageError(f"{text!r} is not a number of things", "Write it like 500, 20k or 2m")
+    return count
 
 
 def parse_duration(text: str) -> float:

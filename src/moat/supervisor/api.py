@@ -8,6 +8,8 @@
     POST /v1/kill | detach | signal {signal} | send {data} | exec {...}
     GET  /v1/policy                            the policy in force, and who waits for an answer
     POST /v1/policy {verdict, rule, always}    allows or denies, from now on
+    GET  /v1/limits                            the limits in force, and what was used up
+    POST /v1/limits {tokens, ...}              changes some; null: no limit
     GET  /v1/questions                         what waits for the user's answer
     POST /v1/answer {name, allow}              answers one of them
     POST /v1/snapshot {label}                  takes a snapshot of the workspace
@@ -35,7 +37,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moat.egress.policy.decision import Verdict
 from moat.engines.engine import Execution
 from moat.errors import MoatError, RunNotActiveError, UsageError
-from moat.events import ExecStarted, InputSent, Peer, SignalSent
+from moat.events import InputSent, Peer, SignalSent
 from moat.paths import MAIN_SESSION
 from moat.platform import sockets
 from moat.runs.states import State
@@ -64,8 +66,6 @@ _RECORDED_FIRST: Final = {
 
 # Who sends input to a program that doesn't read is told so after this time without any progress.
 INPUT_PATIENCE_S: Final = 10.0
-# An event shows no more of a command than this.
-_SHOWN_WORDS, _SHOWN_CHARACTERS = 64, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,8 @@ class API:
             ("POST", "/v1/exec"): self._exec,
             ("GET", "/v1/policy"): self._policy,
             ("POST", "/v1/policy"): self._amend_policy,
+            ("GET", "/v1/limits"): self._limits,
+            ("POST", "/v1/limits"): self._limits,
             ("GET", "/v1/questions"): self._questions,
             ("POST", "/v1/answer"): self._answer_question,
             ("POST", "/v1/snapshot"): self._snapshot,
@@ -359,10 +361,7 @@ class API:
             stdin=bool(call.body.get("interactive")),
             size=TerminalSize(call.body.get("columns") or 80, call.body.get("rows") or 24),
         )
-        name = await self._supervisor.exec.start(execution)
-        shown = tuple(word[:_SHOWN_CHARACTERS] for word in execution.command[:_SHOWN_WORDS])
-        self._supervisor.emit(ExecStarted(name, shown, call.peer))
-        return {"session": name}
+        return {"session": await self._commands.execute(execution, call.peer)}
 
     async def _policy(self, _call: Call) -> Answer:
         await self._ready_to_act()
@@ -371,6 +370,12 @@ class API:
     async def _amend_policy(self, call: Call) -> Answer:
         verdict = Verdict(call.body["verdict"])
         return await self._commands.amend(verdict, call.body["rule"], call.peer)
+        verdict, rule = Verdict(call.body["verdict"]), call.body["rule"]
+        return await self._commands.amend(verdict, rule, call.peer)
+
+    async def _limits(self, call: Call) -> Answer:
+        await self._ready_to_act()
+        return self._commands.limits(call.body, call.peer)
 
     async def _questions(self, _call: Call) -> Answer:
         await self._ready_to_act()

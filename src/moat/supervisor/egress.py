@@ -10,6 +10,7 @@ from moat.egress.gateway import RunGateway
 from moat.engines.engine import CommandRefusedError, SandboxGoneError
 from moat.errors import EngineError, MoatError
 from moat.events import CredentialEchoed, CredentialUsed, Fault
+from moat.supervisor.budget import RunBudget
 from moat.supervisor.denials import Denials
 from moat.supervisor.dropped_traffic import DroppedTraffic
 from moat.supervisor.state import RETRY_S
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from moat.supervisor.context import RunContext
     from moat.supervisor.credentials import RunCredentials
     from moat.supervisor.questions import Questions
+    from moat.supervisor.shutdown import Shutdown
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +38,9 @@ MAX_ECHOES: Final = 256
 class RunEgress:
     """The gateway of a run: open before the command's first instruction, or no command begins."""
 
-    def __init__(self, run: RunContext, questions: Questions, audit: RunAudit) -> None:
+    def __init__(
+        self, run: RunContext, questions: Questions, audit: RunAudit, shutdown: Shutdown
+    ) -> None:
         self._audit = audit
         self._spec = run.spec
         self._folder = run.folder
@@ -45,6 +49,7 @@ class RunEgress:
         self._emit = run.emit
         self._loop = run.loop
         self._questions = questions
+        self.budget = RunBudget(run, shutdown)
         self._denials = Denials(run)
         self._dropped = DroppedTraffic(run)
         self._gateway: RunGateway | None = None
@@ -103,6 +108,7 @@ class RunEgress:
             self._loop,
             self._tasks.start,
             self._spec.name,
+            self._spec.budget,
         )
         gateway.tunnels.watch = self.watch_tunnels
         if any(each.injections for each in self._spec.grants):
@@ -112,7 +118,8 @@ class RunEgress:
         gateway.reporter.audit_problem = lambda: self._audit.problem
         gateway.traffic.on_final = self._audit.requests
         # Before the gateway is open: requests come at once.
-        self._questions.follow(gateway.live_policy)
+        self._questions.follow(gateway.live_policy, gateway.budget)
+        self.budget.follow(gateway.budget)
         return gateway
 
     def _add_credentials(self, gateway: RunGateway) -> None:
@@ -211,6 +218,7 @@ class RunEgress:
             self._credentials.close()
         if self._gateway is not None:
             self._gateway.close()
+        self.budget.close()
         # Behind what the writer's thread has reported just now.
         self._loop.call_soon(self._dropped.flush)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moat.events import QuestionAsked, StateChanged, WaitingChanged
+from moat.events import LimitUsedUp, QuestionAsked, StateChanged, WaitingChanged
 from moat.runs.states import ENDED
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ def message(event: Event) -> str:
             return f"waits for you: {waits_for}"
         case QuestionAsked():
             return "a request of its waits for your answer"
+        case LimitUsedUp(limit):
+            return f"has used up its limit of {limit}"
         case StateChanged(after=after, exit_code=code) if after in _ENDED:
             return f"is {after}" if code is None else f"is {after} with exit code {code}"
         case _:

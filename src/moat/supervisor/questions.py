@@ -9,8 +9,9 @@ from moat.session.clipboard import Clipboard
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from moat.egress.budget.live_budget import LiveBudget
     from moat.egress.policy.live_policy import LivePolicy
     from moat.supervisor.context import RunContext
 
@@ -34,14 +35,23 @@ class Questions:
         """The question whether programs may write to the user's clipboard."""
         self._clipboard_shown = False
         self._decisions: LivePolicy | None = None
+        self._budget: LiveBudget | None = None
+        self._limits: list[str] = []
+        """Limits about which a question was reported."""
         self._shown: set[tuple[str, int]] = set()
         """Host and port of each question that was reported."""
         self._timer: asyncio.TimerHandle | None = None
 
-    def follow(self, decisions: LivePolicy) -> None:
-        """Report the questions of this live policy from now on."""
-        self._decisions = decisions
-        decisions.on_pending = self._changed
+    def follow(self, decisions: LivePolicy, budget: LiveBudget) -> None:
+        """Report the questions of this live policy, and of this budget, from now on."""
+        self._decisions, self._budget = decisions, budget
+        decisions.on_pending = budget.on_waiting = self._changed
+
+    @property
+    def limits(self) -> dict[str, str]:
+        """The limits because of which requests wait, each in words."""
+        budget = self._budget
+        return {} if budget is None else {each: budget.words(each) for each in budget.waiting}
 
     def close(self) -> None:
         """Report that each question is closed, for they end with the gateway, and nothing after that."""
@@ -49,6 +59,8 @@ class Questions:
             self._timer.cancel()
         if self._decisions is not None:
             self._decisions.on_pending = lambda: None
+        if self._budget is not None:
+            self._budget.on_waiting = lambda: None
         for host, port in sorted(self._shown):
             self._run.emit(QuestionClosed(host, port))
         self._shown = set()
@@ -61,22 +73,32 @@ class Questions:
         self._timer = None
         waiting = set(() if self._decisions is None else self._decisions.hosts)
         asks, shown = self.clipboard.asks, self._clipboard_shown
-        if waiting == self._shown and asks == shown:
+        limits, told = self.limits, self._limits
+        if waiting == self._shown and asks == shown and list(limits) == told:
             return
-        self._clipboard_shown = asks
+        self._clipboard_shown, self._limits = asks, list(limits)
         new, old, gone = waiting - self._shown, waiting & self._shown, self._shown - waiting
         self._shown = waiting
         for host, port in sorted(new):
             self._run.emit(QuestionAsked(host, port))
         for host, port in sorted(gone):
             self._run.emit(QuestionClosed(host, port))
-        self._run.state.save(waiting=" ".join(f"{host}:{port}" for host, port in sorted(waiting)))
+        all_waiting = [f"{host}:{port}" for host, port in sorted(waiting)]
+        all_waiting += [f"limits.{each}" for each in limits]
+        self._run.state.save(waiting=" ".join(all_waiting))
         hosts = [host for host, _ in (*sorted(new), *sorted(old))]
         notices = self._run.notices
+        run = self._run.spec.name
         notices.question = (
-            notice(hosts, self._run.spec.name) if hosts else _CLIPBOARD if asks else ""
+            notice(hosts, run)
+            if hosts
+            else limit_notice(limits, run)
+            if limits
+            else _CLIPBOARD
+            if asks
+            else ""
         )
-        notices.show(new=bool(new) or asks > shown)
+        notices.show(new=bool(new) or asks > shown or bool(limits.keys() - set(told)))
         self._run.changes.notify()
         self._timer = self._run.loop.call_later(_NOTICE_S, self._report)
 
@@ -92,3 +114,9 @@ def notice(hosts: Sequence[str], run: str) -> str:
     named = ", ".join(hosts[:_NAMED])
     more = f" and {len(hosts) - _NAMED} more" if len(hosts) > _NAMED else ""
     return f"{len(hosts)} hosts wait for an answer: {named}{more}; moat allow {run} HOST, or deny"
+
+
+def limit_notice(limits: Mapping[str, str], run: str) -> str:
+    """Return a line that says which limit is used up, and how to raise it. `limits`: each in words."""
+    limit, words = next(iter(limits.items()))
+    return f"limit used up ({words}): moat limit {run} {limit}=AMOUNT, or the prefix, then a"

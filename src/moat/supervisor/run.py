@@ -116,7 +116,7 @@ class Supervisor:
         self.sessions.on_segment_closed = self.audit.segment_closed
         self.shutdown = Shutdown(run, self.engine)
         self.exec = Exec(run, self.engine, self.sessions, self._announce, self._variables)
-        self.egress = RunEgress(run, self.questions, self.audit)
+        self.egress = RunEgress(run, self.questions, self.audit, self.shutdown)
         self.ssh_agent = _ssh_agent(run, store.home)
         if self.ssh_agent is not None:
             self.egress.watch_tunnels = self.ssh_agent.sessions.watch

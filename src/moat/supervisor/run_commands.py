@@ -7,19 +7,23 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from moat.errors import RunNotActiveError
-from moat.events import PolicyAmended, SignalSent
+from moat.events import ExecStarted, PolicyAmended, SignalSent
 from moat.paths import MAIN_SESSION
 from moat.supervisor import answers
 
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from moat.egress.policy.decision import Verdict
     from moat.events import Peer
     from moat.keyboard.overlay import Question
     from moat.session.session import Session
     from moat.supervisor.run import Supervisor
+
+
+# An event shows no more of a command than this.
+_SHOWN_WORDS, _SHOWN_CHARACTERS = 64, 1000
 
 
 class RunCommands:
@@ -56,11 +60,33 @@ class RunCommands:
 
     async def answer(self, name: str, peer: Peer, *, allow: bool) -> dict[str, Any]:
         """Answer a question. Raise `RunNotActiveError` where it doesn't wait any more."""
-        done = await answers.answer(self._supervisor, name, allow=allow)
+        done = await answers.answer(self._supervisor, name, peer, allow=allow)
         if "rule" in done:
             amended = PolicyAmended(done["verdict"], done["rule"], done["answered"], peer)
             self._supervisor.emit(amended)
         return done
+
+    async def execute(self, execution: Execution, peer: Peer) -> str:
+        """Start a further command in the sandbox, and return the name of its session."""
+        name = await self._supervisor.exec.start(execution)
+        shown = tuple(word[:_SHOWN_CHARACTERS] for word in execution.command[:_SHOWN_WORDS])
+        self._supervisor.emit(ExecStarted(name, shown, peer))
+        return name
+
+    async def amend(self, verdict: Verdict, rule: str, peer: Peer) -> dict[str, Any]:
+        """Allow or deny something from now on."""
+        gateway = self._supervisor.egress.gateway
+        answered = await gateway.amend(verdict, rule)
+        self._supervisor.emit(PolicyAmended(str(verdict), rule, answered, peer))
+        return {"rule": rule, "answered": answered, "missed": gateway.missed_ports}
+
+    def limits(self, fields: Mapping[str, Any], peer: Peer) -> dict[str, Any]:
+        """Change limits of the run, if any are given; return those in force, and what is used up."""
+        budget = self._supervisor.egress.budget
+        if not fields:
+            return budget.live.as_json()
+        self._supervisor.audit.check()
+        return budget.amend(fields, peer)
 
     # --- by a key ---
 

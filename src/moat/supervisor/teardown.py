@@ -17,6 +17,8 @@ from moat.errors import MoatError
 from moat.events import Fault, LeftBehind, Quarantined
 from moat.paths import MAIN_SESSION
 from moat.runs import private_folder
+from moat.runs.disk import Measure
+from moat.runs.index import DISK_COLUMNS
 from moat.runs.states import Happened, State
 from moat.supervisor.snapshots import taken
 from moat.wire.messages import Exited, Failure
@@ -40,6 +42,8 @@ LINGER_S: Final = 2.0
 # The store keeps nothing of a start that failed: only this supervisor can say why, however slow the
 # machine is.
 FAILURE_LINGER_S: Final = 30.0
+# A kept home may have a million files.
+MEASURE_S: Final = 5.0
 
 
 class Teardown:
@@ -222,11 +226,17 @@ class Teardown:
                 await self._in_thread(lambda: private_folder.empty(self._run.folder))
             except OSError as exc:
                 log.error("private folder not emptied: %s", exc)  # noqa: TRY400  the end stands
+        await self._measure()
         await self._run.state.saved.wait()
         if self._run.spec.remove_at_end and self._run.state.now is State.STOPPED:
             self.removes_run = self._removable
         self.complete = True
         self.leave_when_unwatched()
+
+    async def _measure(self) -> None:
+        """Note what the run takes of the disk, for `moat status` and `moat prune`."""
+        use = await self._in_thread(lambda: Measure(MEASURE_S).run(self._run.folder))
+        self._run.state.save(**dict(zip(DISK_COLUMNS, use, strict=True)))
 
     async def load(self) -> None:
         """Load what the end needs, once the run has begun.

@@ -9,7 +9,7 @@ import pytest
 
 from moat.cli.cockpit.app import rows
 from moat.cli.cockpit.cockpit import HELP, Cockpit, Command, keys
-from moat.cli.cockpit.table import Row, draw, short_age
+from moat.cli.cockpit.table import Row, draw, model_use, short_age, short_count
 from moat.client.watch.glances import Glance, Snapshot
 from moat.columns import width
 from moat.runs.states import State
@@ -29,6 +29,7 @@ def row(number: int, **changed: Any) -> Row:
         waits_for="",
         command="claude",
         net="12/3",
+        tokens="1.2M $2.50",
         age="3m",
         last_line="working on it",
         ended=False,
@@ -69,9 +70,9 @@ def test_narrow_terminals_lose_columns() -> None:
     table = [row(1, waits_for="permission")]
     wide = draw(table, "", 200, coloured=False)
     assert wide[0].split() == [
-        *("NAME", "STATE", "WAITS", "FOR", "COMMAND", "NET", "AGE", "LAST", "LINE")
+        *("NAME", "STATE", "WAITS", "FOR", "COMMAND", "NET", "TOKENS", "AGE", "LAST", "LINE")
     ]
-    assert wide[1].endswith("claude   12/3  3m   working on it")
+    assert wide[1].endswith("claude   12/3  1.2M $2.50  3m   working on it")
     assert draw(table, "", 50, coloured=False)[0].split() == [
         *("NAME", "STATE", "WAITS", "FOR", "AGE", "LAST", "LINE")
     ]
@@ -129,6 +130,36 @@ def test_ages_are_short(seconds: float, text: str) -> None:
     assert short_age(seconds) == text
 
 
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0"),
+        (999, "999"),
+        (1000, "1.0k"),
+        (12_345, "12k"),
+        (999_600, "1.0M"),
+        (3 * 10**9, "3.0G"),
+    ],
+)
+def test_counts_are_short(count: int, text: str) -> None:
+    """Two digits are enough to see whether a run is dear."""
+    assert short_count(count) == text
+
+
+@pytest.mark.parametrize(
+    ("use", "text"),
+    [
+        ((0, 0.0, 0), ""),
+        ((500, 0.004, 0), "500 $0.00"),
+        ((2000, 1.5, 500), "2.0k $1.50+"),
+        ((2000, 0.0, 2000), "2.0k $?"),
+    ],
+)
+def test_what_is_not_known_of_a_cost_is_said(use: tuple[int, float, int], text: str) -> None:
+    """A run whose models have no price isn't shown as one that costs nothing."""
+    assert model_use(*use) == text
+
+
 def test_a_run_becomes_a_row() -> None:
     """A request that waits for an answer is something to wait for; what went wrong is the last line."""
     empty: dict[str, Any] = dict.fromkeys(Run._fields)
@@ -143,9 +174,9 @@ def test_a_run_becomes_a_row() -> None:
     }
     run = Run(**(empty | common))
     now = 1_767_225_600.0 + 65
-    [made] = rows(Snapshot([run], {"1": Glance("hello", 3, 1)}), now)
+    [made] = rows(Snapshot([run], {"1": Glance("hello", 3, 1, 1_234_567, 2.5, 0)}), now)
     assert (made.waits_for, made.command, made.net, made.age) == ("network", "claude", "3/1", "1m")
-    assert made.last_line == "hello"
+    assert (made.last_line, made.tokens) == ("hello", "1.2M $2.50")
     ended = run._replace(state=State.STOPPED, exit_code=3, waiting="", error="the disk is full")
     [made] = rows(Snapshot([ended], {}), now)
     assert (made.state, made.waits_for, made.net) == ("stopped (3)", "done", "")

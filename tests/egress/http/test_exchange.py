@@ -107,6 +107,9 @@ class Gateway:
         self._told = told
         self.policy = Policy(network)
         self.trouble = ""
+        self.against: Decision | None = None
+        """The decision of the run's budget."""
+        self.sent = 0
         self.authorizes_at_once = True
         self.time = 0.0
         self.entries: list[tuple[Result, float]] = []
@@ -133,6 +136,17 @@ class Gateway:
         about = "" if method == exchange.request.method else f" about {method} {target}"
         self._told.append(f"user: asked{about}")
         return self
+
+    def charge(self, exchange: PendingExchange) -> Decision | None:
+        return self.against
+
+    def ask_for_more(self, exchange: PendingExchange, decision: Decision) -> Gateway:
+        self._told.append(f"user: asked about {decision.rule}")
+        return self
+
+    def send(self, entry: TrafficEntry, size: int) -> Decision | None:
+        self.sent += size
+        return self.against
 
     def withdraw(self) -> None:
         self._told.append("user: not asked any more")
@@ -329,6 +343,42 @@ def test_what_else_a_request_may_be_taken_for_is_asked_as_well() -> None:
     play.gateway.policy = Policy(Network(policy="ask"), ["deny PUT a.test"])
     play.exchange.begin()
     assert play.heard[:2] == ["client: go on", "client: 403"]
+
+
+def test_a_request_beyond_a_limit_goes_nowhere() -> None:
+    """The policy allows it, and the budget of the run doesn't."""
+    play = Play()
+    play.gateway.against = Decision(Verdict.DENY, "limits.requests", "moat: no more")
+    play.exchange.begin()
+    assert play.heard[1:] == ["client: 403", "client: moat: no more", "client: end"]
+    assert (play.entry.verdict, play.entry.rule) == ("denied", "limits.requests")
+
+
+def test_a_request_waits_for_a_limit_to_be_raised() -> None:
+    """It is decided about again then, and charged again."""
+    play = Play()
+    play.gateway.against = Decision(Verdict.ASK, "limits.tokens", "moat: no more")
+    play.exchange.begin()
+    assert play.gateway.entries == [("asking", -1.0)]
+    assert play.heard == ["client: wait", "user: asked about limits.tokens"]
+    play.exchange.answered_by_user(Decision(Verdict.ALLOW, "limits.tokens"))
+    assert play.heard == ["client: wait", "user: asked about limits.tokens"]
+    play.gateway.against = None
+    play.exchange.answered_by_user(Decision(Verdict.ALLOW, "limits.tokens"))
+    assert play.heard == ["client: go on", "connect"]
+
+
+def test_a_body_is_broken_off_where_no_more_bytes_may_go() -> None:
+    """Each piece is counted before it is sent."""
+    play = Play("POST", framing=CHUNKED)
+    play.begun()
+    play.exchange.request_data([b"abc", b"de"])
+    assert play.gateway.sent == 5
+    play.gateway.against = Decision(Verdict.DENY, "limits.bytes_out", "moat: no more")
+    play.told.clear()
+    play.exchange.request_data([b"secret"])
+    assert play.heard[:2] == ["server: aborted at once", "client: go on"]
+    assert play.entry.rule == "limits.bytes_out"
 
 
 def test_an_answered_question_is_not_withdrawn() -> None:

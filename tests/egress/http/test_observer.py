@@ -9,6 +9,7 @@ import pytest
 from moat.egress.http.messages import RequestHead, ResponseHead
 from moat.egress.http.observer import Observer
 from moat.egress.traffic.entry import TrafficEntry
+from moat.egress.traffic.llm_usage import asks_model
 from moat.egress.traffic.schema import BODY_LIMIT
 
 ASKED = [(b"X-Asked", b"1")]
@@ -18,6 +19,7 @@ ANSWERED = [(b"Content-Type", b"application/json")]
 def _entry(method: str = "POST", path: str = "/") -> TrafficEntry:
     entry = TrafficEntry("request", 0.0)
     entry.method, entry.path = method, path
+    entry.asks_model = asks_model(method, path)
     return entry
 
 

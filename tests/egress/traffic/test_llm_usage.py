@@ -251,3 +251,75 @@ def test_any_bytes_may_be_asked(data: bytes) -> None:
     asked.feed(b'{"model": "' + data)
     assert asked.name.isascii()
     assert asked.name.isprintable()
+
+
+# --- estimates ---
+
+UNCOUNTED_STREAM = _events(*({"choices": [{"delta": {"content": "a"}}]} for _ in range(7)))
+
+
+def test_a_stream_without_counts_is_estimated_by_its_events() -> None:
+    """Chat completions count only for clients that ask for it: each event brings a token or more."""
+    meter = _meter("/v1/chat/completions", stream=True)
+    meter.feed(UNCOUNTED_STREAM)
+    assert meter.finish(400, len(UNCOUNTED_STREAM)) == {
+        "provider": "openai",
+        "estimated_tokens": 400 // llm_usage.BYTES_OF_TOKEN + 7,
+    }
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"), [(b"br", b"x" * 80), (b"", b"x" * (llm_usage.LIMIT + 4))]
+)
+def test_an_answer_that_cannot_be_read_is_estimated_by_its_length(
+    coding: bytes, body: bytes
+) -> None:
+    """Neither a foreign coding nor a long body escapes a limit of tokens."""
+    meter = _meter("/v1/messages", stream=False, coding=coding)
+    meter.feed(body)
+    found = meter.finish(40, len(body))
+    assert found == {"provider": "anthropic", "estimated_tokens": 10 + len(body) // 4}
+
+
+@given(end=st.integers(0, len(ANTHROPIC_STREAM)))
+def test_a_client_that_leaves_early_saves_no_tokens(end: int) -> None:
+    """What was generated for it is estimated, and what was counted isn't counted twice."""
+    meter = _meter("/v1/messages", stream=True)
+    meter.feed(ANTHROPIC_STREAM[:end])
+    found = meter.finish(100, end, complete=False)
+    assert found is not None
+    events = ANTHROPIC_STREAM[:end].count(b"\ndata: ")
+    input_tokens = found.get("input_tokens", 100 // 4)
+    total = input_tokens + found.get("output_tokens", 0) + found.get("estimated_tokens", 0)
+    assert total >= events + (25 if "input_tokens" in found else 0)
+    assert found.get("estimated_tokens", 0) <= 25 + events + 1
+
+
+@pytest.mark.parametrize(
+    ("host", "target", "asks"),
+    [
+        ("api.anthropic.com", "/v1/%6dessages", True),
+        ("api.anthropic.com", "/v1//messages", True),
+        ("eu.api.openai.com", "/v2/anything", True),
+        ("generativelanguage.googleapis.com", "/x", True),
+        ("api.anthropic.com.evil.test", "/x", False),
+        ("evil.test", "/api.openai.com", False),
+        ("gateway.test", "/proxy/v1/messages/", True),
+        ("gateway.test", "/v1/%6Dessages", True),
+    ],
+)
+def test_a_path_spelt_otherwise_escapes_nothing(host: str, target: str, asks: bool) -> None:
+    """Answers of the known hosts are looked into whatever the path is."""
+    assert llm_usage.asks_model("POST", target, host) is asks
+
+
+def test_an_answer_of_a_known_host_that_counts_nothing_is_no_models() -> None:
+    """Counting the tokens of a prompt beforehand, say, consumes none."""
+    for body, found in ((b'{"input_tokens": 9}', None), (json.dumps(ANTHROPIC).encode(), 25)):
+        meter = llm_usage.meter(
+            "POST", "/v1/messages/count_tokens", b"application/json", b"", "", "api.anthropic.com"
+        )
+        assert meter is not None
+        meter.feed(body)
+        counted = meter.finish(5000, len(body))
+        assert (None if counted is None else counted["input_tokens"]) == found

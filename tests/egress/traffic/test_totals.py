@@ -104,7 +104,7 @@ def test_tokens_are_summed_by_model() -> None:
     assert list(small.tokens.values()) == [1, 0, 0, 0]
     assert unknown.as_json() == {
         "provider": "p", "model": None, "requests": 1, "uncounted": 1, "input_tokens": 0,
-        "cache_read_tokens": 0, "cache_write_tokens": 0, "output_tokens": 0,
+        "cache_read_tokens": 0, "cache_write_tokens": 0, "output_tokens": 0, "cost": None,
     }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from moat.cli.cockpit.cockpit import Cockpit, Command, keys
-from moat.cli.cockpit.table import Row, short_age
+from moat.cli.cockpit.table import Row, model_use, short_age
 from moat.cli.cockpit.terminal import Painter
 from moat.cli.found import supervisor_of
 from moat.cli.output import colours, seconds_since_epoch
@@ -223,6 +223,7 @@ def _row(run: Run, glance: Glance, now: float) -> Row:
         waits_for="network" if run.waiting else run.waits_for,
         command=run.command[0].rpartition("/")[2] if run.command else "",
         net=net,
+        tokens=model_use(glance.tokens, glance.dollars, glance.unpriced),
         age=short_age(seconds),
         last_line=run.error or glance.last_line,
         ended=run.ended,

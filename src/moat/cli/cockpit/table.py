@@ -13,10 +13,10 @@ from moat.columns import fitted, padded, width
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-HEADER: Final = ("NAME", "STATE", "WAITS FOR", "COMMAND", "NET", "AGE", "LAST LINE")
+HEADER: Final = ("NAME", "STATE", "WAITS FOR", "COMMAND", "NET", "TOKENS", "AGE", "LAST LINE")
 _MOST: Final = {"NAME": 28, "COMMAND": 14}
 """The most columns of cells whose text the user or a program chooses."""
-_DROPPABLE: Final = ("NET", "COMMAND", "AGE", "LAST LINE")
+_DROPPABLE: Final = ("NET", "COMMAND", "TOKENS", "AGE", "LAST LINE")
 """Columns that a narrow terminal doesn't show, in the order in which they go."""
 _LEAST: Final = 16
 """Columns that the last line of a screen is worth, at the price of others."""
@@ -24,6 +24,7 @@ _GAP: Final = "  "
 _BOLD, _DIM, _REVERSE, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[7m", "\x1b[m"
 _STATES: Final = {"running": "32", "failed": "31", "lost": "31", "stopping": "33"}
 _WAITS: Final = "1;35"
+_MULTIPLES: Final = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
@@ -36,14 +37,15 @@ class Row(NamedTuple):
     waits_for: str
     command: str
     net: str
+    tokens: str
     age: str
     last_line: str
     ended: bool
 
     @property
     def cells(self) -> tuple[str, ...]:
-        shown = (self.name, self.state, self.waits_for, self.command, self.net, self.age)
-        return (*shown, self.last_line)
+        shown = (self.name, self.state, self.waits_for, self.command, self.net, self.tokens)
+        return (*shown, self.age, self.last_line)
 
 
 def printable(text: str) -> str:
@@ -51,6 +53,23 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text.strip()
     return "".join(each if each.isprintable() else " " for each in text).strip()
+
+
+def short_count(count: int) -> str:
+    """Return a number in at most four characters: `1.2M`."""
+    for size, unit in _MULTIPLES:
+        if count >= size * 0.9995:
+            amount = count / size
+            return f"{amount:.1f}{unit}" if amount < 9.95 else f"{amount:.0f}{unit}"
+    return str(count)
+
+
+def model_use(tokens: int, dollars: float, unpriced: int) -> str:
+    """Return the tokens that a run has consumed, and their cost as far as it is known."""
+    if not tokens:
+        return ""
+    known = f"${dollars:.2f}" if dollars or not unpriced else "$?"
+    return f"{short_count(tokens)} {known}{'+' if unpriced and dollars else ''}"
 
 
 def short_age(seconds: float) -> str:

@@ -70,6 +70,7 @@ _RUN: Final = _Form(
         "--grant": "grants",
         "--allow": "allow",
         "--deny": "deny",
+        "--limit": "limits",
         "--host-port": "host_ports",
         "-p": "publish",
         "--publish": "publish",
@@ -120,6 +121,7 @@ _FORMS: Final = {
         flags={"--stdin": "from_stdin"},
         lists={"-k": "keys", "--key": "keys"},
     ),
+    "status": _Form(flags={"--json": "as_json", "--full": "everything"}),
     "version": _Form(),
 }
 ALIASES: Final = {"ls": "list", "ps": "list"}

@@ -168,8 +168,17 @@ def _notes(run: Run) -> Generator[str]:
     if run.error:
         yield run.error
     if run.waiting:
-        hosts = run.waiting.replace(" ", ", ")
-        yield f"waits for an answer: moat allow {run.name} HOST, or deny: {hosts}"
+        waiting = run.waiting.split()
+        hosts = ", ".join(each for each in waiting if not each.startswith(_LIMIT))
+        if hosts:
+            yield f"waits for an answer: moat allow {run.name} HOST, or deny: {hosts}"
+        for each in waiting:
+            if each.startswith(_LIMIT):
+                limit = each.removeprefix(_LIMIT)
+                yield f"waits, because {each} is used up: moat limit {run.name} {limit}=AMOUNT"
+
+
+_LIMIT: Final = "limits."
 
 
 def _ports(run: Run) -> str:

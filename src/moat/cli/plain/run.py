@@ -76,6 +76,7 @@ def carry_out(
         if supervisor is not None:
             supervisor.go(leave_spare=settings.spare)
         _tell_surroundings(store, run)
+        _begin_upkeep(store, settings)
         from moat.client.attach.attach import AttachOptions, attach  # noqa: PLC0415  loads meanwhile
 
         if supervisor is not None:
@@ -99,6 +100,14 @@ def carry_out(
         if in_worktree is not None:
             in_worktree.keep()
         return code
+
+
+def _begin_upkeep(store: Store, settings: Settings) -> None:
+    """Have runs removed that the user's settings leave no room for."""
+    if settings.retention is not None:
+        from moat.client.upkeep import start_if_due  # noqa: PLC0415  most users have no bounds
+
+        start_if_due(store.home, settings.retention)
 
 
 def _worktree(

@@ -25,13 +25,18 @@ def page(lines: Sequence[Line], title: str) -> str:
     The page loads nothing and runs nothing, whatever a hostile program has shown.
     """
     policy = "default-src 'none'; style-src 'unsafe-inline'"
-    text = "\n".join("".join(_span(piece, style) for piece, style in line) for line in lines)
+    text = spans(lines)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n"
         f"<body>\n<pre>{text}\n</pre>\n</body>\n</html>\n"
     )
+
+
+def spans(lines: Sequence[Line]) -> str:
+    """Return the content of a `<pre>` for a screen."""
+    return "\n".join("".join(_span(piece, style) for piece, style in line) for line in lines)
 
 
 def _span(text: str, style: Style) -> str:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from moat.client.connect.supervisor_client import SupervisorClient
 from moat.client.watch.run_list import RunList
+from moat.egress.budget.prices import DOLLAR
+from moat.egress.budget.spending import Spent
 from moat.egress.traffic.reader import TrafficReader
 from moat.errors import MoatError
 from moat.paths import MAIN_SESSION, RunFolder
@@ -45,6 +47,12 @@ class Glance(NamedTuple):
     last_line: str = ""
     requests: int = 0
     denied: int = 0
+    tokens: int = 0
+    """Tokens of language models."""
+    dollars: float = 0.0
+    """Their cost, as far as it is known."""
+    unpriced: int = 0
+    """Tokens among them whose cost isn't known."""
 
 
 class Snapshot(NamedTuple):
@@ -199,8 +207,13 @@ class Glances:
             if reader.is_made:
                 last, requests, denied = reader.totals(after=seen.last_entry)
                 seen.last_entry = last
+                spent = Spent(reader.spent())
                 seen.glance = seen.glance._replace(
-                    requests=seen.glance.requests + requests, denied=seen.glance.denied + denied
+                    requests=seen.glance.requests + requests,
+                    denied=seen.glance.denied + denied,
+                    tokens=spent.tokens,
+                    dollars=spent.cost / DOLLAR,
+                    unpriced=spent.unpriced_tokens,
                 )
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moat.egress.http.fields import accepts_upgrade
-from moat.egress.http.messages import NO_BODY, UNTIL_CLOSE, BadMessageError, ResponseHead
+from moat.egress.http.messages import NO_BODY, UNTIL_CLOSE, BadMessageError, text_response
 from moat.egress.http.method_override import strictest_decision
 from moat.egress.http.override_fields import without_overrides
 from moat.egress.http.request_body import RequestBody
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         Timing,
         Upstream,
     )
-    from moat.egress.http.messages import Payload, RequestHead
+    from moat.egress.http.messages import Payload, RequestHead, ResponseHead
     from moat.egress.traffic.entry import Fields
     from moat.egress.traffic.entry import Verdict as Result
 
@@ -108,13 +108,16 @@ class Exchange:
             return
         decision, method, target = self._decide()
         if decision.verdict is Verdict.ASK:
-            self.entry.rule = decision.rule
-            self.entry.verdict = "asking"
-            self._gateway.put(self.entry)
-            self.downstream.hold()
+            self._hold(decision)
             self._question = self._gateway.ask(self, method, target)
         else:
             self._decided(decision)
+
+    def _hold(self, decision: Decision) -> None:
+        """Let the client wait for the answer to a question, which comes next."""
+        self.entry.rule, self.entry.verdict = decision.rule, "asking"
+        self._gateway.put(self.entry)
+        self.downstream.hold()
 
     @property
     def asking(self) -> bool:
@@ -142,12 +145,17 @@ class Exchange:
         return strictest_decision(self._gateway, self.request, host, port, self.target)
 
     def _decided(self, decision: Decision) -> None:
-        asked = self._question is not None
-        self._question = None
+        asked, self._question = self._question is not None, None
         if self._over:
             return
+        if decision.verdict is Verdict.ALLOW:
+            decision = self._gateway.charge(self) or decision
         self.entry.rule = decision.rule
-        if decision.verdict is not Verdict.ALLOW:
+        if decision.verdict is Verdict.ASK:
+            self._hold(decision)
+            self._question = self._gateway.ask_for_more(self, decision)
+            return
+        if decision.verdict is Verdict.DENY:
             self.deny(decision)
             return
         self.entry.verdict = "allowed"
@@ -205,7 +213,11 @@ class Exchange:
             self.failed(exc.status, str(exc))
             return
         finally:
-            self.entry.sent = body.size
+            more, self.entry.sent = body.size - self.entry.sent, body.size
+        against = self._gateway.send(self.entry, more)
+        if against is not None:
+            self.deny(against)
+            return
         if self._observer is not None:
             self._observer.request(payload)
         body.pass_on(payload, self._upstream)
@@ -275,11 +287,10 @@ class Exchange:
         self.downstream.send(payload)
 
     def response_end(self, trailers: Fields) -> None:
-        upstream = self._upstream
         if 0 <= self._response_length != self.entry.received:
             self._fail_response_length()
             return
-        self._upstream = None
+        upstream, self._upstream = self._upstream, None
         self._finish()
         if upstream is not None:
             if self.body.done:
@@ -296,8 +307,7 @@ class Exchange:
 
     def upstream_lost(self, why: str, *, unused: bool) -> None:
         """Retry or fail; `unused`: the connection broke before the first byte of the response."""
-        upstream = self._upstream
-        self._upstream = None
+        upstream, self._upstream = self._upstream, None
         if self._over or upstream is None:
             return
         if self.entry.protocol == "websocket":
@@ -340,9 +350,7 @@ class Exchange:
         if self._responded:
             self.downstream.abort()
             return
-        body = f"{line}\n".encode()
-        fields = [(b"Content-Type", b"text/plain; charset=utf-8"), *fields]
-        head = ResponseHead(status, fields, len(body))
+        head, body = text_response(status, line, fields)
         head.ends = self.request.method == "HEAD"
         self._responded = True
         self.downstream.resume()
@@ -361,8 +369,7 @@ class Exchange:
         if self._upstream is None or not agreed:
             self.failed(502, "the server switched to a protocol that was not offered")
             return
-        self.entry.status = 101
-        self.entry.protocol = "websocket"
+        self.entry.status, self.entry.protocol = 101, "websocket"
         self.entry.first_byte = self._gateway.clock() - self._started
         self._gateway.put(self.entry)
         self.body.has_no_length()

@@ -213,6 +213,21 @@ class Gateway(Protocol):
         """
         ...
 
+    def charge(self, exchange: PendingExchange) -> Decision | None:
+        """Count a request that is allowed, before it goes upstream.
+
+        Return the decision against it where a limit of the run is used up: a denial, or a question.
+        """
+        ...
+
+    def ask_for_more(self, exchange: PendingExchange, decision: Decision) -> Question:
+        """Ask the user to raise the limit that `decision` is about; the rest is as with `ask`."""
+        ...
+
+    def send(self, entry: TrafficEntry, size: int) -> Decision | None:
+        """Count bytes of a body before they go upstream, or return the denial of them."""
+        ...
+
     def revoked(self, credential: str) -> Decision | None:
         """Return the denial of a request that used a credential which is gone meanwhile."""
         ...

@@ -22,9 +22,7 @@ class Observer:
         self._headers = capture != "none"
         self._request_body = bytearray()
         self._response_body = bytearray()
-        self._model = (
-            llm_usage.RequestedModel() if llm_usage.asks_model(request.method, entry.path) else None
-        )
+        self._model = llm_usage.RequestedModel() if entry.asks_model else None
         self._meter: llm_usage.Meter | None = None
         if self._headers:
             entry.request_fields = list(request.fields)
@@ -42,7 +40,9 @@ class Observer:
         entry = self._entry
         if head.status == 200 and self._model is not None:
             kind, coding = _field(head, b"content-type"), _field(head, b"content-encoding")
-            self._meter = llm_usage.meter(entry.method, entry.path, kind, coding, self._model.name)
+            self._meter = llm_usage.meter(
+                entry.method, entry.path, kind, coding, self._model.name, entry.host
+            )
 
     def response(self, payload: Payload) -> None:
         if self._bodies:
@@ -52,8 +52,10 @@ class Observer:
                 self._meter.feed(bytes(piece))
 
     def finish(self) -> None:
+        entry = self._entry
         if self._meter is not None:
-            self._entry.usage = self._meter.finish()
+            complete = entry.verdict == "allowed"
+            entry.usage = self._meter.finish(entry.sent, entry.received, complete=complete)
         if self._bodies:
             self._entry.request_body = bytes(self._request_body)
             self._entry.response_body = bytes(self._response_body)

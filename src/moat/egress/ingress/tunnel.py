@@ -80,6 +80,8 @@ class _Side(StreamProtocol):
         """Bytes read on this side."""
         self.watched: Callable[[bytes], None] | None = None
         """Sees what is read on this side before the other side gets it."""
+        self.may_send: Callable[[int], str] | None = None
+        """Returns why so many more bytes may not go to the other side; empty if they may."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -103,6 +105,11 @@ class _Side(StreamProtocol):
     def data_received(self, data: bytes) -> None:
         self.last_read = self._loop.time()
         self.received += len(data)
+        if self.may_send is not None:
+            why = self.may_send(len(data))
+            if why:
+                self._tunnel.close(why)
+                return
         if self.watched is not None:
             self.watched(data)
         self.other.write(data)

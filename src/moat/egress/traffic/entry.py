@@ -58,6 +58,10 @@ class TrafficEntry:
     sent = 0
     """Bytes of bodies from the sandbox; of a tunnel, all bytes."""
     received = 0
+    asks_model = False
+    """A language model is asked, so its response is looked into."""
+    counts_tokens = False
+    """The request was charged as one to a language model, whose answer will be counted."""
     usage: dict[str, object] | None = None
     """The tokens that a language model counted: see `llm_usage`."""
     request_fields: Fields | None = None

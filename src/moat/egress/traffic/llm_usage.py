@@ -2,13 +2,14 @@
 
 The APIs of Anthropic, OpenAI (and compatible ones) and Gemini are recognised by their paths, because
 gateways serve them under other names. A response is followed while it passes, whether it comes at once
-or as a stream of events; what can't be understood counts nothing and holds nothing up. Servers are not
-trusted: what is buffered of a body is bounded, and numbers and names are checked.
+or as a stream of events; what can't be understood holds nothing up, and is estimated by its length.
+Servers are not trusted: what is buffered of a body is bounded, and numbers and names are checked.
 
 Vendors count differently. Here all counts are made comparable, so that the sum of the first four is
 everything that was consumed: `input_tokens` came from no cache, `cache_read_tokens` did,
 `cache_write_tokens` were put into one, `output_tokens` were generated. `reasoning_tokens` are those of
-the output that were spent on thinking.
+the output that were spent on thinking. `estimated_tokens` are further ones, of a response that doesn't
+say how many it has consumed: a stream that was cut off, or for which no count was asked.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import json
 import re
 import zlib
 from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +33,14 @@ _PATHS: Final = re.compile(
     r"|(?P<openai>/(?:chat/completions|completions|responses|embeddings)$)"
     r"|(?P<gemini>:(?:generateContent|streamGenerateContent)$)"
 )
+_HOSTS: Final = re.compile(
+    r"(?P<anthropic>api\.anthropic\.com$)"
+    r"|(?P<openai>(?:[a-z0-9-]+\.)?api\.openai\.com$)"
+    r"|(?P<gemini>generativelanguage\.googleapis\.com$)"
+)
+"""Hosts whose every answer is looked into: a path that is spelt otherwise escapes no limit."""
+BYTES_OF_TOKEN: Final = 4
+"""Bytes of text that are a token, roughly."""
 _PATH_MODEL: Final = re.compile(r"/models/([^/:?]+):")
 _NAME: Final = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,127}")
 # Inside a JSON string, the quotes would be escaped.
@@ -57,9 +67,9 @@ _DETAILS: Final = (
 )
 
 
-def asks_model(method: str, target: str) -> bool:
+def asks_model(method: str, target: str, host: str = "") -> bool:
     """Tell whether a request is one to a language model's API."""
-    return method == "POST" and _provider(target) is not None
+    return method == "POST" and (_provider(target) or _HOSTS.match(host)) is not None
 
 
 def readable(accepted: bytes) -> bytes:
@@ -86,13 +96,20 @@ class RequestedModel:
 
 
 def meter(
-    method: str, target: str, content_type: bytes, content_encoding: bytes, asked: str = ""
+    method: str,
+    target: str,
+    content_type: bytes,
+    content_encoding: bytes,
+    asked: str = "",
+    host: str = "",
 ) -> Meter | None:
     """Return a meter for a response; `None` if there is nothing to count.
 
     `asked`: the model that the request's body named, if any.
     """
-    provider = _provider(target) if method == "POST" else None
+    by_path = _provider(target) if method == "POST" else None
+    by_host = _HOSTS.match(host) if method == "POST" else None
+    provider = by_path or (by_host.lastgroup if by_host else None)
     kind = content_type.partition(b";")[0].strip().lower()
     if provider is None or kind not in {b"application/json", b"text/event-stream"}:
         return None
@@ -100,28 +117,39 @@ def meter(
     if not asked and named is not None and _NAME.fullmatch(named[1]):
         asked = named[1]
     coding = content_encoding.strip().lower()
-    return Meter(provider, coding, asked, stream=kind != b"application/json")
+    stream = kind != b"application/json"
+    return Meter(provider, coding, asked, stream=stream, certain=by_path is not None)
 
 
 def _provider(target: str) -> str | None:
-    match = _PATHS.search(target.partition("?")[0])
+    match = _PATHS.search(unquote(target.partition("?")[0]).rstrip("/"))
     return match.lastgroup if match else None
 
 
 class Meter:
     """A counter of the tokens of one response, which is fed its body."""
 
-    def __init__(self, provider: str, coding: bytes, asked: str, *, stream: bool) -> None:
-        """`asked`: the model that was asked for, until the response names one."""
+    def __init__(
+        self, provider: str, coding: bytes, asked: str, *, stream: bool, certain: bool = True
+    ) -> None:
+        """`asked`: the model that was asked for, until the response names one.
+
+        `certain`: it is a model's response, even if it has no counts.
+        """
+        self._certain = certain
         self._provider = provider
         self._model = asked
         self._counts: dict[str, int] = {}
         """Tokens as the vendor counts them."""
         self._stream = stream
+        self._events: int = 0
+        """Events of a stream, each of which brings a token or more."""
+        self._unread = False
+        """The body could not be read to where it has come."""
         self._buffer = b""
         self._room = LIMIT
         """Bytes that may still be decompressed from what has been received."""
-        self._given_up = coding not in {b"", b"identity", b"gzip", b"deflate"}
+        self._given_up = self._unread = coding not in {b"", b"identity", b"gzip", b"deflate"}
         self._decoder = (
             zlib.decompressobj(zlib.MAX_WBITS | 32) if coding in {b"gzip", b"deflate"} else None
         )
@@ -137,19 +165,38 @@ class Meter:
                 self._give_up()
                 return
 
-    def finish(self) -> dict[str, object]:
+    def finish(
+        self, sent: int = 0, received: int = 0, *, complete: bool = True
+    ) -> dict[str, object] | None:
         """Return the counts at the end of a response, even of one that was cut off.
 
-        The result has at least the provider: that a model was asked is known in any case.
+        `sent` and `received`: bytes of the bodies. `complete`: the response was not cut off. The result
+        has at least the provider; `None`: it was no model that answered.
         """
         if not self._given_up:
             if self._stream:
                 self._read_line(self._buffer)
             else:
                 self._read_json(self._buffer)
-        self._give_up()
+        self._given_up = True
+        self._buffer = b""
+        if not (self._certain or self._counts):
+            return None
+        estimated = self._estimate(sent, received, complete=complete)
+        more = {"estimated_tokens": estimated} if estimated else {}
         named: dict[str, object] = {"model": self._model} if self._model else {}
-        return {"provider": self._provider} | named | self._comparable()
+        return {"provider": self._provider} | named | self._comparable() | more
+
+    def _estimate(self, sent: int, received: int, *, complete: bool) -> int:
+        """Return about how many tokens were consumed besides those that are counted."""
+        if complete and self._counts:
+            return 0
+        readable = self._stream and not self._unread
+        output = self._events if readable else received // BYTES_OF_TOKEN
+        missing = max(0, output - self._counts.get("output_tokens", 0))
+        if "input_tokens" not in self._counts:
+            missing += sent // BYTES_OF_TOKEN
+        return missing
 
     def _comparable(self) -> dict[str, int]:
         """Return the counts in the way that is common to all providers."""
@@ -164,7 +211,7 @@ class Meter:
         return counts
 
     def _give_up(self) -> None:
-        self._given_up = True
+        self._given_up = self._unread = True
         self._buffer = b""
 
     def _decoded(self, data: bytes) -> Iterator[bytes]:
@@ -190,7 +237,10 @@ class Meter:
 
     def _read_line(self, line: bytes) -> None:
         """Read a line of a stream; only few events mention tokens."""
-        if line.startswith(b"data:") and (b"sage" in line or b'"model' in line):
+        if not line.startswith(b"data:"):
+            return
+        self._events += 1
+        if b"sage" in line or b'"model' in line:
             self._read_json(line[5:])
 
     def _read_json(self, text: bytes) -> None:

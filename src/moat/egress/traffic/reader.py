@@ -18,6 +18,7 @@ from moat.egress.traffic.schema import (
     HOST_SUMS,
     IN_PROGRESS,
     NO_CAPTURE,
+    SPENT,
     TOKENS,
     Captured,
     Row,
@@ -169,6 +170,11 @@ class TrafficReader:
         """
         names = "name IN ('dropped', 'lost')"
         return dict(self._select(f"SELECT name, value FROM meta WHERE {names}"))  # noqa: S608
+
+    def spent(self) -> dict[str, int]:
+        """Return what the run has used up by the names of `SPENT`, as far as that was counted."""
+        names = ", ".join("?" * len(SPENT))
+        return dict(self._select(f"SELECT name, value FROM meta WHERE name IN ({names})", *SPENT))  # noqa: S608
 
     def dropped_until(self) -> float | None:
         """Return when the last row that was dropped began, in seconds since the epoch, if any was."""

@@ -94,6 +94,15 @@ OTHERS: Final = "*"
 """Stands for many hosts or models, of which only the sum is kept."""
 TOKENS: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
 """The counts that `llm_usage` makes comparable; their sum is everything that was consumed."""
+SPENT: Final = (
+    "spent_requests",
+    "spent_bytes_out",
+    "spent_tokens",
+    "spent_cost",
+    "spent_unpriced_tokens",
+    "spent_unpriced_cost",
+)
+"""The names, in `meta`, of what the run has used up; see `egress.budget`."""
 IN_PROGRESS: Final = "total < 0 AND error = ''"
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}

@@ -55,6 +55,8 @@ class ModelTotal:
     uncounted: int = 0
     """Requests without counts, because the response could not be read."""
     tokens: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TOKENS, 0))
+    cost: float | None = None
+    """US dollars, where somebody has computed them."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the public form (`moat trace --llm --json`)."""
@@ -64,6 +66,7 @@ class ModelTotal:
             "requests": self.requests,
             "uncounted": self.uncounted,
             **self.tokens,
+            "cost": None if self.cost is None else round(self.cost, 6),
         }
 
 

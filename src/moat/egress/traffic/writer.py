@@ -23,6 +23,7 @@ from moat.egress.traffic.room import Dropped, drop_through
 from moat.egress.traffic.schema import (
     BODY_LIMIT,
     IN_PROGRESS,
+    SPENT,
     Captured,
     Row,
     capture_of,
@@ -90,6 +91,9 @@ def _insertion(table: str, columns: tuple[str, ...], rows: int = 1) -> str:
 
 
 _TOTAL: Final = Row._fields.index("total")
+_NAMES: Final = ", ".join("?" * len(SPENT))
+_SELECT_SPENT: Final = f"SELECT name, value FROM meta WHERE name IN ({_NAMES})"  # noqa: S608  ours
+_SET_SPENT: Final = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
 _INSERT_CAPTURE: Final = _insertion("captures", Captured._fields)
 
 
@@ -113,6 +117,11 @@ class TrafficWriter:
         """Rows that won't change any more, and that were not handed over yet."""
         self._lost_written: int = 0
         """The number of lost entries that the database has."""
+        self.spent_before: dict[str, int] = dict(self._db.execute(_SELECT_SPENT, SPENT).fetchall())
+        """What the run had used up when the database was opened, by the names of `SPENT`."""
+        self.spent: Callable[[], tuple[int, ...]] = _nothing
+        """Returns what it has used up by now, in the order of `SPENT`; the thread calls it."""
+        self._spent_written: tuple[int, ...] = ()
         self.on_dropped: Callable[[Dropped], object] = _ignore
         """Called by the writer's thread when rows were dropped to make room."""
         self.on_final: Callable[[list[tuple[object, ...]]], object] = _ignore
@@ -207,11 +216,15 @@ class TrafficWriter:
             db.executemany(_INSERT_CAPTURE, captures)
         if lost != self._lost_written:
             _count(db, "lost", lost - self._lost_written)
+        spent = self.spent()
+        if spent != self._spent_written:
+            db.executemany(_SET_SPENT, list(zip(SPENT, spent, strict=False)))
         last = max(self._last, max((entry.id for entry in batch), default=0))
         first, dropped = self._make_room(last)
         db.execute("COMMIT")
         self._first, self._last = first, last
         self._lost_written, self._unmarked = lost, False
+        self._spent_written = spent
         commits.announce(self._path)
         if self._final:
             final, self._final = self._final, []
@@ -254,6 +267,10 @@ class TrafficWriter:
             for name in ("page_count", "freelist_count", "page_size")
         )
         return (pages - free) * size > self._bounds.bytes - self._bounds.log_bytes
+
+
+def _nothing() -> tuple[int, ...]:
+    return ()
 
 
 def _ignore(_: object) -> None:

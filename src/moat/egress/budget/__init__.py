@@ -1,0 +1,7 @@
+"""What a run uses up over its network, and the limits of that.
+
+    prices ◀── spending (pure: counts and limits) ◀── live_budget (questions, changed limits)
+
+An exchange is charged before it goes upstream. The counts are kept in the traffic database, so they
+outlive the supervisor.
+"""
