@@ -122,6 +122,8 @@ def test_images_that_no_run_uses(
     assert {
         each.reference for each in made if f"the image {each.reference}, which" in told
     } == removed
+
+
 # --- bounds ---
 
 

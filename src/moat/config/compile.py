@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moat import timestamps
-from moat.config import agent_file, budget, environment, limits, names, network, ports, snapshots, volumes
+from moat.config import (
+    agent_file,
+    budget,
+    environment,
+    limits,
+    names,
+    network,
+    ports,
+    snapshots,
+    volumes,
+)
 from moat.config import settings as settings_file
 from moat.config.engine_choice import container_section, engine_of
 from moat.config.environment import parse_env

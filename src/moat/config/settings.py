@@ -123,6 +123,15 @@ def load(home: Path) -> Settings:
         return CertificateFile.read(absolute(text))
 
     values: dict[str, Any] = read(path, fields(authorities))
+    _convert(values)
+    network: dict[str, Any] = values.get("network", {})
+    if "upstream_ca" in network:
+        network["upstream_ca"] = authorities(network["upstream_ca"])
+    return Settings(**values)
+
+
+def _convert(values: dict[str, Any]) -> None:
+    """Replace what the file says by the values of `Settings`, where these are of another type."""
     for name in {"journal_limit", "scrollback_memory", "traffic_limit"} & values.keys():
         from moat.spec.units import parse_memory  # noqa: PLC0415
 
@@ -147,10 +156,6 @@ def load(home: Path) -> Settings:
         values["mounts"] = tuple(values["mounts"])
     if "router" in values:
         values["router"] = RouterSettings(**values["router"])
-    network: dict[str, Any] = values.get("network", {})
-    if "upstream_ca" in network:
-        network["upstream_ca"] = authorities(network["upstream_ca"])
-    return Settings(**values)
 
 
 def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str, Field]:
@@ -159,8 +164,8 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
     `check_authorities` checks `network.upstream_ca`; a table that checks no file has none.
     """
     from moat.config import (  # noqa: PLC0415
-        build_fields,
         budget,
+        build_fields,
         environment,
         hooks,
         limits,
@@ -168,8 +173,8 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
         protected_paths,
         retention,
         secret_references,
-        workspace_mode,
         snapshots,
+        workspace_mode,
     )
     from moat.config.fields import Field, at_least, check_absolute, not_negative, positive  # noqa: PLC0415
     from moat.config.mounts import check_own_mount  # noqa: PLC0415

@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, ParamSpec
 
 from moat.egress.budget.live_budget import LiveBudget
-from moat.egress.connections import ConnectionTable, connection_limit
 from moat.egress.connections import ConnectionTable, connection_limit, contained
 from moat.egress.dns.name_server import NameServer
 from moat.egress.exchange_services import ExchangeServices

@@ -103,6 +103,15 @@ class RouterServices:
     def ask(self, exchange: PendingExchange, method: str, target: str) -> Question:
         raise AssertionError(f"no decision asks: {method} {target} of {exchange}")
 
+    def charge(self, exchange: PendingExchange) -> None:
+        del exchange
+
+    def ask_for_more(self, exchange: PendingExchange, decision: Decision) -> Question:
+        raise AssertionError(f"no limit asks: {decision} of {exchange}")
+
+    def send(self, entry: TrafficEntry, size: int) -> None:
+        del entry, size
+
     def revoked(self, credential: str) -> None:
         del credential
 

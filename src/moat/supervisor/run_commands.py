@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from moat.egress.policy.decision import Verdict
+    from moat.engines.engine import Execution
     from moat.events import Peer
     from moat.keyboard.overlay import Question
     from moat.session.session import Session
@@ -72,13 +73,6 @@ class RunCommands:
         shown = tuple(word[:_SHOWN_CHARACTERS] for word in execution.command[:_SHOWN_WORDS])
         self._supervisor.emit(ExecStarted(name, shown, peer))
         return name
-
-    async def amend(self, verdict: Verdict, rule: str, peer: Peer) -> dict[str, Any]:
-        """Allow or deny something from now on."""
-        gateway = self._supervisor.egress.gateway
-        answered = await gateway.amend(verdict, rule)
-        self._supervisor.emit(PolicyAmended(str(verdict), rule, answered, peer))
-        return {"rule": rule, "answered": answered, "missed": gateway.missed_ports}
 
     def limits(self, fields: Mapping[str, Any], peer: Peer) -> dict[str, Any]:
         """Change limits of the run, if any are given; return those in force, and what is used up."""

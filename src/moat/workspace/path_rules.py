@@ -135,4 +135,8 @@ class PathTable:
 
 
 def _is_name(wanted: str, name: str) -> bool:
-    return NamePattern(wanted).matches(name.lower()) if "*" in wanted else wanted.lower() == name.lower()
+    return (
+        NamePattern(wanted).matches(name.lower())
+        if "*" in wanted
+        else wanted.lower() == name.lower()
+    )

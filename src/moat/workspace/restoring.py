@@ -19,7 +19,7 @@ from moat.workspace import placing
 from moat.workspace.beneath import PathHandle, SymbolicLinkError, open_beneath, open_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Container, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from moat.workspace.changes import Change, Side
     from moat.workspace.contents import ContentReader
