@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import get_args
 
-from moat.events import Denied, Event, Peer, Stream, ViewerAttached, as_json
+from moat.event_stream import Stream, as_json
+from moat.events import Denied, Event, Peer, ViewerAttached
 
 
 def test_every_subscriber_gets_every_event_with_one_time() -> None:

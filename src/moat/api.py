@@ -32,7 +32,8 @@ from moat.client.watch.wait import (
 )
 from moat.client.workspace_copy import WorkspaceCopies
 from moat.config import settings
-from moat.config.compile import HostContext, RunOptions, create_run
+from moat.config.compile import HostContext, RunOptions
+from moat.config.creation import create_run
 from moat.credentials.run_secrets import RunSecrets
 from moat.egress.traffic import reader as traffic
 from moat.errors import MoatError, UsageError

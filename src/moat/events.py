@@ -8,11 +8,8 @@ by whom. It never holds a secret: of input, only the length.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from datetime import UTC, datetime
-from typing import Any, ClassVar, Protocol
-
-from moat import timestamps
+from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,44 +378,3 @@ Event = (
 
 Emit = Callable[[Event], None]
 """The function through which a part of the supervisor reports an event."""
-
-
-class Subscriber(Protocol):
-    """A receiver of events. It must not block, nor raise."""
-
-    def __call__(self, at: float, event: Event, /) -> None:
-        """`at`: seconds since the epoch."""
-        ...
-
-
-class Stream:
-    """The one place through which a run's events pass."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        """`clock` returns seconds since the epoch."""
-        self._clock = clock
-        self._subscribers: list[Subscriber] = []
-
-    def subscribe(self, subscriber: Subscriber) -> None:
-        self._subscribers.append(subscriber)
-
-    def emit(self, event: Event) -> None:
-        """Give the event to every subscriber, with the same time."""
-        at = self._clock()
-        for subscriber in self._subscribers:
-            subscriber(at, event)
-
-
-def as_json(at: float, event: Event) -> dict[str, Any]:
-    """Return the public shape of an event, as `moat events --json` prints it.
-
-    The time is RFC 3339 in UTC, with milliseconds.
-    """
-    time = timestamps.text_of(datetime.fromtimestamp(at, UTC))
-    content: dict[str, Any] = {"time": time, "event": event.KIND}
-    for field in fields(event):
-        value = getattr(event, field.name)
-        content[field.name] = (
-            {"uid": value.uid, "pid": value.pid} if isinstance(value, Peer) else value
-        )
-    return content

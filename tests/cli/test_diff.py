@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moat.cli.main import run as moat
-from moat.config.compile import HostContext, RunOptions, create_run
+from moat.config.compile import HostContext, RunOptions
+from moat.config.creation import create_run
 from moat.config.settings import Settings
 from moat.errors import EXIT_FAILURE
 from moat.runs.store import Store

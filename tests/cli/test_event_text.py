@@ -9,7 +9,8 @@ import pytest
 
 from moat import events
 from moat.cli.event_text import describe
-from moat.events import Peer, as_json
+from moat.event_stream import as_json
+from moat.events import Peer
 
 SAMPLES = {"int": 3, "str": "text", "bool": True, "float": 1.5, "Peer": Peer(7, 8)}
 

@@ -9,7 +9,8 @@ import pytest
 
 from moat.cli.main import run as moat
 from moat.cli.policy import _render
-from moat.config.compile import HostContext, RunOptions, create_run
+from moat.config.compile import HostContext, RunOptions
+from moat.config.creation import create_run
 from moat.config.settings import Settings
 from moat.credentials.credential import Credential, CredentialKey
 from moat.credentials.vault import Vault

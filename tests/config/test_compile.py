@@ -11,9 +11,9 @@ from moat.config.compile import (
     HostContext,
     RunOptions,
     compile_spec,
-    create_run,
     read_project,
 )
+from moat.config.creation import create_run
 from moat.config.settings import Settings
 from moat.errors import NameTakenError, UsageError
 from moat.runs.states import State

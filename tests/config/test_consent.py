@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moat.config import agent_file, consent
-from moat.config.compile import HostContext, RunOptions, create_run
+from moat.config.compile import HostContext, RunOptions
 from moat.config.consent import Answer, Question
+from moat.config.creation import create_run
 from moat.config.settings import Settings
 from moat.errors import ConsentError, UsageError
 from moat.runs import consents

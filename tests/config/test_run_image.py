@@ -10,7 +10,8 @@ import pytest
 
 from moat.config import agent_file
 from moat.config.certificates import CertificateFile
-from moat.config.compile import HostContext, RunOptions, create_run
+from moat.config.compile import HostContext, RunOptions
+from moat.config.creation import create_run
 from moat.config.run_image import ImageRequest, base_image, image_request
 from moat.config.settings import Settings
 from moat.config.settings import load as load_settings

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moat.config.compile import HostContext, RunOptions, create_run
+from moat.config.compile import HostContext, RunOptions
+from moat.config.creation import create_run
 from moat.config.settings import Settings
 from moat.config.workspace_mode import NewRun, place_of_copy
 from moat.errors import MoatError, NameTakenError, UsageError

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moat.audit.log import AuditBrokenError, AuditLog
 from moat.audit.requests import Batch
 from moat.audit.verifier import CLOSED, CREATED
-from moat.events import as_json
+from moat.event_stream import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -96,7 +96,7 @@ class RunLog:
     # --- entries ---
 
     def __call__(self, at: float, event: Event) -> None:
-        """Take an event. Implements `events.Subscriber`."""
+        """Take an event. Implements `event_stream.Subscriber`."""
         data = as_json(at, event)
         del data["time"], data["event"]
         self.add(event.KIND, data, at)

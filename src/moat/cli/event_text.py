@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Event = dict[str, Any]
-"""An event as `moat.events.as_json` makes it."""
+"""An event as `moat.event_stream.as_json` makes it."""
 
 
 def describe(event: Event) -> str:

@@ -27,20 +27,16 @@ from moat.config import settings as settings_file
 from moat.config.engine_choice import container_section, engine_of
 from moat.config.environment import parse_env
 from moat.config.granted_hosts import with_grants, with_hosts
-from moat.config.kept_secrets import keeping
 from moat.config.protected_paths import protected_paths
-from moat.config.run_image import base_image, image_request, made_image
+from moat.config.run_image import base_image
 from moat.config.run_mounts import run_mounts, workspace_folder
-from moat.config.workspace_mode import NewRun, place_of_copy
+from moat.config.workspace_mode import place_of_copy
 from moat.errors import NameTakenError, UsageError
-from moat.ground.check import Surroundings, check_areas
-from moat.runs.saved_rules import saved_rules
-from moat.runs.volumes import volume_folder
 from moat.spec import Bubblewrap, Limits, Network, RunId, RunSpec, TerminalSize
 from moat.spec.network import HOST_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping
 
     from moat.config.agent_file import Project
     from moat.config.consent import Ask
@@ -49,7 +45,6 @@ if TYPE_CHECKING:
     from moat.config.run_image import ImageMaker
     from moat.config.settings import Settings
     from moat.config.workspace_mode import WorkspaceCopier
-    from moat.runs.store import Run, Store
     from moat.spec import Grant
 
 
@@ -178,7 +173,7 @@ def compile_spec(
         workdir=_workdir(options.workdir),
         created_at=timestamps.now(),
         env={**(agent.env if agent else {}), **services, **env},
-        secrets=tuple(_secrets(options, settings, file)),
+        secrets=tuple(secrets_of(options, settings, file)),
         bubblewrap=Bubblewrap(
             host_path=os.environ.get("PATH", os.defpath),
             program=settings.programs.get("bwrap", ""),
@@ -221,66 +216,6 @@ def compile_spec(
     )
 
 
-def create_run(store: Store, options: RunOptions, settings: Settings, host: HostContext) -> Run:
-    """Compile a specification and add the run to the store, once the user agrees to the project's file.
-
-    A name that wasn't asked for gives way to a free one. Raises `ConsentError` as well.
-    """
-    project = read_project(options)
-    around = Surroundings(
-        store=str(store.home),
-        environment=os.environ,
-        programs=(*settings.programs.values(), *_hooks(settings)),
-        command=host.called_by,
-    )
-    mounts = run_mounts(options.mounts, settings.mounts, project)
-    check_areas(str(project.folder), mounts, around)
-    if project.file is not None:
-        from moat.config import consent  # noqa: PLC0415  most folders have no file
-
-        trust = "always" if options.trust_project else settings.trust_project
-        consent.require(project, trust, store.home, host.ask)
-    grants = granted(options, settings, host, project)
-    run_id = host.run_id or names.new_id()
-    request, image = image_request(options, settings, project.content), None
-    with NewRun(store, host.copier) as new:
-        while True:
-            known = store.all()
-            in_the_way = next(
-                (run for run in known if run.name == options.name and run.ended), None
-            )
-            taken = frozenset(run.name for run in known if run is not in_the_way)
-            here = replace(
-                host,
-                run_id=run_id,
-                taken_names=taken,
-                rules=partial(saved_rules, store.home),
-                volume=partial(volume_folder, store.home),
-            )
-            spec = compile_spec(options, settings, here, project, grants)
-            references = _secrets(options, settings, project.content)
-            if request is not None:
-                image = image or made_image(request, host.images)  # after all else has been checked
-                spec = replace(spec, container=replace(spec.container, image=image))
-            if spec.copy:
-                new.begin(spec)  # it may take long, and fail
-            if any(port.is_named for port in spec.ports):
-                host.route()
-            try:
-                if in_the_way is not None:
-                    free = names.numbered(in_the_way.name, {run.name for run in known})
-                    store.rename_ended(in_the_way.id, free)
-                    host.tell(f"the ended run {in_the_way.name} is called {free} now")
-                with keeping(host.secrets, spec, references):
-                    new.add(spec)
-                    break
-            except NameTakenError:
-                # Another process has taken the name in the meantime.
-                if options.name is not None and in_the_way is None:
-                    raise
-    return store.get(spec.id)
-
-
 def granted(
     options: RunOptions, settings: Settings, host: HostContext, project: Project
 ) -> tuple[Grant, ...]:
@@ -295,7 +230,7 @@ def granted(
     return host.grants(names, options.profile)
 
 
-def _secrets(options: RunOptions, settings: Settings, file: Mapping[str, Any]) -> dict[str, str]:
+def secrets_of(options: RunOptions, settings: Settings, file: Mapping[str, Any]) -> dict[str, str]:
     """Return the references to secrets by variable: the user's own, before those of the project.
 
     A variable of the command line comes before both.
@@ -358,11 +293,6 @@ def _env(options: RunOptions, settings: Settings, project: Project) -> dict[str,
         resolved |= environment.resolve(wanted, os.environ, origin)
         replaced |= variables.keys()
     return resolved | given
-
-
-def _hooks(settings: Settings) -> Iterator[str]:
-    """Yield the programs that are started on events and that a run could lie around."""
-    return (each.command[0] for each in settings.on_event if each.command[0].startswith("/"))
 
 
 def _trusted_files(project: Project, settings: Settings) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from moat import events
+from moat.event_stream import as_json
 from moat.runs.event_reader import older
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _LONGEST_LINE: Final = 1 << 20
 
 
 class EventLog:
-    """The writer: a subscriber of `events.Stream`."""
+    """The writer: a subscriber of `event_stream.Stream`."""
 
     def __init__(self, path: Path, limit: int = MAX_BYTES) -> None:
         self._path = path
@@ -81,4 +82,4 @@ def _open(path: Path) -> tuple[int, int]:
 
 
 def _line(at: float, event: events.Event) -> bytes:
-    return json.dumps(events.as_json(at, event)).encode() + b"\n"
+    return json.dumps(as_json(at, event)).encode() + b"\n"

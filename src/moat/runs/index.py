@@ -7,6 +7,7 @@ a newer Moat, and is left alone.
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from contextlib import contextmanager
@@ -150,3 +151,15 @@ def damaged(failure: str, cause: Exception) -> StoreError:
     return StoreError(
         f"{failure}: the file is damaged ({cause})", "Rebuild it: moat doctor --rebuild-index"
     )
+
+
+def stored(value: object) -> object:
+    """Return a value as SQLite takes it."""
+    if isinstance(value, dict | tuple):
+        return json.dumps(value)
+    return valid(value) if isinstance(value, str) else value
+
+
+def valid(text: str) -> str:
+    """Replace what isn't valid Unicode in a path or an argument. Only the specification keeps it."""
+    return text.encode(errors="replace").decode()

@@ -17,7 +17,7 @@ from moat.paths import RunFolder, moat_home
 from moat.platform import commits
 from moat.runs import index, private_folder, unfinished
 from moat.runs.census import DISK_USE, PER_STATE, Census
-from moat.runs.index import damaged, reported
+from moat.runs.index import damaged, reported, stored, valid
 from moat.runs.own_folder import own_folder
 from moat.runs.rmtree import empty_folder
 from moat.runs.states import ENDED, State
@@ -166,8 +166,8 @@ class Store:
                     spec.name,
                     State.CREATED,
                     spec.engine,
-                    json.dumps([_printable(word) for word in spec.command]),
-                    _printable(spec.workspace),
+                    json.dumps([valid(word) for word in spec.command]),
+                    valid(spec.workspace),
                     spec.interactive,
                     spec.tty,
                     spec.created_at,
@@ -362,7 +362,7 @@ class Store:
             commits.announce(self._path)
 
     def _execute(self, sql: str, *values: object) -> Iterable[tuple[Any, ...]]:
-        known = [_stored(value) for value in values]
+        known = [stored(value) for value in values]
         with reported("the index of runs can't be used"):
             return self._db.execute(sql, known).fetchall()
 
@@ -387,18 +387,6 @@ def _run(row: tuple[Any, ...]) -> Run:
             {} if row[-1] == "{}" else json.loads(row[-1]),
         )
     )
-
-
-def _stored(value: object) -> object:
-    """Return a value as SQLite takes it."""
-    if isinstance(value, dict | tuple):
-        return json.dumps(value)
-    return _printable(value) if isinstance(value, str) else value
-
-
-def _printable(text: str) -> str:
-    """Replace what isn't valid Unicode in a path or an argument. Only the specification keeps it."""
-    return text.encode(errors="replace").decode()
 
 
 def _write_durably(path: Path, text: str) -> None:

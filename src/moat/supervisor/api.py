@@ -45,6 +45,7 @@ from moat.spec import TerminalSize
 from moat.supervisor import answers
 from moat.supervisor.attached import AttachedClient
 from moat.supervisor.run_commands import RunCommands
+from moat.supervisor.waits import Waits
 from moat.version import __version__
 from moat.wire import http
 from moat.wire.messages import LEVEL, UPGRADE
@@ -52,7 +53,6 @@ from moat.wire.messages import LEVEL, UPGRADE
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from moat.session.session import Session
     from moat.supervisor.run import Supervisor
 
 log = logging.getLogger(__name__)
@@ -88,6 +88,7 @@ class API:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._commands = RunCommands(supervisor)
+        self._waits = Waits(supervisor)
         self._routes: dict[tuple[str, str], Callable[[Call], Awaitable[object]]] = {
             ("GET", "/v1/version"): self._version,
             ("GET", "/v1/run"): self._run,
@@ -146,7 +147,7 @@ class API:
             if route is None:
                 return _failed(404, f"no {request.method} {request.path} here")
             if request.method == "POST":
-                await self._ready_to_act()
+                await self._waits.ready_to_act()
             if (request.method, request.path) in _RECORDED_FIRST:
                 self._supervisor.audit.check()
             answer = await route(Call(peer, request.query, json.loads(body) if body else {}))
@@ -158,19 +159,6 @@ class API:
             return http.encode_response(200, answer.encode(), "text/plain; charset=utf-8")
         return http.encode_response(200, json.dumps(answer).encode())
 
-    async def _ready_to_act(self) -> None:
-        """Wait until the run was started or adopted. Raises `MoatError` where neither can be."""
-        await self._supervisor.begun.wait()
-        if not self._supervisor.state.ended:
-            self._raise_failure()
-
-    def _raise_failure(self) -> None:
-        failure = self._supervisor.failure
-        if failure is not None:
-            error = MoatError(failure.summary, failure.hint)
-            error.code = failure.code
-            raise error
-
     # --- asking ---
 
     async def _version(self, _call: Call) -> Answer:
@@ -180,12 +168,12 @@ class API:
         state = self._supervisor.state
         match call.query.get("until"):
             case "started":
-                await self._until(lambda: state.now not in {State.CREATED, State.STARTING})
+                await self._waits.until(lambda: state.now not in {State.CREATED, State.STARTING})
             case "ended":
-                await self._until(lambda: state.ended)
+                await self._waits.until(lambda: state.ended)
             case _:
                 pass
-        self._raise_failure()
+        self._waits.raise_failure()
         sessions = {
             session.name: {
                 "tty": session.tty,
@@ -198,8 +186,8 @@ class API:
         return state.as_json() | {"sessions": sessions}
 
     async def _screen(self, call: Call) -> object:
-        await self._ready_to_act()
-        session = self._session(call.query.get("session", MAIN_SESSION))
+        await self._waits.ready_to_act()
+        session = self._supervisor.sessions.named(call.query.get("session", MAIN_SESSION))
         if session.screen is None:
             raise UsageError(
                 "the run has no screen: it was started without a TTY", "Read it: moat logs"
@@ -219,7 +207,7 @@ class API:
     async def _wait(self, call: Call) -> Answer:
         timeout = float(call.query["timeout"]) if "timeout" in call.query else None
         try:
-            happened = await asyncio.wait_for(self._wait_for(call.query), timeout)
+            happened = await asyncio.wait_for(self._waits.wait(call.query), timeout)
         except TimeoutError:
             happened = "timeout"
         session = self._supervisor.sessions.get(call.query.get("session", MAIN_SESSION))
@@ -230,58 +218,6 @@ class API:
             "waits_for": self._supervisor.waiting.now,
             "exit_code": None if session is None else session.exit_code,
         }
-
-    async def _wait_for(self, query: dict[str, str]) -> str:
-        supervisor = self._supervisor
-        name = query.get("session", MAIN_SESSION)
-        if name != MAIN_SESSION:
-            await self._ready_to_act()
-            self._session(name)
-
-        def outputs() -> int:
-            session = supervisor.sessions.get(name)
-            return 0 if session is None else session.outputs
-
-        def ended() -> bool:
-            if name == MAIN_SESSION or supervisor.state.ended:
-                return supervisor.state.ended
-            session = supervisor.sessions.get(name)
-            return session is None or session.drained
-
-        match query["for"]:
-            case "exit":
-                await self._until(ended)
-                if name == MAIN_SESSION:
-                    await supervisor.state.saved.wait()
-            case "input":
-                await self._until(lambda: bool(supervisor.waiting.now) or ended())
-            case "output":
-                after = int(query["after"])
-                await self._until(lambda: outputs() != after or ended())
-            case "idle":
-                await self._idle(float(query["seconds"]), outputs, ended)
-            case other:
-                raise ValueError(f"for={other}")
-        return "exit" if ended() else query["for"]
-
-    async def _idle(
-        self, seconds: float, outputs: Callable[[], int], ended: Callable[[], bool]
-    ) -> None:
-        """Return when there was no output for that long, or what is waited for has ended."""
-        while not ended():
-            before = outputs()
-            more = self._until(lambda before=before: outputs() != before or ended())
-            try:
-                await asyncio.wait_for(more, seconds)
-            except TimeoutError:
-                return
-
-    async def _until(self, reached: Callable[[], bool]) -> None:
-        """Wait for something about the run. Raises `MoatError` where it can't be supervised."""
-        supervisor = self._supervisor
-        await supervisor.changes.until(lambda: reached() or supervisor.failure is not None)
-        if not reached():
-            self._raise_failure()
 
     # --- acting ---
 
@@ -295,9 +231,9 @@ class API:
         name = call.body.get("session", MAIN_SESSION)
         self._emit_signal("kill", name, None, call.peer)
         if name != MAIN_SESSION:
-            session = self._session(name)
+            session = self._supervisor.sessions.named(name)
             await self._supervisor.engine.kill(name)
-            await self._until(lambda: session.drained)
+            await self._waits.until(lambda: session.drained)
             return {}
         await self._supervisor.shutdown.kill()
         return self._supervisor.state.as_json()
@@ -318,7 +254,7 @@ class API:
 
     async def _send(self, call: Call) -> Answer:
         """Return when the program's terminal or pipe has taken all of the input, or takes no more."""
-        session = self._session(call.body.get("session", MAIN_SESSION))
+        session = self._supervisor.sessions.named(call.body.get("session", MAIN_SESSION))
         if not self._supervisor.takes_input(session):
             what = "run" if session.name == MAIN_SESSION else "exec"
             raise RunNotActiveError("the command takes no input", f"Start it with: moat {what} -i")
@@ -347,7 +283,7 @@ class API:
 
     async def _takes_more(self, taken: Callable[[], bool]) -> bool:
         try:
-            await asyncio.wait_for(self._until(taken), INPUT_PATIENCE_S)
+            await asyncio.wait_for(self._waits.until(taken), INPUT_PATIENCE_S)
         except TimeoutError:
             return False
         return True
@@ -364,7 +300,7 @@ class API:
         return {"session": await self._commands.execute(execution, call.peer)}
 
     async def _policy(self, _call: Call) -> Answer:
-        await self._ready_to_act()
+        await self._waits.ready_to_act()
         return self._supervisor.egress.gateway.live_policy.as_json()
 
     async def _amend_policy(self, call: Call) -> Answer:
@@ -374,11 +310,11 @@ class API:
         return await self._commands.amend(verdict, rule, call.peer)
 
     async def _limits(self, call: Call) -> Answer:
-        await self._ready_to_act()
+        await self._waits.ready_to_act()
         return self._commands.limits(call.body, call.peer)
 
     async def _questions(self, _call: Call) -> Answer:
-        await self._ready_to_act()
+        await self._waits.ready_to_act()
         return {"questions": answers.waiting(self._supervisor)}
 
     async def _answer_question(self, call: Call) -> Answer:
@@ -392,12 +328,6 @@ class API:
     async def _restore(self, call: Call) -> Answer:
         snapshot, paths = str(call.body["snapshot"]), list(map(str, call.body["paths"]))
         return await self._supervisor.snapshots.take_before_restore(snapshot, paths, call.peer)
-
-    def _session(self, name: str) -> Session:
-        session = self._supervisor.sessions.get(name)
-        if session is None:
-            raise RunNotActiveError(f"there is no session {name}, or not any more")
-        return session
 
 
 def _failed(status: int, summary: str, hint: str | None = None, code: str = "bad_request") -> bytes:

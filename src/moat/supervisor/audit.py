@@ -33,7 +33,7 @@ BATCH_S: Final = 1.0
 
 
 class RunAudit:
-    """Keeps the log of one run. Implements `events.Subscriber`."""
+    """Keeps the log of one run. Implements `event_stream.Subscriber`."""
 
     def __init__(self, home: Path, loop: asyncio.AbstractEventLoop) -> None:
         self._home = home

@@ -15,7 +15,7 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from moat import events
+from moat.event_stream import as_json
 from moat.events import Fault
 from moat.ground import programs
 from moat.supervisor import notify
@@ -94,7 +94,7 @@ class Hooks:
 
     def _line(self, at: float, event: Event) -> bytes:
         run = {"id": self._spec.id, "name": self._spec.name, "workspace": self._spec.workspace}
-        return json.dumps(events.as_json(at, event) | {"run": run}).encode() + b"\n"
+        return json.dumps(as_json(at, event) | {"run": run}).encode() + b"\n"
 
     def _ring(self) -> None:
         for viewer in self._run.viewers.attached:

@@ -20,7 +20,8 @@ from moat.engines.engine import (
     UnsupportedSandboxError,
 )
 from moat.errors import EXIT_FAILURE, MoatError
-from moat.events import ExecEnded, Fault, Stream, SupervisorStarted
+from moat.event_stream import Stream
+from moat.events import ExecEnded, Fault, SupervisorStarted
 from moat.paths import MAIN_SESSION, RunFolder
 from moat.runs.event_log import EventLog
 from moat.runs.states import Happened, State

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from moat.errors import RunNotActiveError
 from moat.paths import MAIN_SESSION
 from moat.runs import session_records
 from moat.session.journal.journal import Journal
@@ -51,6 +52,13 @@ class Sessions:
 
     def get(self, name: str) -> Session | None:
         return self._sessions.get(name)
+
+    def named(self, name: str) -> Session:
+        """Return a session. Raises `RunNotActiveError`."""
+        session = self.get(name)
+        if session is None:
+            raise RunNotActiveError(f"there is no session {name}, or not any more")
+        return session
 
     def make(self, name: str, *, tty: bool) -> Session:
         """Return a session that is not listed yet, with its journal as an earlier supervisor left it.

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from moat.cli.found import supervisor_of
 from moat.client.workspace_copy import WorkspaceCopies
 from moat.config import settings as user_settings
-from moat.config.compile import HostContext, RunOptions, create_run
+from moat.config.compile import HostContext, RunOptions
+from moat.config.creation import create_run
 from moat.credentials.run_secrets import RunSecrets
 from moat.errors import MoatError, RunNotFoundError, UsageError
 from moat.ground.own_files import separate_own_files
