@@ -60,8 +60,8 @@ def remove_all(
 ) -> Iterator[Removal]:
     """Remove runs as `remove` does, and yield what became of each, in their order.
 
-    With `keeps_work`, which is so without force, a run stays if its copy of the workspace has changes that
-    were not applied.
+    With `keeps_work`, which is so without force, a run stays if its copy of the workspace has changes
+    that were not applied.
     """
     keeps = not force if keeps_work is None else keeps_work
     for start in range(0, len(runs), _AT_ONCE):
