@@ -55,10 +55,18 @@ def remove(store: Store, run: Run, *, force: bool) -> list[str]:
     return removal.quarantined
 
 
-def remove_all(store: Store, runs: Sequence[Run], *, force: bool) -> Iterator[Removal]:
-    """Remove runs as `remove` does, and yield what became of each, in their order."""
+def remove_all(
+    store: Store, runs: Sequence[Run], *, force: bool, keeps_work: bool | None = None
+) -> Iterator[Removal]:
+    """Remove runs as `remove` does, and yield what became of each, in their order.
+
+    With `keeps_work`, which is so without force, a run stays if its copy of the workspace has changes
+    that were not applied.
+    """
+    keeps = not force if keeps_work is None else keeps_work
     for start in range(0, len(runs), _AT_ONCE):
-        removals = [Removal(store, run, force=force) for run in runs[start : start + _AT_ONCE]]
+        chosen = runs[start : start + _AT_ONCE]
+        removals = [Removal(store, run, force=force, keeps_work=keeps) for run in chosen]
         try:
             _remove(store, removals)
         finally:
@@ -91,6 +99,9 @@ def remove_loose_folder(store: Store, run_id: str) -> list[str]:
 
 def _remove(store: Store, removals: Sequence[Removal]) -> None:
     _side_by_side(Removal.end, removals)
+    for each in removals:
+        if each.goes_on:
+            each.take(Removal.keep_unapplied)
     # A supervisor may still be sending the last of the output to a slow viewer. It is asked to leave,
     # and the lock is ours once it has.
     pids = {run.id: run.supervisor_pid for run in store.all()}
@@ -150,7 +161,7 @@ def _clean_workspace(folder: RunFolder, name: str) -> list[str]:
 class Removal:
     """The removal of one run, step by step; it ends at the first one that fails."""
 
-    def __init__(self, store: Store, run: Run, *, force: bool) -> None:
+    def __init__(self, store: Store, run: Run, *, force: bool, keeps_work: bool) -> None:
         self.run = run
         self.error: MoatError | None = None
         """The reason why the run was not removed."""
@@ -159,6 +170,7 @@ class Removal:
         self._store = store
         self._folder = store.folder(run.id)
         self._force = force
+        self._keeps_work = keeps_work
         self._gone = False
         """Another process has removed it meanwhile."""
         self._mark: Mark | None = None
@@ -177,8 +189,6 @@ class Removal:
     def end(self) -> None:
         """Kill the run, if it has not ended and that is wanted."""
         if self.run.ended:
-            if not self._force:
-                self._refuse_unapplied()
             return
         if not self._folder.root.exists():
             # Nobody can supervise it any more: what is left of it is killed, asked for or not.
@@ -200,9 +210,9 @@ class Removal:
                 raise
             registry.kill(self.run, self._folder)
 
-    def _refuse_unapplied(self) -> None:
+    def keep_unapplied(self) -> None:
         """Raise `RunNotAppliedError` if work of the run is in its copy of the workspace alone."""
-        if not self._folder.copy.exists():
+        if not self._keeps_work or not self._folder.copy.exists():
             return
         from moat.client.unapplied import has_unapplied  # noqa: PLC0415  for copies alone
 

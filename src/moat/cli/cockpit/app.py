@@ -183,7 +183,7 @@ class App:
             with Store(self._home) as store:
                 run = store.get(row.id)
                 if what == "destroy":
-                    for removal in remove_all(store, [run], force=True):
+                    for removal in remove_all(store, [run], force=True, keeps_work=True):
                         self._quarantined += removal.quarantined
                         if removal.error is not None:
                             raise removal.error
