@@ -36,9 +36,10 @@ class Blobs:
         *,
         durable: bool = False,
     ) -> None:
-        """`limit`: bytes that all blobs take together on disk. What the manifest of the `start` has is no blob.
+        """`limit`: bytes that all blobs take together on disk.
 
-        `durable` ones have reached the disk when `keep` returns.
+        What the manifest of the `start` has is no blob. `durable` ones have reached the disk when `keep`
+        returns.
         """
         self._folder = folder
         self._limit = limit
