@@ -203,6 +203,21 @@ def test_folders_that_tools_fill_are_summed(recorded: Recorded) -> None:
     ]
 
 
+def test_a_file_that_came_before_the_recording_is_a_change(recorded: Recorded) -> None:
+    """A folder that was empty at the start is looked at again all the same, and so is the next run's."""
+    (recorded.root / "empty").mkdir()
+    age(recorded.root)
+    (recorded.root / "empty" / "new").write_text("x")
+    begun = (recorded.root / "empty").stat().st_ctime_ns
+    age(recorded.root)
+    recorded.record(started_at=begun)
+    assert "empty/new" in recorded.changes()
+    later = recorded.another("two")
+    later.record()
+    (recorded.root / "empty" / "new").write_text("y")
+    assert "empty/new" in later.changes()
+
+
 def test_large_and_binary_files_are_told(recorded: Recorded) -> None:
     """Of a large one the content is not kept; one that is huge is known by its metadata."""
     root = recorded.root

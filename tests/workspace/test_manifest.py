@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moat.workspace.manifest import Folder, Manifest, dumps, is_folder, join, loads
+from moat.workspace.manifest import Folder, Manifest, dumps, is_folder, join, loads, trusted
 
 names = st.text(st.sampled_from("aZ.\u00e4\u2028 \n\udc80"), min_size=1, max_size=4)
 numbers = st.integers(-(2**63), 2**63 - 1)
@@ -70,6 +70,21 @@ def test_a_fresh_change_is_not_settled() -> None:
     assert not manifest.settled((0, 0, 0, 100 * second - 1, 0))
     assert not manifest.settled((0, 0, 0, 99 * second, 0)), "a file system that counts in seconds"
     assert manifest.settled((0, 0, 0, 97 * second, 0))
+
+
+def test_what_later_looks_may_rely_on() -> None:
+    """No content that may be older than it seems: of a fresh change, or of one before the recording."""
+    second = 1_000_000_000
+    status = (stat.S_IFREG, 1, 0, 90 * second + 1, 7)
+    fresh = (stat.S_IFREG, 1, 0, 100 * second - 1, 7)
+    content = (b"x" * 32, 0, 1)
+    entries = {"old": status, "fresh": fresh, "late": status}
+    folder = Folder((stat.S_IFDIR, 1, 2, 3, 4), entries, dict.fromkeys(entries, content))
+    found = trusted(Manifest(100 * second, folders={"": folder}, late=["", "late"]))
+    assert found.late == []
+    assert found.folders[""].contents == {"old": content}
+    assert found.folders[""].entries == entries
+    assert found.folders[""].status == (0, 0, 0, 0, 0)
 
 
 def test_the_kinds_of_entries() -> None:

@@ -1,4 +1,4 @@
-"""What becomes of the paths of a restore, as text; and the question before it."""
+"""Text about the paths of a restore, and the question before it."""
 
 from __future__ import annotations
 

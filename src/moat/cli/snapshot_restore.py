@@ -63,9 +63,9 @@ def restore(
 
         spec = store.spec(found.run.id)
         plan = Restoration(found.history, spec, found.state, meant, protected=protected)
-        done = [] if yes and not dry_run else plan.preview()
+        done = plan.preview()
         agreed = {each.path for each in done if each.left is None}
-        if not dry_run and (yes or agreed):
+        if agreed and not dry_run:
             if not yes:
                 ask(done, _question(found, plan), f"moat snapshot restore {snapshot}")
             before = _take(store, found, paths)

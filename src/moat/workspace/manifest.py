@@ -75,6 +75,10 @@ class Manifest:
     pack: str = ""
     """The name of the file in which contents are kept."""
 
+    def folders_of_late(self) -> set[str]:
+        """Return the folders that are late, or have something late in them: they may list too little."""
+        return {*self.late, *(path.rpartition("/")[0] for path in self.late)}
+
     def settled(self, status: Status) -> bool:
         """Return whether a change after the manifest was taken would show in this status."""
         tick = _TICK_NS if status[CTIME] % _SECOND_NS else _COARSE_TICK_NS
@@ -84,9 +88,10 @@ class Manifest:
 def trusted(manifest: Manifest) -> Manifest:
     """Return a manifest for later looks, without the contents that may be older than they seem."""
     late = set(manifest.late)
+    unsure = manifest.folders_of_late()
     folders = {
         path: Folder(
-            folder.status if path not in late else _NO_STATUS,
+            folder.status if path not in unsure else _NO_STATUS,
             folder.entries,
             {
                 name: content

@@ -55,7 +55,7 @@ class _Walk:
     def __init__(self, root: str, known: Manifest, hidden: frozenset[str], limit: int) -> None:
         self._root = root
         self._known = known
-        self._late = frozenset(known.late)
+        self._late = known.folders_of_late()
         self._hidden = hidden
         self._left = limit
         self._manifest = Manifest(time.time_ns(), root, sorted(hidden), pack=known.pack)
@@ -93,7 +93,7 @@ class _Walk:
             and not known.entries
             and known.status == status
             and self._known.settled(status)
-            and path not in self._late  # its record says what was there before
+            and path not in self._late
         ):
             self._left -= 1
             return known  # as empty as it was: most folders of some trees are

@@ -137,6 +137,15 @@ def test_contents_have_a_bound(snapshotted: Snapshotted) -> None:
     assert snapshotted.content(second, "noise") == (snapshotted.root / "noise").read_bytes()
 
 
+def test_tiny_contents_take_room_as_well(snapshotted: Snapshotted) -> None:
+    """A file of one byte takes a block of the disk."""
+    snapshotted.set_rules(Snapshots(limit=MIB))
+    snapshotted.recorded.record()
+    for number in range(300):
+        (snapshotted.root / f"{number}").write_text(f"{number}")
+    assert snapshotted.take().unkept == 300 - MIB // 4096
+
+
 def test_old_snapshots_go_with_their_contents(snapshotted: Snapshotted) -> None:
     """But none that a user asked for, and nothing that another one needs. A number comes once."""
     snapshotted.set_rules(Snapshots(keep=2))

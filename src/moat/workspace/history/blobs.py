@@ -22,6 +22,7 @@ BLOB: Final = -2
 SEEN: Final = -3
 """The offset of a content that was only looked at; a snapshot would keep it."""
 _COMPRESSION: Final = 1
+_BLOCK: Final = 4096
 
 
 class Blobs:
@@ -35,9 +36,10 @@ class Blobs:
         *,
         durable: bool = False,
     ) -> None:
-        """`limit`: bytes of all blobs together. What the manifest of the `start` has is no blob.
+        """`limit`: bytes that all blobs take together on disk.
 
-        `durable` ones have reached the disk when `keep` returns.
+        What the manifest of the `start` has is no blob. `durable` ones have reached the disk when `keep`
+        returns.
         """
         self._folder = folder
         self._limit = limit
@@ -78,14 +80,14 @@ class Blobs:
         compressed = zlib.compress(data, _COMPRESSION)
         if self._size is None:
             self._size = size_of(self._folder)
-        if self._size + len(compressed) > self._limit:
+        if self._size + _taken(len(compressed)) > self._limit:
             self.unkept += 1
             return digest, NOT_KEPT, 0
         # Not the run's own folder, which may have been removed meanwhile.
         for each in (self._folder.parent, self._folder, path.parent):
             each.mkdir(mode=0o700, exist_ok=True)
         replace_file(path, compressed, durable=self._durable)
-        self._size += len(compressed)
+        self._size += _taken(len(compressed))
         return digest, BLOB, 0
 
 
@@ -112,7 +114,7 @@ def read(folder: Path, digest: bytes) -> bytes:
 
 def size_of(folder: Path) -> int:
     """Return the bytes that the blobs take together."""
-    return sum(path.stat().st_size for path in _all(folder))
+    return sum(_taken(path.stat().st_size) for path in _all(folder))
 
 
 def remove_all_but(folder: Path, used: Container[bytes]) -> None:
@@ -124,6 +126,11 @@ def remove_all_but(folder: Path, used: Container[bytes]) -> None:
             digest = b""
         if digest not in used:
             path.unlink()
+
+
+def _taken(size: int) -> int:
+    """Return the room that a file takes: a run can make any number of tiny ones."""
+    return -(-size // _BLOCK) * _BLOCK
 
 
 def _all(folder: Path) -> Iterator[Path]:
