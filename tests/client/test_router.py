@@ -105,6 +105,7 @@ def test_a_router_that_does_not_answer(home: Path, monkeypatch: pytest.MonkeyPat
     found = router.status(home)
     assert found is not None
     os.kill(found["pid"], signal.SIGSTOP)
+    os.waitid(os.P_PID, found["pid"], os.WSTOPPED)
     monkeypatch.setattr(router, "_ANSWER_S", 0.05)
     try:
         for ask in (router.status, router.stop):

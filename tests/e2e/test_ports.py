@@ -218,6 +218,7 @@ def test_what_shows_ports(moat: Moat) -> None:
     serve(moat, "-p", "web=3000", "-p", "4000")
     (web, other) = moat.json("port", "x", "--json")
     assert (web["name"], web["port"], other["name"], other["port"]) == ("web", 3000, "4000", 4000)
+    assert web.pop("routed_url") is other.pop("routed_url") is None
     lines = moat.ok("port", "x").splitlines()
     assert lines[0] == f"web 3000/tcp -> 127.0.0.1:{web['host_port']}"
     assert moat.ok("port", "x", "3000") == f"127.0.0.1:{web['host_port']}\n"

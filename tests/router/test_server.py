@@ -11,9 +11,11 @@ import pytest
 from tests.origin import SSE_EVENTS, Origin
 
 from moat.egress.http.messages import MAX_HEAD
+from moat.errors import StoreError
 from moat.platform import socket_owner
 from moat.router import authority
 from moat.runs.states import State
+from moat.runs.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,6 +99,25 @@ async def test_names_that_lead_nowhere_are_answered(
         assert (found, body) == (200, b"")
         assert int(fields["content-length"]) > 100
     assert origin.connections == 0
+
+
+async def test_a_store_that_can_not_be_read_is_an_answer(
+    runs: Runs, routing: Routing, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index and every name say why, until it can be."""
+    runs.add("fix", web=origin.port)
+    async with routing() as router:
+
+        def fail(_: Store, *, ended: bool) -> None:
+            raise StoreError(f"the index of runs can't be used: {ended}")
+
+        visit = await router.visit()
+        with monkeypatch.context() as patched:
+            patched.setattr(Store, "all", fail)
+            runs.update(runs.store.find("fix").id, viewers=1)
+            status, _, body = await visit.ask(router.host("localhost"))
+            assert (status, b"the index of runs can" in body) == (503, True)
+        assert (await visit.ask(router.host("web.fix.localhost")))[0] == 200
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "[::1]", "localhost.evil.example"])

@@ -156,6 +156,22 @@ async def test_a_port_that_is_taken_fails_the_start(machine: Machine) -> None:
             assert run.sandbox.kept == {}
 
 
+async def test_a_port_that_the_router_has_is_told_apart(machine: Machine) -> None:
+    """It is Moat's own, and the user may move it."""
+    held = router_place.lock_file(machine.store.home)
+    held.parent.mkdir(parents=True)
+    with socket.create_server(("127.0.0.1", 0)) as router, lock.locked(held) as fd:
+        number = router.getsockname()[1]
+        os.write(fd, f"{number}\n".encode())
+        ports = (PublishedPort(name="3000", port=3000, host_port=number),)
+        async with machine.listening(ports=ports) as run:
+            await run.supervisor.begin()
+            await run.over()
+            assert run.supervisor.failure is not None
+            assert f"port {number} is taken: Moat's router" in run.supervisor.failure.summary
+            assert "moat router stop" in (run.supervisor.failure.hint or "")
+
+
 async def test_a_port_that_the_policy_captures_fails_the_start(machine: Machine) -> None:
     """What comes in there would be at the proxy."""
     network = Network(rules=("allow api.test:3000",))

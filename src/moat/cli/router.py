@@ -59,6 +59,8 @@ def status(*, as_json: bool) -> int:
             f"http://localhost:{found['port']}, published ports: {found['ports']},"
             f" process {found['pid']}, version {found['version']}\n"
         )
+        if "error" in found:
+            sys.stderr.write(f"moat: the router can't tell its runs: {found['error']}\n")
     else:
         said = "moat router start" if settings.load(home).router.enabled else "it is turned off"
         sys.stderr.write(f"moat: no router runs ({said})\n")

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from moat.egress.http.interfaces import Destination
-    from moat.ports.hostnames import Name
     from moat.router.table import Route
     from moat.runs.store import Run
 
@@ -32,6 +31,7 @@ class Directory:
         self._changes = FolderWatch(home)
         self._store = Store(home)
         self._table = Table(())
+        self._stale = True
         self._read()
 
     def __enter__(self) -> Self:
@@ -48,14 +48,17 @@ class Directory:
         changed.register(self._changes, select.POLLIN)
         if changed.poll(0):
             self._changes.drain()
+            self._stale = True
+        if self._stale:
             self._read()
         return self._table
 
     def _read(self) -> None:
         self._table = Table(map(_entry, self._store.all(ended=False)))
+        self._stale = False
 
-    def find(self, destination: Destination) -> Name | Route | Problem:
-        """Return the route of a request, or the reason why there is none; a name for the index."""
+    def find(self, destination: Destination) -> Table | Route | Problem:
+        """Return the route of a request or the reason why there is none; the table for the index."""
         if not hostnames.is_local(destination.host):
             return Problem(
                 421,
@@ -65,9 +68,9 @@ class Directory:
         name = hostnames.parse(destination.host)
         if name is None:
             return Problem(404, f"{destination.host} is no port of a run", _UNKNOWN_HINT)
-        if not name.run:
-            return name
         try:
+            if not name.run:
+                return self.table
             return self.table.find(name) or self._ended(name.run)
         except StoreError as exc:
             return Problem(503, exc.summary, exc.hint or "")

@@ -12,6 +12,7 @@ import uvloop
 
 from moat.client.connect.launch import is_supervised
 from moat.client.watch.run_list import RunList
+from moat.errors import MoatError
 from moat.platform.inotify import FolderWatch
 from moat.platform.process import name_process
 from moat.ports import router_place
@@ -52,43 +53,74 @@ def main(home: Path, control: socket.socket, listeners: list[socket.socket]) -> 
 
 
 async def _live(home: Path, control: socket.socket, listeners: list[socket.socket]) -> None:
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
     with Directory(home) as directory, FolderWatch(home / router_place.FOLDER) as own_files:
         async with BackgroundTasks() as tasks:
-            server = RouterServer(home, directory, loop, tasks.start)
-            port = listeners[0].getsockname()[1]
-
-            def status() -> dict[str, Any]:
-                runs = directory.table.runs
-                return {"port": port, "ports": sum(len(run.ports) for run in runs)}
-
-            async def is_needed() -> bool:
-                return not server.idle or await asyncio.to_thread(_has_ports, home)
-
-            def changed() -> None:
-                own_files.drain()
-                if not router_place.lock_file(home).exists():
-                    stop.set()  # the store is removed
-
-            async def end() -> None:
-                await lifetime.over()
-                stop.set()
-
-            lifetime = Lifetime(is_needed)
-            answers = Control(status, lifetime.needed, stop)
-            server.serve(listeners)
-            loop.add_reader(own_files, changed)
-            tasks.start(end())
-            asked = await asyncio.start_unix_server(answers.serve, sock=control)
+            process = _Process(home, directory, own_files, tasks)
             try:
-                await stop.wait()
+                await process.serve(control, listeners)
             finally:
-                loop.remove_reader(own_files)
-                asked.close()
-                server.close()
+                process.close()
     log.info("the router ends")
+
+
+class _Process:
+    """The router from its first connection to its end."""
+
+    def __init__(
+        self, home: Path, directory: Directory, own_files: FolderWatch, tasks: BackgroundTasks
+    ) -> None:
+        self._home = home
+        self._directory = directory
+        self._own_files = own_files
+        self._tasks = tasks
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        self._server = RouterServer(home, directory, self._loop, tasks.start)
+        self._lifetime = Lifetime(self._is_needed)
+        self._asked: asyncio.Server | None = None
+        self._port = 0
+
+    async def serve(self, control: socket.socket, listeners: list[socket.socket]) -> None:
+        """Serve until nobody needs the router, or until it is told to stop."""
+        self._port = listeners[0].getsockname()[1]
+        self._server.serve(listeners)
+        self._loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+        self._loop.add_reader(self._own_files, self._own_files_changed)
+        self._tasks.start(self._end_when_idle())
+        answers = Control(self._status, self._lifetime.needed, self._stop)
+        self._asked = await asyncio.start_unix_server(answers.serve, sock=control)
+        await self._stop.wait()
+
+    def close(self) -> None:
+        if self._asked is not None:
+            self._asked.close()
+        self._loop.remove_reader(self._own_files)
+        self._server.close()
+
+    def _status(self) -> dict[str, Any]:
+        try:
+            runs = self._directory.table.runs
+        except MoatError as exc:
+            return {"port": self._port, "ports": 0, "error": exc.summary}
+        return {"port": self._port, "ports": sum(len(run.ports) for run in runs)}
+
+    async def _is_needed(self) -> bool:
+        if not self._server.idle:
+            return True
+        try:
+            return await asyncio.to_thread(_has_ports, self._home)
+        except MoatError as exc:
+            log.warning("the runs can't be read: %s", exc.summary)
+            return True
+
+    async def _end_when_idle(self) -> None:
+        await self._lifetime.over()
+        self._stop.set()
+
+    def _own_files_changed(self) -> None:
+        self._own_files.drain()
+        if not router_place.lock_file(self._home).exists():
+            self._stop.set()  # the store has been removed
 
 
 def _has_ports(home: Path) -> bool:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from moat.egress.http.observer import Observer
     from moat.egress.traffic.entry import TrafficEntry
     from moat.egress.upstream.pool import ConnectionPool
-    from moat.ports.hostnames import Name
     from moat.router.directory import Directory
+    from moat.router.table import Table
 
 log = logging.getLogger(__name__)
 
@@ -75,14 +75,14 @@ class RouterServices:
         else:
             exchange.connected(PageUpstream(self._page(exchange, found)), None)
 
-    def _page(self, exchange: PendingExchange, found: Problem | Name) -> pages.Page:
+    def _page(self, exchange: PendingExchange, found: Problem | Table) -> pages.Page:
         scheme, _, number = exchange.destination.key
         if isinstance(found, Problem):
             return pages.problem(found, scheme, number)
         if exchange.target != "/":
             elsewhere = Problem(404, "there is no such page", "The list of runs is at /")
             return pages.problem(elsewhere, scheme, number)
-        return pages.index(self._directory.table.runs, scheme, number)
+        return pages.index(found.runs, scheme, number)
 
     # --- what a policy would say ---
 

@@ -156,22 +156,22 @@ class PageUpstream:
         receiver.response_end([])
 
     def send(self, payload: Payload) -> None:
-        """The body of the request changes nothing."""
+        """Drop the body of the request, which changes nothing."""
 
     def end(self, trailers: Fields) -> None:
-        """Nor does its end."""
+        """Drop the trailers."""
 
     def pause(self) -> None:
-        """A page is as short as a buffer."""
+        """Do nothing: a page fits into any buffer."""
 
     def resume(self) -> None:
-        """As above."""
+        """Do nothing, like `pause`."""
 
     def switch(self) -> None:
-        """A page is never another protocol."""
+        """Do nothing: a page is never another protocol."""
 
     def release(self) -> None:
-        """There is no connection that could serve another request."""
+        """Do nothing: there is no connection for another request."""
 
     def abort(self, *, at_once: bool) -> None:
         del at_once

@@ -16,6 +16,7 @@ from moat.errors import EngineError, MoatError
 from moat.events import PortConnected, PortPublished, StateChanged
 from moat.platform import socket_owner
 from moat.ports import binding, hostnames, router_place
+from moat.ports.binding import PortUnavailableError
 from moat.ports.relay import Relay, Visitor
 from moat.runs.states import ENDED
 from moat.supervisor.denials import Denials
@@ -83,7 +84,7 @@ class RunPorts:
         if found:
             return found, False
         self._check(port)
-        made = binding.bind(port)
+        made = self._bind(port)
         try:
             for family, sock in made.items():
                 fd = await self._engine.keep(names[family], sock)
@@ -93,6 +94,18 @@ class RunPorts:
             for sock in made.values():
                 sock.close()
         return found, True
+
+    def _bind(self, port: PublishedPort) -> dict[str, socket.socket]:
+        try:
+            return binding.bind(port)
+        except PortUnavailableError as exc:
+            if port.host_port and port.host_port == router_place.port(self._home):
+                raise PortUnavailableError(
+                    f"port {port.host_port} is taken: Moat's router listens there",
+                    f"Choose another for {port.name}, or for the router (router: {{port: 8081}} in"
+                    " config.yaml, then moat router stop)",
+                ) from exc
+            raise
 
     def _check(self, port: PublishedPort) -> None:
         if self._egress.gateway.takes(port.port):
