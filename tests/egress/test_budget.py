@@ -172,6 +172,6 @@ async def test_few_models_answer_at_once_near_a_limit(run: Path, origin: Origin)
             for _ in range(MODELS_AT_ONCE)
         ]
         assert charged == [None] * MODELS_AT_ONCE
-        assert status_of(await ask(gateway, origin, MODEL, "POST")) == 403
+        assert status_of(await ask(gateway, origin, MODEL, "POST")) == 429
         gateway.gateway.budget.answered(None, "a.test")
         assert status_of(await ask(gateway, origin, MODEL, "POST")) == 200
