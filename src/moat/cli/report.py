@@ -70,7 +70,7 @@ def command(run: str | None, *, file: Path) -> None:
 
 
 class _Gathered:
-    """What is known of one run, from its files."""
+    """Reads the facts of one run from its files."""
 
     def __init__(self, store: Store, run: Run) -> None:
         self._store = store

@@ -53,7 +53,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a page says of a run."""
+    """The content of a page about a run."""
 
     name: str
     state: str
@@ -75,7 +75,7 @@ class Report:
     output: str = ""
     """The end of the output of a run without a terminal."""
     notes: Sequence[str] = field(default_factory=tuple[str, ...])
-    """What could not be read."""
+    """Lines about what could not be read."""
 
 
 def page(report: Report) -> Iterator[str]:
