@@ -7,6 +7,7 @@ from dataclasses import replace
 from moat.agents.guide import guide
 from moat.spec import (
     AgentSetup,
+    Budget,
     Grant,
     HostService,
     Injection,
@@ -61,6 +62,14 @@ def test_it_tells_the_services_of_the_host() -> None:
     text = guide(replace(SPEC, network=network))
     assert "- `allow host.moat:5432 (a service of the user's machine)`" in text
     assert "- `allow host.moat:5055 (a service of the user's machine, called mcp)`" in text
+
+
+def test_it_tells_the_limits() -> None:
+    """The agent can make do with what there is, and knows what follows."""
+    text = guide(replace(SPEC, budget=Budget(tokens=2_000_000, cost=5.0, on_limit="stop")))
+    assert "a limit of 2,000,000 tokens, $5.00 in all" in text
+    assert "the run is stopped" in text
+    assert "## Limits" not in guide(SPEC)
 
 
 def test_it_tells_less_where_there_is_less() -> None:

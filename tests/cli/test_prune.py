@@ -145,7 +145,7 @@ def _end(store: Store) -> None:
     ],
 )
 def test_bounds_choose_the_oldest(store: Store, options: list[str], stays: set[str]) -> None:
-    """One that goes on is never among them."""
+    """A run that goes on is never among them."""
     _end(store)
     assert run(["prune", "--yes", *options]) == 0
     assert left(store) == {"running"} | stays

@@ -95,7 +95,7 @@ def test_a_part_without_anything_in_it_is_left_out(rows: list[tuple[str, str]]) 
 
 
 def test_a_screen_stays_as_it_was_made() -> None:
-    """It has been escaped by whoever made it; without one, the end of the output is there."""
+    """The maker of a screen has escaped it; without one, the end of the output is there."""
     assert '<pre class="screen"><span>x</span>' in made(screen="<span>x</span>", output="ignored")
     assert "ignored" not in made(screen="<span>x</span>", output="ignored")
     assert "one\n&lt;two&gt;" in made(output="one\n<two>")

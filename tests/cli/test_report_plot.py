@@ -34,7 +34,7 @@ def test_every_sum_is_a_picture(
 
 @given(points=POINTS)
 def test_a_sum_only_grows(points: list[tuple[float, int]]) -> None:
-    """In the order of time, up to the sum of all."""
+    """The last step is the sum of all."""
     found = [total for _, total in sums(points)]
     assert found == sorted(found)
     assert found[-1:] == ([sum(amount for _, amount in points)] if points else [])

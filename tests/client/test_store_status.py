@@ -43,7 +43,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 
 def test_runs_are_counted_and_their_sizes_added_up(store: Store) -> None:
-    """Those that were measured at their ends, and those that have to be measured now."""
+    """Runs that were measured at their ends count, and runs that have to be measured now."""
     (store.folder("000000000000").journal / "large").write_bytes(bytes(100_000))
     status = read_status(store, everything=True)
     assert status.states == {"running": 1, "stopped": 2, "failed": 1}

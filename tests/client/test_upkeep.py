@@ -43,7 +43,7 @@ def left(store: Store) -> set[str]:
 
 
 def test_what_is_beyond_the_bounds_is_removed(store: Store) -> None:
-    """Not more of it in one pass than a bounded number, the oldest first."""
+    """The oldest runs go first."""
     assert run_pass(store.home, Retention(runs=2)) == 2
     assert left(store) == {"run-2", "run-3"}
     assert run_pass(store.home, Retention(runs=2)) == 0

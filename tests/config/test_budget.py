@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def test_a_project_can_only_lower_what_the_user_allows(
     words: tuple[str, ...], project: Mapping[str, Any], own: Mapping[str, Any], expected: Budget
 ) -> None:
-    """Of two files the lower amount and the stricter consequence count; the command line wins."""
+    """The lower amount and the stricter consequence of two files count; the command line wins."""
     assert join(words, project, own) == expected
 
 
@@ -55,13 +55,13 @@ def test_a_limit_that_cannot_be_read_is_an_error(word: str) -> None:
 
 
 def test_the_last_of_two_words_counts() -> None:
-    """As with any other option."""
+    """A repeated limit is like any other repeated option."""
     assert assignments(("tokens=1", "tokens=2")) == {"tokens": "2"}
 
 
 @pytest.mark.parametrize(("text", "amount"), [("5", 5.0), ("0.50", 0.5), ("$1.25", 1.25)])
 def test_costs_are_written_as_people_do(text: str, amount: float) -> None:
-    """With or without the sign."""
+    """A dollar sign may stand before the amount."""
     assert parse_cost(text) == amount
 
 

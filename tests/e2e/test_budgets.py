@@ -76,7 +76,7 @@ def spent(moat: Moat) -> dict[str, Any]:
 
 
 def test_tokens_are_counted_across_supervisors_and_limited(moat: Moat, model: ModelServer) -> None:
-    """Of plain answers and of streams; the audit log has each, and the limit can be raised."""
+    """Plain answers and streams count; the audit log has each, and the limit can be raised."""
     begin(moat, model, f"tokens={3 * TOKENS - 50}")
     assert "status 200" in ask(moat, "one")
     assert "status 200" in ask(moat, "two", stream=True)
@@ -137,7 +137,7 @@ def test_the_user_is_asked_in_an_attached_terminal(
 
 
 def test_a_run_is_stopped_when_its_money_is_spent(moat: Moat, model: ModelServer) -> None:
-    """By the answer that uses it up, and everybody can see why."""
+    """The answer that uses it up ends the run, and everybody can see why."""
     begin(moat, model, "cost=0.002", "on_limit=stop")
     ask(moat, "one")
     moat.ok("send", "x", "false two\n")
@@ -149,7 +149,7 @@ def test_a_run_is_stopped_when_its_money_is_spent(moat: Moat, model: ModelServer
 
 
 def test_a_hostile_run_gets_no_further_by_being_quick(moat: Moat, model: ModelServer) -> None:
-    """Of many requests at once exactly as many pass as may, and of a long upload so many bytes."""
+    """Exactly as many of many requests at once pass as may, and as many bytes of a long upload."""
     flood = (
         f"{ASK}export -f ask; seq 60 | xargs -P 30 -I N bash -c 'ask false' | sort | uniq -c\n"
         f"head -c 3000000 /dev/zero | curl -s -X POST -o answer -w 'upload %{{http_code}}\\n' -T - "
@@ -169,7 +169,7 @@ def test_a_hostile_run_gets_no_further_by_being_quick(moat: Moat, model: ModelSe
 
 
 def test_the_store_is_looked_after(moat: Moat) -> None:
-    """What ended runs take is known, and what the user's bounds leave no room for goes by itself."""
+    """The space of ended runs is known, and runs beyond the user's bounds go by themselves."""
     for number in range(3):
         moat.ok("run", "-n", f"old-{number}", "--", "sh", "-c", "head -c 200000 /dev/zero")
     known = moat.json("status", "--json")

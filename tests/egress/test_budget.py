@@ -59,7 +59,7 @@ async def test_requests_beyond_the_limit_reach_no_server(run: Path, origin: Orig
 
 
 async def test_a_new_supervisor_counts_on(run: Path, origin: Origin) -> None:
-    """With the limits as they were changed."""
+    """The limits are as they were changed."""
     async with opened(run, budget=Budget(tokens=150)) as gateway:
         assert status_of(await ask(gateway, origin, MODEL, "POST")) == 200
         gateway.gateway.budget.amend({"tokens": 200})
@@ -79,7 +79,7 @@ async def test_a_new_supervisor_counts_on(run: Path, origin: Origin) -> None:
 
 
 async def test_an_upload_ends_at_its_limit(run: Path, origin: Origin) -> None:
-    """In chunks without an announced length, the server gets no byte beyond it."""
+    """The server gets no byte beyond it, even in chunks without an announced length."""
     async with opened(run, budget=Budget(bytes_out=100_000)) as gateway:
         reader, writer = await gateway.tunnel("origin.test", origin.port)
         request = get("/size", origin, "Transfer-Encoding: chunked", method="POST")
@@ -131,7 +131,7 @@ async def test_tunnels_are_counted_and_broken_off(run: Path, origin: Origin) -> 
 
 
 async def test_a_websocket_is_broken_off(run: Path, origin: Origin) -> None:
-    """What goes out after the switch counts as well."""
+    """Bytes that go out after the switch count as well."""
     async with opened(run, budget=Budget(bytes_out=10_000)) as gateway:
         reader, writer = await gateway.tunnel("origin.test", origin.port)
         head = get("/upgrade", origin, "Upgrade: echo").replace(b": close", b": Upgrade")
@@ -149,7 +149,7 @@ async def test_a_websocket_is_broken_off(run: Path, origin: Origin) -> None:
 
 
 async def test_a_request_waits_for_its_user(run: Path, origin: Origin) -> None:
-    """It goes on when the limit is raised, and nothing of it has reached the server before."""
+    """The request goes on when the limit is raised, and nothing of it has reached the server before."""
     async with opened(run, budget=Budget(requests=1, on_limit="ask")) as gateway:
         assert status_of(await ask(gateway, origin)) == 200
         budget = gateway.gateway.budget
@@ -172,6 +172,6 @@ async def test_few_models_answer_at_once_near_a_limit(run: Path, origin: Origin)
             for _ in range(MODELS_AT_ONCE)
         ]
         assert charged == [None] * MODELS_AT_ONCE
-        assert status_of(await ask(gateway, origin, MODEL, "POST")) == 403
+        assert status_of(await ask(gateway, origin, MODEL, "POST")) == 429
         gateway.gateway.budget.answered(None, "a.test")
         assert status_of(await ask(gateway, origin, MODEL, "POST")) == 200

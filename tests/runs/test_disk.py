@@ -1,4 +1,4 @@
-"""What a run takes of the disk, whatever it has made of its folders."""
+"""The disk space of a run, whatever it has made of its folders."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_what_can_not_be_read_is_not_counted(tmp_path: Path) -> None:
 
 
 def test_a_measure_ends_when_its_time_is_up(tmp_path: Path) -> None:
-    """It says that it isn't complete."""
+    """The measure says that it isn't complete."""
     measure = Measure(0.0)
     assert measure.over
     assert measure.folder(tmp_path) == 0

@@ -1,4 +1,4 @@
-"""Which ended runs the bounds leave room for."""
+"""The ended runs that bounds leave room for."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_each_bound_removes_what_is_beyond_it() -> None:
 
 
 def test_without_bounds_nothing_is_removed() -> None:
-    """Not even for a set of them in which all are left open."""
+    """A set of bounds that are all left open is no bound."""
     assert Retention().beyond([EndedRun("1", 0.0, 1 << 50)], NOW) == []
     assert not Retention().limited
     assert Retention(age=0.0).limited

@@ -59,7 +59,7 @@ async def test_limits_are_shown_and_changed(machine: Machine) -> None:
 async def test_the_user_is_asked_whether_a_limit_is_raised(
     machine: Machine, *, allow: bool
 ) -> None:
-    """As about hosts: in the list of runs, among the questions, and on the row of notices."""
+    """The list of runs, the questions and the row of notices say so, as they do about hosts."""
     async with machine.supervised(budget=Budget(requests=1, on_limit="ask")) as run:
         live(run).charge(0, 0, model=False, waits=True)
         waiting = ask(run)

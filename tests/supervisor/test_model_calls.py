@@ -41,7 +41,7 @@ async def test_each_answer_is_an_event_at_once(machine: Machine) -> None:
 
 
 async def test_very_many_answers_are_summed_up(machine: Machine) -> None:
-    """After so many in a window, one event for each model tells the rest at its end."""
+    """One event for each model tells the rest at the end of the window."""
     async with machine.supervised() as run:
         calls = ModelCalls(run.supervisor.context)
         for _ in range(AT_ONCE + 4):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from moat.printable import printable
+from moat.spec.budget import BUDGET_LIMITS, in_words
 from moat.spec.network import HOST_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from moat.spec import HostService, Network, RunSpec
+    from moat.spec import Budget, HostService, Network, RunSpec
 
 _HEAD: Final = """\
 # Your sandbox
@@ -47,6 +48,11 @@ _POLICIES: Final = {
     "strict": "No other host may be reached.",
     "ask": "For every other host the user is asked, while the request waits.",
 }
+_CONSEQUENCES: Final = {
+    "ask": "every request waits for the user",
+    "deny": "every request is denied",
+    "stop": "the run is stopped",
+}
 _MOST_RULES: Final = 60
 
 
@@ -58,6 +64,7 @@ def guide(spec: RunSpec, additions: Sequence[str] = ()) -> str:
             "",
             *_rules(spec.network, additions),
             _DENIALS.format(name=spec.name),
+            *_limits(spec.budget),
             *_ports(spec),
             *_credentials(spec),
         )
@@ -92,6 +99,23 @@ def _rules(network: Network, additions: Sequence[str]) -> Iterator[str]:
 
 def _called(service: HostService) -> str:
     return f", called {service.name}" if service.name else ""
+
+
+def _limits(budget: Budget) -> Iterator[str]:
+    amounts = [
+        in_words(name, amount)
+        for name in BUDGET_LIMITS
+        if (amount := getattr(budget, name)) is not None
+    ]
+    if not amounts:
+        return
+    yield "## Limits"
+    yield ""
+    yield (
+        f"This run began with a limit of {', '.join(amounts)} in all. When it is used up,"
+        f" {_CONSEQUENCES[budget.on_limit]}. The user can raise it."
+    )
+    yield ""
 
 
 def _ports(spec: RunSpec) -> Iterator[str]:

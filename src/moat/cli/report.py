@@ -18,7 +18,7 @@ from moat.cli.diff_text import shown, stat_lines, summaries
 from moat.cli.found import find
 from moat.cli.new_file import write_new
 from moat.cli.path_limits import is_listed
-from moat.cli.report_page import Report, Table, page
+from moat.cli.report_page import TIME, Report, Table, page
 from moat.cli.trace_text import duration, size
 from moat.client.display.spending import read_spending
 from moat.egress.budget.prices import DOLLAR, with_shipped
@@ -70,7 +70,7 @@ def command(run: str | None, *, file: Path) -> None:
 
 
 class _Gathered:
-    """What is known of one run, from its files."""
+    """Reads the facts of one run from its files."""
 
     def __init__(self, store: Store, run: Run) -> None:
         self._store = store
@@ -151,7 +151,7 @@ class _Gathered:
         self._tried("the audit log", read)
         bad = {number for number, entry in enumerate(entries) if entry[1] in _BAD}
         return Table(
-            header=("Time", "Event", ""),
+            header=(TIME, "Event", ""),
             rows=list(entries),
             bad=frozenset(bad),
             left_out=count - len(entries),
@@ -268,7 +268,7 @@ def _denials(reader: TrafficReader) -> Table:
         (timestamp(row.time), row.method, row.url, row.why)
         for row in reader.rows(wanted, 0.0, after=after)
     ]
-    return Table(header=("Time", "Method", "URL", "Why"), rows=rows)
+    return Table(header=(TIME, "Method", "URL", "Why"), rows=rows)
 
 
 def _tokens(reader: TrafficReader) -> Iterator[Point]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from moat.cli.report_plot import Point
 
+TIME: Final = "Time"
+"""The header of a first column that isn't broken, nor is the one behind it."""
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 _STYLE: Final = """\
 :root{color-scheme:light dark;--line:#8884;--dim:#888;--red:#c33;--mark:#48c}
@@ -26,6 +28,7 @@ h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{text-align:left;vertical-align:top;padding:.2rem .8rem .2rem 0}
 th,td{border-bottom:1px solid var(--line);overflow-wrap:anywhere}
+.times td:nth-child(-n+2){white-space:nowrap}
 th{font-weight:600;color:var(--dim);white-space:nowrap}.bad{color:var(--red)}.dim{color:var(--dim)}
 pre{font:13px/1.3 ui-monospace,monospace;overflow-x:auto;padding:.8rem;margin:0}
 pre{border:1px solid var(--line)}
@@ -50,7 +53,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a page says of a run."""
+    """The content of a page about a run."""
 
     name: str
     state: str
@@ -72,7 +75,7 @@ class Report:
     output: str = ""
     """The end of the output of a run without a terminal."""
     notes: Sequence[str] = field(default_factory=tuple[str, ...])
-    """What could not be read."""
+    """Lines about what could not be read."""
 
 
 def page(report: Report) -> Iterator[str]:
@@ -116,7 +119,7 @@ def _section(title: str, table: Table, before: str = "") -> Iterator[str]:
 
 
 def _table(table: Table) -> Iterator[str]:
-    yield "<table>\n"
+    yield '<table class="times">\n' if table.header[:1] == (TIME,) else "<table>\n"
     if table.header:
         yield f"<tr>{_cells('th', table.header)}</tr>\n"
     for number, row in enumerate(table.rows):

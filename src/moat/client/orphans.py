@@ -1,4 +1,4 @@
-"""What is left in the store of runs that aren't there any more, or not as a whole."""
+"""Halves of runs in the store: folders without a run, runs without a folder, rests of removals."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _OTHER: Final = "other"
 
 
 class StoreStatus(NamedTuple):
-    """What is known of a store."""
+    """The facts of a store."""
 
     home: Path
     states: Mapping[str, int]

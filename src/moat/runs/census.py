@@ -13,7 +13,7 @@ class Census(NamedTuple):
     state: str
     runs: int
     waiting: int
-    """Those that wait for their user."""
+    """Runs among them that wait for their user."""
     journal: int
     """Bytes of what was measured, as the next two: output, record, and all else."""
     record: int

@@ -1,4 +1,4 @@
-"""What a run takes of the disk.
+"""The disk space that a run takes.
 
 A run may be at work meanwhile and rename folders, nest them without end or put links in their place. So
 folders are entered by descriptors, links are not followed, and what vanishes is not counted.

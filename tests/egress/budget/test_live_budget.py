@@ -92,7 +92,7 @@ def test_a_limit_that_is_used_up_is_told_once() -> None:
 
 
 def test_requests_wait_until_the_limit_is_raised() -> None:
-    """Those that it makes room for go on, in their order, and the others wait on."""
+    """Requests that it makes room for go on, in their order, and the others wait on."""
     live = Live(requests=1, on_limit="ask")
     first, *others = (live.ask() for _ in range(4))
     assert first.heard == [Verdict.ALLOW]
@@ -108,7 +108,7 @@ def test_requests_wait_until_the_limit_is_raised() -> None:
 
 
 def test_an_answer_raises_a_limit_by_as_much_again() -> None:
-    """As often as the user says so."""
+    """Each answer raises it, as often as the user says so."""
     live = Live(requests=2, on_limit="ask")
     for _ in range(3):
         live.ask()

@@ -1,4 +1,4 @@
-"""What the tokens of language models cost."""
+"""Prices of the tokens of language models."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COUNTS = st.dictionaries(st.sampled_from((*TOKENS, "estimated_tokens")), st.inte
     ],
 )
 def test_a_million_tokens_cost_the_list_price(model: str, dollars: float | None) -> None:
-    """Of dated names and those behind a vendor's too; of a model that isn't listed nothing is known."""
+    """Dated names and names behind a vendor's have it too; a model that isn't listed has none."""
     cost = with_shipped(()).cost(model, {"input_tokens": MILLION, "output_tokens": MILLION})
     assert cost == (None if dollars is None else round(dollars * DOLLAR))
 

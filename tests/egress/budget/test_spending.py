@@ -1,4 +1,4 @@
-"""What a run has used up, compared with its limits."""
+"""Counts of what a run has used up, compared with its limits."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_no_request_passes_beyond_its_limit(limit: int, asked: int) -> None:
     steps=st.lists(st.tuples(st.integers(0, 300), st.lists(st.integers(0, 300), max_size=4))),
 )
 def test_no_byte_passes_beyond_its_limit(limit: int, steps: list[tuple[int, list[int]]]) -> None:
-    """Of heads and bodies together, in whatever pieces these come."""
+    """Heads and bodies count together, in whatever pieces they come."""
     run, passed = spending(bytes_out=limit), 0
     for head, pieces in steps:
         if charge(run, head) == "":
@@ -66,7 +66,7 @@ def test_a_body_that_is_announced_too_long_is_not_begun() -> None:
 
 
 def test_tokens_are_those_of_every_kind() -> None:
-    """Those from a cache, and those that are only estimated, count like the others."""
+    """Tokens from a cache, and estimated ones, count like the others."""
     run = spending(tokens=20)
     assert charge(run, model=True) == ""
     assert run.answered({**USAGE, "estimated_tokens": 2}, PRICES) == 10_000 + 10_000 + 3_000 + 4_000
@@ -88,7 +88,7 @@ def test_a_cost_is_limited_whether_the_price_is_known_or_not() -> None:
 
 @pytest.mark.parametrize("limit", ["tokens", "cost"])
 def test_so_many_models_answer_at_once_and_no_more(limit: str) -> None:
-    """What can be beyond the limit is bounded, because only an answer says what it has consumed."""
+    """The excess is bounded, because only an answer says what it has consumed."""
     run = spending(**{limit: 1_000_000})
     assert {charge(run, model=True) for _ in range(MODELS_AT_ONCE)} == {""}
     assert charge(run, model=True) == TOO_MANY_MODELS
@@ -98,7 +98,7 @@ def test_so_many_models_answer_at_once_and_no_more(limit: str) -> None:
 
 
 def test_the_counts_outlive_their_supervisor() -> None:
-    """What was stored is where the next one begins."""
+    """The next supervisor begins with the counts that were stored."""
     run = spending()
     charge(run, 11, model=True)
     run.answered({**USAGE, "model": "?"}, PRICES)
@@ -123,7 +123,7 @@ def test_absurd_numbers_can_be_stored() -> None:
 
 
 def test_a_limit_can_be_changed_and_taken_away() -> None:
-    """What was used up stays."""
+    """The counts stay as they are."""
     run = spending(requests=1, cost=1.0)
     charge(run)
     run.limit({"requests": 2, "cost": 1.0})

@@ -355,7 +355,7 @@ def test_a_request_beyond_a_limit_goes_nowhere() -> None:
 
 
 def test_a_request_waits_for_a_limit_to_be_raised() -> None:
-    """It is decided about again then, and charged again."""
+    """The policy decides about it again then, and it is charged again."""
     play = Play()
     play.gateway.against = Decision(Verdict.ASK, "limits.tokens", "moat: no more")
     play.exchange.begin()

@@ -108,7 +108,10 @@ def _begin_upkeep(store: Store, settings: Settings) -> None:
     if settings.retention is not None:
         from moat.client.upkeep import start_if_due  # noqa: PLC0415  most users have no bounds
 
-        start_if_due(store.home, settings.retention)
+        try:
+            start_if_due(store.home, settings.retention)
+        except OSError as exc:  # too many processes: the run itself may still find room
+            _tell(f"runs beyond retention were not removed: {exc.strerror}")
 
 
 def _worktree(

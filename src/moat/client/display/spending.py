@@ -1,4 +1,4 @@
-"""What a run has used up, and its limits: as its files say, whether it lives or has ended."""
+"""The limits of a run and what it has used up, read from its files, whether it lives or has ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run uses up over its network, and the limits of that.
+"""The budget of a run: counts of what it uses up over its network, and their limits.
 
     prices ◀── spending (pure: counts and limits) ◀── live_budget (questions, changed limits)
 

@@ -217,6 +217,7 @@ class LiveBudget:
                 TOO_MANY_MODELS,
                 "moat: too many requests to models are under way, while limits.tokens or limits.cost"
                 " holds. Try again when one of them is answered",
+                429,
             )
         self._tell(limit)
         asks = self._budget.on_limit == "ask" and limit not in self._refused

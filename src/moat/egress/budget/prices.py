@@ -1,4 +1,4 @@
-"""What the tokens of a language model cost. Pure, but for the list that comes with Moat.
+"""Prices of the tokens of language models. Pure, but for the list that comes with Moat.
 
 Amounts are whole numbers of a billionth of a dollar: a price for a million tokens has three decimals at
 most, so one token costs a whole number of them, and sums are exact.

@@ -1,4 +1,4 @@
-"""What a run has used up, compared with its limits. Pure."""
+"""Counts of what a run has used up, compared with its limits. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOST: Final = (1 << 63) - 1
 
 
 class Spent:
-    """What was used up so far."""
+    """Counts of what was used up so far."""
 
     def __init__(self, stored: Mapping[str, int]) -> None:
         """`stored`: the counts of earlier supervisors, by their names in the database."""
@@ -37,7 +37,7 @@ class Spent:
         self.unpriced_tokens: int = counts[4]
         """The tokens of models without a price, which are among `tokens`."""
         self.unpriced_cost: int = counts[5]
-        """What these would cost at the highest price: a limit has to hold for them, too."""
+        """The cost of these at the highest price: a limit has to hold for them, too."""
 
     def stored(self) -> tuple[int, ...]:
         """Return the counts in the order of `SPENT`."""

@@ -156,7 +156,7 @@ class Exchange:
             self._question = self._gateway.ask_for_more(self, decision)
             return
         if decision.verdict is Verdict.DENY:
-            self.deny(decision)
+            self.deny(decision, decision.status)
             return
         self.entry.verdict = "allowed"
         self._gateway.put(self.entry)

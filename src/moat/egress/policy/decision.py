@@ -25,6 +25,8 @@ class Decision:
     """The rule as it was written, or `policy: MODE` where none matched."""
     reason: str = ""
     """One line of ASCII: what is denied, by which rule, and what to change. Empty if allowed."""
+    status: int = 403
+    """The status by which HTTP tells a denial."""
 
     @property
     def strictness(self) -> int:

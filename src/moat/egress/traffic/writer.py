@@ -118,7 +118,7 @@ class TrafficWriter:
         self._lost_written: int = 0
         """The number of lost entries that the database has."""
         self.spent_before: dict[str, int] = dict(self._db.execute(_SELECT_SPENT, SPENT).fetchall())
-        """What the run had used up when the database was opened, by the names of `SPENT`."""
+        """Counts of what the run had used up when the database was opened, by the names of `SPENT`."""
         self.spent: Callable[[], tuple[int, ...]] = _nothing
         """Returns what it has used up by now, in the order of `SPENT`; the thread calls it."""
         self._spent_written: tuple[int, ...] = ()
