@@ -14,7 +14,7 @@ import pytest
 
 from moat.cli.main import run
 from moat.cli.plain import run as run_command
-from moat.config import compile as compiling
+from moat.config import creation
 from moat.errors import SupervisorError
 from moat.platform.process import Process
 from moat.runs import lock
@@ -244,13 +244,13 @@ def test_the_file_of_another_project_is_used(
     other.mkdir()
     (other / "agent.yaml").write_text("name: there\ncommand: [make]\n")
     seen: list[RunSpec] = []
-    real = compiling.compile_spec
+    real = creation.compile_spec
 
     def compile_spec(*arguments: object) -> RunSpec:
         seen.append(real(*arguments))  # type: ignore[arg-type]
         return seen[-1]
 
-    monkeypatch.setattr(compiling, "compile_spec", compile_spec)
+    monkeypatch.setattr(creation, "compile_spec", compile_spec)
     monkeypatch.setattr(run_command, "_leave", lambda *_: 0)
     assert run(["run", "-d", "--trust-project", str(other)]) == 0
     assert (seen[0].name, seen[0].command, seen[0].workspace) == ("there", ("make",), str(other))

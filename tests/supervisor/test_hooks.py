@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from moat.event_stream import as_json
 from moat.events import (
     Fault,
     QuestionAsked,
     StateChanged,
     SupervisorStarted,
     WaitingChanged,
-    as_json,
 )
 from moat.ground import programs
 from moat.spec import EventHook
