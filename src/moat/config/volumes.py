@@ -5,7 +5,6 @@ A project's file asks for them as the original Moat has it; the command line has
 
 from __future__ import annotations
 
-import posixpath
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,7 +29,8 @@ def check_name(name: str) -> None:
 
 
 def _check_target(target: str) -> None:
-    if not target.startswith("/") or posixpath.normpath(target[1:]) != target[1:]:
+    first, *parts = target.split("/")
+    if first or not parts or any(part in {"", ".", ".."} for part in parts):
         raise UsageError(f"volume target {target!r} is not a plain absolute path", "Such as /data")
 
 
