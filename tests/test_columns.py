@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moat.columns import fitted, padded, width
+from moat.columns import fitted, padded, widest, width
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,9 @@ def test_what_is_cut_fits_and_says_so(text: str, columns: int) -> None:
     assert width(cut) <= columns
     assert cut == text or cut.endswith("…") or columns == 0
     assert (cut == text) == (width(text) <= columns)
+
+
+@given(st.lists(st.text("ab宽é", max_size=9), min_size=1))
+def test_the_widest_text_is_found_with_and_without_wide_characters(texts: list[str]) -> None:
+    """Texts of ASCII alone are measured faster, to the same width."""
+    assert widest(texts) == max(map(width, texts))

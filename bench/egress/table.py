@@ -38,7 +38,8 @@ def text(rounds: Mapping[str, Sequence[Figures]]) -> str:
             lines.append(f"\nMoat over the {name}: {more:.0f} µs more per request, alone.")
         elif name.startswith("moat,"):
             compared = _comparison(rounds[name], rounds["moat"])
-            lines.append(f"\nMoat with two grants, one of them used, against moat: {compared}.")
+            how = "with" + name.removeprefix("moat,").replace(" no ", "out ")
+            lines.append(f"\nMoat {how}, against moat: {compared}.")
     lines.append(f"\n{_machine()}")
     return "\n".join(lines)
 

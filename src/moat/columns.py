@@ -5,7 +5,10 @@ Text of ASCII alone, which is nearly all there is, costs nothing.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _ELLIPSIS: Final = "…"
 # Half a flag is as wide as a flag where the terminal doesn't join the two.
@@ -19,8 +22,15 @@ def width(text: str) -> int:
     return len(text) if text.isascii() else sum(_widths(text))
 
 
+def widest(texts: Sequence[str]) -> int:
+    """Return the columns of the widest of one or more texts."""
+    return max(map(len if "".join(texts).isascii() else width, texts))
+
+
 def padded(text: str, columns: int) -> str:
     """Return the text with spaces behind it up to so many columns."""
+    if text.isascii():
+        return text.ljust(columns)
     return text + " " * (columns - width(text))
 
 

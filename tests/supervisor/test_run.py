@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 import threading
 from typing import TYPE_CHECKING
@@ -289,6 +290,15 @@ async def test_a_further_command_that_never_begins(machine: Machine) -> None:
         run.supervisor.tasks.start(_fail_when_there(run, "exec-2"))
         assert (await asked)["summary"] == "the command could not be started: no folder"
         assert run.state == "running"
+
+
+async def test_a_further_command_beside_one_that_has_just_ended(machine: Machine) -> None:
+    """The sandbox knows of the end before the supervisor does; the user reads no error's number."""
+    async with machine.supervised() as run:
+        gone = "[Errno 3] the sandbox has no running command"
+        run.sandbox.refuses = CommandRefusedError(gone, errno.ESRCH)
+        answer = await run.ask("POST", "/v1/exec", command=["ls"])
+        assert answer["summary"] == f"run {run.spec.name} is stopping: nothing to exec in"
 
 
 async def _fail_when_there(run: Run, session: str) -> None:

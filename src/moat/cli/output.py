@@ -9,7 +9,7 @@ from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from moat.columns import fitted, padded, width
+from moat.columns import fitted, padded, widest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -67,7 +67,7 @@ _LEAST: Final = 20
 
 
 def _widths(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
-    return [max(map(width, column)) for column in zip(header, *rows, strict=True)]
+    return [widest(column) for column in zip(header, *rows, strict=True)]
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:

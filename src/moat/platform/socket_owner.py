@@ -10,12 +10,12 @@ import socket
 import struct
 from typing import Final
 
+from moat.platform import netlink
+
 _NETLINK_SOCK_DIAG: Final = 4
 _SOCK_DIAG_BY_FAMILY: Final = 20
-_NLM_F_REQUEST: Final = 1
 _ALL_STATES: Final = 0xFFFFFFFF
 _NO_COOKIE: Final = 0xFFFFFFFF
-_HEADER: Final = struct.Struct("=IHHII")
 _REQUEST: Final = struct.Struct("=BBBBI")
 _ID_SIZE: Final = 48
 _STATE: Final = struct.Struct("=xBxx")
@@ -34,14 +34,9 @@ def owner(connection: socket.socket) -> int | None:
     client, own = connection.getpeername()[:2], connection.getsockname()[:2]
     wanted = _id(connection.family, client, own)
     request = _REQUEST.pack(connection.family, socket.IPPROTO_TCP, 0, 0, _ALL_STATES) + wanted
-    size = _HEADER.size + len(request)
-    header = _HEADER.pack(size, _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 0, 0)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as link:
-        link.send(header + request)
-        answer = link.recv(4096)
-    if _HEADER.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY:
-        return None  # an error: there is no such socket
-    body = answer[_HEADER.size :]
+    body = netlink.ask(_NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, request)
+    if body is None:
+        return None  # there is no such socket
     (state,) = _STATE.unpack_from(body)
     uid, inode = _OWNER.unpack_from(body, 4 + _ID_SIZE)
     ports_and_addresses = slice(4, 4 + _ID_SIZE - 12)

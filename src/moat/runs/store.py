@@ -193,13 +193,15 @@ class Store:
         """Return the ids of folders that belong to no run, such as those of a lost index."""
         folders = self._folders()
         marks = unfinished.marks(self.home)  # a run that is being made has its row last
-        loose = folders - marks - {run.id for run in self.all()} if folders else set[str]()
+        loose = folders - marks
+        if loose:
+            loose -= {run_id for (run_id,) in self._execute("SELECT id FROM runs")}
         return sorted(each for each in loose if self.folder(each).root.exists())
 
     def _folders(self) -> set[str]:
         with reported(f"the store {self.home} can't be read"):
             try:
-                return {each.name for each in (self.home / "runs").iterdir()}
+                return set(os.listdir(self.home / "runs"))  # noqa: PTH208  there may be thousands
             except FileNotFoundError:
                 return set()
 
@@ -352,8 +354,8 @@ def _run(row: tuple[Any, ...]) -> Run:
             bool(row[8]),
             bool(row[9]),
             *row[10:-2],
-            tuple(json.loads(row[-2])),
-            json.loads(row[-1]),
+            () if row[-2] == "[]" else tuple(json.loads(row[-2])),
+            {} if row[-1] == "{}" else json.loads(row[-1]),
         )
     )
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from moat import timestamps
+from moat.engines.engine import CommandRefusedError
 from moat.errors import MoatError, RunNotActiveError
 from moat.runs import session_records
 from moat.runs.session_records import SessionRecord
@@ -49,9 +51,7 @@ class Exec:
     async def start(self, execution: Execution) -> str:
         """Return the name of the new session once its command has begun. Raises `MoatError`."""
         if self._state.now is not State.RUNNING:
-            raise RunNotActiveError(
-                f"run {self._spec.name} is {self._state.now}: nothing to exec in"
-            )
+            raise self._not_active(self._state.now)
         name = self._sessions.next_exec_name()
         try:
             session_records.write(self._folder, name, _record(execution))
@@ -66,10 +66,15 @@ class Exec:
             del self._beginning[name]
             self._record_failure(name, error)
             session.close()
+            if isinstance(error, CommandRefusedError) and error.errno == errno.ESRCH:
+                raise self._not_active(State.STOPPING) from error  # its command has just ended
             raise
         self._announce(session)
         await begun
         return name
+
+    def _not_active(self, state: State) -> RunNotActiveError:
+        return RunNotActiveError(f"run {self._spec.name} is {state}: nothing to exec in")
 
     def began(self, name: str) -> None:
         """Take note that a session's command has begun."""

@@ -14,6 +14,8 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final
 
+from moat.platform import netlink
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -23,10 +25,7 @@ KEPT_S: Final = 5.0
 """An answer is kept for so long: interfaces change rarely, and connections come in bursts."""
 _MAX_CACHED: Final = 1024
 
-# linux/netlink.h, linux/rtnetlink.h
-_NLMSG_HEADER: Final = struct.Struct("=IHHII")
-_NLMSG_ERROR: Final = 2
-_NLM_F_REQUEST: Final = 1
+# linux/rtnetlink.h
 _RTM_GETROUTE: Final = 26
 _RTMSG: Final = struct.Struct("=BBBBBBBBI")
 _RTA_HEADER: Final = struct.Struct("=HH")
@@ -37,7 +36,6 @@ _RTN_LOCAL: Final = 2
 _RTN_BROADCAST: Final = 3
 _RTN_ANYCAST: Final = 4
 _RTN_MULTICAST: Final = 5
-_ANSWER_LIMIT: Final = 8192
 
 
 class KernelRoute(StrEnum):
@@ -66,22 +64,15 @@ def route_to(address: Address) -> KernelRoute:
     """
     family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
     packed = address.packed
-    body = (
+    question = (
         _RTMSG.pack(family, 8 * len(packed), 0, 0, 0, 0, 0, 0, 0)
         + _RTA_HEADER.pack(_RTA_HEADER.size + len(packed), _RTA_DST)
         + packed
     )
-    size = _NLMSG_HEADER.size + len(body)
-    question = _NLMSG_HEADER.pack(size, _RTM_GETROUTE, _NLM_F_REQUEST, 1, 0) + body
-    # The kernel answers within the call that asks, so this never blocks.
-    kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
-    with socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE) as netlink:
-        netlink.sendto(question, (0, 0))
-        answer = netlink.recv(_ANSWER_LIMIT)
-    _, type_, *_ = _NLMSG_HEADER.unpack_from(answer)
-    if type_ == _NLMSG_ERROR:
-        return KernelRoute.NONE
-    return _ROUTES.get(answer[_NLMSG_HEADER.size + _TYPE_OFFSET], KernelRoute.NONE)
+    answer = netlink.ask(socket.NETLINK_ROUTE, _RTM_GETROUTE, question)
+    return (
+        KernelRoute.NONE if answer is None else _ROUTES.get(answer[_TYPE_OFFSET], KernelRoute.NONE)
+    )
 
 
 class KernelRoutes:
