@@ -78,6 +78,9 @@ READ: Final[Mapping[str, str]] = {
         shim.launch.sessions supervisor.log_file supervisor.start workspace.content_store
         workspace.earlier_paths workspace.frozen_changes workspace.snapshot
     """,
+    "files of Moat's own, beside its modules": """
+        client.images
+    """,
     "devices, and descriptors that are open already": """
         cli.stdio client.attach.handover client.connect.spawn client.connect.standby
         engines.bubblewrap.toolchains.ahead

@@ -12,7 +12,6 @@ import pytest
 from moat.client import images as run_images
 from moat.client.images import RunImages
 from moat.config.run_image import ImageRequest
-from moat.dependencies.recipe import Recipe
 from moat.engines.container.api import CallRefusedError, EngineAPI
 from moat.engines.container.build import BuildFailedError
 from moat.engines.container.images import reference_of
@@ -126,8 +125,7 @@ def test_one_builds_and_another_waits(tmp_path: Path, engine: Engine) -> None:
     thread.start()
     assert shown.waiting.wait(60)
     steps = run_images.steps_of(REQUEST.dependencies, tmp_path)
-    recipe = Recipe("0123", steps, run_images.INSTALL.read_bytes())
-    name = reference_of(recipe.name)
+    name = reference_of(run_images.recipe_of("0123", steps).name)
     engine.images[name] = {"Id": "sha256:9", "RepoTags": [name]}
     os.close(held)
     thread.join()
