@@ -81,6 +81,9 @@ READ: Final[Mapping[str, str]] = {
         workspace.earlier_paths workspace.frozen_changes workspace.snapshot
         workspace.history.blobs workspace.history.history workspace.history.worker
     """,
+    "files of Moat's own, beside its modules": """
+        client.images
+    """,
     "devices, and descriptors that are open already": """
         cli.stdio client.attach.handover client.connect.spawn client.connect.standby client.upkeep
         engines.bubblewrap.toolchains.ahead

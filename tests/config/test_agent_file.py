@@ -26,7 +26,8 @@ def test_a_whole_file(tmp_path: Path) -> None:
     found = load(
         tmp_path,
         "name: fix\ncommand: claude --print 'a b'\ninteractive: true\nenv: {A: 1}\n"
-        "base_image: debian:stable\nmounts: [data:/data:ro]\nexclude: [.env, secrets/]\n"
+        "base_image: debian:stable\ndependencies: [node@22]\nmounts: [data:/data:ro]\n"
+        "exclude: [.env, secrets/]\n"
         "limits: {memory: 8G, cpus: 1.5, pids: 100, timeout: 2h}\n"
         "ports: {web: 3000}\n"
         "network: {policy: strict}\nsecrets: {TOKEN: env://TOKEN}\ngrants: [github]\n"

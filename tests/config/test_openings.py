@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 OPENS = {
     "command",
     "base_image",
+    "dependencies",
     "interactive: true",
     "env",
     "mounts",

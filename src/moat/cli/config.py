@@ -36,5 +36,11 @@ def check(path: str) -> None:
     project = agent_file.project_in(Path(path))
     if project.file is None:
         raise UsageError(f"there is no agent.yaml in {path}")
+    if wanted := project.content.get("dependencies"):
+        from moat.client.images import steps_of  # noqa: PLC0415  few projects have any
+        from moat.paths import moat_home  # noqa: PLC0415
+        from moat.spec.dependency import Dependency  # noqa: PLC0415
+
+        steps_of([Dependency.parse(each) for each in wanted], moat_home())
     sys.stdout.write(f"{project.file} is fine\n")
     note_open_question(project)

@@ -82,9 +82,8 @@ def info(name: str, *, as_json: bool) -> None:
 )
 def recipe(names: tuple[str, ...], *, image: str) -> None:
     """Print the recipe, a Dockerfile, by which an image gets these."""
-    from moat.client.images import INSTALL, steps_of  # noqa: PLC0415  a listing needs none of it
+    from moat.client.images import recipe_of, steps_of  # noqa: PLC0415  a listing needs none of it
     from moat.config.engine_choice import check_image  # noqa: PLC0415
-    from moat.dependencies.recipe import Recipe  # noqa: PLC0415
     from moat.spec.dependency import Dependency  # noqa: PLC0415
 
     try:
@@ -93,7 +92,7 @@ def recipe(names: tuple[str, ...], *, image: str) -> None:
     except ValueError as exc:
         raise UsageError(str(exc), "See: moat deps") from exc
     steps = steps_of(wanted, moat_home())
-    sys.stdout.write(Recipe(image, steps, INSTALL.read_bytes()).text)
+    sys.stdout.write(recipe_of(image, steps).text)
 
 
 @command.command("images")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from moat.engines.container.endpoints import EngineName
     from moat.spec.dependency import Dependency
 
-INSTALL: Final = Path(catalog.__file__).with_name("install.sh")
+_INSTALL: Final = Path(catalog.__file__).with_name("install.sh")
 _LOCK: Final = "images.lock"
 
 
@@ -69,13 +69,12 @@ class RunImages:
         self._progress = progress
 
     def __call__(self, request: ImageRequest) -> str:
-        steps = steps_of(request.dependencies, self._home)
+        steps = steps_of(request.dependencies, self._home)  # a mistake needs no engine to be found
         require_root(request.engine)
         engine: EngineName = "podman" if request.engine == "podman" else "docker"
         variables = {name: os.environ[name] for name in VARIABLES if name in os.environ}
         api = connect(engine, variables)
-        base = _base(api, request.base)
-        recipe = Recipe(base, steps, INSTALL.read_bytes(), request.authorities)
+        recipe = recipe_of(_base(api, request.base), steps, request.authorities)
         reference = images.reference_of(recipe.name)
         if request.rebuild or images.inspect(api, reference) is None:
             with self._alone():
@@ -125,6 +124,11 @@ class RunImages:
 def steps_of(dependencies: Sequence[Dependency], home: Path) -> tuple[Step, ...]:
     """Return the steps that install these. Raises `UsageError` for one that isn't known."""
     return plan(dependencies, lambda name: catalog.find(name, home))
+
+
+def recipe_of(base: str, steps: tuple[Step, ...], authorities: str = "") -> Recipe:
+    """Return the recipe by which these steps are added to a base image."""
+    return Recipe(base, steps, _INSTALL.read_bytes(), authorities)
 
 
 def _base(api: EngineAPI, reference: str) -> str:
