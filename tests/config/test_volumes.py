@@ -30,6 +30,7 @@ def test_a_volume_has_a_name_and_a_target(text: str, expected: tuple[str, str, b
     [
         *("", "x", ":", "x:", ":/y", "x:y", "x:/y:", "x:/y:no", "x:/y:ro:ro", "../x:/y", "X:/y"),
         *(".x:/y", "x:/y/../z", "x:/y/", "x://y", "x:/", "x:ro:/y", "a/b:/y"),
+        "project:/x",  # the name of a file beside the volumes
     ],
 )
 def test_anything_else_is_an_error(text: str) -> None:

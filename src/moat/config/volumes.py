@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
+_TAKEN: Final = "project"
+"""The store has a file of this name beside the volumes of a project."""
 _MODES: Final = ("ro", "rw")
 
 
@@ -26,6 +28,8 @@ def check_name(name: str) -> None:
             f"{name!r} can't be the name of a volume",
             "Use lower-case letters, digits, '.', '_' and '-', 63 at most",
         )
+    if name == _TAKEN:
+        raise UsageError(f"a volume can't be called {name}: Moat uses the name", "Choose another")
 
 
 def _check_target(target: str) -> None:
