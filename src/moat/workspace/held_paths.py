@@ -27,10 +27,10 @@ class ObeyedPaths:
         self._table = table_with(spec.protected_paths)
         root = Path(os.path.realpath(spec.workspace))
         found = find_protected_paths(root, named=spec.trusted_files, rows=spec.protected_paths)
-        named = (*found.read_only, *found.links, *found.absent, *found.absent_programs)
-        self._obeyed = dict.fromkeys(map(str, named), _words("git", "is named by a configuration"))
+        named = (str(path).lower() for path in found.obeyed)
+        self._obeyed = dict.fromkeys(named, _words("git", "is named by a configuration"))
         for path, obeyed in found.watched.items():
-            self._obeyed[str(path)] = _words(obeyed.program, obeyed.reason)
+            self._obeyed[str(path).lower()] = _words(obeyed.program, obeyed.reason)
 
     def obeyed_by(self, change: Change) -> str:
         """Return who obeys a changed path, and why that matters; empty where nobody does."""
@@ -39,11 +39,13 @@ class ObeyedPaths:
         rule = self._table.rule_over(path, is_link=is_link)
         if rule is not None:
             return _words(rule.program, rule.reason)
-        above = [path, *map(str, PurePosixPath(path).parents)]
+        # Upper and lower case make no difference in many a file system.
+        lowered = path.lower()
+        above = [lowered, *map(str, PurePosixPath(lowered).parents)]
         known = next((self._obeyed[each] for each in above if each in self._obeyed), "")
         if known or not (is_link or change.after is None):
             return known
-        inner = f"{path}/"
+        inner = f"{lowered}/"
         return next((why for each, why in self._obeyed.items() if each.startswith(inner)), "")
 
 

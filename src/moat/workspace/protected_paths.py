@@ -85,6 +85,11 @@ class ProtectedPaths:
     complete: bool = True
     """True if all of the folder was searched."""
 
+    @property
+    def obeyed(self) -> tuple[PurePosixPath, ...]:
+        """Paths that the host obeys or would obey, besides those that are only watched."""
+        return (*self.read_only, *self.links, *self.absent, *self.absent_programs)
+
 
 def find_protected_paths(
     root: Path,

@@ -20,7 +20,7 @@ TABLE = PathTable((*PROJECT, rule_of(ProtectedPath("deploy/*.sh"))))
 
 
 def protection(*manifests: Manifest) -> Protection:
-    return Protection(TABLE, ["certs/company.pem"], manifests)
+    return Protection(TABLE, ["certs/company.pem", "tools/Hooks"], manifests)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,8 @@ def protection(*manifests: Manifest) -> Protection:
         "deploy/now.sh",
         "certs/company.pem",
         "certs",
+        "Certs/company.pem",
+        "tools/hooks/pre-commit",
         "bin/activate-hermit",
     ],
 )
@@ -51,6 +53,14 @@ def test_what_the_host_obeys(path: str) -> None:
 def test_what_it_does_not(path: str) -> None:
     """An agent's everyday work comes back from every snapshot."""
     assert not protection().obeys(path)
+
+
+@pytest.mark.parametrize("names", [("HEAD", "commondir"), ("head", "OBJECTS", "refs")])
+def test_a_repository_of_which_a_part_lies_elsewhere(names: tuple[str, ...]) -> None:
+    """A file says where; and upper and lower case may make no difference."""
+    entries: dict[str, Status] = dict.fromkeys(names, NO_STATUS)
+    made = Manifest(1, folders={"": Folder(NO_STATUS), "store": Folder(NO_STATUS, entries)})
+    assert protection(made).obeys("store/config")
 
 
 def test_a_repository_by_another_name() -> None:

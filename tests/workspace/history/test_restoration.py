@@ -152,6 +152,32 @@ def test_protected_paths_come_back_as_at_the_start_or_when_asked_for(
     assert not (root / "sub").exists()
 
 
+def test_what_git_is_told_to_run_comes_back_when_asked_for(snapshotted: Snapshotted) -> None:
+    """A program of the run's, which the clean-up at the end has put aside, stays there."""
+    root = snapshotted.root
+    for name in ("objects", "refs", "hooks"):
+        (root / ".git" / name).mkdir(parents=True)
+    (root / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+    (root / ".git" / "config").write_text(
+        "[diff]\n\texternal = tools/diff.sh\n[core]\n\thooksPath = .githooks\n"
+    )
+    snapshotted.recorded.record()
+    planted = {root / "tools" / "diff.sh", root / ".githooks" / "pre-commit"}
+    for each in planted:
+        each.parent.mkdir()
+        each.write_text("evil")
+    taken = snapshotted.take()
+    for each in planted:
+        each.rename(f"{each}.disarmed")
+    left = snapshotted.restore(taken)
+    assert {path for path, reason in left.items() if "--protected" in (reason or "")} == {
+        "tools/diff.sh",
+        ".githooks/pre-commit",
+    }
+    assert not any(map(os.path.lexists, planted))
+    assert set(snapshotted.restore(taken, protected=True).values()) == {None}
+
+
 def test_a_restore_can_be_limited(snapshotted: Snapshotted) -> None:
     """To what the user means; all else is as it was."""
     snapshotted.recorded.record()

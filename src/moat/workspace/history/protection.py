@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from moat.workspace.discovery import is_git_folder
 from moat.workspace.manifest import MODE, is_file, is_folder
 
 if TYPE_CHECKING:
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from moat.workspace.path_rules import PathTable
 
 _GIT: Final = ".git"
-# What makes git take a folder for a repository, whatever its name (setup.c, is_git_directory).
-_IN_GIT: Final = frozenset(("HEAD", "objects", "refs"))
 
 
 class Protection:
@@ -23,24 +22,28 @@ class Protection:
     def __init__(
         self, table: PathTable, named: Iterable[str], manifests: Iterable[Manifest]
     ) -> None:
-        """`named`: files that the configuration names. `manifests` show where repositories lie."""
+        """`named`: files and folders that the configuration names, or git's. `manifests` show where repositories lie."""
         self._table = table
         self._named = {path.lower() for path in named}
         self._git = {
             path
             for manifest in manifests
             for path, folder in manifest.folders.items()
-            if folder.entries.keys() >= _IN_GIT
+            if is_git_folder(folder.entries)
         }
 
     def obeys(self, path: str) -> bool:
         """Return whether a program on the host obeys a path, or what is below it or above it."""
         parts = path.split("/")
-        above = ("/".join(parts[:end]) for end in range(len(parts) + 1))
-        if any(part.lower() == _GIT for part in parts) or not self._git.isdisjoint(above):
+        if any(part.lower() == _GIT for part in parts):
+            return True
+        above = ["/".join(parts[:end]) for end in range(len(parts) + 1)]
+        if not self._git.isdisjoint(above):
             return True
         lowered = path.lower()
-        if any(lowered == each or each.startswith(f"{lowered}/") for each in self._named):
+        if not self._named.isdisjoint(each.lower() for each in above):
+            return True
+        if any(each.startswith(f"{lowered}/") for each in self._named):
             return True
         return any(self._table.touches(parts[start:]) for start in range(len(parts)))
 

@@ -9,7 +9,7 @@ from moat.workspace.comparison import Recorded, compare
 from moat.workspace.history.protection import Protection
 from moat.workspace.history.restore_plan import plan
 from moat.workspace.history.taking import look
-from moat.workspace.protected_paths import table_with
+from moat.workspace.protected_paths import find_protected_paths, table_with
 from moat.workspace.restoring import Restored, restore
 
 if TYPE_CHECKING:
@@ -84,4 +84,6 @@ class Restoration:
             return lambda _: False
         states = (self._start, self._wanted, present)
         table = table_with(self._spec.protected_paths)
-        return Protection(table, self._spec.trusted_files, states).obeys
+        found = find_protected_paths(self.root, rows=self._spec.protected_paths)
+        named = (*self._spec.trusted_files, *map(str, found.obeyed))
+        return Protection(table, named, states).obeys
