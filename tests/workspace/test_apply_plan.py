@@ -101,6 +101,33 @@ changes_lists = st.lists(
 ).map(lambda listed: [Change(*each) for each in listed])
 
 
+def test_a_held_path_is_named_so_that_no_terminal_obeys_it() -> None:
+    """It may be a run's or a stranger's."""
+    inner = Change("a/\033[2J/.envrc", FILE, None)
+    plan = make_plan(
+        [Change("a", FOLDER, FILE), inner],
+        lambda _: UNTOUCHED,
+        lambda change: "obeyed" if change == inner else "",
+        force=False,
+    )
+    assert plan.steps[0].verdict is Verdict.HELD
+    assert plan.steps[0].reason.isprintable()
+
+
+def test_a_folder_becomes_writable_before_something_is_put_into_it() -> None:
+    """And another one read-only afterwards."""
+    closed = Side(stat.S_IFDIR | 0o555, 0)
+    changes = [
+        Change("a", closed, FOLDER),
+        Change("a/new", None, FILE),
+        Change("a/old", FILE, None),
+        Change("b", FOLDER, closed),
+        Change("b/new", None, FILE),
+    ]
+    plan = make_plan(changes, lambda _: UNTOUCHED, lambda _: "", force=False)
+    assert [each.path for each in plan.in_order()] == ["a", "a/old", "a/new", "b/new", "b"]
+
+
 @given(changes=changes_lists)
 def test_nothing_is_in_the_way_of_what_comes_after_it(changes: list[Change]) -> None:
     """Removals begin inside, what is put begins outside, and permissions of folders come last."""

@@ -43,6 +43,37 @@ def test_the_workspace_becomes_what_the_copy_is(copied: CopiedWorkspace) -> None
     assert not copied.plan().having(Verdict.CONFLICT)
 
 
+def test_permissions_are_what_the_run_left(copied: CopiedWorkspace) -> None:
+    """The user's umask has no part in them, also not in those of a new folder."""
+    copied.begin()
+    (copied.copy / "folder").mkdir()
+    (copied.copy / "folder").chmod(0o777)
+    before = os.umask(0o077)
+    try:
+        assert copied.apply() == ["folder"]
+    finally:
+        os.umask(before)
+    assert copied.apply() == []
+    assert conflicts(copied) == set()
+
+
+def test_files_full_of_holes_are_compared_by_their_data(copied: CopiedWorkspace) -> None:
+    """Terabytes that nobody has written take no time, when they are applied and afterwards."""
+    (copied.root / "before").write_text("x")
+    copied.begin()
+    for name in ("before", "new"):
+        with (copied.copy / name).open("wb") as file:
+            file.truncate(1 << 42)
+            file.seek(1 << 41)
+            file.write(b"by the run")
+    assert copied.apply() == ["before", "new"]
+    assert copied.apply() == []
+    with (copied.root / "new").open("r+b") as file:
+        file.seek(1 << 40)
+        file.write(b"mine")
+    assert conflicts(copied) == {"new"}
+
+
 def test_what_a_run_cant_lend_isnt_applied(copied: CopiedWorkspace) -> None:
     """Rights of the owner (setuid) stay in the copy, and so do pipes."""
     copied.begin()
@@ -166,7 +197,9 @@ def test_what_a_configuration_names_needs_consent(copied: CopiedWorkspace) -> No
     (copied.copy / "tools/hooks").mkdir(parents=True)
     (copied.copy / "tools/hooks/pre-commit").write_text("evil")
     (copied.copy / "tools/other").write_text("fine")
-    assert set(held(copied)) == {"tools/hooks/pre-commit"}
+    (copied.copy / "Tools/Hooks").mkdir(parents=True)
+    (copied.copy / "Tools/Hooks/pre-push").write_text("evil")
+    assert set(held(copied)) == {"tools/hooks/pre-commit", "Tools/Hooks/pre-push"}
 
 
 def test_git_folders_are_left_to_git(copied: CopiedWorkspace) -> None:
@@ -242,6 +275,23 @@ def test_what_changes_at_the_last_moment_stops_it(copied: CopiedWorkspace) -> No
         "b": "mine",
     }
     assert conflicts(copied) == {"b"}
+
+
+def test_a_link_in_the_place_of_the_workspace_is_not_followed(
+    copied: CopiedWorkspace, tmp_path: Path
+) -> None:
+    """Nor one in the place of a folder around it: another run may work there."""
+    copied.root = tmp_path / "around" / "root"
+    copied.root.mkdir(parents=True)
+    copied.begin()
+    (copied.copy / "file").write_text("x")
+    copied.plan()
+    (tmp_path / "victim" / "root").mkdir(parents=True)
+    (tmp_path / "around").rename(tmp_path / "aside")
+    (tmp_path / "around").symlink_to(tmp_path / "victim")
+    with pytest.raises(MoatError, match="a symbolic link leads there"):
+        copied.apply()
+    assert contents(tmp_path / "victim" / "root") == {}
 
 
 def test_a_folder_that_is_gone_is_said(copied: CopiedWorkspace) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
-from moat.workspace.patch import kind_of
+from moat.workspace.patch import kind_of, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -64,14 +64,16 @@ class Plan:
     def in_order(self) -> list[Change]:
         """Return what is to be done: nothing is in the way of what comes after it.
 
-        What the run removed goes first, innermost first. Permissions of folders come last, because a
-        folder may become read-only.
+        Folders that become writable go first, then what the run removed, innermost first. Other
+        permissions of folders come last, because a folder may become read-only.
         """
         todo = [step.change for step in self.having(Verdict.APPLY)]
         removed = [each for each in todo if each.after is None]
         modes = [each for each in todo if _is_mode_of_folder(each)]
         others = [each for each in todo if each.after is not None and not _is_mode_of_folder(each)]
-        return [*reversed(removed), *others, *reversed(modes)]
+        opened = [each for each in modes if _becomes_writable(each)]
+        closed = [each for each in modes if not _becomes_writable(each)]
+        return [*opened, *reversed(removed), *others, *reversed(closed)]
 
 
 def make_plan(
@@ -136,13 +138,20 @@ def _with_what_is_in_it(step: Step, held: list[str]) -> Step:
     inside = next((each for each in held if each.startswith(f"{change.path}/")), None)
     if inside is None:
         return step
-    return Step(change, Verdict.HELD, f"{inside} stays in it")
+    return Step(change, Verdict.HELD, f"{quoted(inside)} stays in it")
 
 
 def _is_mode_of_folder(change: Change) -> bool:
     return all(
         each is not None and stat.S_ISDIR(each.mode) for each in (change.before, change.after)
     )
+
+
+def _becomes_writable(change: Change) -> bool:
+    before, after = change.before, change.after
+    if before is None or after is None:
+        return False
+    return before.mode & stat.S_IRWXU != stat.S_IRWXU == after.mode & stat.S_IRWXU
 
 
 def leads_out(path: str, target: str) -> bool:

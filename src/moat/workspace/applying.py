@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from moat.errors import MoatError
 from moat.workspace import placing
@@ -20,13 +20,13 @@ from moat.workspace.apply_plan import Plan, Seen, Verdict, decide, make_plan
 from moat.workspace.beneath import PathHandle, SymbolicLinkError, open_beneath, open_folder
 from moat.workspace.content_store import load
 from moat.workspace.entries import is_folder, list_names
-from moat.workspace.file_copy import FileCopier
+from moat.workspace.file_copy import FileCopier, have_equal_content
 from moat.workspace.held_paths import GitPaths, is_reference
 from moat.workspace.manifest import Manifest
 from moat.workspace.walk import status_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator
+    from collections.abc import Callable, Container, Generator, Iterable, Iterator
     from types import TracebackType
 
     from moat.paths import RunFolder
@@ -55,15 +55,8 @@ class Application:
 
     def __enter__(self) -> Self:
         """Open both folders. Raises `MoatError`."""
-        try:
-            self._top = self._held.enter_context(
-                open_folder(Path(os.path.realpath(self._spec.workspace)))
-            )
-        except OSError as exc:
-            raise MoatError(
-                f"the workspace {self._spec.workspace} can't be opened: {exc.strerror}",
-                f"The run's copy is in {self._run.copy}",
-            ) from exc
+        root = self._origin.root or os.path.realpath(self._spec.workspace)
+        self._top = self._held.enter_context(placing.open_workspace(Path(root)))
         try:
             self._copy = self._held.enter_context(open_folder(self._run.copy))
         except OSError as exc:
@@ -176,19 +169,19 @@ class Application:
         if side.digest is not None:
             return self._digest(top, path) == side.digest
         # What the run left was too large to be read at its end, or lies in a folder that tools fill.
-        return top is self._copy or self._digest(top, path) == self._digest(self._copy, path)
+        if top is self._copy:
+            return True
+        with _opened_file(top, path) as one, _opened_file(self._copy, path) as other:
+            return (
+                one is not None
+                and other is not None
+                and have_equal_content(one.fileno(), other.fileno())
+            )
 
     def _digest(self, top: PathHandle, path: PurePosixPath) -> str | None:
         """Return the SHA-256 of a regular file."""
-        try:
-            with open_beneath(top, path.parent) as parent:
-                descriptor = os.open(path.name, placing.READ, dir_fd=parent.descriptor)
-        except FileNotFoundError:
-            return None
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return None
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with _opened_file(top, path) as file:
+            return None if file is None else hashlib.file_digest(file, "sha256").hexdigest()
 
     def _is_untouched(self, change: Change, status: os.stat_result | None) -> bool:
         """Return whether nobody has touched a file or link since it was copied."""
@@ -284,6 +277,19 @@ class Application:
         status = self._status(self._copy, path)
         # Files are to be put into it.
         return stat.S_IRWXU | (placing.PERMISSIONS if status is None else status.st_mode)
+
+
+@contextmanager
+def _opened_file(top: PathHandle, path: PurePosixPath) -> Generator[BinaryIO | None]:
+    """Open a regular file; yield `None` where there is none."""
+    try:
+        with open_beneath(top, path.parent) as parent:
+            descriptor = os.open(path.name, placing.READ, dir_fd=parent.descriptor)
+    except FileNotFoundError:
+        yield None
+        return
+    with os.fdopen(descriptor, "rb") as file:
+        yield file if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
 
 
 def _has_others(folder: PathHandle, path: str, removed: Container[str]) -> bool:

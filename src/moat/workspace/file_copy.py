@@ -1,4 +1,7 @@
-"""The content of one open file, put into another: shared where the file system can, copied elsewhere."""
+"""The content of one open file, put into another or compared with it.
+
+It is shared where the file system can, and copied elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
 
 _FICLONE: Final = 0x40049409  # linux/fs.h
 _AT_ONCE: Final = 64 * 1024 * 1024
+_READ_AT_ONCE: Final = 1024 * 1024
 _BLOCK: Final = 512  # st_blocks counts in these, whatever the file system's own are
 _CANNOT: Final = frozenset(
     (
@@ -74,6 +78,24 @@ class FileCopier:
                     raise
                 self._can_copy_range = exc.errno == errno.EXDEV
         return os.sendfile(target, source, start, count)
+
+
+def have_equal_content(one: int, other: int) -> bool:
+    """Return whether two open files have the same content; only where there is data, it is read."""
+    size = os.fstat(one).st_size
+    if size != os.fstat(other).st_size:
+        return False
+    return all(_are_equal(one, other, *part) for file in (one, other) for part in _parts(file, size))
+
+
+def _are_equal(one: int, other: int, start: int, end: int) -> bool:
+    while start < end:
+        count = min(end - start, _READ_AT_ONCE)
+        piece = os.pread(one, count, start)
+        if not piece or piece != os.pread(other, count, start):
+            return False
+        start += len(piece)
+    return True
 
 
 def _parts(source: int, size: int) -> Iterator[tuple[int, int]]:

@@ -6,22 +6,48 @@ or the new one.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import suppress
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from moat.workspace.beneath import PathHandle, SymbolicLinkError, open_beneath
+from moat.errors import MoatError
+from moat.workspace.beneath import PathHandle, SymbolicLinkError, open_beneath, open_folder
+from moat.workspace.patch import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import PurePosixPath
 
 READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """O_NONBLOCK: a run may have put a FIFO in a file's place."""
 PERMISSIONS: Final = 0o777
 """The bits of a mode that are put into a workspace: nobody's rights are lent (setuid, setgid)."""
 _WRITE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def open_workspace(root: Path) -> PathHandle:
+    """Open a workspace by its recorded path, which has no symbolic link.
+
+    Another run may work on a folder around it, and have put a link there. Raises `MoatError`.
+    """
+    try:
+        with open_folder(Path("/")) as top:
+            opened = open_beneath(top, root.relative_to("/"))
+    except SymbolicLinkError:
+        why = "a symbolic link leads there now"
+    except OSError as exc:
+        why = exc.strerror or str(exc)
+    else:
+        if opened.is_folder:
+            return PathHandle(opened.descriptor, root)
+        os.close(opened.descriptor)
+        why = os.strerror(errno.ENOTDIR)
+    raise MoatError(
+        f"the workspace {quoted(str(root))} can't be opened: {why}",
+        "Put the folder itself back in its place",
+    )
 
 
 def status_at(parent: PathHandle, name: str) -> os.stat_result | None:
@@ -53,7 +79,8 @@ def put_folder(parent: PathHandle, name: str, mode: int) -> None:
     """Make a folder in the place of whatever is there and isn't one."""
     with suppress(FileNotFoundError):
         os.unlink(name, dir_fd=parent.descriptor)
-    os.mkdir(name, mode & PERMISSIONS, dir_fd=parent.descriptor)
+    os.mkdir(name, 0o700, dir_fd=parent.descriptor)
+    set_mode(parent, PurePosixPath(name), mode)  # mkdir leaves out what the umask does
 
 
 def _put(parent: PathHandle, name: str, make: Callable[[str], None]) -> None:

@@ -12,14 +12,15 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from moat.workspace import placing
-from moat.workspace.beneath import PathHandle, SymbolicLinkError, open_beneath, open_folder
+from moat.workspace.beneath import PathHandle, SymbolicLinkError, open_beneath
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
 
     from moat.workspace.changes import Change, Side
     from moat.workspace.contents import ContentReader
@@ -50,13 +51,13 @@ def restore(
     """Undo changes below `root`, and yield what became of each; with `dry_run`, would.
 
     `folders` were there, as far as that is known, and stay even if nothing is left in them.
-    Paths that are as they were before the change are not yielded. Raises `OSError` where the folder
+    Paths that are as they were before the change are not yielded. Raises `MoatError` where the folder
     itself can't be opened.
     """
     made = [change for change in changes if change.before is None]
     others = [change for change in changes if change.before is not None]
     known = {*folders, *(change.path for change in others)}
-    with open_folder(root) as top:
+    with placing.open_workspace(root) as top:
         # What the run has made goes first, innermost first: it may be in the way of what was there.
         for change in (*reversed(made), *others):
             try:
