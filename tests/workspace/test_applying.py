@@ -222,6 +222,18 @@ def test_git_folders_are_left_to_git(copied: CopiedWorkspace) -> None:
         assert not application.has_commits()
 
 
+def test_no_folder_becomes_a_git_folder(copied: CopiedWorkspace) -> None:
+    """Nor where the workspace has what the copy's lacks."""
+    for name in ("objects", "refs"):
+        (copied.root / "store" / name).mkdir(parents=True)
+    copied.begin()
+    (copied.copy / "store/refs").rmdir()
+    (copied.copy / "store/HEAD").write_text("ref: refs/heads/main")
+    (copied.copy / "store/config").write_text("evil")
+    copied.apply(trust=True)
+    assert not (copied.root / "store/HEAD").exists()
+
+
 def test_commits_that_are_in_the_copy_alone_are_known(copied: CopiedWorkspace) -> None:
     """Until the workspace's repository names them, too."""
     (copied.root / ".git/refs/heads").mkdir(parents=True)

@@ -91,7 +91,10 @@ def _content(found: Found, path: str) -> bytes:
     folder = manifest.folders.get(above)
     status = None if folder is None else folder.entries.get(name)
     if folder is None or status is None:
-        raise UsageError(f"{quoted(path)} is not in the snapshot", "List it: moat snapshot show")
+        raise UsageError(
+            f"{quoted(path)} is not in the snapshot",
+            f"List it: moat snapshot show {found.run.name}@{found.name} .",
+        )
     if name in folder.targets:
         raise UsageError(
             f"{quoted(path)} is a symbolic link to {quoted(folder.targets[name])}", "Name a file"

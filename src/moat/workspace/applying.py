@@ -12,7 +12,7 @@ import os
 import stat
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, Self
 
 from moat.errors import MoatError
 from moat.workspace import placing
@@ -27,6 +27,7 @@ from moat.workspace.walk import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Generator, Iterable, Iterator
+    from io import BufferedReader
     from types import TracebackType
 
     from moat.paths import RunFolder
@@ -39,15 +40,15 @@ class Application:
 
     def __init__(self, spec: RunSpec, run: RunFolder, changes: Iterable[Change]) -> None:
         """`changes` are all that the run has made in its copy."""
-        git = GitPaths(run.copy)
+        self._origin = load(run.copied_manifest) or Manifest(0)
+        self._root = Path(self._origin.root or os.path.realpath(spec.workspace))
+        git = GitPaths(run.copy, self._root)
         listed = list(changes)
         self.changes = [each for each in listed if not git.has(each.path)]
         """The changes that can be put into the workspace, those of generated folders included."""
         self._git_changes = [each for each in listed if git.has(each.path)]
-        self._spec = spec
         self._run = run
         self._removed = {each.path for each in listed if each.after is None}
-        self._origin = load(run.copied_manifest) or Manifest(0)
         self._new_folders: set[str] = set()
         """Paths at which a folder is to take the place of something else."""
         self._files = FileCopier()
@@ -55,8 +56,7 @@ class Application:
 
     def __enter__(self) -> Self:
         """Open both folders. Raises `MoatError`."""
-        root = self._origin.root or os.path.realpath(self._spec.workspace)
-        self._top = self._held.enter_context(placing.open_workspace(Path(root)))
+        self._top = self._held.enter_context(placing.open_workspace(self._root))
         try:
             self._copy = self._held.enter_context(open_folder(self._run.copy))
         except OSError as exc:
@@ -280,7 +280,7 @@ class Application:
 
 
 @contextmanager
-def _opened_file(top: PathHandle, path: PurePosixPath) -> Generator[BinaryIO | None]:
+def _opened_file(top: PathHandle, path: PurePosixPath) -> Generator[BufferedReader | None]:
     """Open a regular file; yield `None` where there is none."""
     try:
         with open_beneath(top, path.parent) as parent:

@@ -85,7 +85,9 @@ def have_equal_content(one: int, other: int) -> bool:
     size = os.fstat(one).st_size
     if size != os.fstat(other).st_size:
         return False
-    return all(_are_equal(one, other, *part) for file in (one, other) for part in _parts(file, size))
+    return all(
+        _are_equal(one, other, *part) for file in (one, other) for part in _parts(file, size)
+    )
 
 
 def _are_equal(one: int, other: int, start: int, end: int) -> bool:

@@ -52,8 +52,8 @@ class ObeyedPaths:
 class GitPaths:
     """The paths in a copy that are git's own: they are fetched by git, and never put anywhere."""
 
-    def __init__(self, copy: Path) -> None:
-        self._copy = copy
+    def __init__(self, copy: Path, workspace: Path) -> None:
+        self._roots = (copy, workspace)
         self._known: dict[PurePosixPath, bool] = {}
 
     def has(self, path: str) -> bool:
@@ -65,13 +65,18 @@ class GitPaths:
 
     def _is_git_folder(self, folder: PurePosixPath) -> bool:
         if folder not in self._known:
-            try:
-                folders, others = list_folder(str(self._copy / folder))
-            except OSError:
-                self._known[folder] = False  # it is gone, or a link to nowhere
-            else:
-                self._known[folder] = is_git_folder({*folders, *others})
+            # The one may lack what makes the other a git folder.
+            names = {name for root in self._roots for name in _names(root / folder)}
+            self._known[folder] = is_git_folder(names)
         return self._known[folder]
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        folders, others = list_folder(str(folder))
+    except OSError:
+        return []  # it is gone, or a link to nowhere
+    return [*folders, *others]
 
 
 def _words(program: str, reason: str) -> str:

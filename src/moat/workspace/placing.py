@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from moat.errors import MoatError
+from moat.printable import without_controls
 from moat.workspace.beneath import PathHandle, SymbolicLinkError, open_beneath, open_folder
-from moat.workspace.patch import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ def open_workspace(root: Path) -> PathHandle:
         os.close(opened.descriptor)
         why = os.strerror(errno.ENOTDIR)
     raise MoatError(
-        f"the workspace {quoted(str(root))} can't be opened: {why}",
+        f"the workspace {without_controls(str(root))} can't be opened: {why}",
         "Put the folder itself back in its place",
     )
 

@@ -22,7 +22,10 @@ class Protection:
     def __init__(
         self, table: PathTable, named: Iterable[str], manifests: Iterable[Manifest]
     ) -> None:
-        """`named`: files and folders that the configuration names, or git's. `manifests` show where repositories lie."""
+        """`named`: files and folders that the configuration names, or git's.
+
+        `manifests` show where repositories lie.
+        """
         self._table = table
         self._named = {path.lower() for path in named}
         self._git = {
