@@ -83,6 +83,9 @@ def test_what_was_changed_since_is_not_replaced(moat: Moat, project: Path) -> No
     script = "echo run > file; echo run > script"
     moat.ok("run", "-n", "work", "--copy", "--", "sh", "-c", script, cwd=project)
     (project / "file").write_text("mine\n")
+    unknown = moat("apply", "work", "--yes", "--", "src/file")
+    assert unknown.returncode == 2
+    assert "nothing at src/file" in unknown.stderr
     refused = moat("apply", "work", "--yes")
     assert refused.returncode == 2
     assert "conflict  file: it was changed there\n" in refused.stderr

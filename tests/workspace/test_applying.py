@@ -74,6 +74,17 @@ def test_files_full_of_holes_are_compared_by_their_data(copied: CopiedWorkspace)
     assert conflicts(copied) == {"new"}
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_what_cant_be_read_stays_in_the_copy(copied: CopiedWorkspace) -> None:
+    """Others don't wait for it."""
+    copied.begin()
+    for name in ("a", "b"):
+        (copied.copy / name).write_text("x")
+    (copied.copy / "a").chmod(0)
+    assert "can't be read in the copy" in held(copied)["a"]
+    assert copied.apply() == ["b"]
+
+
 def test_what_a_run_cant_lend_isnt_applied(copied: CopiedWorkspace) -> None:
     """Rights of the owner (setuid) stay in the copy, and so do pipes."""
     copied.begin()

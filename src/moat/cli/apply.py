@@ -19,7 +19,7 @@ from moat.workspace.apply_plan import Plan, Verdict, leads_out
 from moat.workspace.patch import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from moat.runs.store import Run
     from moat.workspace.apply_plan import Step
@@ -72,6 +72,7 @@ def command(
         ):
             sys.stderr.writelines(f"moat: {note}\n" for note in changes.notes)
             chosen = [each for each in application.changes if _is_meant(each, limits)]
+            _refuse_unknown(limits, chosen, run)
             hold = _trusted if trust else ObeyedPaths(spec).obeyed_by
             plan = application.plan(chosen, hold, force=force)
             todo = plan.in_order()
@@ -115,6 +116,16 @@ def _trusted(change: Change) -> str:
 
 def _is_meant(change: Change, limits: tuple[str, ...]) -> bool:
     return is_chosen(change.path, limits) and is_listed(change, limits)
+
+
+def _refuse_unknown(limits: Iterable[str], chosen: Sequence[Change], run: Run) -> None:
+    """Raise `UsageError` for a PATH at which there is no change that could be applied."""
+    for limit in limits:
+        if not any(is_chosen(each.path, (limit,)) for each in chosen):
+            raise UsageError(
+                f"run {run.name} has changed nothing at {quoted(limit)} that can be applied",
+                f"Name paths of the workspace, as in: moat diff --stat {run.name}",
+            )
 
 
 def _refuse_conflicts(plan: Plan) -> None:

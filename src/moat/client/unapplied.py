@@ -23,6 +23,8 @@ def has_unapplied(spec: RunSpec, run: RunFolder) -> bool:
             changes_of(run, ended=True) as (changes, _),
             Application(spec, run, changes.changes) as application,
         ):
+            if changes.notes:  # not all of it was compared
+                return True
             return application.has_commits() or any(application.left_behind())
     except MoatError:
         return True

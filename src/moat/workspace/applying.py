@@ -170,7 +170,8 @@ class Application:
             return self._digest(top, path) == side.digest
         # What the run left was too large to be read at its end, or lies in a folder that tools fill.
         if top is self._copy:
-            return True
+            with _opened_file(top, path) as file:  # the run may have left it without permissions
+                return file is not None
         with _opened_file(top, path) as one, _opened_file(self._copy, path) as other:
             return (
                 one is not None
