@@ -25,9 +25,7 @@ def test_a_copy_can_go_once_all_is_applied(tmp_path: Path) -> None:
     assert not has_unapplied(copied.spec, copied.run)
 
 
-def test_what_was_not_compared_may_be_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_not_compared_may_be_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that has changed more than is listed may have left any of it in the copy alone."""
     monkeypatch.setattr(comparison, "MAX_CHANGES", 1)
     copied = new_copied(tmp_path)

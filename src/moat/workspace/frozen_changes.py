@@ -75,10 +75,16 @@ def _take_last_snapshot(run: RunFolder) -> None:
 def changes_of(run: RunFolder, *, ended: bool) -> Generator[tuple[Changes, Pack]]:
     """Yield what a run has changed, up to its end or until now, and the contents.
 
-    Raises `MoatError` if it isn't known what was there before.
+    Raises `MoatError` if it isn't known what was there before, or can't be saved what has changed.
     """
     if ended:
-        freeze(run)
+        try:
+            freeze(run)
+        except OSError as exc:
+            raise MoatError(
+                f"the changes of run {run.id} can't be saved: {exc.strerror or exc}",
+                f"Make room in {run.root}",
+            ) from exc
         if run.changes.exists():
             with open_pack(run.changed_contents) as file:
                 yield _saved(run), Pack(file, MAX_CHANGES_PACK)

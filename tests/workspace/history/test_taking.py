@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -9,25 +10,30 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.full_disk import files_of_at_most
 from tests.workspace.history.snapshotted import new_snapshotted
 from tests.workspace.recorded import age
 
 from moat.errors import MoatError, StoreError
 from moat.spec import Snapshots
 from moat.workspace.frozen_changes import changes_of, freeze
+from moat.workspace.history import taking
 from moat.workspace.history.blobs import Blobs
 from moat.workspace.history.difference import difference
 from moat.workspace.history.record import ASKED, END, RESTORE
 from moat.workspace.history.reference import Fixed
 from moat.workspace.history.taking import newest
 from moat.workspace.history.worker import outcome
+from moat.workspace.walk import take_manifest
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from tests.workspace.history.snapshotted import Snapshotted
 
     from moat.workspace.history.reference import State
+    from moat.workspace.manifest import Manifest
 
 MIB = 1 << 20
 
@@ -243,6 +249,45 @@ def test_a_run_that_changed_nothing_keeps_nothing(
     assert not snapshotted.recorded.run.start_manifest.exists()
     with pytest.raises(MoatError, match="ended without a snapshot"):
         snapshotted.take()
+
+
+def test_a_full_disk_is_said(snapshotted: Snapshotted) -> None:
+    """With the place in which room is needed; the snapshots before it stay."""
+    snapshotted.recorded.record()
+    (snapshotted.root / "a").write_bytes(os.urandom(100_000))
+    first = snapshotted.take()
+    (snapshotted.root / "a").write_bytes(os.urandom(100_000))
+    run = snapshotted.recorded.run
+    with files_of_at_most(50_000), pytest.raises(MoatError) as caught:
+        snapshotted.take()
+    assert os.strerror(errno.EFBIG) in caught.value.summary
+    assert str(run.root) in (caught.value.hint or "")
+    saved = changes_of(run, ended=True)
+    with files_of_at_most(0), pytest.raises(MoatError, match="can't be saved"), saved:
+        pass
+    assert snapshotted.history.heads() == [first]
+    with changes_of(run, ended=True) as (changes, _):
+        assert [each.path for each in changes.changes] == ["a"]
+
+
+def test_a_folder_that_is_swapped_for_a_link_to_itself_stops_no_snapshot(
+    snapshotted: Snapshotted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run can do that between two looks."""
+    root = snapshotted.root
+    (root / "a" / "b").mkdir(parents=True)
+    snapshotted.recorded.record()
+    (root / "a" / "b" / "file").write_text("x")
+    (root / "other").write_text("y")
+
+    def look_and_swap(place: Path, known: Manifest, *, hidden: Collection[str]) -> Manifest:
+        found = take_manifest(place, known, hidden=hidden)
+        (root / "a").rename(root / "aside")
+        (root / "a").symlink_to("a")
+        return found
+
+    monkeypatch.setattr(taking, "take_manifest", look_and_swap)
+    assert snapshotted.content(snapshotted.take(), "other") == b"y"
 
 
 def test_the_worker_says_what_has_become_of_it(snapshotted: Snapshotted) -> None:

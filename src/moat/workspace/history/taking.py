@@ -45,15 +45,22 @@ class Taken(NamedTuple):
 def take(run: RunFolder, rules: Snapshots, reason: str, label: str = "") -> Taken | None:
     """Take a snapshot; return `None` where Moat wants one by itself and nothing has changed.
 
-    Waits for the recorder of the start, and for other snapshots of the run. Raises `MoatError`, or
-    `OSError` where it can't be saved.
+    Waits for the recorder of the start, and for other snapshots of the run. Raises `MoatError`.
     """
-    with lock.locked(run.recorder_lock):
-        return take_locked(run, rules, reason, label)
+    try:
+        with lock.locked(run.recorder_lock):
+            return take_locked(run, rules, reason, label)
+    except OSError as exc:
+        raise MoatError(
+            f"the snapshot can't be taken: {exc.strerror or exc}", f"Make room in {run.root}"
+        ) from exc
 
 
 def take_locked(run: RunFolder, rules: Snapshots, reason: str, label: str = "") -> Taken | None:
-    """Take a snapshot as `take` does, where the caller holds the recorder's lock."""
+    """Take a snapshot as `take` does, where the caller holds the recorder's lock.
+
+    Raises `OSError` where it can't be saved.
+    """
     history = History(run)
     start, latest = _known(history)
     manifest = _scan(start, latest)
@@ -140,15 +147,14 @@ def _is_due(name: str, folder: Folder, first: Folder) -> bool:
 
 def _read(root: str, path: str, folder: Folder, names: list[str], keeper: Keeper) -> None:
     try:
-        with FolderReader(root, path, folder.status[INODE]) as reader:
-            for name in names:
-                content = reader.keep(name, folder.entries[name], keeper)
-                if content is not None:
-                    folder.contents[name] = content
-    except FileNotFoundError:
-        return  # another folder has taken its place: the next snapshot sees it
-    except NotADirectoryError:
-        return  # as above
+        opened = FolderReader(root, path, folder.status[INODE])
+    except OSError:
+        return  # something else has taken its place, such as a link to itself: the next one sees it
+    with opened as reader:
+        for name in names:
+            content = reader.keep(name, folder.entries[name], keeper)
+            if content is not None:
+                folder.contents[name] = content
 
 
 def _count_files(manifest: Manifest) -> int:

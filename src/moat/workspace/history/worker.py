@@ -28,7 +28,7 @@ def outcome(run: RunFolder, reason: str, label: str) -> dict[str, Any]:
         taken = take(run, rules, reason, label)
     except MoatError as error:
         return {"failure": error.summary, "hint": error.hint}
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError) as exc:  # of the spec
         return {"failure": f"the snapshot can't be taken: {exc}", "hint": None}
     return {} if taken is None else taken.as_json()
 
