@@ -180,11 +180,11 @@ def _programs() -> list[str]:
 def split_at_dashes(
     ctx: click.Context, before: tuple[str, ...]
 ) -> tuple[str | None, tuple[str, ...]]:
-    """Return the one argument that may come before `--`, and the words after it."""
+    """Return the one argument that may come before `--`, and the command after it."""
     if len(before) > 1:
         raise UsageError(
             f"one argument is expected before --, not {' '.join(before)!r}",
-            f"Write it like this: {ctx.command_path} {ctx.command.collect_usage_pieces(ctx)[-1]}",
+            f"Write a command after --: {ctx.command_path} -- {' '.join(before)}",
         )
     return (before[0] if before else None), ctx.meta[_COMMAND]
 
