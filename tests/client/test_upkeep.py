@@ -64,6 +64,15 @@ def test_what_the_user_has_to_read_stays(store: Store) -> None:
     assert left(store) == {"run-0", "run-1"}
 
 
+def test_what_stays_takes_no_turn(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many copies have changes that nobody has applied, the runs behind them are removed."""
+    monkeypatch.setattr(upkeep, "AT_ONCE", 1)
+    for number in range(2):
+        store.folder(f"{number:012x}").copy.mkdir(parents=True)
+    assert run_pass(store.home, Retention(runs=0)) == 1
+    assert left(store) == {"run-0", "run-1", "run-3"}
+
+
 def test_one_pass_is_at_work_at_a_time(store: Store) -> None:
     """Another one leaves everything to it."""
     held = lock.try_lock(store.home / "upkeep.lock")
