@@ -98,3 +98,15 @@ def test_no_pass_begins_that_is_not_due(store: Store, monkeypatch: pytest.Monkey
     os.utime(store.home / "upkeep.lock", (0, 0))
     start_if_due(store.home, Retention(runs=1))
     assert len(started) == 2
+
+
+def test_a_clock_that_was_ahead_ends_no_upkeep(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pass that began in the future doesn't put off the next one until then."""
+    started: list[object] = []
+    monkeypatch.setattr(upkeep.os, "posix_spawn", lambda *words, **_: started.append(words))
+    run_pass(store.home, Retention(runs=4))
+    os.utime(store.home / "upkeep.lock", (2**32, 2**32))
+    start_if_due(store.home, Retention(runs=4))
+    assert len(started) == 1

@@ -54,7 +54,10 @@ def ended_runs(store: Store, runs: Iterable[Run]) -> list[EndedRun]:
 def start_if_due(home: Path, retention: Retention) -> None:
     """Start a pass in the background, unless there was one within the hour."""
     path = home / _LOCK
-    if not retention.limited or (path.exists() and time.time() - path.stat().st_mtime < EVERY_S):
+    if not retention.limited:
+        return
+    # A time in the future was written while the clock was wrong.
+    if path.exists() and abs(time.time() - path.stat().st_mtime) < EVERY_S:
         return
     environment = {"PATH": os.defpath, "LANG": "C.UTF-8", "MOAT_HOME": str(home)}
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
