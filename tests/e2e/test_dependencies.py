@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 
     from tests.e2e.conftest import Moat
 
-pytestmark = pytest.mark.parametrize("engine", NAMES, indirect=True)
+BUILD_S: Final = 600.0
+"""The time for a build, which fetches packages."""
+pytestmark = [
+    pytest.mark.parametrize("engine", NAMES, indirect=True),
+    pytest.mark.timeout(3 * BUILD_S),
+]
 
 BASE: Final = "moat-test-apt"
 AUTHORITIES: Final = os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt")
-BUILD_S: Final = 280.0
 MADE: Final = "moat: making an image"
 
 
