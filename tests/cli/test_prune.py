@@ -54,6 +54,21 @@ def test_only_runs_that_have_ended_are_removed(
     assert "nothing to remove" in capsys.readouterr().err
 
 
+def test_a_damaged_run_with_a_copy_stays_and_holds_up_no_other(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody can tell what its copy has, so it is removed by force alone."""
+    folder = store.folder("000000000000")
+    folder.copy.mkdir(parents=True)
+    folder.spec.write_text('{"id":')
+    assert run(["prune", "--yes"]) == 0
+    assert left(store) == {"stopped", "running"}
+    assert "stopped stays: its copy has changes" in capsys.readouterr().err
+    assert run(["destroy", "stopped"]) != 0
+    assert "moat destroy -f stopped" in capsys.readouterr().err
+    assert run(["destroy", "-f", "stopped"]) == 0
+
+
 def test_filters_and_a_dry_run(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     """A dry run lists what the filters select, and removes nothing."""
     assert run(["prune", "--filter", "state=failed", "--dry-run"]) == 0

@@ -58,7 +58,8 @@ class ScriptedSupervisor:
                 if answer is None:
                     self._sock.close()
                     return
-                self._sock.sendall(answer)
+                if answer:  # the client may be gone, and nothing to send is an error then
+                    self._sock.sendall(answer)
 
 
 def frames(*pieces: tuple[FrameType, bytes]) -> bytes:

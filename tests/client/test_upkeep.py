@@ -64,6 +64,15 @@ def test_what_the_user_has_to_read_stays(store: Store) -> None:
     assert left(store) == {"run-0", "run-1"}
 
 
+def test_what_stays_takes_no_turn(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many copies have changes that nobody has applied, the runs behind them are removed."""
+    monkeypatch.setattr(upkeep, "AT_ONCE", 1)
+    for number in range(2):
+        store.folder(f"{number:012x}").copy.mkdir(parents=True)
+    assert run_pass(store.home, Retention(runs=0)) == 1
+    assert left(store) == {"run-0", "run-1", "run-3"}
+
+
 def test_one_pass_is_at_work_at_a_time(store: Store) -> None:
     """Another one leaves everything to it."""
     held = lock.try_lock(store.home / "upkeep.lock")
@@ -89,3 +98,15 @@ def test_no_pass_begins_that_is_not_due(store: Store, monkeypatch: pytest.Monkey
     os.utime(store.home / "upkeep.lock", (0, 0))
     start_if_due(store.home, Retention(runs=1))
     assert len(started) == 2
+
+
+def test_a_clock_that_was_ahead_ends_no_upkeep(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pass that began in the future doesn't put off the next one until then."""
+    started: list[object] = []
+    monkeypatch.setattr(upkeep.os, "posix_spawn", lambda *words, **_: started.append(words))
+    run_pass(store.home, Retention(runs=4))
+    os.utime(store.home / "upkeep.lock", (2**32, 2**32))
+    start_if_due(store.home, Retention(runs=4))
+    assert len(started) == 1

@@ -143,7 +143,7 @@ def test_a_program_gets_its_usual_name(base: Base) -> None:
 
 
 def broken(base: Base) -> None:
-    base.add("apt-get", '#!/bin/sh\n[ "$2" = update ]\n')
+    base.add("apt-get", '#!/bin/sh\ncase $* in *" update") ;; *) exit 100 ;; esac\n')
 
 
 @pytest.mark.parametrize(
@@ -164,6 +164,14 @@ def test_packages_that_the_distribution_lacks(
     """What there is in their place is said."""
     broken(base)
     assert " ".join(failure(base.install(*words)).split()) == " ".join(f"moat: {said}".split())
+
+
+def test_package_lists_that_could_not_be_fetched(base: Base) -> None:
+    """They may be why a package isn't there; one that is there is installed without them."""
+    base.add("apt-get", '#!/bin/sh\ncase $* in *" update") exit 100 ;; *gone) exit 100 ;; esac\n')
+    done = base.install("apt", "gone")
+    assert failure(done).startswith("moat: package lists couldn't be fetched")
+    assert base.install("apt", "known").returncode == 0
 
 
 def test_a_version_that_npm_lacks(base: Base) -> None:

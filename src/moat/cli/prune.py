@@ -133,12 +133,11 @@ def _listing(store: Store, runs: list[Run], halves: Orphans | None) -> str:
 
 def _stays(store: Store, run: Run) -> bool:
     """Tell whether a run's copy has what would be lost, and say so."""
-    folder = store.folder(run.id)
-    if not folder.copy.exists():
+    if not store.folder(run.id).copy.exists():
         return False
     from moat.client.unapplied import has_unapplied  # noqa: PLC0415  for copies alone
 
-    stays = has_unapplied(store.spec(run.id), folder)
+    stays = has_unapplied(store, run.id)
     if stays:
         sys.stderr.write(f"moat: {run.name} stays: its copy has changes that were not applied\n")
     return stays

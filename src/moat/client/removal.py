@@ -216,7 +216,7 @@ class Removal:
             return
         from moat.client.unapplied import has_unapplied  # noqa: PLC0415  for copies alone
 
-        if has_unapplied(self._store.spec(self.run.id), self._folder):
+        if has_unapplied(self._store, self.run.id):
             raise RunNotAppliedError(
                 f"run {self.run.name} has changes in its copy that were not applied",
                 f"Take them over: moat apply {self.run.name}; or drop them: moat destroy -f"

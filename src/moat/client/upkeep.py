@@ -54,7 +54,10 @@ def ended_runs(store: Store, runs: Iterable[Run]) -> list[EndedRun]:
 def start_if_due(home: Path, retention: Retention) -> None:
     """Start a pass in the background, unless there was one within the hour."""
     path = home / _LOCK
-    if not retention.limited or (path.exists() and time.time() - path.stat().st_mtime < EVERY_S):
+    if not retention.limited:
+        return
+    # A time in the future was written while the clock was wrong.
+    if path.exists() and abs(time.time() - path.stat().st_mtime) < EVERY_S:
         return
     environment = {"PATH": os.defpath, "LANG": "C.UTF-8", "MOAT_HOME": str(home)}
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
@@ -82,10 +85,15 @@ def run_pass(home: Path, retention: Retention) -> int:
             runs = {str(run.id): run for run in store.all() if run.ended}
             beyond = retention.beyond(ended_runs(store, runs.values()), time.time())
             chosen = [runs[each] for each in beyond if not _has_findings(store, each)]
-            removals = list(remove_all(store, chosen[:AT_ONCE], force=False))
+            removed = 0
+            while chosen and removed < AT_ONCE:
+                # Those that stay, as copies with work in them do, take no other's turn.
+                few = chosen[: AT_ONCE - removed]
+                del chosen[: len(few)]
+                removed += sum(each.error is None for each in remove_all(store, few, force=False))
     finally:
         os.close(held)
-    return sum(each.error is None for each in removals)
+    return removed
 
 
 def _has_findings(store: Store, run_id: str) -> bool:

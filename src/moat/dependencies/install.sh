@@ -85,9 +85,12 @@ distribution() {
 }
 
 apt_install() {
-  apt-get -q update || fail "the package lists can't be fetched: see the lines above"
+  fetched=yes
+  # Without this mode, apt-get goes on without the lists of a server that it can't reach.
+  apt-get -q -o APT::Update::Error-Mode=any update || fetched=''
   # shellcheck disable=SC2086  a list
   apt-get -q -o Dpkg::Use-Pty=0 install --yes --no-install-recommends $1 || {
+    [ -n "$fetched" ] || fail "package lists couldn't be fetched (is there a network? see the lines above), and apt-get can't install: $1"
     for each in $1; do explain "${each%%=*}" "$each"; done
     fail "apt-get can't install: $1"
   }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from moat.egress.http.fields import size_of
 from moat.egress.http.observer import Observer
 from moat.egress.traffic import llm_usage
 
@@ -164,7 +165,5 @@ class ExchangeServices:
 
 def _head_size(request: RequestHead) -> int:
     """Return about how many bytes the head of a request has, with its fields of framing."""
-    size = len(request.method) + len(request.target) + len(request.host or b"") + _FRAMING
-    for name, value in request.fields:
-        size += len(name) + len(value) + 4
-    return size
+    line = len(request.method) + len(request.target) + len(request.host or b"")
+    return line + size_of(request.fields) + _FRAMING

@@ -117,6 +117,29 @@ def test_an_answer_raises_a_limit_by_as_much_again() -> None:
     assert live.budget.limits["requests"] == 6
 
 
+@pytest.mark.parametrize(
+    ("budget", "usage", "raised"),
+    [
+        ({"tokens": 10}, {"output_tokens": 1000}, {"tokens": 1010}),
+        ({"cost": 0.01}, {"output_tokens": 100_000, "model": "gpt-5"}, {"cost": 1.01}),
+    ],
+)
+def test_a_limit_that_was_far_exceeded_is_raised_beyond_that(
+    budget: dict[str, Any], usage: dict[str, object], raised: Amounts
+) -> None:
+    """One answer of the user is enough, and so is the command that a denial names."""
+    live = Live(on_limit="ask", **budget)
+    live.budget.charge(0, 0, model=True, waits=True)
+    live.budget.answered(usage, "a.test")
+    waiting = live.ask()
+    denial = live.budget.send(0) or live.budget.charge(0, 0, model=False, waits=False)
+    [(limit, amount)] = raised.items()
+    assert denial is not None
+    assert f"moat limit fix {limit}={amount}; " in denial.reason
+    assert live.budget.answer(limit, allow=True) == raised
+    assert waiting.heard == [Verdict.ALLOW]
+
+
 def test_a_refusal_holds_until_the_limit_is_raised() -> None:
     """Nobody is asked about the same again."""
     live = Live(requests=1, on_limit="ask")

@@ -381,6 +381,47 @@ def test_a_body_is_broken_off_where_no_more_bytes_may_go() -> None:
     assert play.entry.rule == "limits.bytes_out"
 
 
+def test_trailers_count_like_the_body() -> None:
+    """A run could send as much as it likes in them, otherwise."""
+    play = Play("POST", framing=CHUNKED)
+    play.begun()
+    play.exchange.request_end([(b"X-Sum", b"12345")])
+    assert (play.gateway.sent, play.heard) == (14, ["server: end with trailers"])
+
+    play = Play("POST", framing=CHUNKED)
+    play.begun()
+    play.gateway.against = Decision(Verdict.DENY, "limits.bytes_out", "moat: no more")
+    play.exchange.request_end([(b"X-Sum", b"secret")])
+    assert play.heard[:2] == ["server: aborted at once", "client: go on"]
+    assert play.entry.rule == "limits.bytes_out"
+
+
+def test_a_repeated_request_is_charged_again() -> None:
+    """A server may read a request and act as if its connection had been stale."""
+    play = Play()
+    play.exchange.begin()
+    play.connected(reused=True)
+    play.gateway.against = Decision(Verdict.DENY, "limits.requests", "moat: no more")
+    play.told.clear()
+    play.exchange.upstream_lost("a.test closed the connection early", unused=True)
+    assert play.heard == ["client: go on", "client: 403", "client: moat: no more", "client: end"]
+    assert play.entry.rule == "limits.requests"
+
+
+def test_a_body_that_is_sent_once_more_counts_once_more() -> None:
+    """Nor is it sent again where a limit has no room for it."""
+    for against in (None, Decision(Verdict.DENY, "limits.bytes_out", "moat: no more")):
+        play = Play("POST", framing=5)
+        play.exchange.body.keep()
+        play.begun()
+        play.exchange.request_data([b"abcde"])
+        play.exchange.request_end([])
+        play.gateway.against = against
+        assert play.exchange.withdraw()
+        assert play.gateway.sent == 10
+        assert ("client: 403" in play.heard) == (against is not None)
+
+
 def test_an_answered_question_is_not_withdrawn() -> None:
     """The request goes on like any other, and its body is read once there is a server."""
     play = Play("POST", framing=2, network=Network(policy="ask"))

@@ -76,3 +76,18 @@ def test_an_error_has_no_tokens() -> None:
     observer.finish()
 
     assert entry.usage is None
+
+
+@pytest.mark.parametrize(("address", "estimated"), [("192.0.2.1", 250), ("", None)])
+def test_a_client_that_hangs_up_before_the_answer_has_asked(
+    address: str, estimated: int | None
+) -> None:
+    """The tokens of its request are estimated, if a server has got it."""
+    entry = _entry(path="/v1/messages")
+    observer = Observer(entry, RequestHead("POST", entry.path, []), "none")
+    observer.request([b'{"model": "m-1"}'])
+    entry.sent, entry.address, entry.verdict = 1000, address, "failed"
+    observer.finish()
+
+    asked = {"provider": "anthropic", "model": "m-1", "estimated_tokens": estimated}
+    assert entry.usage == (asked if estimated else None)

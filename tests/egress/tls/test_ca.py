@@ -106,6 +106,20 @@ def test_the_routers_authority_is_trusted_below_localhost_alone(tmp_path: Path, 
         handshake(client, authority.context(host), host)
 
 
+def test_the_routers_authority_is_one_of_servers_alone(tmp_path: Path) -> None:
+    """With its key, nobody can sign mail or programs in somebody's name."""
+    authority = CertificateAuthority.load_or_create(tmp_path, ROUTER)
+    told = subprocess.run(
+        ["openssl", "x509", "-noout", "-purpose"],
+        input=authority.certificate_pem,
+        capture_output=True,
+        check=True,
+    ).stdout
+    assert b"SSL server CA : Yes" in told
+    for other in (b"SSL client", b"S/MIME signing", b"S/MIME encryption"):
+        assert other + b" CA : No" in told
+
+
 def test_its_key_is_its_owners_alone(tmp_path: Path) -> None:
     """Whatever the umask, and it is in one file that is there whole or not at all."""
     before = os.umask(0)

@@ -157,6 +157,18 @@ def test_what_a_hostile_server_says_counts_nothing(body: bytes) -> None:
     assert meter.finish() == {"provider": "anthropic"}
 
 
+def test_a_long_line_may_come_byte_by_byte() -> None:
+    """What each byte costs doesn't depend on how many came before it."""
+    usage = b'data: {"usage": {"prompt_tokens": 7}, "pad": "%b"}' % (b"x" * (llm_usage.LIMIT // 2))
+    found = llm_usage.meter("POST", "/v1/chat/completions", b"text/event-stream", b"")
+    assert found is not None
+    for byte in usage + b"\n\n":
+        found.feed(bytes((byte,)))
+    counts = found.finish()
+    assert counts is not None
+    assert counts["input_tokens"] == 7
+
+
 def test_a_few_bytes_that_stand_for_gigabytes_are_given_up() -> None:
     """Decompression stops at the limit."""
     meter = _meter("/v1/messages", stream=False, coding=b"gzip")

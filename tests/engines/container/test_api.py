@@ -104,7 +104,7 @@ def test_an_answer_that_is_not_json(
 
 def test_an_engine_that_is_away(tmp_path: Path) -> None:
     """The path of its socket is named."""
-    with pytest.raises(EngineSilentError, match=str(tmp_path / "none")):
+    with pytest.raises(EngineSilentError, match="none can't be reached: no such file or"):
         EngineAPI(str(tmp_path / "none")).call("GET", "/info")
 
 

@@ -174,9 +174,15 @@ class LiveBudget:
             self._decide_waiting()
             return {}
         more = getattr(self._budget, limit) or self.limits[limit] or 0
-        raised: Amounts = {limit: (self.limits[limit] or 0) + more}
+        raised: Amounts = {limit: self._raised(limit, more)}
         self.amend(raised)
         return raised
+
+    def _raised(self, limit: str, more: float) -> float:
+        """Return a limit that leaves something: it may be exceeded by more than it is raised by."""
+        raised = (self.limits[limit] or 0) + more
+        used = self._spending.spent.of(limit)
+        return raised if used < raised else used + more
 
     def amend(self, amounts: Amounts) -> None:
         """Change limits, and let requests that wait go on if they may. Raises `OSError`."""
@@ -228,10 +234,8 @@ class LiveBudget:
     def _decision(self, limit: str, verdict: Verdict, note: str = "") -> Decision:
         if verdict is Verdict.ALLOW:
             return Decision(verdict, _RULE + limit)
-        twice = 2 * (self.limits[limit] or 0)
-        advice = (
-            f"moat limit {self._run} {limit}={twice if isinstance(twice, int) else f'{twice:g}'}"
-        )
+        more = self._raised(limit, self.limits[limit] or 0)
+        advice = f"moat limit {self._run} {limit}={more if isinstance(more, int) else f'{more:g}'}"
         return Decision(
             verdict,
             _RULE + limit,

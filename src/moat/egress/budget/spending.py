@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 from moat.egress.budget.prices import DOLLAR
@@ -51,6 +52,12 @@ class Spent:
         )
         # A hostile server may name any numbers, and SQLite has 64 bits.
         return tuple(min(each, _MOST) for each in counts)
+
+    def of(self, limit: str) -> float:
+        """Return what counts toward a limit: a number of things, or dollars in whole cents."""
+        if limit == "cost":
+            return math.ceil((self.cost + self.unpriced_cost) * 100 / DOLLAR) / 100
+        return getattr(self, limit)
 
     def as_json(self) -> dict[str, Any]:
         """Return the public form: `cost` in dollars, without tokens whose price isn't known."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moat.egress.http.fields import accepts_upgrade
+from moat.egress.http.fields import accepts_upgrade, size_of
 from moat.egress.http.messages import NO_BODY, UNTIL_CLOSE, BadMessageError, text_response
 from moat.egress.http.method_override import strictest_decision
 from moat.egress.http.override_fields import without_overrides
@@ -40,24 +40,9 @@ if TYPE_CHECKING:
 
 class Exchange:
     __slots__ = (
-        "_gateway",
-        "_observer",
-        "_outgoing",
-        "_outgoing_target",
-        "_over",
-        "_question",
-        "_receiver",
-        "_responded",
-        "_response_length",
-        "_retried",
-        "_started",
-        "_upstream",
-        "body",
-        "destination",
-        "downstream",
-        "entry",
-        "request",
-        "target",
+        *("_gateway", "_observer", "_outgoing", "_outgoing_target", "_over", "_question"),
+        *("_receiver", "_responded", "_response_length", "_retried", "_started", "_upstream"),
+        *("body", "destination", "downstream", "entry", "request", "target"),
     )
 
     def __init__(
@@ -181,6 +166,7 @@ class Exchange:
         if self._over or self._responded or not self.body.rewind():
             return False
         self._abort_upstream(at_once=True)
+        self._may_send(self.body.size)  # once more; if not, nothing is sent again
         return True
 
     def connected(self, upstream: Upstream, timing: Timing | None) -> None:
@@ -214,9 +200,7 @@ class Exchange:
             return
         finally:
             more, self.entry.sent = body.size - self.entry.sent, body.size
-        against = self._gateway.send(self.entry, more)
-        if against is not None:
-            self.deny(against)
+        if not self._may_send(more):
             return
         if self._observer is not None:
             self._observer.request(payload)
@@ -231,9 +215,18 @@ class Exchange:
         except BadMessageError as exc:
             self.failed(exc.status, str(exc))
             return
+        if trailers and not self._may_send(size_of(trailers)):
+            return
         if self._upstream is not None:
             self._upstream.end(self.body.trailers)
         self.body.completed()
+
+    def _may_send(self, size: int) -> bool:
+        """Count bytes that are about to go upstream; deny the request if that is too many."""
+        against = self._gateway.send(self.entry, size)
+        if against is not None:
+            self.deny(against)
+        return against is None
 
     def request_flush(self) -> None:
         if self._upstream is not None:
@@ -316,7 +309,11 @@ class Exchange:
             self.downstream.flush()
         elif unused and upstream.reused and self._may_retry():
             self._retried = True
-            self._gateway.connect(self, fresh=True)
+            against = self._gateway.charge(self)  # the server may have read the first one
+            if against is None:
+                self._gateway.connect(self, fresh=True)
+            else:
+                self.deny(against)
         else:
             self.failed(502, why)
 

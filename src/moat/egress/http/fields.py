@@ -37,6 +37,11 @@ def content_length(value: bytes) -> int:
     return int(value)
 
 
+def size_of(fields: Fields) -> int:
+    """Return the bytes that fields have in HTTP/1.1."""
+    return sum(len(name) + len(value) + 4 for name, value in fields)
+
+
 def fit_for_trailers(fields: Fields) -> Fields:
     """Return the fields that are allowed in trailers."""
     return [

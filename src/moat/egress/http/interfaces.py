@@ -225,7 +225,7 @@ class Gateway(Protocol):
         ...
 
     def send(self, entry: TrafficEntry, size: int) -> Decision | None:
-        """Count bytes of a body before they go upstream, or return the denial of them."""
+        """Count bytes of a body or trailers before they go upstream, or return the denial of them."""
         ...
 
     def revoked(self, credential: str) -> Decision | None:

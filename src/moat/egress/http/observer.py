@@ -53,6 +53,11 @@ class Observer:
 
     def finish(self) -> None:
         entry = self._entry
+        if self._model is not None and entry.address and entry.first_byte < 0:
+            # The server has the request, and may charge for it even if nobody hears its answer.
+            self._meter = llm_usage.meter(
+                entry.method, entry.path, b"application/json", b"", self._model.name, entry.host
+            )
         if self._meter is not None:
             complete = entry.verdict == "allowed"
             entry.usage = self._meter.finish(entry.sent, entry.received, complete=complete)

@@ -138,7 +138,12 @@ def _create(purpose: Purpose) -> tuple[ec.EllipticCurvePrivateKey, x509.Certific
             permitted_subtrees=[x509.DNSName(purpose.domain)],
             excluded_subtrees=[x509.IPAddress(each) for each in _ALL_ADDRESSES],
         )
-        builder = builder.add_extension(limits, critical=True)
+        # Limits of host names say nothing of other things that a certificate may name, such as addresses
+        # of mail.
+        servers = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+        builder = builder.add_extension(limits, critical=True).add_extension(
+            servers, critical=False
+        )
     return key, builder.sign(key, hashes.SHA256())
 
 

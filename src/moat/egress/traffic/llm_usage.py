@@ -146,7 +146,8 @@ class Meter:
         """Events of a stream, each of which brings a token or more."""
         self._unread = False
         """The body could not be read to where it has come."""
-        self._buffer = b""
+        self._buffer = bytearray()
+        """The whole body, or the line of a stream that has no end yet."""
         self._room = LIMIT
         """Bytes that may still be decompressed from what has been received."""
         self._given_up = self._unread = coding not in {b"", b"identity", b"gzip", b"deflate"}
@@ -158,9 +159,10 @@ class Meter:
         if self._given_up:
             return
         for piece in self._decoded(data):
-            self._buffer += piece
             if self._stream:
-                self._read_lines()
+                self._read_lines(piece)
+            else:
+                self._buffer += piece
             if len(self._buffer) > LIMIT:
                 self._give_up()
                 return
@@ -179,7 +181,7 @@ class Meter:
             else:
                 self._read_json(self._buffer)
         self._given_up = True
-        self._buffer = b""
+        self._buffer = bytearray()
         if not (self._certain or self._counts):
             return None
         estimated = self._estimate(sent, received, complete=complete)
@@ -212,7 +214,7 @@ class Meter:
 
     def _give_up(self) -> None:
         self._given_up = self._unread = True
-        self._buffer = b""
+        self._buffer = bytearray()
 
     def _decoded(self, data: bytes) -> Iterator[bytes]:
         if self._decoder is None:
@@ -230,12 +232,15 @@ class Meter:
         if self._room <= 0:
             self._give_up()
 
-    def _read_lines(self) -> None:
-        *lines, self._buffer = self._buffer.split(b"\n")
-        for line in lines:
-            self._read_line(line)
+    def _read_lines(self, piece: bytes) -> None:
+        # Only what is new is searched: a server may send a long line in pieces of a byte.
+        first, *others = piece.split(b"\n")
+        self._buffer += first
+        for each in others:
+            self._read_line(self._buffer)
+            self._buffer = bytearray(each)
 
-    def _read_line(self, line: bytes) -> None:
+    def _read_line(self, line: bytes | bytearray) -> None:
         """Read a line of a stream; only few events mention tokens."""
         if not line.startswith(b"data:"):
             return
@@ -243,7 +248,7 @@ class Meter:
         if b"sage" in line or b'"model' in line:
             self._read_json(line[5:])
 
-    def _read_json(self, text: bytes) -> None:
+    def _read_json(self, text: bytes | bytearray) -> None:
         try:
             value: object = json.loads(text)
         except (ValueError, RecursionError):

@@ -93,8 +93,9 @@ class EngineAPI:
                 "see what it does (journalctl -u docker), or restart it; runs that have begun go on",
             ) from exc
         except (OSError, HTTPException, ValueError) as exc:
+            why = exc.strerror.lower() if isinstance(exc, OSError) and exc.strerror else exc
             raise EngineSilentError(
-                f"{self.name} at {self.path} can't be reached: {exc}",
+                f"{self.name} at {self.path} can't be reached: {why}",
                 "start it, and see moat doctor; runs that have begun go on",
             ) from exc
         finally:
