@@ -18,11 +18,12 @@ from moat.version import __version__
 if TYPE_CHECKING:
     from pathlib import Path
 
+DATA_SUFFIXES = (".sh", ".toml", ".yaml")
 MODULES = {str(path.relative_to(ROOT / "src")) for path in SOURCES} | {"moat/py.typed"}
 DATA = {
     str(path.relative_to(ROOT / "src"))
     for path in TRACKED
-    if path.is_relative_to(ROOT / "src") and path.suffix == ".yaml"
+    if path.is_relative_to(ROOT / "src") and path.suffix in DATA_SUFFIXES
 }
 HELD = MODULES | DATA
 
@@ -69,7 +70,7 @@ def test_a_release_is_built_and_works(tmp_path: Path) -> None:
 
     (compiled,) = set(dist.glob("*.whl")) - {pure}
     held = _held(compiled)
-    assert {name for name in held if name.endswith((".py", ".typed", ".yaml"))} == HELD
+    assert {name for name in held if name.endswith((".py", ".typed", *DATA_SUFFIXES))} == HELD
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     listed = {name.replace(".", "/") for name in project["tool"]["moat"]["compiled"]}
     others = held - HELD - {command}
