@@ -1,7 +1,8 @@
-"""An HTTP proxy that leads to wherever its clients ask for: tunnels (CONNECT), and plain requests.
+"""An HTTP proxy that leads to wherever its clients ask for, or always to one server of this machine.
 
-Whoever is in a network namespace without a network reaches one through it: the listener is made there,
-the connections here.
+It serves tunnels (CONNECT) and plain requests. Whoever is in a network namespace without a network
+reaches one through it: the listener is made there, the connections here. And a program that knows its
+server by name alone, such as an agent the server of its model, meets a stand-in under the real name.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from urllib.parse import urlsplit
 class ForwardProxy:
     """Serves in threads of its own, from `with` to the end of it."""
 
-    def __init__(self, listener: socket.socket) -> None:
+    def __init__(self, listener: socket.socket, stand_in: int | None = None) -> None:
+        """`stand_in`: the port of the one server to which all requests lead."""
         self._listener = listener
+        self._stand_in = stand_in
         self._threads: list[threading.Thread] = []
         self._open: list[socket.socket] = []
 
@@ -61,7 +64,10 @@ class ForwardProxy:
                 head += data
             method, target, _ = head.split(b" ", 2)
             url = urlsplit(b"//" + target if method == b"CONNECT" else target)
-            server = socket.create_connection(((url.hostname or b"").decode(), url.port or 80))
+            wanted = ((url.hostname or b"").decode(), url.port or 80)
+            server = socket.create_connection(
+                wanted if self._stand_in is None else ("127.0.0.1", self._stand_in)
+            )
             self._open.append(server)
             if method == b"CONNECT":
                 client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")

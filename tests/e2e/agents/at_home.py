@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.connect_proxy import ConnectProxy
+from tests.forward_proxy import ForwardProxy
 from tests.model_server import ModelServer
 
 from moat.egress.tls.ca import CertificateAuthority
@@ -140,7 +141,7 @@ def at_home(
     secret = f"sk-the-real-key-for-{kind.name}"
     with (
         ModelServer(_of_every_host(authority)) as model,
-        ConnectProxy(model.port) as proxy,
+        ForwardProxy(socket.create_server(("127.0.0.1", 0)), model.port) as proxy,
     ):
         moat.environment |= {
             "PATH": f"{PROGRAMS}:{moat.environment['PATH']}",
