@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def split(arguments: list[str]) -> tuple[str | None, tuple[str, ...], bool]:
+def split(arguments: list[str], *, paths: bool = False) -> tuple[str | None, tuple[str, ...], bool]:
     """(word before, command, -x) as a command of ours gets them."""
     got: list[tuple[str | None, tuple[str, ...], bool]] = []
 
@@ -40,7 +40,7 @@ def split(arguments: list[str]) -> tuple[str | None, tuple[str, ...], bool]:
     @click.option("-x", is_flag=True)
     @click.pass_context
     def command(ctx: click.Context, before: tuple[str, ...], x: bool) -> None:
-        got.append((*split_at_dashes(ctx, before), x))
+        got.append((*split_at_dashes(ctx, before, paths=paths), x))
 
     command.main(arguments, standalone_mode=False)
     return got[0]
@@ -65,6 +65,14 @@ def test_a_command_without_dashes_is_told_how_to_write_it() -> None:
         split(["make", "all"])
     assert raised.value.hint is not None
     assert raised.value.hint.endswith("-- make all")
+
+
+def test_paths_without_dashes_are_told_how_to_write_them() -> None:
+    """The run stays before the dashes."""
+    with pytest.raises(UsageError) as raised:
+        split(["fix", "src", "docs"], paths=True)
+    assert raised.value.hint is not None
+    assert raised.value.hint.endswith("fix -- src docs")
 
 
 @pytest.mark.parametrize("text", ["INT", "int", "SIGINT", "sigint", "2"])

@@ -61,7 +61,7 @@ def command(
     from moat.workspace.frozen_changes import changes_of  # noqa: PLC0415
     from moat.workspace.held_paths import ObeyedPaths  # noqa: PLC0415
 
-    reference, limits = split_at_dashes(ctx, before)
+    reference, limits = split_at_dashes(ctx, before, paths=True)
     with Store() as store:
         run = find(store, reference)
         spec, folder = store.spec(run.id), store.folder(run.id)

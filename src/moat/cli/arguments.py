@@ -178,14 +178,20 @@ def _programs() -> list[str]:
 
 
 def split_at_dashes(
-    ctx: click.Context, before: tuple[str, ...]
+    ctx: click.Context, before: tuple[str, ...], *, paths: bool = False
 ) -> tuple[str | None, tuple[str, ...]]:
-    """Return the one argument that may come before `--`, and the command after it."""
+    """Return the one argument that may come before `--`, and what comes after it.
+
+    That is a command, or some `paths`. Raises `UsageError` where more comes before.
+    """
     if len(before) > 1:
-        raise UsageError(
-            f"one argument is expected before --, not {' '.join(before)!r}",
-            f"Write a command after --: {ctx.command_path} -- {' '.join(before)}",
+        first, *rest = before
+        advice = (
+            f"Write paths after --: {ctx.command_path} {first} -- {' '.join(rest)}"
+            if paths
+            else f"Write a command after --: {ctx.command_path} -- {' '.join(before)}"
         )
+        raise UsageError(f"one argument is expected before --, not {' '.join(before)!r}", advice)
     return (before[0] if before else None), ctx.meta[_COMMAND]
 
 

@@ -58,7 +58,7 @@ def command(
     """
     from moat.workspace.frozen_changes import changes_of  # noqa: PLC0415  loads slowly
 
-    reference, paths = split_at_dashes(ctx, before)
+    reference, paths = split_at_dashes(ctx, before, paths=True)
     if since is not None and "@" in since:
         reference, since = _run_of(reference, since)
     with Store() as store:

@@ -33,7 +33,7 @@ def command(ctx: click.Context, before: tuple[str, ...], *, dry_run: bool, yes: 
     from moat.workspace.frozen_changes import changes_of  # noqa: PLC0415  loads slowly
     from moat.workspace.restoring import restore  # noqa: PLC0415
 
-    reference, limits = split_at_dashes(ctx, before)
+    reference, limits = split_at_dashes(ctx, before, paths=True)
     with Store() as store:
         run = find(store, reference)
         if not run.ended:
