@@ -46,7 +46,8 @@ def stat_lines(
         text = other or f"+{plus} -{minus}"
         yield f" {quoted(change.path)} | {text}\n".encode(errors="surrogateescape")
     if files:
-        yield f" {files} changed, {added} lines added, {removed} removed\n".encode()
+        lines = "line" if added == 1 else "lines"
+        yield f" {files} changed, {added} {lines} added, {removed} removed\n".encode()
 
 
 def _counts(change: Change, old: bytes | None, new: bytes | None) -> tuple[int, int, str]:
