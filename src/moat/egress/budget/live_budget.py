@@ -175,6 +175,8 @@ class LiveBudget:
             return {}
         more = getattr(self._budget, limit) or self.limits[limit] or 0
         raised: Amounts = {limit: self._raised(limit, more)}
+        if limit != "cost":  # compiled code has made it a float
+            raised[limit] = int(raised[limit] or 0)
         self.amend(raised)
         return raised
 
@@ -235,7 +237,8 @@ class LiveBudget:
         if verdict is Verdict.ALLOW:
             return Decision(verdict, _RULE + limit)
         more = self._raised(limit, self.limits[limit] or 0)
-        advice = f"moat limit {self._run} {limit}={more if isinstance(more, int) else f'{more:g}'}"
+        shown = f"{more:.0f}" if more % 1 == 0 else f"{more:.15g}"
+        advice = f"moat limit {self._run} {limit}={shown}"
         return Decision(
             verdict,
             _RULE + limit,
