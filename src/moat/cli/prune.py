@@ -24,6 +24,7 @@ from moat.spec.units import parse_duration, parse_memory
 
 if TYPE_CHECKING:
     from moat.client.orphans import Orphans
+    from moat.runs.retention import EndedRun
     from moat.runs.store import Run
 
 
@@ -100,8 +101,10 @@ def command(  # noqa: PLR0913  an option each
         runs = [run for run in chosen.select(store.all()) if run.ended]
         if orphans and not (filters or bounds.limited):
             runs = []
+        shown = dry_run or not yes
+        measured = ended_runs(store, runs) if bounds.limited or shown else []
         if bounds.limited:
-            beyond = set(bounds.beyond(ended_runs(store, runs), time.time()))
+            beyond = set(bounds.beyond(measured, time.time()))
             runs = [run for run in runs if run.id in beyond]
         runs = [run for run in runs if not _stays(store, run)]
         left = [] if dry_run else remove_left_by_engines(store, all_images=all_images)
@@ -111,7 +114,7 @@ def command(  # noqa: PLR0913  an option each
             if not left:
                 sys.stderr.write("moat: there is nothing to remove\n")
             return
-        listing = _listing(store, runs, halves)
+        listing = _listing(runs, measured, halves) if shown else ""
         if dry_run:
             sys.stdout.write(listing)
             return
@@ -123,11 +126,13 @@ def command(  # noqa: PLR0913  an option each
         remove_runs(store, runs, force=False)
 
 
-def _listing(store: Store, runs: list[Run], halves: Orphans | None) -> str:
-    """Return what is to be removed, and what it takes of the disk."""
-    text = draw(runs, None, terminal_columns()) if runs else ""
+def _listing(runs: list[Run], measured: list[EndedRun], halves: Orphans | None) -> str:
+    """Return what is to be removed, and what it takes of the disk; `measured` has all of the runs."""
+    text = ""
     if runs:
-        text += f"together {size(sum(each.size for each in ended_runs(store, runs)))}\n"
+        sizes = {each.id: each.size for each in measured}
+        together = size(sum(sizes[run.id] for run in runs))
+        text = f"{draw(runs, None, terminal_columns())}together {together}\n"
     return text + "".join(f"{line}\n" for line in (halves.lines() if halves else ()))
 
 
