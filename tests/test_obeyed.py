@@ -30,7 +30,6 @@ STARTED: Final[Mapping[str, str]] = {
     "moat.cli.main importlib.import_module": "a command of the table, from Moat's own package",
     "moat.cli.plain.run os.execv": f"this command again, with {_OWN_PYTHON}",
     "moat.client.connect.spawn os.posix_spawn": _OWN_PYTHON,
-    "moat.client.upkeep os.posix_spawn": _OWN_PYTHON,
     "moat.client.host_git subprocess.run": "what moat.ground.programs has found",
     "moat.supervisor.hook_process subprocess.Popen": "the user's own command, from their settings",
     "moat.supervisor.hooks os.posix_spawn": _OWN_PYTHON,

@@ -31,13 +31,4 @@ AGENTS: Final = Catalog(
     listing="moat agents",
     make=_agent,
 )
-
-
-def find(name: str, home: Path | None = None) -> Agent:
-    """Return an agent by its name. Raises `UsageError`.
-
-    `home`: the store, if it isn't the usual one.
-    """
-    if (found := AGENTS.get(name, home)) is not None:
-        return found
-    raise AGENTS.unknown(name, [each.id for each in AGENTS.all(home)])
+find: Final = AGENTS.find

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -123,6 +124,16 @@ def session_argument(*, required: bool = False, running: bool = False) -> Callab
 
 session_option = click.option(
     "--session", metavar="SESSION", help="A session of the run, as RUN/SESSION: exec-1, exec-2, ..."
+)
+
+
+output_option = click.option(
+    "-o",
+    "--output",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="Where to write it.",
 )
 
 

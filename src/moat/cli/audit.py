@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from moat.cli.arguments import run_argument
+from moat.cli.arguments import output_option, run_argument
 from moat.cli.audit_key import command as key_command
 from moat.cli.audit_text import timeline_line, verdict
 from moat.cli.found import find
@@ -91,14 +91,7 @@ def show(
 
 @command.command("export")
 @run_argument()
-@click.option(
-    "-o",
-    "--output",
-    "file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    help="Where to write it.",
-)
+@output_option
 @click.option(
     "--redact", "redacted", is_flag=True, help="Leave out what entries say, and all files."
 )

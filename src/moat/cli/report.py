@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from moat import timestamps
-from moat.cli.arguments import run_argument
+from moat.cli.arguments import output_option, run_argument
 from moat.cli.audit import Entries
 from moat.cli.audit_text import words
 from moat.cli.diff_text import shown, stat_lines, summaries
@@ -32,6 +31,7 @@ from moat.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from moat.cli.report_plot import Point
     from moat.runs.store import Run
@@ -49,14 +49,7 @@ OUTPUT_CHARACTERS: Final = 20_000
 
 @click.command("report")
 @run_argument()
-@click.option(
-    "-o",
-    "--output",
-    "file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    help="Where to write it.",
-)
+@output_option
 def command(run: str | None, *, file: Path) -> None:
     """Write a report of a run as one HTML page, which loads and runs nothing.
 

@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from moat.client.connect import spawn
 from moat.client.removal import remove_all
 from moat.runs import lock
 from moat.runs.disk import Measure
@@ -59,19 +60,9 @@ def start_if_due(home: Path, retention: Retention) -> None:
     # A time in the future was written while the clock was wrong.
     if path.exists() and abs(time.time() - path.stat().st_mtime) < EVERY_S:
         return
-    environment = {"PATH": os.defpath, "LANG": "C.UTF-8", "MOAT_HOME": str(home)}
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        # -I: neither the working directory nor PYTHON* variables decide what code runs.
-        os.posix_spawn(
-            sys.executable,
-            [sys.executable, "-I", "-m", __name__, str(home), json.dumps(retention)],
-            environment,
-            file_actions=[(os.POSIX_SPAWN_DUP2, null, fd) for fd in range(3)],
-            setsid=True,
-        )
-    finally:
-        os.close(null)
+    with open(os.devnull, "wb") as null:  # noqa: PTH123  no path of a user's
+        module = (__name__, str(home), json.dumps(retention))
+        spawn.start(module, spawn.environment(str(home)), (null.fileno(), null.fileno()))
 
 
 def run_pass(home: Path, retention: Retention) -> int:

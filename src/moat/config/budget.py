@@ -29,39 +29,28 @@ def parse_cost(text: str) -> float:
     return amount
 
 
-AMOUNTS: Final[Mapping[str, Callable[[str], Any]]] = {
-    "requests": parse_count,
-    "bytes_out": parse_memory,
-    "tokens": parse_count,
-    "cost": parse_cost,
+AMOUNTS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "requests": lambda value: parse_count(str(value)),
+    "bytes_out": lambda value: parse_memory(str(value)),
+    "tokens": lambda value: parse_count(str(value)),
+    "cost": lambda value: parse_cost(str(value)),
 }
 """Readers of the amounts of each limit. They raise `UsageError`."""
 
+
+def _amount(name: str, description: str) -> Field:
+    return Field("quantity", description, AMOUNTS[name], effect=Effect.NEUTRAL)
+
+
 FIELDS: Final = {
-    "requests": Field(
-        "quantity",
-        "Requests to servers that the run may make in all, like 500 or 20k.",
-        lambda v: parse_count(str(v)),
-        effect=Effect.NEUTRAL,
+    "requests": _amount(
+        "requests", "Requests to servers that the run may make in all, like 500 or 20k."
     ),
-    "bytes_out": Field(
-        "quantity",
-        "Bytes that the run may send to servers in all, like 100m.",
-        lambda v: parse_memory(str(v)),
-        effect=Effect.NEUTRAL,
+    "bytes_out": _amount("bytes_out", "Bytes that the run may send to servers in all, like 100m."),
+    "tokens": _amount(
+        "tokens", "Tokens of language models that the run may use up, like 200k or 2m."
     ),
-    "tokens": Field(
-        "quantity",
-        "Tokens of language models that the run may use up, like 200k or 2m.",
-        lambda v: parse_count(str(v)),
-        effect=Effect.NEUTRAL,
-    ),
-    "cost": Field(
-        "quantity",
-        "US dollars that these tokens may cost, by list prices and yours.",
-        lambda v: parse_cost(str(v)),
-        effect=Effect.NEUTRAL,
-    ),
+    "cost": _amount("cost", "US dollars that these tokens may cost, by list prices and yours."),
     "on_limit": Field(
         "enum",
         "What follows when one of these four is used up: requests wait for your answer, or are denied"
@@ -136,17 +125,21 @@ def join(
     the stricter consequence count.
     """
     options = assignments(words)
-    amounts = {name: _joined(name, options, project, own) for name in AMOUNTS}
+    amounts = {name: least(name, AMOUNTS[name], options, project, own) for name in AMOUNTS}
     chosen = [options["on_limit"]] if "on_limit" in options else []
     chosen = chosen or [each["on_limit"] for each in (project, own) if "on_limit" in each]
     on_limit = max(map(ON_LIMIT.index, chosen), default=ON_LIMIT.index("deny"))
     return Budget(**amounts, on_limit=ON_LIMIT[on_limit], prices=own_prices)
 
 
-def _joined(
-    name: str, options: Mapping[str, str], project: Mapping[str, Any], own: Mapping[str, Any]
+def least(
+    name: str,
+    read: Callable[[Any], Any],
+    options: Mapping[str, Any],
+    project: Mapping[str, Any],
+    own: Mapping[str, Any],
 ) -> Any:
-    read = AMOUNTS[name]
-    if name in options:
+    """Return the bound of that name: an option's, or else the lower one of the files; `None` without."""
+    if options.get(name) is not None:
         return read(options[name])
-    return min((read(str(each[name])) for each in (project, own) if name in each), default=None)
+    return min((read(each[name]) for each in (project, own) if name in each), default=None)

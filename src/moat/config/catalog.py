@@ -15,7 +15,7 @@ from moat.errors import UsageError
 from moat.paths import moat_home
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from moat.config.fields import Field
@@ -52,6 +52,8 @@ class Catalog(Generic[T]):
 
     Raises `ValueError`.
     """
+    aliases: Callable[[T], Iterable[str]] = lambda _: ()
+    """Returns the other names of one."""
 
     def all(self, home: Path | None = None) -> tuple[T, ...]:
         """Return all of them by name. Raises `UsageError` for a file of the user's that isn't valid.
@@ -67,6 +69,19 @@ class Catalog(Generic[T]):
         path = self.path_of(name, home)
         return None if path is None else self._loaded(path)
 
+    def find(self, name: str, home: Path | None = None) -> T:
+        """Return the one of that name or alias. Raises `UsageError`.
+
+        `home`: the store, if it isn't the usual one.
+        """
+        if (found := self.get(name, home)) is not None:
+            return found
+        known = {each.id: each for each in self.all(home)}
+        aliases = {alias: each for each in known.values() for alias in self.aliases(each)}
+        if name in aliases:
+            return aliases[name]
+        raise self._unknown(name, [*known, *aliases])
+
     def path_of(self, name: str, home: Path | None = None) -> Path | None:
         """Return the file of one: the user's own, or else the one that comes with Moat."""
         if "/" in name or name.startswith("."):
@@ -74,7 +89,7 @@ class Catalog(Generic[T]):
         places = ((home or moat_home()) / self.folder, self.shipped)
         return next((path for each in places if (path := each / f"{name}.yaml").is_file()), None)
 
-    def unknown(self, name: str, known: list[str]) -> UsageError:
+    def _unknown(self, name: str, known: list[str]) -> UsageError:
         """Return the error that says that there is none of that name."""
         near = difflib.get_close_matches(name, known, 1)
         return UsageError(

@@ -15,6 +15,12 @@ from moat.spec.units import parse_duration, parse_memory
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+_READ: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "memory": lambda value: parse_memory(str(value)),
+    "cpus": lambda value: value,
+    "pids": lambda value: value,
+    "timeout": lambda value: parse_duration(str(value)),
+}
 FIELD: Final = Field(
     "object",
     "Upper bounds for all processes of the sandbox together, and for what goes over its network. A"
@@ -23,7 +29,7 @@ FIELD: Final = Field(
         "memory": Field(
             "quantity",
             "Memory, in bytes or like 512m or 2g.",
-            lambda v: parse_memory(str(v)),
+            _READ["memory"],
             effect=Effect.NEUTRAL,
         ),
         "cpus": Field("number", "CPU seconds per second.", positive, effect=Effect.NEUTRAL),
@@ -36,19 +42,13 @@ FIELD: Final = Field(
         "timeout": Field(
             "quantity",
             "Time after which the run is stopped: 30m, 2h.",
-            lambda v: parse_duration(str(v)),
+            _READ["timeout"],
             effect=Effect.NEUTRAL,
         ),
         **budget.FIELDS,
     },
 )
 
-_READ: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "memory": lambda value: parse_memory(str(value)),
-    "cpus": lambda value: value,
-    "pids": lambda value: value,
-    "timeout": lambda value: parse_duration(str(value)),
-}
 OPTIONS: Final = tuple(_READ)
 """The fields that have options of their own on the command line."""
 
@@ -60,15 +60,6 @@ def join(
 
     The command line's `options` win; of the project's and the user's `own` the lower one counts.
     """
-    joined = {name: _joined(name, options, project, own) for name in _READ}
+    joined = {name: budget.least(name, read, options, project, own) for name, read in _READ.items()}
     timeout = joined.pop("timeout")
     return Limits(**joined), timeout
-
-
-def _joined(
-    name: str, options: Mapping[str, Any], project: Mapping[str, Any], own: Mapping[str, Any]
-) -> Any:
-    read = _READ[name]
-    if options.get(name) is not None:
-        return read(options[name])
-    return min((read(each[name]) for each in (project, own) if name in each), default=None)

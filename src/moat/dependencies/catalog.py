@@ -30,13 +30,4 @@ ENTRIES: Final = Catalog(
     listing="moat deps",
     make=_entry,
 )
-
-
-def find(name: str, home: Path | None = None) -> Entry:
-    """Return an entry by its name. Raises `UsageError`.
-
-    `home`: the store, if it isn't the usual one.
-    """
-    if (found := ENTRIES.get(name, home)) is not None:
-        return found
-    raise ENTRIES.unknown(name, [each.id for each in ENTRIES.all(home)])
+find: Final = ENTRIES.find

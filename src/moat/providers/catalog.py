@@ -43,18 +43,6 @@ PROVIDERS: Final = Catalog(
     page="docs/credentials.md",
     listing="moat grant providers",
     make=_provider,
+    aliases=lambda provider: provider.aliases,
 )
-
-
-def find(name: str, home: Path | None = None) -> Provider:
-    """Return a provider by its name or one of its aliases. Raises `UsageError`.
-
-    `home`: the store, if it isn't the usual one.
-    """
-    if (found := PROVIDERS.get(name, home)) is not None:
-        return found
-    known = {each.id: each for each in PROVIDERS.all(home)}
-    aliases = {alias: each for each in known.values() for alias in each.aliases}
-    if name in aliases:
-        return aliases[name]
-    raise PROVIDERS.unknown(name, [*known, *aliases])
+find: Final = PROVIDERS.find
