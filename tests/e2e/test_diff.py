@@ -104,7 +104,7 @@ def test_a_run_whose_processes_were_killed_has_a_difference(
     moat: Any, project: Path, changed: Callable[..., None]
 ) -> None:
     """What was recorded at the start is on disk."""
-    begin(moat, project, "x", "echo changed > file; echo done; read line < go")
+    begin(moat, project, "x", "echo changed > file; echo done; read line < never")
     (project / "go").write_text("\n")
     moat.ok("wait", "--text", "done", "x")
     moat.kill("x", "supervisor", "shim")
