@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 DETACH = b"\x1fd"
 STEPS = """\
-read line < go; echo one > work; mkdir dir; echo new > dir/new; printf '#!/bin/sh' > .envrc; echo first
-read line < go; echo two > work; rm -r dir; echo more > more; echo second
-read line < go
+exec 3<>go # a pipe that is opened anew can still have the last step's writer
+read line <&3; echo one > work; mkdir dir; echo new > dir/new; printf '#!/bin/sh' > .envrc; echo first
+read line <&3; echo two > work; rm -r dir; echo more > more; echo second
+read line <&3
 """
 
 
