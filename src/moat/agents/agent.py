@@ -9,7 +9,9 @@ from moat.spec.agent import AgentFileKind, WaitRule
 
 Mode = Literal["yolo", "ask"]
 
-_NAME: Final = re.compile(r"\{(?:([A-Z][A-Z0-9_]*)(?::-(\d+))?|(login|session|prompt))\}")
+_NAME: Final = re.compile(
+    r"\{(?:([A-Z][A-Z0-9_]*)(?::-(\d+))?|(login|session|prompt|server|url))\}"
+)
 
 
 class MissingError(LookupError):
@@ -64,6 +66,18 @@ class File:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Servers:
+    """The form in which the agent is told of an MCP server: `{server}` is its name, `{url}` its URL."""
+
+    path: str = ""
+    """A JSON file of its, in which each server is set."""
+    content: str = ""
+    """What is set there."""
+    words: tuple[str, ...] = ()
+    """Words of its command line, in place of a file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Agent:
     """A program, and what it needs to be at home."""
 
@@ -90,6 +104,7 @@ class Agent:
     """Path, in the home folder, of the instructions that the agent reads in all projects."""
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     files: tuple[File, ...] = ()
+    mcp: Servers = field(default_factory=Servers)
     lines: Lines = field(default_factory=Lines)
     waiting: tuple[WaitRule, ...] = ()
     """Rules by which the agent is known to wait for its user; the first that holds counts."""
@@ -131,7 +146,7 @@ class Agent:
 
 
 def filled(template: str, variables: Mapping[str, str] | None = None, **words: str) -> str:
-    """Return the template with the values of variables and of `login`, `session` and `prompt`.
+    """Return the template with the values of variables, and of words such as `login` and `prompt`.
 
     Raises `MissingError`.
     """

@@ -108,6 +108,14 @@ _WAITING: Final[Mapping[str, Field]] = {
     ),
 }
 
+_SERVERS: Final[Mapping[str, Field]] = {
+    "path": Field(
+        "string", "Path of a JSON file below the sandbox's home folder.", check_sandbox_path
+    ),
+    "content": Field("string", "What is set in it for each server, with {server} and {url}."),
+    "words": Field("strings", "Words of its command line for each server, in place of a file."),
+}
+
 FIELDS: Final[Mapping[str, Field]] = {
     "id": Field("string", "Name of the agent, the same as the file's.", check_id),
     "title": Field("string", "Name for people."),
@@ -131,6 +139,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     ),
     "env": Field("map", "Variables of the sandbox.", each=check_sandbox_variable),
     "files": Field("objects", "Files of the sandbox.", fields=_FILE, each=_check_file),
+    "mcp": Field("object", "How it is told of an MCP server.", fields=_SERVERS),
     "lines": Field("object", "Words of its command line.", fields=_LINES),
     "waiting": Field(
         "objects",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from moat.agents.agent import Agent, File, Mode
-    from moat.spec import Grant
+    from moat.spec import Grant, McpServer
 
 _SHELL: Final = ".local/state/shell"
 """The folder with the history of shells, for every agent."""
@@ -53,7 +53,12 @@ class AgentLaunch:
         return (self.pick(ways),)
 
     def start(
-        self, run_id: str, workspace: str, grants: Sequence[Grant], env: Mapping[str, str]
+        self,
+        run_id: str,
+        workspace: str,
+        grants: Sequence[Grant],
+        env: Mapping[str, str],
+        servers: Sequence[McpServer] = (),
     ) -> AgentStart:
         agent = self.agent
         session = self.resume or ""
@@ -67,7 +72,10 @@ class AgentLaunch:
             state="" if self.fresh else str(state.place(self.home, workspace, agent.id)),
             folders=(*agent.state, _SHELL),
             credentials=agent.credentials,
-            files=tuple(_files(agent.files, known, self._word(grants, known))),
+            files=(
+                *_files(agent.files, known, self._word(grants, known)),
+                *_server_files(agent, servers),
+            ),
             guide=agent.guide,
             waiting=agent.waiting,
         )
@@ -77,7 +85,7 @@ class AgentLaunch:
             resume=self.resume,
             session=session,
             prompt=self.prompt,
-            more=self.more,
+            more=(*_server_words(agent, servers), *self.more),
         )
         return AgentStart(command, variables, agent.hosts, setup)
 
@@ -108,6 +116,23 @@ def _files(files: Sequence[File], env: Mapping[str, str], login: str | None) -> 
         except MissingError:
             continue
         yield AgentFile(path=each.path, content=content, kind=each.kind)
+
+
+def _server_words(agent: Agent, servers: Sequence[McpServer]) -> Iterator[str]:
+    """Yield the words that tell the agent of its MCP servers."""
+    for each in servers:
+        for word in agent.mcp.words:
+            yield filled(word, server=each.name, url=each.url)
+
+
+def _server_files(agent: Agent, servers: Sequence[McpServer]) -> Iterator[AgentFile]:
+    """Yield the files that tell the agent of its MCP servers."""
+    told = agent.mcp
+    if not told.path:
+        return
+    for each in servers:
+        content = filled(told.content, server=each.name, url=each.url)
+        yield AgentFile(path=told.path, content=content, kind="merged")
 
 
 def session_of(run_id: str) -> str:

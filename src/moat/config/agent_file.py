@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from moat.config import (
     environment,
     limits,
+    mcp,
     network_fields,
     ports,
     protected_paths,
@@ -121,6 +122,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "limits": limits.FIELD,
     "ports": ports.FIELD,
     "network": Field("object", "What the runs may reach, and how.", fields=network_fields.FIELDS),
+    "mcp": mcp.FIELD,
 }
 
 

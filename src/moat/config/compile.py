@@ -17,6 +17,7 @@ from moat.config import (
     budget,
     environment,
     limits,
+    mcp,
     names,
     network,
     ports,
@@ -157,10 +158,10 @@ def compile_spec(
     image = base_image(options, settings, file)
     run_id = RunId(host.run_id or names.new_id())
     env = _env(options, settings, project)
+    opened = _network(options, settings, project, host, grants)
     agent = None
     if options.agent is not None:
-        agent = options.agent.start(run_id, str(workspace), grants, env)
-    opened = _network(options, settings, project, host, grants)
+        agent = options.agent.start(run_id, str(workspace), grants, env, opened.mcp)
     services = {each.variable: f"{HOST_NAME}:{each.port}" for each in opened.host if each.name}
     return RunSpec(
         id=run_id,
@@ -220,7 +221,8 @@ def granted(
     options: RunOptions, settings: Settings, host: HostContext, project: Project
 ) -> tuple[Grant, ...]:
     """Return the grants of a run. Raises `MoatError` for one that can't be had."""
-    names = (*project.content.get("grants", ()), *options.grants)
+    servers = mcp.grants_of(settings.mcp, project.content.get("mcp", ()))
+    names = tuple(dict.fromkeys((*project.content.get("grants", ()), *servers, *options.grants)))
     if options.agent is not None:
         names += options.agent.grants(names, _env(options, settings, project))
     if not names:
@@ -328,9 +330,12 @@ def _network(
     host: HostContext,
     grants: tuple[Grant, ...],
 ) -> Network:
+    entries = project.content.get("mcp", ())
+    mcp.check_grants((*settings.mcp, *entries), grants)
+    users, projects = mcp.servers(settings.mcp), mcp.servers(entries)
     joined = network.join_network(
-        project.network,
-        settings.network,
+        mcp.opening(project.network, projects),
+        mcp.opening(settings.network, users),
         host.rules(str(project.folder)),
         policy=options.network_policy,
         allow=options.allow,
@@ -340,7 +345,7 @@ def _network(
     theirs = project.network.get("hosts", {}).keys() - settings.network.get("hosts", {}).keys()
     opened = with_grants(joined, grants, theirs)
     found = network.with_host_environment(opened, os.environ)
-    return replace(found, traffic_limit=settings.traffic_limit)
+    return replace(found, traffic_limit=settings.traffic_limit, mcp=mcp.joined(users, projects))
 
 
 def _removed_at_end(options: RunOptions) -> bool:

@@ -107,7 +107,11 @@ def require(project: Project, trust: Trust, home: Path, ask: Ask | None) -> None
 
 def gives(line: Line) -> bool:
     """Return whether an opening gives a run something that the user has, and not the project."""
-    return line.field in _GIVING or (line.field == "env" and takes_from_caller(line.value))
+    return (
+        line.field in _GIVING
+        or (line.field == "env" and takes_from_caller(line.value))
+        or (line.field == "mcp" and "grant: " in line.value)
+    )
 
 
 def counted(change: Change) -> str:

@@ -23,7 +23,6 @@ INSTEAD: Final[Mapping[str, str]] = {
     "snapshots": "They are yours to decide: snapshots in config.yaml (docs/snapshots.md)",
     "tracing": "Remove it: requests are recorded always (moat trace), programs never",
     "clipboard": "It is yours to decide: terminal.clipboard in config.yaml",
-    "mcp": _AGENTS,
     "language_servers": _AGENTS,
     "claude": _AGENTS,
     "codex": _AGENTS,

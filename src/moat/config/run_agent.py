@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from moat.spec import AgentSetup, Grant
+    from moat.spec import AgentSetup, Grant, McpServer
 
 
 class AgentStart(NamedTuple):
@@ -29,7 +29,12 @@ class RunAgent(Protocol):
         ...
 
     def start(
-        self, run_id: str, workspace: str, grants: Sequence[Grant], env: Mapping[str, str]
+        self,
+        run_id: str,
+        workspace: str,
+        grants: Sequence[Grant],
+        env: Mapping[str, str],
+        servers: Sequence[McpServer] = (),
     ) -> AgentStart:
-        """Return what a run gets of it, which has these grants and variables of the user's."""
+        """Return what a run gets of it, which has these grants, variables and MCP servers."""
         ...

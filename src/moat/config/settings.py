@@ -92,6 +92,8 @@ class Settings:
     """The file's checked section `snapshots`; see `config.snapshots`."""
     build: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The file's checked section `build`; see `config.build_fields`."""
+    mcp: tuple[Mapping[str, Any], ...] = ()
+    """The file's checked section `mcp`; see `config.mcp`."""
     network: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The file's checked section `network`, in which `upstream_ca` is a `CertificateFile`."""
 
@@ -152,8 +154,8 @@ def _convert(values: dict[str, Any]) -> None:
         from moat.config.retention import retention  # noqa: PLC0415
 
         values["retention"] = retention(values["retention"])
-    if "mounts" in values:
-        values["mounts"] = tuple(values["mounts"])
+    for name in {"mounts", "mcp"} & values.keys():
+        values[name] = tuple(values[name])
     if "router" in values:
         values["router"] = RouterSettings(**values["router"])
 
@@ -169,6 +171,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
         environment,
         hooks,
         limits,
+        mcp,
         network_fields,
         protected_paths,
         retention,
@@ -302,6 +305,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
         ),
         "snapshots": snapshots.FIELD,
         "build": build_fields.FIELD,
+        "mcp": mcp.FIELD,
         "network": Field(
             "object",
             "What all runs may reach, and how. It comes before what a project says.",

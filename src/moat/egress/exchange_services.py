@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         ResponseReceiver,
     )
     from moat.egress.http.messages import BadMessageError, RequestHead
+    from moat.egress.mcp.guard import McpGuard
     from moat.egress.policy.decision import Decision
     from moat.egress.policy.live_policy import LivePolicy, Question
     from moat.egress.reporter import TrafficReporter
@@ -58,6 +59,8 @@ class ExchangeServices:
         self._connections = connections
         self.authorizer: Authorizer | None = None
         """Puts in the run's credentials; `None` for a run without grants."""
+        self.mcp: McpGuard | None = None
+        """Looks into calls of tools; `None` for a run without MCP servers."""
 
     # --- for an exchange ---
 
@@ -103,6 +106,13 @@ class ExchangeServices:
         return against
 
     def authorize(self, exchange: PendingExchange) -> None:
+        server = None if self.mcp is None else self.mcp.server_of(exchange)
+        if server is None:
+            self._authorize(exchange)
+        else:
+            server.pass_on(exchange, lambda: self._authorize(exchange))
+
+    def _authorize(self, exchange: PendingExchange) -> None:
         if self.authorizer is None:
             self._send(exchange, exchange.request, exchange.target, None)
         else:

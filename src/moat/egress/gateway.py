@@ -103,6 +103,10 @@ class RunGateway:
         self.services = ExchangeServices(
             network.capture, self.live_policy, self.budget, reporter, self._pool, self.connections
         )
+        if network.mcp:
+            from moat.egress.mcp.guard import McpGuard  # noqa: PLC0415  most runs have no servers
+
+            self.services.mcp = McpGuard(network.mcp)
         self.tunnels = TunnelOpener(
             loop, dialer, self._route, reporter, self.connections, self.budget
         )

@@ -9,6 +9,7 @@ from moat.spec.agent import AgentFile, AgentSetup, WaitRule
 from moat.spec.budget import Budget, ModelPrice
 from moat.spec.grants import Grant, Injection, Refresh, SandboxFile
 from moat.spec.hooks import EventHook, Notify
+from moat.spec.mcp import McpServer
 from moat.spec.network import HostService, Network, Timeouts
 from moat.spec.port import PublishedPort
 from moat.spec.protected_path import ProtectedPath
@@ -36,6 +37,7 @@ __all__ = [
     "HostService",
     "Injection",
     "Limits",
+    "McpServer",
     "ModelPrice",
     "Mount",
     "Network",

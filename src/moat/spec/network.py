@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from moat.spec.mcp import McpServer
+
 PolicyMode = Literal["permissive", "strict", "ask"]
 Capture = Literal["none", "headers", "bodies"]
 
@@ -63,6 +65,8 @@ class Network:
     """Addresses of names, used in place of name resolution on the host."""
     host: tuple[HostService, ...] = ()
     """The services of the host that may be reached; nothing else of it can."""
+    mcp: tuple[McpServer, ...] = ()
+    """MCP servers; of several at one URL, the first decides about calls of tools."""
     private: tuple[str, ...] = ()
     """Networks (CIDR) and hosts that may be reached although their addresses are private."""
     upstream_ca: str = ""

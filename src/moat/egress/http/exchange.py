@@ -16,11 +16,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moat.egress.http.fields import accepts_upgrade, size_of
-from moat.egress.http.messages import NO_BODY, UNTIL_CLOSE, BadMessageError, text_response
+from moat.egress.http.messages import NO_BODY, UNTIL_CLOSE, BadMessageError
 from moat.egress.http.method_override import strictest_decision
 from moat.egress.http.override_fields import without_overrides
+from moat.egress.http.own_responses import denial, failure
 from moat.egress.http.request_body import RequestBody
-from moat.egress.policy.decision import Decision, Verdict, denial_header
+from moat.egress.policy.decision import Decision, Verdict
 from moat.egress.traffic.entry import TrafficEntry
 
 if TYPE_CHECKING:
@@ -332,7 +333,7 @@ class Exchange:
         self.entry.rule = decision.rule
         self._finish("denied", decision.why, status)
         self._abort_upstream(at_once=True)
-        self._answer(status, decision.reason, [(b"X-Moat-Denied", denial_header(decision))])
+        self._answer(*denial(decision, status))
 
     def failed(self, status: int, why: str) -> None:
         """Answer that the request could not be carried out, which is nobody's decision."""
@@ -340,14 +341,13 @@ class Exchange:
             return
         self._finish("failed", why, status)
         self._abort_upstream()
-        self._answer(status, f"moat: {why}", [])
+        self._answer(*failure(status, why))
 
-    def _answer(self, status: int, line: str, fields: Fields) -> None:
-        """Answer with one line of text, or break off the response that has begun."""
+    def _answer(self, head: ResponseHead, body: bytes) -> None:
+        """Answer with a response of the proxy's own, or break off the one that has begun."""
         if self._responded:
             self.downstream.abort()
             return
-        head, body = text_response(status, line, fields)
         head.ends = self.request.method == "HEAD"
         self._responded = True
         self.downstream.resume()

@@ -107,10 +107,3 @@ class ResponseHead:
         self.framing = framing
         self.length: int | None = framing if framing >= 0 else None
         """The Content-Length, even where no body follows (HEAD, 304)."""
-
-
-def text_response(status: int, line: str, fields: Fields) -> tuple[ResponseHead, bytes]:
-    """Return a response whose body is one line of text, with these fields besides."""
-    body = f"{line}\n".encode()
-    fields = [(b"Content-Type", b"text/plain; charset=utf-8"), *fields]
-    return ResponseHead(status, fields, len(body)), body

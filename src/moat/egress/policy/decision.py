@@ -27,6 +27,8 @@ class Decision:
     """One line of ASCII: what is denied, by which rule, and what to change. Empty if allowed."""
     status: int = 403
     """The status by which HTTP tells a denial."""
+    answer: bytes = b""
+    """JSON that tells the denial in the client's own protocol, in place of the reason."""
 
     @property
     def strictness(self) -> int:

@@ -54,6 +54,8 @@ class Policy:
         self._private = [host_rule(each) for each in network.private]
         self._hosts = {canonical_host(name): to for name, to in network.hosts.items()}
         self._services = frozenset(each.port for each in network.host)
+        self._mcp_at_host = frozenset(each.port for each in network.mcp if each.host == HOST_NAME)
+        """Services of the host of which each request is decided by itself."""
         self.ports = self._services.union(
             each.port
             for each in (*self.rules, *self._tcp, *self._passthrough)
@@ -70,7 +72,7 @@ class Policy:
 
     def decide(self, method: str, host: str, port: int, target: str) -> Decision:
         """Decide about a request. `target`: as it was sent, in origin-form or `*`."""
-        if host == HOST_NAME:
+        if host == HOST_NAME and port not in self._mcp_at_host:
             return self._at_host(port)
         key = (method, host, port)
         decision = self._decided.get(key)
@@ -217,7 +219,7 @@ class Policy:
         A rule that denies all of the host there outranks the entry.
         """
         if host == HOST_NAME:
-            return self._at_host(port)
+            return None if port in self._mcp_at_host else self._at_host(port)
         entry = next((each for each in self._tcp if each.matches_host(host, port)), None)
         if entry is None:
             return None
