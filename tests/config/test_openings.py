@@ -40,6 +40,7 @@ OPENS = {
     "network.host",
     "network.private",
     "network.upstream_ca",
+    "mcp",
     "network.ask_timeout: 61s",
     "network.timeouts.connect: 11s",
     "network.timeouts.tls: 11s",

@@ -27,6 +27,7 @@ from moat.spec import (
     HostService,
     Injection,
     Limits,
+    McpServer,
     ModelPrice,
     Mount,
     Network,
@@ -101,6 +102,17 @@ FULL = RunSpec(
         passthrough=("pinned.example.com",),
         hosts={"api.example.com": "192.0.2.7"},
         host=(HostService(port=5055, name="mcp"),),
+        mcp=(
+            McpServer(
+                name="issues",
+                scheme="https",
+                host="mcp.example.com",
+                port=8443,
+                path="/mcp",
+                allow=("get_*", "create team=ENG"),
+                deny=("get_secret",),
+            ),
+        ),
         private=("10.0.0.0/8",),
         upstream_ca="-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
         project_ca="-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n",
@@ -173,11 +185,12 @@ MINIMAL = RunSpec(
     created_at="2026-11-23T07:00:00.000Z",
 )
 
-_SNAPSHOTS = replace(FULL, budget=Budget())
+_BUDGETS = replace(FULL, network=replace(FULL.network, mcp=()))
+_SNAPSHOTS = replace(_BUDGETS, budget=Budget())
 _COPIES = replace(_SNAPSHOTS, snapshots=Snapshots())
 _WAITING = replace(_COPIES, copy="", volumes=())
 _PORTS = replace(_WAITING, agent=replace(_AGENT, waiting=()), on_event=(), notify="off")
-_AGENTS = replace(_PORTS, ports=(), network=replace(FULL.network, host=()))
+_AGENTS = replace(_PORTS, ports=(), network=replace(_PORTS.network, host=()))
 _ENGINES = replace(_AGENTS, agent=None)
 _GRANTS = replace(_ENGINES, container=Container())
 _SCROLLBACK = replace(
@@ -226,7 +239,8 @@ STAGES = {
     "13-waiting": _WAITING,
     "14-copies": _COPIES,
     "15-snapshots": _SNAPSHOTS,
-    "16-budgets": FULL,
+    "16-budgets": _BUDGETS,
+    "17-mcp": FULL,
 }
 EXPECTED = {f"{stage}-full.json": spec for stage, spec in STAGES.items()} | {
     f"{stage}-minimal.json": MINIMAL for stage in STAGES
@@ -241,6 +255,7 @@ REQUIRED = {
     PublishedPort: {"name", "port"},
     Grant: {"provider"},
     HostService: {"port"},
+    McpServer: {"name", "scheme", "host", "port", "path"},
     Injection: {"hosts"},
     SandboxFile: {"path", "content"},
     AgentSetup: {"name"},
@@ -309,6 +324,7 @@ def test_the_fullest_specification_leaves_nothing_at_its_default() -> None:
         FULL.container,
         FULL.network,
         FULL.network.host[0],
+        FULL.network.mcp[0],
         FULL.network.timeouts,
         FULL.snapshots,
     )

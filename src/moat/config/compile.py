@@ -27,7 +27,7 @@ from moat.config import (
 from moat.config import settings as settings_file
 from moat.config.engine_choice import container_section, engine_of
 from moat.config.environment import parse_env
-from moat.config.granted_hosts import with_grants, with_hosts
+from moat.config.granted_hosts import check_hosts, with_grants, with_hosts
 from moat.config.protected_paths import protected_paths
 from moat.config.run_image import base_image
 from moat.config.run_mounts import run_mounts, workspace_folder
@@ -331,7 +331,7 @@ def _network(
     grants: tuple[Grant, ...],
 ) -> Network:
     entries = project.content.get("mcp", ())
-    mcp.check_grants((*settings.mcp, *entries), grants)
+    check_hosts(mcp.hosts_of_grants((*settings.mcp, *entries)), grants)
     users, projects = mcp.servers(settings.mcp), mcp.servers(entries)
     joined = network.join_network(
         mcp.opening(project.network, projects),

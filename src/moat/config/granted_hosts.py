@@ -42,6 +42,21 @@ def with_grants(network: Network, grants: Sequence[Grant], theirs: Iterable[str]
     )
 
 
+def check_hosts(hosts: Iterable[tuple[str, str]], grants: Iterable[Grant]) -> None:
+    """Raise `UsageError` where the grant of that name isn't for that host, and so would do nothing."""
+    by_name = {each.name: each for each in grants}
+    for name, host in hosts:
+        grant = by_name.get(name)
+        if grant is None:
+            continue
+        patterns = (pattern for each in grant.injections for pattern in each.hosts)
+        if not any(overlap(pattern, host) for pattern in patterns):
+            raise UsageError(
+                f"the grant {name} is not for {host}, where an MCP server of that host names it",
+                "Name a grant of a provider that has that host (docs/providers.md), or none",
+            )
+
+
 def with_hosts(network: Network, hosts: Iterable[str]) -> Network:
     """Return the network that lets a run reach these hosts as well, unless a rule denies them."""
     return replace(network, rules=(*network.rules, *(host_rule(each).text for each in hosts)))

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from moat.config.fields import Field
-from moat.config.granted_hosts import overlap
 from moat.errors import UsageError
 from moat.spec.hosts import canonical_host, endpoint
 from moat.spec.mcp import McpServer
@@ -23,7 +22,6 @@ from moat.spec.tool_pattern import ToolPattern
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from moat.spec.grants import Grant
 
 _NAME: Final = re.compile(r"[a-z](?:[a-z0-9-]{0,30}[a-z0-9])?", re.ASCII)
 _PATH: Final = re.compile(r"/[A-Za-z0-9._~/-]*", re.ASCII)
@@ -84,6 +82,11 @@ def grants_of(*sections: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named))
 
 
+def hosts_of_grants(section: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return the grants that servers name, each with the host that it is for."""
+    return [(each["grant"], _server(each).host) for each in section if "grant" in each]
+
+
 def opening(section: Mapping[str, Any], found: Iterable[McpServer]) -> Mapping[str, Any]:
     """Return a section `network` that lets runs reach these servers, unless a rule of it denies them."""
     servers = list(found)
@@ -104,23 +107,6 @@ def joined(users: Iterable[McpServer], projects: Iterable[McpServer]) -> tuple[M
         if names.count(name) > 1:
             raise UsageError(f"two MCP servers are called {name}", "Give one another name")
     return found
-
-
-def check_grants(entries: Iterable[Mapping[str, Any]], grants: Iterable[Grant]) -> None:
-    """Raise `UsageError` for a server whose grant is for other hosts, so that it could do nothing."""
-    by_name = {each.name: each for each in grants}
-    for entry in entries:
-        grant = by_name.get(entry.get("grant", ""))
-        host = _server(entry).host
-        if grant is not None and not _is_for(grant, host):
-            raise UsageError(
-                f"the MCP server {entry['name']} names the grant {grant.name}, which is not for {host}",
-                f"Grant one that is: moat grant header --host {host}",
-            )
-
-
-def _is_for(grant: Grant, host: str) -> bool:
-    return any(overlap(pattern, host) for each in grant.injections for pattern in each.hosts)
 
 
 def _server(entry: Mapping[str, Any]) -> McpServer:
