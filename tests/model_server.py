@@ -3,6 +3,7 @@
 It speaks as much of Anthropic's Messages, OpenAI's Responses and Gemini's generateContent, streamed, as
 Claude Code, Codex and Gemini CLI need for a turn: a prompt, a call of the shell, an answer.
 `RUN:command` in a prompt has the agent run the command, and the answer quotes what that printed.
+`TOOL:name {...}` has the agent call the tool whose name ends so, with these arguments.
 `STREAM` streams words, and waits in the middle. `ASK` has an agent that can do so ask its user a
 question. `REFUSED` is answered with an error that no agent tries to get over, until a prompt has
 `RECOVER`.
@@ -170,8 +171,14 @@ class _Handler(BaseHTTPRequestHandler):
         said = "\n".join(block.get("text", "") for block in blocks)
         results = [block for block in blocks if block["type"] == "tool_result"]
         tools = [tool["name"] for tool in asked.get("tools") or []]
+        tool, arguments = _tool(said, tools)
         if results:
             parts = [_text(f"All done. The tool said: {_flat(results[-1]['content'])}")]
+        elif tool:
+            parts = [
+                {"type": "tool_use", "id": self._new_id("toolu"), "name": tool}
+                | {"input": arguments}
+            ]
         elif "Bash" in tools and (command := self._command(said)):
             call = {"command": command, "description": "Do it"}
             parts = [
@@ -223,14 +230,20 @@ class _Handler(BaseHTTPRequestHandler):
         last = items[-1]
         said = _flat(last.get("content", "")) if last.get("role") == "user" else ""
         tools = [tool.get("name") or tool["type"] for tool in asked.get("tools") or []]
+        tool, arguments = _tool(said, tools)
         shell = next((name for name in _SHELLS if name in tools), None)
         if last["type"] in {"function_call_output", "custom_tool_call_output"}:
             texts: Any = [f"All done. The tool said: {_flat(last['output'])}"]
+        elif tool:
+            texts = None
+            item: Json = {"type": "function_call", "id": self._new_id("fc"), "name": tool}
+            item["call_id"] = self._new_id("call")
+            item |= {"arguments": json.dumps(arguments), "status": "completed"}
         elif shell and (command := self._command(said)):
             texts = None
             field = {"exec_command": "cmd"}.get(shell, "command")
             value = ["bash", "-c", command] if shell == "shell" else command
-            item: Json = {"type": "function_call", "id": self._new_id("fc"), "name": shell}
+            item = {"type": "function_call", "id": self._new_id("fc"), "name": shell}
             item["call_id"] = self._new_id("call")
             item |= {"arguments": json.dumps({field: value}), "status": "completed"}
         else:
@@ -269,8 +282,11 @@ class _Handler(BaseHTTPRequestHandler):
             for tool in request.get("tools") or []
             for each in tool.get("functionDeclarations") or []
         ]
+        tool, arguments = _tool(said, tools)
         if results:
             part: Json = {"text": f"All done. The tool said: {json.dumps(results[-1]['response'])}"}
+        elif tool:
+            part = {"functionCall": {"name": tool, "args": arguments}}
         elif _GEMINI_SHELL in tools and (command := self._command(said)):
             arguments = {"command": command, "description": "Do it"}
             part = {"functionCall": {"name": _GEMINI_SHELL, "args": arguments}}
@@ -341,6 +357,15 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _text(text: str) -> Json:
     return {"type": "text", "text": text}
+
+
+def _tool(said: str, tools: list[str]) -> tuple[str, Json]:
+    """Return the tool that a prompt asks for, and its arguments; no name where it asks for none."""
+    found = re.search(r"TOOL:(\S+) (\{.*\})", said)
+    if found is None:
+        return "", {}
+    name = next((each for each in tools if each.endswith(found[1])), "")
+    return name, json.loads(found[2])
 
 
 def _flat(content: Any) -> str:

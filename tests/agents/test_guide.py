@@ -11,6 +11,7 @@ from moat.spec import (
     Grant,
     HostService,
     Injection,
+    McpServer,
     Network,
     PublishedPort,
     RunId,
@@ -47,6 +48,16 @@ def test_it_tells_the_policy_the_credentials_and_what_lasts() -> None:
     assert "db.example:5432 (raw TCP)" in text
     assert "pinned.example (TLS" in text
     assert "No other host may be reached." in text
+
+
+def test_it_tells_the_mcp_servers() -> None:
+    """The agent learns which tools it may call, before it tries."""
+    server = McpServer(
+        name="issues", scheme="https", host="a.example", port=443, path="/mcp", allow=("get_*",)
+    )
+    text = guide(replace(SPEC, network=replace(SPEC.network, mcp=(server,))))
+    assert "- issues, at https://a.example:443/mcp; tools: get_*\n" in text
+    assert "## MCP" not in guide(SPEC)
 
 
 def test_it_tells_the_ports() -> None:

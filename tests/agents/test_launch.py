@@ -10,7 +10,7 @@ import pytest
 from moat.agents import catalog
 from moat.agents.launch import AgentLaunch, require_program, session_of
 from moat.errors import UsageError
-from moat.spec import Grant
+from moat.spec import Grant, McpServer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +49,16 @@ def test_files_are_filled_or_left_out(tmp_path: Path) -> None:
     assert any('"approved": ["0123456789abcdefghij"]' in each for each in contents)
     contents = [each.content for each in claude.start(RUN, "/w", (), {}).setup.files]
     assert not any("approved" in each for each in contents)
+
+
+@pytest.mark.parametrize("name", ["claude", "codex", "gemini"])
+def test_an_agent_is_told_of_its_mcp_servers(tmp_path: Path, name: str) -> None:
+    """In a file of its settings, or on its command line."""
+    server = McpServer(name="issues", scheme="https", host="a.test", port=443, path="/mcp")
+    started = launch(name, tmp_path).start(RUN, "/w", (), {}, [server])
+    told = [each.content for each in started.setup.files] + list(started.command)
+    [where] = [each for each in told if "https://a.test:443/mcp" in each]
+    assert "issues" in where
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moat.config.granted_hosts import overlap, with_grants, with_hosts
+from moat.config.granted_hosts import check_hosts, overlap, with_grants, with_hosts
 from moat.errors import UsageError
 from moat.spec import Grant, Injection, Network
 
@@ -85,6 +85,13 @@ def test_a_host_that_is_open_as_raw_tcp_can_get_no_credential() -> None:
 def test_patterns_overlap(first: str, second: str, same: bool) -> None:
     """In doubt they do: a collision is said rather than missed."""
     assert overlap(first, second) is same
+
+
+def test_a_server_whose_grant_is_for_another_host_is_refused() -> None:
+    """It would never get the credential that it is meant to have."""
+    check_hosts([(GRANT.name, "api.example.com"), ("another", "b.test")], [GRANT])
+    with pytest.raises(UsageError, match=r"is not for mcp\.test"):
+        check_hosts([(GRANT.name, "mcp.test")], [GRANT])
 
 
 def test_further_hosts_are_opened_behind_all_rules() -> None:

@@ -65,6 +65,7 @@ def guide(spec: RunSpec, additions: Sequence[str] = ()) -> str:
             *_rules(spec.network, additions),
             _DENIALS.format(name=spec.name),
             *_limits(spec.budget),
+            *_servers(spec.network),
             *_ports(spec),
             *_credentials(spec),
         )
@@ -115,6 +116,20 @@ def _limits(budget: Budget) -> Iterator[str]:
         f"This run began with a limit of {', '.join(amounts)} in all. When it is used up,"
         f" {_CONSEQUENCES[budget.on_limit]}. The user can raise it."
     )
+    yield ""
+
+
+def _servers(network: Network) -> Iterator[str]:
+    if not network.mcp:
+        return
+    yield "## MCP servers"
+    yield ""
+    yield "You have these. A call that is denied is answered by a line that begins with `moat:`."
+    yield ""
+    for server in network.mcp:
+        allowed = f"; tools: {printable(', '.join(server.allow))}" if server.allow else ""
+        denied = f"; not: {printable(', '.join(server.deny))}" if server.deny else ""
+        yield f"- {server.name}, at {server.url}{allowed}{denied}"
     yield ""
 
 

@@ -44,6 +44,7 @@ def _output(name: str, text: str) -> Callable[[Callable[..., None]], Callable[..
 @click.option("--since", metavar="TIME", help="Only from TIME on: 10m (ago), or an RFC 3339 time.")
 @click.option("--host", type=HostGlob(), metavar="GLOB", help="Only these hosts: '*.example.com'.")
 @click.option("--denied", is_flag=True, help="Only what the policy denied.")
+@click.option("--mcp", "tools", is_flag=True, help="Only calls of tools on MCP servers.")
 @click.option(
     "--slow",
     metavar="[DURATION]",
@@ -71,6 +72,7 @@ def command(  # noqa: PLR0913  an option each
     since: str | None,
     host: str | None,
     denied: bool,
+    tools: bool,
     slow: str | None,
     kinds: tuple[Kind, ...],
     forms: tuple[str, ...],
@@ -103,6 +105,7 @@ def command(  # noqa: PLR0913  an option each
     wanted = Filter(
         host=host,
         denied=denied,
+        tools=tools,
         slow=None if slow is None else _duration(slow),
         kinds=kinds,
         since=None if since is None else _moment(since),

@@ -62,6 +62,7 @@ def test_the_url_is_what_a_user_would_write(values: dict[str, object], url: str)
     ("verdict", "rule", "error", "why"),
     [
         ("allowed", "GET a.example", "", ""),
+        ("allowed", "mcp issues: get_issue", "", "mcp issues: get_issue"),
         ("denied", "deny a.example", "", "deny a.example"),
         ("denied", "strict", "no rule", "strict: no rule"),
         ("denied", "strict", "strict says no", "strict says no"),

@@ -69,6 +69,8 @@ class Filter:
     """Seconds since the epoch."""
     models: bool = False
     """Only requests to language models."""
+    tools: bool = False
+    """Only calls of tools on MCP servers."""
 
     def sql(self, now: float) -> tuple[str, list[Any]]:
         """Return an SQL condition with its parameters."""
@@ -89,6 +91,8 @@ class Filter:
             values.append(self.since)
         if self.models:
             conditions.append("usage IS NOT NULL")
+        if self.tools:
+            conditions.append("rule GLOB 'mcp *: *'")
         return " AND ".join(conditions), values
 
 

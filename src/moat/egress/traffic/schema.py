@@ -157,10 +157,11 @@ class Row(NamedTuple):
 
     @property
     def why(self) -> str:
-        """The reason why it was denied or failed, or the credential that it used, in one line."""
+        """The reason why it was denied or failed, or what it used (a tool, a credential), in one line."""
         if self.verdict == "allowed":
-            used = f"credential: {self.credential}" if self.credential else ""
-            return f"{used}; {self.error}" if self.error else used
+            tool = self.rule if self.rule.startswith("mcp ") else ""
+            credential = f"credential: {self.credential}" if self.credential else ""
+            return "; ".join([each for each in (tool, credential, self.error) if each])
         if not self.rule or (self.error and (self.verdict == "failed" or self.rule in self.error)):
             return self.error
         return f"{self.rule}: {self.error}" if self.error else self.rule
