@@ -230,7 +230,12 @@ class _Handler(BaseHTTPRequestHandler):
         last = items[-1]
         said = _flat(last.get("content", "")) if last.get("role") == "user" else ""
         tools = [tool.get("name") or tool["type"] for tool in asked.get("tools") or []]
-        tool, arguments = _tool(said, tools)
+        spaces = {
+            each["name"]: tool["name"]
+            for tool in asked.get("tools") or []
+            for each in tool.get("tools", ())
+        }
+        tool, arguments = _tool(said, [*tools, *spaces])
         shell = next((name for name in _SHELLS if name in tools), None)
         if last["type"] in {"function_call_output", "custom_tool_call_output"}:
             texts: Any = [f"All done. The tool said: {_flat(last['output'])}"]
@@ -239,6 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
             item: Json = {"type": "function_call", "id": self._new_id("fc"), "name": tool}
             item["call_id"] = self._new_id("call")
             item |= {"arguments": json.dumps(arguments), "status": "completed"}
+            item |= {"namespace": spaces[tool]} if tool in spaces else {}
         elif shell and (command := self._command(said)):
             texts = None
             field = {"exec_command": "cmd"}.get(shell, "command")

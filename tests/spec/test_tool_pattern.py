@@ -54,6 +54,8 @@ def test_what_no_pattern_means(pattern: str, tool: str, arguments: dict[str, obj
         ("delete", "Delete", {}),
         ("create team=ENG", "create", {"team": "eng"}),
         ("create team=ENG", "create", {"Team": "ENG"}),
+        ("list limit=10", "list", {"limit": 10.0}),
+        ("list limit=1e1", "list", {"limit": 10}),
         ("create team=ENG", "create", {"team": ["OPS", "ENG"]}),
         ("create team=ENG", "create", {"team": {"id": "ENG"}}),
     ],

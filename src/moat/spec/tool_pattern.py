@@ -7,7 +7,7 @@
 A star stands for any text, the empty one too. An argument is compared as a text, a number, true, false
 or null, as JSON writes it. A list or an object has no such form, and an argument can be missing: what
 allows a call doesn't match then. What denies a call does match a list or an object, and takes a capital
-letter for a small one, since servers may do so.
+letter for a small one and 10.0 for 10, since servers may do so.
 """
 
 from __future__ import annotations
@@ -66,10 +66,20 @@ class ToolPattern:
     def _value_matches(self, value: object, pattern: str) -> bool:
         if isinstance(value, list | dict):
             return self.denies
-        return self._is(value if isinstance(value, str) else json.dumps(value), pattern)
+        if isinstance(value, str):
+            return self._is(value, pattern)
+        return self._is(json.dumps(value), pattern) or (self.denies and _number_is(value, pattern))
 
     def _is(self, text: str, pattern: str) -> bool:
         return _glob(text.casefold(), pattern.casefold()) if self.denies else _glob(text, pattern)
+
+
+def _number_is(value: object, pattern: str) -> bool:
+    """Tell whether a number is the one in a pattern, however both are written: 10, 10.0, 1e1."""
+    try:
+        return isinstance(value, int | float) and value == float(pattern)
+    except ValueError:
+        return False
 
 
 def _glob(text: str, pattern: str) -> bool:

@@ -41,14 +41,15 @@ def server() -> Iterator[int]:
 def test_an_agent_calls_the_tools_that_are_allowed(at_home: AtHome, server: int) -> None:
     """It finds the server without being told by the user, and reads why a call is denied."""
     url = f"http://host.moat:{server}/mcp"
-    mcp = [{"name": "every", "url": url, "allow": ["get-sum a=1", "echo"]}]
+    mcp = [{"name": "every", "url": url, "allow": ["echo message=hello*"]}]
     (at_home.project / "agent.yaml").write_text(json.dumps({"mcp": mcp}))
     at_home.moat.ok("trust", at_home.project)
-    window = at_home.open("one")
-    at_home.turn(window, 'TOOL:get-sum {"a": 1, "b": 41}', "The sum of 1 and 41 is 42")
-    at_home.turn(window, 'TOOL:get-sum {"a": 2, "b": 41}', "no pattern of mcp.allow")
+    # Otherwise Claude Code has its model search for tools, which the stand-in doesn't.
+    window = at_home.open("one", "-e", "ENABLE_TOOL_SEARCH=false")
+    at_home.turn(window, 'TOOL:echo {"message": "hello you"}', "Echo: hello you")
+    at_home.turn(window, 'TOOL:echo {"message": "bye"}', "no pattern of mcp.allow")
     calls = at_home.moat.ok("trace", "one", "--mcp", "--json").splitlines()
     assert [(each["rule"], each["verdict"]) for each in map(json.loads, calls)] == [
-        ("mcp every: get-sum", "allowed"),
-        ("mcp every: get-sum", "denied"),
+        ("mcp every: echo", "allowed"),
+        ("mcp every: echo", "denied"),
     ]

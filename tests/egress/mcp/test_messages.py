@@ -32,6 +32,7 @@ def test_the_call_of_a_tool() -> None:
         {"jsonrpc": "2.0", "method": "notifications/initialized"},
         {"jsonrpc": "2.0", "id": 2, "method": "tools/list"},
         {"jsonrpc": "2.0", "id": 2, "method": "resources/templates/list"},
+        {"jsonrpc": "2.0", "id": 2, "method": "server/discover"},
         {"jsonrpc": "2.0", "id": 3, "result": {}},
         {"jsonrpc": "2.0", "id": 3, "error": {"code": 1, "message": "x"}},
     ],

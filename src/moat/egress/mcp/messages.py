@@ -2,8 +2,8 @@
 
 A server decides what is called, so a message is refused if two readers of JSON could find different
 things in it: a name that is given twice, or in capital letters as well, a number that isn't one, bytes
-that aren't UTF-8. The methods are those of the specification up to 2025-11-25. Among them, only
-`tools/call` calls a tool.
+that aren't UTF-8. Of the methods, which grow in number with the protocol's versions, `tools/call` calls
+a tool, and no other than `tools/list` has to do with tools.
 """
 
 from __future__ import annotations
@@ -18,11 +18,7 @@ if TYPE_CHECKING:
 MOST_BYTES: Final = 4 << 20
 """Bytes of a message, which is read as a whole."""
 _CALL: Final = "tools/call"
-_METHODS: Final = re.compile(
-    r"initialize|ping|tools/list"
-    r"|(?:notifications|resources|prompts|completion|logging|roots|sampling|elicitation|tasks)/[\w/]+",
-    re.ASCII,
-)
+_METHOD: Final = re.compile(r"tools/list|(?!tools/)[a-z]{1,50}(?:/[A-Za-z_]{1,50}){0,3}", re.ASCII)
 _TOOL: Final = re.compile(r"[!-~]{1,200}", re.ASCII)
 _JSON: Final = re.compile(r'application/json(?: *; *charset="?utf-8"?)?', re.IGNORECASE)
 
@@ -55,7 +51,7 @@ def call_in(fields: Fields, body: bytes) -> Call | None:
         if not {"result", "error"} & message.keys():
             raise UnclearMessageError("it has no method")
         return None
-    if not isinstance(method, str) or not (method == _CALL or _METHODS.fullmatch(method)):
+    if not isinstance(method, str) or not (method == _CALL or _METHOD.fullmatch(method)):
         raise UnclearMessageError("its method is none of the protocol's")
     return _call(message) if method == _CALL else None
 

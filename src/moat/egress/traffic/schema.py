@@ -157,7 +157,7 @@ class Row(NamedTuple):
 
     @property
     def why(self) -> str:
-        """The reason why it was denied or failed, or what it used (a tool, a credential), in one line."""
+        """The reason why it was denied or failed, or what it used (tool, credential), in one line."""
         if self.verdict == "allowed":
             tool = self.rule if self.rule.startswith("mcp ") else ""
             credential = f"credential: {self.credential}" if self.credential else ""
