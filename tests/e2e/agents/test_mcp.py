@@ -44,12 +44,18 @@ def test_an_agent_calls_the_tools_that_are_allowed(at_home: AtHome, server: int)
     mcp = [{"name": "every", "url": url, "allow": ["echo message=hello*"]}]
     (at_home.project / "agent.yaml").write_text(json.dumps({"mcp": mcp}))
     at_home.moat.ok("trust", at_home.project)
+    # In print mode agents wait for their servers before they ask their models.
+    assert "Echo: hello you" in asked(at_home, "one", {"message": "hello you"})
+    assert "no pattern of mcp.allow" in asked(at_home, "two", {"message": "bye"})
+    for run, verdict in (("one", "allowed"), ("two", "denied")):
+        [call] = map(json.loads, at_home.moat.ok("trace", run, "--mcp", "--json").splitlines())
+        assert (call["rule"], call["verdict"]) == ("mcp every: echo", verdict)
+
+
+def asked(at_home: AtHome, run: str, arguments: dict[str, str]) -> str:
+    """Return what an agent says that is asked to call the tool."""
     # Otherwise Claude Code has its model search for tools, which the stand-in doesn't.
-    window = at_home.open("one", "-e", "ENABLE_TOOL_SEARCH=false")
-    at_home.turn(window, 'TOOL:echo {"message": "hello you"}', "Echo: hello you")
-    at_home.turn(window, 'TOOL:echo {"message": "bye"}', "no pattern of mcp.allow")
-    calls = at_home.moat.ok("trace", "one", "--mcp", "--json").splitlines()
-    assert [(each["rule"], each["verdict"]) for each in map(json.loads, calls)] == [
-        ("mcp every: echo", "allowed"),
-        ("mcp every: echo", "denied"),
-    ]
+    plain = ("-e", "ENABLE_TOOL_SEARCH=false")
+    prompt = f"TOOL:echo {json.dumps(arguments)}"
+    words = (at_home.kind.name, "-p", prompt, "-n", run, *plain, *at_home.kind.words)
+    return at_home.moat.ok(*words, cwd=at_home.project, timeout=TURN_S)
