@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -56,7 +55,7 @@ class Run(NamedTuple):
     waits_for: str
     """The user's act that the run waits for; empty where it waits for nobody."""
     imported_at: str | None
-    """The time at which the run came here as a file (`moat.archive`): all of it is a stranger's claim."""
+    """The time at which the run came here as a file: all of it is a stranger's claim."""
     ports: tuple[dict[str, Any], ...]
     """The published ports, while they are open: name, port, address, host_port, url."""
     engine_data: dict[str, Any]
@@ -134,14 +133,12 @@ class Store:
             reported(f"run {spec.name} can't be written"),
             unfinished.Mark(self.home, spec.id) as mark,
         ):
-            folder.root.parent.mkdir(mode=0o700, exist_ok=True)
-            try:
-                folder.root.mkdir(mode=0o700)
-            except FileExistsError:
+            if folder.root.exists():  # nobody else makes it: the mark is ours
                 mark.clear()
-                raise StoreError(f"a run with the id {spec.id} is in the store already") from None
+                raise StoreError(f"a run with the id {spec.id} is in the store already")
             try:
-                for each in (folder.journal, folder.private, folder.exits):
+                folder.root.parent.mkdir(mode=0o700, exist_ok=True)
+                for each in (folder.root, folder.journal, folder.private, folder.exits):
                     each.mkdir(mode=0o700)
                 yield folder
             except BaseException:
