@@ -58,23 +58,25 @@ STARTED: Final[Mapping[str, str]] = {
     "moat.shim.linux ctypes.CDLL": _LIBC,
     "moat.workspace.recorder os.fork": "goes on in this program",
     "moat.supervisor.start importlib.import_module": "modules of a table, Moat's own",
+    "moat.telemetry.otlp find_spec": "sys.path, which no run may write",
     "moat.supervisor.teardown import_module": "a module of Moat's own, by its name",
 }
 """A module and what it calls, and why a run can't choose what is started or loaded."""
 
 READ: Final[Mapping[str, str]] = {
     "the store, which no run sees": """
-        agents.kept_files atomic audit.bundle audit.log audit.run_log
+        agents.kept_files archive.reading archive.writing atomic audit.bundle audit.log audit.run_log
         cli.trust_report client.attach.attach
         client.connect.launch client.host_git client.worktree
         credentials.key_store
         credentials.keys credentials.vault
         client.display.quarantine_notice client.router ports.router_place
-        egress.persistence egress.tls.ca egress.traffic.reader egress.traffic.writer
+        egress.persistence egress.tls.ca egress.traffic.portable
+        egress.traffic.reader egress.traffic.writer
         engines.under_shim.engine engines.bubblewrap.engine
         engines.container.container engines.container.mounts
         runs.event_log runs.event_reader runs.index runs.project_folders runs.lock runs.rebuild
-        runs.json_file runs.rmtree runs.session_records runs.store runs.unfinished
+        runs.imported runs.json_file runs.rmtree runs.session_records runs.store runs.unfinished
         session.journal.journal session.journal.reader session.journal.transcript
         shim.launch.sessions supervisor.log_file supervisor.start workspace.content_store
         workspace.earlier_paths workspace.frozen_changes workspace.snapshot
@@ -86,7 +88,7 @@ READ: Final[Mapping[str, str]] = {
     "devices, and descriptors that are open already": """
         cli.stdio client.attach.handover client.connect.spawn client.connect.standby client.upkeep
         engines.bubblewrap.toolchains.ahead
-        platform.descriptors supervisor.hooks
+        platform.descriptors supervisor.hooks telemetry.follower
         shim.launch.devices shim.launch.enter shim.launch.sandbox shim.launch.start
         supervisor.client_tty supervisor.spare.__main__
     """,
@@ -94,7 +96,7 @@ READ: Final[Mapping[str, str]] = {
         client.connect.patience engines.container.engine engines.bubblewrap.host_checks
         engines.bubblewrap.rlimits ground.own
         platform.foreground platform.process
-        platform.sockets platform.standing shim.launch.memory shim.launch.spawn
+        platform.sockets platform.standing supervisor.metrics shim.launch.memory shim.launch.spawn
         shim.linux shim.netns.namespace
     """,
     "the system's files, which no run may write (moat.ground.areas)": """
@@ -117,7 +119,7 @@ READ: Final[Mapping[str, str]] = {
         workspace.git_identity
     """,
     "files of a run and of toolchains, and bundles, read as those of an enemy": """
-        cli.audit engines.bubblewrap.agent_home engines.under_shim.granted_files
+        archive.zip_file cli.audit engines.bubblewrap.agent_home engines.under_shim.granted_files
         engines.bubblewrap.toolchains.search engines.bubblewrap.toolchains.versions
         workspace.beneath workspace.contents workspace.entries workspace.git_index_review
         workspace.git_layout workspace.git_objects workspace.links workspace.quarantine

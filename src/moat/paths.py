@@ -84,6 +84,11 @@ class RunFolder(NamedTuple):
         return self.root / "events.jsonl"
 
     @property
+    def imported(self) -> Path:
+        """The mark of a run that came here as a file; see `runs.imported`."""
+        return self.root / "imported.json"
+
+    @property
     def audit(self) -> Path:
         """The audit log; see `audit.log`."""
         return self.root / "audit.log"

@@ -75,6 +75,7 @@ def full(version: int) -> Run:
         waiting="api.example.com:443 db.example.com:5432" if version >= 2 else "",
         ports=(PORT,) if version >= 4 else (),
         waits_for="permission" if version >= 5 else "",
+        imported_at="2026-11-24T10:00:00.000Z" if version >= 7 else None,
         engine_data={"shim": {"pid": 4320}},
     )
 
@@ -102,6 +103,7 @@ def minimal(version: int) -> Run:
         waiting="",
         ports=(),
         waits_for="",
+        imported_at=None,
         engine_data={} if version >= 3 else {"shim": {"pid": None}},
     )
 

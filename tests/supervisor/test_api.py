@@ -10,6 +10,7 @@ import pytest
 
 from moat.engines.engine import CommandRefusedError
 from moat.runs import session_records
+from moat.wire import metrics
 from moat.wire.frames import FrameType
 
 if TYPE_CHECKING:
@@ -30,6 +31,16 @@ async def test_a_run_is_described(machine: Machine) -> None:
             "main": {"tty": False, "viewers": 0, "exit_code": 0, "ended": True}
         }
         assert (await run.ask("GET", "/v1/version"))["attach"] == "moat-attach/1"
+
+
+async def test_metrics_are_told_in_two_forms(machine: Machine) -> None:
+    """As Prometheus reads them, and as JSON for whoever puts those of several runs together."""
+    async with machine.supervised() as run:
+        samples = metrics.from_json((await run.ask("GET", "/v1/metrics"))["samples"])
+        assert any(each.family == "moat_run_sessions" and each.value == 1 for each in samples)
+        exposition = await run.ask_for_text("GET", "/metrics")
+        assert "# TYPE moat_run_requests counter\n" in exposition
+        assert exposition.endswith("# EOF\n")
 
 
 async def test_a_screen_is_shown_in_every_form(machine: Machine) -> None:

@@ -19,7 +19,7 @@ from moat.audit.verifier import FORMAT, SIGNING_KEY
 from moat.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
     from pathlib import Path
 
     from moat.audit.requests import Range
@@ -43,19 +43,27 @@ def log_lines(path: Path) -> Iterator[bytes]:
         os.close(fd)
 
 
-def bundle(folder: RunFolder, requests: RequestText, *, redacted: bool = False) -> Iterator[bytes]:
-    """Yield the lines of a run's bundle. Raises `OSError`.
+def bundle(
+    folder: RunFolder,
+    requests: RequestText,
+    *,
+    redacted: bool = False,
+    without: Container[str] = (),
+) -> Iterator[bytes]:
+    """Yield the lines of a run's bundle, `without` some files. Raises `OSError`.
 
     `requests` returns the text of rows of the traffic record by their ids, `None` if it has not all.
     """
     count = 0
-    for line in _bundle(folder, requests, redacted=redacted):
+    for line in _bundle(folder, requests, without, redacted=redacted):
         count += 1
         yield line
     yield b"end %d" % (count + 1)
 
 
-def _bundle(folder: RunFolder, requests: RequestText, *, redacted: bool) -> Iterator[bytes]:
+def _bundle(
+    folder: RunFolder, requests: RequestText, without: Container[str], *, redacted: bool
+) -> Iterator[bytes]:
     commits: dict[str, list[Range]] = {}
     for line in log_lines(folder.audit):
         if not line.startswith(b"entry "):
@@ -70,6 +78,8 @@ def _bundle(folder: RunFolder, requests: RequestText, *, redacted: bool) -> Iter
             commits |= _committed(private)
     if not redacted:
         for name, ids in commits.items():
+            if name in without:
+                continue
             yield from _file(folder, name, requests(ids) if name.startswith("requests/") else None)
 
 

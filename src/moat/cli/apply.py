@@ -14,6 +14,7 @@ from moat.cli.diff_text import shown, stat_lines
 from moat.cli.found import find
 from moat.cli.path_limits import is_chosen, is_listed
 from moat.errors import UsageError
+from moat.runs.imported import check_own
 from moat.runs.store import Store
 from moat.workspace.apply_plan import Plan, Verdict, leads_out
 from moat.workspace.patch import quoted
@@ -64,6 +65,7 @@ def command(
     reference, limits = split_at_dashes(ctx, before, paths=True)
     with Store() as store:
         run = find(store, reference)
+        check_own(run, "nothing of it is put into a workspace here")
         spec, folder = store.spec(run.id), store.folder(run.id)
         _check(run, has_copy=bool(spec.copy))
         with (

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from moat.audit.verifier import Report, Verifier
     from moat.cli.audit_text import Entry
+    from moat.paths import RunFolder
     from moat.runs.store import Run
 
 _LONGEST_LINE: Final = 16 << 20
@@ -122,7 +123,8 @@ def export(run: str | None, file: Path, *, redacted: bool, entries: tuple[int, .
                 lines = bundle.proofs(folder.audit, entries)
             else:
                 requests = _RequestTexts(folder.database)
-                lines = bundle.bundle(folder, requests, redacted=redacted)
+                without = _left_out(folder)
+                lines = bundle.bundle(folder, requests, redacted=redacted, without=without)
             write_new(file, (line + b"\n" for line in lines))
         except FileNotFoundError:
             raise _no_log(found) from None
@@ -253,21 +255,36 @@ def _verify_own(store: Store, run: Run) -> Report:
     _wait_for_end(store, run)
     head = head_path(store.home, run.id)
     known = SigningKeys(store.home).known()
+    own = {each.public for each in known}
     try:
         verifier = Verifier(
-            {each.public for each in known},
+            () if run.imported_at else own,  # another installation may have signed that
             {each.public for each in known if each.revoked},
             [head.read_text()] if head.exists() else [],
         )
         # The end record is left out: what is missing behind a running run's log is no sign of anything.
-        for line in bundle(folder, _RequestTexts(folder.database)):
+        requests = _RequestTexts(folder.database)
+        for line in bundle(folder, requests, without=_left_out(folder)):
             if not line.startswith(b"end "):
                 verifier.feed(line)
-        return verifier.finish(is_open=True)
+        report = verifier.finish(is_open=True)
     except FileNotFoundError:
         raise _no_log(run) from None
     except (UnreadableError, UnicodeDecodeError) as exc:
         raise MoatError(f"the audit log of {run.name} can't be verified: {exc}") from exc
+    report.trusted = bool(report.keys) and own.issuperset(report.keys)
+    return report
+
+
+def _left_out(folder: RunFolder) -> tuple[str, ...]:
+    """Return the files of an imported run that were masked: they aren't what its log commits to."""
+    from moat.runs import imported  # noqa: PLC0415  as above
+
+    try:
+        mark = imported.read(folder)
+    except (OSError, ValueError) as exc:
+        raise MoatError(f"the mark of an imported run can't be read: {exc}") from exc
+    return ("spec.json",) if mark is not None and mark.masked else ()
 
 
 def _wait_for_end(store: Store, run: Run) -> None:

@@ -22,7 +22,7 @@ from moat.session.journal.index import Stream
 from moat.session.journal.reader import JournalReader
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Iterator
 
     from moat.runs.session_records import Session
     from moat.runs.store import Run
@@ -48,17 +48,26 @@ def command(run: str, *, speed: float, cast: bool, session: str | None) -> None:
     Ctrl-C ends the replay.
     """
     with Store() as store:
-        found, name = find_session(store, run, session)
-        known = session_records.find(store, found, name)
-        reader = JournalReader(store.folder(found.id).journal / name)
-        events = transcript.events(reader, transcript.starts(reader), transcript.ends(reader))
-        if known.tty and reader.start(Stream.STDOUT):
-            events = _opened(store, found, reader, events)
+        known = session_records.find(store, *find_session(store, run, session))
+        reader, events = _output(store, known)
         if cast:
-            _write_cast(store, known, reader, events)
+            sys.stdout.writelines(_cast(store, known, reader, events))
         else:
             with _ended_by_signals(), ProgramOutput(tty=known.tty) as output:
                 _play(events, speed, output)
+
+
+def cast_of(store: Store, session: Session) -> Iterator[str]:
+    """Yield the lines of an asciicast v3 recording of a session."""
+    return _cast(store, session, *_output(store, session))
+
+
+def _output(store: Store, session: Session) -> tuple[JournalReader, Iterator[Event]]:
+    reader = JournalReader(store.folder(session.run.id).journal / session.name)
+    events = transcript.events(reader, transcript.starts(reader), transcript.ends(reader))
+    if session.tty and reader.start(Stream.STDOUT):
+        events = _opened(store, session.run, reader, events)
+    return reader, events
 
 
 def _opened(
@@ -88,9 +97,9 @@ def _play(events: Iterable[Event], speed: float, output: ProgramOutput) -> None:
         output.write(FDS[event.stream], event.data)
 
 
-def _write_cast(
+def _cast(
     store: Store, session: Session, reader: JournalReader, events: Iterable[Event]
-) -> None:
+) -> Iterator[str]:
     from moat.session.journal import asciicast  # noqa: PLC0415  for --cast alone
 
     segments = reader.segments()
@@ -100,8 +109,7 @@ def _write_cast(
         title=session.reference,
         exit_code=session.exit_code,
     )
-    for line in asciicast.lines(recording, events):
-        sys.stdout.write(line)
+    return asciicast.lines(recording, events)
 
 
 @contextmanager

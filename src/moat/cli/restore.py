@@ -11,6 +11,7 @@ from moat.cli.arguments import WithCommand, split_at_dashes
 from moat.cli.found import find
 from moat.cli.restored import ask, is_meant, lines
 from moat.errors import UsageError
+from moat.runs.imported import check_own
 from moat.runs.store import Store
 from moat.workspace.patch import quoted
 
@@ -36,6 +37,7 @@ def command(ctx: click.Context, before: tuple[str, ...], *, dry_run: bool, yes: 
     reference, limits = split_at_dashes(ctx, before, paths=True)
     with Store() as store:
         run = find(store, reference)
+        check_own(run, "it has changed nothing here")
         if not run.ended:
             raise UsageError(
                 f"run {run.name} is still at work in its workspace",

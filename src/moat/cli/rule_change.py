@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from moat.cli.found import supervisor_of
 from moat.errors import RunNotActiveError
+from moat.runs.imported import check_own
 from moat.runs.store import Store
 from moat.spec.rules import Rule
 
@@ -18,6 +19,7 @@ def add_rule(verdict: str, run: str, words: tuple[str, ...], *, always: bool) ->
     rule = Rule.parse(f"{verdict} {' '.join(words)}")
     with Store() as store:
         found = store.find(run)
+        check_own(found, "there is no policy of it to change")
         report = _add_to_run(store, found, rule, always=always)
         if always:
             from moat.runs.saved_rules import save_rule  # noqa: PLC0415  for --always alone

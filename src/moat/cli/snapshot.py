@@ -18,6 +18,7 @@ from moat.cli.snapshot_restore import restore
 from moat.cli.snapshot_text import HEADER, as_json, row, start_row, time_of, warnings
 from moat.errors import UsageError
 from moat.printable import without_controls
+from moat.runs.imported import check_own
 from moat.runs.store import Store
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def _take(store: Store, run: Run, label: str) -> Head:
     from moat.workspace.history.record import ASKED  # noqa: PLC0415
     from moat.workspace.history.taking import take  # noqa: PLC0415
 
+    check_own(run, "its workspace is not here")
     if not run.ended:
         answer = supervisor_of(store, run).post("/v1/snapshot", label=label)
         return History(store.folder(run.id)).load(answer["number"]).head

@@ -8,6 +8,7 @@ import click
 
 from moat.cli.found import find
 from moat.errors import MoatError
+from moat.runs.imported import check_own
 from moat.runs.store import Store
 from moat.workspace.history.history import History
 from moat.workspace.history.reference import Fixed, choose, parse
@@ -62,6 +63,7 @@ def snapshot_of(store: Store, text: str) -> Found:
     """Find a snapshot. Raises `MoatError` where there is none of that name."""
     reference = parse(text)
     run = find(store, reference.run)
+    check_own(run, "it has no snapshots here")
     history = History(store.folder(run.id))
     history.wait()
     return Found(run, history, choose(history.heads(), reference.name))

@@ -39,6 +39,11 @@ def check_name(name: str) -> str:
     return name
 
 
+def is_id(text: str) -> bool:
+    """Tell whether a text has the form of a run's id."""
+    return _ID.fullmatch(text) is not None
+
+
 def new_id() -> str:
     return os.urandom(6).hex()
 

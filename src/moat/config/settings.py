@@ -90,6 +90,8 @@ class Settings:
     """See `moat.router`."""
     snapshots: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The file's checked section `snapshots`; see `config.snapshots`."""
+    telemetry: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The file's checked section `telemetry`; see `config.telemetry`."""
     build: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The file's checked section `build`; see `config.build_fields`."""
     mcp: tuple[Mapping[str, Any], ...] = ()
@@ -177,6 +179,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
         retention,
         secret_references,
         snapshots,
+        telemetry,
         workspace_mode,
     )
     from moat.config.fields import Field, at_least, check_absolute, not_negative, positive  # noqa: PLC0415
@@ -304,6 +307,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
             },
         ),
         "snapshots": snapshots.FIELD,
+        "telemetry": telemetry.FIELD,
         "build": build_fields.FIELD,
         "mcp": mcp.FIELD,
         "network": Field(

@@ -13,7 +13,7 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from moat.errors import StoreError
+from moat.errors import NameTakenError, StoreError
 from moat.runs import lock
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ STEPS: Final = (
         "ALTER TABLE runs ADD COLUMN record_bytes INTEGER",
         "ALTER TABLE runs ADD COLUMN other_bytes INTEGER",
     ),
+    # RFC 3339, UTC: when the run came here as a file; NULL: it began here.
+    ("ALTER TABLE runs ADD COLUMN imported_at TEXT",),
 )
 """The statements that lead from each version to the next, beginning with an empty file.
 
@@ -135,10 +137,24 @@ def _bring_up_to_date(db: sqlite3.Connection) -> None:
 
 
 @contextmanager
+def unique(name: str) -> Generator[None]:
+    """Raise `NameTakenError` where another run has the name."""
+    try:
+        yield
+    except sqlite3.IntegrityError as exc:
+        raise NameTakenError(
+            f"a run named {name} exists",
+            f"Choose another --name, or remove it: moat destroy {name}",
+        ) from exc
+
+
+@contextmanager
 def reported(failure: str) -> Generator[None]:
     """Raise the errors of disk and database as `StoreError`, with `failure` before the cause."""
     try:
         yield
+    except sqlite3.IntegrityError:
+        raise  # see `unique`
     except sqlite3.DatabaseError as exc:
         if isinstance(exc, sqlite3.OperationalError):
             raise StoreError(f"{failure}: {exc}", "Check free space and permissions there") from exc

@@ -6,10 +6,11 @@ import json
 import time
 from dataclasses import replace
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from moat.errors import MoatError, NameTakenError, StoreError
 from moat.paths import RunFolder, moat_home
+from moat.runs import imported
 from moat.runs.states import State
 from moat.runs.store import Store
 from moat.spec import RunSpec, codec
@@ -22,8 +23,8 @@ def rebuild_index(home: Path | None = None) -> tuple[int, list[tuple[str, str]]]
     """Move the old index aside and make a new one.
 
     Returns the number of runs in it, and the folders that were left out, each with the reason. A run
-    whose exit status is on disk is entered as stopped, any other as running: the supervisor that the
-    next command starts for it finds out.
+    whose exit status is on disk is entered as stopped, an imported one as it was, any other as running:
+    the supervisor that the next command starts for it finds out.
     """
     home = home or moat_home()
     stamp = time.strftime("%Y%m%d-%H%M%S")
@@ -57,14 +58,19 @@ def _spec(folder: RunFolder) -> RunSpec:
 
 def _enter(store: Store, spec: RunSpec) -> None:
     """Enter a run; one whose name a newer run has taken gets a name that nobody has."""
-    folder = store.folder(spec.id)
+    columns = _columns(store.folder(spec.id))
     try:
-        store.insert(spec)
+        store.insert(spec, **columns)
     except NameTakenError:
-        store.insert(replace(spec, name=f"{spec.name}-{spec.id}"))
+        store.insert(replace(spec, name=f"{spec.name}-{spec.id}"), **columns)
+
+
+def _columns(folder: RunFolder) -> dict[str, Any]:
+    mark = imported.read(folder)
+    if mark is not None:
+        return mark.columns
     record = folder.exits / "main.json"
     if record.exists():
         exit_code = int(json.loads(record.read_text())["exit_code"])
-        store.update(spec.id, state=State.STOPPED, exit_code=exit_code)
-    else:
-        store.update(spec.id, state=State.RUNNING)
+        return {"state": State.STOPPED, "exit_code": exit_code}
+    return {"state": State.RUNNING}

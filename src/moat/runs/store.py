@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from moat.errors import NameTakenError, RunNotFoundError, StoreError
+from moat.errors import RunNotFoundError, StoreError
 from moat.paths import RunFolder, moat_home
 from moat.platform import commits
 from moat.runs import index, private_folder, unfinished
 from moat.runs.census import DISK_USE, PER_STATE, Census
-from moat.runs.index import damaged, reported, stored, valid
+from moat.runs.index import damaged, reported, stored, unique, valid
 from moat.runs.own_folder import own_folder
 from moat.runs.rmtree import empty_folder
 from moat.runs.states import ENDED, State
@@ -55,6 +54,8 @@ class Run(NamedTuple):
     waiting: str
     waits_for: str
     """The user's act that the run waits for; empty where it waits for nobody."""
+    imported_at: str | None
+    """The time at which the run came here as a file: all of it is a stranger's claim."""
     ports: tuple[dict[str, Any], ...]
     """The published ports, while they are open: name, port, address, host_port, url."""
     engine_data: dict[str, Any]
@@ -84,6 +85,7 @@ class Run(NamedTuple):
             "waiting": self.waiting.split(),
             "ports": list(self.ports),
             "waits_for": self.waits_for or None,
+            "imported_at": self.imported_at,
             "supervisor": {"pid": self.supervisor_pid, "version": self.supervisor_version},
             "pid": self.pid,
         } | self.engine_data
@@ -131,6 +133,9 @@ class Store:
             reported(f"run {spec.name} can't be written"),
             unfinished.Mark(self.home, spec.id) as mark,
         ):
+            if folder.root.exists():  # nobody else makes it: the mark is ours
+                mark.clear()
+                raise StoreError(f"a run with the id {spec.id} is in the store already")
             try:
                 folder.root.parent.mkdir(mode=0o700, exist_ok=True)
                 for each in (folder.root, folder.journal, folder.private, folder.exits):
@@ -155,29 +160,25 @@ class Store:
         _write_durably(path, codec.dumps(spec))
         self.insert(spec)
 
-    def insert(self, spec: RunSpec) -> None:
-        """Add the row alone, unannounced. Raises `NameTakenError`."""
-        try:
+    def insert(self, spec: RunSpec, **columns: object) -> None:
+        """Add the row alone, unannounced, with further columns. Raises `NameTakenError`."""
+        row: dict[str, object] = {
+            "id": spec.id,
+            "name": spec.name,
+            "state": State.CREATED,
+            "engine": spec.engine,
+            "command": json.dumps([valid(word) for word in spec.command]),
+            "workspace": spec.workspace,
+            "interactive": spec.interactive,
+            "tty": spec.tty,
+            "created_at": spec.created_at,
+        } | columns
+        names, marks = ", ".join(row), ", ".join("?" * len(row))
+        with unique(spec.name):
             self._db.execute(
-                "INSERT INTO runs (id, name, state, engine, command, workspace, interactive, tty,"
-                " created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    spec.id,
-                    spec.name,
-                    State.CREATED,
-                    spec.engine,
-                    json.dumps([valid(word) for word in spec.command]),
-                    valid(spec.workspace),
-                    spec.interactive,
-                    spec.tty,
-                    spec.created_at,
-                ),
+                f"INSERT INTO runs ({names}) VALUES ({marks})",  # noqa: S608  columns are ours
+                list(map(stored, row.values())),
             )
-        except sqlite3.IntegrityError as exc:
-            raise NameTakenError(
-                f"a run named {spec.name} exists",
-                f"Choose another --name, or remove it: moat destroy {spec.name}",
-            ) from exc
 
     def rename_ended(self, run_id: str, name: str) -> None:
         """Give a run that has ended another name. Raises `NameTakenError`.
@@ -185,15 +186,11 @@ class Store:
         One that hasn't ended is left as it is: its supervisor and its viewers know the name.
         """
         marks = ", ".join("?" * len(ENDED))
-        try:
+        with unique(name), reported("the index of runs can't be used"):
             self._db.execute(
                 f"UPDATE runs SET name = ? WHERE id = ? AND state IN ({marks})",  # noqa: S608  marks
                 (name, run_id, *sorted(ENDED)),
             )
-        except sqlite3.IntegrityError as exc:
-            raise NameTakenError(f"a run named {name} exists") from exc
-        except sqlite3.Error as exc:
-            raise StoreError(f"the index of runs can't be used: {exc}") from exc
 
     # --- halves ---
 

@@ -2,6 +2,8 @@
 
     GET  /v1/version
     GET  /v1/run[?until=started|ended]         the run, as `moat inspect` shows it
+    GET  /metrics                              its metrics, as Prometheus reads them
+    GET  /v1/metrics                           the same as JSON, for `moat metrics`
     GET  /v1/screen?format=text|json|html|last what a TTY run shows now; `last`: its last line
     GET  /v1/wait?for=idle&seconds=N | exit | input | output&after=N  [&timeout=N]
     POST /v1/stop {signal, timeout}            returns when the run has ended
@@ -47,7 +49,7 @@ from moat.supervisor.attached import AttachedClient
 from moat.supervisor.run_commands import RunCommands
 from moat.supervisor.waits import Waits
 from moat.version import __version__
-from moat.wire import http
+from moat.wire import http, metrics
 from moat.wire.messages import LEVEL, UPGRADE
 
 if TYPE_CHECKING:
@@ -66,6 +68,14 @@ _RECORDED_FIRST: Final = {
 
 # Who sends input to a program that doesn't read is told so after this time without any progress.
 INPUT_PATIENCE_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """An answer that isn't JSON."""
+
+    text: str
+    kind: str = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +102,8 @@ class API:
         self._routes: dict[tuple[str, str], Callable[[Call], Awaitable[object]]] = {
             ("GET", "/v1/version"): self._version,
             ("GET", "/v1/run"): self._run,
+            ("GET", "/v1/metrics"): self._metrics,
+            ("GET", "/metrics"): self._exposition,
             ("GET", "/v1/screen"): self._screen,
             ("GET", "/v1/wait"): self._wait,
             ("POST", "/v1/stop"): self._stop,
@@ -156,7 +168,9 @@ class API:
         except (ValueError, KeyError, TypeError, RecursionError) as exc:
             return _failed(400, f"{request.method} {request.path}: bad request: {exc!r}")
         if isinstance(answer, str):
-            return http.encode_response(200, answer.encode(), "text/plain; charset=utf-8")
+            answer = Text(answer)
+        if isinstance(answer, Text):
+            return http.encode_response(200, answer.text.encode(), answer.kind)
         return http.encode_response(200, json.dumps(answer).encode())
 
     # --- asking ---
@@ -184,6 +198,16 @@ class API:
             for session in self._supervisor.sessions
         }
         return state.as_json() | {"sessions": sessions}
+
+    async def _metrics(self, _call: Call) -> Answer:
+        return {"samples": metrics.as_json(self._samples())}
+
+    async def _exposition(self, _call: Call) -> object:
+        return Text(metrics.text(self._samples()), metrics.CONTENT_TYPE)
+
+    def _samples(self) -> list[metrics.Sample]:
+        run = self._supervisor
+        return run.metrics.samples(run.sessions, run.waiting.now, run.egress.budget.spent)
 
     async def _screen(self, call: Call) -> object:
         await self._waits.ready_to_act()
@@ -306,8 +330,6 @@ class API:
     async def _amend_policy(self, call: Call) -> Answer:
         verdict = Verdict(call.body["verdict"])
         return await self._commands.amend(verdict, call.body["rule"], call.peer)
-        verdict, rule = Verdict(call.body["verdict"]), call.body["rule"]
-        return await self._commands.amend(verdict, rule, call.peer)
 
     async def _limits(self, call: Call) -> Answer:
         await self._waits.ready_to_act()

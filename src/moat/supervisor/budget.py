@@ -42,6 +42,11 @@ class RunBudget:
             raise EngineError("the run has no network yet", "Try again in a moment")
         return self._live
 
+    @property
+    def spent(self) -> dict[str, Any] | None:
+        """The amounts that were used up; `None` while there is no network yet."""
+        return None if self._live is None else self._live.as_json()["spent"]
+
     def amend(self, fields: Mapping[str, Any], peer: Peer) -> dict[str, Any]:
         """Change limits, and return what is in force. Raises `UsageError` and `EngineError`."""
         amounts = {name: _amount(name, value) for name, value in fields.items()}

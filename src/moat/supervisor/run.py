@@ -34,6 +34,7 @@ from moat.supervisor.dead_runs import clean_up_after
 from moat.supervisor.egress import RunEgress
 from moat.supervisor.exec import Exec
 from moat.supervisor.hooks import Hooks
+from moat.supervisor.metrics import RunMetrics
 from moat.supervisor.notices import Notices
 from moat.supervisor.questions import Questions
 from moat.supervisor.run_secrets import RunSecrets
@@ -104,6 +105,8 @@ class Supervisor:
             self.emit,
             Notices(self.viewers),
         )
+        self.metrics = RunMetrics(run)
+        stream.subscribe(self.metrics)
         self.hooks = Hooks(run)
         stream.subscribe(self.hooks)
         self.snapshots = Snapshots(run)

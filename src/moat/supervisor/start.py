@@ -68,7 +68,7 @@ def main(home: Path, run_id: str) -> None:
         with Store(home) as store, lock.locked(store.folder(run_id).supervisor_lock):
             folder = store.folder(run_id)
             run, spec = store.get(run_id), store.spec(run_id)
-            if run.ended:
+            if run.ended or folder.imported.exists():
                 raise RunNotActiveError(f"run {run.name} is {run.state}: nothing to supervise")
             if run.state is not State.CREATED:
                 registry.check_version(spec, folder)

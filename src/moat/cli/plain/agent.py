@@ -83,7 +83,8 @@ def _use_terminal(agent: Agent, given: dict[str, Any]) -> None:
 
 def _session(home: Path, agent: Agent, reference: str) -> str:
     """Return the session that a run has begun, or else take the word for the name of a session."""
-    from moat.runs.store import Store  # noqa: PLC0415  for --resume alone
+    from moat.runs.imported import check_own  # noqa: PLC0415  for --resume alone
+    from moat.runs.store import Store  # noqa: PLC0415
 
     with Store(home) as store:
         try:
@@ -92,6 +93,7 @@ def _session(home: Path, agent: Agent, reference: str) -> str:
             if not reference.replace("-", "").isalnum():
                 raise
             return reference
+        check_own(found, "its session is not here")
         setup = store.spec(found.id).agent
     if not found.ended:
         raise UsageError(

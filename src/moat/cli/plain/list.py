@@ -210,7 +210,8 @@ def _in_colour(text: str, states: list[str]) -> str:
 
 
 def _state(what: Run | Session) -> str:
-    return f"{what.state} ({what.exit_code})" if what.exit_code is not None else str(what.state)
+    state = f"{what.state} ({what.exit_code})" if what.exit_code is not None else str(what.state)
+    return f"{state}, imported" if isinstance(what, Run) and what.imported_at else state
 
 
 def shortened(text: str, columns: int = 60) -> str:

@@ -78,6 +78,7 @@ def carry_out(
             supervisor.go(leave_spare=settings.spare)
         _tell_surroundings(store, run)
         _begin_upkeep(store, settings)
+        _begin_telemetry(store, run, settings)
         from moat.client.attach.attach import AttachOptions, attach  # noqa: PLC0415  loads meanwhile
 
         if supervisor is not None:
@@ -112,6 +113,20 @@ def _begin_upkeep(store: Store, settings: Settings) -> None:
             start_if_due(store.home, settings.retention)
         except OSError as exc:  # too many processes: the run itself may still find room
             _tell(f"runs beyond retention were not removed: {exc.strerror}")
+
+
+def _begin_telemetry(store: Store, run: Run, settings: Settings) -> None:
+    """Have spans of the run sent to the user's collector."""
+    collector = settings.telemetry.get("otlp", {})
+    if "endpoint" in collector:
+        from moat.telemetry.follower import start  # noqa: PLC0415  most users have no collector
+
+        try:
+            start(store.home, run.id, collector)
+        except OSError as exc:  # the run goes on without
+            _tell(f"no spans are sent: {exc.strerror}")
+        except MoatError as error:
+            _tell(f"no spans are sent: {error.summary}. {error.hint}")
 
 
 def _worktree(
