@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from tests.audit.test_checkpoint import Signer
 
 from moat.audit.log import AuditLog
-from moat.audit.verifier import FORMAT, Report, Verifier
+from moat.audit.verifier import FORMAT, Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from moat.audit.report import Report
 
 RUN = "0123456789ab"
 OURS, THEIRS = Signer(b"\1" * 32), Signer(b"\2" * 32)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from tests.audit.logs import RUN, write
 
 from moat.audit.bundle import bundle
-from moat.audit.verifier import Report, Verifier
+from moat.audit.verifier import Verifier
 from moat.paths import RunFolder
+
+if TYPE_CHECKING:
+    from moat.audit.report import Report
 
 FOLDER: Final = Path(__file__).parent / "vectors"
 BUNDLES: Final = sorted(FOLDER.glob("*.bundle"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from moat.audit.verifier import Problem, Report
+from moat.audit.report import Problem, Report
 from moat.cli.audit_text import timeline_line, verdict
 
 KEY = bytes(32)

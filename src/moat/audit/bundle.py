@@ -13,13 +13,16 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from moat.audit import merkle
+from moat.audit.checkpoint import decoded
+from moat.audit.cosignatures import Cosignatures
 from moat.audit.log import lines_of
 from moat.audit.proofs import leaf_hash, read_checkpoint
+from moat.audit.submission import with_signatures
 from moat.audit.verifier import FORMAT, SIGNING_KEY
 from moat.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from moat.audit.requests import Range
@@ -44,7 +47,7 @@ def log_lines(path: Path) -> Iterator[bytes]:
 
 
 def bundle(folder: RunFolder, requests: RequestText, *, redacted: bool = False) -> Iterator[bytes]:
-    """Yield the lines of a run's bundle. Raises `OSError`.
+    """Yield the lines of a run's bundle. Raises `OSError` and `StoreError`.
 
     `requests` returns the text of rows of the traffic record by their ids, `None` if it has not all.
     """
@@ -57,9 +60,10 @@ def bundle(folder: RunFolder, requests: RequestText, *, redacted: bool = False) 
 
 def _bundle(folder: RunFolder, requests: RequestText, *, redacted: bool) -> Iterator[bytes]:
     commits: dict[str, list[Range]] = {}
+    cosignatures = Cosignatures.load(folder.cosignatures).by_size()
     for line in log_lines(folder.audit):
         if not line.startswith(b"entry "):
-            yield line
+            yield _cosigned(line, cosignatures)
             continue
         entry, _, private = line.partition(b"\t")
         if redacted and b'"kind":"%b"' % SIGNING_KEY.encode() not in entry:
@@ -71,6 +75,16 @@ def _bundle(folder: RunFolder, requests: RequestText, *, redacted: bool) -> Iter
     if not redacted:
         for name, ids in commits.items():
             yield from _file(folder, name, requests(ids) if name.startswith("requests/") else None)
+
+
+def _cosigned(line: bytes, cosignatures: Mapping[int, list[str]]) -> bytes:
+    """Return a line of the log; a checkpoint with the signatures of witnesses."""
+    word, _, rest = line.partition(b" ")
+    if word != b"checkpoint" or not cosignatures:
+        return line
+    note = decoded(rest)
+    signed = with_signatures(note, cosignatures.get(read_checkpoint(note).size, ()))
+    return b"checkpoint " + base64.b64encode(signed.encode())
 
 
 def _committed(private: bytes) -> dict[str, list[Range]]:
@@ -105,10 +119,13 @@ def _file(folder: RunFolder, name: str, text: bytes | None) -> Iterator[bytes]:
             yield b"data %b" % base64.b64encode(piece)
 
 
-def proofs(path: Path, wanted: Iterable[int]) -> Iterator[bytes]:
+def proofs(
+    path: Path, wanted: Iterable[int], cosignatures: Mapping[int, list[str]] | None = None
+) -> Iterator[bytes]:
     """Yield the lines of a bundle that has some entries alone, each with a proof of its inclusion.
 
-    Raises `OSError`, and `UsageError` for an entry that no checkpoint covers.
+    `cosignatures`: those of the checkpoints, by size. Raises `OSError`, and `UsageError` for an entry
+    that no checkpoint covers.
     """
     entries: list[bytes] = []
     keys: list[bytes] = []
@@ -123,12 +140,12 @@ def proofs(path: Path, wanted: Iterable[int]) -> Iterator[bytes]:
             case b"run":
                 run = line
             case b"checkpoint":
-                signed = line
+                signed = _cosigned(line, cosignatures or {})
             case _:
                 pass
     size = 0
     if signed:
-        size = read_checkpoint(base64.b64decode(signed.partition(b" ")[2]).decode()).size
+        size = read_checkpoint(decoded(signed.partition(b" ")[2])).size
     leaves = [leaf_hash(each.partition(b"\t")[0]) for each in entries[:size]]
     lines = [FORMAT, run, *keys, signed]
     for seq in sorted(set(wanted)):

@@ -41,3 +41,8 @@ def verifier_key(run: str, public: bytes) -> str:
     name = origin(run)
     key = base64.b64encode(b"\x01" + public).decode()
     return f"{name}+{key_id(name, public).hex()}+{key}"
+
+
+def decoded(field: bytes) -> str:
+    """Return the note of a line `checkpoint`. Raises `ValueError`."""
+    return base64.b64decode(field, validate=True).decode()

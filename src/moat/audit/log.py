@@ -27,7 +27,8 @@ from moat.atomic import replace_file
 from moat.audit import checkpoint
 from moat.audit.entry import SALT_BYTES, entry, private_part, storable
 from moat.audit.proofs import Frontier, leaf_hash, read_checkpoint
-from moat.audit.verifier import FORMAT, NO_ENTRY, SIGNING_KEY, UnreadableError, Verifier
+from moat.audit.report import UnreadableError
+from moat.audit.verifier import FORMAT, NO_ENTRY, SIGNING_KEY, Verifier
 from moat.errors import StoreError
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
-"""The verifier of audit logs. It does no I/O, and uses nothing of Moat but `proofs`.
+"""The verifier of audit logs. It does no I/O, and uses nothing of Moat but `proofs` and `report`.
 
-Read both before you trust a log. docs/audit.md has the format, and says what a verified log proves and
+Read them before you trust a log. docs/audit.md has the format, and says what a verified log proves and
 what it doesn't. In short: an `Entry` is a line of canonical JSON (RFC 8785), and
 
 - its `content` is the SHA-256 of what it is about, which stands behind a tab, or is left out (redacted),
@@ -17,18 +17,21 @@ import binascii
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from moat.audit.proofs import (
     Checkpoint,
     Frontier,
+    Witness,
+    cosigned_at,
     fingerprint,
     leaf_hash,
     read_checkpoint,
     root_of_inclusion,
     signer_of,
+    time_of,
 )
+from moat.audit.report import Problem, Report, Seen, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -53,49 +56,6 @@ _ENTRY: Final = re.compile(
 )
 
 
-class UnreadableError(ValueError):
-    """The text is no audit log, so nothing can be said about it."""
-
-
-class Problem(NamedTuple):
-    """Something that shows that the log is not what was written, or not all of it."""
-
-    code: str
-    """Kind of the problem: format, order, missing, chain, run, content, root, signature, key, file,
-    fork, shorter, cut."""
-    text: str
-
-
-@dataclass
-class Report:
-    """Findings about a log. Without `problems` the log is the signed one, as far as `signed` goes."""
-
-    run: str = ""
-    entries: int = 0
-    redacted: int = 0
-    """Entries whose content was left out."""
-    checkpoints: int = 0
-    signed: int = 0
-    """The number of entries that the last good checkpoint covers."""
-    first_time: str = ""
-    last_time: str = ""
-    closed: bool = False
-    """The last entry says that nothing follows, and is signed."""
-    keys: list[bytes] = field(default_factory=list[bytes])
-    """The public keys that have signed."""
-    trusted: bool = False
-    """All of these are known to the one who verifies."""
-    files: dict[str, bool] = field(default_factory=dict[str, bool])
-    """The files of the bundle: signed entries commit to their content, or only unsigned ones."""
-    absent: int = 0
-    """Files that the log commits to, and that are not in the bundle."""
-    proved: list[int] = field(default_factory=list[int])
-    """Single entries that a proof of inclusion binds to the checkpoint."""
-    remarks: list[str] = field(default_factory=list[str])
-    """Oddities worth a look that are no sign of tampering, such as a clock that went back."""
-    problems: list[Problem] = field(default_factory=list[Problem])
-
-
 class Verifier:
     """Takes the lines of a bundle, or of a log, one after the other."""
 
@@ -104,14 +64,20 @@ class Verifier:
         trusted: Collection[bytes] = (),
         revoked: Collection[bytes] = (),
         held: Sequence[str] = (),
+        witnesses: Collection[Witness] = (),
+        *,
+        must_be_seen: bool = False,
     ) -> None:
         """Make one for a log.
 
         `trusted`: public keys that are known from elsewhere; `revoked`: keys that must not have signed;
-        `held`: checkpoints of this run that were kept elsewhere. Raises `UnreadableError`.
+        `held`: checkpoints of this run that were kept elsewhere; `witnesses`: those whose word counts,
+        and of which `must_be_seen` demands each. Raises `UnreadableError`.
         """
         self._trusted, self._revoked = trusted, revoked
         self._held = _held(held)
+        self._witnesses, self._must_be_seen = witnesses, must_be_seen
+        self._seen: dict[Witness, Seen] = {}
         self._report = Report()
         self._tree = Frontier()
         self._prev = NO_ENTRY
@@ -279,6 +245,17 @@ class Verifier:
         report.checkpoints += 1
         report.signed = found.size
         self._sign_commits()
+        for witness in self._witnesses:
+            self._cosigned(found, witness)
+
+    def _cosigned(self, found: Checkpoint, witness: Witness) -> None:
+        try:
+            moment = cosigned_at(found, witness)
+        except ValueError as exc:
+            self._problem("witness", f"the checkpoint of {found.size} entries: {exc}")
+            return
+        if moment is not None:
+            self._seen[witness] = Seen(witness.name, found.size, time_of(moment))
 
     def _proved(self, proof: bytes, line: bytes) -> None:
         entry, _, private = line.partition(b"\t")
@@ -326,6 +303,7 @@ class Verifier:
             self._problem("signature", "nothing is signed")
         self._finish_held()
         self._finish_files()
+        self._finish_witnesses()
         report.trusted = bool(report.keys) and all(key in self._trusted for key in report.keys)
         if self._trusted and not report.trusted:
             names = ", ".join(map(fingerprint, report.keys)) or "nobody"
@@ -355,6 +333,15 @@ class Verifier:
             if digest not in {signed.get(name), self._commits.get(name)}:
                 self._problem("file", f"{name} is not what the log commits to")
         self._report.absent = len(self._commits.keys() - self._files.keys())
+
+    def _finish_witnesses(self) -> None:
+        for witness in self._witnesses:
+            if witness in self._seen:
+                self._report.seen.append(self._seen[witness])
+                continue
+            self._report.unseen.append(witness.name)
+            if self._must_be_seen:
+                self._problem("witness", f"{witness.name} has seen none of it")
 
     def _end_file(self) -> None:
         if self._file is not None:

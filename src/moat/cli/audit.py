@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from moat.cli.arguments import output_option, run_argument
 from moat.cli.audit_key import command as key_command
-from moat.cli.audit_text import timeline_line, verdict
+from moat.cli.audit_text import timeline_line, witness_line
+from moat.cli.audit_verify import command as verify
+from moat.cli.audit_verify import print_report, witnesses_of_settings
+from moat.cli.audit_witness import command as witness_command
 from moat.cli.found import find
 from moat.cli.new_file import write_new
 from moat.errors import MoatError, UsageError
@@ -21,13 +23,13 @@ from moat.runs.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
-    from moat.audit.verifier import Report, Verifier
+    from moat.audit.report import Report
     from moat.cli.audit_text import Entry
+    from moat.paths import RunFolder
     from moat.runs.store import Run
 
-_LONGEST_LINE: Final = 16 << 20
-"""Bytes of a line in a bundle that is read: whoever made it may want to fill the memory."""
 _MOST_ROWS: Final = 1_000_000
 """Rows of the traffic record to which one entry commits: it has those of a second or two."""
 _LEAVE_S: Final = 10.0
@@ -46,7 +48,7 @@ class _RunOrCommand(click.Group):
 @click.group(
     "audit",
     cls=_RunOrCommand,
-    subcommand_metavar="[RUN [--verify] [--json] [-f] | export | verify | key]",
+    subcommand_metavar="[RUN [--verify] [--json] [-f] | export | verify | witness | key]",
 )
 def command() -> None:
     """Show what a run did, from a signed log that can be verified, or hand that to somebody else.
@@ -76,7 +78,7 @@ def show(
         found = find(store, run)
         if verifies:
             report = _verify_own(store, found)
-            _print_report(report, as_json=as_json)
+            print_report(report, as_json=as_json)
             ctx.exit(1 if report.problems else 0)
         entries = Entries(store.folder(found.id).audit)
         _write(entries.news(), as_json=as_json)
@@ -87,6 +89,8 @@ def show(
                 _write(entries.news(), as_json=as_json)
         elif not entries.exists:
             raise _no_log(found)
+        elif not as_json:
+            _write_witnesses(store.folder(found.id))
 
 
 @command.command("export")
@@ -110,6 +114,7 @@ def export(run: str | None, file: Path, *, redacted: bool, entries: tuple[int, .
     them still. Anybody can verify it with moat audit verify, or by docs/audit.md.
     """
     from moat.audit import bundle  # noqa: PLC0415  loads slowly
+    from moat.audit.cosignatures import Cosignatures  # noqa: PLC0415  as above
 
     if redacted and entries:
         raise UsageError("--redact leaves out what --entry is to show", "Give one of them")
@@ -119,7 +124,8 @@ def export(run: str | None, file: Path, *, redacted: bool, entries: tuple[int, .
         _wait_for_end(store, found)
         try:
             if entries:
-                lines = bundle.proofs(folder.audit, entries)
+                cosignatures = Cosignatures.load(folder.cosignatures)
+                lines = bundle.proofs(folder.audit, entries, cosignatures.by_size())
             else:
                 requests = _RequestTexts(folder.database)
                 lines = bundle.bundle(folder, requests, redacted=redacted)
@@ -129,60 +135,8 @@ def export(run: str | None, file: Path, *, redacted: bool, entries: tuple[int, .
     sys.stdout.write(f"{found.name}: exported to {file}\n")
 
 
-@command.command("verify")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--key", "keys", multiple=True, metavar="HEX", help="A public key that may have signed."
-)
-@click.option(
-    "--keys",
-    "key_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What moat audit key show --json has printed on the machine of the run.",
-)
-@click.option(
-    "--checkpoint",
-    "held",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A checkpoint of this run that you have kept.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.pass_context
-def verify(
-    ctx: click.Context,
-    file: Path,
-    *,
-    keys: tuple[str, ...],
-    key_file: Path | None,
-    held: tuple[Path, ...],
-    as_json: bool,
-) -> None:
-    """Verify the bundle FILE, without the run, its machine or a store.
-
-    It says first what is proven, and what isn't. The exit code is 0 if all of it is genuine, 1 if
-    something is not or nothing is signed, and 2 if FILE can't be read as a bundle.
-
-    The keys of --json: run, genuine, problems (with code and text), remarks, entries, signed,
-    checkpoints, closed, redacted, proved, files, absent, keys and trusted.
-    """
-    from moat.audit.verifier import UnreadableError, Verifier  # noqa: PLC0415  loads slowly
-
-    trusted = {_public_key(each) for each in keys}
-    revoked: set[bytes] = set()
-    if key_file is not None:
-        _read_keys(key_file, trusted, revoked)
-    try:
-        verifier = Verifier(trusted, revoked, [each.read_text() for each in held])
-        report = _verified(verifier, file)
-    except (UnreadableError, UnicodeDecodeError) as exc:
-        raise UsageError(
-            f"{file} can't be verified: {exc}", "See: moat audit export --help"
-        ) from exc
-    _print_report(report, as_json=as_json)
-    ctx.exit(1 if report.problems else 0)
-
-
+command.add_command(verify)
+command.add_command(witness_command)
 command.add_command(key_command)
 
 
@@ -239,15 +193,26 @@ def _write(entries: Iterable[Entry], *, as_json: bool) -> None:
     sys.stdout.flush()
 
 
+def _write_witnesses(folder: RunFolder) -> None:
+    """Say behind the entries how many of them witnesses have seen."""
+    if not folder.cosignatures.exists():
+        return
+    from moat.audit.cosignatures import Cosignatures  # noqa: PLC0415  most runs have none
+
+    for key, attempt in Cosignatures.load(folder.cosignatures).attempts.items():
+        sys.stdout.write(f"{without_controls(witness_line(key, attempt))}\n")
+
+
 # --- verifying ---
 
 
 def _verify_own(store: Store, run: Run) -> Report:
     """Verify the log of a run in this store, with the files beside it and its newest checkpoint."""
     from moat.audit.bundle import bundle  # noqa: PLC0415  loads slowly
+    from moat.audit.report import UnreadableError  # noqa: PLC0415
     from moat.audit.run_log import head_path  # noqa: PLC0415
     from moat.audit.signing_key import SigningKeys  # noqa: PLC0415
-    from moat.audit.verifier import UnreadableError, Verifier  # noqa: PLC0415
+    from moat.audit.verifier import Verifier  # noqa: PLC0415
 
     folder = store.folder(run.id)
     _wait_for_end(store, run)
@@ -258,6 +223,7 @@ def _verify_own(store: Store, run: Run) -> Report:
             {each.public for each in known},
             {each.public for each in known if each.revoked},
             [head.read_text()] if head.exists() else [],
+            witnesses_of_settings(store.home),
         )
         # The end record is left out: what is missing behind a running run's log is no sign of anything.
         for line in bundle(folder, _RequestTexts(folder.database)):
@@ -277,62 +243,6 @@ def _wait_for_end(store: Store, run: Run) -> None:
 
         with suppress(FileNotFoundError, TimeoutError):
             lock.wait_until_free(store.folder(run.id).supervisor_lock, _LEAVE_S)
-
-
-def _verified(verifier: Verifier, file: Path) -> Report:
-    from moat.audit.verifier import UnreadableError  # noqa: PLC0415  as above
-
-    with file.open("rb") as lines:
-        while line := lines.readline(_LONGEST_LINE):
-            if len(line) == _LONGEST_LINE:
-                raise UnreadableError("it has a line that is too long")
-            verifier.feed(line.removesuffix(b"\n"))
-    return verifier.finish()
-
-
-def _print_report(report: Report, *, as_json: bool) -> None:
-    if not as_json:
-        sys.stdout.write("".join(f"{without_controls(line)}\n" for line in verdict(report)))
-        return
-    value: dict[str, Any] = {
-        "run": report.run,
-        "genuine": not report.problems,
-        "problems": [each._asdict() for each in report.problems],
-        "remarks": report.remarks,
-        "entries": report.entries,
-        "signed": report.signed,
-        "checkpoints": report.checkpoints,
-        "closed": report.closed,
-        "redacted": report.redacted,
-        "proved": report.proved,
-        "files": report.files,
-        "absent": report.absent,
-        "keys": [each.hex() for each in report.keys],
-        "trusted": report.trusted,
-    }
-    sys.stdout.write(json.dumps(value) + "\n")
-
-
-def _public_key(text: str) -> bytes:
-    try:
-        public = bytes.fromhex(text)
-    except ValueError:
-        public = b""
-    if len(public) != 32:
-        raise UsageError(
-            f"{text} is no public key: it has 64 hexadecimal digits", "See: moat audit key show"
-        )
-    return public
-
-
-def _read_keys(file: Path, trusted: set[bytes], revoked: set[bytes]) -> None:
-    try:
-        for each in json.loads(file.read_text()):
-            (revoked if each["revoked"] else trusted).add(_public_key(each["public"]))
-    except (ValueError, KeyError, TypeError, RecursionError) as exc:
-        raise UsageError(
-            f"{file} is no list of keys: {exc}", "Make one: moat audit key show --json"
-        ) from exc
 
 
 class _RequestTexts:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from moat.config.audit import WitnessSetting
     from moat.config.certificates import CertificateFile
     from moat.config.fields import Field
     from moat.runs.retention import Retention
@@ -80,6 +81,8 @@ class Settings:
     """The file's checked section `workspace`; see `config.workspace_mode`."""
     retention: Retention | None = None
     """Upper bounds for runs that have ended; see `client.upkeep`."""
+    witnesses: tuple[WitnessSetting, ...] = ()
+    """The witnesses of audit logs; see `config.audit`."""
     prices: tuple[ModelPrice, ...] = ()
     """Prices of language models; see `config.budget`."""
     secrets: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -144,6 +147,10 @@ def _convert(values: dict[str, Any]) -> None:
         from moat.config.hooks import event_hooks  # noqa: PLC0415
 
         values["on_event"] = event_hooks(values["on_event"])
+    if "audit" in values:
+        from moat.config.audit import witnesses  # noqa: PLC0415
+
+        values["witnesses"] = witnesses(values.pop("audit"))
     if "prices" in values:
         from moat.config.budget import prices  # noqa: PLC0415
 
@@ -164,6 +171,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
     `check_authorities` checks `network.upstream_ca`; a table that checks no file has none.
     """
     from moat.config import (  # noqa: PLC0415
+        audit,
         budget,
         build_fields,
         environment,
@@ -287,6 +295,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
         "limits": limits.FIELD,
         "workspace": workspace_mode.FIELD,
         "prices": budget.PRICES,
+        "audit": audit.FIELD,
         "retention": retention.FIELD,
         "secrets": secret_references.FIELD,
         "protected_paths": protected_paths.FIELD,
