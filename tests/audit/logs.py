@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.audit.javascript import verified_twice
 from tests.audit.test_checkpoint import Signer
 
 from moat.audit.log import AuditLog
@@ -54,12 +55,16 @@ def write(
 
 
 def verified(lines: Sequence[bytes], *, is_open: bool = False, **options: object) -> Report:
-    """Return what the verifier says of the lines, as a bundle with its end record unless `is_open`."""
+    """Return what the verifier says of the lines, as a bundle with its end record unless `is_open`.
+
+    Of a bundle the page's verifier must say the same.
+    """
+    if not is_open:
+        return verified_twice([*lines, b"end %d" % (len(lines) + 1)], **options)
     verifier = Verifier(**options)  # pyright: ignore[reportArgumentType]
-    ended = [*lines] if is_open else [*lines, b"end %d" % (len(lines) + 1)]
-    for line in ended:
+    for line in lines:
         verifier.feed(line)
-    return verifier.finish(is_open=is_open)
+    return verifier.finish(is_open=True)
 
 
 def codes(report: Report) -> set[str]:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from tests.audit.javascript import verified_twice
 from tests.audit.logs import RUN, write
 
 from moat.audit.bundle import bundle
-from moat.audit.verifier import Verifier
 from moat.paths import RunFolder
 
 if TYPE_CHECKING:
@@ -21,10 +21,7 @@ BUNDLES: Final = sorted(FOLDER.glob("*.bundle"))
 
 
 def report_of(path: Path, **options: Any) -> Report:
-    verifier = Verifier(**options)
-    for line in path.read_bytes().splitlines():
-        verifier.feed(line)
-    return verifier.finish()
+    return verified_twice(path.read_bytes().splitlines(), **options)
 
 
 def codes_of(path: Path) -> set[str]:

@@ -21,10 +21,18 @@ if TYPE_CHECKING:
 
 _SIGNATURE: Final = re.compile("\u2014 ([^ +\n]+) ([A-Za-z0-9+/]+={0,2})")
 _VERIFIER_KEY: Final = re.compile(r"([!-*,-~]{1,255})\+([0-9a-f]{8})\+([A-Za-z0-9+/]+={0,2})")
+_BASE64: Final = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _ED25519: Final = b"\x01"
 _COSIGNATURE: Final = b"\x04"
 _LATEST: Final = 253_402_300_799
 """The last second of the year 9999."""
+
+
+def from_base64(text: bytes) -> bytes:
+    """Decode base64 with its padding, and nothing besides. Raises `ValueError`."""
+    if _BASE64.fullmatch(text) is None:
+        raise ValueError("it is not base64")
+    return base64.b64decode(text)
 
 
 def leaf_hash(entry: bytes) -> bytes:
@@ -139,11 +147,11 @@ def read_checkpoint(note: str) -> Checkpoint:
         match = _SIGNATURE.fullmatch(line)
         if match is None:
             raise ValueError("it has a malformed signature")
-        data = base64.b64decode(match[2], validate=True)
+        data = from_base64(match[2].encode())
         signatures.append((match[1], data[:4], data[4:]))
     if not re.fullmatch("0|[1-9][0-9]{0,14}", lines[1]):
         raise ValueError("it has no size")
-    root = base64.b64decode(lines[2], validate=True)
+    root = from_base64(lines[2].encode())
     if len(root) != 32:
         raise ValueError("it has no root")
     return Checkpoint(lines[0], int(lines[1]), root, f"{text}\n", tuple(signatures))
@@ -183,7 +191,7 @@ class Witness(NamedTuple):
         if match is None:
             raise ValueError("it has not the form name+hash+key")
         name, number, key = match.groups()
-        data = base64.b64decode(key, validate=True)
+        data = from_base64(key.encode())
         if data[:1] != _COSIGNATURE or len(data) != 33:
             raise ValueError("it is no key for cosignatures with Ed25519")
         if key_id(name, data[1:], _COSIGNATURE).hex() != number:

@@ -1,4 +1,4 @@
-"""The verifier of audit logs. It does no I/O, and uses nothing of Moat but `proofs` and `report`.
+"""The verifier of audit logs, without I/O. Of Moat, it uses `proofs`, `content` and `report` alone.
 
 Read them before you trust a log. docs/audit.md has the format, and says what a verified log proves and
 what it doesn't. In short: an `Entry` is a line of canonical JSON (RFC 8785), and
@@ -12,19 +12,18 @@ what it doesn't. In short: an `Entry` is a line of canonical JSON (RFC 8785), an
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from moat.audit.content import read_content, utf8
 from moat.audit.proofs import (
     Checkpoint,
     Frontier,
     Witness,
     cosigned_at,
     fingerprint,
+    from_base64,
     leaf_hash,
     read_checkpoint,
     root_of_inclusion,
@@ -54,6 +53,7 @@ _ENTRY: Final = re.compile(
     rb'"run":"([0-9a-f]{12})","seq":(0|[1-9][0-9]{0,14}),'
     rb'"time":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)","v":1\}'
 )
+_PROOF: Final = re.compile(b"-|[0-9a-f]{64}(?:,[0-9a-f]{64})*")
 
 
 class Verifier:
@@ -119,23 +119,23 @@ class Verifier:
                 case b"key" if self._file is None and len(self._keys) < MAX_KEYS:
                     self._keys[_key(rest)] = None
                 case b"checkpoint" if self._file is None and self._newest is None:
-                    note = base64.b64decode(rest, validate=True).decode()
-                    self._checkpoint(read_checkpoint(note))
+                    self._checkpoint(read_checkpoint(utf8(from_base64(rest))))
                 case b"proved" if self._file is None:
-                    self._proved(*rest.split(b" ", 1))
+                    proof, _, line = rest.partition(b" ")
+                    self._proved(proof, line)
                 case b"file":
                     self._end_file()
-                    name = rest.decode()
+                    name = utf8(rest)
                     if name in self._files:
                         raise ValueError("there is a file of that name already")
                     self._file = name, hashlib.sha256()
                 case b"data" if self._file is not None:
-                    self._file[1].update(base64.b64decode(rest, validate=True))
+                    self._file[1].update(from_base64(rest))
                 case b"end" if rest == b"%d" % self._lines:
                     self._ended = True
                 case _:
                     raise ValueError("no such record may stand here")
-        except (ValueError, TypeError, binascii.Error) as exc:
+        except ValueError as exc:
             self._problem("format", f"line {self._lines}: {exc}")
 
     # --- entries ---
@@ -183,16 +183,12 @@ class Verifier:
             self._problem("content", f"the content of entry {seq} was changed")
         elif b'"commits":{' in private or kind.decode() == SIGNING_KEY:
             try:
-                self._take(kind.decode(), json.loads(private)["data"])
-            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                found = read_content(private)
+                self._unsigned.append((found.commits, found.void))
+                if kind.decode() == SIGNING_KEY:
+                    self._named.add(found.named_key())
+            except (ValueError, RecursionError):
                 self._problem("format", f"the content of entry {seq} is none that Moat writes")
-
-    def _take(self, kind: str, data: dict[str, Any]) -> None:
-        """Take from a content what it commits to, or the key that it names."""
-        commits = {str(name): str(each) for name, each in data.get("commits", {}).items()}
-        self._unsigned.append((commits, [str(name) for name in data.get("void", ())]))
-        if kind == SIGNING_KEY:
-            self._named.add(data["public"])
 
     def _sign_commits(self) -> None:
         """Count what the entries so far commit to: only what is signed proves a file."""
@@ -262,6 +258,8 @@ class Verifier:
         match, tree = _ENTRY.fullmatch(entry), self._newest
         if match is None or tree is None:
             raise ValueError("an entry with a proof needs its checkpoint before it")
+        if _PROOF.fullmatch(proof) is None:
+            raise ValueError("its proof has not the form of one")
         hashes = [bytes.fromhex(each) for each in proof.decode().split(",") if each != "-"]
         content, kind, _, run, number, _ = match.groups()
         seq = int(number)
@@ -359,7 +357,7 @@ class Verifier:
 
 
 def _key(text: bytes) -> bytes:
-    public = base64.b64decode(text, validate=True)
+    public = from_base64(text)
     if len(public) != 32:
         raise ValueError("a key has 32 bytes")
     return public
@@ -371,6 +369,6 @@ def _held(notes: Sequence[str]) -> dict[int, set[bytes]]:
     try:
         for each in map(read_checkpoint, notes):
             held.setdefault(each.size, set()).add(each.root)
-    except (ValueError, binascii.Error) as exc:
+    except ValueError as exc:
         raise UnreadableError(f"a checkpoint that you hold can't be read: {exc}") from exc
     return held

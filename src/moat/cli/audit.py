@@ -48,7 +48,7 @@ class _RunOrCommand(click.Group):
 @click.group(
     "audit",
     cls=_RunOrCommand,
-    subcommand_metavar="[RUN [--verify] [--json] [-f] | export | verify | witness | key]",
+    subcommand_metavar="[RUN [--verify] [--json] [-f] | export | verify | page | witness | key]",
 )
 def command() -> None:
     """Show what a run did, from a signed log that can be verified, or hand that to somebody else.
@@ -133,6 +133,20 @@ def export(run: str | None, file: Path, *, redacted: bool, entries: tuple[int, .
         except FileNotFoundError:
             raise _no_log(found) from None
     sys.stdout.write(f"{found.name}: exported to {file}\n")
+
+
+@command.command("page")
+@output_option
+def page(file: Path) -> None:
+    """Write a page of HTML that verifies bundles in a browser, for somebody who has no Moat.
+
+    It is one file, asks nobody for anything, and says what moat audit verify says. Chromium 137,
+    Firefox 130 and Safari 17 can open it.
+    """
+    from moat.audit.page import page as text  # noqa: PLC0415  for this alone
+
+    write_new(file, [text().encode()])
+    sys.stdout.write(f"written to {file}\n")
 
 
 command.add_command(verify)
