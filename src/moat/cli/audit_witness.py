@@ -80,12 +80,10 @@ def _print(done: Iterable[Submitted], *, as_json: bool) -> None:
 
 
 def _log_list(home: Path, runs: Iterable[str]) -> str:
-    """Return the list of logs with the key that signs now."""
+    """Return the list of logs with the key that signs now, which is made where there is none."""
     from moat.audit.checkpoint import verifier_key  # noqa: PLC0415  loads slowly
     from moat.audit.signing_key import SigningKeys  # noqa: PLC0415
 
-    known = SigningKeys(home).known()
-    if not known:
-        raise UsageError("there is no key yet", "The first run makes it")
-    lines = [f"vkey {verifier_key(run, known[0].public)}" for run in sorted(runs)]
+    public = SigningKeys(home).current().public
+    lines = [f"vkey {verifier_key(run, public)}" for run in sorted(runs)]
     return "\n".join(["logs/v0", "", *lines, ""])
