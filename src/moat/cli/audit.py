@@ -11,9 +11,11 @@ import click
 
 from moat.cli.arguments import output_option, run_argument
 from moat.cli.audit_key import command as key_command
+from moat.cli.audit_own import RequestTexts, no_log, verify_own, wait_for_end
+from moat.cli.audit_statement import command as statement_command
 from moat.cli.audit_text import timeline_line, witness_line
 from moat.cli.audit_verify import command as verify
-from moat.cli.audit_verify import print_report, witnesses_of_settings
+from moat.cli.audit_verify import print_report
 from moat.cli.audit_witness import command as witness_command
 from moat.cli.found import find
 from moat.cli.new_file import write_new
@@ -25,10 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from moat.audit.report import Report
     from moat.cli.audit_text import Entry
     from moat.paths import RunFolder
-    from moat.runs.store import Run
 
 _MOST_ROWS: Final = 1_000_000
 """Rows of the traffic record to which one entry commits: it has those of a second or two."""
@@ -48,7 +48,9 @@ class _RunOrCommand(click.Group):
 @click.group(
     "audit",
     cls=_RunOrCommand,
-    subcommand_metavar="[RUN [--verify] [--json] [-f] | export | verify | page | witness | key]",
+    subcommand_metavar=(
+        "[RUN [--verify] [--json] [-f] | export | verify | page | statement | witness | key]"
+    ),
 )
 def command() -> None:
     """Show what a run did, from a signed log that can be verified, or hand that to somebody else.
@@ -77,7 +79,7 @@ def show(
     with Store() as store:
         found = find(store, run)
         if verifies:
-            report = _verify_own(store, found)
+            report = verify_own(store, found)
             print_report(report, as_json=as_json)
             ctx.exit(1 if report.problems else 0)
         entries = Entries(store.folder(found.id).audit)
@@ -88,7 +90,7 @@ def show(
             for _ in follow(store, found):
                 _write(entries.news(), as_json=as_json)
         elif not entries.exists:
-            raise _no_log(found)
+            raise no_log(found)
         elif not as_json:
             _write_witnesses(store.folder(found.id))
 
@@ -121,17 +123,17 @@ def export(run: str | None, file: Path, *, redacted: bool, entries: tuple[int, .
     with Store() as store:
         found = find(store, run)
         folder = store.folder(found.id)
-        _wait_for_end(store, found)
+        wait_for_end(store, found)
         try:
             if entries:
                 cosignatures = Cosignatures.load(folder.cosignatures)
                 lines = bundle.proofs(folder.audit, entries, cosignatures.by_size())
             else:
-                requests = _RequestTexts(folder.database)
+                requests = RequestTexts(folder.database)
                 lines = bundle.bundle(folder, requests, redacted=redacted)
             write_new(file, (line + b"\n" for line in lines))
         except FileNotFoundError:
-            raise _no_log(found) from None
+            raise no_log(found) from None
     sys.stdout.write(f"{found.name}: exported to {file}\n")
 
 
@@ -150,6 +152,7 @@ def page(file: Path) -> None:
 
 
 command.add_command(verify)
+command.add_command(statement_command)
 command.add_command(witness_command)
 command.add_command(key_command)
 
@@ -217,76 +220,8 @@ def _write_witnesses(folder: RunFolder) -> None:
         sys.stdout.write(f"{without_controls(witness_line(key, attempt))}\n")
 
 
-# --- verifying ---
-
-
-def _verify_own(store: Store, run: Run) -> Report:
-    """Verify the log of a run in this store, with the files beside it and its newest checkpoint."""
-    from moat.audit.bundle import bundle  # noqa: PLC0415  loads slowly
-    from moat.audit.report import UnreadableError  # noqa: PLC0415
-    from moat.audit.run_log import head_path  # noqa: PLC0415
-    from moat.audit.signing_key import SigningKeys  # noqa: PLC0415
-    from moat.audit.verifier import Verifier  # noqa: PLC0415
-
-    folder = store.folder(run.id)
-    _wait_for_end(store, run)
-    head = head_path(store.home, run.id)
-    known = SigningKeys(store.home).known()
-    try:
-        verifier = Verifier(
-            {each.public for each in known},
-            {each.public for each in known if each.revoked},
-            [head.read_text()] if head.exists() else [],
-            witnesses_of_settings(store.home),
-        )
-        # The end record is left out: what is missing behind a running run's log is no sign of anything.
-        for line in bundle(folder, _RequestTexts(folder.database)):
-            if not line.startswith(b"end "):
-                verifier.feed(line)
-        return verifier.finish(is_open=True)
-    except FileNotFoundError:
-        raise _no_log(run) from None
-    except (UnreadableError, UnicodeDecodeError) as exc:
-        raise MoatError(f"the audit log of {run.name} can't be verified: {exc}") from exc
-
-
-def _wait_for_end(store: Store, run: Run) -> None:
-    """Wait for the supervisor of a run that has ended: it closes the log last."""
-    if run.ended:
-        from moat.runs import lock  # noqa: PLC0415  for this alone
-
-        with suppress(FileNotFoundError, TimeoutError):
-            lock.wait_until_free(store.folder(run.id).supervisor_lock, _LEAVE_S)
-
-
-class _RequestTexts:
-    """The rows of a traffic record, as the log commits to them."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __call__(self, ranges: list[list[int]]) -> bytes | None:
-        from moat.audit.requests import ids_of, text_of  # noqa: PLC0415  as above
-        from moat.egress.traffic.reader import Filter, TrafficReader  # noqa: PLC0415
-
-        if sum(last - first + 1 for first, last in ranges) > _MOST_ROWS:
-            return None  # no supervisor has written that
-        ids = list(ids_of(ranges))
-        with TrafficReader(self._path) as reader:
-            rows = {row.id: tuple(row) for row in reader.rows_with(ids, Filter(), 0.0)}
-        if len(rows) < len(ids):
-            return None  # some were dropped to make room, and another entry says so
-        return b"[" + text_of([rows[each] for each in ids]) + b"]"
-
-
 def _changed() -> MoatError:
     return MoatError(
         "the audit log was changed: what follows is no entry that Moat writes",
         "Look what is wrong with it: moat audit RUN --verify",
-    )
-
-
-def _no_log(run: Run) -> MoatError:
-    return MoatError(
-        f"{run.name} has no audit log", "It has not begun yet, or an earlier version of Moat ran it"
     )
