@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING, Final
 
@@ -53,6 +54,27 @@ def test_every_vector_gets_moats_own_verdict(moat: Moat, page: Chromium) -> None
         assert (kind == "genuine") == (done.returncode == 0)
     assert page.script("return performance.getEntriesByType('resource').length") == 0
     assert page.log() == []
+
+
+def test_witnesses_and_kept_checkpoints(moat: Moat, page: Chromium, tmp_path: Path) -> None:
+    """A witness that must have seen the log, and a checkpoint of another history."""
+    page.type("#witnesses", VERDICTS["witness"])
+    for name in ("witnessed", "forged-cosignature", "genuine"):
+        bundle = FOLDER / f"{name}.bundle"
+        _, text = verdict(page, bundle)
+        done = own(moat, bundle, "--witness", VERDICTS["witness"])
+        assert text.splitlines() == done.stdout.splitlines(), name
+    moat.ok("run", "-n", "x", "--", "true")
+    moat.ok("audit", "export", "x", "-o", tmp_path / "other")
+    lines = (tmp_path / "other").read_bytes().splitlines()
+    signed = next(each for each in lines if each.startswith(b"checkpoint "))
+    (tmp_path / "note").write_bytes(base64.b64decode(signed.removeprefix(b"checkpoint ")))
+    page.type("#held", tmp_path / "note")
+    _, text = verdict(page, FOLDER / "witnessed.bundle")
+    options = ("--witness", VERDICTS["witness"], "--checkpoint", tmp_path / "note")
+    done = own(moat, FOLDER / "witnessed.bundle", *options)
+    assert text.splitlines() == done.stdout.splitlines()
+    assert text.startswith("NOT GENUINE: ")
 
 
 def test_a_real_run_with_its_keys(moat: Moat, page: Chromium, tmp_path: Path) -> None:
