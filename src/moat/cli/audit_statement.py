@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from moat.audit.statement import RunFacts, TreeFacts
+    from moat.paths import RunFolder
     from moat.runs.store import Run
     from moat.spec import RunSpec
     from moat.workspace.changes import Changes, Tree
@@ -76,7 +78,7 @@ def _facts(store: Store, run: Run) -> RunFacts:
         run=run.id,
         version=__version__,
         spec=sha256_of(folder.spec),
-        checkpoint=_newest_checkpoint(store, run.id),
+        checkpoint=_newest_checkpoint(folder),
         closed=report.closed,
         started=run.started_at,
         stopped=run.stopped_at,
@@ -90,15 +92,18 @@ def _facts(store: Store, run: Run) -> RunFacts:
     )
 
 
-def _newest_checkpoint(store: Store, run_id: str) -> str:
-    """Return the note that the log was verified with, and what witnesses have signed of it."""
-    from moat.audit.cosignatures import Cosignatures  # noqa: PLC0415  as above
+def _newest_checkpoint(folder: RunFolder) -> str:
+    """Return the last note of the log, and what witnesses have signed of it."""
+    from moat.audit.bundle import log_lines  # noqa: PLC0415  as above
+    from moat.audit.checkpoint import decoded  # noqa: PLC0415
+    from moat.audit.cosignatures import Cosignatures  # noqa: PLC0415
     from moat.audit.proofs import read_checkpoint  # noqa: PLC0415
-    from moat.audit.run_log import head_path  # noqa: PLC0415
     from moat.audit.submission import with_signatures  # noqa: PLC0415
 
-    note = head_path(store.home, run_id).read_text()
-    cosignatures = Cosignatures.load(store.folder(run_id).cosignatures).by_size()
+    lines = (line for line in log_lines(folder.audit) if line.startswith(b"checkpoint "))
+    (line,) = deque(lines, maxlen=1)
+    note = decoded(line.removeprefix(b"checkpoint "))
+    cosignatures = Cosignatures.load(folder.cosignatures).by_size()
     return with_signatures(note, cosignatures.get(read_checkpoint(note).size, ()))
 
 

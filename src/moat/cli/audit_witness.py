@@ -14,6 +14,7 @@ from moat.cli.found import find
 from moat.cli.grant import refuse_inside_run
 from moat.errors import UsageError
 from moat.printable import without_controls
+from moat.runs import unwitnessed
 from moat.runs.store import Store
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def command(ctx: click.Context, run: str | None, *, lists: bool, as_json: bool) 
                 "there are no witnesses",
                 "Name them in config.yaml: audit.witness, with url and key",
             )
+        unwitnessed.mark(store.home, found.id)
         done = run_once(store.home, found.id, witnesses)
     _print(done, as_json=as_json)
     ctx.exit(1 if any(each.attempt.problem for each in done) else 0)

@@ -40,6 +40,8 @@ EVERY_S: Final = 3600.0
 """The time between two passes over the queue."""
 AT_ONCE: Final = 200
 """Runs of a pass at most."""
+_PASS_S: Final = 600.0
+"""The time after which a pass begins with no further run."""
 PATIENCE_S: Final = 10.0
 """The time that a witness has for an answer."""
 NICENESS: Final = 10
@@ -154,15 +156,17 @@ def _post(url: str, log: _Log, old: int, way_to: http.Way) -> http.Answer:
 
 
 def run_once(home: Path, run_id: str, witnesses: Iterable[WitnessSetting]) -> list[Submitted]:
-    """Submit for a run, and take it off the queue once the witnesses have seen all of it.
+    """Submit for a queued run, and take it off the queue once the witnesses have seen all of it.
 
     Another process may be at it: then this one waits, and finds less to do. Raises `MoatError`.
     """
     path = unwitnessed.mark_path(home, run_id)
-    unwitnessed.mark(home, run_id)
+    if not path.exists():
+        return []
     try:
         with lock.locked(path, _TURN_S), Store(home) as store:
             done = submit(store, store.get(run_id), witnesses)
+            os.utime(path)  # the next turn is that of the others
             if done.whole:
                 path.unlink(missing_ok=True)
             return done.submitted
@@ -179,8 +183,10 @@ def run_pass(home: Path, witnesses: Iterable[WitnessSetting]) -> None:
         return
     try:
         os.utime(held)
-        asked = list(witnesses)
+        asked, end = list(witnesses), time.monotonic() + _PASS_S
         for run_id in unwitnessed.queued(home)[:AT_ONCE]:
+            if time.monotonic() > end:
+                break
             try:
                 found = run_once(home, run_id, asked)
             except RunNotFoundError:

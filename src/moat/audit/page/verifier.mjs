@@ -15,7 +15,7 @@ const ENTRY = new RegExp(
     '"time":"(\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z)","v":1\\}$',
 );
 const PROOF = /^(?:-|[0-9a-f]{64}(?:,[0-9a-f]{64})*)$/;
-const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 const SIGNATURE = /^\u2014 ([^ +\n]+) ([A-Za-z0-9+/]+={0,2})$/;
 const VERIFIER_KEY = /^([!-*,-~]{1,255})\+([0-9a-f]{8})\+([A-Za-z0-9+/]+={0,2})$/;
 
@@ -48,7 +48,7 @@ function latin1(bytes) {
 }
 
 function fromBase64(text) {
-  if (!BASE64.test(text)) throw new FormError("it is not base64");
+  if (text.length % 4 || !BASE64.test(text)) throw new FormError("it is not base64");
   return Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
 }
 
@@ -60,7 +60,7 @@ function fromHex(text) {
   return Uint8Array.from(text.match(/../g) ?? [], (each) => parseInt(each, 16));
 }
 
-function concatenated(...parts) {
+function concatenated(parts) {
   const all = new Uint8Array(parts.reduce((sum, each) => sum + each.length, 0));
   let at = 0;
   for (const each of parts) {
@@ -76,7 +76,11 @@ function partition(bytes, separator) {
 }
 
 async function sha256(...parts) {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", concatenated(...parts)));
+  return digest(parts);
+}
+
+async function digest(parts) {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", concatenated(parts)));
 }
 
 // --- Merkle trees (RFC 9162 2.1) ---
@@ -347,7 +351,7 @@ export class Verifier {
       this.#problem("format", `line ${this.#lines}: no entry may stand behind what it proves`);
       return;
     }
-    const [, digest, kind, prev, run, number, time] = match;
+    const [, hash, kind, prev, run, number, time] = match;
     const report = this.report;
     const seq = Number(number);
     if (seq !== this.#seq) {
@@ -370,7 +374,7 @@ export class Verifier {
     if (seq === 0 && kind !== "run_created") {
       this.#problem("missing", "the log does not begin with the creation of the run");
     }
-    await this.#content(seq, kind, digest, content);
+    await this.#content(seq, kind, hash, content);
     const held = this.held.get(this.#tree.size);
     if (held !== undefined) {
       this.held.delete(this.#tree.size);
@@ -378,12 +382,12 @@ export class Verifier {
     }
   }
 
-  async #content(seq, kind, digest, content) {
+  async #content(seq, kind, hash, content) {
     if (!content.length) {
       this.report.redacted += 1;
       return;
     }
-    if (hex(await sha256(content)) !== digest) {
+    if (hex(await sha256(content)) !== hash) {
       this.#problem("content", `the content of entry ${seq} was changed`);
     } else if (kind === "signing_key" || latin1(content).includes('"commits":{')) {
       try {
@@ -472,7 +476,7 @@ export class Verifier {
     }
     if (!PROOF.test(proof)) throw new FormError("its proof has not the form of one");
     const hashes = proof === "-" ? [] : proof.split(",").map(fromHex);
-    const [, digest, kind, , run, number] = match;
+    const [, hash, kind, , run, number] = match;
     const seq = Number(number);
     if (run !== this.report.run) {
       this.#problem("run", `entry ${seq} is of another run: ${run}`);
@@ -483,7 +487,7 @@ export class Verifier {
       this.#problem("root", `entry ${seq} is not in the log that was signed`);
       return;
     }
-    await this.#content(seq, kind, digest, content);
+    await this.#content(seq, kind, hash, content);
     this.#signCommits();
     this.report.proved.push(seq);
   }
@@ -555,7 +559,7 @@ export class Verifier {
 
   async #endFile() {
     if (this.#file !== null) {
-      this.#files.set(this.#file.name, hex(await sha256(...this.#file.pieces)));
+      this.#files.set(this.#file.name, hex(await digest(this.#file.pieces)));
       this.#file = null;
     }
   }
@@ -577,7 +581,7 @@ export async function verify(pieces, options) {
   for await (const piece of pieces) {
     let start = 0;
     for (let end; (end = piece.indexOf(10, start)) >= 0; start = end + 1) {
-      const line = concatenated(...rest, piece.subarray(start, end));
+      const line = concatenated([...rest, piece.subarray(start, end)]);
       if (line.length + 1 >= LONGEST_LINE) throw new UnreadableError("it has a line that is too long");
       [rest, length] = [[], 0];
       await verifier.feed(line);
@@ -586,7 +590,7 @@ export async function verify(pieces, options) {
     length += piece.length - start;
     if (length >= LONGEST_LINE) throw new UnreadableError("it has a line that is too long");
   }
-  if (length) await verifier.feed(concatenated(...rest));
+  if (length) await verifier.feed(concatenated(rest));
   return verifier.finish();
 }
 
