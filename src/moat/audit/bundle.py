@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from moat.audit import merkle
-from moat.audit.checkpoint import decoded
+from moat.audit.checkpoint import decoded, encoded
 from moat.audit.cosignatures import Cosignatures
 from moat.audit.log import lines_of
 from moat.audit.proofs import leaf_hash, read_checkpoint
@@ -84,7 +84,7 @@ def _cosigned(line: bytes, cosignatures: Mapping[int, list[str]]) -> bytes:
         return line
     note = decoded(rest)
     signed = with_signatures(note, cosignatures.get(read_checkpoint(note).size, ()))
-    return b"checkpoint " + base64.b64encode(signed.encode())
+    return b"checkpoint " + encoded(signed)
 
 
 def _committed(private: bytes) -> dict[str, list[Range]]:

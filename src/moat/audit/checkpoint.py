@@ -43,6 +43,11 @@ def verifier_key(run: str, public: bytes) -> str:
     return f"{name}+{key_id(name, public).hex()}+{key}"
 
 
+def encoded(note: str) -> bytes:
+    """Return a note as a line `checkpoint` has it."""
+    return base64.b64encode(note.encode())
+
+
 def decoded(field: bytes) -> str:
     """Return the note of a line `checkpoint`. Raises `ValueError`."""
     return base64.b64decode(field, validate=True).decode()

@@ -121,8 +121,7 @@ class AuditLog:
         with self._lock:
             size = self._tree.size
             note = checkpoint.signed(self._run, size, self._tree.root(), signer)
-            encoded = base64.b64encode(note.encode())
-            self._write(b"checkpoint %b\n" % encoded)
+            self._write(b"checkpoint %b\n" % checkpoint.encoded(note))
             self._signed = size
         os.fdatasync(self._fd)
         self._head.parent.mkdir(mode=0o700, exist_ok=True)
