@@ -81,8 +81,8 @@ class Settings:
     """The file's checked section `workspace`; see `config.workspace_mode`."""
     retention: Retention | None = None
     """Upper bounds for runs that have ended; see `client.upkeep`."""
-    witnesses: tuple[WitnessSetting, ...] = ()
-    """The witnesses of audit logs; see `config.audit`."""
+    audit: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The file's checked section `audit`; see `config.audit`."""
     prices: tuple[ModelPrice, ...] = ()
     """Prices of language models; see `config.budget`."""
     secrets: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -97,6 +97,15 @@ class Settings:
     """The file's checked section `build`; see `config.build_fields`."""
     network: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The file's checked section `network`, in which `upstream_ca` is a `CertificateFile`."""
+
+    @property
+    def witnesses(self) -> tuple[WitnessSetting, ...]:
+        """The witnesses of audit logs."""
+        if not self.audit:
+            return ()
+        from moat.config.audit import witnesses  # noqa: PLC0415  most users have none
+
+        return witnesses(self.audit)
 
     @property
     def clipboard(self) -> Literal["ask", "pass", "drop"]:
@@ -147,10 +156,6 @@ def _convert(values: dict[str, Any]) -> None:
         from moat.config.hooks import event_hooks  # noqa: PLC0415
 
         values["on_event"] = event_hooks(values["on_event"])
-    if "audit" in values:
-        from moat.config.audit import witnesses  # noqa: PLC0415
-
-        values["witnesses"] = witnesses(values.pop("audit"))
     if "prices" in values:
         from moat.config.budget import prices  # noqa: PLC0415
 
