@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +119,7 @@ def test_a_log_that_grows(moat: Moat, witness: Witness) -> None:
 def until_seen(moat: Moat, least: int) -> int:
     """Submit until the witness has seen so much: a checkpoint takes up to ten seconds."""
     while True:
-        seen: int = asked(moat)["seen"]
+        seen: int = json.loads(moat("audit", "witness", "x", "--json").stdout)[0]["seen"]
         if seen >= least:
             return seen
         moat("wait", "x", "--exit", "--timeout", "1")
@@ -142,6 +144,21 @@ def test_a_witness_that_is_not_there(moat: Moat, witness: Witness) -> None:
     moat.ok("run", "-n", "y", "--", "true")
     assert came.wait(60)
     assert asked(moat)["problem"] is None
+
+
+def test_a_pass_forgets_no_run(moat: Moat, witness: Witness) -> None:
+    """Of two runs that a dead witness has not seen, neither leaves the queue."""
+    settings = {"url": "https://localhost:9", "key": witness.key}
+    moat.write_settings(json.dumps({"audit": {"witness": [settings]}}))
+    for name in ("x", "y"):
+        moat.ok("run", "-n", name, "--", "true")
+        asked(moat, name, code=1)
+    queue = moat.home / "unwitnessed"
+    command = [sys.executable, "-I", "-m", "moat.client.witness", str(moat.home)]
+    subprocess.run(command, check=True)
+    assert {each.name for each in queue.iterdir()} == {
+        log_of(moat, name).parent.name for name in ("x", "y")
+    }
 
 
 def test_a_witness_that_hangs_holds_nobody_up(moat: Moat, witness: Witness) -> None:

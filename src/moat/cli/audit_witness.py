@@ -12,7 +12,7 @@ from moat.cli.arguments import run_argument
 from moat.cli.audit_text import witness_line
 from moat.cli.found import find
 from moat.cli.grant import refuse_inside_run
-from moat.errors import UsageError
+from moat.errors import MoatError, UsageError
 from moat.printable import without_controls
 from moat.runs import unwitnessed
 from moat.runs.store import Store
@@ -59,8 +59,14 @@ def command(ctx: click.Context, run: str | None, *, lists: bool, as_json: bool) 
             )
         unwitnessed.mark(store.home, found.id)
         done = run_once(store.home, found.id, witnesses)
+    if not done:
+        raise MoatError(
+            f"nothing of {found.name} was submitted",
+            "Its audit log has not begun, or another process is submitting it",
+        )
     _print(done, as_json=as_json)
-    ctx.exit(1 if any(each.attempt.problem for each in done) else 0)
+    seen = all(each.attempt.size and not each.attempt.problem for each in done)
+    ctx.exit(0 if seen else 1)
 
 
 def _print(done: Iterable[Submitted], *, as_json: bool) -> None:

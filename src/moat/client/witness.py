@@ -31,7 +31,7 @@ from moat.runs import lock, unwitnessed
 from moat.runs.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from moat.config.audit import WitnessSetting
     from moat.runs.store import Run
@@ -97,10 +97,13 @@ class _Log:
             raise ValueError("the log is not what its newest checkpoint says")
 
 
-def submit(store: Store, run: Run, witnesses: Iterable[WitnessSetting]) -> Submissions:
+def submit(
+    store: Store, run: Run, witnesses: Iterable[WitnessSetting], dead: Collection[str] = ()
+) -> Submissions:
     """Submit the newest checkpoint of a run to each witness that does not have it.
 
-    Raises `MoatError`. What goes wrong at a witness is in the result.
+    `dead`: keys of witnesses that are not asked. Raises `MoatError`. What goes wrong at a witness is in
+    the result.
     """
     folder = store.folder(run.id)
     stored = Cosignatures.load(folder.cosignatures)
@@ -114,7 +117,8 @@ def submit(store: Store, run: Run, witnesses: Iterable[WitnessSetting]) -> Submi
     found: list[Submitted] = []
     for each in witnesses:
         before = stored.attempts.get(each.key, Attempt("", 0))
-        if log.size and (before.size != log.size or before.problem):
+        is_due = before.size != log.size or before.problem
+        if log.size and is_due and each.key not in dead:
             way_to = way(store.spec(run.id).network, each.url)
             stored.attempts[each.key] = _attempt(stored, log, each, before.size, way_to)
             stored.save(folder.cosignatures)
@@ -155,7 +159,9 @@ def _post(url: str, log: _Log, old: int, way_to: http.Way) -> http.Answer:
     return http.request("POST", f"{url}/{CALL}", headers, body, way=way_to, total=PATIENCE_S)
 
 
-def run_once(home: Path, run_id: str, witnesses: Iterable[WitnessSetting]) -> list[Submitted]:
+def run_once(
+    home: Path, run_id: str, witnesses: Iterable[WitnessSetting], dead: Collection[str] = ()
+) -> list[Submitted]:
     """Submit for a queued run, and take it off the queue once the witnesses have seen all of it.
 
     Another process may be at it: then this one waits, and finds less to do. Raises `MoatError`.
@@ -165,7 +171,7 @@ def run_once(home: Path, run_id: str, witnesses: Iterable[WitnessSetting]) -> li
         return []
     try:
         with lock.locked(path, _TURN_S), Store(home) as store:
-            done = submit(store, store.get(run_id), witnesses)
+            done = submit(store, store.get(run_id), witnesses, dead)
             os.utime(path)  # the next turn is that of the others
             if done.whole:
                 path.unlink(missing_ok=True)
@@ -183,19 +189,19 @@ def run_pass(home: Path, witnesses: Iterable[WitnessSetting]) -> None:
         return
     try:
         os.utime(held)
+        dead: set[str] = set()
         asked, end = list(witnesses), time.monotonic() + _PASS_S
         for run_id in unwitnessed.queued(home)[:AT_ONCE]:
             if time.monotonic() > end:
                 break
             try:
-                found = run_once(home, run_id, asked)
+                found = run_once(home, run_id, asked, dead)
             except RunNotFoundError:
                 _forget(unwitnessed.mark_path(home, run_id))
                 continue
             except MoatError:
                 continue  # of this run: `moat audit witness` says what
-            dead = {each.witness.key for each in found if each.attempt.unreachable}
-            asked = [each for each in asked if each.key not in dead]
+            dead |= {each.witness.key for each in found if each.attempt.unreachable}
     finally:
         os.close(held)
 
