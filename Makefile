@@ -11,7 +11,7 @@ INSTALLED := .venv/installed/bin/python
 TYPED := src scripts
 FOR_RUNS := bwrap:bubblewrap git
 FOR_BENCH := busybox:busybox-static nginx:nginx-light squid:squid-openssl
-FOR_TESTS := $(FOR_RUNS) dbus-run-session:dbus gnome-keyring-daemon:gnome-keyring direnv gcc curl wget node:nodejs npm tmux dtach vim less htop dig:bind9-dnsutils ip:iproute2 tinyproxy:tinyproxy-bin ssh:openssh-client sshd:openssh-server dockerd:docker.io runc podman busybox:busybox-static
+FOR_TESTS := $(FOR_RUNS) dbus-run-session:dbus gnome-keyring-daemon:gnome-keyring direnv gcc curl wget node:nodejs npm tmux dtach vim less htop dig:bind9-dnsutils ip:iproute2 tinyproxy:tinyproxy-bin ssh:openssh-client sshd:openssh-server dockerd:docker.io runc podman busybox:busybox-static chromium chromedriver:chromium-driver
 # Programs that hold placeholders, in tests/e2e/clients.
 FOR_CLIENTS := gh skopeo docker-registry cargo
 
@@ -48,7 +48,7 @@ matrix: ## Run the tests without I/O under each supported Python that is install
 fuzz: .venv/ready ## Fuzz each parser for a few seconds, guided by coverage (MOAT_FUZZ_SECONDS=5)
 	@$(PYTEST) -q -n $(CORES) --only fuzz
 
-e2e: .venv/installed/ready .venv/clients/ready .venv/images/ready programs ## Test the installed command on real terminals, and the compiled modules
+e2e: .venv/installed/ready .venv/clients/ready .venv/images/ready .venv/witness/ready programs ## Test the installed command on real terminals, and the compiled modules
 	@scripts/programs.sh $(FOR_CLIENTS)
 	@$(INSTALLED) -m pytest -q -n $(WORKERS) --dist worksteal --only system
 
@@ -71,6 +71,7 @@ lock: ## Pin the newest dependencies that pyproject.toml allows (needs uv)
 	@$(COMPILE) --upgrade --group dev requirements/build.in --output-file requirements/lock.txt
 	@$(COMPILE) --group test --constraint requirements/lock.txt --output-file requirements/test.txt
 	@$(LOCK) --upgrade requirements/clients.in --output-file requirements/clients.txt
+	@$(LOCK) --upgrade requirements/witness.in --output-file requirements/witness.txt
 
 release: .venv/ready programs ## Build sdist and wheels, install and try each; upload nothing
 	@scripts/compiler.sh
@@ -88,6 +89,9 @@ clean: ## Remove everything that make and the tools created
 
 .venv/clients/ready: requirements/clients.txt scripts/clients.sh scripts/logged.sh .venv/ready
 	@scripts/clients.sh
+
+.venv/witness/ready: requirements/witness.txt scripts/witness.sh scripts/logged.sh .venv/ready
+	@scripts/witness.sh
 
 # Programs in it age; what the tests need of it doesn't.
 .venv/images/ready: scripts/base_image.sh scripts/logged.sh

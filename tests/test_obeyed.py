@@ -34,6 +34,7 @@ STARTED: Final[Mapping[str, str]] = {
     "moat.supervisor.hook_process subprocess.Popen": "the user's own command, from their settings",
     "moat.supervisor.hooks os.posix_spawn": _OWN_PYTHON,
     "moat.supervisor.snapshots os.posix_spawn": _OWN_PYTHON,
+    "moat.supervisor.witness os.posix_spawn": _OWN_PYTHON,
     "moat.supervisor.spare.__main__ importlib.import_module": "modules of a table, Moat's own",
     "moat.supervisor.spare.server os.fork": "goes on in this program",
     "moat.supervisor.spare_launch os.posix_spawn": _OWN_PYTHON,
@@ -65,7 +66,8 @@ STARTED: Final[Mapping[str, str]] = {
 
 READ: Final[Mapping[str, str]] = {
     "the store, which no run sees": """
-        agents.kept_files archive.reading archive.writing atomic audit.bundle audit.log audit.run_log
+        agents.kept_files archive.reading archive.writing atomic audit.bundle audit.cosignatures audit.log
+        audit.run_log cli.audit_own
         cli.trust_report client.attach.attach
         client.connect.launch client.host_git client.worktree
         credentials.key_store
@@ -87,6 +89,7 @@ READ: Final[Mapping[str, str]] = {
     """,
     "devices, and descriptors that are open already": """
         cli.stdio client.attach.handover client.connect.spawn client.connect.standby client.upkeep
+        client.witness
         engines.bubblewrap.toolchains.ahead
         platform.descriptors supervisor.hooks telemetry.follower
         shim.launch.devices shim.launch.enter shim.launch.sandbox shim.launch.start
@@ -119,7 +122,8 @@ READ: Final[Mapping[str, str]] = {
         workspace.git_identity
     """,
     "files of a run and of toolchains, and bundles, read as those of an enemy": """
-        archive.zip_file cli.audit engines.bubblewrap.agent_home engines.under_shim.granted_files
+        archive.zip_file cli.audit cli.audit_verify engines.bubblewrap.agent_home
+        engines.under_shim.granted_files
         engines.bubblewrap.toolchains.search engines.bubblewrap.toolchains.versions
         workspace.beneath workspace.contents workspace.entries workspace.git_index_review
         workspace.git_layout workspace.git_objects workspace.links workspace.quarantine
@@ -127,7 +131,7 @@ READ: Final[Mapping[str, str]] = {
         runs.disk
     """,
     "data that comes with Moat, beside its code (moat.ground.own)": """
-        egress.budget.prices
+        audit.page egress.budget.prices
     """,
 }
 """Why a file may be read, and the modules of `moat` that read for that reason."""

@@ -94,6 +94,11 @@ class RunFolder(NamedTuple):
         return self.root / "audit.log"
 
     @property
+    def cosignatures(self) -> Path:
+        """What witnesses have signed of the audit log; see `audit.cosignatures`."""
+        return self.root / "cosignatures.json"
+
+    @property
     def workspace_snapshot(self) -> Path:
         """Record of what the host obeyed in the workspace before the start; see `workspace.snapshot`."""
         return self.root / "trusted.json"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.audit.javascript import verified_twice
 from tests.audit.test_checkpoint import Signer
 
 from moat.audit.log import AuditLog
-from moat.audit.verifier import FORMAT, Report, Verifier
+from moat.audit.verifier import FORMAT, Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from moat.audit.report import Report
 
 RUN = "0123456789ab"
 OURS, THEIRS = Signer(b"\1" * 32), Signer(b"\2" * 32)
@@ -52,12 +55,16 @@ def write(
 
 
 def verified(lines: Sequence[bytes], *, is_open: bool = False, **options: object) -> Report:
-    """Return what the verifier says of the lines, as a bundle with its end record unless `is_open`."""
+    """Return what the verifier says of the lines, as a bundle with its end record unless `is_open`.
+
+    Of a bundle the page's verifier must say the same.
+    """
+    if not is_open:
+        return verified_twice([*lines, b"end %d" % (len(lines) + 1)], **options)
     verifier = Verifier(**options)  # pyright: ignore[reportArgumentType]
-    ended = [*lines] if is_open else [*lines, b"end %d" % (len(lines) + 1)]
-    for line in ended:
+    for line in lines:
         verifier.feed(line)
-    return verifier.finish(is_open=is_open)
+    return verifier.finish(is_open=True)
 
 
 def codes(report: Report) -> set[str]:

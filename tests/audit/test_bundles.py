@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from tests.audit.javascript import verified_twice
 from tests.audit.logs import RUN, write
+from tests.audit.witnesses import Cosigner
 
 from moat.audit.bundle import bundle
-from moat.audit.verifier import Report, Verifier
 from moat.paths import RunFolder
+
+if TYPE_CHECKING:
+    from moat.audit.report import Report
 
 FOLDER: Final = Path(__file__).parent / "vectors"
 BUNDLES: Final = sorted(FOLDER.glob("*.bundle"))
 
 
 def report_of(path: Path, **options: Any) -> Report:
-    verifier = Verifier(**options)
-    for line in path.read_bytes().splitlines():
-        verifier.feed(line)
-    return verifier.finish()
+    return verified_twice(path.read_bytes().splitlines(), **options)
 
 
 def codes_of(path: Path) -> set[str]:
-    return {each.code for each in report_of(path).problems}
+    """Return the problems of a bundle for somebody who knows the witness of the vectors."""
+    report = report_of(path, witnesses=[Cosigner().witness])
+    return {each.code for each in report.problems}
 
 
 @pytest.mark.parametrize("path", BUNDLES, ids=[each.stem for each in BUNDLES])
@@ -39,7 +42,8 @@ def test_the_genuine_ones() -> None:
     """With the key that the vectors name; and all verdicts have their bundle."""
     verdicts = json.loads((FOLDER / "verdicts.json").read_text())
     assert set(verdicts["problems"]) == {each.stem for each in BUNDLES}
-    for name in ("genuine", "redacted", "two-entries"):
+    assert verdicts["witness"] == Cosigner().vkey
+    for name in ("genuine", "redacted", "two-entries", "witnessed"):
         report = report_of(FOLDER / f"{name}.bundle", trusted={bytes.fromhex(verdicts["key"])})
         assert report.problems == []
         assert report.trusted
@@ -50,6 +54,17 @@ def test_the_genuine_ones() -> None:
     assert all(whole.files.values())
     assert report_of(FOLDER / "redacted.bundle").redacted == 6
     assert report_of(FOLDER / "two-entries.bundle").proved == [1, 4]
+
+
+def test_the_witnessed_one() -> None:
+    """The witness has signed twice; of a fork, it would have signed one of them."""
+    report = report_of(
+        FOLDER / "witnessed.bundle", witnesses=[Cosigner().witness], must_be_seen=True
+    )
+    assert report.problems == []
+    assert report.seen == [("witness.example/w1", 7, "2027-01-15T08:02:40Z")]
+    genuine = report_of(FOLDER / "genuine.bundle", witnesses=[Cosigner().witness])
+    assert genuine.unseen == ["witness.example/w1"]
 
 
 def test_a_changed_log_names_no_file_of_the_host(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from moat.audit.bundle import proofs
 from moat.audit.entry import entry, private_part
 from moat.audit.log import AuditLog
 from moat.audit.proofs import Frontier, leaf_hash
-from moat.audit.verifier import UnreadableError, Verifier
+from moat.audit.report import UnreadableError
+from moat.audit.verifier import Verifier
 
 if TYPE_CHECKING:
     from pathlib import Path

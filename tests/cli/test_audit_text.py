@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from moat.audit.verifier import Problem, Report
-from moat.cli.audit_text import timeline_line, verdict
+from moat.audit.cosignatures import Attempt
+from moat.audit.report import Problem, Report, Seen
+from moat.cli.audit_text import timeline_line, verdict, witness_line
 
 KEY = bytes(32)
 
@@ -88,3 +89,32 @@ def test_a_log_that_is_not_genuine() -> None:
     lines = list(verdict(report))
     assert lines[:2] == ["NOT GENUINE: one", "             two"]
     assert "proven:" not in lines
+
+
+# --- witnesses ---
+
+
+@pytest.mark.parametrize(
+    ("attempt", "words"),
+    [
+        (Attempt("T", 7), "T  w.example has seen the first 7 entries"),
+        (Attempt("T", 7, "why"), "T  w.example has seen the first 7 entries; why"),
+        (Attempt("T", 0, "why"), "T  w.example: nothing seen; why"),
+    ],
+)
+def test_a_line_for_a_witness(attempt: Attempt, words: str) -> None:
+    """What it has seen, and why not all."""
+    assert witness_line("w.example+12345678+AAAA", attempt) == words
+
+
+def test_the_verdict_says_what_witnesses_have_seen() -> None:
+    """What that excludes, what it doesn't, and who has seen nothing."""
+    seen = [Seen("w1", 5, "T1"), Seen("w2", 8, "T2")]
+    report = Report("r", entries=10, signed=10, checkpoints=2, keys=[KEY], seen=seen, unseen=["w3"])
+    lines = "\n".join(verdict(report))
+    assert "w1 saw the first 5 entries by T1" in lines
+    assert "that the last 2 entries are the only ones: no witness has seen them" in lines
+    assert "that a witness is honest" in lines
+    assert "that w3 has seen it" in lines
+    assert "no second log" not in lines
+    assert "that there is no second log of this run" in "\n".join(verdict(Report("r", entries=1)))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.supervisor.conftest import Machine, Run
 
-    from moat.audit.verifier import Report
+    from moat.audit.report import Report
 
 FULL = "nothing passes: the audit log can't be written: No space left on device"
 

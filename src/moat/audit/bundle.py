@@ -13,13 +13,16 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from moat.audit import merkle
+from moat.audit.checkpoint import decoded, encoded
+from moat.audit.cosignatures import Cosignatures
 from moat.audit.log import lines_of
 from moat.audit.proofs import leaf_hash, read_checkpoint
+from moat.audit.submission import with_signatures
 from moat.audit.verifier import FORMAT, SIGNING_KEY
 from moat.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from moat.audit.requests import Range
@@ -50,7 +53,7 @@ def bundle(
     redacted: bool = False,
     without: Container[str] = (),
 ) -> Iterator[bytes]:
-    """Yield the lines of a run's bundle, `without` some files. Raises `OSError`.
+    """Yield the lines of a run's bundle, `without` some files. Raises `OSError` and `StoreError`.
 
     `requests` returns the text of rows of the traffic record by their ids, `None` if it has not all.
     """
@@ -65,9 +68,10 @@ def _bundle(
     folder: RunFolder, requests: RequestText, without: Container[str], *, redacted: bool
 ) -> Iterator[bytes]:
     commits: dict[str, list[Range]] = {}
+    cosignatures = Cosignatures.load(folder.cosignatures).by_size()
     for line in log_lines(folder.audit):
         if not line.startswith(b"entry "):
-            yield line
+            yield _cosigned(line, cosignatures)
             continue
         entry, _, private = line.partition(b"\t")
         if redacted and b'"kind":"%b"' % SIGNING_KEY.encode() not in entry:
@@ -81,6 +85,16 @@ def _bundle(
             if name in without:
                 continue
             yield from _file(folder, name, requests(ids) if name.startswith("requests/") else None)
+
+
+def _cosigned(line: bytes, cosignatures: Mapping[int, list[str]]) -> bytes:
+    """Return a line of the log; a checkpoint with the signatures of witnesses."""
+    word, _, rest = line.partition(b" ")
+    if word != b"checkpoint" or not cosignatures:
+        return line
+    note = decoded(rest)
+    signed = with_signatures(note, cosignatures.get(read_checkpoint(note).size, ()))
+    return b"checkpoint " + encoded(signed)
 
 
 def _committed(private: bytes) -> dict[str, list[Range]]:
@@ -115,10 +129,13 @@ def _file(folder: RunFolder, name: str, text: bytes | None) -> Iterator[bytes]:
             yield b"data %b" % base64.b64encode(piece)
 
 
-def proofs(path: Path, wanted: Iterable[int]) -> Iterator[bytes]:
+def proofs(
+    path: Path, wanted: Iterable[int], cosignatures: Mapping[int, list[str]] | None = None
+) -> Iterator[bytes]:
     """Yield the lines of a bundle that has some entries alone, each with a proof of its inclusion.
 
-    Raises `OSError`, and `UsageError` for an entry that no checkpoint covers.
+    `cosignatures`: those of the checkpoints, by size. Raises `OSError`, and `UsageError` for an entry
+    that no checkpoint covers.
     """
     entries: list[bytes] = []
     keys: list[bytes] = []
@@ -133,12 +150,12 @@ def proofs(path: Path, wanted: Iterable[int]) -> Iterator[bytes]:
             case b"run":
                 run = line
             case b"checkpoint":
-                signed = line
+                signed = _cosigned(line, cosignatures or {})
             case _:
                 pass
     size = 0
     if signed:
-        size = read_checkpoint(base64.b64decode(signed.partition(b" ")[2]).decode()).size
+        size = read_checkpoint(decoded(signed.partition(b" ")[2])).size
     leaves = [leaf_hash(each.partition(b"\t")[0]) for each in entries[:size]]
     lines = [FORMAT, run, *keys, signed]
     for seq in sorted(set(wanted)):

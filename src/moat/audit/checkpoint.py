@@ -41,3 +41,13 @@ def verifier_key(run: str, public: bytes) -> str:
     name = origin(run)
     key = base64.b64encode(b"\x01" + public).decode()
     return f"{name}+{key_id(name, public).hex()}+{key}"
+
+
+def encoded(note: str) -> bytes:
+    """Return a note as a line `checkpoint` has it."""
+    return base64.b64encode(note.encode())
+
+
+def decoded(field: bytes) -> str:
+    """Return the note of a line `checkpoint`. Raises `ValueError`."""
+    return base64.b64decode(field, validate=True).decode()

@@ -27,7 +27,8 @@ from moat.atomic import replace_file
 from moat.audit import checkpoint
 from moat.audit.entry import SALT_BYTES, entry, private_part, storable
 from moat.audit.proofs import Frontier, leaf_hash, read_checkpoint
-from moat.audit.verifier import FORMAT, NO_ENTRY, SIGNING_KEY, UnreadableError, Verifier
+from moat.audit.report import UnreadableError
+from moat.audit.verifier import FORMAT, NO_ENTRY, SIGNING_KEY, Verifier
 from moat.errors import StoreError
 
 if TYPE_CHECKING:
@@ -120,8 +121,7 @@ class AuditLog:
         with self._lock:
             size = self._tree.size
             note = checkpoint.signed(self._run, size, self._tree.root(), signer)
-            encoded = base64.b64encode(note.encode())
-            self._write(b"checkpoint %b\n" % encoded)
+            self._write(b"checkpoint %b\n" % checkpoint.encoded(note))
             self._signed = size
         os.fdatasync(self._fd)
         self._head.parent.mkdir(mode=0o700, exist_ok=True)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -19,7 +20,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _SIGNATURE: Final = re.compile("\u2014 ([^ +\n]+) ([A-Za-z0-9+/]+={0,2})")
+_VERIFIER_KEY: Final = re.compile(r"([!-*,-~]{1,255})\+([0-9a-f]{8})\+([A-Za-z0-9+/]+={0,2})")
+_BASE64: Final = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
 _ED25519: Final = b"\x01"
+_COSIGNATURE: Final = b"\x04"
+_LATEST: Final = 253_402_300_799
+"""The last second of the year 9999."""
+
+
+def from_base64(text: bytes) -> bytes:
+    """Decode base64 with its padding, and nothing besides. Raises `ValueError`."""
+    if len(text) % 4 or _BASE64.fullmatch(text) is None:
+        raise ValueError("it is not base64")
+    return base64.b64decode(text)
 
 
 def leaf_hash(entry: bytes) -> bytes:
@@ -118,9 +131,9 @@ class Checkpoint(NamedTuple):
     """For each signature: the key's name, its id, and the signature itself."""
 
 
-def key_id(name: str, public: bytes) -> bytes:
+def key_id(name: str, public: bytes, kind: bytes = _ED25519) -> bytes:
     """Return the four bytes by which a signature names an Ed25519 key."""
-    return hashlib.sha256(name.encode() + b"\n" + _ED25519 + public).digest()[:4]
+    return hashlib.sha256(name.encode() + b"\n" + kind + public).digest()[:4]
 
 
 def read_checkpoint(note: str) -> Checkpoint:
@@ -134,11 +147,11 @@ def read_checkpoint(note: str) -> Checkpoint:
         match = _SIGNATURE.fullmatch(line)
         if match is None:
             raise ValueError("it has a malformed signature")
-        data = base64.b64decode(match[2], validate=True)
+        data = from_base64(match[2].encode())
         signatures.append((match[1], data[:4], data[4:]))
     if not re.fullmatch("0|[1-9][0-9]{0,14}", lines[1]):
         raise ValueError("it has no size")
-    root = base64.b64decode(lines[2], validate=True)
+    root = from_base64(lines[2].encode())
     if len(root) != 32:
         raise ValueError("it has no root")
     return Checkpoint(lines[0], int(lines[1]), root, f"{text}\n", tuple(signatures))
@@ -160,6 +173,59 @@ def signer_of(checkpoint: Checkpoint, keys: Iterable[bytes]) -> bytes | None:
             continue
         return public
     return None
+
+
+# --- cosignatures: what witnesses say of a checkpoint (c2sp.org/tlog-cosignature) ---
+
+
+class Witness(NamedTuple):
+    """The public key of a witness, which signs checkpoints of logs that have only grown."""
+
+    name: str
+    public: bytes
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a verifier key, `name+hash+key` (c2sp.org/signed-note). Raises `ValueError`."""
+        match = _VERIFIER_KEY.fullmatch(text)
+        if match is None:
+            raise ValueError("it has not the form name+hash+key")
+        name, number, key = match.groups()
+        data = from_base64(key.encode())
+        if data[:1] != _COSIGNATURE or len(data) != 33:
+            raise ValueError("it is no key for cosignatures with Ed25519")
+        if key_id(name, data[1:], _COSIGNATURE).hex() != number:
+            raise ValueError("its hash is not that of the key")
+        return cls(name, data[1:])
+
+    @property
+    def id(self) -> bytes:
+        return key_id(self.name, self.public, _COSIGNATURE)
+
+
+def cosigned_at(checkpoint: Checkpoint, witness: Witness) -> int | None:
+    """Return when a witness has signed a checkpoint, in seconds since the epoch; `None`: it has not.
+
+    Raises `ValueError` for a signature that bears its name, and is not its own.
+    """
+    for name, number, data in checkpoint.signatures:
+        if (name, number) != (witness.name, witness.id):
+            continue
+        moment = int.from_bytes(data[:8])
+        text = f"cosignature/v1\ntime {moment}\n{checkpoint.text}".encode()
+        try:
+            Ed25519PublicKey.from_public_bytes(witness.public).verify(data[8:], text)
+        except (InvalidSignature, ValueError):
+            raise ValueError(f"the cosignature of {witness.name} is not genuine") from None
+        if not 0 < moment <= _LATEST:
+            raise ValueError(f"the cosignature of {witness.name} has no time")
+        return moment
+    return None
+
+
+def time_of(moment: int) -> str:
+    """Return seconds since the epoch as RFC 3339 has it."""
+    return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
 
 
 def fingerprint(public: bytes) -> str:

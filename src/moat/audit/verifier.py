@@ -1,6 +1,6 @@
-"""The verifier of audit logs. It does no I/O, and uses nothing of Moat but `proofs`.
+"""The verifier of audit logs, without I/O. Of Moat, it uses `proofs`, `content` and `report` alone.
 
-Read both before you trust a log. docs/audit.md has the format, and says what a verified log proves and
+Read them before you trust a log. docs/audit.md has the format, and says what a verified log proves and
 what it doesn't. In short: an `Entry` is a line of canonical JSON (RFC 8785), and
 
 - its `content` is the SHA-256 of what it is about, which stands behind a tab, or is left out (redacted),
@@ -12,23 +12,25 @@ what it doesn't. In short: an `Entry` is a line of canonical JSON (RFC 8785), an
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import json
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
+from moat.audit.content import read_content, utf8
 from moat.audit.proofs import (
     Checkpoint,
     Frontier,
+    Witness,
+    cosigned_at,
     fingerprint,
+    from_base64,
     leaf_hash,
     read_checkpoint,
     root_of_inclusion,
     signer_of,
+    time_of,
 )
+from moat.audit.report import Problem, Report, Seen, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -51,49 +53,7 @@ _ENTRY: Final = re.compile(
     rb'"run":"([0-9a-f]{12})","seq":(0|[1-9][0-9]{0,14}),'
     rb'"time":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)","v":1\}'
 )
-
-
-class UnreadableError(ValueError):
-    """The text is no audit log, so nothing can be said about it."""
-
-
-class Problem(NamedTuple):
-    """Something that shows that the log is not what was written, or not all of it."""
-
-    code: str
-    """Kind of the problem: format, order, missing, chain, run, content, root, signature, key, file,
-    fork, shorter, cut."""
-    text: str
-
-
-@dataclass
-class Report:
-    """Findings about a log. Without `problems` the log is the signed one, as far as `signed` goes."""
-
-    run: str = ""
-    entries: int = 0
-    redacted: int = 0
-    """Entries whose content was left out."""
-    checkpoints: int = 0
-    signed: int = 0
-    """The number of entries that the last good checkpoint covers."""
-    first_time: str = ""
-    last_time: str = ""
-    closed: bool = False
-    """The last entry says that nothing follows, and is signed."""
-    keys: list[bytes] = field(default_factory=list[bytes])
-    """The public keys that have signed."""
-    trusted: bool = False
-    """All of these are known to the one who verifies."""
-    files: dict[str, bool] = field(default_factory=dict[str, bool])
-    """The files of the bundle: signed entries commit to their content, or only unsigned ones."""
-    absent: int = 0
-    """Files that the log commits to, and that are not in the bundle."""
-    proved: list[int] = field(default_factory=list[int])
-    """Single entries that a proof of inclusion binds to the checkpoint."""
-    remarks: list[str] = field(default_factory=list[str])
-    """Oddities worth a look that are no sign of tampering, such as a clock that went back."""
-    problems: list[Problem] = field(default_factory=list[Problem])
+_PROOF: Final = re.compile(b"-|[0-9a-f]{64}(?:,[0-9a-f]{64})*")
 
 
 class Verifier:
@@ -104,14 +64,20 @@ class Verifier:
         trusted: Collection[bytes] = (),
         revoked: Collection[bytes] = (),
         held: Sequence[str] = (),
+        witnesses: Collection[Witness] = (),
+        *,
+        must_be_seen: bool = False,
     ) -> None:
         """Make one for a log.
 
         `trusted`: public keys that are known from elsewhere; `revoked`: keys that must not have signed;
-        `held`: checkpoints of this run that were kept elsewhere. Raises `UnreadableError`.
+        `held`: checkpoints of this run that were kept elsewhere; `witnesses`: those whose word counts,
+        and of which `must_be_seen` demands each. Raises `UnreadableError`.
         """
         self._trusted, self._revoked = trusted, revoked
         self._held = _held(held)
+        self._witnesses, self._must_be_seen = witnesses, must_be_seen
+        self._seen: dict[Witness, Seen] = {}
         self._report = Report()
         self._tree = Frontier()
         self._prev = NO_ENTRY
@@ -153,23 +119,23 @@ class Verifier:
                 case b"key" if self._file is None and len(self._keys) < MAX_KEYS:
                     self._keys[_key(rest)] = None
                 case b"checkpoint" if self._file is None and self._newest is None:
-                    note = base64.b64decode(rest, validate=True).decode()
-                    self._checkpoint(read_checkpoint(note))
+                    self._checkpoint(read_checkpoint(utf8(from_base64(rest))))
                 case b"proved" if self._file is None:
-                    self._proved(*rest.split(b" ", 1))
+                    proof, _, line = rest.partition(b" ")
+                    self._proved(proof, line)
                 case b"file":
                     self._end_file()
-                    name = rest.decode()
+                    name = utf8(rest)
                     if name in self._files:
                         raise ValueError("there is a file of that name already")
                     self._file = name, hashlib.sha256()
                 case b"data" if self._file is not None:
-                    self._file[1].update(base64.b64decode(rest, validate=True))
+                    self._file[1].update(from_base64(rest))
                 case b"end" if rest == b"%d" % self._lines:
                     self._ended = True
                 case _:
                     raise ValueError("no such record may stand here")
-        except (ValueError, TypeError, binascii.Error) as exc:
+        except ValueError as exc:
             self._problem("format", f"line {self._lines}: {exc}")
 
     # --- entries ---
@@ -217,16 +183,12 @@ class Verifier:
             self._problem("content", f"the content of entry {seq} was changed")
         elif b'"commits":{' in private or kind.decode() == SIGNING_KEY:
             try:
-                self._take(kind.decode(), json.loads(private)["data"])
-            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                found = read_content(private)
+                self._unsigned.append((found.commits, found.void))
+                if kind.decode() == SIGNING_KEY:
+                    self._named.add(found.named_key())
+            except (ValueError, RecursionError):
                 self._problem("format", f"the content of entry {seq} is none that Moat writes")
-
-    def _take(self, kind: str, data: dict[str, Any]) -> None:
-        """Take from a content what it commits to, or the key that it names."""
-        commits = {str(name): str(each) for name, each in data.get("commits", {}).items()}
-        self._unsigned.append((commits, [str(name) for name in data.get("void", ())]))
-        if kind == SIGNING_KEY:
-            self._named.add(data["public"])
 
     def _sign_commits(self) -> None:
         """Count what the entries so far commit to: only what is signed proves a file."""
@@ -279,12 +241,25 @@ class Verifier:
         report.checkpoints += 1
         report.signed = found.size
         self._sign_commits()
+        for witness in self._witnesses:
+            self._cosigned(found, witness)
+
+    def _cosigned(self, found: Checkpoint, witness: Witness) -> None:
+        try:
+            moment = cosigned_at(found, witness)
+        except ValueError as exc:
+            self._problem("witness", f"the checkpoint of {found.size} entries: {exc}")
+            return
+        if moment is not None:
+            self._seen[witness] = Seen(witness.name, found.size, time_of(moment))
 
     def _proved(self, proof: bytes, line: bytes) -> None:
         entry, _, private = line.partition(b"\t")
         match, tree = _ENTRY.fullmatch(entry), self._newest
         if match is None or tree is None:
             raise ValueError("an entry with a proof needs its checkpoint before it")
+        if _PROOF.fullmatch(proof) is None:
+            raise ValueError("its proof has not the form of one")
         hashes = [bytes.fromhex(each) for each in proof.decode().split(",") if each != "-"]
         content, kind, _, run, number, _ = match.groups()
         seq = int(number)
@@ -326,6 +301,7 @@ class Verifier:
             self._problem("signature", "nothing is signed")
         self._finish_held()
         self._finish_files()
+        self._finish_witnesses()
         report.trusted = bool(report.keys) and all(key in self._trusted for key in report.keys)
         if self._trusted and not report.trusted:
             names = ", ".join(map(fingerprint, report.keys)) or "nobody"
@@ -356,6 +332,15 @@ class Verifier:
                 self._problem("file", f"{name} is not what the log commits to")
         self._report.absent = len(self._commits.keys() - self._files.keys())
 
+    def _finish_witnesses(self) -> None:
+        for witness in self._witnesses:
+            if witness in self._seen:
+                self._report.seen.append(self._seen[witness])
+                continue
+            self._report.unseen.append(witness.name)
+            if self._must_be_seen:
+                self._problem("witness", f"{witness.name} has seen none of it")
+
     def _end_file(self) -> None:
         if self._file is not None:
             name, digest = self._file
@@ -372,7 +357,7 @@ class Verifier:
 
 
 def _key(text: bytes) -> bytes:
-    public = base64.b64decode(text, validate=True)
+    public = from_base64(text)
     if len(public) != 32:
         raise ValueError("a key has 32 bytes")
     return public
@@ -384,6 +369,6 @@ def _held(notes: Sequence[str]) -> dict[int, set[bytes]]:
     try:
         for each in map(read_checkpoint, notes):
             held.setdefault(each.size, set()).add(each.root)
-    except (ValueError, binascii.Error) as exc:
+    except ValueError as exc:
         raise UnreadableError(f"a checkpoint that you hold can't be read: {exc}") from exc
     return held

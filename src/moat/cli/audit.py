@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from moat.cli.arguments import output_option, run_argument
 from moat.cli.audit_key import command as key_command
-from moat.cli.audit_text import timeline_line, verdict
+from moat.cli.audit_own import RequestTexts, left_out, no_log, verify_own, wait_for_end
+from moat.cli.audit_statement import command as statement_command
+from moat.cli.audit_text import timeline_line, witness_line
+from moat.cli.audit_verify import command as verify
+from moat.cli.audit_verify import print_report
+from moat.cli.audit_witness import command as witness_command
 from moat.cli.found import find
 from moat.cli.new_file import write_new
 from moat.errors import MoatError, UsageError
@@ -21,14 +25,11 @@ from moat.runs.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
-    from moat.audit.verifier import Report, Verifier
     from moat.cli.audit_text import Entry
     from moat.paths import RunFolder
-    from moat.runs.store import Run
 
-_LONGEST_LINE: Final = 16 << 20
-"""Bytes of a line in a bundle that is read: whoever made it may want to fill the memory."""
 _MOST_ROWS: Final = 1_000_000
 """Rows of the traffic record to which one entry commits: it has those of a second or two."""
 _LEAVE_S: Final = 10.0
@@ -47,7 +48,9 @@ class _RunOrCommand(click.Group):
 @click.group(
     "audit",
     cls=_RunOrCommand,
-    subcommand_metavar="[RUN [--verify] [--json] [-f] | export | verify | key]",
+    subcommand_metavar=(
+        "[RUN [--verify] [--json] [-f] | export | verify | page | statement | witness | key]"
+    ),
 )
 def command() -> None:
     """Show what a run did, from a signed log that can be verified, or hand that to somebody else.
@@ -76,8 +79,8 @@ def show(
     with Store() as store:
         found = find(store, run)
         if verifies:
-            report = _verify_own(store, found)
-            _print_report(report, as_json=as_json)
+            report = verify_own(store, found)
+            print_report(report, as_json=as_json)
             ctx.exit(1 if report.problems else 0)
         entries = Entries(store.folder(found.id).audit)
         _write(entries.news(), as_json=as_json)
@@ -87,7 +90,9 @@ def show(
             for _ in follow(store, found):
                 _write(entries.news(), as_json=as_json)
         elif not entries.exists:
-            raise _no_log(found)
+            raise no_log(found)
+        elif not as_json:
+            _write_witnesses(store.folder(found.id))
 
 
 @command.command("export")
@@ -111,80 +116,45 @@ def export(run: str | None, file: Path, *, redacted: bool, entries: tuple[int, .
     them still. Anybody can verify it with moat audit verify, or by docs/audit.md.
     """
     from moat.audit import bundle  # noqa: PLC0415  loads slowly
+    from moat.audit.cosignatures import Cosignatures  # noqa: PLC0415  as above
 
     if redacted and entries:
         raise UsageError("--redact leaves out what --entry is to show", "Give one of them")
     with Store() as store:
         found = find(store, run)
         folder = store.folder(found.id)
-        _wait_for_end(store, found)
+        wait_for_end(store, found)
         try:
             if entries:
-                lines = bundle.proofs(folder.audit, entries)
+                cosignatures = Cosignatures.load(folder.cosignatures)
+                lines = bundle.proofs(folder.audit, entries, cosignatures.by_size())
             else:
-                requests = _RequestTexts(folder.database)
-                without = _left_out(folder)
+                requests = RequestTexts(folder.database)
+                without = left_out(folder)
                 lines = bundle.bundle(folder, requests, redacted=redacted, without=without)
             write_new(file, (line + b"\n" for line in lines))
         except FileNotFoundError:
-            raise _no_log(found) from None
+            raise no_log(found) from None
     sys.stdout.write(f"{found.name}: exported to {file}\n")
 
 
-@command.command("verify")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--key", "keys", multiple=True, metavar="HEX", help="A public key that may have signed."
-)
-@click.option(
-    "--keys",
-    "key_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What moat audit key show --json has printed on the machine of the run.",
-)
-@click.option(
-    "--checkpoint",
-    "held",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A checkpoint of this run that you have kept.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.pass_context
-def verify(
-    ctx: click.Context,
-    file: Path,
-    *,
-    keys: tuple[str, ...],
-    key_file: Path | None,
-    held: tuple[Path, ...],
-    as_json: bool,
-) -> None:
-    """Verify the bundle FILE, without the run, its machine or a store.
+@command.command("page")
+@output_option
+def page(file: Path) -> None:
+    """Write a page of HTML that verifies bundles in a browser, for somebody who has no Moat.
 
-    It says first what is proven, and what isn't. The exit code is 0 if all of it is genuine, 1 if
-    something is not or nothing is signed, and 2 if FILE can't be read as a bundle.
-
-    The keys of --json: run, genuine, problems (with code and text), remarks, entries, signed,
-    checkpoints, closed, redacted, proved, files, absent, keys and trusted.
+    It is one file, asks nobody for anything, and says what moat audit verify says. Chromium 137,
+    Firefox 130 and Safari 17 can open it.
     """
-    from moat.audit.verifier import UnreadableError, Verifier  # noqa: PLC0415  loads slowly
+    from moat.audit.page import page as text  # noqa: PLC0415  for this alone
 
-    trusted = {_public_key(each) for each in keys}
-    revoked: set[bytes] = set()
-    if key_file is not None:
-        _read_keys(key_file, trusted, revoked)
-    try:
-        verifier = Verifier(trusted, revoked, [each.read_text() for each in held])
-        report = _verified(verifier, file)
-    except (UnreadableError, UnicodeDecodeError) as exc:
-        raise UsageError(
-            f"{file} can't be verified: {exc}", "See: moat audit export --help"
-        ) from exc
-    _print_report(report, as_json=as_json)
-    ctx.exit(1 if report.problems else 0)
+    write_new(file, [text().encode()])
+    sys.stdout.write(f"written to {file}\n")
 
 
+command.add_command(verify)
+command.add_command(statement_command)
+command.add_command(witness_command)
 command.add_command(key_command)
 
 
@@ -241,145 +211,18 @@ def _write(entries: Iterable[Entry], *, as_json: bool) -> None:
     sys.stdout.flush()
 
 
-# --- verifying ---
-
-
-def _verify_own(store: Store, run: Run) -> Report:
-    """Verify the log of a run in this store, with the files beside it and its newest checkpoint."""
-    from moat.audit.bundle import bundle  # noqa: PLC0415  loads slowly
-    from moat.audit.run_log import head_path  # noqa: PLC0415
-    from moat.audit.signing_key import SigningKeys  # noqa: PLC0415
-    from moat.audit.verifier import UnreadableError, Verifier  # noqa: PLC0415
-
-    folder = store.folder(run.id)
-    _wait_for_end(store, run)
-    head = head_path(store.home, run.id)
-    known = SigningKeys(store.home).known()
-    own = {each.public for each in known}
-    try:
-        verifier = Verifier(
-            () if run.imported_at else own,  # another installation may have signed that
-            {each.public for each in known if each.revoked},
-            [head.read_text()] if head.exists() else [],
-        )
-        # The end record is left out: what is missing behind a running run's log is no sign of anything.
-        requests = _RequestTexts(folder.database)
-        for line in bundle(folder, requests, without=_left_out(folder)):
-            if not line.startswith(b"end "):
-                verifier.feed(line)
-        report = verifier.finish(is_open=True)
-    except FileNotFoundError:
-        raise _no_log(run) from None
-    except (UnreadableError, UnicodeDecodeError) as exc:
-        raise MoatError(f"the audit log of {run.name} can't be verified: {exc}") from exc
-    report.trusted = bool(report.keys) and own.issuperset(report.keys)
-    return report
-
-
-def _left_out(folder: RunFolder) -> tuple[str, ...]:
-    """Return the files of an imported run that were masked: they aren't what its log commits to."""
-    from moat.runs import imported  # noqa: PLC0415  as above
-
-    try:
-        mark = imported.read(folder)
-    except (OSError, ValueError) as exc:
-        raise MoatError(f"the mark of an imported run can't be read: {exc}") from exc
-    return ("spec.json",) if mark is not None and mark.masked else ()
-
-
-def _wait_for_end(store: Store, run: Run) -> None:
-    """Wait for the supervisor of a run that has ended: it closes the log last."""
-    if run.ended:
-        from moat.runs import lock  # noqa: PLC0415  for this alone
-
-        with suppress(FileNotFoundError, TimeoutError):
-            lock.wait_until_free(store.folder(run.id).supervisor_lock, _LEAVE_S)
-
-
-def _verified(verifier: Verifier, file: Path) -> Report:
-    from moat.audit.verifier import UnreadableError  # noqa: PLC0415  as above
-
-    with file.open("rb") as lines:
-        while line := lines.readline(_LONGEST_LINE):
-            if len(line) == _LONGEST_LINE:
-                raise UnreadableError("it has a line that is too long")
-            verifier.feed(line.removesuffix(b"\n"))
-    return verifier.finish()
-
-
-def _print_report(report: Report, *, as_json: bool) -> None:
-    if not as_json:
-        sys.stdout.write("".join(f"{without_controls(line)}\n" for line in verdict(report)))
+def _write_witnesses(folder: RunFolder) -> None:
+    """Say behind the entries how many of them witnesses have seen."""
+    if not folder.cosignatures.exists():
         return
-    value: dict[str, Any] = {
-        "run": report.run,
-        "genuine": not report.problems,
-        "problems": [each._asdict() for each in report.problems],
-        "remarks": report.remarks,
-        "entries": report.entries,
-        "signed": report.signed,
-        "checkpoints": report.checkpoints,
-        "closed": report.closed,
-        "redacted": report.redacted,
-        "proved": report.proved,
-        "files": report.files,
-        "absent": report.absent,
-        "keys": [each.hex() for each in report.keys],
-        "trusted": report.trusted,
-    }
-    sys.stdout.write(json.dumps(value) + "\n")
+    from moat.audit.cosignatures import Cosignatures  # noqa: PLC0415  most runs have none
 
-
-def _public_key(text: str) -> bytes:
-    try:
-        public = bytes.fromhex(text)
-    except ValueError:
-        public = b""
-    if len(public) != 32:
-        raise UsageError(
-            f"{text} is no public key: it has 64 hexadecimal digits", "See: moat audit key show"
-        )
-    return public
-
-
-def _read_keys(file: Path, trusted: set[bytes], revoked: set[bytes]) -> None:
-    try:
-        for each in json.loads(file.read_text()):
-            (revoked if each["revoked"] else trusted).add(_public_key(each["public"]))
-    except (ValueError, KeyError, TypeError, RecursionError) as exc:
-        raise UsageError(
-            f"{file} is no list of keys: {exc}", "Make one: moat audit key show --json"
-        ) from exc
-
-
-class _RequestTexts:
-    """The rows of a traffic record, as the log commits to them."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __call__(self, ranges: list[list[int]]) -> bytes | None:
-        from moat.audit.requests import ids_of, text_of  # noqa: PLC0415  as above
-        from moat.egress.traffic.reader import Filter, TrafficReader  # noqa: PLC0415
-
-        if sum(last - first + 1 for first, last in ranges) > _MOST_ROWS:
-            return None  # no supervisor has written that
-        ids = list(ids_of(ranges))
-        with TrafficReader(self._path) as reader:
-            rows = {row.id: tuple(row) for row in reader.rows_with(ids, Filter(), 0.0)}
-        if len(rows) < len(ids):
-            return None  # some were dropped to make room, and another entry says so
-        return b"[" + text_of([rows[each] for each in ids]) + b"]"
+    for key, attempt in Cosignatures.load(folder.cosignatures).attempts.items():
+        sys.stdout.write(f"{without_controls(witness_line(key, attempt))}\n")
 
 
 def _changed() -> MoatError:
     return MoatError(
         "the audit log was changed: what follows is no entry that Moat writes",
         "Look what is wrong with it: moat audit RUN --verify",
-    )
-
-
-def _no_log(run: Run) -> MoatError:
-    return MoatError(
-        f"{run.name} has no audit log", "It has not begun yet, or an earlier version of Moat ran it"
     )

@@ -9,7 +9,8 @@ from moat.cli.event_text import describe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from moat.audit.verifier import Report
+    from moat.audit.cosignatures import Attempt
+    from moat.audit.report import Report
 
 Entry = dict[str, Any]
 """An entry as `moat audit --json` prints it."""
@@ -53,6 +54,19 @@ _WORDS: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
 }
 
 
+def witness_line(key: str, attempt: Attempt) -> str:
+    """Return what a witness, named by its verifier key, has seen of a log."""
+    name = key.partition("+")[0]
+    seen = (
+        f"{name} has seen the first {attempt.size} entries"
+        if attempt.size
+        else f"{name}: nothing seen"
+    )
+    return (
+        f"{attempt.at}  {seen}; {attempt.problem}" if attempt.problem else f"{attempt.at}  {seen}"
+    )
+
+
 # --- what was verified ---
 
 
@@ -92,6 +106,11 @@ def _proven(report: Report) -> Iterator[str]:
         yield "that key is the one that you named"
     if report.closed:
         yield f"the log is complete: entry {report.entries - 1} closes it"
+    for each in report.seen:
+        yield (
+            f"{each.name} saw the first {each.size} entries by {each.time}: they are not younger, and it"
+            " signs no other history of this run in their place, by whatever key"
+        )
     genuine = sum(report.files.values())
     if genuine:
         yield f"{genuine} files (specification, output, requests) are those that the log commits to"
@@ -103,6 +122,14 @@ def _unproven(report: Report) -> Iterator[str]:
         yield f"the last {unsigned} entries are not signed yet"
     if not report.trusted:
         yield "whose key it is: compare it with moat audit key show, and give it as --key"
+    if report.seen:
+        late = report.entries - max(each.size for each in report.seen)
+        if late > 0:
+            yield f"that the last {late} entries are the only ones: no witness has seen them"
+        yield "that a witness is honest: one in league with the key's owner could sign a second log"
+    else:
+        yield "that there is no second log of this run: no witness that you named has seen this one"
+    yield from (f"that {name} has seen it" for name in report.unseen)
     if not (report.closed or report.proved):
         yield "that nothing followed: the log is not closed"
     if report.redacted:

@@ -15,6 +15,7 @@ from moat.config.run_mounts import run_mounts
 from moat.config.workspace_mode import NewRun
 from moat.errors import NameTakenError
 from moat.ground.check import Surroundings, check_areas
+from moat.runs import unwitnessed
 from moat.runs.saved_rules import saved_rules
 from moat.runs.volumes import volume_folder
 
@@ -61,6 +62,8 @@ def create_run(store: Store, options: RunOptions, settings: Settings, host: Host
             try:
                 if ended is not None:
                     _give_up_name(store, ended, known, host.tell)
+                if settings.witnesses:
+                    unwitnessed.mark(store.home, spec.id)
                 with keeping(host.secrets, spec, references):
                     new.add(spec)
                     break

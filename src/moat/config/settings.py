@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from moat.config.audit import WitnessSetting
     from moat.config.certificates import CertificateFile
     from moat.config.fields import Field
     from moat.runs.retention import Retention
@@ -80,6 +81,8 @@ class Settings:
     """The file's checked section `workspace`; see `config.workspace_mode`."""
     retention: Retention | None = None
     """Upper bounds for runs that have ended; see `client.upkeep`."""
+    audit: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The file's checked section `audit`; see `config.audit`."""
     prices: tuple[ModelPrice, ...] = ()
     """Prices of language models; see `config.budget`."""
     secrets: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -98,6 +101,15 @@ class Settings:
     """The file's checked section `mcp`; see `config.mcp`."""
     network: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The file's checked section `network`, in which `upstream_ca` is a `CertificateFile`."""
+
+    @property
+    def witnesses(self) -> tuple[WitnessSetting, ...]:
+        """The witnesses of audit logs."""
+        if not self.audit:
+            return ()
+        from moat.config.audit import witnesses  # noqa: PLC0415  most users have none
+
+        return witnesses(self.audit)
 
     @property
     def clipboard(self) -> Literal["ask", "pass", "drop"]:
@@ -168,6 +180,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
     `check_authorities` checks `network.upstream_ca`; a table that checks no file has none.
     """
     from moat.config import (  # noqa: PLC0415
+        audit,
         budget,
         build_fields,
         environment,
@@ -293,6 +306,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
         "limits": limits.FIELD,
         "workspace": workspace_mode.FIELD,
         "prices": budget.PRICES,
+        "audit": audit.FIELD,
         "retention": retention.FIELD,
         "secrets": secret_references.FIELD,
         "protected_paths": protected_paths.FIELD,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from moat.errors import RunNotFoundError, StoreError
 from moat.paths import RunFolder, moat_home
 from moat.platform import commits
-from moat.runs import index, private_folder, unfinished
+from moat.runs import index, private_folder, unfinished, unwitnessed
 from moat.runs.census import DISK_USE, PER_STATE, Census
 from moat.runs.index import damaged, reported, stored, unique, valid
 from moat.runs.own_folder import own_folder
@@ -327,6 +327,7 @@ class Store:
             if folder.root.exists():
                 folder.root.rename(going)
             (self.home / "heads" / run_id).unlink(missing_ok=True)
+            unwitnessed.mark_path(self.home, run_id).unlink(missing_ok=True)
             if going.exists():
                 empty_folder(going)
                 going.rmdir()

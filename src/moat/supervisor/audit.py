@@ -13,6 +13,7 @@ from moat.errors import MoatError
 from moat.events import Fault
 from moat.runs import consents
 from moat.supervisor.state import RETRY_S
+from moat.supervisor.witness import WitnessStarter
 from moat.version import __version__
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class RunAudit:
         self._loop = loop
         self._run: RunContext | None = None
         self._log: RunLog | None = None
+        self._witness: WitnessStarter | None = None
         self._signer: SigningKey | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._signing = False
@@ -67,6 +69,7 @@ class RunAudit:
     def open(self, run: RunContext) -> None:
         """Begin the log, or go on with it, before anything else happens to the run."""
         self._run = run
+        self._witness = WitnessStarter(self._home, run.folder.id)
         self._log = RunLog(run.folder, _facts(run, self._home), self._home, time.time)
         if not self._log.open() or self._log.problem:
             self._stopped()
@@ -186,6 +189,8 @@ class RunAudit:
             if self._key_fault:
                 self._key_fault = False
                 self._emit(Fault("signature", ""))
+            if self._witness is not None and not self._closing:
+                self._witness.signed()
             self._armed()
 
         future.add_done_callback(done)
@@ -242,6 +247,8 @@ class RunAudit:
             log.error("the audit log is closed without a signature: %s", exc.summary)  # noqa: TRY400
             signer = None
         recorder.end(signer)
+        if self._witness is not None:
+            self._witness.signed(last=True)
 
 
 def _facts(run: RunContext, home: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from moat.workspace.manifest import NOT_KEPT, Content
@@ -49,6 +49,17 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Tree:
+    """The state of a workspace, by the digest of its files; see `workspace.tree_digest`."""
+
+    digest: str
+    files: int
+    """The number of files and symbolic links."""
+    unread: int
+    """The number of files of which the digest has the size alone."""
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """Everything that a run has changed in its workspace."""
 
@@ -56,6 +67,10 @@ class Changes:
     changes: list[Change] = field(default_factory=list[Change])
     notes: list[str] = field(default_factory=list[str])
     """Sentences about what could not be compared."""
+    before: Tree | None = None
+    """What lay there at the start; `None` where an earlier version has not noted it."""
+    after: Tree | None = None
+    """What lay there at the end; `None` where there is more than is known."""
 
 
 def dumps(changes: Changes) -> bytes:
@@ -69,14 +84,27 @@ def dumps(changes: Changes) -> bytes:
         }
         for each in changes.changes
     ]
-    return json.dumps({"root": changes.root, "notes": changes.notes, "changes": listed}).encode()
+    trees = {"before": changes.before, "after": changes.after}
+    return json.dumps(
+        {
+            "root": changes.root,
+            "notes": changes.notes,
+            "changes": listed,
+            **{name: asdict(tree) for name, tree in trees.items() if tree is not None},
+        }
+    ).encode()
 
 
 def loads(data: bytes) -> Changes:
     """Return the changes that were saved. Raises `ValueError`."""
     try:
         saved = json.loads(data)
-        return Changes(saved["root"], [_change(each) for each in saved["changes"]], saved["notes"])
+        return Changes(
+            saved["root"],
+            [_change(each) for each in saved["changes"]],
+            saved["notes"],
+            *(Tree(**saved[name]) if name in saved else None for name in ("before", "after")),
+        )
     except (TypeError, KeyError) as exc:
         raise ValueError(f"not changes that this version knows: {exc}") from exc
 

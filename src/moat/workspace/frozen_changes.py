@@ -6,6 +6,7 @@ import logging
 import os
 import tempfile
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,13 @@ from moat.errors import MoatError, StoreError
 from moat.runs import lock
 from moat.spec import codec
 from moat.workspace import changes
-from moat.workspace.comparison import Copied, compare
+from moat.workspace.comparison import MAX_CHANGES, Copied, compare
 from moat.workspace.content_store import load
 from moat.workspace.contents import MAX_CHANGES_PACK, Pack, open_pack
 from moat.workspace.history.history import History
 from moat.workspace.history.record import END
 from moat.workspace.history.taking import take_locked
+from moat.workspace.tree_digest import TreeFiles
 from moat.workspace.walk import take_manifest
 
 if TYPE_CHECKING:
@@ -55,10 +57,20 @@ def freeze(run: RunFolder) -> None:
             new.flush()
         if found.changes:
             _take_last_snapshot(run)
+        found = _with_trees(found, before)
         replace_file(run.changes, changes.dumps(found), durable=False)
         if History(run).empty:
             run.start_manifest.unlink()
             run.start_contents.unlink(missing_ok=True)
+
+
+def _with_trees(found: Changes, before: Manifest) -> Changes:
+    """Note what lay in the workspace before and after the changes."""
+    files = TreeFiles(before)
+    at_start = files.tree() if before.complete else None
+    files.apply(found.changes)
+    whole = at_start is not None and len(found.changes) < MAX_CHANGES
+    return replace(found, before=at_start, after=files.tree() if whole else None)
 
 
 def _take_last_snapshot(run: RunFolder) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.audit.logs import OURS, RUN, Clock, entry_lines
+from tests.audit.witnesses import TIME, Cosigner, cosigned
 
 from moat.audit.bundle import bundle, proofs
 from moat.audit.log import AuditLog
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FOLDER: Final = Path(__file__).parent
+WITNESS: Final = Cosigner()
+STRANGER: Final = Cosigner("witness.example/w2", b"\4" * 32)
 ROWS: Final = b'[[1,"request",1800000000000000,"allowed",200]]'
 
 
@@ -84,6 +87,20 @@ def attacks(lines: list[bytes]) -> dict[str, list[bytes]]:
     }
 
 
+def witnessed() -> dict[str, list[bytes]]:
+    """Return the genuine bundle with signatures of a witness, by name: good ones, and a forged one."""
+    lines = (FOLDER / "genuine.bundle").read_bytes().splitlines()
+    first, last = (at for at, line in enumerate(lines) if line.startswith(b"checkpoint "))
+    notes = [
+        base64.b64decode(lines[at].removeprefix(b"checkpoint ")).decode() for at in (first, last)
+    ]
+    good, forged = list(lines), list(lines)
+    good[first] = cosigned(lines[first], WITNESS.line(notes[0]))
+    good[last] = cosigned(lines[last], STRANGER.line(notes[1]), WITNESS.line(notes[1], TIME + 60))
+    forged[last] = cosigned(lines[last], WITNESS.line(notes[0]))
+    return {"witnessed": good, "forged-cosignature": forged}
+
+
 def _ended(lines: Sequence[bytes]) -> list[bytes]:
     return [*lines[:-1], b"end %d" % len(lines)]
 
@@ -99,6 +116,7 @@ def main() -> None:
             "redacted": genuine(Path(other), redacted=True),
             "two-entries": (Path(name) / "one").read_bytes().splitlines(),
             **attacks(lines),
+            **witnessed(),
         }
     verdicts = {}
     for name, content in bundles.items():
@@ -106,7 +124,9 @@ def main() -> None:
         if not path.exists():
             path.write_bytes(b"".join(line + b"\n" for line in content))
         verdicts[name] = sorted(codes_of(path))
-    text = json.dumps({"key": OURS.public.hex(), "problems": verdicts}, indent=1)
+    text = json.dumps(
+        {"key": OURS.public.hex(), "witness": WITNESS.vkey, "problems": verdicts}, indent=1
+    )
     (FOLDER / "verdicts.json").write_text(f"{text}\n")
     sys.stdout.write(f"{text}\n")
 

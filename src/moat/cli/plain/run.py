@@ -105,7 +105,7 @@ def carry_out(
 
 
 def _begin_upkeep(store: Store, settings: Settings) -> None:
-    """Have runs removed that the user's settings leave no room for."""
+    """Do in the background what the user's settings ask for: remove old runs, ask witnesses."""
     if settings.retention is not None:
         from moat.client.upkeep import start_if_due  # noqa: PLC0415  most users have no bounds
 
@@ -113,6 +113,13 @@ def _begin_upkeep(store: Store, settings: Settings) -> None:
             start_if_due(store.home, settings.retention)
         except OSError as exc:  # too many processes: the run itself may still find room
             _tell(f"runs beyond retention were not removed: {exc.strerror}")
+    if settings.witnesses:
+        from moat.client import witness  # noqa: PLC0415  most users have none
+
+        try:
+            witness.start_if_due(store.home)
+        except OSError as exc:
+            _tell(f"witnesses are not asked: {exc.strerror}")
 
 
 def _begin_telemetry(store: Store, run: Run, settings: Settings) -> None:

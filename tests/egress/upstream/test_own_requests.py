@@ -1,12 +1,12 @@
-"""The way on which a run's credentials are renewed."""
+"""The way of Moat's own requests for a run: renewals of credentials, submissions to witnesses."""
 
 from __future__ import annotations
 
 import pytest
 
 from moat.credentials.obtaining.http import Way
+from moat.egress.upstream.own_requests import way
 from moat.spec.network import Network
-from moat.supervisor.renewal import Renewal
 
 PROXY = "http://me:secret@proxy.test:3128"
 NETWORK = Network(
@@ -28,14 +28,14 @@ NETWORK = Network(
 )
 def test_it_is_the_way_of_the_runs_requests(host: str, proxy: str) -> None:
     """With the user's proxy and its exceptions, and the authorities of the user alone."""
-    assert Renewal(NETWORK).way(f"https://{host}/token") == Way(proxy, "PEM")
+    assert way(NETWORK, f"https://{host}/token") == Way(proxy, "PEM")
 
 
 def test_without_a_proxy_it_is_direct() -> None:
     """Whatever the environment of this process says."""
-    assert Renewal(Network()).way("https://auth.test/token") == Way()
+    assert way(Network(), "https://auth.test/token") == Way()
 
 
 def test_a_way_shows_no_password() -> None:
     """It may stand in a traceback."""
-    assert "secret" not in repr(Renewal(NETWORK).way("https://auth.test/token"))
+    assert "secret" not in repr(way(NETWORK, "https://auth.test/token"))
