@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _TAIL_BYTES: Final = 1 << 20
 """Bytes of the output of a run without a terminal that are shown, of each stream."""
 _PIECE_BYTES: Final = 1 << 16
+_NO_CURSOR: Final = b"\x1b[?25l"
 
 
 class EndedOutput(NamedTuple):
@@ -44,7 +45,8 @@ def _last_screen(journal: Path, spec: RunSpec) -> tuple[TerminalSize, bytes]:
     screen = rebuild_screen(journal, spec.scrollback, spec.size, spec.scrollback_memory)
     try:
         # Nothing reads a mouse or a focus any more, and the user may want to select text.
-        return screen.size, screen.restore() + CANCEL + reset_sequence(alternate=False)
+        modes_off = CANCEL + reset_sequence(alternate=False) + _NO_CURSOR
+        return screen.size, screen.restore() + modes_off
     finally:
         screen.close()
 

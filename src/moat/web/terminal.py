@@ -293,7 +293,7 @@ class BrowserTerminal:
                 FrameType.STDERR: welcome.stderr,
             }
         self._channel = channel
-        await self._tell("shown", tty=run.tty, typing=self._input is not None, live=True)
+        await self._tell("shown", typing=self._input is not None, live=True)
         self._send_size()  # it may have changed meanwhile
         early, self._early = self._early, []
         for each in early:
@@ -315,7 +315,7 @@ class BrowserTerminal:
     async def _show_ended(self, run: Run) -> None:
         """Show the end of a session that is over, from its journal."""
         run, pieces, size = await in_store(self._home, lambda store: ended.output(store, run.id))
-        await self._tell("shown", tty=run.tty, typing=False, live=False)
+        await self._tell("shown", typing=False, live=False)
         if size is not None:
             await self._tell("size", columns=size.columns, rows=size.rows)
         for each in pieces:

@@ -22,6 +22,7 @@ export class RunView {
     this.traffic = undefined;
     this.title = element("h1");
     this.facts = element("p", { class: "facts" });
+    this.programTitle = element("span", { class: "title" });
     this.said = element("p", { class: "said", role: "status" });
     this.screen = element("div", { class: "screen" });
     this.network = element("section", { class: "network", hidden: true, tabindex: 0, "aria-label": "Network" });
@@ -34,7 +35,7 @@ export class RunView {
     this.lookLabel = element("label", { for: "look-only" }, this.lookOnly, " look only");
     this.again = element("button", { type: "button", hidden: true, onclick: () => this.attach() }, "Attach again");
     fill(place,
-      element("div", { class: "bar" }, this.title, this.facts,
+      element("div", { class: "bar" }, element("a", { href: "#" }, "Runs"), this.title, this.facts,
         element("div", { class: "buttons" }, this.lookLabel, this.again, this.networkButton)),
       this.said, this.screen, this.network);
     this.draw();
@@ -57,6 +58,7 @@ export class RunView {
       element("span", { class: `state ${run.state}` }, stateOf(run)),
       waits && element("span", { class: "waits" }, `waits for you: ${waits}`),
       element("span", { class: "command" }, run.command.join(" ")),
+      this.programTitle,
       element("span", {}, `${age} old`),
       element("span", {}, modelUse(run)));
     this.lookLabel.toggleAttribute("hidden", this.runs.readOnly || run.ended || !run.interactive);
@@ -74,6 +76,7 @@ export class RunView {
     this.terminal = new Terminal(this.screen, run, readOnly, {
       command: (command) => this.obey(command),
       said: (text) => this.say(text),
+      titled: (title) => fill(this.programTitle, title),
       shown: (typing) => this.shown(typing),
     });
   }

@@ -7,12 +7,14 @@ import { Terminal as XTerm } from "./vendor/xterm/xterm.mjs";
 import { FitAddon } from "./vendor/xterm/addon-fit.mjs";
 
 const SCROLLBACK = 5000;
+const CTRL_SLASH = Uint8Array.of(0x1f);
 const FONT = 'ui-monospace, "DejaVu Sans Mono", "Liberation Mono", Menlo, Consolas, monospace';
 
 /**
  * @typedef {object} TerminalListener
  * @property {(command: string) => void} command The user has typed a command of Moat's.
  * @property {(text: string) => void} said A line about the session, for the user.
+ * @property {(title: string) => void} titled The program has chosen a title.
  * @property {(typing: boolean) => void} shown The session is shown; what is typed reaches it, or doesn't.
  */
 
@@ -43,9 +45,9 @@ export class Terminal {
     this.xterm.loadAddon(this.fitting);
     this.xterm.open(place);
     this.stopTheme = followTheme((theme) => { this.xterm.options.theme = theme; });
-    // The keys of a viewer that doesn't type are the browser's, such as Tab.
-    this.xterm.attachCustomKeyEventHandler(() => !this.xterm.options.disableStdin);
+    this.xterm.attachCustomKeyEventHandler((event) => this.isForXterm(event));
     this.xterm.onData((text) => this.typing.type(new TextEncoder().encode(text)));
+    this.xterm.onTitleChange((title) => this.listener.titled(title));
     this.xterm.onBinary((text) => this.typing.type(Uint8Array.from(text, (each) => each.charCodeAt(0))));
     this.connection = new Connection("/terminal", {
       opened: () => this.opened(),
@@ -60,6 +62,7 @@ export class Terminal {
 
   opened() {
     this.live = true;
+    this.place.classList.remove("fixed");
     this.typing.reset();
     this.xterm.reset();
     this.fit();
@@ -83,6 +86,7 @@ export class Terminal {
         if (message.typing) this.xterm.focus();
         break;
       case "size":
+        this.place.classList.add("fixed");
         this.xterm.resize(message.columns, message.rows);
         break;
       case "consumed":
@@ -120,6 +124,20 @@ export class Terminal {
     this.connection.close();
     this.listener.shown(false);
     this.listener.said(why);
+  }
+
+  /**
+   * Tell whether xterm.js is to see a key.
+   *
+   * @param {KeyboardEvent} event
+   */
+  isForXterm(event) {
+    if (this.xterm.options.disableStdin) return false; // Tab and the like are the browser's
+    if (event.key !== "/" || !event.ctrlKey || event.altKey || event.metaKey) return true;
+    // Terminals send Ctrl-_ for it, and xterm.js nothing.
+    if (event.type === "keydown") this.typing.type(CTRL_SLASH);
+    event.preventDefault();
+    return false;
   }
 
   fit() {
