@@ -14,7 +14,7 @@ import select
 import subprocess
 import time
 from http.client import HTTPConnection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 from tests.e2e.conftest import TIMEOUT_S
@@ -24,14 +24,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
-KEYS = {"Enter": "\ue007", "Control": "\ue009", "Tab": "\ue004", "Shift": "\ue008", "Down": "\ue015"}
+KEYS = {
+    "Enter": "\ue007",
+    "Control": "\ue009",
+    "Tab": "\ue004",
+    "Shift": "\ue008",
+    "Down": "\ue015",
+}
 _STARTED = re.compile(rb"was started successfully on port (\d+)")
 
 
 class Browser:
     """One window of a browser with a profile of its own. A context manager, which ends it."""
 
-    def __init__(self, folder: Path, *, dark: bool = False, size: tuple[int, int] = (1280, 800)) -> None:
+    def __init__(
+        self, folder: Path, *, dark: bool = False, size: tuple[int, int] = (1280, 800)
+    ) -> None:
         folder.mkdir(exist_ok=True)
         self._driver = subprocess.Popen(
             ["chromedriver", "--port=0"],
@@ -57,7 +65,7 @@ class Browser:
         made = self._ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self._session = f"/session/{made['sessionId']}"
 
-    def __enter__(self) -> Browser:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -99,9 +107,7 @@ class Browser:
 
     def type(self, text: str) -> None:
         """Types where the focus is; `KEYS` has the keys that are no characters."""
-        actions = [
-            {"type": kind, "value": each} for each in text for kind in ("keyDown", "keyUp")
-        ]
+        actions = [{"type": kind, "value": each} for each in text for kind in ("keyDown", "keyUp")]
         self.act(actions)
 
     def press(self, *keys: str) -> None:
@@ -115,18 +121,20 @@ class Browser:
         body = {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]}
         self._ask("POST", f"{self._session}/actions", body)
 
+    def click_at(self, x: int, y: int) -> None:
+        """Moves the mouse to a place in the window, and clicks there."""
+        move = {"type": "pointerMove", "duration": 0, "origin": "viewport"}
+        pointer = [
+            move | {"x": x - 1, "y": y},
+            move | {"x": x, "y": y},
+            {"type": "pointerDown", "button": 0},
+            {"type": "pointerUp", "button": 0},
+        ]
+        mouse = {"type": "pointer", "id": "mouse", "actions": pointer}
+        self._ask("POST", f"{self._session}/actions", {"actions": [mouse]})
+
     def resize(self, width: int, height: int) -> None:
         self._ask("POST", f"{self._session}/window/rect", {"width": width, "height": height})
-
-    def new_tab(self) -> str:
-        """Opens a tab, goes there, and returns the one that it came from."""
-        before = self._ask("GET", f"{self._session}/window")
-        made = self._ask("POST", f"{self._session}/window/new", {"type": "tab"})
-        self.go_to(made["handle"])
-        return before
-
-    def go_to(self, tab: str) -> None:
-        self._ask("POST", f"{self._session}/window", {"handle": tab})
 
     # --- what there is to see ---
 
@@ -158,7 +166,7 @@ class Browser:
         self._ask("POST", f"{self._session}/alert/dismiss")
 
     def complaints(self) -> list[str]:
-        """What the browser has written to its console since the last call: errors, refusals of the policy."""
+        """What the browser has complained about since the last call: errors, refusals of the policy."""
         entries = self._ask("POST", f"{self._session}/se/log", {"type": "browser"})
         return [entry["message"] for entry in entries]
 
@@ -179,7 +187,9 @@ class Browser:
         self.until(lambda: text in self.text(selector), repr(text))
 
     def there(self, selector: str) -> None:
-        self.until(lambda: self.run("return !!document.querySelector(arguments[0])", selector), selector)
+        self.until(
+            lambda: self.run("return !!document.querySelector(arguments[0])", selector), selector
+        )
 
     def _find(self, selector: str) -> str:
         self.there(selector)

@@ -15,14 +15,13 @@ from websockets.exceptions import ConnectionClosed
 from moat.client.connect.supervisor_client import SupervisorClient
 from moat.client.watch.glances import Glance, Glances, Snapshot
 from moat.errors import MoatError, UsageError
-from moat.supervisor.tasks import BackgroundTasks
 from moat.web import messages
 from moat.web.messages import AnswerQuestion, AskQuestions, ShowEnded
 from moat.web.tasks import until_first
 from moat.web.threads import in_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Coroutine, Generator
     from pathlib import Path
 
     from websockets.asyncio.server import ServerConnection
@@ -116,10 +115,15 @@ class RunsPage:
         self._page = page
         self._read_only = read_only
         self._at_once = asyncio.Semaphore(_AT_ONCE)
+        self._asking: set[asyncio.Task[None]] = set()
 
     async def serve(self) -> None:
         """Serve the page until it leaves. Raise `MoatError`, and `ValueError` for nonsense."""
-        await until_first(self._send_lists(), self._listen())
+        try:
+            await until_first(self._send_lists(), self._listen())
+        finally:
+            for each in self._asking:
+                each.cancel()
 
     async def _send_lists(self) -> None:
         sent = ""
@@ -130,19 +134,27 @@ class RunsPage:
                 sent = text
 
     async def _listen(self) -> None:
-        async with BackgroundTasks() as tasks:
-            while True:
-                match messages.read(await self._socket.recv()):
-                    case ShowEnded(shown):
-                        self._page.show_ended(shown=shown)
-                    case AskQuestions(run):
-                        await self._at_once.acquire()
-                        tasks.start(self._ask(run))
-                    case AnswerQuestion() as answer:
-                        await self._at_once.acquire()
-                        tasks.start(self._answer(answer))
-                    case other:
-                        raise ValueError(f"a message {type(other).__name__} about runs")
+        while True:
+            match messages.read(await self._socket.recv()):
+                case ShowEnded(shown):
+                    self._page.show_ended(shown=shown)
+                case AskQuestions(run):
+                    await self._begin(self._ask(run))
+                case AnswerQuestion() as answer:
+                    await self._begin(self._answer(answer))
+                case other:
+                    raise ValueError(f"a message {type(other).__name__} about runs")
+
+    async def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Start something that a supervisor may hold up, once not too much of it is under way."""
+        await self._at_once.acquire()
+        task = asyncio.create_task(work)
+        self._asking.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._asking.discard(task)
+        self._at_once.release()
 
     async def _ask(self, run: str) -> None:
         """Send the questions of a run that wait for an answer."""
@@ -170,7 +182,6 @@ class RunsPage:
         await self._tell("answered", run=answer.run, name=answer.name, error=error)
 
     async def _tell(self, kind: str, **fields: Any) -> None:
-        self._at_once.release()
         with suppress(ConnectionClosed):
             await self._socket.send(messages.write(kind, **fields))
 

@@ -27,7 +27,7 @@ export class RunView {
     this.screen = element("div", { class: "screen" });
     this.network = element("section", { class: "network", hidden: true, tabindex: 0, "aria-label": "Network" });
     this.networkButton = element("button", {
-      type: "button", "aria-expanded": false, onclick: () => this.toggleNetwork(),
+      type: "button", "aria-expanded": "false", onclick: () => this.toggleNetwork(),
     }, "Network");
     this.lookOnly = /** @type {HTMLInputElement} */ (element("input", {
       type: "checkbox", id: "look-only", onchange: () => this.attach(),
