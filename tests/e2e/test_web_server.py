@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -244,6 +245,14 @@ def test_signals_end_the_server_and_no_run(moat: Moat, number: int) -> None:
         assert server.end(number) == (0, b"moat: serving until Ctrl-C\n")
     moat.ok("send", "one", "x")
     assert moat.inspect("one")["state"] == "running"
+
+
+def test_a_server_without_a_terminal_goes_on(moat: Moat) -> None:
+    """Under nohup, which has SIGHUP ignored."""
+    ignoring = partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)
+    with WebPage(moat, preexec_fn=ignoring) as server:
+        os.kill(server.pid, signal.SIGHUP)
+        assert server.get("/")[0] == 200
 
 
 def test_a_port_that_is_taken(moat: Moat, page: WebPage) -> None:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class WebPage:
     """A server, from the line that it prints until it is told to end. A context manager."""
 
-    def __init__(self, moat: Moat, *options: str) -> None:
-        self._process = moat.start("web", "--no-open", *options)
+    def __init__(self, moat: Moat, *options: str, **popen: Any) -> None:
+        self._process = moat.start("web", "--no-open", *options, **popen)
         assert self._process.stdout is not None
         assert select.select([self._process.stdout], [], [], TIMEOUT_S)[0]
         self.url = self._process.stdout.readline().decode().strip()

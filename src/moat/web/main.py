@@ -27,9 +27,9 @@ _THREADS: Final = 32
 
 
 def run(home: Path, port: int, *, read_only: bool, listens: Callable[[Access], None]) -> None:
-    """Serve until SIGINT, SIGTERM or SIGHUP; `listens` is called once the page can be opened.
+    """Serve until SIGINT, SIGTERM or SIGHUP; one of them that is ignored goes on to be.
 
-    Raise `PortUnavailableError`.
+    `listens` is called once the page can be opened. Raise `PortUnavailableError`.
     """
     logging.basicConfig(level=logging.WARNING, format="moat: %(message)s")
     logging.getLogger("websockets").setLevel(logging.CRITICAL)  # clients that break off
@@ -64,7 +64,8 @@ async def _serve(
     loop.set_default_executor(ThreadPoolExecutor(_THREADS))
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stopped.set)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it, and a shell's `&`
+            loop.add_signal_handler(number, stopped.set)
     server = PageServer(home, access, read_only=read_only)
     async with AsyncExitStack() as stack:
         for each in listeners:

@@ -1,4 +1,4 @@
-"""The files of the page, and the fields with which a browser gets them. Pure, but for reading them.
+"""The files of the page, and the fields with which a browser gets them.
 
 They hold nothing of any run, so whoever asks may have them. The policy lets the browser run the
 scripts that are served from here, and nothing else: no line within HTML, no `eval`, no markup made of

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 MOST_RUNS: Final = 500
 """Runs that a page shows, the newest first."""
+_SHOWN_CHARACTERS: Final = 1000
+"""Of a command, which may be as long as the kernel allows."""
 _AT_ONCE: Final = 8
 """Supervisors that are asked at the same time for one page."""
 
@@ -208,7 +210,8 @@ def _entry(run: Run, glance: Glance) -> dict[str, Any]:
         "exit_code": run.exit_code,
         "error": run.error,
         "engine": run.engine,
-        "command": list(run.command),
+        "command": " ".join(run.command)[:_SHOWN_CHARACTERS],
+        "program": (run.command or ("",))[0].rpartition("/")[2][:_SHOWN_CHARACTERS],
         "workspace": run.workspace,
         "tty": run.tty,
         "interactive": run.interactive,

@@ -17,6 +17,7 @@ from websockets.http11 import Response
 
 from moat.errors import MoatError
 from moat.platform import socket_owner
+from moat.printable import without_controls
 from moat.version import __version__
 from moat.web import messages, traffic
 from moat.web.messages import Opening, OpenTerminal, OpenTraffic
@@ -101,7 +102,7 @@ class PageServer:
         except ConnectionClosed:
             pass
         except (ValueError, TimeoutError) as exc:
-            log.warning("a page was dropped: %s", exc or "it has said nothing")
+            log.warning("a page was dropped: %s", without_controls(str(exc)) or "it said nothing")
             await connection.close(_POLICY_VIOLATION, "nonsense")
         except MoatError as error:
             await _say_why(connection, error)

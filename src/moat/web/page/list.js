@@ -83,7 +83,7 @@ function row(run) {
     cell("name", link),
     cell(`state ${run.state}`, stateOf(run)),
     cell("waits", waits),
-    cell("command", run.command[0]?.split("/").pop()),
+    cell("command", run.program),
     cell(run.denied ? "net denied" : "net", net),
     cell("tokens", modelUse(run)),
     cell("age", shortAge(seconds)),

@@ -3,6 +3,15 @@
 import { element, fill } from "./dom.js";
 
 /**
+ * How long a new order of the questions is looked at before an answer counts. The runs decide when their questions
+ * come and go, and could put one in the place of another just before a click.
+ */
+const LOOK_MS = 600;
+
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let looking;
+
+/**
  * @param {Element} place
  * @param {import("./runs.js").Runs} runs
  */
@@ -18,6 +27,10 @@ export function drawQuestions(place, runs) {
     ...questions.map((question) => row(runs, question)),
     runs.problem && element("p", { class: "problem", role: "alert" }, runs.problem),
   );
+  clearTimeout(looking);
+  looking = setTimeout(() => {
+    for (const each of place.querySelectorAll("button")) each.removeAttribute("aria-disabled");
+  }, LOOK_MS);
   if (focused) {
     /** @type {HTMLElement | null} */ (place.querySelector(`[data-key="${CSS.escape(focused)}"]`))?.focus();
   }
@@ -37,7 +50,11 @@ function row(runs, question) {
       class: allow ? "allow" : "deny",
       "data-key": `${question.run} ${question.name} ${word}`,
       "aria-label": `${word}: ${run?.name}: ${question.text}`,
-      onclick: () => runs.answer(question, allow),
+      "aria-disabled": "true",
+      onclick: (/** @type {Event} */ event) => {
+        const button = /** @type {Element} */ (event.currentTarget);
+        if (!button.hasAttribute("aria-disabled")) runs.answer(question, allow);
+      },
     }, word);
   };
   return element("div", { class: "question" },

@@ -57,7 +57,7 @@ export class RunView {
     fill(this.facts,
       element("span", { class: `state ${run.state}` }, stateOf(run)),
       waits && element("span", { class: "waits" }, `waits for you: ${waits}`),
-      element("span", { class: "command" }, run.command.join(" ")),
+      element("span", { class: "command" }, run.command),
       this.programTitle,
       element("span", {}, `${age} old`),
       element("span", {}, modelUse(run)));

@@ -11,7 +11,8 @@ import { Connection } from "./connection.js";
  * @property {number | null} exit_code
  * @property {string | null} error
  * @property {string} engine
- * @property {string[]} command
+ * @property {string} command
+ * @property {string} program
  * @property {string} workspace
  * @property {boolean} tty
  * @property {boolean} interactive
