@@ -252,6 +252,24 @@ def test_a_run_opens_nothing_and_copies_nothing(
     assert browser.run("return [typeof hacked, location.origin]") == ["undefined", page.origin]
 
 
+def test_a_paste_ends_where_it_ends(
+    page: WebPage, browser: Browser, shell: Callable[..., str]
+) -> None:
+    """Text from a stranger's page can't end the paste early, to be typed."""
+    run = shell("one", r"printf '\033[?2004hready'; stty -icanon -echo; cat -v")
+    open_run(browser, page, run)
+    browser.shows("ready", SCREEN)
+    browser.run(
+        """
+        const data = new DataTransfer();
+        data.setData("text/plain", "one\\x1b[201~\\x03two\\u009b201~");
+        const paste = {clipboardData: data, bubbles: true, cancelable: true};
+        document.querySelector(".xterm textarea").dispatchEvent(new ClipboardEvent("paste", paste));
+        """
+    )
+    browser.shows("^[[200~one[201~two201~^[[201~", SCREEN)
+
+
 def point_at(browser: Browser, text: str) -> None:
     """Clicks on a text of the terminal's first row."""
     x, y = browser.run(

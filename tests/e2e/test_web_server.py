@@ -68,6 +68,14 @@ def test_what_the_page_is_made_of(page: WebPage) -> None:
         assert page.get(path)[0] == 404, path
 
 
+def test_other_methods_are_refused(page: WebPage) -> None:
+    """The page has nothing that could be changed by one, or asked about (CORS)."""
+    for method in ("HEAD", "OPTIONS", "DELETE"):
+        assert page.ask(f"{method} / HTTP/1.1\nHost: {page.host}\n\n")[0] == 405
+    posted = f"POST /runs HTTP/1.1\nHost: {page.host}\nContent-Length: 1\n\nx"
+    assert page.ask(posted)[0] in {0, 405}
+
+
 def test_another_host_is_refused(page: WebPage) -> None:
     """One whose name leads here (DNS rebinding), or none, or two."""
     others = (f"127.0.0.1:{page.port}", f"localhost:{page.port}", "evil.example", f"x{page.host}")

@@ -88,6 +88,8 @@ class PageServer:
             return _plain(
                 HTTPStatus.MISDIRECTED_REQUEST, "use the address that moat web has printed"
             )
+        if request.method != "GET":
+            return _plain(HTTPStatus.METHOD_NOT_ALLOWED, "there is nothing here but to get")
         return None
 
     # --- WebSockets ---

@@ -7,6 +7,7 @@ import { Terminal as XTerm } from "./vendor/xterm/xterm.mjs";
 import { FitAddon } from "./vendor/xterm/addon-fit.mjs";
 
 const SCROLLBACK = 5000;
+const CONTROLS = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]/g;
 const CTRL_SLASH = Uint8Array.of(0x1f);
 const FONT = 'ui-monospace, "DejaVu Sans Mono", "Liberation Mono", Menlo, Consolas, monospace';
 
@@ -49,6 +50,8 @@ export class Terminal {
     this.xterm.onData((text) => this.typing.type(new TextEncoder().encode(text)));
     this.xterm.onTitleChange((title) => this.listener.titled(title));
     this.xterm.onBinary((text) => this.typing.type(Uint8Array.from(text, (each) => each.charCodeAt(0))));
+    this.pastes = (/** @type {ClipboardEvent} */ event) => this.paste(event);
+    place.addEventListener("paste", this.pastes, true);
     this.connection = new Connection("/terminal", {
       opened: () => this.opened(),
       bytes: (data) => this.draw(data),
@@ -140,6 +143,18 @@ export class Terminal {
     return false;
   }
 
+  /**
+   * Type what was pasted. xterm.js would leave in it what ends a paste early, and then types.
+   *
+   * @param {ClipboardEvent} event
+   */
+  paste(event) {
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    const text = event.clipboardData?.getData("text/plain") ?? "";
+    if (!this.xterm.options.disableStdin) this.xterm.paste(text.replace(CONTROLS, ""));
+  }
+
   fit() {
     if (this.live && this.place.offsetParent !== null) this.fitting.fit();
   }
@@ -156,6 +171,7 @@ export class Terminal {
   close() {
     this.connection.close();
     this.watched.disconnect();
+    this.place.removeEventListener("paste", this.pastes, true);
     this.stopTheme();
     this.xterm.dispose();
   }
