@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.e2e.conftest import Moat
     from websockets.sync.client import ClientConnection
@@ -261,6 +262,43 @@ def test_a_server_without_a_terminal_goes_on(moat: Moat) -> None:
     with WebPage(moat, preexec_fn=ignoring) as server:
         os.kill(server.pid, signal.SIGHUP)
         assert server.get("/")[0] == 200
+
+
+def test_the_address_that_is_opened_is_good_for_one_page(moat: Moat, tmp_path: Path) -> None:
+    """Other users see it, among the arguments of the browser."""
+    told = tmp_path / "told"
+    os.mkfifo(told)
+    program = tmp_path / "browser"
+    program.write_text(f'#!/bin/sh\necho "$1" >{told}\n')
+    program.chmod(0o755)
+    environment = moat.environment | {"BROWSER": str(program)}
+    with WebPage(moat, "--open", env=environment) as page:
+        origin, _, ticket = told.read_text().strip().partition("/#")
+        assert origin == page.origin
+        assert ticket != page.token
+        with page.socket("/runs") as connection:
+            say(connection, "opening", secret=ticket)
+            welcome = json.loads(connection.recv(timeout=TIMEOUT_S))
+            assert welcome["token"] == page.token
+        with page.socket("/runs") as connection:
+            say(connection, "opening", secret=ticket)
+            assert closing_code(connection) == 4401
+
+
+def test_a_supervisor_that_hangs_keeps_nobody(moat: Moat, page: WebPage) -> None:
+    """Neither the viewers of other runs, nor the end of the server."""
+    for name in ("stuck", "other"):
+        moat.ok("run", "-d", "-i", "-t", "-n", name, "--", "cat")
+    supervisor = moat.supervisor("stuck")
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        with page.viewer("stuck"), page.viewer("other") as other:
+            other.next_message("shown")
+            other.connection.send(b"typed\r")
+            other.shows(b"typed")
+            assert page.end(signal.SIGINT)[0] == 0
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
 
 
 def test_a_port_that_is_taken(moat: Moat, page: WebPage) -> None:

@@ -24,6 +24,7 @@ class WebPage:
     """A server, from the line that it prints until it is told to end. A context manager."""
 
     def __init__(self, moat: Moat, *options: str, **popen: Any) -> None:
+        """`options` may say `--open`, too."""
         self._process = moat.start("web", "--no-open", *options, **popen)
         assert self._process.stdout is not None
         assert select.select([self._process.stdout], [], [], TIMEOUT_S)[0]

@@ -6,9 +6,8 @@ import asyncio
 import logging
 import os
 import signal
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from websockets.asyncio.server import serve
 
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
     from pathlib import Path
-
-_THREADS: Final = 32
-"""Supervisors and stores that are asked at once; one that doesn't answer keeps a thread for a while."""
 
 
 def run(home: Path, port: int, *, read_only: bool, listens: Callable[[Access], None]) -> None:
@@ -61,7 +57,6 @@ async def _serve(
     listens: Callable[[Access], None],
 ) -> None:
     loop = asyncio.get_running_loop()
-    loop.set_default_executor(ThreadPoolExecutor(_THREADS))
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it, and a shell's `&`

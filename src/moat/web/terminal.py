@@ -25,7 +25,7 @@ from moat.session.terminal.reset import CANCEL, reset_sequence
 from moat.web import ended, messages
 from moat.web.messages import Drawn, Resize
 from moat.web.tasks import until_first
-from moat.web.threads import in_store, made_in_store
+from moat.web.threads import in_store
 from moat.web.window import OutputWindow
 from moat.wire import frames
 from moat.wire.frames import FrameType
@@ -198,7 +198,7 @@ class BrowserTerminal:
         limit = await in_store(self._home, lambda store: RestartLimit(store, run))
         while True:
             try:
-                channel = await made_in_store(
+                channel = await in_store(
                     self._home, lambda store: _connected(store, run.id), _close
                 )
                 if channel is None:

@@ -1,8 +1,14 @@
-"""Work that blocks, such as asking a supervisor or reading a store, done in threads."""
+"""Work that blocks, such as asking a supervisor or reading a store, done in threads.
+
+They are threads that the end of the process doesn't wait for, unlike those of an executor: a supervisor
+that doesn't answer would keep the server from ending.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from moat.runs.store import Store
@@ -14,26 +20,35 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-async def in_store(home: Path, act: Callable[[Store], T]) -> T:
-    """Return what `act` returns, which gets a store of its own in a thread."""
+async def in_store(
+    home: Path, act: Callable[[Store], T], discard: Callable[[T], None] | None = None
+) -> T:
+    """Return what `act` returns, which gets a store of its own in a thread, or raise what it raises.
 
-    def work() -> T:
-        with Store(home) as store:
-            return act(store)
+    `discard` gets what it returns when nobody waits for that any more.
+    """
+    loop = asyncio.get_running_loop()
+    waiting: asyncio.Future[T] = loop.create_future()
 
-    return await asyncio.to_thread(work)
+    def returned(result: T) -> None:
+        if not waiting.done():
+            waiting.set_result(result)
+        elif discard is not None:
+            discard(result)
 
+    def failed(error: BaseException) -> None:
+        if not waiting.done():
+            waiting.set_exception(error)
 
-async def made_in_store(home: Path, make: Callable[[Store], T], discard: Callable[[T], None]) -> T:
-    """Return what `make` has made; where nobody waits for it any more, `discard` it."""
-    making = asyncio.create_task(in_store(home, make))
-    try:
-        return await asyncio.shield(making)
-    except asyncio.CancelledError:
-        making.add_done_callback(lambda done: _discard(done, discard))
-        raise
+    def work() -> None:
+        with suppress(RuntimeError):  # the loop is closed: the server has ended
+            try:
+                with Store(home) as store:
+                    result = act(store)
+            except BaseException as exc:  # noqa: BLE001  raised where it is waited for
+                loop.call_soon_threadsafe(failed, exc)
+            else:
+                loop.call_soon_threadsafe(returned, result)
 
-
-def _discard(done: asyncio.Task[T], discard: Callable[[T], None]) -> None:
-    if not done.cancelled() and done.exception() is None:
-        discard(done.result())
+    threading.Thread(target=work, daemon=True).start()
+    return await waiting

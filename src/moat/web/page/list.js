@@ -16,6 +16,8 @@ export class List {
   constructor(place, runs) {
     this.runs = runs;
     this.body = element("tbody");
+    /** @type {Map<string, HTMLElement>} */
+    this.rows = new Map();
     this.note = element("p", { class: "note" });
     this.ended = /** @type {HTMLInputElement} */ (element("input", {
       type: "checkbox", id: "ended", onchange: () => runs.showEnded(this.ended.checked),
@@ -33,13 +35,36 @@ export class List {
     this.draw();
   }
 
+  /** Draw what has changed. A link stays the same element, with its focus, and with a click that has begun. */
   draw() {
     const focused = document.activeElement?.getAttribute("data-run");
-    fill(this.body, ...this.runs.all.map(row));
+    const wanted = this.runs.all.map((run) => this.row(run));
+    if (wanted.length !== this.body.children.length || wanted.some((row, at) => row !== this.body.children[at])) {
+      fill(this.body, ...wanted);
+    }
+    const shown = new Set(this.runs.all.map((run) => run.id));
+    for (const id of this.rows.keys()) if (!shown.has(id)) this.rows.delete(id);
     const more = this.runs.leftOut;
     fill(this.note, !this.runs.known ? "" : !this.runs.all.length ? "No runs. Start one: moat run -- COMMAND"
       : more ? `${more} older runs are not shown.` : "");
-    if (focused) this.link(focused)?.focus();
+    if (focused && document.activeElement === document.body) this.link(focused)?.focus();
+  }
+
+  /**
+   * @param {import("./runs.js").Run} run
+   * @returns {HTMLElement}
+   */
+  row(run) {
+    let row = this.rows.get(run.id);
+    if (!row) {
+      const link = element("a", { href: `#run=${run.id}`, "data-run": run.id }, run.name);
+      row = element("tr", {}, cell("name", link));
+      this.rows.set(run.id, row);
+    }
+    row.classList.toggle("ended", run.ended);
+    while (row.children.length > 1) row.lastChild?.remove();
+    row.append(...cells(run));
+    return row;
   }
 
   /**
@@ -74,20 +99,19 @@ export class List {
 }
 
 /** @param {import("./runs.js").Run} run */
-function row(run) {
+function cells(run) {
   const waits = run.waiting.length ? "network" : run.waits_for;
   const seconds = (Date.now() - Date.parse(run.created_at)) / 1000;
   const net = run.denied ? `${run.requests}/${run.denied}` : run.requests || "";
-  const link = element("a", { href: `#run=${run.id}`, "data-run": run.id }, run.name);
-  return element("tr", { class: run.ended ? "ended" : false },
-    cell("name", link),
+  return [
     cell(`state ${run.state}`, stateOf(run)),
     cell("waits", waits),
     cell("command", run.program),
     cell(run.denied ? "net denied" : "net", net),
     cell("tokens", modelUse(run)),
     cell("age", shortAge(seconds)),
-    cell("last", run.error || run.last_line));
+    cell("last", run.error || run.last_line),
+  ];
 }
 
 /**
