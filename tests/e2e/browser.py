@@ -103,7 +103,16 @@ class Browser:
         self._ask("POST", f"{self._session}/url", {"url": url})
 
     def click(self, selector: str) -> None:
-        self._ask("POST", f"{self._session}/element/{self._find(selector)}/click")
+        self.until(lambda: self._clicked(selector), f"{selector} that stays to be clicked")
+
+    def _clicked(self, selector: str) -> bool:
+        try:
+            self._ask("POST", f"{self._session}/element/{self._find(selector)}/click")
+        except WebDriverError as error:
+            if error.args[0] != "stale element reference":
+                raise
+            return False  # it was drawn anew meanwhile
+        return True
 
     def type(self, text: str) -> None:
         """Types where the focus is; `KEYS` has the keys that are no characters."""

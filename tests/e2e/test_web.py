@@ -308,3 +308,4 @@ def test_read_only(moat: Moat, browser: Browser, shell: Callable[..., str]) -> N
         moat.ok("send", "one", "sent\\n")
         browser.shows("sent", SCREEN)
         assert "typed" not in browser.text(SCREEN)
+        browser.open("about:blank")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 from typing import TYPE_CHECKING
 
@@ -111,3 +112,19 @@ def test_a_store_that_cant_be_read_is_told(tmp_path: Path) -> None:
     found: queue.Queue[Snapshot] = queue.Queue()
     Glances(tmp_path / "home", found.put).start()
     assert found.get(timeout=TIMEOUT_S).error
+
+
+def test_nothing_is_left_open(store: Store) -> None:
+    """A server looks for as long as somebody watches, again and again."""
+
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    before = descriptors()
+    for _ in range(3):
+        watcher = Glances(store.home, lambda _: None)
+        watcher.start()
+        watcher.stop()
+        watcher.join()
+        watcher.show_all(everything=True)  # too late, and no error
+    assert descriptors() == before
