@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import queue
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +17,6 @@ from moat.spec import RunId, RunSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from moat.paths import RunFolder
     from moat.runs.store import Run
@@ -117,14 +116,14 @@ def test_a_store_that_cant_be_read_is_told(tmp_path: Path) -> None:
 def test_nothing_is_left_open(store: Store) -> None:
     """A server looks for as long as somebody watches, again and again."""
 
-    def descriptors() -> int:
-        return len(os.listdir("/proc/self/fd"))
-
-    before = descriptors()
-    for _ in range(3):
+    def look() -> int:
+        """Looks for a moment; the number of descriptors afterwards."""
         watcher = Glances(store.home, lambda _: None)
         watcher.start()
         watcher.stop()
         watcher.join()
         watcher.show_all(everything=True)  # too late, and no error
-    assert descriptors() == before
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = look()
+    assert [look() for _ in range(3)] == [before] * 3
