@@ -144,7 +144,8 @@ def test_what_a_run_asks_is_answered(
 ) -> None:
     """On the list and beside every run, by a click or by the keyboard."""
     fetch = "curl -sS -m 300 -o /dev/null -w '%{http_code} ' http://host$n.test/"
-    run = shell("one", f"for n in 1 2; do {fetch}; done; cat", "--network-policy", "ask")
+    ask_with_patience(moat)
+    run = shell("one", f"for n in 1 2; do {fetch}; done; cat")
     browser.open(page.url)
     browser.shows("host1.test:80 waits: may it be reached?", "#questions")
     browser.shows("network", ".runs td.waits")
@@ -163,6 +164,12 @@ def test_what_a_run_asks_is_answered(
     rules = moat.ok("policy", "show", "one")
     assert "deny host1.test:80" in rules
     assert "allow host2.test:80" in rules
+
+
+def ask_with_patience(moat: Moat) -> None:
+    """Has runs of the workspace ask about hosts, and wait for an answer as long as a test does."""
+    (moat.workspace / "agent.yaml").write_text("network: {policy: ask, ask_timeout: 5m}\n")
+    moat.trust_projects()
 
 
 def test_runs_that_have_ended(moat: Moat, page: WebPage, browser: Browser) -> None:
@@ -296,7 +303,8 @@ def test_a_page_of_another_server_is_told_so(page: WebPage, browser: Browser) ->
 def test_read_only(moat: Moat, browser: Browser, shell: Callable[..., str]) -> None:
     """Nothing that is typed reaches the run, and no question is answered."""
     fetch = "curl -sS -m 300 -o /dev/null http://host.test/ &"
-    run = shell("one", f"{fetch} echo ready; cat", "--network-policy", "ask")
+    ask_with_patience(moat)
+    run = shell("one", f"{fetch} echo ready; cat")
     with WebPage(moat, "--read-only") as server:
         open_run(browser, server, run)
         browser.shows("ready", SCREEN)
