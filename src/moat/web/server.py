@@ -106,6 +106,9 @@ class PageServer:
         except (ValueError, TimeoutError) as exc:
             log.warning("a page was dropped: %s", without_controls(str(exc)) or "it said nothing")
             await connection.close(_POLICY_VIOLATION, "nonsense")
+        except OSError as exc:  # such as no more watches of inotify
+            why = exc.strerror or str(exc)
+            await _say_why(connection, MoatError(f"this can't be shown: {why}"))
         except MoatError as error:
             await _say_why(connection, error)
 
