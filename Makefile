@@ -11,7 +11,7 @@ INSTALLED := .venv/installed/bin/python
 TYPED := src scripts
 FOR_RUNS := bwrap:bubblewrap git
 FOR_BENCH := busybox:busybox-static nginx:nginx-light squid:squid-openssl
-FOR_TESTS := $(FOR_RUNS) dbus-run-session:dbus gnome-keyring-daemon:gnome-keyring direnv gcc curl wget node:nodejs npm tmux dtach vim less htop dig:bind9-dnsutils ip:iproute2 tinyproxy:tinyproxy-bin ssh:openssh-client sshd:openssh-server dockerd:docker.io runc podman busybox:busybox-static chromium chromedriver:chromium-driver
+FOR_TESTS := $(FOR_RUNS) dbus-run-session:dbus gnome-keyring-daemon:gnome-keyring direnv gcc curl wget node:nodejs npm chromium chromedriver:chromium-driver tmux dtach vim less htop dig:bind9-dnsutils ip:iproute2 tinyproxy:tinyproxy-bin ssh:openssh-client sshd:openssh-server dockerd:docker.io runc podman busybox:busybox-static
 # Programs that hold placeholders, in tests/e2e/clients.
 FOR_CLIENTS := gh skopeo docker-registry cargo
 

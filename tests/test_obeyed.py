@@ -131,7 +131,7 @@ READ: Final[Mapping[str, str]] = {
         runs.disk
     """,
     "data that comes with Moat, beside its code (moat.ground.own)": """
-        audit.page egress.budget.prices
+        audit.page egress.budget.prices web.page_files
     """,
 }
 """Why a file may be read, and the modules of `moat` that read for that reason."""

@@ -18,7 +18,7 @@ from moat.errors import MoatError, UsageError
 HEAVY = {
     "aiohttp", "asyncio", "cffi", "cryptography", "email", "h11", "importlib.metadata", "logging",
     "moat.session.terminal.ghostty", "moat.session.terminal.screen", "multiprocessing", "pydantic",
-    "pyghostty", "rich", "subprocess", "unittest", "uvloop", "yaml",
+    "pyghostty", "rich", "subprocess", "unittest", "uvloop", "websockets", "yaml",
 }  # fmt: skip
 
 

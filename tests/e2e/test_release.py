@@ -18,7 +18,7 @@ from moat.version import __version__
 if TYPE_CHECKING:
     from pathlib import Path
 
-DATA_SUFFIXES = (".html", ".mjs", ".sh", ".toml", ".yaml")
+DATA_SUFFIXES = (".css", ".html", ".js", ".mjs", ".sh", ".svg", ".toml", ".txt", ".yaml")
 MODULES = {str(path.relative_to(ROOT / "src")) for path in SOURCES} | {"moat/py.typed"}
 DATA = {
     str(path.relative_to(ROOT / "src"))

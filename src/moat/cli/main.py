@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "attach": ("attach", "Attach this terminal to a run."),
     "list": ("list", "List runs."),
     "top": ("top", "Show all runs in a table that lives, and attach from it."),
+    "web": ("web", "Serve a page with all runs, for your browser."),
     "status": ("status", "Show the store at a glance: runs, disk space, the vault."),
     "metrics": ("metrics", "Print metrics of all runs, as Prometheus reads them."),
     "stop": ("stop", "Stop a run: ask it to end, then kill it."),

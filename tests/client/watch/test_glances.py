@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,6 @@ from moat.spec import RunId, RunSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from moat.paths import RunFolder
     from moat.runs.store import Run
@@ -111,3 +111,19 @@ def test_a_store_that_cant_be_read_is_told(tmp_path: Path) -> None:
     found: queue.Queue[Snapshot] = queue.Queue()
     Glances(tmp_path / "home", found.put).start()
     assert found.get(timeout=TIMEOUT_S).error
+
+
+def test_nothing_is_left_open(store: Store) -> None:
+    """A server looks for as long as somebody watches, again and again."""
+
+    def look() -> int:
+        """Looks for a moment; the number of descriptors afterwards."""
+        watcher = Glances(store.home, lambda _: None)
+        watcher.start()
+        watcher.stop()
+        watcher.join()
+        watcher.show_all(everything=True)  # too late, and no error
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = look()
+    assert [look() for _ in range(3)] == [before] * 3

@@ -89,6 +89,8 @@ class Glances:
         self._everything = False
         self._stopped = False
         self._woken, self._wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._closing = threading.Lock()
+        self._closed = False
         self._seen: dict[str, _Seen] = {}
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -110,8 +112,9 @@ class Glances:
         self._look_now()
 
     def _look_now(self) -> None:
-        with suppress(BlockingIOError):  # it is about to
-            os.write(self._wake, b"x")
+        with self._closing, suppress(BlockingIOError):  # it is about to
+            if not self._closed:
+                os.write(self._wake, b"x")
 
     # --- the thread ---
 
@@ -123,6 +126,11 @@ class Glances:
         except (MoatError, OSError) as exc:
             why = exc.summary if isinstance(exc, MoatError) else str(exc)
             self._deliver(Snapshot([], {}, why))
+        finally:
+            with self._closing:
+                self._closed = True
+                os.close(self._woken)
+                os.close(self._wake)
 
     def _look(self, store: Store, changes: FolderWatch) -> None:
         """Look once, deliver, and return when it is time for the next look."""
