@@ -277,6 +277,35 @@ class PortConnected:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceStarted:
+    """The container of a service has begun; the run's command begins once it is ready."""
+
+    KIND: ClassVar[str] = "service_started"
+    name: str
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceReady:
+    """A service answers."""
+
+    KIND: ClassVar[str] = "service_ready"
+    name: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceEnded:
+    """A service has ended while its run goes on; nobody starts it again."""
+
+    KIND: ClassVar[str] = "service_ended"
+    name: str
+    exit_code: int | None
+    """`None` where its engine doesn't know, or can't be asked."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class TrafficDropped:
     """The record of the network was full: its oldest entries were dropped, and their sums kept."""
 
@@ -368,6 +397,9 @@ Event = (
     | SSHKeyUsed
     | PortPublished
     | PortConnected
+    | ServiceStarted
+    | ServiceReady
+    | ServiceEnded
     | TrafficDropped
     | SnapshotTaken
     | RestoreBegun

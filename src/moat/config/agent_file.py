@@ -21,6 +21,7 @@ from moat.config import (
     ports,
     protected_paths,
     secret_references,
+    services,
     volumes,
     workspace_mode,
 )
@@ -110,6 +111,7 @@ FIELDS: Final[Mapping[str, Field]] = {
         _check_mounts,
     ),
     "volumes": volumes.FIELD,
+    "services": services.FIELD,
     "exclude": Field(
         "strings",
         "Paths below the workspace that are hidden from the sandbox.",

@@ -92,6 +92,8 @@ class Settings:
     """The file's checked section `snapshots`; see `config.snapshots`."""
     build: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The file's checked section `build`; see `config.build_fields`."""
+    services: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The file's checked section `services`; see `config.services`."""
     network: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The file's checked section `network`, in which `upstream_ca` is a `CertificateFile`."""
 
@@ -173,6 +175,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
         protected_paths,
         retention,
         secret_references,
+        services,
         snapshots,
         workspace_mode,
     )
@@ -302,6 +305,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
         ),
         "snapshots": snapshots.FIELD,
         "build": build_fields.FIELD,
+        "services": services.FIELD,
         "network": Field(
             "object",
             "What all runs may reach, and how. It comes before what a project says.",

@@ -183,7 +183,11 @@ class API:
             }
             for session in self._supervisor.sessions
         }
-        return state.as_json() | {"sessions": sessions}
+        services = self._supervisor.services
+        return state.as_json() | {
+            "sessions": sessions,
+            "services": [] if services is None else services.as_json(),
+        }
 
     async def _screen(self, call: Call) -> object:
         await self._waits.ready_to_act()

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from moat.session.session import Session
     from moat.spec import RunSpec
     from moat.supervisor.ports import RunPorts
+    from moat.supervisor.services import RunServices
     from moat.supervisor.ssh_agent import SSHAgent
     from moat.supervisor.tasks import BackgroundTasks
     from moat.wire.messages import Exited, Failure
@@ -124,6 +125,9 @@ class Supervisor:
         self.ports = self._ports()
         if self.ports is not None:
             stream.subscribe(self.ports)
+        self.services = self._run_services()
+        if self.services is not None:
+            stream.subscribe(self.services)
         self.teardown = Teardown(run, self.engine, self.sessions)
         self.begun = asyncio.Event()
         """The run was started or adopted, or that has failed: it can be acted on now."""
@@ -159,6 +163,8 @@ class Supervisor:
             await self._adopt(found)
             await self.egress.reopen(self.engine)
             await self._open_services()
+            if self.services is not None:
+                await self.services.adopt()
         else:
             await self.egress.open(self.engine)
             await self._open_services()
@@ -178,6 +184,14 @@ class Supervisor:
 
         return RunPorts(self.context, self._store.home, self.engine, self.egress, self.audit)
 
+    def _run_services(self) -> RunServices | None:
+        if not self.spec.services:
+            return None
+        from moat.supervisor.services import RunServices  # noqa: PLC0415  most runs have none
+
+        made = registry.services_of(self.spec, self.folder)
+        return RunServices(self.context, self._store, self.engine, self.egress, made)
+
     async def _start(self) -> None:
         if self.state.now is State.STOPPING:
             # The last supervisor was asked to stop it, and died before it had begun.
@@ -186,6 +200,9 @@ class Supervisor:
         if self.state.now is State.CREATED:
             self.state.advance(Happened.START_REQUESTED)
         await clean_up_after(self._store, self.spec.id)
+        if self.services is not None:
+            self.begun.set()  # it takes long, and can be stopped meanwhile
+            await self.services.start()
         try:
             session = self.sessions.make(MAIN_SESSION, tty=self.spec.tty)
             variables = await self._variables()
@@ -203,6 +220,8 @@ class Supervisor:
     async def _variables(self) -> Mapping[str, str]:
         """Return the variables that commands get besides those of the specification."""
         urls = {} if self.ports is None else self.ports.variables
+        if self.services is not None:
+            urls |= self.services.variables
         secrets = await self.secrets.variables()
         self.audit.check()
         return {**urls, **secrets}
@@ -368,6 +387,8 @@ class Supervisor:
             self.ssh_agent.close()
         if self.ports is not None:
             self.ports.close()
+        if self.services is not None:
+            self.services.close()
         self.engine.close()
         self.hooks.close()
         self._event_log.close()
