@@ -24,12 +24,16 @@ logged mmdebstrap --variant=extract "${without[@]}" \
 logged mmdebstrap --variant=apt "${without[@]}" \
   --include=ca-certificates,python3,python3-pip,python3-venv "$VERSION_CODENAME" .venv/images/apt.tar
 # Two servers, and the entrypoint with which tests make of them what official images are. Nothing compiles queries.
-logged mmdebstrap --variant=extract "${without[@]}" \
+hooks=()
+for each in \
+  'rm -rf "$1"/usr/share/{doc,i18n,locale,man} "$1"/usr/lib/*/lib{LLVM,z3}* "$1"/usr/lib/postgresql/*/lib/bitcode' \
+  'rm "$1"/usr/lib/postgresql/*/lib/llvmjit.so' \
+  'printf "%s:x:%s:%s::/:/bin/sh\n" postgres 999 999 redis 998 998 >>"$1/etc/passwd"' \
+  'printf "%s:x:%s:\n" postgres 999 redis 998 >>"$1/etc/group"' \
+  'mkdir "$1/data" && install scripts/service_entrypoint.sh "$1/entrypoint.sh"'; do
+  hooks+=(--extract-hook="exec bash -c '$each' - \"\$1\"")
+done
+logged mmdebstrap --variant=extract "${hooks[@]}" \
   --include=base-files,base-passwd,bash,dash,coreutils,grep,libc-bin,sed,util-linux,postgresql,redis-server \
-  --customize-hook='rm -rf "$1"/usr/lib/*/libLLVM* "$1"/usr/lib/*/libz3* "$1"/usr/lib/postgresql/*/lib/{bitcode,llvmjit.so}' \
-  --customize-hook='printf "%s:x:%s:%s::/:/bin/sh\n" postgres 999 999 redis 998 998 >>"$1/etc/passwd"' \
-  --customize-hook='printf "%s:x:%s:\n" postgres 999 redis 998 >>"$1/etc/group"' \
-  --customize-hook='mkdir "$1/data"' \
-  --customize-hook='upload scripts/service_entrypoint.sh /entrypoint.sh' --customize-hook='chmod 755 "$1/entrypoint.sh"' \
   "$VERSION_CODENAME" .venv/images/services.tar
 touch .venv/images/ready

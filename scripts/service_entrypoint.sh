@@ -4,6 +4,7 @@
 # server's, becomes the server's user, makes a cluster with the user, password and database that are asked for
 # where there is none yet, by a server that has no TCP port meanwhile, and executes the server.
 set -euo pipefail
+[ $# -gt 0 ] || set -- postgres
 PATH=$PATH:$(echo /usr/lib/postgresql/*/bin)
 
 become() {

@@ -41,8 +41,8 @@ def how_it_ended(state: ServiceState | None) -> str:
 class Services(Protocol):
     """The services of one run. Each call waits for the engine, and raises `EngineError`."""
 
-    def check(self, services: Iterable[Service]) -> None:
-        """Check that all that they need is there."""
+    def prepare(self, services: Iterable[Service]) -> None:
+        """Check that all that they need is there, and remove what a killed supervisor has begun."""
         ...
 
     def start(

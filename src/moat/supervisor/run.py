@@ -190,7 +190,14 @@ class Supervisor:
         from moat.supervisor.services import RunServices  # noqa: PLC0415  most runs have none
 
         made = registry.services_of(self.spec, self.folder)
-        return RunServices(self.context, self._store, self.engine, self.egress, made)
+        return RunServices(
+            self.context,
+            self._store,
+            self.engine,
+            self.egress,
+            made,
+            lambda: self.teardown.expected or self.state.ended,
+        )
 
     async def _start(self) -> None:
         if self.state.now is State.STOPPING:
@@ -200,10 +207,10 @@ class Supervisor:
         if self.state.now is State.CREATED:
             self.state.advance(Happened.START_REQUESTED)
         await clean_up_after(self._store, self.spec.id)
-        if self.services is not None:
-            self.begun.set()  # it takes long, and can be stopped meanwhile
-            await self.services.start()
         try:
+            if self.services is not None:
+                self.begun.set()  # it takes long, and can be stopped meanwhile
+                await self.services.start()
             session = self.sessions.make(MAIN_SESSION, tty=self.spec.tty)
             variables = await self._variables()
             self._guide.write()

@@ -51,10 +51,18 @@ class ServiceFailedError(MoatError):
 class RunServices:
     """The services of one run. Implements `Subscriber`."""
 
-    def __init__(
-        self, run: RunContext, store: Store, engine: Engine, egress: RunEgress, containers: Services
+    def __init__(  # noqa: PLR0913  the parts of a supervisor that it needs
+        self,
+        run: RunContext,
+        store: Store,
+        engine: Engine,
+        egress: RunEgress,
+        containers: Services,
+        is_ending: Callable[[], bool],
     ) -> None:
+        """`is_ending` tells whether the run takes its services along, which is no event then."""
         self._run = run
+        self._is_ending = is_ending
         self._store = store
         self._engine = engine
         self._egress = egress
@@ -96,7 +104,7 @@ class RunServices:
         """Return once all of them are ready. Raises `MoatError`."""
         run = self._run
         self._check()
-        await self._in_thread(lambda: self._containers.check(self._services))
+        await self._in_thread(lambda: self._containers.prepare(self._services))
         made = await self._in_thread(lambda: service_passwords.make(run.folder, self._services))
         self._fill(made)
         await self._start_containers()
@@ -131,14 +139,15 @@ class RunServices:
             return self._containers.start(service, texts.env, texts.files, authority)
 
         loop = self._run.loop
-        started = {each: loop.run_in_executor(None, start, each) for each in self._services}
+        started = [loop.run_in_executor(None, start, each) for each in self._services]
         # A thread can't be called back: what is removed after a failure has to be there by then.
-        await asyncio.wait(started.values())
-        for service, pidfd in started.items():
+        await asyncio.wait(started)
+        outcomes = list(zip(self._services, started, strict=True))
+        for service, pidfd in outcomes:
             if pidfd.exception() is None:
                 self._watch(service, pidfd.result())
                 self._run.emit(ServiceStarted(service.name, service.image))
-        for service, pidfd in started.items():
+        for service, pidfd in outcomes:
             if isinstance(error := pidfd.exception(), ServiceEndedError):
                 raise await self._failure(service, error.summary)
             pidfd.result()
@@ -222,12 +231,12 @@ class RunServices:
         service = self._watched[pidfd]
         self._unwatch(pidfd)
         self._ended[service.name].set()
-        if self._run.state.now is State.RUNNING:
+        if self._run.state.now is not State.STARTING:
             self._run.tasks.start(self._tell_end(service))
 
     async def _tell_end(self, service: Service) -> None:
         code, why = await self._how_it_ended(service)
-        if self._run.state.now is State.RUNNING:  # else the run takes its services along
+        if not self._is_ending():
             self._run.emit(ServiceEnded(service.name, code, why))
             self._show(f"service {service.name} {why}")
 

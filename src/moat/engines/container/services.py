@@ -64,7 +64,8 @@ class ContainerServices:
             raise EngineError("the run has no container")
         return found
 
-    def check(self, services: Iterable[Service]) -> None:
+    def prepare(self, services: Iterable[Service]) -> None:
+        remove_all(self._folder)
         api = self._container.api
         missing = {each.image for each in services if images.inspect(api, each.image) is None}
         if missing:
