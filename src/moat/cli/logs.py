@@ -6,6 +6,7 @@ import click
 
 from moat.cli.arguments import session_argument, session_option
 from moat.cli.plain.logs import STREAMS, carry_out
+from moat.errors import UsageError
 
 
 @click.command("logs")
@@ -15,6 +16,7 @@ from moat.cli.plain.logs import STREAMS, carry_out
 @click.option("--since", metavar="TIME", help="Only from TIME on: 10m (ago), or an RFC 3339 time.")
 @click.option("--timestamps", is_flag=True, help="Begin each line with its time (UTC).")
 @click.option("--stream", type=click.Choice(list(STREAMS)), help="Only this stream.")
+@click.option("--service", metavar="NAME", help="What a service of the run has written instead.")
 @session_option
 def command(  # noqa: PLR0913  an option each
     run: str | None,
@@ -24,12 +26,22 @@ def command(  # noqa: PLR0913  an option each
     since: str | None,
     timestamps: bool,
     stream: str | None,
+    service: str | None,
     session: str | None,
 ) -> None:
     """Print the output of a run, to the last byte: stderr to stderr, everything else to stdout.
 
     On a terminal, sequences that would act on the terminal itself (such as its clipboard) are left out.
     """
+    if service is not None:
+        if follows or since or timestamps or stream or session:
+            raise UsageError(
+                "--service goes with --lines alone", f"moat logs --service {service} -n 100"
+            )
+        from moat.cli.service_logs import print_service_log  # noqa: PLC0415  asks an engine
+
+        print_service_log(run, service, count)
+        return
     carry_out(
         run=run,
         follows=follows,

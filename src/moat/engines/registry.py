@@ -127,11 +127,9 @@ def services_of(spec: RunSpec, folder: RunFolder) -> Services:
             raise EngineError(f"{name} runs no services", "moat run --engine docker")
 
 
-def saved_log(folder: RunFolder, service: str) -> bytes | None:
-    """Return the end of the log of a service that is gone; `None` where none was kept."""
-    from moat.engines.container import services  # noqa: PLC0415
-
-    return services.saved_log(folder, service)
+def service_log(spec: RunSpec, folder: RunFolder, service: str) -> bytes:
+    """Return what a service has written, at least the end of it. Raises `EngineError`."""
+    return services_of(spec, folder).log(service)
 
 
 def checks(programs: Mapping[str, str]) -> list[Check]:

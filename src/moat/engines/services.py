@@ -68,6 +68,6 @@ class Services(Protocol):
         """Ask about a service; `None` where there is none."""
         ...
 
-    def log(self, name: str, lines: int) -> bytes:
-        """Return the last lines that a service has written."""
+    def log(self, name: str, lines: int | None = None) -> bytes:
+        """Return the last lines that a service has written; of one that is gone, what was kept."""
         ...

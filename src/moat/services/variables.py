@@ -1,15 +1,15 @@
-"""The password of a service, filled in where its texts name it. Pure."""
+"""The texts of a service with its password in them, and what is shown of it without. Pure."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
 from moat.spec.service import ADDRESS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from moat.spec.service import Service
 
@@ -47,6 +47,21 @@ def filled(service: Service, password: str) -> Filled:
             values = {each: quote(value, safe="") for each, value in known.items()}
         variables[name] = _with(text, values)
     return Filled(env, files, variables)
+
+
+def as_json(services: Iterable[Service], running: Container[str]) -> list[dict[str, Any]]:
+    """Return what `moat inspect` shows of services; `running` are the names of those that do."""
+    return [
+        {
+            "name": each.name,
+            "kind": each.kind,
+            "image": each.image,
+            "ports": list(each.ports),
+            "volume": None if each.volume is None else each.volume.name,
+            "running": each.name in running,
+        }
+        for each in services
+    ]
 
 
 def _with(text: str, values: Mapping[str, str]) -> str:

@@ -25,7 +25,7 @@ from moat.events import ExecEnded, Fault, SupervisorStarted
 from moat.paths import MAIN_SESSION, RunFolder
 from moat.runs.event_log import EventLog
 from moat.runs.states import Happened, State
-from moat.spec.grants import SSH
+from moat.supervisor import optional_parts
 from moat.supervisor.agent_guide import AgentGuide
 from moat.supervisor.audit import RunAudit
 from moat.supervisor.changes import Changes
@@ -48,14 +48,10 @@ from moat.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
-    from pathlib import Path
 
     from moat.runs.store import Store
     from moat.session.session import Session
     from moat.spec import RunSpec
-    from moat.supervisor.ports import RunPorts
-    from moat.supervisor.services import RunServices
-    from moat.supervisor.ssh_agent import SSHAgent
     from moat.supervisor.tasks import BackgroundTasks
     from moat.wire.messages import Exited, Failure
 
@@ -119,16 +115,16 @@ class Supervisor:
         self.shutdown = Shutdown(run, self.engine)
         self.exec = Exec(run, self.engine, self.sessions, self._announce, self._variables)
         self.egress = RunEgress(run, self.questions, self.audit, self.shutdown)
-        self.ssh_agent = _ssh_agent(run, store.home)
+        self.ssh_agent = optional_parts.ssh_agent(run, store.home)
         if self.ssh_agent is not None:
             self.egress.watch_tunnels = self.ssh_agent.sessions.watch
-        self.ports = self._ports()
+        self.ports = optional_parts.ports(run, store.home, self.engine, self.egress, self.audit)
         if self.ports is not None:
             stream.subscribe(self.ports)
-        self.services = self._run_services()
+        self.teardown = Teardown(run, self.engine, self.sessions)
+        self.services = optional_parts.services(run, store, self.engine, self.egress, self.teardown)
         if self.services is not None:
             stream.subscribe(self.services)
-        self.teardown = Teardown(run, self.engine, self.sessions)
         self.begun = asyncio.Event()
         """The run was started or adopted, or that has failed: it can be acted on now."""
 
@@ -175,29 +171,6 @@ class Supervisor:
             await self.ssh_agent.open(self.engine)
         if self.ports is not None:
             await self.ports.open()
-
-    def _ports(self) -> RunPorts | None:
-        """Return the published ports of a run that has any."""
-        if not self.spec.ports:
-            return None
-        from moat.supervisor.ports import RunPorts  # noqa: PLC0415  most runs have none
-
-        return RunPorts(self.context, self._store.home, self.engine, self.egress, self.audit)
-
-    def _run_services(self) -> RunServices | None:
-        if not self.spec.services:
-            return None
-        from moat.supervisor.services import RunServices  # noqa: PLC0415  most runs have none
-
-        made = registry.services_of(self.spec, self.folder)
-        return RunServices(
-            self.context,
-            self._store,
-            self.engine,
-            self.egress,
-            made,
-            lambda: self.teardown.expected or self.state.ended,
-        )
 
     async def _start(self) -> None:
         if self.state.now is State.STOPPING:
@@ -402,13 +375,3 @@ class Supervisor:
         if self.teardown.complete:
             self.secrets.forget()
             (self.folder.root / RunFolder.SUPERVISOR_SOCKET).unlink(missing_ok=True)
-
-
-def _ssh_agent(run: RunContext, home: Path) -> SSHAgent | None:
-    """Return the ssh agent of a run that was granted a key."""
-    if all(grant.provider != SSH for grant in run.spec.grants):
-        return None
-    from moat.supervisor.ssh_agent import SSHAgent  # noqa: PLC0415  most runs have none
-    from moat.supervisor.ssh_keys import GrantedKeys  # noqa: PLC0415
-
-    return SSHAgent(run, GrantedKeys(run.spec.grants, home))

@@ -19,7 +19,7 @@ from moat.printable import without_controls
 from moat.runs import service_passwords
 from moat.runs.states import ENDED, State
 from moat.runs.volumes import check_unused
-from moat.services.variables import Filled, filled
+from moat.services.variables import Filled, as_json, filled
 from moat.supervisor.service_probe import ask
 from moat.supervisor.shown import HINT_S
 
@@ -51,7 +51,7 @@ class ServiceFailedError(MoatError):
 class RunServices:
     """The services of one run. Implements `Subscriber`."""
 
-    def __init__(  # noqa: PLR0913  the parts of a supervisor that it needs
+    def __init__(
         self,
         run: RunContext,
         store: Store,
@@ -60,7 +60,7 @@ class RunServices:
         containers: Services,
         is_ending: Callable[[], bool],
     ) -> None:
-        """`is_ending` tells whether the run takes its services along, which is no event then."""
+        """`is_ending` tells whether the run takes its services along, whose ends are no events then."""
         self._run = run
         self._is_ending = is_ending
         self._store = store
@@ -85,18 +85,7 @@ class RunServices:
 
     def as_json(self) -> list[dict[str, Any]]:
         """Return the services as `moat inspect` shows them."""
-        alive = {each.name for each in self._watched.values()}
-        return [
-            {
-                "name": each.name,
-                "kind": each.kind,
-                "image": each.image,
-                "ports": list(each.ports),
-                "volume": None if each.volume is None else each.volume.name,
-                "running": each.name in alive,
-            }
-            for each in self._services
-        ]
+        return as_json(self._services, {each.name for each in self._watched.values()})
 
     # --- the start ---
 

@@ -145,16 +145,14 @@ class ContainerServices:
         pid = found.pid if runs else None
         return ServiceState(pid, found.exit_code, found.out_of_memory)
 
-    def log(self, name: str, lines: int) -> bytes:
-        return _log(self._container.api, service_name(self._spec.id, name), lines)
-
-
-def saved_log(folder: RunFolder, name: str) -> bytes | None:
-    """Return the end of the log of a service that is gone; `None` where none was kept."""
-    try:
-        return (_folder(folder) / f"{name}.log").read_bytes()
-    except FileNotFoundError:
-        return None
+    def log(self, name: str, lines: int | None = None) -> bytes:
+        try:
+            return _log(self._container.api, service_name(self._spec.id, name), lines)
+        except EngineError:
+            kept = _kept_log(self._folder, name)
+            if not kept.exists():
+                raise
+            return kept.read_bytes()
 
 
 def remove_all(folder: RunFolder) -> None:
@@ -164,10 +162,9 @@ def remove_all(folder: RunFolder) -> None:
     if known is None or not services.exists():
         return
     for name, labels in _made(known.api, folder.root.name):
-        service = labels[SERVICE_LABEL]
         if labels.get(KEEPS_LABEL):
             _stop(known.api, name)
-        _keep_log(known.api, name, services / f"{service}.log")
+        _keep_log(known.api, name, _kept_log(folder, labels[SERVICE_LABEL]))
         container.remove(known.api, name)
     for each in services.iterdir():
         if each.is_dir():
@@ -219,6 +216,11 @@ def _keep_log(api: EngineAPI, name: str, place: Path) -> None:
         log.warning("the log of service %s was not kept: %s", name, exc)
 
 
-def _log(api: EngineAPI, name: str, lines: int) -> bytes:
-    path = f"/containers/{name}/logs?stdout=true&stderr=true&tail={lines}"
+def _kept_log(folder: RunFolder, service: str) -> Path:
+    return _folder(folder) / f"{service}.log"
+
+
+def _log(api: EngineAPI, name: str, lines: int | None) -> bytes:
+    tail = "all" if lines is None else lines
+    path = f"/containers/{name}/logs?stdout=true&stderr=true&tail={tail}"
     return service_log.content(api.read(path))
