@@ -32,7 +32,8 @@ def test_a_whole_file(tmp_path: Path) -> None:
         "ports: {web: 3000}\n"
         "network: {policy: strict}\nsecrets: {TOKEN: env://TOKEN}\ngrants: [github]\n"
         "protected_paths: [{path: deploy/*.sh, program: ours, treatment: watched}]\n"
-        "workspace: {mode: copy}\nvolumes: [{name: cache, target: /cache}]\n",
+        "workspace: {mode: copy}\nvolumes: [{name: cache, target: /cache}]\n"
+        "services: {db: postgres@17}\n",
     )
     assert found.keys() == agent_file.FIELDS.keys()
 

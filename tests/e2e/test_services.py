@@ -8,7 +8,6 @@ of the official ones, so the registry's entries are used as they are.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import subprocess
 from pathlib import Path
@@ -103,9 +102,7 @@ def test_a_service_lives_with_its_run(moat: Moat, engine: ContainerEngine) -> No
     # CHOWN, DAC_OVERRIDE, FOWNER, SETGID and SETUID, of which the server itself has none.
     assert int(status["CapBnd"], 16) == 0b11001011
     shim = moat.inspect("x")["shim"]["pid"]
-    assert os.path.samestat(os.stat(f"/proc/{pid}/ns/net"), os.stat(f"/proc/{shim}/ns/net")), (
-        "it has another network"
-    )
+    assert Path(f"/proc/{pid}/ns/net").samefile(f"/proc/{shim}/ns/net"), "it has another network"
 
     moat.kill("x", "supervisor")
     ping = ("exec", "x", "--", "sh", "-c", 'redis-cli -u "$MOAT_REDIS_URL" --no-auth-warning ping')
@@ -129,7 +126,8 @@ def test_passwords_are_shown_to_nobody(moat: Moat, engine: ContainerEngine) -> N
     """They are in no command line of this machine, and in nothing that a run records."""
     asked = ("--service", "postgres", "--service", "redis")
     moat.ok("run", *options(moat), "-id", "-n", "x", *asked, "--", "sh", "-c", READ)
-    known = json.loads((moat.home / "runs" / moat.inspect("x")["id"] / "services.json").read_text())
+    records = moat.home / "runs" / moat.inspect("x")["id"] / "services.json"
+    known = json.loads(records.read_text())["passwords"]
     assert sorted(known) == ["postgres", "redis"]
     shown = [moat.ok(*words) for words in (("events", "x"), ("audit", "x", "--json"))]
     shown.append(moat.ok("inspect", "x"))
@@ -150,7 +148,8 @@ def test_passwords_are_shown_to_nobody(moat: Moat, engine: ContainerEngine) -> N
 
 def test_any_image_by_a_project_with_consent(moat: Moat, engine: ContainerEngine) -> None:
     """What it asks for is shown first; what the service asks of the network is the proxy's."""
-    get = "exec 3<>/dev/tcp/denied.test/80; printf 'GET / HTTP/1.1\\r\\nHost: denied.test\\r\\n\\r\\n' >&3"
+    head = "GET / HTTP/1.1\\r\\nHost: denied.test\\r\\n\\r\\n"
+    get = f"exec 3<>/dev/tcp/denied.test/80; printf '{head}' >&3"
     service = {
         "image": IMAGE,
         "ports": ["7000"],
@@ -159,7 +158,7 @@ def test_any_image_by_a_project_with_consent(moat: Moat, engine: ContainerEngine
         "url": "redis://{host}:{port}?token={TOKEN}",
         "ready": {"protocol": "redis"},
     }
-    ask_for(moat, {"search": service}, network={"policy": "strict"})
+    ask_for(moat, {"search": service}, network={"rules": ["deny GET denied.test/*"]})
     refused = run(moat, "-n", "x", "--", "true")
     assert refused.returncode == 3
     assert f"services: search, image: {IMAGE}, ports: [" in refused.stderr

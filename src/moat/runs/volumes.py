@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from moat.errors import MoatError, UsageError
-from moat.runs import project_folders, service_passwords
+from moat.runs import project_folders, service_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -62,7 +62,7 @@ def remove(store: Store, volume: ProjectFolder) -> None:
             f"the run {user.name} uses the volume {volume.name}", f"Stop it: moat stop {user.name}"
         )
     try:
-        service_passwords.forget_volume(volume.path)
+        service_records.forget_volume(volume.path)
         project_folders.remove(volume.path)
     except OSError as exc:
         raise MoatError(f"{volume.path} can't be removed: {exc.strerror}", "Try again") from exc

@@ -16,7 +16,7 @@ from moat.engines.services import ServiceEndedError, how_it_ended
 from moat.errors import EngineError, MoatError
 from moat.events import ServiceEnded, ServiceReady, ServiceStarted, StateChanged
 from moat.printable import without_controls
-from moat.runs import service_passwords
+from moat.runs import service_records
 from moat.runs.states import ENDED, State
 from moat.runs.volumes import check_unused
 from moat.services.variables import Filled, as_json, filled
@@ -94,8 +94,8 @@ class RunServices:
         run = self._run
         self._check()
         await self._in_thread(lambda: self._containers.prepare(self._services))
-        made = await self._in_thread(lambda: service_passwords.make(run.folder, self._services))
-        self._fill(made)
+        made = await self._in_thread(lambda: service_records.make(run.folder, self._services))
+        self._fill(made.passwords)
         await self._start_containers()
         try:
             async with asyncio.TaskGroup() as until_interrupted:
@@ -136,6 +136,7 @@ class RunServices:
             if pidfd.exception() is None:
                 self._watch(service, pidfd.result())
                 self._run.emit(ServiceStarted(service.name, service.image))
+        self._run.changes.notify()
         for service, pidfd in outcomes:
             if isinstance(error := pidfd.exception(), ServiceEndedError):
                 raise await self._failure(service, error.summary)
@@ -198,8 +199,11 @@ class RunServices:
     async def adopt(self) -> None:
         """Go on watching the services that the last supervisor has started."""
         run = self._run
-        self._fill(await self._in_thread(lambda: service_passwords.made(run.folder)))
+        records = await self._in_thread(lambda: service_records.read(run.folder))
+        self._fill(records.passwords)
         for service in self._services:
+            if service.name in records.ended:
+                continue
             try:
                 pidfd = await self._in_thread(lambda name=service.name: self._containers.find(name))
             except EngineError as exc:
@@ -227,6 +231,8 @@ class RunServices:
         code, why = await self._how_it_ended(service)
         if not self._is_ending():
             self._run.emit(ServiceEnded(service.name, code, why))
+            service_records.note_end(self._run.folder, service.name)
+            self._run.changes.notify()
             self._show(f"service {service.name} {why}")
 
     def _show(self, line: str) -> None:
@@ -251,7 +257,7 @@ class RunServices:
         del at
         if isinstance(event, StateChanged) and event.after in ENDED:
             self.close()
-            service_passwords.forget(self._run.folder)
+            service_records.forget(self._run.folder)
 
     def close(self) -> None:
         """Watch no more. The services go on, unless the run has ended."""

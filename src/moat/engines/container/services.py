@@ -28,6 +28,7 @@ from moat.engines.container.request import (
 from moat.engines.container.states import Condition, ContainerState
 from moat.engines.services import ServiceEndedError, ServiceState, how_it_ended
 from moat.engines.trust_store import certificates
+from moat.engines.under_shim.own_files import name_files
 from moat.errors import EngineError
 from moat.paths import moat_home
 from moat.runs import project_folders
@@ -105,8 +106,9 @@ class ContainerServices:
         """Write the files of a service; return their paths here by those in its container."""
         raw = self._spec.network.tcp or self._spec.network.passthrough
         trust = certificates.for_image(authority, intercepts_all=not raw)
-        contents = {path: text.encode() for path, text in files.items()}
+        contents = {f"/etc/{path}": text.encode() for path, text in name_files(self._spec).items()}
         contents |= {f"/etc/{path}": content for path, content in trust.files.items()}
+        contents |= {path: text.encode() for path, text in files.items()}
         folder = _folder(self._folder) / name
         folder.mkdir(mode=0o700, parents=True)
         places: dict[str, str] = {}
