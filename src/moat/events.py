@@ -369,8 +369,8 @@ class Fault:
 
     KIND: ClassVar[str] = "fault"
     part: str
-    """`disk`, `state`, `network`, `sandbox`, `hook`, `snapshot`, `audit` or `signature` (of the audit
-    log)."""
+    """`disk`, `state`, `network`, `sandbox`, `hook`, `snapshot`, `service`, `audit` or `signature` (of
+    the audit log)."""
     detail: str
 
 

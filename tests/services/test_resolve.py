@@ -85,14 +85,16 @@ def test_any_image() -> None:
 
 def test_a_password_is_filled_in() -> None:
     """Into the service's variables and files, and into what the run's commands get."""
-    texts = filled(resolved(kind="db", env={"DB_USER": "a@b"}), "s3cret")
+    service = resolved(name="main-db", kind="db", env={"DB_USER": "a@b"})
+    texts = filled(service, "s3cret")
     assert texts.env == {"DB_USER": "a@b", "DB_PASSWORD": "s3cret"}
     assert texts.files == {"/etc/db.conf": "secret s3cret\n"}
-    assert texts.commands("main-db") == {
-        "MOAT_MAIN_DB_HOST": "127.0.0.1",
-        "MOAT_MAIN_DB_PORT": "5000",
-        "MOAT_MAIN_DB_URL": "db://a%40b:s3cret@127.0.0.1:5000/{unknown}",
-        "MOAT_MAIN_DB_USER": "a@b",
+    assert service.variables_prefix == "MOAT_MAIN_DB_"
+    assert texts.variables == {
+        "HOST": "127.0.0.1",
+        "PORT": "5000",
+        "URL": "db://a%40b:s3cret@127.0.0.1:5000/{unknown}",
+        "USER": "a@b",
     }
 
 

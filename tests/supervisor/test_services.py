@@ -187,6 +187,16 @@ async def test_services_are_adopted(machine: Machine, containers: Containers) ->
     assert containers.prepared == 1
 
 
+async def test_a_run_goes_on_without_its_records(machine: Machine) -> None:
+    """What is lost is the passwords, and that is told."""
+    async with redis(machine, PONG), machine.supervised(services=(CACHE,)) as run:
+        pass
+    (machine.store.folder(run.spec.id).root / "services.json").unlink()
+    async with machine.supervised() as run:
+        assert run.state == "running"
+        assert [each["part"] for each in events(run, "fault")] == ["service"]
+
+
 async def failure(machine: Machine, run: Run) -> str:
     await run.over()
     found = run.supervisor.failure

@@ -11,7 +11,7 @@ from moat.spec.network import HOST_NAME
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from moat.spec import Budget, HostService, Network, RunSpec
+    from moat.spec import Budget, HostService, Network, RunSpec, Service
 
 _HEAD: Final = """\
 # Your sandbox
@@ -65,6 +65,7 @@ def guide(spec: RunSpec, additions: Sequence[str] = ()) -> str:
             *_rules(spec.network, additions),
             _DENIALS.format(name=spec.name),
             *_limits(spec.budget),
+            *_services(spec.services),
             *_ports(spec),
             *_credentials(spec),
         )
@@ -115,6 +116,18 @@ def _limits(budget: Budget) -> Iterator[str]:
         f"This run began with a limit of {', '.join(amounts)} in all. When it is used up,"
         f" {_CONSEQUENCES[budget.on_limit]}. The user can raise it."
     )
+    yield ""
+
+
+def _services(services: Sequence[Service]) -> Iterator[str]:
+    if not services:
+        return
+    yield "## Services"
+    yield ""
+    yield "These run beside you, in this network. Variables have their addresses and passwords:"
+    yield ""
+    for each in services:
+        yield f"- {each.name} ({printable(each.image)}) at port {each.ports[0]}: `${each.variables_prefix}URL`"
     yield ""
 
 

@@ -25,15 +25,6 @@ class Filled(NamedTuple):
     variables: Mapping[str, str]
     """Variables of the run's commands, without their common beginning."""
 
-    def commands(self, name: str) -> dict[str, str]:
-        """Return the variables of the run's commands, for the service of that name."""
-        return {f"{prefix(name)}{each}": text for each, text in self.variables.items()}
-
-
-def prefix(name: str) -> str:
-    """Return the common beginning of the variables of the service of that name."""
-    return f"MOAT_{name.upper().replace('-', '_')}_"
-
 
 def filled(service: Service, password: str) -> Filled:
     """Return the texts of a service with its password and its address in them."""

@@ -63,6 +63,11 @@ class Service:
     """Bytes; `None`: as much as the run's own container."""
 
     @property
+    def variables_prefix(self) -> str:
+        """The common beginning of the variables by which the run's commands know it."""
+        return f"MOAT_{self.name.upper().replace('-', '_')}_"
+
+    @property
     def ready_port(self) -> int:
         """The port at which it is asked whether it is ready."""
         return self.ready.port or self.ports[0]

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moat.engines.engine import CommandRefusedError, SandboxGoneError
 from moat.engines.services import ServiceEndedError, how_it_ended
-from moat.errors import EngineError, MoatError
-from moat.events import ServiceEnded, ServiceReady, ServiceStarted, StateChanged
+from moat.errors import EngineError, MoatError, StoreError
+from moat.events import Fault, ServiceEnded, ServiceReady, ServiceStarted, StateChanged
 from moat.printable import without_controls
 from moat.runs import service_records
 from moat.runs.states import ENDED, State
@@ -78,9 +78,10 @@ class RunServices:
     def variables(self) -> dict[str, str]:
         """The variables that tell commands of the run where its services are, with their passwords."""
         return {
-            name: text
-            for service, each in self._filled.items()
-            for name, text in each.commands(service).items()
+            f"{service.variables_prefix}{name}": text
+            for service in self._services
+            if service.name in self._filled
+            for name, text in self._filled[service.name].variables.items()
         }
 
     def as_json(self) -> list[dict[str, Any]]:
@@ -199,7 +200,12 @@ class RunServices:
     async def adopt(self) -> None:
         """Go on watching the services that the last supervisor has started."""
         run = self._run
-        records = await self._in_thread(lambda: service_records.read(run.folder))
+        try:
+            records = await self._in_thread(lambda: service_records.read(run.folder))
+        except StoreError as exc:
+            # The run goes on, and so do its services; commands that follow don't learn the passwords.
+            run.emit(Fault("service", exc.summary))
+            return
         self._fill(records.passwords)
         for service in self._services:
             if service.name in records.ended:
@@ -231,7 +237,10 @@ class RunServices:
         code, why = await self._how_it_ended(service)
         if not self._is_ending():
             self._run.emit(ServiceEnded(service.name, code, why))
-            service_records.note_end(self._run.folder, service.name)
+            try:
+                service_records.note_end(self._run.folder, service.name)
+            except StoreError as exc:  # a full disk: the next supervisor tells it again
+                log.warning("%s", exc.summary)
             self._run.changes.notify()
             self._show(f"service {service.name} {why}")
 
