@@ -72,7 +72,7 @@ READ: Final[Mapping[str, str]] = {
         client.display.quarantine_notice client.router ports.router_place
         egress.persistence egress.tls.ca egress.traffic.reader egress.traffic.writer
         engines.under_shim.engine engines.bubblewrap.engine
-        engines.container.container engines.container.mounts
+        engines.container.container engines.container.mounts engines.container.services
         runs.event_log runs.event_reader runs.index runs.project_folders runs.lock runs.rebuild
         runs.json_file runs.rmtree runs.session_records runs.store runs.unfinished
         session.journal.journal session.journal.reader session.journal.transcript

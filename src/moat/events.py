@@ -277,32 +277,16 @@ class PortConnected:
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceStarted:
-    """The container of a service has begun; the run's command begins once it is ready."""
+class ServiceChanged:
+    """A service was started, is ready, or has ended while its run goes on; nobody starts it again."""
 
-    KIND: ClassVar[str] = "service_started"
+    KIND: ClassVar[str] = "service_changed"
     name: str
-    image: str
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceReady:
-    """A service answers."""
-
-    KIND: ClassVar[str] = "service_ready"
-    name: str
-    port: int
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceEnded:
-    """A service has ended while its run goes on; nobody starts it again."""
-
-    KIND: ClassVar[str] = "service_ended"
-    name: str
-    exit_code: int | None
-    """`None` where its engine doesn't know, or can't be asked."""
-    reason: str
+    state: str
+    """`started`, `ready` or `ended`."""
+    detail: str
+    """The image, the port, or the reason of the end."""
+    exit_code: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,9 +381,7 @@ Event = (
     | SSHKeyUsed
     | PortPublished
     | PortConnected
-    | ServiceStarted
-    | ServiceReady
-    | ServiceEnded
+    | ServiceChanged
     | TrafficDropped
     | SnapshotTaken
     | RestoreBegun

@@ -50,17 +50,19 @@ def ask_for(moat: Moat, services: dict[str, Any], **more: Any) -> None:
     (moat.workspace / "agent.yaml").write_text(json.dumps({"services": services, **more}))
 
 
-def events(moat: Moat, kind: str) -> list[dict[str, Any]]:
+def changes(moat: Moat, state: str) -> list[dict[str, Any]]:
+    """The events of services that have come to this state."""
     found = [json.loads(line) for line in moat.ok("events", "x", "--json").splitlines()]
-    return [each for each in found if each["event"] == kind]
+    return [each for each in found if each["event"] == "service_changed" and each["state"] == state]
 
 
-def happens(moat: Moat, kind: str) -> dict[str, Any]:
-    """Wait for the first event of that kind."""
-    following = moat.start("events", "x", "-f", "--json", "--event", kind)
+def happens(moat: Moat, state: str) -> None:
+    """Wait until a service has come to this state."""
+    following = moat.start("events", "x", "-f", "--json", "--event", "service_changed")
     try:
         assert following.stdout is not None
-        return json.loads(following.stdout.readline())
+        while json.loads(following.stdout.readline())["state"] != state:
+            pass
     finally:
         following.kill()
         following.communicate()
@@ -85,9 +87,9 @@ def test_a_command_uses_its_services(moat: Moat, engine: ContainerEngine) -> Non
     assert engine.containers(moat.home) == []
     assert "ready to accept connections" in moat.ok("logs", "x", "--service", "postgres")
     assert [each["running"] for each in moat.inspect("x")["services"]] == [False, False]
-    ready = {each["name"]: each["port"] for each in events(moat, "service_ready")}
-    assert ready == {"postgres": 5432, "cache": 6379}
-    assert events(moat, "service_ended") == []
+    ready = {each["name"]: each["detail"] for each in changes(moat, "ready")}
+    assert ready == {"postgres": "port 5432", "cache": "port 6379"}
+    assert changes(moat, "ended") == []
 
 
 def test_a_service_lives_with_its_run(moat: Moat, engine: ContainerEngine) -> None:
@@ -109,15 +111,13 @@ def test_a_service_lives_with_its_run(moat: Moat, engine: ContainerEngine) -> No
     assert moat.ok(*ping) == "PONG\n"
     assert moat.inspect("x")["services"][0]["running"]
     subprocess.run([*engine.client, "kill", name], check=True, capture_output=True)
-    happens(moat, "service_ended")
+    happens(moat, "ended")
     moat.kill("x", "supervisor")
     assert not moat.inspect("x")["services"][0]["running"]
-    ended = events(moat, "service_ended")
+    ended = changes(moat, "ended")
     assert [(each["name"], each["exit_code"]) for each in ended] == [("redis", 137)]
     audited = [json.loads(line) for line in moat.ok("audit", "x", "--json").splitlines()]
-    assert {"service_started", "service_ready", "service_ended"} <= {
-        each["event"] for each in audited
-    }
+    assert "service_changed" in {each["event"] for each in audited}
     moat.ok("kill", "x")
     assert engine.containers(moat.home) == []
 
@@ -202,7 +202,7 @@ def test_a_run_that_is_stopped_while_it_waits(moat: Moat, engine: ContainerEngin
     starting = moat.start(*words)
     assert starting.stderr is not None
     assert b"the command begins once" in starting.stderr.readline()
-    happens(moat, "service_started")
+    happens(moat, "started")
     moat.kill("x", "supervisor")
     moat.ok("stop", "x")
     assert "stopped before its command began" in starting.communicate()[1].decode()

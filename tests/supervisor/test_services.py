@@ -123,6 +123,10 @@ def events(run: Run, kind: str) -> list[dict[str, Any]]:
     return [each for each in run.events if each["event"] == kind]
 
 
+def changes(run: Run, state: str) -> list[dict[str, Any]]:
+    return [each for each in events(run, "service_changed") if each["state"] == state]
+
+
 PONG = b"+OK\r\n+PONG\r\n"
 
 
@@ -157,15 +161,15 @@ async def test_a_service_that_ends_is_told_once(machine: Machine, containers: Co
         viewer = run.attach(terminal=False)
         containers.out_of_memory = True
         containers.end("cache")
-        await run.until(lambda: bool(events(run, "service_ended")))
-        (ended,) = events(run, "service_ended")
+        await run.until(lambda: bool(changes(run, "ended")))
+        (ended,) = changes(run, "ended")
         assert (ended["name"], ended["exit_code"]) == ("cache", 0)
-        assert "memory was used up" in ended["reason"]
+        assert "memory was used up" in ended["detail"]
         answer = await run.ask("GET", "/v1/run")
         assert [each["running"] for each in answer["services"]] == [False]
         del viewer
     async with machine.supervised() as run:
-        assert len(events(run, "service_ended")) == 1
+        assert len(changes(run, "ended")) == 1
 
 
 async def test_services_are_adopted(machine: Machine, containers: Containers) -> None:
@@ -174,7 +178,7 @@ async def test_services_are_adopted(machine: Machine, containers: Containers) ->
         password = run.sandbox.variables["MOAT_CACHE_PASSWORD"]
     containers.silent = True
     async with machine.supervised() as run:
-        assert events(run, "service_ended") == []
+        assert changes(run, "ended") == []
     containers.silent = False
     async with machine.supervised() as run:
         assert run.supervisor.services is not None
@@ -183,7 +187,7 @@ async def test_services_are_adopted(machine: Machine, containers: Containers) ->
         assert [each["running"] for each in answer["services"]] == [True]
     containers.end("cache")
     async with machine.supervised() as run:
-        assert [each["exit_code"] for each in events(run, "service_ended")] == [0]
+        assert [each["exit_code"] for each in changes(run, "ended")] == [0]
     assert containers.prepared == 1
 
 
@@ -236,7 +240,7 @@ async def test_a_service_that_ends_while_it_is_waited_for(
     """Nobody waits for its deadline."""
     async with redis(machine, b"-LOADING\r\n"), machine.listening(services=(CACHE,)) as run:
         begin = asyncio.create_task(run.supervisor.begin())
-        await run.until(lambda: bool(events(run, "service_started")))
+        await run.until(lambda: bool(changes(run, "started")))
         containers.end("cache")
         await begin
         assert "service cache (redis:7) has ended with exit code 0" in await failure(machine, run)
@@ -246,7 +250,7 @@ async def test_a_run_that_is_stopped_while_it_waits(machine: Machine) -> None:
     """It can be acted on before its command has begun."""
     async with redis(machine, b"-LOADING\r\n"), machine.listening(services=(CACHE,)) as run:
         begin = asyncio.create_task(run.supervisor.begin())
-        await run.until(lambda: bool(events(run, "service_started")))
+        await run.until(lambda: bool(changes(run, "started")))
         await run.ask("POST", "/v1/stop")
         await begin
         assert "stopped before its command began" in await failure(machine, run)
@@ -257,7 +261,7 @@ async def test_an_image_that_is_not_there(machine: Machine) -> None:
     service = Service(name="x", image="missing", ports=(1000,))
     async with machine.supervised(services=(service,)) as run:
         assert "no image missing" in await failure(machine, run)
-        assert events(run, "service_started") == []
+        assert changes(run, "started") == []
 
 
 async def test_a_port_that_leads_to_the_proxy(machine: Machine) -> None:

@@ -127,7 +127,8 @@ def _services(services: Sequence[Service]) -> Iterator[str]:
     yield "These run beside you, in this network. Variables have their addresses and passwords:"
     yield ""
     for each in services:
-        yield f"- {each.name} ({printable(each.image)}) at port {each.ports[0]}: `${each.variables_prefix}URL`"
+        where = f"at port {each.ports[0]}: `${each.variables_prefix}URL`"
+        yield f"- {each.name} ({printable(each.image)}) {where}"
     yield ""
 
 

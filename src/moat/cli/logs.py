@@ -6,7 +6,6 @@ import click
 
 from moat.cli.arguments import session_argument, session_option
 from moat.cli.plain.logs import STREAMS, carry_out
-from moat.errors import UsageError
 
 
 @click.command("logs")
@@ -33,15 +32,6 @@ def command(  # noqa: PLR0913  an option each
 
     On a terminal, sequences that would act on the terminal itself (such as its clipboard) are left out.
     """
-    if service is not None:
-        if follows or since or timestamps or stream or session:
-            raise UsageError(
-                "--service goes with --lines alone", f"moat logs --service {service} -n 100"
-            )
-        from moat.cli.service_logs import print_service_log  # noqa: PLC0415  asks an engine
-
-        print_service_log(run, service, count)
-        return
     carry_out(
         run=run,
         follows=follows,
@@ -50,4 +40,5 @@ def command(  # noqa: PLR0913  an option each
         timestamps=timestamps,
         stream=stream,
         session=session,
+        service=service,
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from moat.engines.engine import CommandRefusedError, SandboxGoneError
 from moat.engines.services import ServiceEndedError, how_it_ended
 from moat.errors import EngineError, MoatError, StoreError
-from moat.events import Fault, ServiceEnded, ServiceReady, ServiceStarted, StateChanged
+from moat.events import Fault, ServiceChanged, StateChanged
 from moat.printable import without_controls
 from moat.runs import service_records
 from moat.runs.states import ENDED, State
@@ -136,7 +136,7 @@ class RunServices:
         for service, pidfd in outcomes:
             if pidfd.exception() is None:
                 self._watch(service, pidfd.result())
-                self._run.emit(ServiceStarted(service.name, service.image))
+                self._run.emit(ServiceChanged(service.name, "started", service.image))
         self._run.changes.notify()
         for service, pidfd in outcomes:
             if isinstance(error := pidfd.exception(), ServiceEndedError):
@@ -161,7 +161,7 @@ class RunServices:
         except TimeoutError:
             why = f"is not ready after {service.ready.timeout:g} s"
             raise await self._failure(service, why) from None
-        self._run.emit(ServiceReady(service.name, service.ready_port))
+        self._run.emit(ServiceChanged(service.name, "ready", f"port {service.ready_port}"))
 
     async def _raise_at_end(self, service: Service) -> None:
         await self._ended[service.name].wait()
@@ -236,7 +236,7 @@ class RunServices:
     async def _tell_end(self, service: Service) -> None:
         code, why = await self._how_it_ended(service)
         if not self._is_ending():
-            self._run.emit(ServiceEnded(service.name, code, why))
+            self._run.emit(ServiceChanged(service.name, "ended", why, code))
             try:
                 service_records.note_end(self._run.folder, service.name)
             except StoreError as exc:  # a full disk: the next supervisor tells it again
