@@ -71,7 +71,7 @@ class Containers:
         process = self.processes[name]
         return None if process.poll() is not None else os.pidfd_open(process.pid)
 
-    def state(self, name: str) -> ServiceState | None:
+    def ended(self, name: str) -> ServiceState | None:
         if self.silent:
             raise EngineError("no answer")
         process = self.processes[name]

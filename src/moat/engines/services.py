@@ -64,8 +64,8 @@ class Services(Protocol):
         """Return a pidfd of the service's first process; `None` where it doesn't run."""
         ...
 
-    def state(self, name: str) -> ServiceState | None:
-        """Ask about a service; `None` where there is none."""
+    def ended(self, name: str) -> ServiceState | None:
+        """Ask about a service whose first process has ended; `None` where there is none any more."""
         ...
 
     def log(self, name: str, lines: int | None = None) -> bytes:

@@ -254,7 +254,7 @@ class RunServices:
 
     async def _how_it_ended(self, service: Service) -> tuple[int | None, str]:
         try:
-            state = await self._in_thread(lambda: self._containers.state(service.name))
+            state = await self._in_thread(lambda: self._containers.ended(service.name))
         except EngineError as exc:
             log.info("service %s: %s", service.name, exc.summary)
             state = None

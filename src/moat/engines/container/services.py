@@ -99,7 +99,7 @@ class ContainerServices:
         api.call("POST", f"/containers/{name}/start", deadline=START_DEADLINE_S)
         found = self.find(service.name)
         if found is None:
-            raise ServiceEndedError(how_it_ended(self.state(service.name)))
+            raise ServiceEndedError(how_it_ended(self.ended(service.name)))
         return found
 
     def _write_files(self, name: str, files: Mapping[str, str], authority: bytes) -> dict[str, str]:
@@ -120,7 +120,7 @@ class ContainerServices:
         return places
 
     def find(self, name: str) -> int | None:
-        known = self.state(name)
+        known = self._state(name)
         if known is None or known.pid is None:
             return None
         try:
@@ -128,16 +128,22 @@ class ContainerServices:
         except OSError:
             return None
         # If it still has this process id, then no other process has got it before it was opened.
-        again = self.state(name)
+        again = self._state(name)
         if again is None or again.pid != known.pid:
             os.close(found)
             return None
         return found
 
-    def state(self, name: str) -> ServiceState | None:
-        full_name = service_name(self._spec.id, name)
+    def ended(self, name: str) -> ServiceState | None:
+        return self._state(name, has_ended=True)
+
+    def _state(self, name: str, *, has_ended: bool = False) -> ServiceState | None:
+        path = f"/containers/{service_name(self._spec.id, name)}"
+        api = self._container.api
         try:
-            description = self._container.api.call("GET", f"/containers/{full_name}/json")
+            if has_ended:  # Podman learns of it later than who watches the process
+                api.call("POST", f"{path}/wait?condition=not-running")
+            description = api.call("GET", f"{path}/json")
         except CallRefusedError as exc:
             if exc.status == _NOT_FOUND:
                 return None
