@@ -66,8 +66,8 @@ STARTED: Final[Mapping[str, str]] = {
 
 READ: Final[Mapping[str, str]] = {
     "the store, which no run sees": """
-        agents.kept_files archive.reading archive.writing atomic audit.bundle audit.cosignatures audit.log
-        audit.run_log cli.audit_own
+        agents.kept_files archive.reading archive.writing atomic audit.bundle audit.cosignatures
+        audit.log audit.run_log cli.audit_own
         cli.trust_report client.attach.attach
         client.connect.launch client.host_git client.worktree
         credentials.key_store
@@ -76,7 +76,7 @@ READ: Final[Mapping[str, str]] = {
         egress.persistence egress.tls.ca egress.traffic.portable
         egress.traffic.reader egress.traffic.writer
         engines.under_shim.engine engines.bubblewrap.engine
-        engines.container.container engines.container.mounts
+        engines.container.container engines.container.mounts engines.container.services
         runs.event_log runs.event_reader runs.index runs.project_folders runs.lock runs.rebuild
         runs.imported runs.json_file runs.rmtree runs.session_records runs.store runs.unfinished
         session.journal.journal session.journal.reader session.journal.transcript

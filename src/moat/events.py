@@ -277,6 +277,19 @@ class PortConnected:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceChanged:
+    """A service was started, is ready, or has ended while its run goes on; nobody starts it again."""
+
+    KIND: ClassVar[str] = "service_changed"
+    name: str
+    state: str
+    """`started`, `ready` or `ended`."""
+    detail: str
+    """The image, the port, or the reason of the end."""
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TrafficDropped:
     """The record of the network was full: its oldest entries were dropped, and their sums kept."""
 
@@ -340,8 +353,8 @@ class Fault:
 
     KIND: ClassVar[str] = "fault"
     part: str
-    """`disk`, `state`, `network`, `sandbox`, `hook`, `snapshot`, `audit` or `signature` (of the audit
-    log)."""
+    """`disk`, `state`, `network`, `sandbox`, `hook`, `snapshot`, `service`, `audit` or `signature` (of
+    the audit log)."""
     detail: str
 
 
@@ -368,6 +381,7 @@ Event = (
     | SSHKeyUsed
     | PortPublished
     | PortConnected
+    | ServiceChanged
     | TrafficDropped
     | SnapshotTaken
     | RestoreBegun

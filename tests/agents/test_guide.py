@@ -16,6 +16,7 @@ from moat.spec import (
     PublishedPort,
     RunId,
     RunSpec,
+    Service,
 )
 
 SPEC = RunSpec(
@@ -65,6 +66,15 @@ def test_it_tells_the_ports() -> None:
     text = guide(replace(SPEC, ports=(PublishedPort(name="web-1", port=3000),)))
     assert "- 3000, called web-1: for the user it is at the URL in `$MOAT_URL_WEB_1`" in text
     assert "## Ports" not in guide(SPEC)
+
+
+def test_it_tells_the_services() -> None:
+    """The agent learns where they are; passwords are in its variables alone."""
+    text = guide(
+        replace(SPEC, services=(Service(name="my-db", image="postgres:17", ports=(5432,)),))
+    )
+    assert "- my-db (postgres:17) at port 5432: `$MOAT_MY_DB_URL`" in text
+    assert "## Services" not in guide(SPEC)
 
 
 def test_it_tells_the_services_of_the_host() -> None:

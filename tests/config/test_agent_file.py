@@ -33,7 +33,8 @@ def test_a_whole_file(tmp_path: Path) -> None:
         "network: {policy: strict}\nsecrets: {TOKEN: env://TOKEN}\ngrants: [github]\n"
         "protected_paths: [{path: deploy/*.sh, program: ours, treatment: watched}]\n"
         "workspace: {mode: copy}\nvolumes: [{name: cache, target: /cache}]\n"
-        "mcp: [{name: issues, url: 'https://mcp.test/mcp', grant: issues, allow: [get_*]}]\n",
+        "mcp: [{name: issues, url: 'https://mcp.test/mcp', grant: issues, allow: [get_*]}]\n"
+        "services: {db: postgres@17}\n",
     )
     assert found.keys() == agent_file.FIELDS.keys()
 

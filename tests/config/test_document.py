@@ -27,6 +27,11 @@ def _twins(name: str, value: str) -> None:
         raise UsageError(f"{value!r} is not {name!r}", "Make them the same")
 
 
+def _has_use(name: str, given: dict[str, Any]) -> None:
+    if name == "bare" and given:
+        raise ValueError("bare has something")
+
+
 FIELDS: Final = {
     "text": Field("string", "A text."),
     "flag": Field("boolean", "A flag."),
@@ -38,6 +43,13 @@ FIELDS: Final = {
     "kind": Field("enum", "One of a few.", choices=("plain", "fancy")),
     "even": Field("strings", "Texts of even length.", each=_even),
     "twins": Field("map", "Names that are their values.", each=_twins),
+    "named": Field(
+        "named",
+        "Things by name.",
+        each=_has_use,
+        scalar="use",
+        fields={"use": Field("string", "What."), "list": Field("strings", "Some.")},
+    ),
     "inner": Field("object", "More.", fields={"size": Field("quantity", "Bytes.")}),
 }
 
@@ -50,6 +62,20 @@ def path(tmp_path: Path) -> Path:
 def parsed(path: Path, text: str) -> dict[str, Any]:
     path.write_text(text)
     return read(path, FIELDS)
+
+
+def test_a_map_of_objects_by_name(path: Path) -> None:
+    """A plain value stands for one field, and nothing for none."""
+    text = "named:\n  a: x\n  b:\n  c: { use: y, list: [z] }\n  bare:\n"
+    assert parsed(path, text)["named"] == {
+        "a": {"use": "x"},
+        "b": {},
+        "c": {"use": "y", "list": ["z"]},
+        "bare": {},
+    }
+    for wrong in ("a: [x]", "a: { other: x }", "bare: x", "a: x\n  a: y"):
+        with pytest.raises(UsageError, match=r"some\.yaml:[23]"):
+            parsed(path, f"named:\n  {wrong}\n")
 
 
 def test_every_kind_of_field_is_read(path: Path) -> None:

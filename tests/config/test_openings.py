@@ -29,6 +29,7 @@ OPENS = {
     "env",
     "mounts",
     "volumes",
+    "services",
     "grants",
     "secrets",
     "network.rules: allow a.com",

@@ -31,12 +31,14 @@ from moat.engines.container.api import EngineAPI, EngineSilentError
 from moat.shim import linux
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 NAMES: Final = ("docker", "podman")
 IMAGE: Final = "moat-test"
 _IMAGES: Final = Path(__file__).parents[2] / ".venv" / "images"
 BASE: Final = _IMAGES / "base.tar"
+SERVICES: Final = _IMAGES / "services.tar"
+"""Debian with PostgreSQL and Redis, their clients, and an entrypoint like that of official images."""
 APT_BASE: Final = _IMAGES / "apt.tar"
 """Debian as its users know it, with apt and pip."""
 _PATIENCE_S: Final = 120.0
@@ -193,19 +195,35 @@ class ContainerEngine:
             ["docker", "--host", socket] if self.name == "docker" else ["podman", "--url", socket]
         )
 
-    def load_image(self, image: str = IMAGE, content: Path = BASE) -> None:
-        """Import the image of the tests, or another one that `make` has made."""
+    def load_image(
+        self, image: str = IMAGE, content: Path = BASE, changes: Sequence[str] = ()
+    ) -> None:
+        """Import the image of the tests, or another one that `make` has made.
+
+        `changes` are lines of a Dockerfile.
+        """
         if not content.exists():
             pytest.fail(f"there is no {content}: make .venv/images/ready", pytrace=False)
-        subprocess.run([*self.client, "import", content, image], check=True, capture_output=True)
+        options = [word for each in changes for word in ("--change", each)]
+        self._do("import", *options, content, image)
 
-    def load_image_once(self, image: str, content: Path) -> None:
-        """Import an image unless a test has done so: imported again, it would be another one."""
+    def load_image_once(
+        self, image: str, content: Path, changes: Sequence[str] = (), names: Sequence[str] = ()
+    ) -> None:
+        """Import an image unless a test has done so: imported again, it would be another one.
+
+        `names` are further ones of it.
+        """
         with _lock(self.folder, "images") as images:
             fcntl.flock(images, fcntl.LOCK_EX)
             listed: list[dict[str, Any]] = self.api.call("GET", "/images/json")
             if f"{image}:latest" not in str(listed):
-                self.load_image(image, content)
+                self.load_image(image, content, changes)
+                for name in names:
+                    self._do("tag", image, name)
+
+    def _do(self, *words: str | Path) -> None:
+        subprocess.run([*self.client, *words], check=True, capture_output=True)
 
     def listen(self) -> socket.socket:
         """Return a socket that listens on the loopback of the engine's network namespace."""

@@ -49,6 +49,7 @@ PRODUCED: Final = {
         *("limit_used_up", "limit_changed", "model_used"),
     },
     "test_ports.py test_ports_in_the_audit_log": {"port_published", "port_connected"},
+    "test_services.py test_a_service_lives_with_its_run": {"service_changed"},
     "test_waiting.py": {"waiting_changed"},
     "test_snapshots.py test_a_run_at_work": {"snapshot_taken", "restore_begun"},
     "audit/test_run_log.py test_more_than_can_wait_is_counted": {"gap"},

@@ -33,10 +33,13 @@ from moat.spec import (
     Network,
     ProtectedPath,
     PublishedPort,
+    Readiness,
     Refresh,
     RunId,
     RunSpec,
     SandboxFile,
+    Service,
+    ServiceVolume,
     Snapshots,
     TerminalSize,
     Timeouts,
@@ -126,6 +129,25 @@ FULL = RunSpec(
         timeouts=Timeouts(connect=1.5, tls=2.5, header=3.5, idle=4.5),
     ),
     ports=(PublishedPort(name="web", port=3000, address="127.0.0.1", host_port=8080),),
+    services=(
+        Service(
+            name="db",
+            image="postgres:17",
+            kind="postgres",
+            ports=(5432,),
+            env={"POSTGRES_PASSWORD": "{password}"},
+            command=("postgres", "-c", "fsync=off"),
+            files={"/etc/db.conf": "password = {password}"},
+            variables={"URL": "postgresql://{host}:{port}"},
+            volume=ServiceVolume(
+                name="data", target="/data", folder="/srv/moat/volumes/0123456789abcdef/data"
+            ),
+            ready=Readiness(
+                protocol="postgres", port=5433, path="/health", address="127.0.0.2", timeout=90.0
+            ),
+            memory=1 << 29,
+        ),
+    ),
     grants=(
         Grant(
             provider="ssh",
@@ -185,7 +207,8 @@ MINIMAL = RunSpec(
     created_at="2026-11-23T07:00:00.000Z",
 )
 
-_BUDGETS = replace(FULL, network=replace(FULL.network, mcp=()))
+_MCP = replace(FULL, services=())
+_BUDGETS = replace(_MCP, network=replace(FULL.network, mcp=()))
 _SNAPSHOTS = replace(_BUDGETS, budget=Budget())
 _COPIES = replace(_SNAPSHOTS, snapshots=Snapshots())
 _WAITING = replace(_COPIES, copy="", volumes=())
@@ -240,7 +263,8 @@ STAGES = {
     "14-copies": _COPIES,
     "15-snapshots": _SNAPSHOTS,
     "16-budgets": _BUDGETS,
-    "17-mcp": FULL,
+    "17-mcp": _MCP,
+    "18-services": FULL,
 }
 EXPECTED = {f"{stage}-full.json": spec for stage, spec in STAGES.items()} | {
     f"{stage}-minimal.json": MINIMAL for stage in STAGES
@@ -253,6 +277,8 @@ REQUIRED = {
     Volume: {"name", "target", "folder"},
     ProtectedPath: {"path"},
     PublishedPort: {"name", "port"},
+    Service: {"name", "image"},
+    ServiceVolume: {"name", "target", "folder"},
     Grant: {"provider"},
     HostService: {"port"},
     McpServer: {"name", "scheme", "host", "port", "path"},
@@ -302,12 +328,16 @@ def test_the_newest_stage_is_what_is_written_today(size: str, spec: RunSpec) -> 
 def test_the_fullest_specification_leaves_nothing_at_its_default() -> None:
     """Otherwise the corpus wouldn't show that a field is read at all."""
     assert FULL.agent is not None
+    assert FULL.services[0].volume is not None
     parts = (
         FULL,
         FULL.mounts[0],
         FULL.volumes[0],
         FULL.protected_paths[0],
         FULL.ports[0],
+        FULL.services[0],
+        FULL.services[0].volume,
+        FULL.services[0].ready,
         FULL.grants[0],
         FULL.grants[0].injections[0],
         FULL.grants[0].files[0],

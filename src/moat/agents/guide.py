@@ -11,7 +11,7 @@ from moat.spec.network import HOST_NAME
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from moat.spec import Budget, HostService, Network, RunSpec
+    from moat.spec import Budget, HostService, Network, RunSpec, Service
 
 _HEAD: Final = """\
 # Your sandbox
@@ -66,6 +66,7 @@ def guide(spec: RunSpec, additions: Sequence[str] = ()) -> str:
             _DENIALS.format(name=spec.name),
             *_limits(spec.budget),
             *_servers(spec.network),
+            *_services(spec.services),
             *_ports(spec),
             *_credentials(spec),
         )
@@ -130,6 +131,19 @@ def _servers(network: Network) -> Iterator[str]:
         allowed = f"; tools: {printable(', '.join(server.allow))}" if server.allow else ""
         denied = f"; not: {printable(', '.join(server.deny))}" if server.deny else ""
         yield f"- {server.name}, at {server.url}{allowed}{denied}"
+    yield ""
+
+
+def _services(services: Sequence[Service]) -> Iterator[str]:
+    if not services:
+        return
+    yield "## Services"
+    yield ""
+    yield "These run beside you, in this network. Variables have their addresses and passwords:"
+    yield ""
+    for each in services:
+        where = f"at port {each.ports[0]}: `${each.variables_prefix}URL`"
+        yield f"- {each.name} ({printable(each.image)}) {where}"
     yield ""
 
 

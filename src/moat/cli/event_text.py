@@ -136,6 +136,7 @@ _DESCRIPTIONS: Final[dict[str, Callable[[Event], str]]] = {
         f"{event['name']}: {event['address']} port {event['host_port']} leads to port {event['port']}"
     ),
     "port_connected": _port_connected,
+    "service_changed": lambda event: f"{event['name']}: {event['state']} ({event['detail']})",
     "traffic_dropped": lambda event: (
         f"{event['entries']} entries, to {_timestamp_of(event['until'])}; their sums are kept"
     ),

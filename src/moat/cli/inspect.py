@@ -17,6 +17,7 @@ from moat.engines.engine import UnsupportedSandboxError
 from moat.errors import RunNotActiveError
 from moat.runs import session_records
 from moat.runs.store import Run, Store
+from moat.services.variables import as_json
 
 
 @click.command("inspect")
@@ -38,7 +39,8 @@ def command(run: str | None) -> None:
         also = ("workdir", "mounts", "exclude", "limits", "timeout", "keep", "writable_git")
         also += ("protected_paths", "copy", "volumes")
         print_json(
-            known
+            {"services": as_json(specified.services, ())}
+            | known
             | {name: spec[name] for name in also}
             | {"network": redacted(specified.network)}
             | {"budget": read_spending(store.folder(found.id), specified.budget)}

@@ -15,6 +15,7 @@ from moat.cli.plain.logs import STREAMS, carry_out
 @click.option("--since", metavar="TIME", help="Only from TIME on: 10m (ago), or an RFC 3339 time.")
 @click.option("--timestamps", is_flag=True, help="Begin each line with its time (UTC).")
 @click.option("--stream", type=click.Choice(list(STREAMS)), help="Only this stream.")
+@click.option("--service", metavar="NAME", help="What a service of the run has written instead.")
 @session_option
 def command(  # noqa: PLR0913  an option each
     run: str | None,
@@ -24,6 +25,7 @@ def command(  # noqa: PLR0913  an option each
     since: str | None,
     timestamps: bool,
     stream: str | None,
+    service: str | None,
     session: str | None,
 ) -> None:
     """Print the output of a run, to the last byte: stderr to stderr, everything else to stdout.
@@ -38,4 +40,5 @@ def command(  # noqa: PLR0913  an option each
         timestamps=timestamps,
         stream=stream,
         session=session,
+        service=service,
     )

@@ -66,6 +66,7 @@ COMMANDS: Final = {
     "state": ("state", "Show, export or remove what agents keep from run to run."),
     "volume": ("volume", "List or remove the volumes of projects."),
     "deps": ("deps", "List what images can be made of, and those that were made."),
+    "service": ("service", "List the services that runs can have beside their command."),
     "worktree": ("worktree", "List or remove the worktrees of runs."),
     "trust": ("trust", "Agree to what a project's agent.yaml opens."),
     "config": ("config", "Check agent.yaml, or print its JSON schema."),

@@ -51,7 +51,7 @@ def _flush_what_can_be() -> None:
 def _report(error: MoatError) -> int:
     # An error may quote a project's file, and so a hostile program.
     lines = [f"moat: {without_controls(error.summary)}\n"]
-    lines += [f"      {without_controls(error.hint)}\n"] if error.hint else []
+    lines += [f"      {without_controls(each)}\n" for each in (error.hint or "").splitlines()]
     try:
         sys.stderr.write("".join(lines))
     except (OSError, OutputError):

@@ -75,6 +75,14 @@ from moat.cli.plain.run import carry_out
     "--image", metavar="REF", help="Image of the container; without --engine, docker makes it."
 )
 @click.option(
+    "--service",
+    "services",
+    multiple=True,
+    metavar="[NAME=]KIND[@VERSION]",
+    help="Have a service beside the command, such as postgres@17 (see moat service); by docker, unless"
+    " --engine says podman.",
+)
+@click.option(
     "--dep",
     "dependencies",
     multiple=True,

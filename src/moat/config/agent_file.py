@@ -22,6 +22,7 @@ from moat.config import (
     ports,
     protected_paths,
     secret_references,
+    services,
     volumes,
     workspace_mode,
 )
@@ -111,6 +112,7 @@ FIELDS: Final[Mapping[str, Field]] = {
         _check_mounts,
     ),
     "volumes": volumes.FIELD,
+    "services": services.FIELD,
     "exclude": Field(
         "strings",
         "Paths below the workspace that are hidden from the sandbox.",

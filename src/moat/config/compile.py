@@ -21,6 +21,7 @@ from moat.config import (
     names,
     network,
     ports,
+    services,
     snapshots,
     volumes,
 )
@@ -44,9 +45,10 @@ if TYPE_CHECKING:
     from moat.config.kept_secrets import SecretKeeper
     from moat.config.run_agent import RunAgent
     from moat.config.run_image import ImageMaker
+    from moat.config.services import ServiceRequest
     from moat.config.settings import Settings
     from moat.config.workspace_mode import WorkspaceCopier
-    from moat.spec import Grant
+    from moat.spec import Grant, Service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,8 @@ class RunOptions:
     workdir: str | None = None
     engine: str | None = None
     image: str | None = None
+    services: tuple[str, ...] = ()
+    """Services, which replace those of files by name: `[NAME=]KIND[@VERSION]`."""
     dependencies: tuple[str, ...] = ()
     """What the image is to have, in addition to what the project's file says."""
     rebuild: bool = False
@@ -125,6 +129,11 @@ class HostContext:
     """Looks up secrets; `None` where runs have none."""
     copier: WorkspaceCopier | None = None
     """Copies workspaces; `None` where runs can't have copies."""
+    service: Callable[[ServiceRequest, Callable[[str], str]], Service] | None = None
+    """Completes a service, whose volume has the folder that is returned for its name.
+
+    `None` where runs have none.
+    """
     images: ImageMaker | None = None
     """Makes images of dependencies; `None` where runs have none."""
     tell: Callable[[str], None] = lambda _: None
@@ -162,7 +171,7 @@ def compile_spec(
     agent = None
     if options.agent is not None:
         agent = options.agent.start(run_id, str(workspace), grants, env, opened.mcp)
-    services = {each.variable: f"{HOST_NAME}:{each.port}" for each in opened.host if each.name}
+    on_host = {each.variable: f"{HOST_NAME}:{each.port}" for each in opened.host if each.name}
     return RunSpec(
         id=run_id,
         name=_name(options, file, host.taken_names),
@@ -173,7 +182,7 @@ def compile_spec(
         ),
         workdir=_workdir(options.workdir),
         created_at=timestamps.now(),
-        env={**(agent.env if agent else {}), **services, **env},
+        env={**(agent.env if agent else {}), **on_host, **env},
         secrets=tuple(secrets_of(options, settings, file)),
         bubblewrap=Bubblewrap(
             host_path=os.environ.get("PATH", os.defpath),
@@ -197,6 +206,7 @@ def compile_spec(
         ),
         network=with_hosts(opened, agent.hosts) if agent else opened,
         ports=ports.joined(file.get("ports", {}), options.publish),
+        services=_services(options, settings, file, partial(host.volume, str(workspace)), host),
         grants=grants,
         agent=agent.setup if agent else None,
         engine=engine_of(options.engine, image),
@@ -346,6 +356,28 @@ def _network(
     opened = with_grants(joined, grants, theirs)
     found = network.with_host_environment(opened, os.environ)
     return replace(found, traffic_limit=settings.traffic_limit, mcp=mcp.joined(users, projects))
+
+
+def _services(
+    options: RunOptions,
+    settings: Settings,
+    file: Mapping[str, Any],
+    place: Callable[[str], str],
+    host: HostContext,
+) -> tuple[Service, ...]:
+    requests = services.joined(settings.services, file.get("services", {}), options.services)
+    if not requests:
+        return ()
+    if options.engine == "bubblewrap":
+        raise UsageError(
+            f"bubblewrap runs no services ({', '.join(each.name for each in requests)})",
+            "They are containers. Leave them out (--service, services:), or: --engine docker",
+        )
+    if host.service is None:
+        raise UsageError("this program can't have services", "Start the run with moat run")
+    found = tuple(host.service(each, place) for each in requests)
+    services.check_together(found)
+    return found
 
 
 def _removed_at_end(options: RunOptions) -> bool:

@@ -143,6 +143,8 @@ class _Reader:
                 value = self.object(node, known.fields)
             case "objects":
                 value = self._objects(node, known, name)
+            case "named":
+                value = self._named(node, known, name)
             case "strings":
                 value = self._strings(node, name, known.each)
             case "map":
@@ -179,6 +181,19 @@ class _Reader:
         for item in node.value:
             values.append(self.object(item, known.fields))
             self._checked(item, name, known.each, values[-1])
+        return values
+
+    def _named(self, node: yaml.Node, known: Field, name: str) -> dict[str, dict[str, Any]]:
+        values: dict[str, dict[str, Any]] = {}
+        for key, (key_node, item) in self._pairs(node).items():
+            if item.tag == _NULL:
+                values[key] = {}
+            elif isinstance(item, yaml.ScalarNode):
+                field = known.fields[known.scalar]
+                values[key] = {known.scalar: self._value(item, field, f"{name}.{key}")}
+            else:
+                values[key] = self.object(item, known.fields)
+            self._checked(key_node, name, known.each, key, values[key])
         return values
 
     def _strings(

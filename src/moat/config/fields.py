@@ -32,17 +32,19 @@ class Field:
 
     type: str
     """One of "string", "boolean", "number", "integer", "quantity", "enum", "strings", "map",
-    "variables", "command", "object" and "objects"."""
+    "variables", "command", "object", "objects" and "named", a map of objects by name."""
     description: str
     check: Callable[[Any], object] | None = None
     """Raises `UsageError` or `ValueError` for a value that isn't valid."""
     each: Callable[..., object] | None = None
-    """Like `check`, for one item of "strings" or "objects", or for one name and value of a "map"
-    or of "variables"."""
+    """Like `check`, for one item of "strings" or "objects", or for one name and value of a "map",
+    of "variables" or of "named"."""
     choices: tuple[str, ...] = ()
     """The values of an "enum"."""
     fields: Mapping[str, Field] = field(default_factory=dict[str, "Field"])
-    """The fields of an "object", or of each of "objects"."""
+    """The fields of an "object", or of each of "objects" or "named"."""
+    scalar: str = ""
+    """The field of an object of "named" for which a plain value in its place stands."""
     effect: Effect | Callable[[Any], Effect] = Effect.OPENS
     """The effect of the value; a function tells it from the value, or from one item of "strings".
 
@@ -117,6 +119,10 @@ def _value_schema(known: Field) -> dict[str, Any]:
             return _object_schema(known.fields)
         case "objects":
             return {"type": "array", "items": _object_schema(known.fields)}
+        case "named":
+            plain = {"type": ["string", "null"]}
+            each = {"anyOf": [plain, _object_schema(known.fields)]}
+            return {"type": "object", "additionalProperties": each}
         case "enum":
             return {"type": "string", "enum": list(known.choices)}
         case simple:

@@ -148,6 +148,8 @@ def _values(known: Field, value: Any) -> Iterator[tuple[Any, str]]:
             yield from (
                 (each, ", ".join(f"{name}: {each[name]}" for name in each)) for each in value
             )
+        case "named":
+            yield from ((each, _named(each, value[each])) for each in value)
         case "command":
             words = shlex.split(value) if isinstance(value, str) else value
             yield value, shlex.join(words)
@@ -161,6 +163,19 @@ def _values(known: Field, value: Any) -> Iterator[tuple[Any, str]]:
             yield value, str(value).lower()
         case _:
             yield value, str(value)
+
+
+def _named(name: str, fields: Mapping[str, Any]) -> str:
+    """Return an object of a map as text, with all that is in it."""
+    return ", ".join([name, *(f"{each}: {text}" for each, text in _flat("", fields))])
+
+
+def _flat(prefix: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            yield from _flat(f"{prefix}{name}.", cast("dict[str, Any]", value))
+        else:
+            yield f"{prefix}{name}", str(value)
 
 
 def takes_from_caller(value: str) -> bool:

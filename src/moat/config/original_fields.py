@@ -16,7 +16,6 @@ INSTEAD: Final[Mapping[str, str]] = {
     "agent": "Write name:, or remove it",
     "version": "Remove it: nothing depends on it",
     "runtime": "Choose on the command line: moat run --engine docker",
-    "services": "Start them on this machine, and open their addresses: network.tcp, network.private",
     "container": "Write limits: memory, cpus, pids; names are resolved by the network's proxy",
     "sandbox": "Remove it: each run has a sandbox, and none can go without",
     "hooks": "Begin the command with them: command: [sh, -c, 'npm install && exec npm start']",

@@ -26,7 +26,8 @@ _PARTS: Final = re.compile(
     r"(?P<inner>[0-9]+)",
     re.ASCII,
 )
-_TAKEN: Final = frozenset((DNS_PORT, PROXY_PORT, *WEB_PORTS))
+TAKEN: Final = frozenset((DNS_PORT, PROXY_PORT, *WEB_PORTS))
+"""Ports of a run that lead to Moat's own proxy."""
 
 
 def parse(text: str) -> PublishedPort:
@@ -41,7 +42,7 @@ def parse(text: str) -> PublishedPort:
             f"{name!r} can't be the name of a port",
             "Use lower-case letters, digits and hyphens, a letter first: web=3000",
         )
-    if inner in _TAKEN:
+    if inner in TAKEN:
         raise UsageError(
             f"port {inner} of a run can't be published: it leads to Moat's own proxy there",
             "Have the server listen on another port",

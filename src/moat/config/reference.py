@@ -51,6 +51,7 @@ _TYPES: Final = {
     "quantity": "amount",
     "object": "fields",
     "objects": "list of fields",
+    "named": "names with fields",
     "boolean": "true or false",
 }
 _NETWORK: Final = agent_file.FIELDS["network"]
@@ -93,7 +94,7 @@ def _rows(
         shown = "" if nested else _shown(field, default)
         yield [f"`{prefix}{name}`", kind, meaning, shown, "" if nested else _consent(field)]
         if nested:
-            separator = "[]." if field.type == "objects" else "."
+            separator = {"objects": "[].", "named": ".NAME."}.get(field.type, ".")
             yield from _rows(f"{prefix}{name}{separator}", field.fields, default or {})
 
 

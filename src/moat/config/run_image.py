@@ -47,6 +47,8 @@ class ImageOptions(Protocol):
     @property
     def image(self) -> str | None: ...
     @property
+    def services(self) -> tuple[str, ...]: ...
+    @property
     def dependencies(self) -> tuple[str, ...]: ...
     @property
     def rebuild(self) -> bool: ...
@@ -55,10 +57,13 @@ class ImageOptions(Protocol):
 def base_image(options: ImageOptions, settings: Settings, file: Mapping[str, Any]) -> str:
     """Return the image that a run is made from, before its dependencies; empty where it has none.
 
+    Dependencies and services need a container, and so an image.
+
     `file` is the content of the project's.
     """
     named: str = options.image or file.get("base_image", "")
-    if named or not (options.dependencies or file.get("dependencies")):
+    wanted = (*options.dependencies, *options.services, *settings.services)
+    if named or not (wanted or file.get("dependencies") or file.get("services")):
         return named
     return settings.build.get("base_image", DEFAULT_BASE)
 

@@ -99,6 +99,8 @@ class Settings:
     """The file's checked section `build`; see `config.build_fields`."""
     mcp: tuple[Mapping[str, Any], ...] = ()
     """The file's checked section `mcp`; see `config.mcp`."""
+    services: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The file's checked section `services`; see `config.services`."""
     network: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The file's checked section `network`, in which `upstream_ca` is a `CertificateFile`."""
 
@@ -191,6 +193,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
         protected_paths,
         retention,
         secret_references,
+        services,
         snapshots,
         telemetry,
         workspace_mode,
@@ -324,6 +327,7 @@ def fields(check_authorities: Callable[[str], object] | None = None) -> dict[str
         "telemetry": telemetry.FIELD,
         "build": build_fields.FIELD,
         "mcp": mcp.FIELD,
+        "services": services.FIELD,
         "network": Field(
             "object",
             "What all runs may reach, and how. It comes before what a project says.",

@@ -32,7 +32,8 @@ def check_name(name: str) -> None:
         raise UsageError(f"a volume can't be called {name}: Moat uses the name", "Choose another")
 
 
-def _check_target(target: str) -> None:
+def check_target(target: str) -> None:
+    """Check the absolute path of a volume in its sandbox. Raises `UsageError`."""
     first, *parts = target.split("/")
     if first or not parts or any(part in {"", ".", ".."} for part in parts):
         raise UsageError(f"volume target {target!r} is not a plain absolute path", "Such as /data")
@@ -50,7 +51,7 @@ FIELD: Final = Field(
     each=_check,
     fields={
         "name": Field("string", "The volume's name (see moat volume).", check_name),
-        "target": Field("string", "Its absolute path in the sandbox.", _check_target),
+        "target": Field("string", "Its absolute path in the sandbox.", check_target),
         "readonly": Field("boolean", "The runs can't change it."),
     },
 )
@@ -72,7 +73,7 @@ def parse(text: str) -> tuple[str, str, bool]:
     if len(rest) != 1 or mode not in _MODES:
         raise UsageError(f"{text!r} is not a volume", "Write NAME:PATH, or NAME:PATH:ro")
     check_name(name)
-    _check_target(rest[0])
+    check_target(rest[0])
     return name, rest[0], mode == "ro"
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from moat.engines.container.images import MadeImage
     from moat.engines.engine import Check, Engine, EngineEvents
+    from moat.engines.services import Services
     from moat.paths import RunFolder
     from moat.runs.store import Run
     from moat.spec import RunSpec
@@ -105,13 +106,30 @@ def kill(run: Run, folder: RunFolder) -> None:
 
             shim_client.kill(run.engine_data, folder)
         case "docker" | "podman":
-            from moat.engines.container import container  # noqa: PLC0415
+            from moat.engines.container import container, services  # noqa: PLC0415
             from moat.engines.under_shim import shim_client  # noqa: PLC0415
 
             shim_client.kill(run.engine_data, folder)
+            services.remove_all(folder)
             container.remove_recorded(folder)
         case name:
             raise _unknown(name)
+
+
+def services_of(spec: RunSpec, folder: RunFolder) -> Services:
+    """Return the services of a run whose sandbox has been made. Raises `EngineError`."""
+    match spec.engine:
+        case "docker" | "podman":
+            from moat.engines.container.services import ContainerServices  # noqa: PLC0415
+
+            return ContainerServices(spec, folder)
+        case name:
+            raise EngineError(f"{name} runs no services", "moat run --engine docker")
+
+
+def service_log(spec: RunSpec, folder: RunFolder, service: str) -> bytes:
+    """Return what a service has written, at least the end of it. Raises `EngineError`."""
+    return services_of(spec, folder).log(service)
 
 
 def checks(programs: Mapping[str, str]) -> list[Check]:

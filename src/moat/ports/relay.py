@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from moat.egress.ingress.accept_loop import AcceptLoop
 from moat.egress.ingress.tunnel import Tunnel
 from moat.egress.streams import break_off, reason
 from moat.platform import socket_owner
+from moat.ports.dialed import connected
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
@@ -195,7 +194,7 @@ class Relay:
         sock = socket.socket(fileno=await self._sandbox.dial(address, port))
         try:
             sock.setblocking(False)
-            await _connected(self._loop, sock)
+            await connected(self._loop, sock)
         except BaseException:
             sock.close()
             raise
@@ -217,24 +216,3 @@ def _problem(exc: OSError) -> str:
     if isinstance(exc, TimeoutError):
         return f"the server in the sandbox accepted nothing for {CONNECT_S:g} s"
     return reason(exc)
-
-
-async def _connected(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
-    """Wait until a socket has connected. Raises `OSError`."""
-    with suppress(OSError):
-        sock.getpeername()
-        return  # as it mostly has, on a loopback
-    ready: asyncio.Future[None] = loop.create_future()
-    loop.add_writer(sock, _settle, ready)
-    try:
-        await ready
-    finally:
-        loop.remove_writer(sock)
-    number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if number:
-        raise OSError(number, os.strerror(number))
-
-
-def _settle(ready: asyncio.Future[None]) -> None:
-    if not ready.done():
-        ready.set_result(None)

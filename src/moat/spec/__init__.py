@@ -24,6 +24,7 @@ from moat.spec.run import (
     TerminalSize,
     Volume,
 )
+from moat.spec.service import Readiness, Service, ServiceVolume
 from moat.spec.snapshots import Snapshots
 
 __all__ = [
@@ -45,10 +46,13 @@ __all__ = [
     "PixelSize",
     "ProtectedPath",
     "PublishedPort",
+    "Readiness",
     "Refresh",
     "RunId",
     "RunSpec",
     "SandboxFile",
+    "Service",
+    "ServiceVolume",
     "Snapshots",
     "TerminalSize",
     "Timeouts",

@@ -14,6 +14,7 @@ from moat.spec.hooks import EventHook, Notify
 from moat.spec.network import Network
 from moat.spec.port import PublishedPort
 from moat.spec.protected_path import ProtectedPath
+from moat.spec.service import Service
 from moat.spec.snapshots import Snapshots
 
 RunId = NewType("RunId", str)
@@ -136,6 +137,8 @@ class RunSpec:
     network: Network = field(default_factory=Network)
     ports: tuple[PublishedPort, ...] = ()
     """The ways in."""
+    services: tuple[Service, ...] = ()
+    """Containers beside the command's, in the run's network."""
     grants: tuple[Grant, ...] = ()
     """Credentials that the run may use."""
     agent: AgentSetup | None = None

@@ -6,6 +6,7 @@ is a process from which the next ones are forked, begun by `spare_launch` and fo
 
 - `sessions` (the commands and their output), `exec` (further commands), `shutdown` (stop and kill),
 - `egress` (the way out) with `questions` and `denials`, `ports` (the ways in), `run_secrets`,
+- `services` (what runs beside the command) with `service_probe`, by `optional_parts` like `ports`,
 - `state` (the run's row), `teardown` (its end),
 - `viewers`, `attached`, `connection`, `client_tty` (the clients that watch), `api` (those that ask).
 

@@ -197,7 +197,11 @@ class API:
             }
             for session in self._supervisor.sessions
         }
-        return state.as_json() | {"sessions": sessions}
+        services = self._supervisor.services
+        return state.as_json() | {
+            "sessions": sessions,
+            "services": [] if services is None else services.as_json(),
+        }
 
     async def _metrics(self, _call: Call) -> Answer:
         return {"samples": metrics.as_json(self._samples())}

@@ -17,12 +17,14 @@ class Notices:
         self._viewers = viewers
         self.question = ""
         """The line about requests that wait; empty where none does."""
+        self.service = ""
+        """The line about a service that has just ended."""
         self.waiting = ""
         """The line about the run's own command. Who watches that sees it without being told."""
 
     def of(self, session: str) -> str:
         """Return the line for viewers of a session; empty where there is none."""
-        return self.question or (self.waiting if session != MAIN_SESSION else "")
+        return self.question or self.service or (self.waiting if session != MAIN_SESSION else "")
 
     def show(self, *, new: bool) -> None:
         """Show each viewer its line in the place of the last one; with `new` it says more than that."""

@@ -25,7 +25,7 @@ from moat.events import ExecEnded, Fault, SupervisorStarted
 from moat.paths import MAIN_SESSION, RunFolder
 from moat.runs.event_log import EventLog
 from moat.runs.states import Happened, State
-from moat.spec.grants import SSH
+from moat.supervisor import optional_parts
 from moat.supervisor.agent_guide import AgentGuide
 from moat.supervisor.audit import RunAudit
 from moat.supervisor.changes import Changes
@@ -49,13 +49,10 @@ from moat.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
-    from pathlib import Path
 
     from moat.runs.store import Store
     from moat.session.session import Session
     from moat.spec import RunSpec
-    from moat.supervisor.ports import RunPorts
-    from moat.supervisor.ssh_agent import SSHAgent
     from moat.supervisor.tasks import BackgroundTasks
     from moat.wire.messages import Exited, Failure
 
@@ -121,13 +118,16 @@ class Supervisor:
         self.shutdown = Shutdown(run, self.engine)
         self.exec = Exec(run, self.engine, self.sessions, self._announce, self._variables)
         self.egress = RunEgress(run, self.questions, self.audit, self.shutdown)
-        self.ssh_agent = _ssh_agent(run, store.home)
+        self.ssh_agent = optional_parts.ssh_agent(run, store.home)
         if self.ssh_agent is not None:
             self.egress.watch_tunnels = self.ssh_agent.sessions.watch
-        self.ports = self._ports()
+        self.ports = optional_parts.ports(run, store.home, self.engine, self.egress, self.audit)
         if self.ports is not None:
             stream.subscribe(self.ports)
         self.teardown = Teardown(run, self.engine, self.sessions)
+        self.services = optional_parts.services(run, store, self.engine, self.egress, self.teardown)
+        if self.services is not None:
+            stream.subscribe(self.services)
         self.begun = asyncio.Event()
         """The run was started or adopted, or that has failed: it can be acted on now."""
 
@@ -162,6 +162,8 @@ class Supervisor:
             await self._adopt(found)
             await self.egress.reopen(self.engine)
             await self._open_services()
+            if self.services is not None:
+                await self.services.adopt()
         else:
             await self.egress.open(self.engine)
             await self._open_services()
@@ -173,14 +175,6 @@ class Supervisor:
         if self.ports is not None:
             await self.ports.open()
 
-    def _ports(self) -> RunPorts | None:
-        """Return the published ports of a run that has any."""
-        if not self.spec.ports:
-            return None
-        from moat.supervisor.ports import RunPorts  # noqa: PLC0415  most runs have none
-
-        return RunPorts(self.context, self._store.home, self.engine, self.egress, self.audit)
-
     async def _start(self) -> None:
         if self.state.now is State.STOPPING:
             # The last supervisor was asked to stop it, and died before it had begun.
@@ -190,6 +184,9 @@ class Supervisor:
             self.state.advance(Happened.START_REQUESTED)
         await clean_up_after(self._store, self.spec.id)
         try:
+            if self.services is not None:
+                self.begun.set()  # it takes long, and can be stopped meanwhile
+                await self.services.start()
             session = self.sessions.make(MAIN_SESSION, tty=self.spec.tty)
             variables = await self._variables()
             self._guide.write()
@@ -206,6 +203,8 @@ class Supervisor:
     async def _variables(self) -> Mapping[str, str]:
         """Return the variables that commands get besides those of the specification."""
         urls = {} if self.ports is None else self.ports.variables
+        if self.services is not None:
+            urls |= self.services.variables
         secrets = await self.secrets.variables()
         self.audit.check()
         return {**urls, **secrets}
@@ -371,19 +370,11 @@ class Supervisor:
             self.ssh_agent.close()
         if self.ports is not None:
             self.ports.close()
+        if self.services is not None:
+            self.services.close()
         self.engine.close()
         self.hooks.close()
         self._event_log.close()
         if self.teardown.complete:
             self.secrets.forget()
             (self.folder.root / RunFolder.SUPERVISOR_SOCKET).unlink(missing_ok=True)
-
-
-def _ssh_agent(run: RunContext, home: Path) -> SSHAgent | None:
-    """Return the ssh agent of a run that was granted a key."""
-    if all(grant.provider != SSH for grant in run.spec.grants):
-        return None
-    from moat.supervisor.ssh_agent import SSHAgent  # noqa: PLC0415  most runs have none
-    from moat.supervisor.ssh_keys import GrantedKeys  # noqa: PLC0415
-
-    return SSHAgent(run, GrantedKeys(run.spec.grants, home))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from moat.engines.container.request import container_name, create_body, is_init
-from moat.spec import Limits, RunId, RunSpec
+from moat.engines.container.request import container_name, create_body, is_init, service_body
+from moat.spec import Limits, RunId, RunSpec, Service, ServiceVolume
 
 SPEC = RunSpec(
     id=RunId("0123456789ab"),
@@ -68,3 +68,47 @@ def test_an_init_is_known_by_its_arguments() -> None:
     assert is_init(b"/.moat/init\x000123456789ab\x00", "0123456789ab")
     assert not is_init(b"/.moat/init\x00ba9876543210\x00", "0123456789ab")
     assert not is_init(b"/sbin/init\x00", "0123456789ab")
+
+
+def of_service(service: Service, **fields: Any) -> dict[str, Any]:
+    return service_body(
+        replace(SPEC, **fields),
+        service,
+        home="/home/me/.moat",
+        image="sha256:2",
+        env={"DB_PASSWORD": "s3cret"},
+        files={"/etc/db.conf": "/r/services/db/0"},
+    )
+
+
+def test_a_service_has_the_runs_network_and_few_capabilities() -> None:
+    """Those by which an entrypoint becomes the server's user, and none that reaches the network."""
+    asked = of_service(Service(name="db", image="db:1", ports=(5000,)))
+    host = asked["HostConfig"]
+    assert host["NetworkMode"] == "container:moat-0123456789ab"
+    assert (host["CapDrop"], host["SecurityOpt"]) == (["ALL"], ["no-new-privileges"])
+    assert host["CapAdd"] == ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"]
+    assert host["Mounts"] == [
+        {"Type": "bind", "Source": "/r/services/db/0", "Target": "/etc/db.conf", "ReadOnly": True}
+    ]
+    assert asked["Env"] == ["DB_PASSWORD=s3cret"]
+    assert "Cmd" not in asked
+    assert asked["Labels"] == {
+        "moat.run": "0123456789ab",
+        "moat.home": "/home/me/.moat",
+        "moat.service": "db",
+    }
+
+
+def test_a_service_with_a_volume_a_command_and_limits() -> None:
+    """Its memory is its own; other limits are those of the run's container."""
+    volume = ServiceVolume(name="data", target="/data", folder="/volumes/data")
+    service = Service(name="db", image="db:1", command=("serve",), volume=volume, memory=1 << 20)
+    asked = of_service(service, limits=Limits(memory=1 << 30, pids=7))
+    host = asked["HostConfig"]
+    assert (host["Memory"], host["PidsLimit"]) == (1 << 20, 7)
+    kept = {"Type": "bind", "Source": "/volumes/data", "Target": "/data", "ReadOnly": False}
+    assert host["Mounts"][1:] == [kept]
+    assert (asked["Cmd"], asked["Labels"]["moat.keeps"]) == (["serve"], "true")
+    smaller = of_service(replace(service, memory=None), limits=Limits(memory=1 << 30))
+    assert smaller["HostConfig"]["Memory"] == 1 << 30

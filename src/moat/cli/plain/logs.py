@@ -34,7 +34,15 @@ def carry_out(  # noqa: PLR0913  an option each
     timestamps: bool = False,
     stream: str | None = None,
     session: str | None = None,
+    service: str | None = None,
 ) -> None:
+    if service is not None:
+        if follows or since or timestamps or stream or session:
+            raise UsageError("--service goes with --lines alone", f"moat logs --service {service}")
+        from moat.cli.service_logs import print_service_log  # noqa: PLC0415  asks an engine
+
+        print_service_log(run, service, count)
+        return
     moment = None if since is None else moment_of(since, time.time())
     with Store() as store:
         found, name = find_session(store, run, session)

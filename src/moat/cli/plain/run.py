@@ -24,7 +24,7 @@ from moat.spec import Limits, TerminalSize
 from moat.spec.port import ANYBODY_HERE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from moat.cli.published import Published
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from moat.client.worktree import WorktreeForRun
     from moat.config.consent import Answer, Question
     from moat.config.run_image import ImageRequest
+    from moat.config.services import ServiceRequest
     from moat.config.settings import Settings
-    from moat.spec import Grant, PublishedPort
+    from moat.spec import Grant, PublishedPort, Service
 
 SHELLS = frozenset(
     ("bash", "dash", "fish", "ipython", "irb", "node", "python", "python3", "sh", "sqlite3", "zsh")
@@ -186,6 +187,7 @@ def _host_context(
         secrets=RunSecrets(store.home, settings.programs),
         route=partial(_route, store.home, settings),
         copier=WorkspaceCopies(store.home, _tell),
+        service=partial(_service, store.home),
         images=partial(_image, store.home),
     )
 
@@ -194,6 +196,12 @@ def _route(home: Path, settings: Settings) -> None:
     from moat.cli.published import router_port  # noqa: PLC0415  most runs have no named ports
 
     router_port(home, settings)
+
+
+def _service(home: Path, request: ServiceRequest, place: Callable[[str], str]) -> Service:
+    from moat.services import catalog, resolve  # noqa: PLC0415  most runs have no services
+
+    return resolve.resolve(request, lambda name: catalog.find(name, home), place)
 
 
 def _image(home: Path, request: ImageRequest) -> str:
@@ -225,6 +233,9 @@ def _tell_surroundings(store: Store, run: Run) -> None:
     if spec.secrets:
         names = ", ".join(spec.secrets)
         sys.stderr.write(f"moat: the sandbox sees these secrets as they are: {names}\n")
+    if spec.services:
+        names = ", ".join(f"{each.name} ({each.image})" for each in spec.services)
+        _tell(f"the command begins once its services are ready: {names}")
     for port in spec.ports:
         if port.address:
             _tell_who_may_come(port)

@@ -9,5 +9,6 @@ happens to the daemon in between, neither output nor exit code passes through it
 - `endpoints` finds the sockets of engines, `api` speaks to one; each call has a deadline.
 - `states` reads what an engine says of a container, `request` asks for one, `cgroups` finds its limits.
 - `mounts` collects what the shim mounts, `contents` decides on it.
+- `services` makes the containers of a run's services, and `service_log` reads what they write.
 - `engine` puts them together for one run; `leftovers` finds containers that belong to no run.
 """

@@ -65,6 +65,14 @@ class EngineAPI:
         self._check(response.status, answer)
         return answer
 
+    def read(self, path: str, *, deadline: float = DEADLINE_S) -> bytes:
+        """Return the bytes of an answer that isn't JSON, a few MB at most. Raises like `call`."""
+        with self._response("GET", path, None, {}, deadline) as response:
+            content = response.read(_MAX_ANSWER)
+            if response.status >= 400:
+                self._check(response.status, json.loads(content))
+            return content
+
     def send(self, path: str, archive: bytes, *, patience: float) -> Generator[bytes]:
         """Post a tar archive, and yield the answer as it comes.
 

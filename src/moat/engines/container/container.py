@@ -76,24 +76,24 @@ class Container:
         }
 
     @property
-    def _api(self) -> EngineAPI:
+    def api(self) -> EngineAPI:
         return EngineAPI(self.socket, self.engine)
 
     def state(self) -> ContainerState:
         """Ask the engine. Raises `EngineError`."""
-        return ContainerState.of(self._api.call("GET", f"/containers/{self.name}/json"))
+        return ContainerState.of(self.api.call("GET", f"/containers/{self.name}/json"))
 
     def thaw(self) -> None:
         """Let a paused container go on; its engine being away is no error. Logs."""
         try:
             if self.state().condition is Condition.PAUSED:
-                self._api.call("POST", f"/containers/{self.name}/unpause")
+                self.api.call("POST", f"/containers/{self.name}/unpause")
         except EngineError as exc:
             log.info("container %s: %s", self.name, exc.summary)
 
     def remove(self) -> None:
         """Remove it with all that runs in it and its unnamed volumes. Raises `EngineError`."""
-        remove(self._api, self.name)
+        remove(self.api, self.name)
 
 
 def remove(api: EngineAPI, name: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from moat.engines.container import container
+from moat.engines.container import container, services
 from moat.engines.container.cgroups import folders as cgroup_folders
 from moat.engines.container.contents import Contents, command_environment
 from moat.engines.engine import CommandRefusedError
@@ -49,10 +49,14 @@ class ContainerEngine(ShimEngine):
         return await super().connect(create=create)
 
     async def _spawn_shim(self) -> None:
-        made = await self._in_thread(lambda: container.make(self._spec, self._folder))
+        made = await self._in_thread(self._make_container)
         self._container = made.container
         with made:
             shim_client.spawn(self._folder, (made.init, made.alive))
+
+    def _make_container(self) -> container.Made:
+        services.remove_all(self._folder)  # those of a supervisor that has died
+        return container.make(self._spec, self._folder)
 
     def _explain_isolation_failure(self, reason: str) -> EngineError:
         return EngineError(
@@ -157,6 +161,7 @@ class ContainerEngine(ShimEngine):
     def _remove(self) -> None:
         assert self._container is not None  # noqa: S101  the caller has looked
         try:
+            services.remove_all(self._folder)  # first: an engine keeps a network that is in use
             self._container.remove()
         except EngineError as exc:
             log.error("the container is left behind: %s; moat prune tries again", exc.summary)  # noqa: TRY400  no traceback

@@ -14,7 +14,13 @@ from urllib.parse import quote
 
 from moat.engines.container import container, images
 from moat.engines.container.finding import all_here
-from moat.engines.container.request import HOME_LABEL, RUN_LABEL, container_name
+from moat.engines.container.request import (
+    HOME_LABEL,
+    RUN_LABEL,
+    SERVICE_LABEL,
+    container_name,
+    service_name,
+)
 from moat.errors import EngineError
 
 if TYPE_CHECKING:
@@ -36,7 +42,8 @@ def remove_leftovers(home: Path, is_alive: Callable[[str], bool]) -> list[str]:
     removed: list[str] = []
     for api in all_here():
         try:
-            for name, run_id in _containers(api, home):
+            # Services come before the container whose network they have.
+            for name, run_id in sorted(_containers(api, home), reverse=True):
                 if not is_alive(run_id):
                     container.remove(api, name)
                     removed.append(name)
@@ -77,5 +84,7 @@ def _containers(api: EngineAPI, home: Path) -> Iterator[tuple[str, str]]:
     for each in found:
         labels: dict[str, str] = each.get("Labels") or {}
         name, run_id = each["Names"][0].lstrip("/"), labels.get(RUN_LABEL, "")
-        if labels.get(HOME_LABEL) == str(home) and name == container_name(run_id):
+        service = labels.get(SERVICE_LABEL)
+        own = service_name(run_id, service) if service else container_name(run_id)
+        if labels.get(HOME_LABEL) == str(home) and name == own:
             yield name, run_id

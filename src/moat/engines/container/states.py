@@ -52,6 +52,8 @@ class ContainerState:
     out_of_memory: bool
     """The kernel has killed a process of it because its memory was used up."""
     error: str
+    exit_code: int | None = None
+    """The exit code of the container's first process, once it has ended."""
 
     @classmethod
     def of(cls, description: Mapping[str, Any]) -> Self:
@@ -61,10 +63,12 @@ class ContainerState:
             return cls(Condition.UNKNOWN, None, out_of_memory=False, error="")
         known: dict[str, Any] = state  # pyright: ignore[reportUnknownVariableType]  a JSON object
         condition = _CONDITIONS.get(str(known.get("Status")), Condition.UNKNOWN)
-        pid = known.get("Pid")
+        pid, code = known.get("Pid"), known.get("ExitCode")
+        ended = condition is Condition.ENDED and isinstance(code, int)
         return cls(
             condition,
             pid if isinstance(pid, int) and pid > 0 else None,
             out_of_memory=known.get("OOMKilled") is True,
             error=str(known.get("Error") or ""),
+            exit_code=code if ended else None,
         )
