@@ -63,6 +63,7 @@ COMMANDS: Final = {
     "volume": ("volume", "List or remove the volumes of projects."),
     "deps": ("deps", "List what images can be made of, and those that were made."),
     "worktree": ("worktree", "List or remove the worktrees of runs."),
+    "init": ("init", "Propose an agent.yaml for a project, by what is in it."),
     "trust": ("trust", "Agree to what a project's agent.yaml opens."),
     "config": ("config", "Check agent.yaml, or print its JSON schema."),
     "doctor": ("doctor", "Check what this machine needs for sandboxes."),
