@@ -3,7 +3,7 @@
 It speaks as much of Anthropic's Messages, OpenAI's Responses and Gemini's generateContent, streamed, as
 Claude Code, Codex and Gemini CLI need for a turn: a prompt, a call of the shell, an answer.
 `RUN:command` in a prompt has the agent run the command, and the answer quotes what that printed.
-`STREAM` streams words, and waits in the middle. `ASK` has an agent that can do so ask its user a
+`WRITE` has Aider, which calls no tools, write a file. `STREAM` streams words, and waits in the middle. `ASK` has an agent that can do so ask its user a
 question. `REFUSED` is answered with an error that no agent tries to get over, until a prompt has
 `RECOVER`.
 """
@@ -62,7 +62,9 @@ _CODE_ASSIST: Final = {
 }
 _QUESTION: Final = "Which colour?"
 _REFUSED: Final = "the model refuses this"
-_SHELLS: Final = ("Bash", "exec_command", "shell_command", "shell")
+_SHELLS: Final = ("exec_command", "shell_command", "shell")
+_EDIT: Final = "made.txt\n```\n<<<<<<< SEARCH\n=======\nmade-42\n>>>>>>> REPLACE\n```\n"
+_ANTHROPIC_SHELLS: Final = ("Bash", "bash")
 
 
 class ModelServer:
@@ -170,13 +172,17 @@ class _Handler(BaseHTTPRequestHandler):
         said = "\n".join(block.get("text", "") for block in blocks)
         results = [block for block in blocks if block["type"] == "tool_result"]
         tools = [tool["name"] for tool in asked.get("tools") or []]
-        if results:
+        shells = [name for name in tools if name in _ANTHROPIC_SHELLS]
+        if "WRITE" in said and "SEARCH/REPLACE" in json.dumps(asked.get("system")):
+            parts = [_text(_EDIT)]
+        elif results:
             parts = [_text(f"All done. The tool said: {_flat(results[-1]['content'])}")]
-        elif "Bash" in tools and (command := self._command(said)):
+        elif shells and (command := self._command(said)):
             call = {"command": command, "description": "Do it"}
             parts = [
                 _text("Let me see. "),
-                {"type": "tool_use", "id": self._new_id("toolu"), "name": "Bash"} | {"input": call},
+                {"type": "tool_use", "id": self._new_id("toolu"), "name": shells[0]}
+                | {"input": call},
             ]
         elif "AskUserQuestion" in tools and "ASK" in said:
             options = [{"label": each, "description": each} for each in ("Red", "Blue")]
@@ -312,8 +318,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _command(self, said: str) -> str | None:
         """Return the command that a prompt asks for."""
         self._model.prompts.append(said)
-        found = re.search(r"RUN:(.*)", said)
-        return found[1].strip() if found else None
+        found = re.search(r'("?)RUN:(.*)\1', said)  # OpenCode puts a prompt in quotes
+        return found[2].strip() if found else None
 
     def _answer(self, value: Json, status: int = 200, *, body: bool = True) -> None:
         data = json.dumps(value).encode() if body else b""

@@ -129,10 +129,14 @@ def test_suggestions() -> None:
     )
     assert proposed(*findings).suggestions == (
         "file uses an image; for runs in one like it: base_image: node:22",
-        ("file has a service db (postgres); if it runs on this machine, let runs reach it:"
-        " network.host: [5433]"),
-        ("file has a service cache (redis); if it runs on this machine, let runs reach it:"
-        " network.host: [PORT]"),
+        (
+            "file has a service db (postgres); if it runs on this machine, let runs reach it:"
+            " network.host: [5433]"
+        ),
+        (
+            "file has a service cache (redis); if it runs on this machine, let runs reach it:"
+            " network.host: [PORT]"
+        ),
         "file names variables; with env: {NAME: value} or secrets: runs have them: TOKEN, KEY",
         "file has a postCreateCommand, which Moat doesn't run: make",
     )
