@@ -3,9 +3,9 @@
 It speaks as much of Anthropic's Messages, OpenAI's Responses and Gemini's generateContent, streamed, as
 Claude Code, Codex and Gemini CLI need for a turn: a prompt, a call of the shell, an answer.
 `RUN:command` in a prompt has the agent run the command, and the answer quotes what that printed.
-`WRITE` has Aider, which calls no tools, write a file. `STREAM` streams words, and waits in the middle. `ASK` has an agent that can do so ask its user a
-question. `REFUSED` is answered with an error that no agent tries to get over, until a prompt has
-`RECOVER`.
+`WRITE` has Aider, which calls no tools, write a file. `STREAM` streams words, and waits in the middle.
+`ASK` has an agent that can do so ask its user a question. `REFUSED` is answered with an error that no
+agent tries to get over, until a prompt has `RECOVER`.
 """
 
 from __future__ import annotations

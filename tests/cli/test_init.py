@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moat.cli import init
+from moat.cli import proposed_file
 from moat.cli.main import run
 from moat.config import agent_file
 
@@ -119,12 +119,12 @@ def test_a_file_that_changes_meanwhile(
 ) -> None:
     """What somebody else has written is not replaced."""
     other = "name: other\n"
-    show = init._show
+    show = proposed_file._show
 
     def write(*arguments: object) -> None:
         show(*arguments)  # type: ignore[arg-type]
         (project / "agent.yaml").write_text(other)
 
-    monkeypatch.setattr(init, "_show", write)
+    monkeypatch.setattr(proposed_file, "_show", write)
     assert "has changed meanwhile" in said("--yes", code=2)[1]
     assert (project / "agent.yaml").read_text() == other

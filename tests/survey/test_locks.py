@@ -6,7 +6,6 @@ import pytest
 
 from moat.survey.locks import lock
 
-
 NPM = '{"resolved": "https://npm.example/a.tgz",\n"resolved": "https://npm.example/b"}'
 UV = 'source = { registry = "https://index.example/x" }\n{ url = "https://files.example/a" }'
 NPMRC = "@team:registry=https://User:Secret@npm.example:8443/x\n//npm.example/:_authToken=s"
