@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +17,7 @@ DEVCONTAINER = """
 { // of everybody
   "forwardPorts": [3000],
   "containerEnv": {"MODE": "development", "LD_PRELOAD": "/workspace/evil.so"},
-  "postCreateCommand": "touch /tmp/created",
+  "postCreateCommand": "touch /workspace/created",
 }
 """
 
@@ -65,7 +64,8 @@ def test_accepted_at_a_terminal(
     assert moat.ok(
         "run", "--", "sh", "-c", "echo $MODE $LD_PRELOAD $MOAT_URL_WEB", cwd=project
     ).startswith("development http://")
-    assert not os.path.exists("/tmp/created")  # noqa: PTH110
+    assert not (project / "created").exists()
+    moat.ok("router", "stop")
 
 
 @pytest.mark.parametrize("keys", [b"n\r", b"\x04"], ids=["no", "end"])

@@ -75,7 +75,7 @@ def _require_supported(agent: Agent, *, asks: bool, session: str | None) -> None
     if asks and not agent.asks:
         raise UsageError(
             f"{agent.title} can't be told to ask before it acts",
-            f"Leave out --ask, and limit what it reaches; or see its own settings: moat agents info {agent.id}",
+            f"Leave out --ask; what its own settings can do: moat agents info {agent.id}",
         )
     if session == "" and not agent.lines.resume_last:
         raise UsageError(
