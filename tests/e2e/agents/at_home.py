@@ -90,7 +90,7 @@ class AtHome:
         """Its interface, ready for a prompt."""
         window = self.window(
             self.kind.name,
-            *("-n", run, *options, *self.kind.words),
+            *("-n", run, *self.kind.options, *options, *self.kind.words),
             size=(100, 40),
             cwd=self.project,
         )
@@ -127,14 +127,14 @@ class AtHome:
 AIDER = Kind("aider", "anthropic", "api.anthropic.com", "")
 """It edits files by its answers, and calls no tools."""
 OTHERS = {
-    "opencode": Kind("opencode", "anthropic", "api.anthropic.com", ""),
-    "pi": Kind("pi", "anthropic", "api.anthropic.com", ""),
+    "opencode": Kind("opencode", "anthropic", "api.anthropic.com", "ctrl+p commands"),
+    "pi": Kind("pi", "anthropic", "api.anthropic.com", "0.0%"),
     # There is no stand-in for GitHub's own models, so it uses another one.
     "copilot": Kind(
         "copilot",
         "anthropic",
         "api.anthropic.com",
-        "",
+        "/ commands",
         options=(
             *("--grant", "anthropic", "-e", "COPILOT_PROVIDER_API_KEY=placeholder"),
             *("-e", "COPILOT_PROVIDER_BASE_URL=https://api.anthropic.com"),
@@ -142,7 +142,7 @@ OTHERS = {
         ),
     ),
 }
-"""Agents whose turns are tested without their interfaces."""
+"""Agents of which less is tested than of those above."""
 
 
 @pytest.fixture(params=KINDS)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.agents.at_home import AtHome
 
+QUESTIONS = ("trust", "theme", "Sign in", "update available", "API key")
 pytestmark = pytest.mark.timeout(3 * TURN_S)
 
 
@@ -41,6 +42,27 @@ def test_a_turn_with_a_tool_and_one_that_goes_on(other: AtHome) -> None:
     for path in other.state().rglob("*"):
         if path.is_file() and not path.is_symlink():
             assert other.secret.encode() not in path.read_bytes(), path
+
+
+def test_its_interface(other: AtHome) -> None:
+    """It begins without a question, and Moat knows when it waits for its user."""
+    window = other.open("one")
+    assert not [each for each in QUESTIONS if each in window.screen.text()]
+    assert other.moat.ok("wait", "one", "--for", "input", timeout=TURN_S) == "done\n"
+    other.turn(window, "RUN:echo said-$HOME", "said-/home/agent")
+    assert other.moat.ok("wait", "one", "--for", "input", timeout=TURN_S) == "done\n"
+
+
+@pytest.mark.parametrize("other", ["copilot"], indirect=True)
+def test_copilot_asks_and_is_refused(other: AtHome) -> None:
+    """With --ask it wants leave, and it says that its model has refused."""
+    window = other.open("one", "--ask")
+    other.turn(window, "RUN:touch made.txt", "Do you want to run this command?")
+    assert other.moat.ok("wait", "one", "--for", "input", timeout=TURN_S) == "permission\n"
+    window.send(b"\r")
+    window.shows("All done.", TURN_S)
+    other.turn(window, "REFUSED please", "the model refuses this")
+    window.until(lambda: other.moat.inspect("one")["waits_for"] == "error", "error", TURN_S)
 
 
 def test_aider_edits_and_goes_on(aider: AtHome) -> None:
