@@ -102,13 +102,13 @@ COPILOT_INPUT = f"""\
 COPILOT_READY = " Interactive · Allow All · / commands · ? help        claude-sonnet-4.5"
 OTHERS = {
     "copilot": {
-        "permission": "│ Do you want to run this command? │\n│ ❯ 1. Yes │\n│   2. No │\n│ ↑/↓ to navigate │",
+        "permission": "│ Do you want to run this command? │\n│ ❯ 1. Yes │\n│   2. No │\n│ to navigate │",
         "error": f" ✗ 400 the model refuses this\n{COPILOT_INPUT}{COPILOT_READY}",
         "done": f" ● All done.\n{COPILOT_INPUT}{COPILOT_READY}",
         "": f" ● Let me see.\n{COPILOT_INPUT} ◎ Working · 82 B esc esc interrupt",
     },
     "opencode": {
-        "done": f"  ┃  Build auto · Claude\n{RULE}\n       tab agents  ctrl+p commands\n  /workspace:main",
+        "done": f"  ┃  Build auto\n{RULE}\n       tab agents  ctrl+p commands\n  /workspace:main",
         "": f"  ┃  Build auto\n{RULE}\n   ⬝⬝  esc interrupt   tab agents  ctrl+p commands",
     },
     "pi": {

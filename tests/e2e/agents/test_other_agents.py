@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
     from tests.e2e.agents.at_home import AtHome
+    from tests.e2e.conftest import Terminal
 
 QUESTIONS = ("trust", "theme", "Sign in", "update available", "API key")
 pytestmark = pytest.mark.timeout(3 * TURN_S)
@@ -19,6 +20,11 @@ pytestmark = pytest.mark.timeout(3 * TURN_S)
 def ask(agent: AtHome, run: str, prompt: str, *options: str) -> CompletedProcess[str]:
     words = (agent.kind.name, "-n", run, *agent.kind.options, *options, "-p", prompt)
     return agent.moat(*words, cwd=agent.project, timeout=TURN_S)
+
+
+def waits_for(agent: AtHome, window: Terminal, kind: str) -> None:
+    """Return once Moat says that the agent waits for this."""
+    window.until(lambda: agent.moat.inspect("one")["waits_for"] == kind, kind, TURN_S)
 
 
 def test_a_turn_with_a_tool_and_one_that_goes_on(other: AtHome) -> None:
@@ -48,9 +54,9 @@ def test_its_interface(other: AtHome) -> None:
     """It begins without a question, and Moat knows when it waits for its user."""
     window = other.open("one")
     assert not [each for each in QUESTIONS if each in window.screen.text()]
-    assert other.moat.ok("wait", "one", "--for", "input", timeout=TURN_S) == "done\n"
+    waits_for(other, window, "done")
     other.turn(window, "RUN:echo said-$HOME", "said-/home/agent")
-    assert other.moat.ok("wait", "one", "--for", "input", timeout=TURN_S) == "done\n"
+    waits_for(other, window, "done")
 
 
 @pytest.mark.parametrize("other", ["copilot"], indirect=True)
@@ -58,11 +64,11 @@ def test_copilot_asks_and_is_refused(other: AtHome) -> None:
     """With --ask it wants leave, and it says that its model has refused."""
     window = other.open("one", "--ask")
     other.turn(window, "RUN:touch made.txt", "Do you want to run this command?")
-    assert other.moat.ok("wait", "one", "--for", "input", timeout=TURN_S) == "permission\n"
+    waits_for(other, window, "permission")
     window.send(b"\r")
     window.shows("All done.", TURN_S)
     other.turn(window, "REFUSED please", "the model refuses this")
-    window.until(lambda: other.moat.inspect("one")["waits_for"] == "error", "error", TURN_S)
+    waits_for(other, window, "error")
 
 
 def test_aider_edits_and_goes_on(aider: AtHome) -> None:
