@@ -14,6 +14,12 @@ from moat.ground import programs
 
 _VARIABLES: Final = ("VISUAL", "EDITOR")
 _USUAL: Final = ("editor", "nano", "vi")
+_KEPT: Final = (
+    *("HOME", "USER", "TERM", "COLORTERM", "LANG", "LC_ALL", "LC_CTYPE", "XDG_CONFIG_HOME"),
+    *("DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"),
+    "VSCODE_IPC_HOOK_CLI",
+)
+"""Variables that an editor needs to find its terminal or desktop, and what its user has set up."""
 
 
 def edited(text: str, name: str, limit: int) -> str:
@@ -25,7 +31,7 @@ def edited(text: str, name: str, limit: int) -> str:
     with tempfile.TemporaryDirectory(prefix="moat-") as folder:
         file = Path(folder, name)
         file.write_bytes(text.encode())
-        done = subprocess.run([*_words(), str(file)], cwd=folder, check=False)
+        done = subprocess.run([*_words(), str(file)], cwd=folder, env=_environment(), check=False)
         if done.returncode:
             raise UsageError(f"the editor ended with exit code {done.returncode}")
         try:
@@ -33,6 +39,10 @@ def edited(text: str, name: str, limit: int) -> str:
                 return changed.read(limit + 1).decode()
         except (OSError, UnicodeDecodeError) as exc:
             raise UsageError(f"what the editor has left can't be read: {exc}") from exc
+
+
+def _environment() -> dict[str, str]:
+    return {"PATH": os.defpath} | {name: os.environ[name] for name in _KEPT if name in os.environ}
 
 
 def _words() -> list[str]:
