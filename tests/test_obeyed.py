@@ -102,8 +102,8 @@ READ: Final[Mapping[str, str]] = {
         egress.tls.trust engines.bubblewrap.etc_files engines.trust_store.certificates ground.check
     """,
     "files of the user, checked by `moat.ground` and kept read-only in runs": """
-        cli.proposed_file cli.vault engines.container.finding config.certificates config.document config.files
-        credentials.obtaining.logins
+        cli.proposed_file cli.vault engines.container.finding config.certificates config.document
+        config.files credentials.obtaining.logins
     """,
     "certificates in a specification, which are in memory": """
         credentials.obtaining.http
@@ -122,8 +122,8 @@ READ: Final[Mapping[str, str]] = {
         engines.bubblewrap.toolchains.search engines.bubblewrap.toolchains.versions
         workspace.beneath workspace.contents workspace.entries workspace.git_index_review
         workspace.git_layout workspace.git_objects workspace.links workspace.quarantine
-        survey.reading workspace.applying workspace.copying workspace.placing workspace.restoring workspace.walk
-        runs.disk
+        workspace.applying workspace.copying workspace.placing workspace.restoring workspace.walk
+        runs.disk survey.reading
     """,
     "data that comes with Moat, beside its code (moat.ground.own)": """
         egress.budget.prices

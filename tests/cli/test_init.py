@@ -107,6 +107,15 @@ def test_what_can_not_be_done(said: Said, project: Path) -> None:
     assert "is not UTF-8" in said("--print", code=2)[1]
 
 
+def test_many_files_that_are_not_read(said: Said, project: Path) -> None:
+    """Ten are named, and the others counted."""
+    for number in range(15):
+        (project / f"requirements{number:02}.txt").symlink_to("Dockerfile")
+    lines = said("--print")[1].splitlines()
+    assert len(lines) == 11
+    assert lines[-1] == "moat: and 5 more were passed over"
+
+
 def test_a_folder_that_has_nothing(said: Said, project: Path) -> None:
     """Nothing is written where nothing was found."""
     (project / "Dockerfile").unlink()

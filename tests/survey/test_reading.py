@@ -117,3 +117,13 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
     """One line says which."""
     with pytest.raises(UsageError, match="nothing-here can't be read"):
         survey(tmp_path / "nothing-here")
+
+
+def test_much_text(tmp_path: Path) -> None:
+    """There is an end to the text that is read, too, which lock files don't share."""
+    write(tmp_path, {f"a{each:02}/.nvmrc": "v1\n" + "#" * 130_000 for each in range(12)})
+    write(tmp_path, {f"a{each:02}/yarn.lock": "#" * 200_000 for each in range(12)})
+    found = survey(tmp_path)
+    assert [each.name for each in found.findings].count("node") == 8
+    assert [each.name for each in found.findings].count("yarn") == 12
+    assert [each.partition("/")[0] for each in found.passed_over] == ["a08", "a09", "a10", "a11"]

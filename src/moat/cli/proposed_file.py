@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from moat.survey.proposal import Proposal
 
+_MOST_TOLD: Final = 10
+"""The most files that are named because they weren't read."""
 _QUESTION: Final = "Write it? [y]es, [n]o, [e]dit: "
 
 
@@ -32,7 +34,9 @@ def propose_file(folder: Path, *, yes: bool, prints: bool, images: bool) -> None
     """Propose the file of a project's folder, and write it if the user accepts. Raises `UsageError`."""
     file = _File.read(folder)
     found = survey(folder)
-    _note(*(f"passed over: {each}" for each in found.passed_over))
+    _note(*(f"passed over: {each}" for each in found.passed_over[:_MOST_TOLD]))
+    if len(found.passed_over) > _MOST_TOLD:
+        _note(f"and {len(found.passed_over) - _MOST_TOLD} more were passed over")
     proposal = propose(
         found.findings,
         file.content,

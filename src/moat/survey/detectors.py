@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PAGES: Final = 128 * 1024
 """Bytes of a file that people write; a larger one is passed over."""
-_LOCK: Final = 16 * 1024 * 1024
+LOCK: Final = 16 * 1024 * 1024
 """Bytes of a file that a package manager writes."""
 
 
@@ -67,27 +67,27 @@ DETECTORS: Final = (
     Detector(("rust-toolchain", "rust-toolchain.toml"), languages.rust_toolchain),
     Detector(("devcontainer.json", ".devcontainer.json"), devcontainer),
     Detector(("package.json",), languages.package_json),
-    Detector(("package-lock.json", "npm-shrinkwrap.json"), lock("npm", "node"), _LOCK),
-    Detector(("yarn.lock",), lock("yarn", "yarn"), _LOCK),
-    Detector(("pnpm-lock.yaml",), _present("pnpm"), _LOCK),
-    Detector(("bun.lock", "bun.lockb"), _present("npm:bun"), _LOCK),
+    Detector(("package-lock.json", "npm-shrinkwrap.json"), lock("npm", "node"), LOCK),
+    Detector(("yarn.lock",), lock("yarn", "yarn"), LOCK),
+    Detector(("pnpm-lock.yaml",), _present("pnpm"), LOCK),
+    Detector(("bun.lock", "bun.lockb"), _present("npm:bun"), LOCK),
     Detector((".npmrc",), lock("npmrc")),
     Detector((".yarnrc.yml",), lock("yarnrc")),
     Detector(("pyproject.toml",), languages.pyproject),
-    Detector(("uv.lock",), lock("uv", "uv"), _LOCK),
-    Detector(("poetry.lock",), _present("poetry"), _LOCK),
-    Detector(("Pipfile.lock",), lock("pipenv", "uv:pipenv"), _LOCK),
+    Detector(("uv.lock",), lock("uv", "uv"), LOCK),
+    Detector(("poetry.lock",), _present("poetry"), LOCK),
+    Detector(("Pipfile.lock",), lock("pipenv", "uv:pipenv"), LOCK),
     Detector(("requirements*.txt", "pip.conf"), lock("pip", "python")),
     Detector(("setup.py", "setup.cfg", "Pipfile"), _present("python")),
     Detector(("go.mod",), languages.go_mod),
     Detector(("Cargo.toml",), languages.cargo),
-    Detector(("Cargo.lock",), lock("cargo", "rust"), _LOCK),
+    Detector(("Cargo.lock",), lock("cargo", "rust"), LOCK),
     Detector(("Gemfile",), _present("ruby")),
-    Detector(("Gemfile.lock",), lock("gem", "ruby"), _LOCK),
+    Detector(("Gemfile.lock",), lock("gem", "ruby"), LOCK),
     Detector(("pom.xml",), _present("maven")),
     Detector(("build.gradle", "build.gradle.kts", "gradlew"), _present("java")),
     Detector(("composer.json",), _present("php")),
-    Detector(("composer.lock",), lock("composer", "php"), _LOCK),
+    Detector(("composer.lock",), lock("composer", "php"), LOCK),
     Detector(("CMakeLists.txt",), _present("cmake", "build-essential")),
     Detector(("Makefile", "GNUmakefile"), _present("make")),
     Detector((".pre-commit-config.yaml",), _present("pre-commit")),

@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moat.errors import UsageError
-from moat.survey.detectors import DETECTORS, MOST_FINDINGS
+from moat.survey.detectors import DETECTORS, LOCK, MOST_FINDINGS, PAGES
 from moat.workspace import entries
 from moat.workspace.beneath import SymbolicLinkError, open_beneath, open_folder
 from moat.workspace.generated import is_generated
@@ -30,7 +30,8 @@ _DEPTH: Final = 2
 _MOST_FOLDERS: Final = 200
 _MOST_NAMES: Final = 5_000
 _MOST_FILES: Final = 200
-_MOST_BYTES: Final = 32 * 1024 * 1024
+# YAML takes a second for a hundred kilobytes; what is searched in lock files takes nearly nothing.
+_MOST_BYTES: Final = {PAGES: 8 * PAGES, LOCK: 2 * LOCK}
 _HIDDEN: Final = frozenset((".devcontainer", ".github"))
 _NAME: Final = re.compile(r"[A-Za-z0-9._@+-]{1,64}")
 _NOT_OURS: Final = frozenset(("vendor", "third_party", "testdata"))
@@ -63,7 +64,7 @@ class _Files:
         self.passed_over: list[str] = []
         self._root = root
         self._files = _MOST_FILES
-        self._bytes = _MOST_BYTES
+        self._bytes = dict(_MOST_BYTES)
         self._folders = dict(self._walk())
 
     def findings(self, detector: Detector) -> Iterator[Finding]:
@@ -81,12 +82,12 @@ class _Files:
 
     def _text(self, folder: PurePath, name: str, limit: int) -> str | None:
         """Return the text of a file, or `None` where it is passed over."""
-        if not self._files or not self._bytes:
+        if not self._files or not self._bytes[limit]:
             self._pass_over(PurePath(), "too many files; some weren't read")
             return None
         try:
             with open_beneath(self._root, folder) as handle:
-                text = entries.read_text(handle, name, min(limit, self._bytes))
+                text = entries.read_text(handle, name, min(limit, self._bytes[limit]))
         except (OSError, SymbolicLinkError):
             text = entries.UNREADABLE
         if text is None:
@@ -95,7 +96,7 @@ class _Files:
             self._pass_over(folder / name, "a link, too large, or not to be read")
             return None
         self._files -= 1
-        self._bytes = max(0, self._bytes - len(text))
+        self._bytes[limit] = max(0, self._bytes[limit] - len(text))
         return text
 
     def _pass_over(self, path: PurePath, reason: str) -> None:
