@@ -123,6 +123,7 @@ def test_suggestions() -> None:
         ("image", "node:22", ""),
         ("service", "db:5433", "postgres"),
         ("service", "cache", "redis"),
+        ("service", "x: {", "odd"),
         ("name", "TOKEN", ""),
         ("name", "KEY", ""),
         ("command", "postCreateCommand", "make"),

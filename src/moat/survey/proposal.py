@@ -182,6 +182,8 @@ def _image_names(findings: Sequence[Finding], existing: Mapping[str, Any]) -> It
 def _services(findings: Sequence[Finding]) -> Iterator[str]:
     for each in list(_of("service", findings))[:_MOST]:
         name, _, port = each.name.partition(":")
+        if port and not port.isdecimal():
+            continue  # a name that means something to YAML, and to nobody else
         what = f"{each.source} has a service {name} ({each.value})"
         yield f"{what}; if it runs on this machine, let runs reach it: network.host: [{port or 'PORT'}]"
 
