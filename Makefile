@@ -52,7 +52,7 @@ e2e: .venv/installed/ready .venv/clients/ready .venv/images/ready .venv/witness/
 	@scripts/programs.sh $(FOR_CLIENTS)
 	@$(INSTALLED) -m pytest -q -n $(WORKERS) --dist worksteal --only system
 
-agents: .venv/installed/ready .venv/agents/ready programs ## Test with the real Claude Code, Codex and Gemini CLI, from npm at fixed versions
+agents: .venv/installed/ready .venv/agents/ready programs ## Test with the real Claude Code, Codex, Gemini CLI and others, from npm and PyPI at fixed versions
 	@$(INSTALLED) -m pytest -q -n $(CORES) --dist worksteal --only agents
 
 bench: .venv/installed/ready programs ## Compare with docker attach, tmux and dtach, if installed
@@ -72,6 +72,7 @@ lock: ## Pin the newest dependencies that pyproject.toml allows (needs uv)
 	@$(COMPILE) --group test --constraint requirements/lock.txt --output-file requirements/test.txt
 	@$(LOCK) --upgrade requirements/clients.in --output-file requirements/clients.txt
 	@$(LOCK) --upgrade requirements/witness.in --output-file requirements/witness.txt
+	@$(LOCK) --upgrade requirements/agents.in --output-file requirements/agents.txt
 
 release: .venv/ready programs ## Build sdist and wheels, install and try each; upload nothing
 	@scripts/compiler.sh
@@ -97,7 +98,7 @@ clean: ## Remove everything that make and the tools created
 .venv/images/ready: scripts/base_image.sh scripts/logged.sh
 	@scripts/base_image.sh
 
-.venv/agents/ready: tests/e2e/agents/package-lock.json scripts/agents.sh scripts/logged.sh
+.venv/agents/ready: tests/e2e/agents/package-lock.json requirements/agents.txt .venv/ready scripts/agents.sh scripts/logged.sh
 	@scripts/agents.sh
 
 .venv/ready: requirements/lock.txt pyproject.toml scripts/venv.sh scripts/logged.sh

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from moat.agents import catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from moat.agents.agent import Agent
 
@@ -35,20 +35,42 @@ def replaced(page: str) -> str:
 def section(agent: Agent) -> str:
     """Return what a user wants to know of one agent."""
     grants = " or ".join(f"`moat grant {each.provider}`" for each in agent.logins)
+    tested = f"tested with {agent.tested}" if agent.tested else "**not tested** by Moat"
+    missing = [name for name, is_missing in _missing(agent) if is_missing]
     files = dict.fromkeys(each.path for each in agent.files)
     lines = [f"## {agent.title}", "", f"`moat {agent.id}`. {agent.notes}", ""]
     lines += [
-        f"- **Installed** by `{agent.install}`; tested with {agent.tested}.",
-        f"- **Logged in** by {grants}.",
-        f"- **Lasts**: {homes(agent.state)}, without {homes(agent.credentials)}.",
-        f"- **Written at a start**: {homes(files)}.",
-        f"- **Reads the guide** at {homes([agent.guide])}.",
+        f"- **Installed** by `{agent.install}`; {tested}.",
+        f"- **Logged in** by {grants or codes(agent.own_login)}.",
+        f"- **Lasts**: {homes(agent.state)}{without(agent.credentials)}.",
     ]
+    if files:
+        lines.append(f"- **Written at a start**: {homes(files)}.")
+    if agent.guide:
+        lines.append(f"- **Reads the guide** at {homes([agent.guide])}.")
     if agent.env:
         lines.append(f"- **Variables**: {codes(agent.env)}.")
-    if not agent.names_sessions:
-        lines.append("- **Not supported**: `--resume RUN`; name the session itself.")
+    if missing:
+        lines.append(f"- **Not supported**: {', '.join(missing)}.")
     return "".join(f"{line}\n" for line in lines)
+
+
+def _missing(agent: Agent) -> Iterable[tuple[str, bool]]:
+    """Return what can be asked of agents, and whether this one can't do it."""
+    return (
+        ("`--ask`", not agent.asks),
+        ("`--continue`", not agent.lines.resume_last),
+        (
+            "`--resume RUN` (name the session itself)",
+            not agent.names_sessions and bool(agent.lines.resume),
+        ),
+        ("`--resume`", not agent.lines.resume),
+    )
+
+
+def without(paths: Sequence[str]) -> str:
+    """Return what doesn't last of folders that do."""
+    return f", without {homes(paths)}" if paths else ""
 
 
 def homes(paths: Iterable[str]) -> str:

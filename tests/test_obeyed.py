@@ -39,6 +39,7 @@ STARTED: Final[Mapping[str, str]] = {
     "moat.supervisor.spare.server os.fork": "goes on in this program",
     "moat.supervisor.spare_launch os.posix_spawn": _OWN_PYTHON,
     "moat.ground.browser subprocess.run": "what moat.ground.programs has found",
+    "moat.ground.editor subprocess.run": "what moat.ground.programs has found",
     "moat.credentials.secret_sources subprocess.run": "what moat.ground.programs has found",
     "moat.credentials.ssh_obtaining subprocess.run": "what moat.ground.programs has found",
     "moat.credentials.obtaining.logins subprocess.run": "what moat.ground.programs has found",
@@ -106,14 +107,14 @@ READ: Final[Mapping[str, str]] = {
         egress.tls.trust engines.bubblewrap.etc_files engines.trust_store.certificates ground.check
     """,
     "files of the user, checked by `moat.ground` and kept read-only in runs": """
-        cli.vault engines.container.finding config.certificates config.document config.files
-        credentials.obtaining.logins
+        cli.proposed_file cli.vault engines.container.finding config.certificates config.document
+        config.files credentials.obtaining.logins
     """,
     "certificates in a specification, which are in memory": """
         credentials.obtaining.http
     """,
     "files that the user names, where no run may write": """
-        cli.new_file cli.state credentials.secret_sources credentials.ssh_obtaining
+        cli.new_file cli.state ground.editor credentials.secret_sources credentials.ssh_obtaining
     """,
     "programs that moat.ground.programs has found": """
         engines.under_shim.memory_files
@@ -128,7 +129,7 @@ READ: Final[Mapping[str, str]] = {
         workspace.beneath workspace.contents workspace.entries workspace.git_index_review
         workspace.git_layout workspace.git_objects workspace.links workspace.quarantine
         workspace.applying workspace.copying workspace.placing workspace.restoring workspace.walk
-        runs.disk
+        runs.disk survey.reading
     """,
     "data that comes with Moat, beside its code (moat.ground.own)": """
         audit.page egress.budget.prices web.page_files

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def replace_file(path: Path, data: bytes, *, durable: bool) -> None:
-    """Make `data` the content of `path`, with mode 0600. Raises `OSError`; then nothing has changed.
+def replace_file(path: Path, data: bytes, *, durable: bool, mode: int = 0o600) -> None:
+    """Make `data` the content of `path`, with a mode. Raises `OSError`; then nothing has changed.
 
     A `durable` file has reached the disk when this returns; another may be lost or empty after a crash
     of the machine, though not after the death of the process. Only one process may write a path at a
@@ -21,7 +21,7 @@ def replace_file(path: Path, data: bytes, *, durable: bool) -> None:
     new.unlink(missing_ok=True)
     try:
         # O_EXCL follows no symbolic link that somebody puts there.
-        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         with os.fdopen(fd, "wb") as file:
             file.write(data)
             file.flush()

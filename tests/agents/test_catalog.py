@@ -45,7 +45,7 @@ def test_a_shipped_agent_is_complete(name: str) -> None:
     """It says how it is installed, and its logins are providers that Moat knows."""
     agent = catalog.find(name)
     assert agent.install
-    assert agent.tested
+    assert agent.tested or "Not tested" in agent.notes
     for each in agent.logins:
         assert providers.find(each.provider).id == each.provider
 

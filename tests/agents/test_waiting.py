@@ -93,6 +93,31 @@ GEMINI = {
 }
 
 
+COPILOT_INPUT = f"""\
+ /workspace [⎇ main%]
+{RULE}
+┃
+{RULE}
+"""
+COPILOT_READY = " Interactive · Allow All · / commands · ? help        claude-sonnet-4.5"
+OTHERS = {
+    "copilot": {
+        "permission": "│ Do you want to run this command? │\n│ ❯ 1. Yes │\n│   2. No │\n│ to navigate │",
+        "error": f" ✗ 400 the model refuses this\n{COPILOT_INPUT}{COPILOT_READY}",
+        "done": f" ● All done.\n{COPILOT_INPUT}{COPILOT_READY}",
+        "": f" ● Let me see.\n{COPILOT_INPUT} ◎ Working · 82 B esc esc interrupt",
+    },
+    "opencode": {
+        "done": f"  ┃  Build auto\n{RULE}\n       tab agents  ctrl+p commands\n  /workspace:main",
+        "": f"  ┃  Build auto\n{RULE}\n   ⬝⬝  esc interrupt   tab agents  ctrl+p commands",
+    },
+    "pi": {
+        "done": f" All done.\n{RULE}\n{RULE}\n/workspace (main)\n↑100 ↓50 0.0%/1.0M (auto)   claude",
+        "": f" Elapsed 1.1s\n ⠼ Working...\n{RULE}\n{RULE}\n/workspace\n0.0%/1.0M (auto)   claude",
+    },
+}
+
+
 def looked(waiting: Waiting, text: str, title: str = "", *, quiet: bool = True) -> str:
     waiting.looked(title, text.split("\n"), quiet=quiet)
     return waiting.now
@@ -111,6 +136,15 @@ def test_the_screens_of_gemini_cli(kind: str) -> None:
     rules = catalog.AGENTS.load(catalog.AGENTS.shipped / "gemini.yaml").waiting
     title, text = GEMINI[kind]
     assert looked(Waiting(rules), text, title) == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [(name, kind) for name, screens in OTHERS.items() for kind in screens]
+)
+def test_the_screens_of_other_agents(name: str, kind: str) -> None:
+    """By what is on them, and for Pi by its title as well."""
+    rules = catalog.AGENTS.load(catalog.AGENTS.shipped / f"{name}.yaml").waiting
+    assert looked(Waiting(rules), OTHERS[name][kind], "π - workspace") == kind
 
 
 DONE = WaitRule(kind="done", screen=("> *ready",), without=("busy",))

@@ -9,5 +9,5 @@ know of its sandbox. `state` knows where in the store lasts what an agent keeps;
 so nothing of it is ever obeyed.
 """
 
-SHIPPED = ("claude", "codex", "gemini")
+SHIPPED = ("aider", "amp", "claude", "codex", "copilot", "gemini", "goose", "opencode", "pi")
 """The agents that come with Moat, each a command: `moat claude`."""

@@ -90,6 +90,8 @@ class Agent:
     command: tuple[str, ...]
     install: str = ""
     """The command that installs it."""
+    asks: bool = True
+    """Its command line can have it ask before it acts."""
     logins: tuple[Login, ...] = ()
     """The ways to log in, the usual one first."""
     own_login: Mapping[str, str] = field(default_factory=dict[str, str])

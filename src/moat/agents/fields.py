@@ -123,6 +123,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "tested": Field("string", "Version with which this file was tried."),
     "command": Field("command", "The command that starts it."),
     "install": Field("string", "The command that installs it."),
+    "asks": Field("boolean", "Its command line can have it ask before it acts (default: true)."),
     "logins": Field("objects", "Ways to log in.", fields=_LOGIN, each=needs("provider")),
     "own_login": Field(
         "map",

@@ -63,7 +63,7 @@ def info(name: str, *, as_json: bool) -> None:
         ("files", ", ".join(dict.fromkeys(each.path for each in agent.files))),
         ("reads its guide at", f"~/{agent.guide}" if agent.guide else ""),
         ("variables", ", ".join(agent.env)),
-        ("tested with", agent.tested),
+        ("tested with", agent.tested or "nothing: Moat's tests have never run it"),
         ("notes", agent.notes),
     )
     sys.stdout.write("".join(f"{name + ':':20}{text}\n" for name, text in rows if text))
@@ -85,7 +85,8 @@ def check(names: tuple[str, ...]) -> int:
         fault = _fault(agent)
         counts = fault and (names or not agent.builtin)
         faults += bool(counts)
-        sys.stdout.write(f"{agent.id}: {fault or 'ready'}\n")
+        untested = "" if agent.tested else " (Moat's tests have never run it)"
+        sys.stdout.write(f"{agent.id}: {fault or 'ready'}{untested}\n")
     return 1 if faults else 0
 
 

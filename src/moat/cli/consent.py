@@ -44,7 +44,7 @@ def ask(question: Question) -> Answer:
     """
     _write(_heading(question), *(f"  {each}" for each in _listed(question)))
     while True:
-        word = _typed_after("Agree to it? [y]es once, [a]lways, [n]o, [d]iff: ")
+        word = typed_after("Agree to it? [y]es once, [a]lways, [n]o, [d]iff: ")
         if word is None:
             _write("")
             return Answer.NO
@@ -85,7 +85,7 @@ def _how_to_look(question: Question) -> str:
     return without_controls(question.how_to_look)
 
 
-def _typed_after(prompt: str) -> str | None:
+def typed_after(prompt: str) -> str | None:
     """Return the word that the user types up to Enter; `None` at the end of the input."""
     try:
         # What was typed before the question is no answer to it.

@@ -25,11 +25,20 @@ MAX_BYTES: Final = 256 * 1024
 def read(
     path: Path, fields: Mapping[str, Field], instead: Mapping[str, str] = MappingProxyType({})
 ) -> dict[str, Any]:
-    """Return the checked content. Raises `UsageError` with file, line and remedy.
+    """Return the checked content of a file. Raises `UsageError` with file, line and remedy.
 
     `instead`: remedies for names that aren't fields, at the top level.
     """
-    content = read_bounded(path, MAX_BYTES)
+    return parse(read_bounded(path, MAX_BYTES), path, fields, instead)
+
+
+def parse(
+    content: bytes,
+    path: Path,
+    fields: Mapping[str, Field],
+    instead: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Return the checked content of a file that was read, or is to be written, as `path`."""
     try:
         node = yaml.compose(content, Loader=_Loader)
     except yaml.YAMLError as exc:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +18,13 @@ from moat.egress.tls.ca import CertificateAuthority
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from tests.e2e.conftest import Moat, Terminal
 
-PROGRAMS = Path(__file__).parents[3] / ".venv/agents/node_modules/.bin"
+_FOLDER = Path(__file__).parents[3] / ".venv/agents"
+PROGRAMS = _FOLDER / "node_modules/.bin"
+_PYTHON_PROGRAMS = _FOLDER / "aider/bin"
 # Big programs start, on machines that are busy with other tests.
 TURN_S = 240.0
 DROPPED_S = 10.0
@@ -41,6 +44,8 @@ class Kind:
     """What it is told besides, for the sake of the stand-in."""
     begun: str = ""
     """A file, below the state, by which its sessions are known."""
+    options: tuple[str, ...] = ()
+    """Options that Moat is given besides."""
 
 
 KINDS = {
@@ -85,7 +90,7 @@ class AtHome:
         """Its interface, ready for a prompt."""
         window = self.window(
             self.kind.name,
-            *("-n", run, *options, *self.kind.words),
+            *("-n", run, *self.kind.options, *options, *self.kind.words),
             size=(100, 40),
             cwd=self.project,
         )
@@ -119,12 +124,54 @@ class AtHome:
         return Path(found["folder"])
 
 
+AIDER = Kind("aider", "anthropic", "api.anthropic.com", "")
+"""It edits files by its answers, and calls no tools."""
+OTHERS = {
+    "opencode": Kind("opencode", "anthropic", "api.anthropic.com", "ctrl+p commands"),
+    "pi": Kind("pi", "anthropic", "api.anthropic.com", "0.0%"),
+    # There is no stand-in for GitHub's own models, so it uses another one.
+    "copilot": Kind(
+        "copilot",
+        "anthropic",
+        "api.anthropic.com",
+        "/ commands",
+        options=(
+            *("--grant", "anthropic", "-e", "COPILOT_PROVIDER_API_KEY=placeholder"),
+            *("-e", "COPILOT_PROVIDER_BASE_URL=https://api.anthropic.com"),
+            *("-e", "COPILOT_PROVIDER_TYPE=anthropic", "-e", "COPILOT_MODEL=claude-sonnet-4.5"),
+        ),
+    ),
+}
+"""Agents of which less is tested than of those above."""
+
+
 @pytest.fixture(params=KINDS)
 def at_home(
     request: pytest.FixtureRequest, moat: Moat, terminal: Any, project: Path, tmp_path: Path
 ) -> Iterator[AtHome]:
-    kind = KINDS[request.param]
-    if not (PROGRAMS / kind.name).exists():
+    with _at_home(KINDS[request.param], moat, terminal, project, tmp_path) as found:
+        yield found
+
+
+@pytest.fixture(params=OTHERS)
+def other(
+    request: pytest.FixtureRequest, moat: Moat, terminal: Any, project: Path, tmp_path: Path
+) -> Iterator[AtHome]:
+    with _at_home(OTHERS[request.param], moat, terminal, project, tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def aider(moat: Moat, terminal: Any, project: Path, tmp_path: Path) -> Iterator[AtHome]:
+    with _at_home(AIDER, moat, terminal, project, tmp_path) as found:
+        yield found
+
+
+@contextmanager
+def _at_home(
+    kind: Kind, moat: Moat, terminal: Any, project: Path, tmp_path: Path
+) -> Generator[AtHome]:
+    if not any((each / kind.name).exists() for each in (PROGRAMS, _PYTHON_PROGRAMS)):
         pytest.fail(f"{kind.name} is not installed: make agents", pytrace=False)
     home = tmp_path / "home"
     home.mkdir()
@@ -144,7 +191,7 @@ def at_home(
         ForwardProxy(socket.create_server(("127.0.0.1", 0)), model.port) as proxy,
     ):
         moat.environment |= {
-            "PATH": f"{PROGRAMS}:{moat.environment['PATH']}",
+            "PATH": f"{PROGRAMS}:{_PYTHON_PROGRAMS}:{moat.environment['PATH']}",
             "HOME": str(home),
             "HTTPS_PROXY": proxy.url,
             "DBUS_SESSION_BUS_ADDRESS": "unix:path=/dev/null/bus",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import yaml
-from tests.e2e.agents.at_home import PROGRAMS, TURN_S, at_home
+from tests.e2e.agents.at_home import PROGRAMS, TURN_S, aider, at_home, other
 from tests.model_server import ModelServer
 
 from moat.egress.tls.ca import CertificateAuthority
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.conftest import Moat, Terminal
 
-__all__ = ["PROGRAMS", "TURN_S", "at_home"]
+__all__ = ["PROGRAMS", "TURN_S", "aider", "at_home", "other"]
 
 _KEY: Final = "sk-a-key-of-nobody"
 

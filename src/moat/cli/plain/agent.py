@@ -45,6 +45,7 @@ def carry_out(  # noqa: PLR0913  an option each
     if fresh and (goes_on or resume is not None):
         raise UsageError("--fresh starts without any earlier session", "Leave it out to resume one")
     session = _session(home, known, resume) if resume is not None else "" if goes_on else None
+    _require_supported(known, asks=asks, session=session)
     if print_mode:
         # What is piped into it belongs to the prompt, as in `git diff | moat claude -p "review it"`.
         given.setdefault("interactive", not os.isatty(0))
@@ -67,6 +68,25 @@ def carry_out(  # noqa: PLR0913  an option each
         fresh=fresh,
     )
     return run.carry_out(supervisor=supervisor, agent=launch, **given)
+
+
+def _require_supported(agent: Agent, *, asks: bool, session: str | None) -> None:
+    """Raise `UsageError` for what the agent can't be told, and would not do."""
+    if asks and not agent.asks:
+        raise UsageError(
+            f"{agent.title} can't be told to ask before it acts",
+            f"Leave out --ask; what its own settings can do: moat agents info {agent.id}",
+        )
+    if session == "" and not agent.lines.resume_last:
+        raise UsageError(
+            f"{agent.title} can't be told to go on with its newest session",
+            f"Name the session: moat {agent.id} --resume ID",
+        )
+    if session and not agent.lines.resume:
+        raise UsageError(
+            f"{agent.title} can't be told to resume a session by its name",
+            f"Go on with the newest one: moat {agent.id} --continue",
+        )
 
 
 def _use_terminal(agent: Agent, given: dict[str, Any]) -> None:
