@@ -64,7 +64,116 @@ _CODE_ASSIST: Final = {
 _QUESTION: Final = "Which colour?"
 _REFUSED: Final = "the model refuses this"
 _SHELLS: Final = ("exec_command", "shell_command", "shell")
-_EDIT: Final = "made.txt\n```\n        tool, arguments = _tool(said, tools)
+_EDIT: Final = "made.txt\n```\n<<<<<<< SEARCH\n=======\nmade-42\n>>>>>>> REPLACE\n```\n"
+_ANTHROPIC_SHELLS: Final = ("Bash", "bash")
+
+
+class ModelServer:
+    """Serves in threads of its own, from `with` to the end of it."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self.prompts: list[str] = []
+        """What users have typed, as far as the agents have asked a model about it."""
+        self.requests: list[tuple[str, str, dict[str, str]]] = []
+        """Host, path and fields of all requests; the names of fields are in lower case."""
+        self.instructions: list[str] = []
+        """What agents have told their models besides prompts: the bodies of all requests."""
+        self.numbers = itertools.count(1)
+        self.halfway = threading.Event()
+        """A stream waits in its middle ..."""
+        self.proceed = threading.Event()
+        """... until this is set."""
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        self._server.daemon_threads = True
+        self._server.model = self  # type: ignore[attr-defined]
+        # The handshake is the connection's own: one that hangs must not keep the others.
+        self._server.socket = context.wrap_socket(
+            self._server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.proceed.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def words(self) -> Iterator[str]:
+        """Yield the words of a streamed answer, and wait in the middle."""
+        for number in range(WORDS):
+            if number == WORDS // 2:
+                self.halfway.set()
+                self.proceed.wait(PATIENCE_S)
+            yield f"word{number} "
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    @property
+    def _model(self) -> ModelServer:
+        return self.server.model  # type: ignore[attr-defined]
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self._note()
+        self._answer({}, body=False)
+
+    def do_GET(self) -> None:
+        self._note()
+        if "Upgrade" in self.headers:  # Codex tries a WebSocket first
+            self._answer({}, 426)
+            return
+        self._answer({"object": "list", "data": [], "models": []} | _ACCOUNT)
+
+    def _note(self) -> None:
+        fields = {name.lower(): value for name, value in self.headers.items()}
+        self._model.requests.append((fields.get("host", ""), self.path, fields))
+
+    def do_POST(self) -> None:
+        self._note()
+        path = self.path.partition("?")[0]
+        try:
+            body = self._body()
+            if path == "/tokeninfo":
+                self._answer(_ACCOUNT)
+                return
+            self._model.instructions.append(body.decode(errors="replace"))
+            asked: Json = json.loads(body or b"{}")
+            if b"REFUSED" in body and b"RECOVER" not in body:
+                error = {"type": "invalid_request_error", "code": 400, "message": _REFUSED}
+                self._answer({"type": "error", "error": error}, 400)
+                return
+            if path.endswith("/messages"):
+                self._messages(asked)
+            elif path.endswith("/responses"):
+                self._responses(asked)
+            elif path.lower().endswith("generatecontent"):
+                self._gemini(asked)
+            elif path.startswith("/v1internal:"):
+                self._answer(_CODE_ASSIST)
+            else:
+                self._answer({"input_tokens": 42}, 200 if path.endswith("/count_tokens") else 404)
+        except (ConnectionError, ValueError):
+            self.close_connection = True  # the agent, or the proxy before it, was killed
+
+    # --- Anthropic's Messages ---
+
+    def _messages(self, asked: Json) -> None:
+        # Claude Code adds messages of its own behind the user's.
+        last = [each for each in asked["messages"] if each["role"] == "user"][-1]["content"]
+        blocks: list[Json] = last if isinstance(last, list) else [{"type": "text", "text": last}]
+        said = "\n".join(block.get("text", "") for block in blocks)
+        results = [block for block in blocks if block["type"] == "tool_result"]
+        tools = [tool["name"] for tool in asked.get("tools") or []]
+        tool, arguments = _tool(said, tools)
         shells = [name for name in tools if name in _ANTHROPIC_SHELLS]
         if "WRITE" in said and "SEARCH/REPLACE" in json.dumps(asked.get("system")):
             parts = [_text(_EDIT)]
