@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import stat
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -135,6 +136,27 @@ async def test_what_waits_at_the_end_is_started(
             (tmp_path / "events").read_text() if (tmp_path / "events").exists() else ""
         ):
             await asyncio.to_thread(read)
+
+
+@pytest.mark.parametrize("number", range(3, 30))
+async def test_descriptors_of_any_number_reach_a_command(
+    script: Callable[[str], str], tmp_path: Path, number: int
+) -> None:
+    """A supervisor has many of them open, so those of a command's own can be any."""
+    program = script(f"cat > {tmp_path}/event")
+    with ExitStack() as opened:
+        while (fd := os.open(os.devnull, os.O_RDONLY)) < number - 1:
+            opened.callback(os.close, fd)
+        opened.callback(os.close, fd)
+        pipe = hooks._spawn((program,), b"an event\n")
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_reader(pipe, ended.set)
+    async with asyncio.timeout(60):
+        await ended.wait()
+    asyncio.get_running_loop().remove_reader(pipe)
+    assert os.read(pipe, 100) == b"ok"
+    os.close(pipe)
+    assert (tmp_path / "event").read_text() == "an event\n"
 
 
 def test_a_command_has_a_deadline(script: Callable[[str], str]) -> None:

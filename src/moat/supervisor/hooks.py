@@ -6,12 +6,14 @@ that fails is told once.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
 import signal
 import sys
 from collections import deque
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -34,7 +36,8 @@ AT_ONCE: Final = 4
 MOST_WAITING: Final = 64
 """The number of commands that wait for others to end; those behind them aren't started at all."""
 _PROCESS: Final = Path(__file__).with_name("hook_process.py")
-_RESULT: Final = 3
+_PARKING: Final = 16
+"""The lowest number of a descriptor that is passed on."""
 
 
 class _Due(NamedTuple):
@@ -149,35 +152,33 @@ def _found(due: _Due) -> tuple[tuple[str, ...] | None, str]:
 
 def _spawn(command: tuple[str, ...], event: bytes) -> int:
     """Start the command with the event as its input; return the pipe that tells its outcome."""
-    given = os.memfd_create("event", os.MFD_CLOEXEC)
-    try:
+    with ExitStack() as opened:
+
+        def kept(fd: int) -> int:
+            opened.callback(os.close, fd)
+            return fd
+
+        given = kept(os.memfd_create("event", os.MFD_CLOEXEC))
         os.write(given, event)
         os.lseek(given, 0, os.SEEK_SET)
+        null = kept(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
         listened, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        try:
+        kept(told)
+        with ExitStack() as failed:
+            failed.callback(os.close, listened)
+            # From numbers that the process doesn't get, so that none takes the place of another.
+            parked = [
+                kept(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _PARKING))
+                for fd in (given, null, null, told)
+            ]
             os.posix_spawn(
                 sys.executable,
                 [sys.executable, "-I", "-S", str(_PROCESS), f"{DEADLINE_S:g}", *command],
                 dict(os.environ) | {"PATH": os.pathsep.join(programs.PLACES)},
-                file_actions=[
-                    (os.POSIX_SPAWN_DUP2, told, _RESULT + 20),
-                    (os.POSIX_SPAWN_DUP2, given, 0),
-                    (os.POSIX_SPAWN_DUP2, null, 1),
-                    (os.POSIX_SPAWN_DUP2, null, 2),
-                    (os.POSIX_SPAWN_DUP2, _RESULT + 20, _RESULT),
-                    (os.POSIX_SPAWN_CLOSE, _RESULT + 20),
-                ],
+                file_actions=[(os.POSIX_SPAWN_DUP2, fd, own) for own, fd in enumerate(parked)],
                 setsid=True,
                 setsigmask=(),
                 setsigdef=(signal.SIGCHLD, signal.SIGPIPE, signal.SIGHUP, signal.SIGINT),
             )
-        except OSError:
-            os.close(listened)
-            raise
-        finally:
-            os.close(told)
-            os.close(null)
-    finally:
-        os.close(given)
+            failed.pop_all()
     return listened
