@@ -114,6 +114,32 @@ def test_what_is_decided_before_a_request_is_read_is_told(
     assert words in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "code", "words"),
+    [
+        ("POST", "mcp", 0, "allowed: allow POST mcp.example:443/mcp"),
+        ("POST", "sse", 1, "denied: deny mcp.example:443"),
+    ],
+)
+def test_what_an_mcp_server_opens_is_told(
+    home: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    method: str,
+    path: str,
+    code: int,
+    words: str,
+) -> None:
+    """Its URL, and nothing else of a server with tools to guard."""
+    file = tmp_path / "agent.yaml"
+    servers = "mcp: [{name: own, url: 'https://mcp.example/mcp', allow: ['get_*']}]\n"
+    file.write_text(f"network: {{policy: strict, allow: [mcp.example]}}\n{servers}")
+
+    assert moat(["policy", "test", str(file), method, f"https://mcp.example/{path}"]) == code
+
+    assert words in capsys.readouterr().out
+
+
 def test_what_is_remembered_decides_here_too(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

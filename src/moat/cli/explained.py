@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from moat.cli.trust import note_open_question
-from moat.config import agent_file, network, settings
+from moat.config import agent_file, mcp, network, settings
 from moat.config.granted_hosts import with_grants
 from moat.credentials.granted import GrantedCredentials
 from moat.egress.authorization.choice import Grants
@@ -54,10 +55,15 @@ def decision_on(
     user = settings.load(home)
     project = agent_file.load(file)
     note_open_question(project)
+    entries = project.content.get("mcp", ())
+    servers = mcp.joined(mcp.servers(user.mcp), mcp.servers(entries))
     joined = network.join_network(
-        project.network, user.network, saved_rules(home, str(project.folder))
+        mcp.opening(project.network, mcp.servers(entries)),
+        mcp.opening(user.network, mcp.servers(user.mcp)),
+        saved_rules(home, str(project.folder)),
     )
-    names = (*project.content.get("grants", ()), *given)
+    joined = replace(joined, mcp=servers)
+    names = (*project.content.get("grants", ()), *mcp.grants_of(user.mcp, entries), *given)
     grants = GrantedCredentials(home, None).grants(names, profile) if names else ()
     theirs = project.network.get("hosts", {}).keys() - user.network.get("hosts", {}).keys()
     joined = with_grants(joined, grants, theirs)
