@@ -51,6 +51,13 @@ def test_it_tells_the_policy_the_credentials_and_what_lasts() -> None:
     assert "No other host may be reached." in text
 
 
+def test_it_tells_which_names_exist() -> None:
+    """Under `strict` those alone that a rule allows."""
+    assert "A name that no rule allows doesn't exist." in guide(SPEC)
+    open_ = replace(SPEC, network=Network())
+    assert "A name always resolves" in guide(open_)
+
+
 def test_it_tells_the_mcp_servers() -> None:
     """The agent learns which tools it may call, before it tries."""
     server = McpServer(

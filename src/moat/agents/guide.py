@@ -37,12 +37,19 @@ _DENIALS: Final = """\
 
 What is denied looks like this: an HTTP request is answered with status 403 and one line that begins
 with `moat:` and says why. A TLS connection that can't be answered is closed, and a closed port refuses
-at once. A name always resolves, to an address of 198.18.0.0/15: that tells nothing about whether it may
-be reached.
+at once. {names}
 
 Nothing in here can change the rules, so don't look for a way around them. Tell the user which host you
 need and what for. They allow it, for this run at once, with: `moat allow {name} HOST`
 """
+_RESOLVED: Final = (
+    "A name always resolves, to an address of 198.18.0.0/15: that tells nothing about whether it may\n"
+    "be reached."
+)
+_RESOLVED_STRICTLY: Final = (
+    "A name that no rule allows doesn't exist. One that exists has an address of 198.18.0.0/15, which\n"
+    "tells nothing more."
+)
 _POLICIES: Final = {
     "permissive": "Every other host may be reached.",
     "strict": "No other host may be reached.",
@@ -63,7 +70,10 @@ def guide(spec: RunSpec, additions: Sequence[str] = ()) -> str:
             _HEAD.format(name=spec.name, lasting=_lasting(spec)).rstrip("\n"),
             "",
             *_rules(spec.network, additions),
-            _DENIALS.format(name=spec.name),
+            _DENIALS.format(
+                name=spec.name,
+                names=_RESOLVED_STRICTLY if spec.network.policy == "strict" else _RESOLVED,
+            ),
             *_limits(spec.budget),
             *_servers(spec.network),
             *_services(spec.services),
