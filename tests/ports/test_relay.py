@@ -198,7 +198,7 @@ async def test_the_loopback_is_for_the_runs_user(
 async def test_root_is_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """It could come as the user anyway."""
     monkeypatch.setattr(relay.socket_owner, "owner", lambda _sock: 0)
-    monkeypatch.setattr(relay.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
     async with serving() as served:
         await served.pair()
         assert served.sandbox.refusals == []
